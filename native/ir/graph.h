@@ -1,0 +1,91 @@
+// The program in memory: types, values, nodes, graphs. Knows no kernel and no device.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "ir/dim.h"
+
+namespace slim {
+
+enum class DType : uint8_t { f32, f64, i32, i64, b8, u8 };
+
+int64_t size_of(DType dtype);
+const char* name_of(DType dtype);  // the word in the text: f32 f64 i32 i64 bool u8
+
+struct Type {
+  DType dtype = DType::f32;
+  std::vector<Dim> dims;
+
+  bool operator==(const Type&) const = default;
+};
+
+std::string to_string(const Type& type);
+
+using Attribute = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
+                               std::vector<double>>;
+using Attributes = std::map<std::string, Attribute>;  // sorted: one spelling per node
+
+using ValueId = int32_t;
+
+struct Value {
+  std::string name;  // without the leading %
+  Type type;
+};
+
+struct Graph;
+
+struct Node {
+  std::string op;
+  std::vector<ValueId> operands;
+  std::vector<ValueId> results;
+  Attributes attributes;
+  std::shared_ptr<Graph> region;  // null for most; isolated: sees its parameters only
+};
+
+// A region or the body of a function. `nodes` stand in an order that computes.
+struct Graph {
+  std::vector<Value> values;
+  std::vector<ValueId> parameters;  // a region's operands, in order; empty in a function
+  std::vector<Node> nodes;
+  std::vector<ValueId> returns;  // `return` of a function, `yield` of a region
+
+  ValueId add_value(std::string name, Type type);
+  std::string unique_name(const std::string& wish) const;
+};
+
+enum class DeclarationKind : uint8_t { param, state, hyper, slot };
+
+struct Declaration {
+  DeclarationKind kind;
+  std::string name;
+  Type type;
+};
+
+// `set` and `grad` act at the function's end; every read sees the old value.
+struct Assignment {
+  int32_t declaration;  // index into Program::declarations
+  ValueId value;
+};
+
+// The first declarations.size() values of a function's graph are the declarations, in order.
+struct Function {
+  std::string name;
+  Graph graph;
+  std::vector<Assignment> sets;
+  std::vector<Assignment> grads;
+};
+
+struct Program {
+  std::vector<Declaration> declarations;
+  std::vector<Function> functions;
+
+  const Function* find(const std::string& name) const;
+};
+
+}  // namespace slim

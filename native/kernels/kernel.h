@@ -1,0 +1,112 @@
+// What a kernel family offers and what a launch may see: the boundary between plan and device.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace slim {
+
+// The arenas a launch can address. Offsets live in launches, pointers in the Context.
+enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, count };
+inline constexpr int kBaseCount = static_cast<int>(Base::count);
+
+// Every arena and every buffer in it starts at a multiple of kAlignment bytes, and
+// kAlignment bytes after a buffer's end may be read (never written): vector loads need no mask.
+inline constexpr int64_t kAlignment = 64;
+
+enum StatusBit : uint32_t {
+  kBadIndex = 1,            // gather: an id out of range (clamped)
+  kBadLabel = 2,            // a label >= classes or < 0 (clamped)
+  kNonFiniteGradient = 4,   // a block of the update kept its old weights
+};
+
+// What one running call owns. Shared by its threads; only `status` is written by launches.
+struct Context {
+  std::byte* base[kBaseCount] = {};
+  int64_t rows = 0;       // rows of this batch, at most the plan's capacity
+  int64_t first_row = 0;  // of this batch's row 0 in the global batch: the random counter
+  int64_t step = 0;       // the random counter
+  uint32_t seed = 0;      // the random key
+  mutable std::atomic<uint32_t> status{0};
+
+  void raise(uint32_t bits) const { status.fetch_or(bits, std::memory_order_relaxed); }
+};
+
+// Where a value lives in one plan, and its shape there.
+struct Buffer {
+  Base base = Base::scratch;
+  int64_t offset = 0;  // bytes
+  DType dtype = DType::f32;
+  std::vector<int64_t> dims;  // at capacity
+  int64_t per_row = 0;        // > 0: the leading dimension is per_row * rows at run time
+
+  int64_t leading(int64_t rows) const {
+    return dims.empty() ? 1 : per_row > 0 ? per_row * rows : dims[0];
+  }
+  int64_t inner() const {  // elements under one leading index
+    int64_t n = 1;
+    for (size_t i = 1; i < dims.size(); ++i) n *= dims[i];
+    return n;
+  }
+  int64_t count(int64_t rows) const { return leading(rows) * inner(); }
+  template <class T>
+  T* in(const Context& context) const {
+    return reinterpret_cast<T*>(context.base[static_cast<int>(base)] + offset);
+  }
+};
+
+struct Cost {
+  double flops = 0;
+  double bytes = 0;
+};
+
+// One prepared kernel. prepare decided all that can be decided or fail: run neither
+// allocates, checks nor throws. Tasks depend on shapes and rows, never on threads, and may
+// run in any order or at once. `local` is this thread's scratch of local_bytes() bytes.
+class Launch {
+ public:
+  virtual ~Launch() = default;
+  virtual int64_t tasks(int64_t rows) const = 0;
+  virtual void run(const Context& context, int64_t task, std::byte* local) const noexcept = 0;
+  virtual Cost cost(int64_t rows) const = 0;
+  virtual int64_t local_bytes() const { return 0; }
+
+  std::string name;  // the first result's name: the user's words in profiles and errors
+  std::string op;
+};
+
+// What prepare reads: a node and where its operands and results live.
+struct Binding {
+  const Graph& graph;
+  const Node& node;
+  std::vector<Buffer> operands;
+  std::vector<Buffer> results;
+
+  int64_t integer(const std::string& attribute, int64_t otherwise) const;
+  double number(const std::string& attribute, double otherwise) const;
+  bool flag(const std::string& attribute, bool otherwise) const;
+  std::vector<int64_t> integers(const std::string& attribute) const;
+  // "[matmul fc1/matmul] " + text as std::invalid_argument
+  [[noreturn]] void refuse(const std::string& text) const;
+};
+
+using Prepare = std::unique_ptr<Launch> (*)(const Binding&);
+
+// The kernels of one instruction set (or, later, one GPU): op name -> prepare.
+struct KernelSet {
+  std::string isa;
+  std::map<std::string, Prepare> prepare;
+};
+
+// Instruction-set levels in rising order; a set that this build or machine lacks is null.
+const KernelSet* kernel_set(const std::string& isa);  // "generic", "x86-64-v3", "x86-64-v4"
+std::string best_isa();  // SLIM_ISA if set (refused by name if it cannot run here), else best
+
+}  // namespace slim
