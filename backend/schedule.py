@@ -1,0 +1,374 @@
+"""Learning-rate schedules: parameter objects that give one rate per step.
+
+A schedule knows no network and no loss. The trainer asks it for the rates of the
+steps ``[start, stop)`` before each epoch; only `Plateau` hears the monitored loss.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "Plateau",
+    "Schedule",
+    "Step",
+    "WarmRestarts",
+    "make_schedule",
+]
+
+
+class Schedule(BaseEstimator):
+    """Base of the schedules: ``rates`` is the learning rate times ``_factors``."""
+
+    def rates(
+        self,
+        learning_rate: float,
+        start: int,
+        stop: int,
+        *,
+        steps_per_epoch: int,
+        total_steps: int,
+        memory: dict | None = None,
+    ) -> np.ndarray:
+        """Learning rates of the steps ``start, …, stop - 1``.
+
+        Parameters
+        ----------
+        learning_rate : float
+            The base rate that the schedule multiplies.
+        start, stop : int
+            Steps since the beginning of training, from 0.
+        steps_per_epoch, total_steps : int
+            Steps of one epoch and of the whole fit.
+        memory : dict or None
+            What `observe` returned last; only `Plateau` reads it.
+
+        Returns
+        -------
+        rates : ndarray of shape (stop - start,), float64
+        """
+        step = np.arange(start, stop, dtype=np.float64)
+        factors = self._factors(step, float(steps_per_epoch), float(total_steps))
+        return np.ascontiguousarray(learning_rate * factors, dtype=np.float64)
+
+    def _factors(self, step, per_epoch, total):
+        raise NotImplementedError
+
+    def observe(self, loss: float, memory: dict | None) -> dict | None:
+        """Hear the monitored loss of an epoch; returns the memory for the next one."""
+        return None
+
+    def check(self) -> None:
+        """Raise ValueError for a parameter out of its range."""
+
+
+def _require(schedule, name, accepted, condition):
+    value = getattr(schedule, name)
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (good and condition(value)):
+        raise ValueError(
+            f"The '{name}' parameter of {type(schedule).__name__} must be "
+            f"{accepted}. Got {value!r} instead."
+        )
+
+
+class Constant(Schedule):
+    """The same rate at every step.
+
+    Examples
+    --------
+    >>> from slimlearn.backend.schedule import Constant
+    >>> Constant().rates(0.1, 0, 3, steps_per_epoch=1, total_steps=3).tolist()
+    [0.1, 0.1, 0.1]
+    """
+
+    def _factors(self, step, per_epoch, total):
+        return np.ones_like(step)
+
+
+class Step(Schedule):
+    """The rate is multiplied by `gamma` after every `step_size` epochs.
+
+    Parameters
+    ----------
+    step_size : int, default=30
+        Epochs between two drops.
+    gamma : float, default=0.1
+        Factor of a drop, in (0, 1].
+
+    Examples
+    --------
+    >>> from slimlearn.backend.schedule import Step
+    >>> halved = Step(step_size=2, gamma=0.5)
+    >>> halved.rates(0.1, 0, 4, steps_per_epoch=1, total_steps=4).tolist()
+    [0.1, 0.1, 0.05, 0.05]
+    """
+
+    def __init__(self, step_size=30, gamma=0.1):
+        self.step_size = step_size
+        self.gamma = gamma
+
+    def check(self) -> None:
+        _require(self, "step_size", "a number of epochs > 0", lambda v: v > 0)
+        _require(self, "gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
+
+    def _factors(self, step, per_epoch, total):
+        return self.gamma ** (step // (per_epoch * self.step_size))
+
+
+class Exponential(Schedule):
+    """The rate decays smoothly, by the factor `gamma` in each epoch.
+
+    Parameters
+    ----------
+    gamma : float, default=0.95
+        Factor of one epoch, in (0, 1].
+    """
+
+    def __init__(self, gamma=0.95):
+        self.gamma = gamma
+
+    def check(self) -> None:
+        _require(self, "gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
+
+    def _factors(self, step, per_epoch, total):
+        return self.gamma ** (step / per_epoch)
+
+
+class Cosine(Schedule):
+    """Half a cosine from the rate down to `final` of it, after a linear warm-up.
+
+    Parameters
+    ----------
+    final : float, default=0.0
+        The last rate as a fraction of the learning rate, in [0, 1].
+    warmup : float, default=0.0
+        Fraction of the training that rises linearly from 0, in [0, 1).
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm
+    Restarts, equation 5 with one period. https://arxiv.org/abs/1608.03983
+    """
+
+    def __init__(self, final=0.0, warmup=0.0):
+        self.final = final
+        self.warmup = warmup
+
+    def check(self) -> None:
+        _require(self, "final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        _require(self, "warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
+
+    def _factors(self, step, per_epoch, total):
+        rising = self.warmup * total
+        done = np.clip((step - rising) / max(total - rising, 1.0), 0.0, 1.0)
+        falling = self.final + (1 - self.final) * 0.5 * (1 + np.cos(math.pi * done))
+        return np.where(step < rising, (step + 1) / max(rising, 1.0), falling)
+
+
+class WarmRestarts(Schedule):
+    """Half cosines, each starting at the full rate and longer than the one before.
+
+    Parameters
+    ----------
+    period : float, default=10
+        Epochs of the first cosine.
+    multiplier : int, default=2
+        Each period is that many times the one before; at least 1.
+    final : float, default=0.0
+        The rate before a restart as a fraction of the learning rate, in [0, 1].
+
+    References
+    ----------
+    Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm
+    Restarts. https://arxiv.org/abs/1608.03983
+    """
+
+    def __init__(self, period=10, multiplier=2, final=0.0):
+        self.period = period
+        self.multiplier = multiplier
+        self.final = final
+
+    def check(self) -> None:
+        _require(self, "period", "a number of epochs > 0", lambda v: v > 0)
+        _require(self, "multiplier", "a number >= 1", lambda v: v >= 1)
+        _require(self, "final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+
+    def _factors(self, step, per_epoch, total):
+        epoch = step / per_epoch
+        period, multiplier = float(self.period), float(self.multiplier)
+        if multiplier == 1.0:
+            position = np.mod(epoch, period) / period
+        else:
+            # Periods 1, m, m², … end at period·(mᵏ⁺¹ − 1)/(m − 1).
+            grown = epoch * (multiplier - 1.0) / period + 1.0
+            cycle = np.floor(np.log(grown) / math.log(multiplier) + 1e-12)
+            length = period * multiplier**cycle
+            begin = period * (multiplier**cycle - 1.0) / (multiplier - 1.0)
+            position = np.clip((epoch - begin) / length, 0.0, 1.0)
+        return self.final + (1 - self.final) * 0.5 * (1 + np.cos(math.pi * position))
+
+
+class OneCycle(Schedule):
+    """Up to the learning rate and down again, both as half cosines.
+
+    Parameters
+    ----------
+    peak : float, default=0.3
+        Where the rate reaches the learning rate, as a fraction of the training.
+    initial_divisor : float, default=25.0
+        The first rate is the learning rate divided by this.
+    final_divisor : float, default=1e4
+        The last rate is the first rate divided by this.
+
+    References
+    ----------
+    Smith and Topin (2018), Super-Convergence: Very Fast Training of Neural Networks
+    Using Large Learning Rates. https://arxiv.org/abs/1708.07120
+    """
+
+    def __init__(self, peak=0.3, initial_divisor=25.0, final_divisor=1e4):
+        self.peak = peak
+        self.initial_divisor = initial_divisor
+        self.final_divisor = final_divisor
+
+    def check(self) -> None:
+        _require(self, "peak", "a number in (0, 1)", lambda v: 0 < v < 1)
+        _require(self, "initial_divisor", "a number >= 1", lambda v: v >= 1)
+        _require(self, "final_divisor", "a number >= 1", lambda v: v >= 1)
+
+    def _factors(self, step, per_epoch, total):
+        first = 1.0 / self.initial_divisor
+        last = first / self.final_divisor
+        top = self.peak * max(total - 1.0, 1.0)
+        up = np.clip(step / max(top, 1e-300), 0.0, 1.0)
+        down = np.clip((step - top) / max(total - 1.0 - top, 1e-300), 0.0, 1.0)
+        rising = first + (1.0 - first) * 0.5 * (1 - np.cos(math.pi * up))
+        falling = last + (1.0 - last) * 0.5 * (1 + np.cos(math.pi * down))
+        return np.where(step < top, rising, falling)
+
+
+class InverseScaling(Schedule):
+    """The rate falls as ``1 / (1 + epoch) ** power``, smoothly within an epoch.
+
+    Parameters
+    ----------
+    power : float, default=0.5
+        Exponent, > 0.
+    """
+
+    def __init__(self, power=0.5):
+        self.power = power
+
+    def check(self) -> None:
+        _require(self, "power", "a number > 0", lambda v: v > 0)
+
+    def _factors(self, step, per_epoch, total):
+        return (1.0 + step / per_epoch) ** -self.power
+
+
+class Plateau(Schedule):
+    """The rate is multiplied by `factor` when the monitored loss stops falling.
+
+    The monitored loss is the validation loss where there is one, else the training
+    loss.
+
+    Parameters
+    ----------
+    factor : float, default=0.1
+        Factor of a drop, in (0, 1).
+    patience : int, default=5
+        Epochs without an improvement that are waited for.
+    tol : float, default=1e-4
+        Least relative improvement that counts.
+    minimum : float, default=0.0
+        The rate does not fall below this fraction of the learning rate.
+
+    Examples
+    --------
+    >>> from slimlearn.backend.schedule import Plateau
+    >>> plateau, memory = Plateau(factor=0.5, patience=0), None
+    >>> for loss in (1.0, 1.0):
+    ...     memory = plateau.observe(loss, memory)
+    >>> plateau.rates(0.1, 2, 3, steps_per_epoch=1, total_steps=9, memory=memory)
+    array([0.05])
+    """
+
+    def __init__(self, factor=0.1, patience=5, tol=1e-4, minimum=0.0):
+        self.factor = factor
+        self.patience = patience
+        self.tol = tol
+        self.minimum = minimum
+
+    def check(self) -> None:
+        _require(self, "factor", "a number in (0, 1)", lambda v: 0 < v < 1)
+        _require(self, "patience", "a number of epochs >= 0", lambda v: v >= 0)
+        _require(self, "tol", "a number >= 0", lambda v: v >= 0)
+        _require(self, "minimum", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+
+    def rates(
+        self,
+        learning_rate: float,
+        start: int,
+        stop: int,
+        *,
+        steps_per_epoch: int,
+        total_steps: int,
+        memory: dict | None = None,
+    ) -> np.ndarray:
+        """Learning rates of the steps; see `Schedule.rates`."""
+        factor = 1.0 if memory is None else memory["factor"]
+        return np.full(stop - start, learning_rate * factor, dtype=np.float64)
+
+    def observe(self, loss: float, memory: dict | None) -> dict | None:
+        """Hear the monitored loss of an epoch; returns the memory for the next one."""
+        best, waited, factor = math.inf, 0, 1.0
+        if memory is not None:
+            best, waited, factor = memory["best"], memory["waited"], memory["factor"]
+        if loss < best - self.tol * abs(best) or best == math.inf:
+            best, waited = loss, 0
+        else:
+            waited += 1
+            if waited > self.patience:
+                factor, waited = max(factor * self.factor, self.minimum), 0
+        return {"best": best, "waited": waited, "factor": factor}
+
+
+SCHEDULES = {
+    "constant": Constant,
+    "step": Step,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "warm_restarts": WarmRestarts,
+    "one_cycle": OneCycle,
+    "inverse_scaling": InverseScaling,
+    "plateau": Plateau,
+}
+
+
+def make_schedule(schedule: str | Schedule) -> Schedule:
+    """The schedule that a name or a parameter object stands for, checked.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or a parameter is out of its range.
+    """
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            raise ValueError(
+                f"learning_rate_schedule={schedule!r} is not known: give one of "
+                f"{', '.join(map(repr, SCHEDULES))} or a schedule object."
+            )
+        return SCHEDULES[schedule]()
+    schedule.check()
+    return schedule
