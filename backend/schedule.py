@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sklearn.base import BaseEstimator
+
+from slimlearn.backend.parameters import Parameters
 
 __all__ = [
     "SCHEDULES",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class Schedule(BaseEstimator):
+class Schedule(Parameters):
     """Base of the schedules: ``rates`` is the learning rate times ``_factors``."""
 
     def rates(
@@ -67,19 +68,6 @@ class Schedule(BaseEstimator):
         """Hear the monitored loss of an epoch; returns the memory for the next one."""
         return None
 
-    def check(self) -> None:
-        """Raise ValueError for a parameter out of its range."""
-
-
-def _require(schedule, name, accepted, condition):
-    value = getattr(schedule, name)
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (good and condition(value)):
-        raise ValueError(
-            f"The '{name}' parameter of {type(schedule).__name__} must be "
-            f"{accepted}. Got {value!r} instead."
-        )
-
 
 class Constant(Schedule):
     """The same rate at every step.
@@ -118,8 +106,8 @@ class Step(Schedule):
         self.gamma = gamma
 
     def check(self) -> None:
-        _require(self, "step_size", "a number of epochs > 0", lambda v: v > 0)
-        _require(self, "gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
+        self._require("step_size", "a number of epochs > 0", lambda v: v > 0)
+        self._require("gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
 
     def _factors(self, step, per_epoch, total):
         return self.gamma ** (step // (per_epoch * self.step_size))
@@ -138,7 +126,7 @@ class Exponential(Schedule):
         self.gamma = gamma
 
     def check(self) -> None:
-        _require(self, "gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
+        self._require("gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
 
     def _factors(self, step, per_epoch, total):
         return self.gamma ** (step / per_epoch)
@@ -165,8 +153,8 @@ class Cosine(Schedule):
         self.warmup = warmup
 
     def check(self) -> None:
-        _require(self, "final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
-        _require(self, "warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
+        self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self._require("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
 
     def _factors(self, step, per_epoch, total):
         rising = self.warmup * total
@@ -199,9 +187,9 @@ class WarmRestarts(Schedule):
         self.final = final
 
     def check(self) -> None:
-        _require(self, "period", "a number of epochs > 0", lambda v: v > 0)
-        _require(self, "multiplier", "a number >= 1", lambda v: v >= 1)
-        _require(self, "final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self._require("period", "a number of epochs > 0", lambda v: v > 0)
+        self._require("multiplier", "a number >= 1", lambda v: v >= 1)
+        self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
 
     def _factors(self, step, per_epoch, total):
         epoch = step / per_epoch
@@ -242,9 +230,9 @@ class OneCycle(Schedule):
         self.final_divisor = final_divisor
 
     def check(self) -> None:
-        _require(self, "peak", "a number in (0, 1)", lambda v: 0 < v < 1)
-        _require(self, "initial_divisor", "a number >= 1", lambda v: v >= 1)
-        _require(self, "final_divisor", "a number >= 1", lambda v: v >= 1)
+        self._require("peak", "a number in (0, 1)", lambda v: 0 < v < 1)
+        self._require("initial_divisor", "a number >= 1", lambda v: v >= 1)
+        self._require("final_divisor", "a number >= 1", lambda v: v >= 1)
 
     def _factors(self, step, per_epoch, total):
         first = 1.0 / self.initial_divisor
@@ -270,7 +258,7 @@ class InverseScaling(Schedule):
         self.power = power
 
     def check(self) -> None:
-        _require(self, "power", "a number > 0", lambda v: v > 0)
+        self._require("power", "a number > 0", lambda v: v > 0)
 
     def _factors(self, step, per_epoch, total):
         return (1.0 + step / per_epoch) ** -self.power
@@ -310,10 +298,10 @@ class Plateau(Schedule):
         self.minimum = minimum
 
     def check(self) -> None:
-        _require(self, "factor", "a number in (0, 1)", lambda v: 0 < v < 1)
-        _require(self, "patience", "a number of epochs >= 0", lambda v: v >= 0)
-        _require(self, "tol", "a number >= 0", lambda v: v >= 0)
-        _require(self, "minimum", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self._require("factor", "a number in (0, 1)", lambda v: 0 < v < 1)
+        self._require("patience", "a number of epochs >= 0", lambda v: v >= 0)
+        self._require("tol", "a number >= 0", lambda v: v >= 0)
+        self._require("minimum", "a number in [0, 1]", lambda v: 0 <= v <= 1)
 
     def rates(
         self,

@@ -1,0 +1,177 @@
+"""An op is a class: what it infers, what it computes, and its gradient."""
+
+from slimlearn.backend.graph import DTYPES, Graph, Tensor, current_graph, type_text
+
+OPS: dict[str, "Op"] = {}
+_NO_ATTRIBUTES: dict = {}
+
+
+class Refusal(ValueError):
+    """What `Op.infer` raises; `emit` puts the op's and the value's name before it."""
+
+
+class Op:
+    """The base of all ops. A subclass with a `name` registers itself in `OPS`.
+
+    Attributes
+    ----------
+    name : str
+        The word in the program's text, of the native row, the kernel and the tests.
+    attributes : dict of str to type
+        What stands in parentheses; ``list`` means a list of numbers.
+    elementwise : bool
+        Results have the broadcast shape of the operands, each element from its own.
+    random : bool
+        The value depends on seed, step and row: never shared, folded or moved.
+    alias : bool
+        The result may be the operand's memory.
+    has_region : bool
+        A region may stand behind the operands.
+    """
+
+    name = ""
+    attributes: dict[str, type] = {}
+    optional: frozenset[str] = frozenset()
+    elementwise = False
+    random = False
+    alias = False
+    has_region = False
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if "name" in cls.__dict__:
+            if cls.name in OPS:
+                raise TypeError(f"op {cls.name!r} is defined twice")
+            OPS[cls.name] = cls()
+
+    def infer(self, types, attributes, declared=None, region=None) -> list[tuple]:
+        """Return the (dtype, shape) of each result, or raise `Refusal`.
+
+        Parameters
+        ----------
+        types : list of (dtype, shape)
+            Of the operands.
+        attributes : dict
+        declared : list of (dtype, shape), optional
+            The results' types as written, where the op takes its target from them.
+        region : Graph, optional
+        """
+        raise NotImplementedError(self.name)
+
+    def reference(self, context, arrays, node) -> list:
+        """Compute the results with NumPy; this is the op's specification.
+
+        Parameters
+        ----------
+        context : reference.Context
+            Sizes of symbols, sources, seed, step.
+        arrays : list of ndarray
+            The operands.
+        node : Node
+        """
+        raise NotImplementedError(self.name)
+
+    def grad(self, node, index: int, *output_gradients: Tensor) -> Tensor | None:
+        """Return the gradient for operand `index`, or None where it is zero.
+
+        An elementwise op's gradient may have any shape that broadcasts to the
+        results' shape; the caller sums it to the operand's.
+        """
+        raise NotImplementedError(
+            f"[{self.name} {node.results[0].name}] has no gradient for operand {index}"
+        )
+
+    def row_local(self, node) -> bool:
+        """Return whether each row of B in the results depends on that row alone."""
+        return True
+
+
+def emit(
+    name: str,
+    operands: tuple[Tensor, ...] = (),
+    attributes: dict | None = None,
+    results: list[tuple] | None = None,
+    wish: str | None = None,
+    region: Graph | None = None,
+) -> Tensor | tuple[Tensor, ...]:
+    """Append op `name` to the current function, after checking its types.
+
+    Parameters
+    ----------
+    name : str
+        One of `OPS`.
+    operands : tuple of Tensor
+    attributes : dict, optional
+        All of the op's attributes.
+    results : list of (dtype, shape), optional
+        The results' types, for ops whose target stands in the result (cast, reshape).
+    wish : str, optional
+        Name of the result, inside the current scope.
+    region : Graph, optional
+        For ops with a region.
+
+    Returns
+    -------
+    Tensor, or a tuple of them if the op has several results
+
+    Raises
+    ------
+    ValueError
+        If the types do not fit, naming op, value and operands.
+    """
+    graph = current_graph()
+    op = OPS[name]
+    attributes = _NO_ATTRIBUTES if attributes is None else attributes
+    types = infer(op, operands, attributes, results, region, wish)
+    made = graph.append(name, operands, attributes, types, wish, region).results
+    return made[0] if len(made) == 1 else made
+
+
+def infer(op: Op, operands, attributes, declared, region, wish) -> list[tuple]:
+    """Return the result types of a node, with errors that name the op and the value."""
+    try:
+        return op.infer([t.type for t in operands], attributes, declared, region)
+    except Refusal as error:
+        wish = wish or op.name
+        raise ValueError(f"[{op.name} {wish}] {error}") from None
+
+
+def refuse_unless(ok: bool, text: str) -> None:
+    """Raise `Refusal` unless `ok`."""
+    if not ok:
+        raise Refusal(text)
+
+
+def check_count(types, count: int) -> None:
+    """Refuse a wrong number of operands."""
+    if len(types) != count:
+        raise Refusal(f"takes {count} operands, got {len(types)}")
+
+
+def check_dtype(types, allowed, letters: str = "abcdef") -> None:
+    """Refuse operands whose dtypes differ from each other or are not in `allowed`."""
+    first = types[0][0]
+    for letter, (dtype, shape) in zip(letters, types, strict=False):
+        if dtype not in allowed:
+            wanted = " or ".join(d for d in DTYPES if d in allowed)
+            raise Refusal(
+                f"{letter} is {type_text(dtype, shape)}, needs {wanted}: cast it"
+            )
+        if dtype != first:
+            raise Refusal(
+                f"operands differ in type: {describe(types, letters)}: cast one of them"
+            )
+
+
+def describe(types, letters="abcdefghijklmnopqrstuvwxyz") -> str:
+    """Return ``a is f32[B,20], b is f32[21,64]``."""
+    return ", ".join(
+        f"{letter} is {type_text(*t)}" for letter, t in zip(letters, types, strict=False)
+    )
+
+
+def target(declared) -> tuple:
+    """Return the one declared result type of an op that takes its target from it."""
+    if not declared or len(declared) != 1:
+        raise Refusal("needs its one result type")
+    return declared[0]

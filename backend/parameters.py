@@ -1,0 +1,69 @@
+"""Parameter objects: get_params, set_params, repr and equality of small settings.
+
+Optimizers and schedules are searched and cloned like estimators; this is all of
+scikit-learn's protocol that they need, without importing it.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """Base of objects whose state is what their constructor was given."""
+
+    _names: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._names = tuple(inspect.signature(cls).parameters)
+
+    def get_params(self, deep: bool = True) -> dict:
+        """Parameters by name, as scikit-learn's estimators give them."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def set_params(self, **params):
+        """Set parameters by name.
+
+        Raises
+        ------
+        ValueError
+            If the object has no parameter of that name.
+        """
+        for name, value in params.items():
+            if name not in self._names:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for {type(self).__name__}. "
+                    f"Valid parameters are: {list(self._names)!r}."
+                )
+            setattr(self, name, value)
+        return self
+
+    def check(self) -> None:
+        """Raise ValueError for a parameter out of its range."""
+
+    def _require(self, name: str, accepted: str, condition) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (number and condition(value)):
+            raise ValueError(
+                f"The '{name}' parameter of {type(self).__name__} must be "
+                f"{accepted}. Got {value!r} instead."
+            )
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_params() == other.get_params()
+
+    def __hash__(self):
+        return hash((type(self), *self.get_params().values()))
+
+    def __repr__(self):
+        default = inspect.signature(type(self)).parameters
+        shown = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value != default[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"

@@ -1,0 +1,397 @@
+"""Dimensions and shapes: integers, symbols (B the batch) and polynomials of them."""
+
+import math
+import operator
+import re
+from collections.abc import Iterable, Sequence
+
+# A factor is a symbol ("B") or a floor division in parentheses ("((B+1)//2)"). A
+# monomial is a sorted tuple of factors, and a polynomial maps monomials to coefficients.
+_Terms = dict[tuple[str, ...], int]
+
+_DIMS: dict[str, "Dim"] = {}
+_FLOORS: dict[str, tuple["int | Dim", "int | Dim"]] = {}
+_TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(//|[-+*()]))", re.ASCII)
+_INT64_MAX = 2**63 - 1
+
+
+class Dim:
+    """A dimension that is not a plain integer, such as ``B``, ``2*B`` or ``(B+1)//2``.
+
+    Dims are canonical and interned: two equal dims are the same object, so comparing
+    and hashing cost nothing. Arithmetic that ends in a number returns an ``int``.
+    Make one with `symbol` or `parse_dim`.
+    """
+
+    __slots__ = ("_terms", "_text", "symbols")
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __reduce__(self):
+        return parse_dim, (self._text,)
+
+    def __add__(self, other):
+        return _add(self, other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return _add(self, other, -1)
+
+    def __rsub__(self, other):
+        return _add(other, self, -1)
+
+    def __neg__(self):
+        return _add(0, self, -1)
+
+    def __mul__(self, other):
+        if not _is_dim(other):
+            return NotImplemented
+        product: _Terms = {}
+        for left, c in self._terms.items():
+            for right, d in _terms_of(other).items():
+                monomial = tuple(sorted(left + right))
+                product[monomial] = product.get(monomial, 0) + c * d
+        return _make(product)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other):
+        return _floor_divide(self, other) if _is_dim(other) else NotImplemented
+
+    def __rfloordiv__(self, other):
+        return _floor_divide(other, self) if _is_dim(other) else NotImplemented
+
+    def evaluate(self, symbols: dict[str, int]) -> int:
+        """Return the value with the given sizes, as in ``B.evaluate({"B": 32})``."""
+        total = 0
+        for monomial, coefficient in self._terms.items():
+            for factor in monomial:
+                coefficient *= _evaluate_factor(factor, symbols, self)
+            total += coefficient
+        return total
+
+    def multiple_of(self, name: str) -> int | None:
+        """Return c when this dim is ``c*name`` with c >= 1, else None."""
+        if len(self._terms) == 1:
+            ((monomial, coefficient),) = self._terms.items()
+            if monomial == (name,) and coefficient >= 1:
+                return coefficient
+        return None
+
+
+def symbol(name: str) -> Dim:
+    """Return the dimension called `name`.
+
+    Parameters
+    ----------
+    name : str
+        A letter or underscore, then letters, digits or underscores.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(
+            f"a symbol is a letter followed by letters, digits or _; got {name!r}"
+        )
+    return _make({(name,): 1})
+
+
+def parse_dim(text: str) -> int | Dim:
+    """Read a dimension as `str` prints it; any arithmetic of ``+ - * //`` is accepted.
+
+    Raises
+    ------
+    ValueError
+        If `text` is no dimension expression.
+    """
+    known = _DIMS.get(text)
+    return known if known is not None else _Parser(text).parse()
+
+
+def evaluate(dim: int | Dim, symbols: dict[str, int]) -> int:
+    """Return the number that `dim` stands for."""
+    return dim if dim.__class__ is int else dim.evaluate(symbols)
+
+
+def as_dim(value) -> int | Dim:
+    """Return `value` (an integer of any kind, or a Dim) as ``int`` or `Dim`."""
+    if value.__class__ is int or value.__class__ is Dim:
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"a dimension is an integer or a Dim; got {value!r} "
+            f"of type {type(value).__name__}"
+        ) from None
+
+
+def product(dims: Iterable[int | Dim]) -> int | Dim:
+    """Return the number of elements of a shape."""
+    return math.prod(dims)
+
+
+def exact_divide(a: int | Dim, b: int | Dim) -> int | Dim | None:
+    """Return a / b when b is one term and divides every term of a, else None."""
+    divisor = _terms_of(b)
+    if len(divisor) != 1:
+        return 1 if a == b else None
+    ((divided_by, d),) = divisor.items()
+    quotient: _Terms = {}
+    for monomial, c in _terms_of(a).items():
+        rest = list(monomial)
+        for factor in divided_by:
+            if factor not in rest:
+                return None
+            rest.remove(factor)
+        if c % d:
+            return None
+        quotient[tuple(rest)] = c // d
+    return _make(quotient)
+
+
+def broadcast_shapes(*shapes: Sequence[int | Dim]) -> tuple[int | Dim, ...]:
+    """Return the shape that NumPy's rule gives; symbols must be equal or meet a 1.
+
+    Raises
+    ------
+    ValueError
+        If two dimensions differ and neither is 1.
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return tuple(first)
+    result = []
+    for axis in range(-max(map(len, shapes)), 0):
+        dim: int | Dim = 1
+        for shape in shapes:
+            if len(shape) >= -axis and shape[axis] != 1 and shape[axis] != dim:
+                if dim != 1:
+                    raise ValueError(
+                        f"dimensions {dim} and {shape[axis]} differ at axis {axis}"
+                    )
+                dim = shape[axis]
+        result.append(dim)
+    return tuple(result)
+
+
+class Shape(tuple):
+    """A shape as Slim code expects it: a tuple with `as_list` and `ndims`."""
+
+    __slots__ = ()
+
+    def as_list(self) -> list[int | None]:
+        """Return the sizes, with None where a dimension is known only at run time."""
+        return [dim if dim.__class__ is int else None for dim in self]
+
+    @property
+    def ndims(self) -> int:
+        """The rank."""
+        return len(self)
+
+
+def _is_dim(value) -> bool:
+    return isinstance(value, (Dim, int)) or hasattr(value, "__index__")
+
+
+def _terms_of(value) -> _Terms:
+    if value.__class__ is Dim:
+        return value._terms
+    number = operator.index(value)
+    return {(): number} if number else {}
+
+
+def _add(left, right, sign: int):
+    if not (_is_dim(left) and _is_dim(right)):
+        return NotImplemented
+    total = dict(_terms_of(left))
+    for monomial, coefficient in _terms_of(right).items():
+        total[monomial] = total.get(monomial, 0) + sign * coefficient
+    return _make(total)
+
+
+def _make(terms: _Terms) -> int | Dim:
+    """Return the one object of this polynomial (an int when it has no symbol)."""
+    kept = {monomial: c for monomial, c in terms.items() if c}
+    if not kept or (len(kept) == 1 and () in kept):
+        return kept.get((), 0)
+    text = _text(kept)
+    dim = _DIMS.get(text)
+    if dim is None:
+        dim = Dim()
+        dim._terms = kept
+        dim._text = text
+        dim.symbols = frozenset().union(
+            *(_symbols_of_factor(f) for monomial in kept for f in monomial)
+        )
+        dim = _DIMS.setdefault(text, dim)
+    return dim
+
+
+def _text(terms: _Terms) -> str:
+    order = sorted(terms, key=lambda m: (-len(m), "*".join(m)))
+    return "".join(_term_text(terms[m], m, i == 0) for i, m in enumerate(order))
+
+
+def _term_text(coefficient: int, monomial: tuple[str, ...], first: bool) -> str:
+    sign = "-" if coefficient < 0 else "" if first else "+"
+    size = abs(coefficient)
+    if not monomial:
+        return f"{sign}{size}"
+    if size != 1:
+        return f"{sign}{size}*{'*'.join(monomial)}"
+    # A floor division alone needs no outer parentheses: nothing binds tighter.
+    if coefficient == 1 and len(monomial) == 1 and monomial[0][0] == "(":
+        return sign + monomial[0][1:-1]
+    return sign + "*".join(monomial)
+
+
+def _floor_divide(a: int | Dim, b: int | Dim) -> int | Dim:
+    """Return a // b in canonical form.
+
+    For an integer b, whole multiples of b leave the numerator and the common divisor
+    of the rest and b is cancelled; so (2*B+5)//2 is B+2 and (2*B)//4 is B//2.
+    """
+    if b.__class__ is not Dim:
+        b = operator.index(b)
+        if b <= 0:
+            raise ValueError(f"a dimension is divided by a positive number; got {b}")
+        whole = _make({m: c // b for m, c in _terms_of(a).items()})
+        rest = {m: c % b for m, c in _terms_of(a).items() if c % b}
+        if not rest or (len(rest) == 1 and () in rest):
+            return whole
+        common = math.gcd(b, *rest.values())
+        atom = _floor_atom(
+            _make({m: c // common for m, c in rest.items()}), b // common
+        )
+        return whole + atom
+    exact = exact_divide(a, b)
+    return exact if exact is not None else _floor_atom(a, b)
+
+
+def _floor_atom(numerator: int | Dim, denominator: int | Dim) -> Dim:
+    text = f"({_wrap(numerator, True)}//{_wrap(denominator, False)})"
+    _FLOORS[text] = (numerator, denominator)
+    return _make({(text,): 1})
+
+
+def _wrap(value: int | Dim, is_numerator: bool) -> str:
+    """Return the text of an operand of //, in parentheses unless it reads the same."""
+    if value.__class__ is not Dim:
+        return str(value) if value >= 0 else f"({value})"
+    ((monomial, coefficient), *others) = value._terms.items()
+    # * and // group from the left, so a product may stand before // but not after it.
+    simple = len(monomial) == 1 and monomial[0][0] != "("
+    if not others and coefficient == 1 and (is_numerator or simple):
+        return str(value)
+    return f"({value})"
+
+
+def _evaluate_factor(factor: str, symbols: dict[str, int], whole: Dim) -> int:
+    if factor in _FLOORS:
+        numerator, denominator = _FLOORS[factor]
+        divisor = evaluate(denominator, symbols)
+        if divisor <= 0:
+            raise ValueError(
+                f"{whole}: {denominator} is {divisor}, cannot divide by it"
+            )
+        return evaluate(numerator, symbols) // divisor
+    if factor not in symbols:
+        raise ValueError(
+            f"the size of {factor} in {whole} is unknown; known: {sorted(symbols)}"
+        )
+    return symbols[factor]
+
+
+def _symbols_of_factor(factor: str) -> frozenset[str]:
+    if factor not in _FLOORS:
+        return frozenset((factor,))
+    parts = [part for part in _FLOORS[factor] if part.__class__ is Dim]
+    return frozenset().union(*(part.symbols for part in parts))
+
+
+class _Parser:
+    """Reads ``sum = product (± product)*``, ``product = factor ((* | //) factor)*``."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.position = 0
+        self.depth = 0
+
+    def parse(self) -> int | Dim:
+        value = self.sum()
+        if self.peek() is not None or self.text[self.position :].strip():
+            self.fail("end of the dimension")
+        return value
+
+    def peek(self):
+        match = _TOKEN.match(self.text, self.position)
+        return match.group(match.lastindex) if match else None
+
+    def take(self) -> str:
+        match = _TOKEN.match(self.text, self.position)
+        if not match:
+            self.fail("a number, a symbol or '('")
+        self.position = match.end()
+        return match.group(match.lastindex)
+
+    def fail(self, expected: str):
+        rest = self.text[self.position :] or "the end"
+        raise ValueError(f"dimension {self.text!r}: expected {expected}, got {rest!r}")
+
+    def deepen(self):
+        self.depth += 1
+        if self.depth > 16:
+            self.fail("at most 16 levels of nesting")
+
+    def sum(self) -> int | Dim:
+        value = self.product()
+        while self.peek() in ("+", "-"):
+            sign = 1 if self.take() == "+" else -1
+            value = value + sign * self.product()
+        return value
+
+    def product(self) -> int | Dim:
+        value = self.factor()
+        while self.peek() in ("*", "//"):
+            if self.take() == "*":
+                value = value * self.factor()
+            else:
+                divisor = self.factor()
+                if divisor.__class__ is int and divisor <= 0:
+                    self.fail("a positive divisor before this")
+                value = value // divisor
+        return value
+
+    def factor(self) -> int | Dim:
+        token = self.peek()
+        if token == "-":
+            self.deepen()
+            self.take()
+            value = -self.factor()
+            self.depth -= 1
+            return value
+        if token == "(":
+            self.deepen()
+            self.take()
+            value = self.sum()
+            if self.peek() != ")":
+                self.fail("')'")
+            self.take()
+            self.depth -= 1
+            return value
+        if token is None or token in "+*//)":
+            self.fail("a number, a symbol or '('")
+        self.take()
+        if token.isdigit():
+            number = int(token) if len(token) <= 19 else _INT64_MAX + 1
+            if number > _INT64_MAX:
+                self.fail("a number below 2**63 before this")
+            return number
+        return symbol(token)
+
+
+B = symbol("B")
