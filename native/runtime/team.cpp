@@ -1,0 +1,97 @@
+// Lanes by OpenMP: the only file that knows a threading library.
+#include "runtime/team.h"
+
+#include <omp.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace slim {
+namespace {
+
+std::atomic<bool> in_forked_child{false};
+std::atomic<int> lanes_in_use{0};
+std::atomic<int64_t> regions{0};
+
+void after_fork_in_child() {
+  in_forked_child = true;
+  lanes_in_use = 0;
+}
+
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+
+uint64_t floating_mode() {
+#if defined(__x86_64__)
+  return _mm_getcsr();
+#elif defined(__aarch64__)
+  uint64_t mode;
+  asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+void set_floating_mode([[maybe_unused]] uint64_t mode) {
+#if defined(__x86_64__)
+  _mm_setcsr(static_cast<uint32_t>(mode));
+#elif defined(__aarch64__)
+  asm volatile("msr fpcr, %0" ::"r"(mode));
+#endif
+}
+
+#if defined(__x86_64__)
+constexpr uint64_t kFlushBits = 0x8040;  // flush to zero, denormals are zero
+#elif defined(__aarch64__)
+constexpr uint64_t kFlushBits = uint64_t{1} << 24;
+#else
+constexpr uint64_t kFlushBits = 0;
+#endif
+
+}  // namespace
+
+LaneGrant::LaneGrant(int wanted) : lanes_(1) {
+  if (wanted == 1 || in_forked_child || omp_in_parallel()) return;
+  const int allowed = omp_get_max_threads();
+  const int wish = wanted <= 0 ? allowed : std::min(wanted, allowed);
+  const int used = lanes_in_use.load(std::memory_order_relaxed);
+  lanes_ = std::max(1, std::min(wish, allowed - used));
+  if (lanes_ > 1) lanes_in_use += lanes_;
+}
+
+LaneGrant::~LaneGrant() {
+  if (lanes_ > 1) lanes_in_use -= lanes_;
+}
+
+void Lane::meet() {
+#pragma omp barrier
+}
+
+void run_lanes(int lanes, LaneBody body, void* self) {
+  if (lanes <= 1) {
+    const FlushDenormals flush;
+    body(self, Lane(0, 1));
+    return;
+  }
+  regions.fetch_add(1, std::memory_order_relaxed);
+#pragma omp parallel num_threads(lanes)
+  {
+    const FlushDenormals flush;
+    body(self, Lane(omp_get_thread_num(), omp_get_num_threads()));
+  }
+}
+
+int64_t parallel_regions() { return regions; }
+
+FlushDenormals::FlushDenormals() : saved_(floating_mode()) {
+  set_floating_mode(saved_ | kFlushBits);
+}
+
+FlushDenormals::~FlushDenormals() { set_floating_mode(saved_); }
+
+}  // namespace slim
