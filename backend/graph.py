@@ -89,9 +89,12 @@ class State(Declaration):
 
 
 class Hyper(Declaration):
-    """A number given at run time, such as the learning rate."""
+    """A number given at run time, such as the learning rate.
 
-    __slots__ = ()
+    `value` is what the network function asked for, None where only the run knows.
+    """
+
+    __slots__ = ("value",)
     kind = "hyper"
 
 
@@ -136,11 +139,16 @@ class Graph:
         What the function returns (a region: yields).
     parameters : list of Tensor
         A region's own operands; empty in a function.
+    sample_weight : Tensor or None
+        The weights of the rows, [B], for layers whose statistics use them.
+    layers : dict
+        What the layers remember while they build this function.
     """
 
     __slots__ = (
         "name", "model", "training", "nodes", "sets", "grads", "returns",
-        "parameters", "values", "_counts", "_constants",
+        "parameters", "values", "sample_weight", "layers", "_counts", "_constants",
+        "_collections",
     )  # fmt: skip
 
     def __init__(self, name="", model=None, training=False):
@@ -155,6 +163,9 @@ class Graph:
         self.values: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._constants: dict[tuple, Tensor] = {}
+        self._collections: dict[str, list] = {}
+        self.sample_weight: Tensor | None = None
+        self.layers: dict = {}
 
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
@@ -236,6 +247,10 @@ class Graph:
         for value in values:
             self._check_own("return", value)
         self.returns.extend(values)
+
+    def collection(self, name: str) -> list:
+        """Return the function's list called `name`, such as its losses."""
+        return self._collections.setdefault(name, [])
 
     def _assign(self, table, word, target, value):
         if not isinstance(target, Declaration):
@@ -331,12 +346,14 @@ class Model:
         made.initializer = initializer
         return made
 
-    def hyper(self, name: str) -> Hyper:
+    def hyper(self, name: str, value: float | None = None) -> Hyper:
         """Return the run-time scalar of this name, declared at its first use."""
-        known = self.declarations.get(name)
-        if isinstance(known, Hyper):
-            return known
-        return self.declare("hyper", name, "f64", ())
+        made = self.declarations.get(name)
+        if not isinstance(made, Hyper):
+            made = self.declare("hyper", name, "f64", ())
+        if value is not None:
+            made.value = value
+        return made
 
     def slot(self, name: str, shape=None) -> Slot:
         """Declare an optimizer's array; by default one element per parameter element."""
@@ -361,6 +378,8 @@ class Model:
             made.trainable, made.collections = True, ()
         elif kind == "state":
             made.initializer = None
+        elif kind == "hyper":
+            made.value = None
         self.declarations[name] = made
         getattr(self, _LISTS[kind]).append(made)
         for function in self.functions.values():
