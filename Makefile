@@ -1,18 +1,56 @@
-# The habits, one word each. VENV names the virtual environment (default: .venv, made here).
+# The habits, one word each. VENV names the virtual environment: .venv, made here if missing.
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
-JOBS ?= $(shell nproc)
-export CMAKE_BUILD_PARALLEL_LEVEL = $(JOBS)
+PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
+NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.def')
 
-.PHONY: build demo test lint format bench sanitize clean
+.PHONY: build demo test lint format bench sanitize
 
-# The native module beside the sources, where the editable install finds it.
-build: $(VENV)/bin/slimlearn-tools
-	$(PYTHON) setup.py -q build_ext --inplace
-
-# A fresh environment: what builds slimlearn, then slimlearn itself, editable.
-$(VENV)/bin/slimlearn-tools:
+# What builds slimlearn; then slimlearn itself, editable, with its native module in place.
+$(VENV)/bin/ninja:
 	test -x $(PYTHON) || python3 -m venv $(VENV)
-	$(PYTHON) -m pip install -q --upgrade pip
-	$(PYTHON) -m pip install -q "setuptools>=77" "cmake>=3.20" ninja "pybind11>=2.13"
+	$(PIP) --upgrade pip
+	$(PIP) --group build
+
+$(VENV)/slimlearn.stamp: pyproject.toml setup.py | $(VENV)/bin/ninja
+	$(PIP) --no-build-isolation --editable .
 	touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(VENV)/slimlearn.stamp
+	$(PIP) --no-build-isolation --editable ".[test]"
+	touch $@
+
+$(VENV)/lint.stamp: pyproject.toml | $(VENV)/bin/ninja
+	$(PIP) --group lint
+	touch $@
+
+build: | $(VENV)/slimlearn.stamp
+	$(PYTHON) setup.py --quiet build_ext --inplace
+
+demo: build
+	$(PYTHON) examples/demo.py
+
+test: build $(VENV)/test.stamp
+	$(PYTHON) -m pytest
+
+lint: $(VENV)/lint.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run -Werror $(NATIVE_FILES)
+
+format: $(VENV)/lint.stamp
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i $(NATIVE_FILES)
+
+# Peers live in an environment of their own; CASES selects, e.g. `make bench CASES=digits`.
+bench: build
+	$(PYTHON) benchmarks/run.py $(CASES)
+
+# The native tests on a build that stops at the first bad access or undefined result.
+SANITIZED = build/sanitized
+sanitize: build $(VENV)/test.stamp
+	SLIM_SANITIZE=ON $(PYTHON) setup.py --quiet build --build-lib $(SANITIZED)
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) SLIM_SANITIZED=1 \
+	$(PYTHON) -m pytest -m "not slow" tests/native

@@ -1,3 +1,3 @@
-"""Neural networks for scikit-learn: Slim-style layers, compiled and trained natively."""
+"""Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
 __version__ = "0.1.0"

@@ -1,0 +1,32 @@
+"""What several tests share: the source tree's place, and real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before scipy is imported, so that no estimator check is skipped.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import fashion_mnist
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the top of the source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def fashion() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return Fashion-MNIST's two parts, or skip where it is not installed."""
+    if not fashion_mnist.available():
+        pytest.skip(
+            f"Fashion-MNIST is not in {fashion_mnist.folder()}: "
+            "apt-get install dataset-fashion-mnist, or set FASHION_MNIST"
+        )
+    return {part: fashion_mnist.load(part) for part in ("train", "test")}
