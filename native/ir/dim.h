@@ -27,10 +27,13 @@ class Dim {
   Dim operator+(const Dim& other) const;
   Dim operator*(const Dim& other) const;
   Dim floor_divide(const Dim& other) const;
+  std::optional<Dim> exact_divide(const Dim& other) const;
   bool operator==(const Dim&) const = default;
 
  private:
-  // monomial ("B", "B*T", "(B+1)//2", "" for the constant) -> coefficient, never 0
+  static Dim floor_atom(const Dim& above, const Dim& below);
+
+  // monomial ("B", "B*T", "((B+1)//2)*T", "" for the constant) -> coefficient, never 0
   std::map<std::string, int64_t> terms_;
 };
 

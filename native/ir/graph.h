@@ -27,8 +27,8 @@ struct Type {
 
 std::string to_string(const Type& type);
 
-using Attribute = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
-                               std::vector<double>>;
+using Attribute =
+    std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>>;
 using Attributes = std::map<std::string, Attribute>;  // sorted: one spelling per node
 
 using ValueId = int32_t;

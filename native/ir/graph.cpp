@@ -1,0 +1,50 @@
+// Types and names: the few functions of the program's data structure.
+#include "ir/graph.h"
+
+#include <algorithm>
+
+namespace slim {
+
+int64_t size_of(DType dtype) {
+  constexpr int64_t kSizes[] = {4, 8, 4, 8, 1, 1};
+  return kSizes[static_cast<size_t>(dtype)];
+}
+
+const char* name_of(DType dtype) {
+  constexpr const char* kNames[] = {"f32", "f64", "i32", "i64", "bool", "u8"};
+  return kNames[static_cast<size_t>(dtype)];
+}
+
+std::string to_string(const Type& type) {
+  std::string text = name_of(type.dtype);
+  text += '[';
+  for (size_t i = 0; i < type.dims.size(); ++i) {
+    if (i > 0) text += ',';
+    text += type.dims[i].str();
+  }
+  return text + ']';
+}
+
+ValueId Graph::add_value(std::string name, Type type) {
+  values.push_back({std::move(name), std::move(type)});
+  return static_cast<ValueId>(values.size() - 1);
+}
+
+std::string Graph::unique_name(const std::string& wish) const {
+  const auto taken = [&](const std::string& name) {
+    return std::any_of(values.begin(), values.end(),
+                       [&](const Value& value) { return value.name == name; });
+  };
+  std::string name = wish;
+  for (int i = 1; taken(name); ++i) name = wish + '_' + std::to_string(i);
+  return name;
+}
+
+const Function* Program::find(const std::string& name) const {
+  for (const Function& function : functions) {
+    if (function.name == name) return &function;
+  }
+  return nullptr;
+}
+
+}  // namespace slim
