@@ -1,0 +1,151 @@
+"""Named sources: the arrays a program reads, the rows it trains on, their weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = [
+    "as_source",
+    "auto_batch_size",
+    "holdout",
+    "scaled_weights",
+    "steps_per_epoch",
+    "uniform",
+]
+
+# What the native gather converts by itself; the rest is converted here, once.
+_NATIVE = frozenset(
+    np.dtype(kind) for kind in ("float32", "float64", "uint8", "int32", "int64")
+)
+_CONVERSIONS = {
+    "float16": np.float32,
+    "int8": np.int32,
+    "int16": np.int32,
+    "uint16": np.int32,
+    "uint32": np.int64,
+}
+_NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
+
+
+def as_source(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
+    """`array` as the runtime reads it, without a copy where it can.
+
+    Parameters
+    ----------
+    array : ndarray of numbers or booleans
+        May be strided, read-only or a memory map.
+    dtype : {"f32", "f64", "i32", "i64"} or None
+        Convert to this type; None keeps every type that the runtime converts itself.
+
+    Returns
+    -------
+    ndarray of float32, float64, uint8, int32 or int64 in native byte order
+    """
+    if dtype is not None:
+        return np.asarray(array, dtype=_NUMPY[dtype])
+    if array.dtype in _NATIVE and array.dtype.isnative:
+        return array
+    if array.dtype == bool:
+        return array.view(np.uint8)
+    plain = array.dtype.newbyteorder("=")
+    if plain in _NATIVE:
+        return array.astype(plain)
+    return array.astype(_CONVERSIONS.get(plain.name, np.float64))
+
+
+def uniform(weights: np.ndarray | None) -> bool:
+    """Whether weights say nothing: absent, or all the same."""
+    return weights is None or len(weights) == 0 or weights.min() == weights.max()
+
+
+def scaled_weights(weights: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    """Weights scaled to mean 1 over the training rows, as float64.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n,)
+    rows : index array or None
+        The training rows; None means all.
+    """
+    # Divided by the largest first: huge and tiny weights do not overflow the mean.
+    top = (weights if rows is None else weights[rows]).max()
+    scaled = weights.astype(np.float64) / np.float64(top)
+    return scaled / (scaled if rows is None else scaled[rows]).mean()
+
+
+def auto_batch_size(rows: int) -> int:
+    """The batch size that "auto" stands for.
+
+    32 up to 1,600 rows, then the power of two nearest to rows / 50, at most 256.
+    """
+    if rows <= 1600:
+        return 32
+    return min(256, int(2 ** np.round(np.log2(rows / 50))))
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Batches in an epoch; a last batch of one row joins the one before it."""
+    batch_size = min(batch_size, rows)
+    steps = -(-rows // batch_size)
+    return steps - 1 if steps > 1 and rows % batch_size == 1 else steps
+
+
+def holdout(
+    rows: np.ndarray, fraction: float, seed: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows into training and validation, stratified by `groups`.
+
+    Parameters
+    ----------
+    rows : index array of shape (n,)
+    fraction : float in (0, 1)
+        Of the rows that are held out; at least one row.
+    seed : int
+        Same seed, same split.
+    groups : int array of shape (n,), optional
+        Class codes of `rows`, from 0. Each class keeps its share, and at least one row
+        in training.
+
+    Returns
+    -------
+    training, validation : index arrays, ascending
+
+    Raises
+    ------
+    ValueError
+        If there is no row to hold out.
+    """
+    n = len(rows)
+    shuffled = np.random.RandomState(seed % 2**32).permutation(n)
+    wanted = max(1, round(fraction * n))
+    if groups is None:
+        held = shuffled[: min(wanted, n - 1)]
+    else:
+        held = _stratified(shuffled, groups, wanted)
+    if len(held) == 0:
+        raise ValueError(
+            f"early_stopping cannot hold out a row of {n} sample{'s' * (n != 1)}: "
+            "give X_val and y_val, or set validation_fraction=None to watch the "
+            "training loss"
+        )
+    mask = np.zeros(n, dtype=bool)
+    mask[held] = True
+    return rows[~mask], rows[mask]
+
+
+def _stratified(shuffled, groups, wanted):
+    counts = np.bincount(groups)
+    share = np.minimum(counts * (wanted / len(groups)), np.maximum(counts - 1, 0))
+    quota = np.floor(share).astype(np.int64)
+    # The largest remainders take what rounding down left over.
+    for group in np.argsort(quota - share, kind="stable"):
+        if quota.sum() >= wanted:
+            break
+        if quota[group] < counts[group] - 1:
+            quota[group] += 1
+    by_group = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    return np.concatenate(
+        [by_group[b : b + q] for b, q in zip(begins, quota)]
+        or [np.empty(0, dtype=np.int64)]
+    )
