@@ -1,0 +1,207 @@
+// Kernels that move whole runs of bytes: reshape, concat, slice, pad.
+#include <cstring>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/split.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+void copy_run(std::byte* dst, const std::byte* src, int64_t bytes) {
+  if (bytes > 32 || bytes % 4 != 0) {
+    std::memcpy(dst, src, bytes);
+    return;
+  }
+  for (int64_t i = 0; i < bytes; i += 4) std::memcpy(dst + i, src + i, 4);
+}
+
+class ReshapeLaunch final : public Launch {
+ public:
+  explicit ReshapeLaunch(const Binding& binding)
+      : src_(binding.operands[0]), dst_(binding.results[0]) {}
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(bytes(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const std::byte* src = src_.in<std::byte>(context);
+    std::byte* dst = dst_.in<std::byte>(context);
+    if (src == dst) return;
+    const int64_t first = split_.first(task);
+    std::memcpy(dst + first, src + first, split_.last(task, bytes(context.rows)) - first);
+  }
+
+  Cost cost(int64_t rows) const override { return {0, 2.0 * bytes(rows)}; }
+
+ private:
+  int64_t bytes(int64_t rows) const { return dst_.count(rows) * size_of(dst_.dtype); }
+
+  Buffer src_, dst_;
+  Split split_ = Split::by_bytes(1);
+};
+
+std::unique_ptr<Launch> prepare_reshape(const Binding& binding) {
+  require_arity(binding, 1);
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  const Count a = count_of(src, 0, src.dims.size());
+  const Count b = count_of(dst, 0, dst.dims.size());
+  if (a.fixed != b.fixed || a.per_row != b.per_row || src.dtype != dst.dtype) {
+    binding.refuse(operand_text(binding, 0) + " cannot become " + result_text(binding) +
+                   ": the elements must be as many and of one type");
+  }
+  return std::make_unique<ReshapeLaunch>(binding);
+}
+
+// Along `axis` every outer index of dst holds one run of each part:
+//   dst row:  [ part 0 | part 1 | ... ]      src row of part i:  [ run ]
+// A run of no source is zeros; a run may be a stretch of a longer source row (slice).
+struct Part {
+  Buffer src;
+  bool zero = false;
+  Count row;            // bytes of a source row
+  Count run;            // bytes taken from it
+  int64_t offset = 0;   // bytes before them
+};
+
+class PartsLaunch final : public Launch {
+ public:
+  PartsLaunch(Buffer dst, size_t axis, std::vector<Part> parts)
+      : dst_(std::move(dst)),
+        outer_(count_of(dst_, 0, axis)),
+        row_(count_of(dst_, axis, dst_.dims.size())),
+        parts_(std::move(parts)) {
+    const int64_t size = size_of(dst_.dtype);
+    row_ = {row_.fixed * size, row_.per_row * size};
+    split_ = Split::by_bytes(row_.fixed);
+  }
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(outer_(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t rows = context.rows;
+    const int64_t first = split_.first(task), last = split_.last(task, outer_(rows));
+    const int64_t dst_row = row_(rows);
+    std::byte* column = dst_.in<std::byte>(context);
+    for (const Part& part : parts_) {
+      const int64_t run = part.run(rows), src_row = part.row(rows);
+      if (part.zero) {
+        for (int64_t i = first; i < last; ++i) std::memset(column + i * dst_row, 0, run);
+      } else {
+        const std::byte* src = part.src.in<std::byte>(context) + part.offset;
+        for (int64_t i = first; i < last; ++i) {
+          copy_run(column + i * dst_row, src + i * src_row, run);
+        }
+      }
+      column += run;
+    }
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(row_(rows))};
+  }
+
+ private:
+  Buffer dst_;
+  Count outer_, row_;
+  std::vector<Part> parts_;
+  Split split_;
+};
+
+// Bytes of dims [axis, rank) of a buffer.
+Count row_bytes(const Buffer& buffer, size_t axis) {
+  const Count count = count_of(buffer, axis, buffer.dims.size());
+  const int64_t size = size_of(buffer.dtype);
+  return {count.fixed * size, count.per_row * size};
+}
+
+// All but `axis` of a source and the result must be equal.
+void require_alike(const Binding& binding, size_t operand, size_t axis) {
+  const Buffer& src = binding.operands[operand];
+  const Buffer& dst = binding.results[0];
+  const size_t rank = dst.dims.size();
+  if (src.dims.size() != rank || src.dtype != dst.dtype || !same_dims(src, dst, 0, axis) ||
+      !same_dims(src, dst, axis + 1, rank)) {
+    binding.refuse("operand " + std::to_string(operand + 1) + " is " +
+                   operand_text(binding, operand) + ", it must equal the result " +
+                   result_text(binding) + " but for axis " + std::to_string(axis));
+  }
+}
+
+std::unique_ptr<Launch> prepare_concat(const Binding& binding) {
+  if (binding.operands.empty() || binding.results.size() != 1) {
+    binding.refuse("needs one operand or more and 1 result");
+  }
+  const Buffer& dst = binding.results[0];
+  const size_t axis = axis_of(binding, static_cast<int64_t>(dst.dims.size()));
+  std::vector<Part> parts;
+  int64_t total = 0, per_row = 0;
+  for (size_t i = 0; i < binding.operands.size(); ++i) {
+    require_alike(binding, i, axis);
+    const Buffer& src = binding.operands[i];
+    if (axis == 0 && (src.per_row > 0) != (dst.per_row > 0)) {
+      binding.refuse("operand " + std::to_string(i + 1) + " is " + operand_text(binding, i) +
+                     ": all or none may grow with the batch along axis 0");
+    }
+    total += src.dims[axis];
+    if (axis == 0) per_row += src.per_row;
+    parts.push_back({src, false, row_bytes(src, axis), row_bytes(src, axis), 0});
+  }
+  if (total != dst.dims[axis] || (axis == 0 && per_row != dst.per_row)) {
+    binding.refuse("the operands have " + std::to_string(total) + " along axis " +
+                   std::to_string(axis) + ", the result is " + result_text(binding));
+  }
+  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+}
+
+std::unique_ptr<Launch> prepare_slice(const Binding& binding) {
+  require_arity(binding, 1);
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  const size_t axis = axis_of(binding, static_cast<int64_t>(src.dims.size()));
+  require_alike(binding, 0, axis);
+  const int64_t start = binding.integer("start", 0);
+  const int64_t stop = binding.integer("stop", src.dims[axis]);
+  if (start < 0 || stop < start || stop > src.dims[axis] || stop - start != dst.dims[axis] ||
+      (axis == 0 && dst.per_row > 0)) {
+    binding.refuse(operand_text(binding, 0) + " from " + std::to_string(start) + " to " +
+                   std::to_string(stop) + " along axis " + std::to_string(axis) + " is not " +
+                   result_text(binding));
+  }
+  const Count row = row_bytes(src, axis);
+  const int64_t unit = src.dims[axis] > 0 ? row.fixed / src.dims[axis] : 0;
+  std::vector<Part> parts = {{src, false, row, {(stop - start) * unit, 0}, start * unit}};
+  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+}
+
+std::unique_ptr<Launch> prepare_pad(const Binding& binding) {
+  require_arity(binding, 1);
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  const size_t axis = axis_of(binding, static_cast<int64_t>(src.dims.size()));
+  require_alike(binding, 0, axis);
+  const int64_t before = binding.integer("before", 0), after = binding.integer("after", 0);
+  if (before < 0 || after < 0 || before > dst.dims[axis] || after > dst.dims[axis] - before ||
+      dst.dims[axis] - before - after != src.dims[axis] ||
+      (axis == 0 && (src.per_row > 0 || dst.per_row > 0))) {
+    binding.refuse(operand_text(binding, 0) + " with " + std::to_string(before) + " before and " +
+                   std::to_string(after) + " after along axis " + std::to_string(axis) +
+                   " is not " + result_text(binding));
+  }
+  int64_t unit = size_of(dst.dtype);
+  for (size_t i = axis + 1; i < dst.dims.size(); ++i) unit *= dst.dims[i];
+  const Count row = row_bytes(src, axis);
+  std::vector<Part> parts = {{src, true, {}, {before * unit, 0}, 0},
+                             {src, false, row, row, 0},
+                             {src, true, {}, {after * unit, 0}, 0}};
+  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+}
+
+}  // namespace
+
+SLIM_KERNEL(reshape, prepare_reshape);
+SLIM_KERNEL(concat, prepare_concat);
+SLIM_KERNEL(slice, prepare_slice);
+SLIM_KERNEL(pad, prepare_pad);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,227 @@
+// Kernels that go by index: gather, scatter_add, one_hot.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/split.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+// Leading dims of `a` are the shape of `b`.
+bool leads(const Buffer& a, const Buffer& b) {
+  return a.dims.size() >= b.dims.size() && same_dims(a, b, 0, b.dims.size());
+}
+
+// An index as it stands, clamped into [0, size); what was outside is remembered.
+template <class Id>
+int64_t clamp_index(Id id, int64_t size, bool* outside) {
+  const auto index = static_cast<int64_t>(id);
+  *outside |= static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);
+  return std::clamp<int64_t>(index, 0, size - 1);
+}
+
+template <class Id>
+class GatherLaunch final : public Launch {
+ public:
+  explicit GatherLaunch(const Binding& binding)
+      : table_(binding.operands[0]),
+        ids_(binding.operands[1]),
+        dst_(binding.results[0]),
+        count_(count_of(ids_, 0, ids_.dims.size())),
+        row_(table_.inner() * size_of(table_.dtype)),
+        split_(Split::by_bytes(2 * row_)) {}
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(count_(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t last = split_.last(task, count_(context.rows));
+    const int64_t size = table_.leading(context.rows);
+    const std::byte* table = table_.in<std::byte>(context);
+    const Id* ids = ids_.in<Id>(context);
+    std::byte* dst = dst_.in<std::byte>(context);
+    bool outside = false;
+    for (int64_t i = split_.first(task); i < last; ++i) {
+      const std::byte* src = table + clamp_index(ids[i], size, &outside) * row_;
+      if (row_ == 4) {
+        std::memcpy(dst + i * 4, src, 4);
+      } else if (row_ == 8) {
+        std::memcpy(dst + i * 8, src, 8);
+      } else {
+        std::memcpy(dst + i * row_, src, row_);
+      }
+    }
+    if (outside) context.raise(kBadIndex);
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, static_cast<double>(count_(rows)) * (2.0 * row_ + sizeof(Id))};
+  }
+
+ private:
+  Buffer table_, ids_, dst_;
+  Count count_;
+  int64_t row_;  // bytes of a row of the table
+  Split split_;
+};
+
+std::unique_ptr<Launch> prepare_gather(const Binding& binding) {
+  require_arity(binding, 2);
+  const Buffer& table = binding.operands[0];
+  const Buffer& ids = binding.operands[1];
+  const Buffer& dst = binding.results[0];
+  if (table.dims.empty() || table.dims[0] < 1 || !is_index(ids) || table.dtype != dst.dtype ||
+      !leads(dst, ids) || dst.dims.size() != ids.dims.size() + table.dims.size() - 1 ||
+      !std::equal(table.dims.begin() + 1, table.dims.end(),
+                  dst.dims.begin() + static_cast<int64_t>(ids.dims.size()))) {
+    binding.refuse("table " + operand_text(binding, 0) + " [v, ...] at ids " +
+                   operand_text(binding, 1) + " (i32 or i64) does not give " +
+                   result_text(binding));
+  }
+  if (ids.dtype == DType::i32) return std::make_unique<GatherLaunch<int32_t>>(binding);
+  return std::make_unique<GatherLaunch<int64_t>>(binding);
+}
+
+// Every task owns a range of the result's rows and reads all ids in order, so that a row's
+// terms are added in ascending position whatever the number of tasks.
+template <class T, class Id>
+class ScatterAddLaunch final : public Launch {
+ public:
+  explicit ScatterAddLaunch(const Binding& binding)
+      : ids_(binding.operands[0]),
+        updates_(binding.operands[1]),
+        dst_(binding.results[0]),
+        count_(count_of(ids_, 0, ids_.dims.size())),
+        inner_(dst_.inner()) {
+    constexpr int64_t kMostTasks = 8;  // each reads all ids
+    const int64_t size = dst_.dims[0];
+    split_ = Split::by_bytes(inner_ * sizeof(T));
+    split_.grain = std::max(split_.grain, (size + kMostTasks - 1) / kMostTasks);
+  }
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(dst_.leading(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t count = count_(context.rows), size = dst_.leading(context.rows);
+    const int64_t first = split_.first(task), last = split_.last(task, size);
+    const Id* ids = ids_.in<Id>(context);
+    const T* updates = updates_.in<T>(context);
+    T* dst = dst_.in<T>(context);
+    std::fill(dst + first * inner_, dst + last * inner_, T{0});
+    bool outside = false;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t index = clamp_index(ids[i], size, &outside);
+      if (index < first || index >= last) continue;
+      const T* src = updates + i * inner_;
+      T* sum = dst + index * inner_;
+      for (int64_t j = 0; j < inner_; ++j) sum[j] += src[j];
+    }
+    if (outside) context.raise(kBadIndex);
+  }
+
+  Cost cost(int64_t rows) const override {
+    const double terms = static_cast<double>(count_(rows)) * static_cast<double>(inner_);
+    return {terms, sizeof(T) * (3.0 * terms + static_cast<double>(dst_.count(rows)))};
+  }
+
+ private:
+  Buffer ids_, updates_, dst_;
+  Count count_;
+  int64_t inner_;
+  Split split_;
+};
+
+template <class T>
+std::unique_ptr<Launch> scatter_add_of(const Binding& binding) {
+  if (binding.operands[0].dtype == DType::i32) {
+    return std::make_unique<ScatterAddLaunch<T, int32_t>>(binding);
+  }
+  return std::make_unique<ScatterAddLaunch<T, int64_t>>(binding);
+}
+
+std::unique_ptr<Launch> prepare_scatter_add(const Binding& binding) {
+  require_arity(binding, 2);
+  const Buffer& ids = binding.operands[0];
+  const Buffer& updates = binding.operands[1];
+  const Buffer& dst = binding.results[0];
+  if (!is_index(ids) || updates.dtype != dst.dtype || dst.dims.empty() || dst.dims[0] < 1 ||
+      !leads(updates, ids) || updates.dims.size() != ids.dims.size() + dst.dims.size() - 1 ||
+      !std::equal(dst.dims.begin() + 1, dst.dims.end(),
+                  updates.dims.begin() + static_cast<int64_t>(ids.dims.size()))) {
+    binding.refuse("ids " + operand_text(binding, 0) + " (i32 or i64) and updates " +
+                   operand_text(binding, 1) + " do not add up to " + result_text(binding));
+  }
+  switch (dst.dtype) {
+    case DType::f32: return scatter_add_of<float>(binding);
+    case DType::f64: return scatter_add_of<double>(binding);
+    case DType::i32: return scatter_add_of<uint32_t>(binding);  // wraps, as numpy
+    case DType::i64: return scatter_add_of<uint64_t>(binding);
+    default: binding.refuse("needs f32, f64, i32 or i64 updates, got " + operand_text(binding, 1));
+  }
+}
+
+template <class T, class Id>
+class OneHotLaunch final : public Launch {
+ public:
+  explicit OneHotLaunch(const Binding& binding)
+      : ids_(binding.operands[0]),
+        dst_(binding.results[0]),
+        count_(count_of(ids_, 0, ids_.dims.size())),
+        depth_(dst_.dims.back()),
+        on_(static_cast<T>(binding.number("on_value", 1.0))),
+        off_(static_cast<T>(binding.number("off_value", 0.0))),
+        split_(Split::by_bytes(depth_ * sizeof(T))) {}
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(count_(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t first = split_.first(task), last = split_.last(task, count_(context.rows));
+    const Id* ids = ids_.in<Id>(context);
+    T* dst = dst_.in<T>(context);
+    std::fill(dst + first * depth_, dst + last * depth_, off_);
+    for (int64_t i = first; i < last; ++i) {
+      const auto id = static_cast<int64_t>(ids[i]);
+      if (id >= 0 && id < depth_) dst[i * depth_ + id] = on_;
+    }
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, static_cast<double>(dst_.count(rows)) * sizeof(T)};
+  }
+
+ private:
+  Buffer ids_, dst_;
+  Count count_;
+  int64_t depth_;
+  T on_, off_;
+  Split split_;
+};
+
+template <class T>
+std::unique_ptr<Launch> one_hot_of(const Binding& binding) {
+  if (binding.operands[0].dtype == DType::i32) {
+    return std::make_unique<OneHotLaunch<T, int32_t>>(binding);
+  }
+  return std::make_unique<OneHotLaunch<T, int64_t>>(binding);
+}
+
+std::unique_ptr<Launch> prepare_one_hot(const Binding& binding) {
+  require_arity(binding, 1);
+  const Buffer& ids = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  if (!is_index(ids) || !is_float(dst) || dst.dims.size() != ids.dims.size() + 1 ||
+      !leads(dst, ids)) {
+    binding.refuse("ids " + operand_text(binding, 0) + " (i32 or i64) do not give " +
+                   result_text(binding) + " (f32 or f64, one axis more)");
+  }
+  return dst.dtype == DType::f32 ? one_hot_of<float>(binding) : one_hot_of<double>(binding);
+}
+
+}  // namespace
+
+SLIM_KERNEL(gather, prepare_gather);
+SLIM_KERNEL(scatter_add, prepare_scatter_add);
+SLIM_KERNEL(one_hot, prepare_one_hot);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

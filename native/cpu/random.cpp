@@ -1,0 +1,251 @@
+// Kernels of random numbers: random_uniform, random_normal, dropout. Several Philox counters
+// advance at once; every element takes the bits of its own (row, column).
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/split.h"
+#include "cpu/vec.h"
+#include "kernels/philox.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+using U64 = Vec<uint64_t>;
+
+SLIM_INLINE U64 multiply_low_words(U64 a, uint32_t b) {
+#if defined(__AVX512F__)
+  return bits_as<U64>(_mm512_mul_epu32(bits_as<__m512i>(a), _mm512_set1_epi64(b)));
+#elif defined(__AVX2__)
+  return bits_as<U64>(_mm256_mul_epu32(bits_as<__m256i>(a), _mm256_set1_epi64x(b)));
+#elif defined(__SSE2__)
+  return bits_as<U64>(_mm_mul_epu32(bits_as<__m128i>(a), _mm_set1_epi64x(b)));
+#else
+  return (a & uint64_t{0xffffffffu}) * uint64_t{b};
+#endif
+}
+
+constexpr int kBlocks = 2 * kLanes<uint64_t>;  // counters of one draw: two chains in flight
+
+// The place of a stretch of columns in the random sequence.
+struct Stretch {
+  uint32_t seed, stream, row;
+  uint64_t step;
+
+  // Words of kBlocks blocks from `block` on, in the order of the columns.
+  SLIM_INLINE void draw(int64_t block, uint32_t (&words)[kBlocks][4]) const {
+    for (int half = 0; half < 2; ++half) {
+      const int first = half * kLanes<uint64_t>;
+      const U64 c0 = lane_numbers<U64>() + static_cast<uint64_t>(block + first);
+      const auto drawn = philox_rounds<U64>(
+          c0, broadcast<U64>(row), broadcast<U64>(step & 0xffffffffu), broadcast<U64>(step >> 32),
+          seed, stream, [](U64 a, uint32_t factor) { return multiply_low_words(a, factor); });
+      for (int i = 0; i < kLanes<uint64_t>; ++i) {
+        for (int word = 0; word < 4; ++word) {
+          words[first + i][word] = static_cast<uint32_t>(drawn.word[word][i]);
+        }
+      }
+    }
+  }
+};
+
+// Which stretches a value consists of: one a row if its leading dimension is the batch's,
+// else one in all. Tasks cut it by rows, or by columns in whole draws.
+class Stretches {
+ public:
+  Stretches(const Binding& binding, int64_t per_block)
+      : dst_(binding.results[0]), per_draw_(per_block * kBlocks) {
+    const Type& type = binding.graph.values[binding.node.results[0]].type;
+    by_row_ = dst_.per_row > 0 || (!type.dims.empty() && type.dims[0].mentions("B"));
+    columns_ = by_row_ ? dst_.inner() : dst_.count(0);
+    stream_ = static_cast<uint32_t>(binding.integer("stream", 0));
+    // A number costs about what moving 32 bytes does.
+    split_ = by_row_ ? Split::by_bytes(32 * columns_) : Split::by_bytes(32, per_draw_);
+  }
+
+  int64_t tasks(int64_t rows) const { return split_.tasks(by_row_ ? dst_.leading(rows) : columns_); }
+
+  // each(stretch, first column, number of columns, first element)
+  template <class Each>
+  SLIM_INLINE void run(const Context& context, int64_t task, Each each) const {
+    const auto step = static_cast<uint64_t>(context.step);
+    const int64_t first = split_.first(task);
+    if (!by_row_) {
+      const int64_t n = split_.last(task, columns_) - first;
+      each(Stretch{context.seed, stream_, 0, step}, first, n, first);
+      return;
+    }
+    const int64_t last = split_.last(task, dst_.leading(context.rows));
+    for (int64_t row = first; row < last; ++row) {
+      const auto counter = static_cast<uint32_t>(context.first_row + row);
+      each(Stretch{context.seed, stream_, counter, step}, 0, columns_, row * columns_);
+    }
+  }
+
+  double elements(int64_t rows) const { return static_cast<double>(dst_.count(rows)); }
+
+ private:
+  Buffer dst_;
+  int64_t per_draw_;  // columns that one draw serves
+  bool by_row_;
+  int64_t columns_;
+  uint32_t stream_;
+  Split split_;
+};
+
+template <class T>
+class UniformLaunch final : public Launch {
+ public:
+  explicit UniformLaunch(const Binding& binding)
+      : dst_(binding.results[0]), stretches_(binding, kPerBlock) {}
+
+  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    T* dst = dst_.in<T>(context);
+    stretches_.run(context, task, [dst](const Stretch& stretch, int64_t column, int64_t n,
+                                        int64_t element) {
+      for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
+        uint32_t words[kBlocks][4];
+        stretch.draw((column + i) / kPerBlock, words);
+        T numbers[kBlocks * kPerBlock];
+        for (int j = 0; j < kBlocks * kPerBlock; ++j) {
+          if constexpr (sizeof(T) == 4) {
+            numbers[j] = uniform_f32(words[j / 4][j % 4]);
+          } else {
+            numbers[j] = uniform_f64(words[j / 2][j % 2 * 2], words[j / 2][j % 2 * 2 + 1]);
+          }
+        }
+        std::copy_n(numbers, std::min<int64_t>(n - i, kBlocks * kPerBlock), dst + element + i);
+      }
+    });
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {16 * stretches_.elements(rows), sizeof(T) * stretches_.elements(rows)};
+  }
+
+ private:
+  static constexpr int kPerBlock = 16 / sizeof(T);
+  Buffer dst_;
+  Stretches stretches_;
+};
+
+std::unique_ptr<Launch> prepare_random_uniform(const Binding& binding) {
+  require_arity(binding, 0);
+  if (binding.results[0].dtype == DType::f32) return std::make_unique<UniformLaunch<float>>(binding);
+  if (binding.results[0].dtype == DType::f64) return std::make_unique<UniformLaunch<double>>(binding);
+  binding.refuse("is f32 or f64, got " + result_text(binding));
+}
+
+// Box and Muller (1958): two uniforms give two normals.
+template <class T>
+class NormalLaunch final : public Launch {
+ public:
+  explicit NormalLaunch(const Binding& binding)
+      : dst_(binding.results[0]), stretches_(binding, 2) {}
+
+  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    T* dst = dst_.in<T>(context);
+    stretches_.run(context, task, [dst](const Stretch& stretch, int64_t column, int64_t n,
+                                        int64_t element) {
+      for (int64_t i = 0; i < n; i += 2 * kBlocks) {
+        uint32_t words[kBlocks][4];
+        stretch.draw((column + i) / 2, words);
+        const int64_t end = std::min<int64_t>(n - i, 2 * kBlocks);
+        for (int64_t j = 0; j < end; j += 2) {
+          const uint32_t* word = words[j / 2];
+          const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_f64(word[0], word[1])));
+          const double angle = 2.0 * M_PI * uniform_f64(word[2], word[3]);
+          dst[element + i + j] = static_cast<T>(radius * std::cos(angle));
+          if (j + 1 < end) dst[element + i + j + 1] = static_cast<T>(radius * std::sin(angle));
+        }
+      }
+    });
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {100 * stretches_.elements(rows), sizeof(T) * stretches_.elements(rows)};
+  }
+
+ private:
+  Buffer dst_;
+  Stretches stretches_;
+};
+
+std::unique_ptr<Launch> prepare_random_normal(const Binding& binding) {
+  require_arity(binding, 0);
+  if (binding.results[0].dtype == DType::f32) return std::make_unique<NormalLaunch<float>>(binding);
+  if (binding.results[0].dtype == DType::f64) return std::make_unique<NormalLaunch<double>>(binding);
+  binding.refuse("is f32 or f64, got " + result_text(binding));
+}
+
+// Eight decisions of 16 bits a block.
+template <class T>
+class DropoutLaunch final : public Launch {
+ public:
+  explicit DropoutLaunch(const Binding& binding)
+      : src_(binding.operands[0]),
+        keep_(binding.operands[1]),
+        dst_(binding.results[0]),
+        stretches_(binding, 8) {}
+
+  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const T* src = src_.in<T>(context);
+    T* dst = dst_.in<T>(context);
+    const T keep = *keep_.in<T>(context);
+    const T scale = T{1} / keep;
+    const double bits = std::nearbyint(static_cast<double>(keep) * 65536.0);
+    const auto threshold = static_cast<uint32_t>(std::clamp(bits, 0.0, 65536.0));
+    stretches_.run(context, task, [=](const Stretch& stretch, int64_t column, int64_t n,
+                                      int64_t element) {
+      constexpr int kColumns = 8 * kBlocks;
+      for (int64_t i = 0; i < n; i += kColumns) {
+        union {
+          uint32_t words[kBlocks][4];
+          uint16_t decisions[kColumns];  // little-endian halves: in the order of the columns
+        } drawn;
+        stretch.draw((column + i) / 8, drawn.words);
+        const T* from = src + element + i;
+        T* to = dst + element + i;
+        const int64_t end = std::min<int64_t>(n - i, kColumns);
+        for (int64_t j = 0; j < end; ++j) {
+          to[j] = drawn.decisions[j] < threshold ? from[j] * scale : T{0};
+        }
+      }
+    });
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {8 * stretches_.elements(rows), 2 * sizeof(T) * stretches_.elements(rows)};
+  }
+
+ private:
+  Buffer src_, keep_, dst_;
+  Stretches stretches_;
+};
+
+std::unique_ptr<Launch> prepare_dropout(const Binding& binding) {
+  require_arity(binding, 2);
+  require_float(binding, 0);
+  require_result_like(binding, 0);
+  if (!binding.operands[1].dims.empty() || binding.operands[1].dtype != binding.operands[0].dtype) {
+    binding.refuse("keep_prob must be a scalar of the type of " + operand_text(binding, 0) +
+                   ", got " + operand_text(binding, 1));
+  }
+  if (binding.results[0].dtype == DType::f32) return std::make_unique<DropoutLaunch<float>>(binding);
+  return std::make_unique<DropoutLaunch<double>>(binding);
+}
+
+}  // namespace
+
+SLIM_KERNEL(random_uniform, prepare_random_uniform);
+SLIM_KERNEL(random_normal, prepare_random_normal);
+SLIM_KERNEL(dropout, prepare_dropout);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

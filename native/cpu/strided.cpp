@@ -1,0 +1,226 @@
+// Kernels that read a source through strides: transpose (permuted) and broadcast (stride 0).
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/split.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+constexpr int kMaxRank = 8;
+constexpr int64_t kTile = 16;  // a tile of 8-byte elements is 2 KB on either side
+
+// A dimension of the result and its strides, in elements.
+struct Axis {
+  Count size;
+  int64_t src = 0;
+  int64_t dst = 0;
+};
+
+// Unit dimensions go, neighbours that step through the source as one become one.
+std::vector<Axis> collapse(const Buffer& dst, const std::vector<int64_t>& src_strides) {
+  std::vector<Axis> axes;
+  for (size_t i = 0; i < dst.dims.size(); ++i) {
+    const Count size = count_of(dst, i, i + 1);
+    if (size.per_row == 0 && size.fixed == 1) continue;
+    if (!axes.empty() && axes.back().src == size.fixed * src_strides[i]) {
+      axes.back().size.fixed *= size.fixed;
+      axes.back().size.per_row *= size.fixed;
+      axes.back().src = src_strides[i];
+    } else {
+      axes.push_back({size, src_strides[i], 0});
+    }
+  }
+  int64_t stride = 1;
+  for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
+    axis->dst = stride;
+    stride *= axis->size.fixed;
+  }
+  return axes;
+}
+
+// T stands for any element of its size.
+template <class T>
+class StridedLaunch final : public Launch {
+ public:
+  StridedLaunch(Buffer src, Buffer dst, std::vector<Axis> axes)
+      : src_(std::move(src)), dst_(std::move(dst)) {
+    if (axes.empty()) axes.push_back({Count{}, 1, 1});
+    last_ = axes.back();
+    axes.pop_back();
+    if (last_.src > 1) {  // neighbours in the result are far apart in the source: tiles
+      auto best = std::min_element(axes.begin(), axes.end(), [](const Axis& a, const Axis& b) {
+        return (a.src > 0 ? a.src : INT64_MAX) < (b.src > 0 ? b.src : INT64_MAX);
+      });
+      if (best != axes.end() && best->src > 0 && best->size.per_row == 0) {
+        near_ = *best;
+        axes.erase(best);
+        tiled_ = true;
+      }
+    }
+    rank_ = static_cast<int>(axes.size());
+    std::copy(axes.begin(), axes.end(), outer_);
+    split_ = Split::by_bytes(2 * sizeof(T) * last_.size.fixed * std::min(near_.size.fixed, kTile));
+  }
+
+  int64_t tasks(int64_t rows) const override { return split_.tasks(units(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t rows = context.rows;
+    const int64_t end = split_.last(task, units(rows)), blocks = near_blocks();
+    const T* src = src_.in<T>(context);
+    T* dst = dst_.in<T>(context);
+    for (int64_t unit = split_.first(task); unit < end; ++unit) {
+      int64_t index = unit, from = 0, to = 0;
+      if (tiled_) {
+        const int64_t block = index % blocks * kTile;
+        from = block * near_.src;
+        to = block * near_.dst;
+        index /= blocks;
+        offsets(index, &from, &to);
+        tile(src + from, dst + to, std::min(kTile, near_.size.fixed - block));
+      } else {
+        offsets(index, &from, &to);
+        line(src + from, dst + to, last_.size(rows));
+      }
+    }
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, 2.0 * static_cast<double>(dst_.count(rows)) * sizeof(T)};
+  }
+
+ private:
+  int64_t near_blocks() const { return (near_.size.fixed + kTile - 1) / kTile; }
+
+  int64_t units(int64_t rows) const {
+    int64_t n = tiled_ ? near_blocks() : 1;
+    for (int i = 0; i < rank_; ++i) n *= outer_[i].size(rows);
+    return n;
+  }
+
+  // The first axis takes what is left, so that the row count is not needed.
+  void offsets(int64_t index, int64_t* from, int64_t* to) const {
+    for (int i = rank_ - 1; i >= 0; --i) {
+      const int64_t size = outer_[i].size.fixed;
+      const int64_t at = i == 0 ? index : index % size;
+      if (i > 0) index /= size;
+      *from += at * outer_[i].src;
+      *to += at * outer_[i].dst;
+    }
+  }
+
+  void line(const T* src, T* dst, int64_t n) const {
+    if (last_.src == 1) {
+      std::memcpy(dst, src, n * sizeof(T));
+    } else if (last_.src == 0) {
+      std::fill_n(dst, n, *src);
+    } else {
+      for (int64_t i = 0; i < n; ++i) dst[i] = src[i * last_.src];
+    }
+  }
+
+  // `height` lines of the result; columns in blocks, so that the source's lines stay in L1.
+  void tile(const T* src, T* dst, int64_t height) const {
+    const int64_t width = last_.size.fixed;
+    for (int64_t begin = 0; begin < width; begin += kTile) {
+      const int64_t end = std::min(width, begin + kTile);
+      for (int64_t i = 0; i < height; ++i) {
+        const T* from = src + i * near_.src;
+        T* to = dst + i * near_.dst;
+        for (int64_t j = begin; j < end; ++j) to[j] = from[j * last_.src];
+      }
+    }
+  }
+
+  Buffer src_, dst_;
+  Axis last_, near_;  // near_: of the other axes the one of the smallest source stride
+  Axis outer_[kMaxRank];
+  int rank_ = 0;
+  bool tiled_ = false;
+  Split split_;
+};
+
+std::unique_ptr<Launch> strided(const Binding& binding, const std::vector<int64_t>& src_strides) {
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  std::vector<Axis> axes = collapse(dst, src_strides);
+  switch (size_of(dst.dtype)) {
+    case 1: return std::make_unique<StridedLaunch<uint8_t>>(src, dst, std::move(axes));
+    case 4: return std::make_unique<StridedLaunch<uint32_t>>(src, dst, std::move(axes));
+    default: return std::make_unique<StridedLaunch<uint64_t>>(src, dst, std::move(axes));
+  }
+}
+
+std::vector<int64_t> strides_of(const Buffer& buffer) {
+  std::vector<int64_t> strides(buffer.dims.size());
+  int64_t stride = 1;
+  for (size_t i = strides.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= buffer.dims[i];
+  }
+  return strides;
+}
+
+void require_strided(const Binding& binding) {
+  require_arity(binding, 1);
+  if (binding.results[0].dims.size() > kMaxRank ||
+      binding.operands[0].dtype != binding.results[0].dtype) {
+    binding.refuse("needs rank 8 at most and one type, got " + operand_text(binding, 0) + " -> " +
+                   result_text(binding));
+  }
+}
+
+std::unique_ptr<Launch> prepare_transpose(const Binding& binding) {
+  require_strided(binding);
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  const std::vector<int64_t> perm = binding.integers("perm");
+  const std::vector<int64_t> strides = strides_of(src);
+  std::vector<int64_t> permuted;
+  std::vector<bool> seen(src.dims.size(), false);
+  bool good = perm.size() == src.dims.size() && dst.dims.size() == src.dims.size();
+  for (size_t i = 0; good && i < perm.size(); ++i) {
+    const int64_t axis = perm[i];
+    good = axis >= 0 && axis < static_cast<int64_t>(perm.size()) && !seen[axis] &&
+           same_dim(src, axis, dst, i);
+    if (!good) break;
+    seen[axis] = true;
+    permuted.push_back(strides[axis]);
+  }
+  if (!good) {
+    binding.refuse("perm does not take " + operand_text(binding, 0) + " to " +
+                   result_text(binding));
+  }
+  return strided(binding, permuted);
+}
+
+std::unique_ptr<Launch> prepare_broadcast(const Binding& binding) {
+  require_strided(binding);
+  const Buffer& src = binding.operands[0];
+  const Buffer& dst = binding.results[0];
+  const std::vector<int64_t> strides = strides_of(src);
+  const size_t rank = dst.dims.size();
+  bool good = src.dims.size() <= rank;
+  const size_t missing = good ? rank - src.dims.size() : 0;
+  std::vector<int64_t> stretched(rank, 0);
+  for (size_t i = missing; good && i < rank; ++i) {
+    const size_t j = i - missing;
+    const bool unit = src.dims[j] == 1 && (j > 0 || src.per_row == 0);
+    good = unit || same_dim(src, j, dst, i);
+    if (!unit) stretched[i] = strides[j];
+  }
+  if (!good) {
+    binding.refuse(operand_text(binding, 0) + " does not broadcast to " + result_text(binding));
+  }
+  return strided(binding, stretched);
+}
+
+}  // namespace
+
+SLIM_KERNEL(transpose, prepare_transpose);
+SLIM_KERNEL(broadcast, prepare_broadcast);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE
