@@ -1,0 +1,134 @@
+"""What needs no peer: the first step, one row, imports, memory, the wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+
+
+def measure() -> list[dict]:
+    """Return name, value, unit and the most that the value may be."""
+    warnings.simplefilter("ignore")
+    rows = [*first_step(), *one_row(), import_time(), *memory(), wheel()]
+    names = ("name", "value", "unit", "target")
+    return [dict(zip(names, row)) for row in rows]
+
+
+def _data(rows: int):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 64)).astype(np.float32)
+    return X, np.arange(rows) % 10
+
+
+def _fit_ms(units: tuple[int, ...]) -> float:
+    """Time fit on one batch for one epoch: a step and all around it."""
+    from slimlearn import DNNClassifier
+
+    X, y = _data(32)
+    estimator = DNNClassifier(
+        units, max_iter=1, batch_size=32, n_threads=1, random_state=0
+    )
+    start = time.perf_counter()
+    estimator.fit(X, y)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def first_step() -> list[tuple]:
+    """Time a fit of one step: a bound on the way from calling fit to it."""
+    _fit_ms((8,))
+    fresh = median(_fit_ms((100 + i,)) for i in range(9))
+    cached = median(_fit_ms((100,)) for _ in range(21))
+    deep = median(_fit_ms((64 + i,) * 9) for i in range(5))
+    return [
+        ("fit of one step, two layers, new", fresh, "ms", 3.0),
+        ("fit of one step, two layers, plan cached", cached, "ms", 1.0),
+        ("fit of one step, ten layers, new", deep, "ms", 20.0),
+    ]
+
+
+def _each_us(call, repeats: int = 2000) -> float:
+    """Return the median of five means."""
+    means = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        means.append(1e6 * (time.perf_counter() - start) / repeats)
+    return median(means)
+
+
+def one_row() -> list[tuple]:
+    """Time predict_proba of one row, with and without validate_data."""
+    import numpy as np
+    from sklearn.utils.validation import validate_data
+
+    from slimlearn import DNNClassifier
+
+    X, y = _data(640)
+    estimator = DNNClassifier((100,), max_iter=1, n_threads=1, random_state=0).fit(X, y)
+    row, other = X[:1].copy(), X[:1].astype(np.float16)
+    short = _each_us(lambda: estimator.predict_proba(row))
+    long = _each_us(lambda: estimator.predict_proba(other))
+    door = _each_us(lambda: validate_data(estimator, other, reset=False))
+    return [
+        ("predict_proba, one row, short road", short, "µs", 10.0),
+        ("predict_proba, one row, beyond validate_data", long - door, "µs", 10.0),
+    ]
+
+
+def import_time() -> tuple:
+    """Time ``import slimlearn`` after ``import sklearn``, in fresh processes."""
+    code = (
+        "import sklearn, time; start = time.perf_counter(); import slimlearn; "
+        "print(time.perf_counter() - start)"
+    )
+    runs = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(7)]
+    return ("import slimlearn after sklearn", median(map(float, runs)), "s", 0.3)
+
+
+_MEMORY = """
+import numpy as np, re, warnings
+from slimlearn import DNNClassifier
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).random((60000, 784), np.float32)
+y = np.arange(len(X)) % 10
+def estimator():
+    return DNNClassifier((256, 128), max_iter=1, batch_size=128, random_state=0)
+estimator().fit(X[:256], y[:256])
+def status(key):
+    return int(re.search(key + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+open("/proc/self/clear_refs", "w").write("5")
+before = status("VmRSS")
+estimator().fit(X, y)
+print((status("VmHWM") - before) / 1024)
+"""
+
+
+def memory() -> list[tuple]:
+    """Measure what fit of 784-256-128-10 on 60,000 rows adds to the resident memory."""
+    peak = float(subprocess.check_output([sys.executable, "-c", _MEMORY]))
+    parameters = 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10
+    arenas = 4 * 4 * parameters / 2**20
+    return [
+        ("memory of fit beyond X, 784-256-128-10", peak, "MiB", None),
+        ("  of it parameters, gradients, two slots", arenas, "MiB", None),
+    ]
+
+
+def wheel() -> tuple:
+    """Build the wheel and weigh it."""
+    with tempfile.TemporaryDirectory() as folder:
+        build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+        build += ["--no-build-isolation", "--wheel-dir", folder, str(HERE.parent)]
+        subprocess.run(build, check=True)
+        size = sum(path.stat().st_size for path in Path(folder).glob("*.whl"))
+    return ("wheel", size / 2**20, "MiB", 8.0)
