@@ -10,6 +10,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
@@ -53,6 +54,18 @@ class CMakeBuild(build_ext):
             fresh.replace(target)  # a process that has the old module open keeps it
 
 
+class CleanCopy(build_py):
+    """Copy modules to an empty folder: a deleted one must not live on in a wheel."""
+
+    def run(self) -> None:
+        shutil.rmtree(Path(self.build_lib) / "slimlearn", ignore_errors=True)
+        super().run()
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple]:
+        found = super().find_package_modules(package, package_dir)
+        return [module for module in found if module[1] != "setup"]
+
+
 def _tool(name: str) -> str | None:
     """Find a program that was installed beside this Python, or in PATH."""
     beside = Path(sys.executable).parent / name
@@ -74,6 +87,6 @@ setup(
     package_dir={"slimlearn": "."},
     package_data={"slimlearn": ["py.typed"]},
     ext_modules=[Extension("slimlearn._native", sources=[])],
-    cmdclass={"build_ext": CMakeBuild},
+    cmdclass={"build_ext": CMakeBuild, "build_py": CleanCopy},
     zip_safe=False,
 )
