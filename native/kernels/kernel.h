@@ -22,9 +22,9 @@ inline constexpr int kBaseCount = static_cast<int>(Base::count);
 inline constexpr int64_t kAlignment = 64;
 
 enum StatusBit : uint32_t {
-  kBadIndex = 1,            // gather: an id out of range (clamped)
-  kBadLabel = 2,            // a label >= classes or < 0 (clamped)
-  kNonFiniteGradient = 4,   // a block of the update kept its old weights
+  kBadIndex = 1,           // gather: an id out of range (clamped)
+  kBadLabel = 2,           // a label >= classes or < 0 (clamped)
+  kNonFiniteGradient = 4,  // a block of the update kept its old weights
 };
 
 // What one running call owns. Shared by its threads; only `status` is written by launches.
@@ -98,6 +98,12 @@ struct Binding {
 };
 
 using Prepare = std::unique_ptr<Launch> (*)(const Binding&);
+
+// What a kernel's file registers: cpu/kernel_set.h.
+struct KernelRow {
+  const char* op;
+  Prepare prepare;
+};
 
 // The kernels of one instruction set (or, later, one GPU): op name -> prepare.
 struct KernelSet {
