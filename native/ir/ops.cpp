@@ -1,0 +1,47 @@
+// The table of ops, made from ops.def.
+#include "ir/ops.h"
+
+#include <stdexcept>
+#include <unordered_map>
+
+#include "ir/row_rules.h"
+#include "ir/type_rules.h"
+
+namespace slim {
+
+void NodeView::refuse(const std::string& text) const {
+  const std::string name = node.results.empty() ? "" : ' ' + graph.values[node.results[0]].name;
+  throw std::invalid_argument('[' + node.op + name + "] " + text);
+}
+
+const std::vector<OpRow>& all_ops() {
+  constexpr bool same = false, boolean = true;
+  static const std::vector<OpRow> rows = {
+#define ELEMENTWISE(name, operands, accepts, result) \
+  {#name, operands, operands, "", kElementwise, accepts, result, type_elementwise, rows_wise},
+#define OP(name, least, most, attributes, traits, type_rule, row_rule) \
+  {#name, least, most, attributes, traits, kAll, same, type_rule, row_rule},
+#include "ir/ops.def"
+#undef ELEMENTWISE
+#undef OP
+  };
+  return rows;
+}
+
+const OpRow* find_op(const std::string& name) {
+  static const std::unordered_map<std::string, const OpRow*> table = [] {
+    std::unordered_map<std::string, const OpRow*> made;
+    for (const OpRow& row : all_ops()) made[row.name] = &row;
+    return made;
+  }();
+  const auto found = table.find(name);
+  return found == table.end() ? nullptr : found->second;
+}
+
+const OpRow& op_row(const Node& node) {
+  const OpRow* row = find_op(node.op);
+  if (row == nullptr) throw std::invalid_argument("there is no op " + node.op);
+  return *row;
+}
+
+}  // namespace slim

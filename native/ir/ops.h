@@ -1,0 +1,71 @@
+// The table of ops: traits that passes ask for, and the rules that check a node.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace slim {
+
+// A node among its values: what a rule reads.
+struct NodeView {
+  const Graph& graph;
+  const Node& node;
+
+  const Type& operand(size_t i) const { return graph.values[node.operands[i]].type; }
+  const Type& result(size_t i) const { return graph.values[node.results[i]].type; }
+  int64_t integer(const char* key) const { return std::get<int64_t>(node.attributes.at(key)); }
+  bool flag(const char* key) const { return std::get<bool>(node.attributes.at(key)); }
+  const std::vector<int64_t>& integers(const char* key) const {
+    return std::get<std::vector<int64_t>>(node.attributes.at(key));
+  }
+  // "[matmul fc1/matmul] " + text as std::invalid_argument
+  [[noreturn]] void refuse(const std::string& text) const;
+};
+
+enum Trait : unsigned {
+  kElementwise = 1,  // results have the operands' broadcast shape, element from element
+  kRandom = 2,       // an effect: never shared, folded or moved
+  kAlias = 4,        // the result is the operand's memory under another type
+  kHasRegion = 8,    // may hold a region
+  kInRegion = 16,    // may stand in a region though not elementwise
+  kSource = 32,      // filled from outside before the function starts
+};
+
+// How a value depends on the rows of the batch.
+enum class Rows : uint8_t {
+  none,   // not at all
+  local,  // row i of the value on row i of the batch alone
+  sum,    // the sum of a local value over the rows: chunks may be added
+  mixed,  // on several rows, or on how many there are
+};
+
+using DTypes = unsigned;  // a set: 1 << DType
+inline constexpr DTypes kFloats = 1u << int(DType::f32) | 1u << int(DType::f64);
+inline constexpr DTypes kIntegers = 1u << int(DType::i32) | 1u << int(DType::i64);
+inline constexpr DTypes kNumbers = kFloats | kIntegers;
+inline constexpr DTypes kBools = 1u << int(DType::b8);
+inline constexpr DTypes kAll = kNumbers | kBools | 1u << int(DType::u8);
+inline constexpr size_t kMany = 1u << 20;
+
+struct OpRow {
+  const char* name;
+  size_t least_operands;
+  size_t most_operands;
+  const char* attributes;
+  unsigned traits;
+  DTypes accepts;                                         // elementwise rows: of every operand
+  bool boolean;                                           // elementwise rows: the result is bool
+  void (*check)(const OpRow& row, const NodeView& view);  // refuses wrong types
+  Rows (*rows)(const NodeView& view, const std::vector<Rows>& operands, const std::string& symbol);
+
+  bool has(Trait trait) const { return (traits & trait) != 0; }
+};
+
+const std::vector<OpRow>& all_ops();
+const OpRow* find_op(const std::string& name);  // null if there is none
+const OpRow& op_row(const Node& node);          // of a verified node
+inline bool is_elementwise(const Node& node) { return op_row(node).has(kElementwise); }
+
+}  // namespace slim

@@ -1,0 +1,167 @@
+// Row dependence: what may run in chunks, and what one plan can serve for any row count.
+#include "ir/row_rules.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace slim {
+namespace {
+
+bool any(const std::vector<Rows>& rows, Rows which) {
+  return std::find(rows.begin(), rows.end(), which) != rows.end();
+}
+
+// The type mentions the symbol only as a leading c*symbol.
+bool leads(const Type& type, const std::string& symbol) {
+  for (size_t i = 0; i < type.dims.size(); ++i) {
+    if (type.dims[i].mentions(symbol) && (i > 0 || !type.dims[i].multiple_of(symbol))) return false;
+  }
+  return true;
+}
+
+bool mentions(const Type& type, const std::string& symbol) {
+  return std::any_of(type.dims.begin(), type.dims.end(),
+                     [&](const Dim& dim) { return dim.mentions(symbol); });
+}
+
+// Rows of the results when the op itself mixes none.
+Rows carried(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  if (any(operands, Rows::mixed) || any(operands, Rows::sum)) return Rows::mixed;
+  bool rows = any(operands, Rows::local);
+  for (size_t i = 0; i < v.node.results.size(); ++i) {
+    if (!leads(v.result(i), symbol)) return Rows::mixed;
+    if (mentions(v.result(i), symbol)) {
+      rows = true;
+    } else if (any(operands, Rows::local)) {
+      return Rows::mixed;
+    }
+  }
+  return rows ? Rows::local : Rows::none;
+}
+
+std::vector<Rows> graph_rows(const Graph& graph, std::vector<Rows> rows,
+                             const std::string& symbol) {
+  rows.resize(graph.values.size(), Rows::none);
+  for (const Node& node : graph.nodes) {
+    std::vector<Rows> operands;
+    for (ValueId id : node.operands) operands.push_back(rows[id]);
+    const Rows state = op_row(node).rows({graph, node}, operands, symbol);
+    for (ValueId id : node.results) rows[id] = state;
+  }
+  return rows;
+}
+
+}  // namespace
+
+Rows rows_wise(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  return carried(v, operands, symbol);
+}
+
+Rows rows_copy(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  return operands[0] == Rows::sum ? Rows::sum : carried(v, operands, symbol);
+}
+
+Rows rows_extent(const NodeView& v, const std::vector<Rows>&, const std::string& symbol) {
+  const Dim dim = Dim::parse(std::get<std::string>(v.node.attributes.at("dim")));
+  return dim.mentions(symbol) ? Rows::mixed : Rows::none;
+}
+
+Rows rows_iota(const NodeView& v, const std::vector<Rows>&, const std::string& symbol) {
+  return mentions(v.result(0), symbol) ? Rows::mixed : Rows::none;
+}
+
+Rows rows_matmul(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  const bool batched =
+      v.operand(0).dims.size() == v.operand(1).dims.size() && v.operand(0).dims.size() > 2;
+  const bool mixes =
+      (operands[0] == Rows::local && v.flag("transpose_a")) || operands[1] == Rows::local;
+  if (mixes && !batched) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_reduce(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  const std::vector<int64_t>& axes = v.integers("axes");
+  const bool over_rows = !axes.empty() && axes[0] == 0;
+  if (operands[0] == Rows::local && over_rows) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_sum(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  const std::vector<int64_t>& axes = v.integers("axes");
+  const bool over_rows = !axes.empty() && axes[0] == 0;
+  if (operands[0] == Rows::local && over_rows) return Rows::sum;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_argmax(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  if (operands[0] == Rows::local && v.integer("axis") == 0) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_last_axis(const NodeView& v, const std::vector<Rows>& operands,
+                    const std::string& symbol) {
+  if (operands[0] == Rows::local && v.operand(0).dims.size() < 2) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_transpose(const NodeView& v, const std::vector<Rows>& operands,
+                    const std::string& symbol) {
+  const std::vector<int64_t>& perm = v.integers("perm");
+  if (operands[0] == Rows::local && perm[0] != 0) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_axis(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  if (any(operands, Rows::local) && v.integer("axis") == 0) return Rows::mixed;
+  return carried(v, operands, symbol);
+}
+
+Rows rows_gather(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  return operands[0] == Rows::local ? Rows::mixed : carried(v, operands, symbol);
+}
+
+Rows rows_whole(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  return any(operands, Rows::local) ? Rows::mixed : carried(v, operands, symbol);
+}
+
+Rows rows_fused(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  const Graph& region = *v.node.region;
+  std::vector<Rows> parameters(region.values.size(), Rows::none);
+  for (size_t i = 0; i < region.parameters.size(); ++i) {
+    parameters[region.parameters[i]] = operands[i];
+  }
+  const std::vector<Rows> inside = graph_rows(region, parameters, symbol);
+  std::vector<Rows> yields;
+  for (ValueId id : region.returns) yields.push_back(inside[id]);
+  if (yields.size() == 1) return yields[0];
+  return any(yields, Rows::sum) ? Rows::mixed : carried(v, yields, symbol);
+}
+
+bool mixes_rows(const Function& function, const std::string& symbol) {
+  const std::vector<Rows> rows = graph_rows(function.graph, {}, symbol);
+  return std::any_of(function.graph.returns.begin(), function.graph.returns.end(),
+                     [&](ValueId id) { return rows[id] != Rows::local && rows[id] != Rows::sum; });
+}
+
+bool is_row_plan(const Function& function, const std::string& symbol) {
+  const auto fits = [&](const Dim& dim) { return dim.constant() || dim.multiple_of(symbol); };
+  for (const Node& node : function.graph.nodes) {
+    const NodeView view{function.graph, node};
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      const std::vector<Dim>& dims = view.result(i).dims;
+      if (!leads(view.result(i), symbol)) return false;
+      if (!std::all_of(dims.begin(), dims.end(), fits)) return false;
+    }
+    // Bounds along the rows are checked against the real number of rows only.
+    if (node.op == "slice" && view.integer("axis") == 0 && mentions(view.operand(0), symbol)) {
+      return false;
+    }
+    if (node.op == "extent" &&
+        !fits(Dim::parse(std::get<std::string>(node.attributes.at("dim"))))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace slim

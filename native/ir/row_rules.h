@@ -1,0 +1,24 @@
+// How each op carries the dependence on the rows of the batch, and the questions it answers.
+#pragma once
+
+#include <string>
+
+#include "ir/ops.h"
+
+namespace slim {
+
+using RowRule = Rows(const NodeView& view, const std::vector<Rows>& operands,
+                     const std::string& symbol);
+
+RowRule rows_wise, rows_copy, rows_extent, rows_iota, rows_matmul, rows_sum, rows_reduce,
+    rows_argmax, rows_last_axis, rows_transpose, rows_axis, rows_gather, rows_whole, rows_fused;
+
+// False when the function may run in chunks of rows: every result is local (chunks are
+// concatenated) or a sum over the rows (chunks are added).
+bool mixes_rows(const Function& function, const std::string& symbol = "B");
+
+// True when every dim mentions the symbol only as a leading c*symbol and no other symbol is
+// there, so that one plan serves any number of rows up to its capacity.
+bool is_row_plan(const Function& function, const std::string& symbol = "B");
+
+}  // namespace slim

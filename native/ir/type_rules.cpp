@@ -1,0 +1,438 @@
+// Type rules: each computes what the result must be and refuses anything else.
+#include "ir/type_rules.h"
+
+#include <algorithm>
+
+namespace slim {
+namespace {
+
+std::string letter(size_t i) { return std::string(1, static_cast<char>('a' + i % 26)); }
+
+std::string operands_text(const NodeView& v) {
+  std::string text;
+  for (size_t i = 0; i < v.node.operands.size(); ++i) {
+    text += (i > 0 ? ", " : "") + letter(i) + " is " + to_string(v.operand(i));
+  }
+  return text;
+}
+
+bool in(DTypes set, DType dtype) { return (set >> static_cast<int>(dtype) & 1u) != 0; }
+
+std::string names_of(DTypes set) {
+  std::string text;
+  for (int i = 0; i <= static_cast<int>(DType::u8); ++i) {
+    if (!in(set, static_cast<DType>(i))) continue;
+    text += (text.empty() ? "" : " or ") + std::string(name_of(static_cast<DType>(i)));
+  }
+  return text;
+}
+
+void need_dtype(const NodeView& v, size_t i, DTypes set) {
+  if (in(set, v.operand(i).dtype)) return;
+  v.refuse(letter(i) + " is " + to_string(v.operand(i)) + ", needs " + names_of(set));
+}
+
+void need_equal_dtypes(const NodeView& v, size_t first = 0) {
+  for (size_t i = first + 1; i < v.node.operands.size(); ++i) {
+    if (v.operand(i).dtype != v.operand(first).dtype) {
+      v.refuse("operands differ in type: " + operands_text(v));
+    }
+  }
+}
+
+void need_rank(const NodeView& v, size_t i, size_t least) {
+  if (v.operand(i).dims.size() >= least) return;
+  v.refuse(letter(i) + " is " + to_string(v.operand(i)) + ", needs rank " + std::to_string(least) +
+           " or more");
+}
+
+void need_result_dtype(const NodeView& v, DTypes set) {
+  if (in(set, v.result(0).dtype)) return;
+  v.refuse("the result is " + to_string(v.result(0)) + ", needs " + names_of(set));
+}
+
+void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims) {
+  const Type needed{dtype, dims};
+  if (v.result(0) == needed) return;
+  const std::string operands = v.node.operands.empty() ? "" : ": " + operands_text(v);
+  v.refuse("the result is " + to_string(needed) + ", declared as " + to_string(v.result(0)) +
+           operands);
+}
+
+size_t need_axis(const NodeView& v, const char* key, int64_t axis) {
+  const size_t rank = v.operand(0).dims.size();
+  if (axis < 0 || axis >= static_cast<int64_t>(rank)) {
+    v.refuse(std::string(key) + " " + std::to_string(axis) + " is not an axis of " +
+             to_string(v.operand(0)));
+  }
+  return static_cast<size_t>(axis);
+}
+
+std::vector<Dim> prefix(const Type& type, size_t drop_last) {
+  return {type.dims.begin(), type.dims.end() - static_cast<int64_t>(drop_last)};
+}
+
+void check_reduce(const NodeView& v, DTypes accepts) {
+  need_dtype(v, 0, accepts);
+  const std::vector<int64_t>& axes = v.integers("axes");
+  for (size_t i = 0; i < axes.size(); ++i) {
+    need_axis(v, "axes", axes[i]);
+    if (i > 0 && axes[i] <= axes[i - 1]) v.refuse("axes must rise");
+  }
+  std::vector<Dim> dims;
+  for (size_t i = 0; i < v.operand(0).dims.size(); ++i) {
+    if (!std::binary_search(axes.begin(), axes.end(), static_cast<int64_t>(i))) {
+      dims.push_back(v.operand(0).dims[i]);
+    } else if (v.flag("keepdims")) {
+      dims.push_back(Dim(1));
+    }
+  }
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+// The region's parameters from `first` on are the operands from `operand` on.
+void check_parameters(const NodeView& v, size_t first, size_t operand) {
+  const Graph& region = *v.node.region;
+  if (region.parameters.size() - first != v.node.operands.size() - operand) {
+    v.refuse("the region takes " + std::to_string(region.parameters.size()) +
+             " values, the operands do not match");
+  }
+  for (size_t i = first; i < region.parameters.size(); ++i) {
+    const Type& inner = region.values[region.parameters[i]].type;
+    const Type& outer = v.operand(operand + i - first);
+    if (inner != outer) {
+      v.refuse("the region's %" + region.values[region.parameters[i]].name + " is " +
+               to_string(inner) + ", its operand is " + to_string(outer));
+    }
+  }
+}
+
+void check_yields(const NodeView& v) {
+  const Graph& region = *v.node.region;
+  if (region.returns.size() != v.node.results.size() || region.returns.empty()) {
+    v.refuse("the region yields " + std::to_string(region.returns.size()) + " values for " +
+             std::to_string(v.node.results.size()) + " results");
+  }
+  for (size_t i = 0; i < region.returns.size(); ++i) {
+    const Type& inner = region.values[region.returns[i]].type;
+    if (inner != v.result(i)) {
+      v.refuse("result " + std::to_string(i) + " is " + to_string(inner) + " in the region, " +
+               to_string(v.result(i)) + " outside");
+    }
+  }
+}
+
+}  // namespace
+
+bool broadcast_dims(std::vector<Dim>& into, const std::vector<Dim>& other) {
+  if (other.size() > into.size()) into.insert(into.begin(), other.size() - into.size(), Dim(1));
+  for (size_t i = 0; i < other.size(); ++i) {
+    Dim& mine = into[into.size() - 1 - i];
+    const Dim& theirs = other[other.size() - 1 - i];
+    if (mine == theirs || theirs == Dim(1)) continue;
+    if (mine != Dim(1)) return false;
+    mine = theirs;
+  }
+  return true;
+}
+
+Dim count_of(const std::vector<Dim>& dims) {
+  Dim count(1);
+  for (const Dim& dim : dims) count = count * dim;
+  return count;
+}
+
+void type_elementwise(const OpRow& row, const NodeView& v) {
+  std::vector<Dim> dims;
+  for (size_t i = 0; i < v.node.operands.size(); ++i) {
+    need_dtype(v, i, row.accepts);
+    if (!broadcast_dims(dims, v.operand(i).dims)) {
+      v.refuse("shapes do not broadcast: " + operands_text(v));
+    }
+  }
+  need_equal_dtypes(v);
+  need_result(v, row.boolean ? DType::b8 : v.operand(0).dtype, dims);
+}
+
+void type_cast(const OpRow&, const NodeView& v) {
+  need_result(v, v.result(0).dtype, v.operand(0).dims);
+}
+
+void type_select(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kBools);
+  need_equal_dtypes(v, 1);
+  std::vector<Dim> dims;
+  for (size_t i = 0; i < 3; ++i) {
+    if (!broadcast_dims(dims, v.operand(i).dims)) {
+      v.refuse("shapes do not broadcast: " + operands_text(v));
+    }
+  }
+  need_result(v, v.operand(1).dtype, dims);
+}
+
+void type_input(const OpRow&, const NodeView& v) {
+  if (v.node.attributes.count("columns") == 0) return;
+  const std::vector<int64_t>& columns = v.integers("columns");
+  if (columns.size() != 2 || columns[0] < 0 || columns[1] <= columns[0]) {
+    v.refuse("columns must be [start, stop] with 0 <= start < stop");
+  }
+  const std::vector<Dim>& dims = v.result(0).dims;
+  if (dims.size() != 2 || dims[1] != Dim(columns[1] - columns[0])) {
+    v.refuse("columns " + std::to_string(columns[0]) + " to " + std::to_string(columns[1]) +
+             " do not fill " + to_string(v.result(0)));
+  }
+}
+
+void type_constant(const OpRow&, const NodeView& v) {
+  const Attribute& value = v.node.attributes.at("value");
+  const DType dtype = v.result(0).dtype;
+  const bool fits = in(kFloats, dtype)   ? std::holds_alternative<double>(value)
+                    : dtype == DType::b8 ? std::holds_alternative<bool>(value)
+                                         : std::holds_alternative<int64_t>(value);
+  if (!fits) v.refuse("the value does not fit " + to_string(v.result(0)));
+}
+
+void type_constant_list(const OpRow&, const NodeView& v) {
+  need_result_dtype(v, kNumbers);
+  const Attribute& values = v.node.attributes.at("values");
+  const auto* integers = std::get_if<std::vector<int64_t>>(&values);
+  const bool floats = in(kFloats, v.result(0).dtype);
+  const size_t count =
+      integers != nullptr ? integers->size() : std::get<std::vector<double>>(values).size();
+  if (count > 0 && floats == (integers != nullptr)) {
+    v.refuse("the values do not fit " + to_string(v.result(0)));
+  }
+  need_result(v, v.result(0).dtype, {Dim(static_cast<int64_t>(count))});
+}
+
+void type_extent(const OpRow&, const NodeView& v) {
+  need_result_dtype(v, kFloats);
+  need_result(v, v.result(0).dtype, {});
+  try {
+    Dim::parse(std::get<std::string>(v.node.attributes.at("dim")));
+  } catch (const std::invalid_argument& error) {
+    v.refuse(error.what());
+  }
+}
+
+void type_iota(const OpRow&, const NodeView& v) {
+  need_result_dtype(v, kIntegers);
+  if (v.result(0).dims.size() != 1) v.refuse("the result is a list, not " + to_string(v.result(0)));
+}
+
+void type_matmul(const OpRow&, const NodeView& v) {
+  if (v.node.operands.size() > 2 && !v.node.region) v.refuse("takes 2 operands without a region");
+  need_dtype(v, 0, kFloats);
+  need_dtype(v, 1, kFloats);
+  need_rank(v, 0, 2);
+  need_rank(v, 1, 2);
+  const Type& a = v.operand(0);
+  const Type& b = v.operand(1);
+  if (a.dtype != b.dtype) v.refuse("operands differ in type: " + operands_text(v));
+  const bool ta = v.flag("transpose_a"), tb = v.flag("transpose_b");
+  const size_t ra = a.dims.size(), rb = b.dims.size();
+  if (ra != rb && rb != 2) v.refuse("b must have rank 2 or the rank of a: " + operands_text(v));
+  if (ra != rb && (ta || tb)) v.refuse("a with more axes than b cannot be transposed");
+  if (ra == rb && !std::equal(a.dims.begin(), a.dims.end() - 2, b.dims.begin())) {
+    v.refuse("leading dimensions differ: " + operands_text(v));
+  }
+  if (a.dims[ra - (ta ? 2 : 1)] != b.dims[rb - (tb ? 1 : 2)]) {
+    v.refuse("inner dimensions differ: " + operands_text(v));
+  }
+  std::vector<Dim> dims = prefix(a, 2);
+  dims.push_back(a.dims[ra - (ta ? 1 : 2)]);
+  dims.push_back(b.dims[rb - (tb ? 2 : 1)]);
+  if (!v.node.region) return need_result(v, a.dtype, dims);
+
+  const Graph& region = *v.node.region;
+  if (region.parameters.empty() ||
+      region.values[region.parameters[0]].type != Type{a.dtype, dims}) {
+    v.refuse("the region's first parameter must be the product, " + to_string(Type{a.dtype, dims}));
+  }
+  check_parameters(v, 1, 2);
+  check_yields(v);
+  for (size_t i = 0; i < v.node.results.size(); ++i) {
+    if (v.result(i).dims != dims) {
+      v.refuse("the region yields " + to_string(v.result(i)) + ", needs the shape of " +
+               to_string(Type{a.dtype, dims}));
+    }
+  }
+}
+
+void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }
+void type_reduce_float(const OpRow&, const NodeView& v) { check_reduce(v, kFloats); }
+
+void type_argmax(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kNumbers);
+  std::vector<Dim> dims = v.operand(0).dims;
+  dims.erase(dims.begin() + static_cast<int64_t>(need_axis(v, "axis", v.integer("axis"))));
+  need_result(v, DType::i64, dims);
+}
+
+void type_softmax(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kFloats);
+  need_rank(v, 0, 1);
+  need_result(v, v.operand(0).dtype, v.operand(0).dims);
+}
+
+void type_sparse_cross_entropy(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kFloats);
+  need_rank(v, 0, 1);
+  need_dtype(v, 1, 1u << int(DType::i32));
+  if (v.operand(1).dims != prefix(v.operand(0), 1)) {
+    v.refuse("labels need one number per row of logits: " + operands_text(v));
+  }
+  need_result(v, v.operand(0).dtype, v.operand(1).dims);
+}
+
+void type_sparse_cross_entropy_grad(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kFloats);
+  need_rank(v, 0, 1);
+  need_dtype(v, 1, 1u << int(DType::i32));
+  if (v.operand(1).dims != prefix(v.operand(0), 1) || v.operand(2).dims != v.operand(1).dims ||
+      v.operand(2).dtype != v.operand(0).dtype) {
+    v.refuse("labels and the gradient need one number per row of logits: " + operands_text(v));
+  }
+  need_result(v, v.operand(0).dtype, v.operand(0).dims);
+}
+
+void type_cross_entropy(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kFloats);
+  need_rank(v, 0, 1);
+  if (v.operand(0) != v.operand(1)) v.refuse("operands differ: " + operands_text(v));
+  need_result(v, v.operand(0).dtype, prefix(v.operand(0), 1));
+}
+
+void type_reshape(const OpRow&, const NodeView& v) {
+  if (count_of(v.operand(0).dims) != count_of(v.result(0).dims)) {
+    v.refuse(to_string(v.operand(0)) + " does not have as many elements as " +
+             to_string(v.result(0)));
+  }
+  need_result(v, v.operand(0).dtype, v.result(0).dims);
+}
+
+void type_transpose(const OpRow&, const NodeView& v) {
+  const std::vector<int64_t>& perm = v.integers("perm");
+  const std::vector<Dim>& from = v.operand(0).dims;
+  std::vector<int64_t> sorted = perm;
+  std::sort(sorted.begin(), sorted.end());
+  bool permutes = perm.size() == from.size();
+  for (size_t i = 0; permutes && i < sorted.size(); ++i) {
+    permutes = sorted[i] == static_cast<int64_t>(i);
+  }
+  if (!permutes) v.refuse("perm must name every axis of " + to_string(v.operand(0)) + " once");
+  std::vector<Dim> dims;
+  for (int64_t axis : perm) dims.push_back(from[static_cast<size_t>(axis)]);
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+void type_broadcast(const OpRow&, const NodeView& v) {
+  std::vector<Dim> dims = v.operand(0).dims;
+  if (!broadcast_dims(dims, v.result(0).dims) || dims != v.result(0).dims) {
+    v.refuse(to_string(v.operand(0)) + " does not broadcast to " + to_string(v.result(0)));
+  }
+  need_result(v, v.operand(0).dtype, v.result(0).dims);
+}
+
+void type_concat(const OpRow&, const NodeView& v) {
+  need_equal_dtypes(v);
+  const size_t axis = need_axis(v, "axis", v.integer("axis"));
+  std::vector<Dim> dims = v.operand(0).dims;
+  Dim sum(0);
+  for (size_t i = 0; i < v.node.operands.size(); ++i) {
+    std::vector<Dim> mine = v.operand(i).dims;
+    if (mine.size() != dims.size()) v.refuse("ranks differ: " + operands_text(v));
+    sum = sum + mine[axis];
+    mine[axis] = dims[axis];
+    if (mine != dims)
+      v.refuse("shapes differ beside axis " + std::to_string(axis) + ": " + operands_text(v));
+  }
+  dims[axis] = sum;
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+void type_slice(const OpRow&, const NodeView& v) {
+  const size_t axis = need_axis(v, "axis", v.integer("axis"));
+  const int64_t start = v.integer("start"), stop = v.integer("stop");
+  const std::optional<int64_t> size = v.operand(0).dims[axis].constant();
+  if (start < 0 || stop < start || (size && stop > *size)) {
+    v.refuse("start " + std::to_string(start) + " and stop " + std::to_string(stop) +
+             " do not lie in axis " + std::to_string(axis) + " of " + to_string(v.operand(0)));
+  }
+  std::vector<Dim> dims = v.operand(0).dims;
+  dims[axis] = Dim(stop - start);
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+void type_pad(const OpRow&, const NodeView& v) {
+  const size_t axis = need_axis(v, "axis", v.integer("axis"));
+  const int64_t before = v.integer("before"), after = v.integer("after");
+  if (before < 0 || after < 0) v.refuse("before and after must not be negative");
+  std::vector<Dim> dims = v.operand(0).dims;
+  dims[axis] = dims[axis] + Dim(before) + Dim(after);
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+void type_gather(const OpRow&, const NodeView& v) {
+  need_rank(v, 0, 1);
+  need_dtype(v, 1, kIntegers);
+  std::vector<Dim> dims = v.operand(1).dims;
+  dims.insert(dims.end(), v.operand(0).dims.begin() + 1, v.operand(0).dims.end());
+  need_result(v, v.operand(0).dtype, dims);
+}
+
+void type_scatter_add(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kIntegers);
+  need_dtype(v, 1, kFloats);
+  const std::vector<Dim>& table = v.result(0).dims;
+  if (table.empty()) v.refuse("the result needs an axis to add into");
+  std::vector<Dim> dims = v.operand(0).dims;
+  dims.insert(dims.end(), table.begin() + 1, table.end());
+  if (v.operand(1).dims != dims) {
+    v.refuse("updates need shape " + to_string(Type{v.operand(1).dtype, dims}) + " for " +
+             to_string(v.result(0)) + ": " + operands_text(v));
+  }
+  need_result(v, v.operand(1).dtype, table);
+}
+
+void type_one_hot(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kIntegers);
+  need_result_dtype(v, kFloats);
+  std::vector<Dim> dims = v.operand(0).dims;
+  dims.push_back(v.result(0).dims.empty() ? Dim(1) : v.result(0).dims.back());
+  need_result(v, v.result(0).dtype, dims);
+}
+
+namespace {
+void need_stream(const NodeView& v) {
+  const int64_t stream = v.integer("stream");
+  if (stream < 0 || stream > 0xFFFFFFFF) v.refuse("stream must be a 32-bit number");
+}
+}  // namespace
+
+void type_random(const OpRow&, const NodeView& v) {
+  need_stream(v);
+  need_result_dtype(v, kFloats);
+}
+
+void type_dropout(const OpRow&, const NodeView& v) {
+  need_stream(v);
+  need_dtype(v, 0, kFloats);
+  need_equal_dtypes(v);
+  if (!v.operand(1).dims.empty()) v.refuse("keep_prob must be a scalar: " + operands_text(v));
+  need_result(v, v.operand(0).dtype, v.operand(0).dims);
+}
+
+void type_orthogonal(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kFloats);
+  if (v.operand(0).dims.size() != 2) v.refuse("needs a matrix: " + operands_text(v));
+  need_result(v, v.operand(0).dtype, v.operand(0).dims);
+}
+
+void type_fused(const OpRow&, const NodeView& v) {
+  if (!v.node.region) v.refuse("needs a region");
+  check_parameters(v, 0, 0);
+  check_yields(v);
+}
+
+}  // namespace slim

@@ -1,0 +1,203 @@
+// Checks a program: order of definitions, attributes, types, regions, assignments.
+#include "ir/verify.h"
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include "ir/ops.h"
+
+namespace slim {
+namespace {
+
+constexpr size_t kMaxNodes = 1u << 20;
+
+bool is_kind(const Attribute& value, char kind) {
+  const bool integer = std::holds_alternative<int64_t>(value);
+  const bool number = std::holds_alternative<double>(value);
+  const bool flag = std::holds_alternative<bool>(value);
+  const bool integers = std::holds_alternative<std::vector<int64_t>>(value);
+  switch (kind) {
+    case 'i':
+      return integer;
+    case 'f':
+      return number;
+    case 'b':
+      return flag;
+    case 's':
+      return std::holds_alternative<std::string>(value);
+    case 'v':
+      return integer || number || flag;
+    case 'I':
+      return integers;
+    default:
+      return integers || std::holds_alternative<std::vector<double>>(value);
+  }
+}
+
+const char* kind_name(char kind) {
+  switch (kind) {
+    case 'i':
+      return "an integer";
+    case 'f':
+      return "a float";
+    case 'b':
+      return "true or false";
+    case 's':
+      return "a string";
+    case 'v':
+      return "a number, true or false";
+    case 'I':
+      return "a list of integers";
+    default:
+      return "a list of numbers";
+  }
+}
+
+// Against a row's "key:kind other?:kind".
+void check_attributes(const OpRow& row, const NodeView& v) {
+  std::istringstream spec(row.attributes);
+  size_t known = 0;
+  std::string allowed;
+  for (std::string item; spec >> item;) {
+    const char kind = item.back();
+    std::string key = item.substr(0, item.size() - 2);
+    const bool optional = key.back() == '?';
+    if (optional) key.pop_back();
+    allowed += (allowed.empty() ? "" : ", ") + key;
+    const auto found = v.node.attributes.find(key);
+    if (found == v.node.attributes.end()) {
+      if (!optional) v.refuse("needs the attribute " + key);
+      continue;
+    }
+    ++known;
+    if (!is_kind(found->second, kind)) {
+      v.refuse("the attribute " + key + " must be " + kind_name(kind));
+    }
+  }
+  if (known == v.node.attributes.size()) return;
+  v.refuse("has an attribute that is not known here; it takes " +
+           (allowed.empty() ? "none" : allowed));
+}
+
+void check_graph(const Graph& graph, size_t defined, bool region);
+
+void check_node(const Graph& graph, const Node& node, bool in_region) {
+  const NodeView v{graph, node};
+  const OpRow* row = find_op(node.op);
+  if (row == nullptr) v.refuse("there is no such op");
+  const size_t count = node.operands.size();
+  if (count < row->least_operands || count > row->most_operands) {
+    v.refuse("takes " + std::to_string(row->least_operands) +
+             (row->most_operands > row->least_operands ? " or more" : "") + " operands, got " +
+             std::to_string(count));
+  }
+  if (node.region && !row->has(kHasRegion)) v.refuse("takes no region");
+  if (!node.region && node.results.size() != 1) {
+    v.refuse("has 1 result, got " + std::to_string(node.results.size()));
+  }
+  if (in_region && !row->has(kElementwise) && !row->has(kInRegion)) {
+    v.refuse("cannot stand in a region");
+  }
+  check_attributes(*row, v);
+  if (node.region) check_graph(*node.region, 0, true);
+  row->check(*row, v);
+}
+
+void check_graph(const Graph& graph, size_t defined, bool region) {
+  if (graph.nodes.size() > kMaxNodes) {
+    throw std::invalid_argument("a function of more than 1048576 statements");
+  }
+  std::vector<bool> known(graph.values.size(), false);
+  std::fill(known.begin(), known.begin() + static_cast<int64_t>(defined), true);
+  for (ValueId id : graph.parameters) known[id] = true;
+  for (const Node& node : graph.nodes) {
+    const NodeView v{graph, node};
+    for (ValueId id : node.operands) {
+      if (!known[id]) v.refuse("reads %" + graph.values[id].name + " before it is computed");
+    }
+    check_node(graph, node, region);
+    for (ValueId id : node.results) {
+      if (known[id]) v.refuse("computes %" + graph.values[id].name + " a second time");
+      known[id] = true;
+    }
+  }
+  for (ValueId id : graph.returns) {
+    if (!known[id]) throw std::invalid_argument("%" + graph.values[id].name + " is never computed");
+  }
+}
+
+void check_assignments(const Function& f, const Program& program,
+                       const std::vector<Assignment>& list, const char* word,
+                       const std::set<DeclarationKind>& allowed) {
+  std::set<int32_t> seen;
+  for (const Assignment& a : list) {
+    const Declaration& d = program.declarations[a.declaration];
+    const Value& value = f.graph.values[a.value];
+    const std::string where = std::string("[") + word + ' ' + d.name + "] ";
+    if (allowed.count(d.kind) == 0) {
+      throw std::invalid_argument(where + "func " + f.name + " cannot " + word +
+                                  " this kind of declaration");
+    }
+    if (value.type != d.type) {
+      throw std::invalid_argument(where + "needs " + to_string(d.type) + ", %" + value.name +
+                                  " is " + to_string(value.type));
+    }
+    if (!seen.insert(a.declaration).second) {
+      throw std::invalid_argument(where + "stands twice in func " + f.name);
+    }
+  }
+}
+
+void check_declarations(const Program& program) {
+  const Declaration* first = nullptr;
+  for (const Declaration& d : program.declarations) {
+    const std::string where = "[" + d.name + "] ";
+    if (d.kind == DeclarationKind::hyper) {
+      if (d.type == Type{DType::f64, {}}) continue;
+      throw std::invalid_argument(where + "a hyper is f64[], declared as " + to_string(d.type));
+    }
+    if (d.type.dtype != DType::f32 && d.type.dtype != DType::f64) {
+      throw std::invalid_argument(where + "needs f32 or f64, declared as " + to_string(d.type));
+    }
+    if (first != nullptr && first->type.dtype != d.type.dtype) {
+      throw std::invalid_argument(
+          where + "all param, state and slot have one precision: " + first->name + " is " +
+          to_string(first->type) + ", this is " + to_string(d.type));
+    }
+    first = first == nullptr ? &d : first;
+    if (d.kind == DeclarationKind::slot) {
+      if (d.type.dims == std::vector<Dim>{Dim::symbol("P")}) continue;
+      throw std::invalid_argument(where + "a slot is a list of P numbers, declared as " +
+                                  to_string(d.type));
+    }
+    for (const Dim& dim : d.type.dims) {
+      if (!dim.constant()) {
+        throw std::invalid_argument(where + "needs a fixed shape, declared as " +
+                                    to_string(d.type));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void verify(const Function& f, const Program& program) {
+  check_graph(f.graph, program.declarations.size(), false);
+  using Kind = DeclarationKind;
+  const std::set<Kind> settable = f.name == "init"     ? std::set<Kind>{Kind::param, Kind::state}
+                                  : f.name == "grad"   ? std::set<Kind>{Kind::state}
+                                  : f.name == "update" ? std::set<Kind>{Kind::slot}
+                                                       : std::set<Kind>{};
+  check_assignments(f, program, f.sets, "set", settable);
+  check_assignments(f, program, f.grads, "grad",
+                    f.name == "grad" ? std::set<Kind>{Kind::param} : std::set<Kind>{});
+}
+
+void verify(const Program& program) {
+  check_declarations(program);
+  for (const Function& f : program.functions) verify(f, program);
+}
+
+}  // namespace slim
