@@ -173,10 +173,11 @@ class Graph:
     def unique_name(self, wish: str) -> str:
         """Return `wish`, or `wish_1`, `wish_2`, … where it is taken."""
         taken = self.model.declarations if self.model is not None else ()
-        name, count = wish, self._counts.get(wish, 0)
-        while name in self.values or name in taken:
+        if wish not in self.values and wish not in taken:
+            return wish
+        count = self._counts.get(wish, 1)
+        while (name := f"{wish}_{count}") in self.values or name in taken:
             count += 1
-            name = f"{wish}_{count}"
         self._counts[wish] = count
         return name
 

@@ -74,8 +74,9 @@ class Op:
     def grad(self, node, index: int, *output_gradients: Tensor) -> Tensor | None:
         """Return the gradient for operand `index`, or None where it is zero.
 
-        An elementwise op's gradient may have any shape that broadcasts to the
-        results' shape; the caller sums it to the operand's.
+        The gradient may have any shape that broadcasts to the operand's: it is
+        repeated where that is needed. An elementwise op may get such gradients too,
+        and return one of the results' shape: the caller sums it to the operand's.
         """
         raise NotImplementedError(
             f"[{self.name} {node.results[0].name}] has no gradient for operand {index}"

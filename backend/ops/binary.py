@@ -1,0 +1,333 @@
+"""Elementwise ops of two and three operands."""
+
+import numpy as np
+
+from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph
+from slimlearn.backend.op import (
+    OPS,
+    Op,
+    Refusal,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+)
+from slimlearn.backend.ops import unary
+from slimlearn.backend.ops.source import as_tensor, is_number
+from slimlearn.backend.shape import broadcast_shapes
+
+_NONE: dict = {}
+_BOOL = frozenset(("bool",))
+
+
+def broadcast_types(types) -> tuple:
+    """Return the shape that the operands broadcast to, or refuse."""
+    try:
+        return broadcast_shapes(*(shape for _, shape in types))
+    except ValueError as error:
+        raise Refusal(f"shapes do not broadcast: {describe(types)}: {error}") from None
+
+
+class Binary(Op):
+    """Base: element i of the result comes from elements i of two operands."""
+
+    elementwise = True
+    dtypes = NUMBERS
+    result_dtype: str | None = None
+    function = None
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        check_dtype(types, self.dtypes)
+        return [(self.result_dtype or types[0][0], broadcast_types(types))]
+
+    def reference(self, context, arrays, node):
+        return [type(self).function(*arrays)]
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Add(Binary):
+    """a + b."""
+
+    name = "add"
+    function = np.add
+
+    def grad(self, node, index, dy):
+        return dy
+
+
+class Sub(Binary):
+    """a - b."""
+
+    name = "sub"
+    function = np.subtract
+
+    def grad(self, node, index, dy):
+        return unary.neg(dy) if index else dy
+
+
+class Mul(Binary):
+    """a * b."""
+
+    name = "mul"
+    function = np.multiply
+
+    def grad(self, node, index, dy):
+        return dy * node.operands[1 - index]
+
+
+class Div(Binary):
+    """a / b."""
+
+    name = "div"
+    dtypes = FLOATS
+    function = np.divide
+
+    def grad(self, node, index, dy):
+        b = node.operands[1]
+        return unary.neg(dy) * node.results[0] / b if index else dy / b
+
+
+class Pow(Binary):
+    """a to the power b."""
+
+    name = "pow"
+    dtypes = FLOATS
+    function = np.power
+
+    def grad(self, node, index, dy):
+        a, b = node.operands
+        if index == 0:
+            return dy * (b * pow(a, b - 1))
+        # a**b has no slope in b where a = 0 (and no real one where a < 0).
+        logarithm = unary.log(select(greater(a, 0), a, 1.0))
+        return dy * (node.results[0] * logarithm)
+
+
+class Maximum(Binary):
+    """The larger of a and b; equal ones send their gradient to a."""
+
+    name = "maximum"
+    function = np.maximum
+
+    def grad(self, node, index, dy):
+        a, b = node.operands
+        return select(less(a, b) if index else greater_equal(a, b), dy, 0.0)
+
+
+class Minimum(Binary):
+    """The smaller of a and b; equal ones send their gradient to a."""
+
+    name = "minimum"
+    function = np.minimum
+
+    def grad(self, node, index, dy):
+        a, b = node.operands
+        return select(greater(a, b) if index else less_equal(a, b), dy, 0.0)
+
+
+class Equal(Binary):
+    """Whether a = b."""
+
+    name = "equal"
+    dtypes = NUMBERS | _BOOL
+    result_dtype = "bool"
+    function = np.equal
+
+
+class NotEqual(Binary):
+    """Whether a ≠ b."""
+
+    name = "not_equal"
+    dtypes = NUMBERS | _BOOL
+    result_dtype = "bool"
+    function = np.not_equal
+
+
+class Less(Binary):
+    """Whether a < b."""
+
+    name = "less"
+    result_dtype = "bool"
+    function = np.less
+
+
+class LessEqual(Binary):
+    """Whether a ≤ b."""
+
+    name = "less_equal"
+    result_dtype = "bool"
+    function = np.less_equal
+
+
+class Greater(Binary):
+    """Whether a > b."""
+
+    name = "greater"
+    result_dtype = "bool"
+    function = np.greater
+
+
+class GreaterEqual(Binary):
+    """Whether a ≥ b."""
+
+    name = "greater_equal"
+    result_dtype = "bool"
+    function = np.greater_equal
+
+
+class LogicalAnd(Binary):
+    """Both a and b."""
+
+    name = "logical_and"
+    dtypes = _BOOL
+    function = np.logical_and
+
+
+class LogicalOr(Binary):
+    """a or b or both."""
+
+    name = "logical_or"
+    dtypes = _BOOL
+    function = np.logical_or
+
+
+class ReluGrad(Binary):
+    """a where b > 0, else 0: relu's gradient from its result."""
+
+    name = "relu_grad"
+    dtypes = FLOATS
+
+    def reference(self, context, arrays, node):
+        dy, y = arrays
+        return [np.where(y > 0, dy, dy.dtype.type(0))]
+
+    def grad(self, node, index, dy):
+        return None if index else relu_grad(dy, node.operands[1])
+
+
+class SigmoidCrossEntropy(Binary):
+    """-(y·log σ(z) + (1 - y)·log(1 - σ(z))) of logits z and labels y, no overflow."""
+
+    name = "sigmoid_cross_entropy"
+    dtypes = FLOATS
+
+    def reference(self, context, arrays, node):
+        z, y = arrays
+        return [np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))]
+
+    def grad(self, node, index, dy):
+        z, y = node.operands
+        return unary.neg(dy) * z if index else dy * (unary.sigmoid(z) - y)
+
+
+class Select(Op):
+    """a where the condition holds, else b."""
+
+    name = "select"
+    elementwise = True
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 3)
+        check_dtype(types[:1], _BOOL)
+        check_dtype(types[1:], NUMBERS | _BOOL, "bc")
+        return [(types[1][0], broadcast_types(types))]
+
+    def reference(self, context, arrays, node):
+        return [np.where(*arrays)]
+
+    def grad(self, node, index, dy):
+        if index == 0:
+            return None
+        condition = node.operands[0]
+        return select(condition, dy, 0.0) if index == 1 else select(condition, 0.0, dy)
+
+
+def select(condition: Tensor, a, b, name: str | None = None) -> Tensor:
+    """Return `a` where `condition` holds, else `b`; one of them may be a number."""
+    if isinstance(a, Tensor):
+        b = as_tensor(b, a.dtype)
+    elif isinstance(b, Tensor):
+        a = as_tensor(a, b.dtype)
+    else:
+        raise TypeError(f"[{name or 'select'}] one of {a!r}, {b!r} must be a tensor")
+    return emit("select", (condition, a, b), None, None, name)
+
+
+def _binary(word: str, a, b, name: str | None, op: Binary) -> Tensor:
+    try:
+        dtype, shape = a.dtype, a.shape
+        other = b.shape
+        if dtype == b.dtype and dtype in op.dtypes:
+            if shape == other or other == ():
+                types = ((op.result_dtype or dtype, shape),)
+            elif shape == ():
+                types = ((op.result_dtype or dtype, other),)
+            else:
+                return emit(word, (a, b), None, None, name)
+            return current_graph().append(word, (a, b), _NONE, types, name).results[0]
+    except AttributeError:
+        pass
+    if isinstance(a, Tensor):
+        b = _partner(word, b, a, name)
+    elif isinstance(b, Tensor):
+        a = _partner(word, a, b, name)
+    else:
+        raise TypeError(f"[{name or word}] one of {a!r}, {b!r} must be a tensor")
+    return emit(word, (a, b), None, None, name)
+
+
+def _partner(word, value, tensor, name):
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return as_tensor(value, tensor.dtype)
+    except TypeError as error:
+        raise TypeError(f"[{name or word}] {error}") from None
+
+
+def _function(word: str):
+    op = OPS[word]
+
+    def function(a, b, name: str | None = None) -> Tensor:
+        return _binary(word, a, b, name, op)
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = (
+        f"{type(op).__doc__[:-1]}, element by element; one of them may be a number."
+    )
+    return function
+
+
+add = _function("add")
+sub = _function("sub")
+mul = _function("mul")
+div = _function("div")
+maximum = _function("maximum")
+minimum = _function("minimum")
+equal = _function("equal")
+not_equal = _function("not_equal")
+less = _function("less")
+less_equal = _function("less_equal")
+greater = _function("greater")
+greater_equal = _function("greater_equal")
+logical_and = _function("logical_and")
+logical_or = _function("logical_or")
+relu_grad = _function("relu_grad")
+sigmoid_cross_entropy = _function("sigmoid_cross_entropy")
+
+
+def pow(a, b, name: str | None = None) -> Tensor:
+    """Return `a` to the power `b`; the exponents 2, 1/2 and -1 have ops of their own."""
+    if is_number(b) and isinstance(a, Tensor):
+        if b == 1 and name is None:
+            return a
+        if b == 2:
+            return unary.square(a, name)
+        if b == 0.5:
+            return unary.sqrt(a, name)
+        if b == -1:
+            return unary.reciprocal(a, name)
+    return _binary("pow", a, b, name, OPS["pow"])

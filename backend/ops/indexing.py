@@ -1,0 +1,145 @@
+"""Ops whose operands say which elements: gather, scatter_add, one_hot."""
+
+import numpy as np
+
+from slimlearn.backend.graph import FLOATS, INTEGERS, NUMBERS, Tensor, is_symbolic
+from slimlearn.backend.op import (
+    Op,
+    Refusal,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+    refuse_unless,
+    target,
+)
+from slimlearn.backend.ops import structure
+from slimlearn.backend.shape import as_dim
+
+BAD_INDEX = 1
+
+
+class Gather(Op):
+    """Rows of a table, by number."""
+
+    name = "gather"
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        check_dtype(types[1:], INTEGERS, "b")
+        (dtype, table), (_, ids) = types
+        refuse_unless(len(table) >= 1, f"the table needs rows: {describe(types)}")
+        return [(dtype, tuple(ids) + tuple(table[1:]))]
+
+    def reference(self, context, arrays, node):
+        table, ids = arrays
+        return [table[clamp(context, ids, table.shape[0], BAD_INDEX)]]
+
+    def grad(self, node, index, dy):
+        table, ids = node.operands
+        return None if index else scatter_add(ids, dy, table.shape)
+
+    def row_local(self, node):
+        table, ids = node.operands
+        return not is_symbolic(table.shape, "B") and structure.leads(ids.shape)
+
+
+class ScatterAdd(Op):
+    """Zeros, with updates added to the numbered rows in order of position."""
+
+    name = "scatter_add"
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        check_dtype(types[:1], INTEGERS)
+        check_dtype(types[1:], NUMBERS, "b")
+        (_, ids), (dtype, updates) = types
+        result_dtype, result = target(declared)
+        if (
+            result_dtype != dtype
+            or len(result) < 1
+            or tuple(updates) != tuple(ids) + tuple(result[1:])
+        ):
+            raise Refusal(
+                "needs ids [..], updates [..,d…] and a result [v,d…]: "
+                f"{describe([*types, declared[0]])}"
+            )
+        return [declared[0]]
+
+    def reference(self, context, arrays, node):
+        ids, updates = arrays
+        _, shape = context.result(node)
+        total = np.zeros(shape, updates.dtype)
+        ids = clamp(context, ids, shape[0], BAD_INDEX).reshape(-1)
+        np.add.at(total, ids, updates.reshape(ids.shape + tuple(shape[1:])))
+        return [total]
+
+    def grad(self, node, index, dy):
+        return gather(dy, node.operands[0]) if index else None
+
+    def row_local(self, node):
+        return not any(is_symbolic(operand.shape, "B") for operand in node.operands)
+
+
+class OneHot(Op):
+    """One value at the numbered place of a new last axis, another elsewhere."""
+
+    name = "one_hot"
+    attributes = {"off_value": float, "on_value": float}
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, INTEGERS)
+        dtype, shape = target(declared)
+        refuse_unless(
+            dtype in FLOATS and tuple(shape[:-1]) == tuple(types[0][1]) and len(shape) > 0,
+            f"the result has one more axis and is f32 or f64: {describe(types)}",
+        )
+        return [declared[0]]
+
+    def reference(self, context, arrays, node):
+        dtype, shape = context.result(node)
+        hot = np.arange(shape[-1]) == arrays[0][..., None]
+        on, off = node.attributes["on_value"], node.attributes["off_value"]
+        return [np.where(hot, on, off).astype(dtype)]
+
+    def row_local(self, node):
+        return structure.leads(node.results[0].shape)
+
+
+def clamp(context, ids, size: int, status: int) -> np.ndarray:
+    """Return `ids` moved into 0 … size - 1; if any had to move, set the status."""
+    inside = np.clip(ids, 0, size - 1)
+    if not np.array_equal(inside, ids):
+        context.status |= status
+    return inside
+
+
+def gather(table: Tensor, ids: Tensor, name: str | None = None) -> Tensor:
+    """Return the rows `ids` of `table`: shape ``ids.shape + table.shape[1:]``."""
+    return emit("gather", (table, ids), None, None, name)
+
+
+def scatter_add(
+    ids: Tensor, updates: Tensor, shape, name: str | None = None
+) -> Tensor:
+    """Return zeros of `shape` with `updates` added to the rows `ids`."""
+    shape = tuple(map(as_dim, shape))
+    return emit("scatter_add", (ids, updates), None, [(updates.dtype, shape)], name)
+
+
+def one_hot(
+    ids: Tensor,
+    depth: int,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    dtype: str = "f32",
+    name: str | None = None,
+) -> Tensor:
+    """Return `on_value` at place ``ids`` of a new last axis of `depth`, `off_value` else.
+
+    An id outside 0 … depth - 1 gives `off_value` everywhere.
+    """
+    attributes = {"off_value": float(off_value), "on_value": float(on_value)}
+    shape = ids.shape + (as_dim(depth),)
+    return emit("one_hot", (ids,), attributes, [(dtype, shape)], name)

@@ -1,0 +1,151 @@
+"""Random values: Philox, keyed by seed and stream, counted by step, row and column."""
+
+import zlib
+
+import numpy as np
+
+from slimlearn.backend import philox
+from slimlearn.backend.graph import FLOATS, Tensor, current_graph, is_symbolic
+from slimlearn.backend.op import Op, Refusal, check_count, check_dtype, describe
+from slimlearn.backend.op import emit, refuse_unless, target
+from slimlearn.backend.ops import structure
+from slimlearn.backend.ops.source import as_tensor, is_number
+from slimlearn.backend.shape import as_dim
+
+
+class _Random(Op):
+    attributes = {"stream": int}
+    random = True
+
+    def row_local(self, node):
+        return structure.leads(node.results[0].shape)
+
+
+class _Distribution(_Random):
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 0)
+        refuse_unless(target(declared)[0] in FLOATS, "the result is f32 or f64")
+        _check_stream(attributes)
+        return [declared[0]]
+
+    def reference(self, context, arrays, node):
+        dtype, shape = context.result(node)
+        rows = context.rows(node.results[0])
+        stream = node.attributes["stream"]
+        draw = self.draw(context.seed, stream, context.step, rows, shape, dtype)
+        return [draw.reshape(shape).astype(dtype)]
+
+
+class RandomUniform(_Distribution):
+    """Uniform in [0, 1)."""
+
+    name = "random_uniform"
+
+    def draw(self, *arguments):
+        return philox.uniform(*arguments)
+
+
+class RandomNormal(_Distribution):
+    """Normal with mean 0 and deviation 1."""
+
+    name = "random_normal"
+
+    def draw(self, *arguments):
+        return philox.normal(*arguments)
+
+
+class Dropout(_Random):
+    """Each element kept with probability keep_prob and scaled by 1/keep_prob, else 0."""
+
+    name = "dropout"
+    elementwise = False
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        check_dtype(types, FLOATS)
+        if types[1][1] != ():
+            raise Refusal(f"keep_prob must be a scalar: {describe(types)}")
+        _check_stream(attributes)
+        return [types[0]]
+
+    def reference(self, context, arrays, node):
+        x, keep_prob = arrays
+        rows = context.rows(node.results[0])
+        kept = philox.keep(
+            context.seed,
+            node.attributes["stream"],
+            context.step,
+            rows,
+            x.shape,
+            float(keep_prob),
+        ).reshape(x.shape)
+        scale = x.dtype.type(1) / keep_prob.astype(x.dtype)
+        return [np.where(kept, x * scale, x.dtype.type(0))]
+
+    def grad(self, node, index, dy):
+        if index:
+            return None
+        return emit("dropout", (dy, node.operands[1]), node.attributes)
+
+
+def stream_of(name: str) -> int:
+    """Return the random stream of the value called `name`."""
+    return zlib.crc32(name.encode())
+
+
+def random_uniform(
+    shape, dtype: str = "f32", low: float = 0.0, high: float = 1.0, name=None
+) -> Tensor:
+    """Return numbers uniform in [low, high)."""
+    value = _draw("random_uniform", shape, dtype, name)
+    if high - low != 1:
+        value = value * (high - low)
+    return value + low if low != 0 else value
+
+
+def random_normal(
+    shape, dtype: str = "f32", mean: float = 0.0, stddev: float = 1.0, name=None
+) -> Tensor:
+    """Return normally distributed numbers."""
+    value = _draw("random_normal", shape, dtype, name)
+    if stddev != 1:
+        value = value * stddev
+    return value + mean if mean != 0 else value
+
+
+def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
+    """Return `x` with elements zeroed at random and the others scaled up.
+
+    Parameters
+    ----------
+    x : Tensor
+    keep_prob : float or scalar Tensor
+        Probability to keep an element, 0 < keep_prob <= 1.
+    name : str, optional
+        The random stream follows from the name.
+    """
+    if is_number(keep_prob) and not 0 < keep_prob <= 1:
+        raise ValueError(
+            f"[dropout {name or 'dropout'}] keep_prob must be in (0, 1]; got {keep_prob}"
+        )
+    keep_prob = as_tensor(keep_prob, x.dtype)
+    wish = name or "dropout"
+    stream = stream_of(current_graph().scoped_name(wish))
+    return emit("dropout", (x, keep_prob), {"stream": stream}, None, wish)
+
+
+def _draw(word: str, shape, dtype: str, name: str | None) -> Tensor:
+    wish = name or word
+    shape = tuple(map(as_dim, shape))
+    stream = stream_of(current_graph().scoped_name(wish))
+    return emit(word, (), {"stream": stream}, [(dtype, shape)], wish)
+
+
+def _check_stream(attributes) -> None:
+    stream = attributes["stream"]
+    refuse_unless(0 <= stream < 2**32, f"stream {stream} is no 32-bit number")
+
+
+def leading_rows(tensor: Tensor) -> bool:
+    """Return whether the leading dimension of `tensor` counts rows of the batch."""
+    return bool(tensor.shape) and is_symbolic(tensor.shape[:1], "B")

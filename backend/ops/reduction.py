@@ -1,0 +1,207 @@
+"""Ops that reduce axes: sums, extremes, log-sum-exp, argmax."""
+
+import operator
+
+import numpy as np
+from scipy import special
+
+from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, is_symbolic
+from slimlearn.backend.op import (
+    OPS,
+    Op,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+    refuse_unless,
+)
+from slimlearn.backend.ops import binary, structure, unary
+from slimlearn.backend.ops.source import extent
+from slimlearn.backend.shape import product
+
+
+class Reduction(Op):
+    """Base: one value from all elements along the axes."""
+
+    attributes = {"axes": list, "keepdims": bool}
+    dtypes = FLOATS
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, self.dtypes)
+        dtype, shape = types[0]
+        axes = attributes["axes"]
+        ok = axes == sorted(set(axes)) and all(0 <= axis < len(shape) for axis in axes)
+        refuse_unless(ok, f"axes={axes} must be sorted axes of {describe(types)}")
+        return [(dtype, _reduced(shape, axes, attributes["keepdims"]))]
+
+    def reference(self, context, arrays, node):
+        axes = tuple(node.attributes["axes"])
+        return [self.compute(arrays[0], axis=axes, keepdims=node.attributes["keepdims"])]
+
+    def row_local(self, node):
+        shape = node.operands[0].shape
+        mixes = 0 in node.attributes["axes"] and is_symbolic(shape[:1], "B")
+        return structure.leads(shape) and not mixes
+
+
+class ReduceSum(Reduction):
+    """The sum."""
+
+    name = "reduce_sum"
+    dtypes = NUMBERS
+
+    def compute(self, a, axis, keepdims):
+        return np.sum(a, axis=axis, keepdims=keepdims, dtype=a.dtype)
+
+    def grad(self, node, index, dy):
+        return _keep(node, dy)
+
+
+class _Extreme(Reduction):
+    """Base: equal extremes share the gradient equally."""
+
+    def grad(self, node, index, dy):
+        a = node.operands[0]
+        at = unary.cast(binary.equal(a, _keep(node, node.results[0])), a.dtype)
+        ties = emit("reduce_sum", (at,), {**node.attributes, "keepdims": True})
+        return at * (_keep(node, dy) / ties)
+
+
+class ReduceMax(_Extreme):
+    """The largest element."""
+
+    name = "reduce_max"
+
+    def compute(self, a, axis, keepdims):
+        return np.max(a, axis=axis, keepdims=keepdims)
+
+
+class ReduceMin(_Extreme):
+    """The smallest element."""
+
+    name = "reduce_min"
+
+    def compute(self, a, axis, keepdims):
+        return np.min(a, axis=axis, keepdims=keepdims)
+
+
+class LogSumExp(Reduction):
+    """log(sum(exp(a))), without overflow."""
+
+    name = "logsumexp"
+
+    def compute(self, a, axis, keepdims):
+        if not axis:
+            return a.copy()
+        return special.logsumexp(a, axis=axis, keepdims=keepdims).astype(a.dtype)
+
+    def grad(self, node, index, dy):
+        share = unary.exp(node.operands[0] - _keep(node, node.results[0]))
+        return share * _keep(node, dy)
+
+
+class Argmax(Op):
+    """The position of the largest element; the first of equals."""
+
+    name = "argmax"
+    attributes = {"axis": int}
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, NUMBERS)
+        shape, axis = types[0][1], attributes["axis"]
+        refuse_unless(
+            0 <= axis < len(shape), f"axis {axis} is out of range: {describe(types)}"
+        )
+        return [("i64", shape[:axis] + shape[axis + 1 :])]
+
+    def reference(self, context, arrays, node):
+        return [np.argmax(arrays[0], axis=node.attributes["axis"])]
+
+    def row_local(self, node):
+        shape = node.operands[0].shape
+        mixes = node.attributes["axis"] == 0 and is_symbolic(shape[:1], "B")
+        return structure.leads(shape) and not mixes
+
+
+def _reduced(shape: tuple, axes, keepdims: bool) -> tuple:
+    if keepdims:
+        return tuple(1 if i in axes else dim for i, dim in enumerate(shape))
+    return tuple(dim for i, dim in enumerate(shape) if i not in axes)
+
+
+def _keep(node, value: Tensor) -> Tensor:
+    """Return a reduced `value` in a shape that broadcasts against the operand."""
+    axes = node.attributes["axes"]
+    if node.attributes["keepdims"] or value.shape == () or axes == list(range(len(axes))):
+        return value
+    return structure.reshape(value, _reduced(node.operands[0].shape, axes, True))
+
+
+def axes_of(axes, rank: int) -> list[int]:
+    """Return `axes` (None for all, an int or several) as a sorted list of positions."""
+    if axes is None:
+        return list(range(rank))
+    axes = [axes] if hasattr(axes, "__index__") else list(axes)
+    for axis in axes:
+        if not -rank <= operator.index(axis) < rank:
+            raise ValueError(f"axis {axis} is out of range for {rank} dimensions")
+    return sorted({operator.index(axis) % rank for axis in axes})
+
+
+def _function(word: str):
+    op = OPS[word]
+
+    def function(
+        a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
+    ) -> Tensor:
+        attributes = {"axes": axes_of(axes, len(a.shape)), "keepdims": bool(keepdims)}
+        return emit(word, (a,), attributes, None, name)
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = f"{type(op).__doc__[:-1]}, along `axes` (all by default)."
+    return function
+
+
+reduce_sum = _function("reduce_sum")
+reduce_max = _function("reduce_max")
+reduce_min = _function("reduce_min")
+logsumexp = _function("logsumexp")
+
+
+def reduce_mean(
+    a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """Return the mean along `axes` (all by default)."""
+    positions = axes_of(axes, len(a.shape))
+    size = product(a.shape[axis] for axis in positions)
+    total = reduce_sum(a, positions, keepdims)
+    if size == 1 and name is None:
+        return total
+    return binary.div(total, size if type(size) is int else extent(size, a.dtype), name)
+
+
+def argmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return the position of the largest element along `axis`, as i64."""
+    (axis,) = axes_of(axis, len(a.shape))
+    return emit("argmax", (a,), {"axis": axis}, None, name)
+
+
+def sum_to(a: Tensor, shape: tuple) -> Tensor:
+    """Return `a` summed over the axes along which `shape` would broadcast to it."""
+    if a.shape == shape:
+        return a
+    extra = len(a.shape) - len(shape)
+    ones = [
+        axis
+        for axis in range(extra, len(a.shape))
+        if shape[axis - extra] == 1 and a.shape[axis] != 1
+    ]
+    axes = [*range(extra), *ones]
+    if ones and not extra:
+        return reduce_sum(a, axes, keepdims=True)
+    summed = reduce_sum(a, axes)
+    return structure.reshape(summed, shape)
+
+

@@ -1,0 +1,189 @@
+"""Softmax and the cross entropies that need it inside for their stability."""
+
+import numpy as np
+from scipy import special
+
+from slimlearn.backend.graph import FLOATS, Tensor, is_symbolic, type_text
+from slimlearn.backend.op import (
+    Op,
+    Refusal,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+    refuse_unless,
+)
+from slimlearn.backend.ops import structure, unary
+from slimlearn.backend.ops.indexing import clamp
+from slimlearn.backend.ops.reduction import reduce_sum
+
+BAD_LABEL = 2
+
+
+class _LastAxis(Op):
+    """Base: works along the last axis of its first operand."""
+
+    def row_local(self, node):
+        shape = node.operands[0].shape
+        return structure.leads(shape) and not (
+            len(shape) == 1 and is_symbolic(shape, "B")
+        )
+
+
+class _Softmax(_LastAxis):
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, FLOATS)
+        refuse_unless(len(types[0][1]) >= 1, "needs at least one dimension")
+        return [types[0]]
+
+
+class Softmax(_Softmax):
+    """exp(a) / sum(exp(a)) along the last axis."""
+
+    name = "softmax"
+
+    def reference(self, context, arrays, node):
+        return [special.softmax(arrays[0], axis=-1)]
+
+    def grad(self, node, index, dy):
+        y = node.results[0]
+        weighted = dy * y
+        return weighted - y * reduce_sum(weighted, -1, keepdims=True)
+
+
+class LogSoftmax(_Softmax):
+    """log(softmax(a)) along the last axis."""
+
+    name = "log_softmax"
+
+    def reference(self, context, arrays, node):
+        return [special.log_softmax(arrays[0], axis=-1)]
+
+    def grad(self, node, index, dy):
+        total = reduce_sum(dy, -1, keepdims=True)
+        return dy - unary.exp(node.results[0]) * total
+
+
+class SparseSoftmaxCrossEntropy(_LastAxis):
+    """-log(softmax(logits))[label], labels as class numbers."""
+
+    name = "sparse_softmax_cross_entropy"
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        _check_sparse(types)
+        return [(types[0][0], types[1][1])]
+
+    def reference(self, context, arrays, node):
+        logits, labels = arrays
+        labels = clamp(context, labels, logits.shape[-1], BAD_LABEL)
+        log_p = special.log_softmax(logits, axis=-1)
+        return [-np.take_along_axis(log_p, labels[..., None], -1)[..., 0]]
+
+    def grad(self, node, index, dy):
+        if index:
+            return None
+        return emit("sparse_softmax_cross_entropy_grad", (*node.operands, dy))
+
+
+class SparseSoftmaxCrossEntropyGrad(_LastAxis):
+    """(softmax(logits) - one_hot(labels))·g."""
+
+    name = "sparse_softmax_cross_entropy_grad"
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 3)
+        _check_sparse(types)
+        refuse_unless(
+            types[2] == (types[0][0], types[1][1]),
+            f"g must be {type_text(types[0][0], types[1][1])}: {describe(types)}",
+        )
+        return [types[0]]
+
+    def reference(self, context, arrays, node):
+        logits, labels, g = arrays
+        labels = clamp(context, labels, logits.shape[-1], BAD_LABEL)
+        p = special.softmax(logits, axis=-1)
+        hot = np.arange(logits.shape[-1]) == labels[..., None]
+        return [(p - hot.astype(p.dtype)) * g[..., None]]
+
+    def grad(self, node, index, dy):
+        logits, labels, g = node.operands
+        if index == 1:
+            return None
+        column = g.shape + (1,)
+        if index == 2:
+            one = emit("broadcast", (as_one(g),), None, [g.type])
+            slope = emit(self.name, (logits, labels, one))
+            return reduce_sum(dy * slope, -1)
+        p = softmax(logits)
+        weighted = p * (dy * structure.reshape(g, column))
+        return weighted - p * reduce_sum(weighted, -1, keepdims=True)
+
+
+class SoftmaxCrossEntropy(_LastAxis):
+    """-sum(labels·log(softmax(logits))) along the last axis."""
+
+    name = "softmax_cross_entropy"
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        check_dtype(types, FLOATS)
+        if types[0][1] != types[1][1] or not types[0][1]:
+            raise Refusal(f"logits and labels differ in shape: {describe(types)}")
+        return [(types[0][0], types[0][1][:-1])]
+
+    def reference(self, context, arrays, node):
+        logits, labels = arrays
+        return [-np.sum(labels * special.log_softmax(logits, axis=-1), axis=-1)]
+
+    def grad(self, node, index, dy):
+        logits, labels = node.operands
+        column = structure.reshape(dy, dy.shape + (1,))
+        if index:
+            return unary.neg(column) * log_softmax(logits)
+        mass = reduce_sum(labels, -1, keepdims=True)
+        return (softmax(logits) * mass - labels) * column
+
+
+def as_one(like: Tensor) -> Tensor:
+    """Return the constant 1 of the type of `like`."""
+    from slimlearn.backend.ops.source import as_tensor
+
+    return as_tensor(1.0, like.dtype)
+
+
+def _check_sparse(types) -> None:
+    (dtype, logits), (label_dtype, labels) = types[:2]
+    ok = dtype in FLOATS and label_dtype == "i32" and logits and logits[:-1] == labels
+    if not ok:
+        raise Refusal(
+            "needs float logits [..,k] and i32 labels [..]: "
+            f"logits are {type_text(dtype, logits)}, "
+            f"labels are {type_text(label_dtype, labels)}"
+        )
+
+
+def softmax(a: Tensor, name: str | None = None) -> Tensor:
+    """Return exp(a) / sum(exp(a)) along the last axis."""
+    return emit("softmax", (a,), None, None, name)
+
+
+def log_softmax(a: Tensor, name: str | None = None) -> Tensor:
+    """Return log(softmax(a)) along the last axis."""
+    return emit("log_softmax", (a,), None, None, name)
+
+
+def sparse_softmax_cross_entropy(
+    logits: Tensor, labels: Tensor, name: str | None = None
+) -> Tensor:
+    """Return the loss of each example from logits [..,k] and class numbers [..]."""
+    return emit("sparse_softmax_cross_entropy", (logits, labels), None, None, name)
+
+
+def softmax_cross_entropy(
+    logits: Tensor, labels: Tensor, name: str | None = None
+) -> Tensor:
+    """Return the loss of each example from logits and probabilities, both [..,k]."""
+    return emit("softmax_cross_entropy", (logits, labels), None, None, name)

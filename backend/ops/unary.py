@@ -1,0 +1,380 @@
+"""Elementwise ops of one operand."""
+
+import math
+
+import numpy as np
+from scipy import special
+
+from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph
+from slimlearn.backend.op import OPS, Op, check_count, check_dtype, emit
+from slimlearn.backend.ops import binary
+from slimlearn.backend.shape import B
+
+_NONE: dict = {}
+
+
+class Unary(Op):
+    """Base: result i is a function of operand element i."""
+
+    elementwise = True
+    dtypes = FLOATS
+    result_dtype: str | None = None
+    function = None
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, self.dtypes)
+        dtype, shape = types[0]
+        return [(self.result_dtype or dtype, shape)]
+
+    def reference(self, context, arrays, node):
+        return [type(self).function(arrays[0])]
+
+    def row_local(self, node):
+        return all(getattr(d, "symbols", None) is None or B.symbols.isdisjoint(d.symbols)
+                   for d in node.results[0].shape[1:])
+
+
+class Neg(Unary):
+    """-a."""
+
+    name = "neg"
+    dtypes = NUMBERS
+    function = np.negative
+
+    def grad(self, node, index, dy):
+        return neg(dy)
+
+
+class Abs(Unary):
+    """The absolute value of a."""
+
+    name = "abs"
+    dtypes = NUMBERS
+    function = np.abs
+
+    def grad(self, node, index, dy):
+        return dy * sign(node.operands[0])
+
+
+class Sign(Unary):
+    """-1, 0 or 1."""
+
+    name = "sign"
+    dtypes = NUMBERS
+    function = np.sign
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Exp(Unary):
+    """e to the power a."""
+
+    name = "exp"
+    function = np.exp
+
+    def grad(self, node, index, dy):
+        return dy * node.results[0]
+
+
+class Expm1(Unary):
+    """exp(a) - 1, exact near 0."""
+
+    name = "expm1"
+    function = np.expm1
+
+    def grad(self, node, index, dy):
+        return dy * (node.results[0] + 1)
+
+
+class Log(Unary):
+    """The natural logarithm of a."""
+
+    name = "log"
+    function = np.log
+
+    def grad(self, node, index, dy):
+        return dy / node.operands[0]
+
+
+class Log1p(Unary):
+    """log(1 + a), exact near 0."""
+
+    name = "log1p"
+    function = np.log1p
+
+    def grad(self, node, index, dy):
+        return dy / (node.operands[0] + 1)
+
+
+class Sqrt(Unary):
+    """The square root of a."""
+
+    name = "sqrt"
+    function = np.sqrt
+
+    def grad(self, node, index, dy):
+        return dy * 0.5 / node.results[0]
+
+
+class Rsqrt(Unary):
+    """1 / sqrt(a)."""
+
+    name = "rsqrt"
+
+    def reference(self, context, arrays, node):
+        return [1 / np.sqrt(arrays[0])]
+
+    def grad(self, node, index, dy):
+        return dy * -0.5 * node.results[0] / node.operands[0]
+
+
+class Reciprocal(Unary):
+    """1 / a."""
+
+    name = "reciprocal"
+    function = np.reciprocal
+
+    def grad(self, node, index, dy):
+        return neg(dy) * square(node.results[0])
+
+
+class Square(Unary):
+    """a * a."""
+
+    name = "square"
+    dtypes = NUMBERS
+    function = np.square
+
+    def grad(self, node, index, dy):
+        return dy * (node.operands[0] * 2)
+
+
+class Tanh(Unary):
+    """The hyperbolic tangent of a."""
+
+    name = "tanh"
+    function = np.tanh
+
+    def grad(self, node, index, dy):
+        return dy * (1 - square(node.results[0]))
+
+
+class Sigmoid(Unary):
+    """1 / (1 + exp(-a))."""
+
+    name = "sigmoid"
+    function = special.expit
+
+    def grad(self, node, index, dy):
+        y = node.results[0]
+        return dy * (y * (1 - y))
+
+
+class Softplus(Unary):
+    """log(1 + exp(a)), without overflow."""
+
+    name = "softplus"
+
+    def reference(self, context, arrays, node):
+        return [np.logaddexp(arrays[0].dtype.type(0), arrays[0])]
+
+    def grad(self, node, index, dy):
+        return dy * sigmoid(node.operands[0])
+
+
+class Erf(Unary):
+    """The error function of a."""
+
+    name = "erf"
+    function = special.erf
+
+    def grad(self, node, index, dy):
+        return dy * (exp(neg(square(node.operands[0]))) * (2 / math.sqrt(math.pi)))
+
+
+class Erfinv(Unary):
+    """The inverse of erf, for -1 < a < 1."""
+
+    name = "erfinv"
+    function = special.erfinv
+
+    def grad(self, node, index, dy):
+        return dy * (exp(square(node.results[0])) * (math.sqrt(math.pi) / 2))
+
+
+class Sin(Unary):
+    """The sine of a, in radians."""
+
+    name = "sin"
+    function = np.sin
+
+    def grad(self, node, index, dy):
+        return dy * cos(node.operands[0])
+
+
+class Cos(Unary):
+    """The cosine of a, in radians."""
+
+    name = "cos"
+    function = np.cos
+
+    def grad(self, node, index, dy):
+        return neg(dy * sin(node.operands[0]))
+
+
+class Floor(Unary):
+    """The largest whole number not above a."""
+
+    name = "floor"
+    function = np.floor
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Ceil(Unary):
+    """The smallest whole number not below a."""
+
+    name = "ceil"
+    function = np.ceil
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Round(Unary):
+    """The nearest whole number, halves to the even one."""
+
+    name = "round"
+    function = np.rint
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Relu(Unary):
+    """max(a, 0)."""
+
+    name = "relu"
+    dtypes = NUMBERS
+
+    def reference(self, context, arrays, node):
+        return [np.maximum(arrays[0], 0)]
+
+    def grad(self, node, index, dy):
+        return binary.relu_grad(dy, node.results[0])
+
+
+class IsFinite(Unary):
+    """Whether a is neither infinite nor NaN."""
+
+    name = "is_finite"
+    result_dtype = "bool"
+    function = np.isfinite
+
+
+class LogicalNot(Unary):
+    """Not a."""
+
+    name = "logical_not"
+    dtypes = frozenset(("bool",))
+    function = np.logical_not
+
+
+class StopGradient(Unary):
+    """a, whose gradient is taken as zero."""
+
+    name = "stop_gradient"
+    dtypes = NUMBERS | {"bool", "u8"}
+    alias = True
+    function = np.array
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class Identity(Unary):
+    """a, under another name."""
+
+    name = "identity"
+    dtypes = NUMBERS | {"bool", "u8"}
+    alias = True
+    function = np.array
+
+    def grad(self, node, index, dy):
+        return dy
+
+
+class Cast(Unary):
+    """a as another type; fractions are cut towards zero, bool is "not 0"."""
+
+    name = "cast"
+    dtypes = NUMBERS | {"bool", "u8"}
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        if not declared:
+            return [types[0]]
+        return [(declared[0][0], types[0][1])]
+
+    def reference(self, context, arrays, node):
+        return [arrays[0].astype(context.result(node)[0])]
+
+    def grad(self, node, index, dy):
+        if node.results[0].dtype not in FLOATS:
+            return None
+        return cast(dy, node.operands[0].dtype)
+
+
+def cast(a: Tensor, dtype: str, name: str | None = None) -> Tensor:
+    """Return `a` as `dtype`; `a` itself if it has that type and no name is given."""
+    if a.dtype == dtype and name is None:
+        return a
+    return emit("cast", (a,), None, [(dtype, a.shape)], name)
+
+
+def _function(word: str):
+    op = OPS[word]
+    dtypes, result_dtype = op.dtypes, op.result_dtype
+
+    def function(a: Tensor, name: str | None = None) -> Tensor:
+        if not isinstance(a, Tensor):
+            raise TypeError(f"[{name or word}] needs a tensor, got {a!r}")
+        if a.dtype not in dtypes:
+            return emit(word, (a,), None, None, name)
+        types = ((result_dtype or a.dtype, a.shape),)
+        return current_graph().append(word, (a,), _NONE, types, name).results[0]
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = f"{type(op).__doc__[:-1]}, element by element."
+    return function
+
+
+neg = _function("neg")
+abs = _function("abs")
+sign = _function("sign")
+exp = _function("exp")
+expm1 = _function("expm1")
+log = _function("log")
+log1p = _function("log1p")
+sqrt = _function("sqrt")
+rsqrt = _function("rsqrt")
+reciprocal = _function("reciprocal")
+square = _function("square")
+tanh = _function("tanh")
+sigmoid = _function("sigmoid")
+softplus = _function("softplus")
+erf = _function("erf")
+erfinv = _function("erfinv")
+sin = _function("sin")
+cos = _function("cos")
+floor = _function("floor")
+ceil = _function("ceil")
+round = _function("round")
+relu = _function("relu")
+is_finite = _function("is_finite")
+logical_not = _function("logical_not")
+stop_gradient = _function("stop_gradient")
+identity = _function("identity")
