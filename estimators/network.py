@@ -92,7 +92,7 @@ def network(function: Callable) -> type[Network]:
     if not callable(function) or inspect.isclass(function):
         raise TypeError(f"@network decorates a function; got {function!r}")
     name = function.__name__
-    first, *rest = _parameters(function, name)
+    rest = _parameters(function, name)[1:]
     searched = [p for p in rest if p.name not in (TRAINING, *OUTPUTS)]
     for parameter in searched:
         if parameter.default is parameter.empty:
