@@ -75,13 +75,14 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }  // namespace
 
 template <class Src, class Dst>
-void Gather::copy(const Gather& gather, std::byte* dst, const Rows& rows) noexcept {
+void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
+                  const Rows& rows) noexcept {
   const auto& inner = gather.inner_;
   const Axis last = inner.empty() ? Axis{1, 0} : inner.back();
   const int64_t last_bytes = last.extent * static_cast<int64_t>(sizeof(Dst));
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     const int64_t from = rows.index ? rows.index[rows.first + row] : rows.first + row;
-    const std::byte* src = gather.data_ + from * gather.row_stride_;
+    const std::byte* src = data + from * gather.row_stride_;
     std::byte* out = dst + row * gather.row_bytes_;
     if (inner.size() <= 1) {
       convert_run<Src, Dst>(out, src, last.extent, last.stride);
@@ -133,7 +134,7 @@ Gather::Gather(const InputSlot& slot, const Source& source)
                                 " has the shape " + shape_text(source.shape) + ", needed is " +
                                 shape_text(wanted));
   }
-  if (!slot.columns.empty()) data_ += slot.columns_start() * source.strides[1];
+  if (!slot.columns.empty()) columns_offset_ = slot.columns_start() * source.strides[1];
   if (has_rows) {
     row_stride_ = source.strides[0];
     source_rows_ = given[0];
@@ -167,10 +168,15 @@ void Gather::run(const Context& context, const uint32_t* index, int64_t first, i
   if (row_bytes_ == 0) return;
   std::byte* dst = buffer_.in<std::byte>(context);
   if (by_row_) {
-    copy_(*this, dst, {index, first, begin, end});
+    copy_(*this, data_ + columns_offset_, dst, {index, first, begin, end});
   } else if (begin == 0) {
-    copy_(*this, dst, {nullptr, 0, 0, 1});
+    copy_(*this, data_ + columns_offset_, dst, {nullptr, 0, 0, 1});
   }
+}
+
+void Gather::run_from(const std::byte* data, const Context& context, int64_t begin,
+                      int64_t end) const noexcept {
+  copy_(*this, data + columns_offset_, buffer_.in<std::byte>(context), {nullptr, 0, begin, end});
 }
 
 }  // namespace slim

@@ -43,6 +43,9 @@ class Gather {
   // rows begin…end-1 of the batch.
   void run(const Context& context, const uint32_t* index, int64_t first, int64_t begin,
            int64_t end) const noexcept;
+  // The same from other data of the same type and strides.
+  void run_from(const std::byte* data, const Context& context, int64_t begin,
+                int64_t end) const noexcept;
 
   int64_t row_bytes() const { return row_bytes_; }
   int64_t source_rows() const { return source_rows_; }
@@ -59,14 +62,17 @@ class Gather {
     int64_t begin;
     int64_t end;
   };
-  using Copy = void (*)(const Gather&, std::byte* dst, const Rows&) noexcept;
+  using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst,
+                        const Rows&) noexcept;
   template <class Src>
   static Copy choose(DType dtype);
   template <class Src, class Dst>
-  static void copy(const Gather& gather, std::byte* dst, const Rows& rows) noexcept;
+  static void copy(const Gather& gather, const std::byte* data, std::byte* dst,
+                   const Rows& rows) noexcept;
 
   Buffer buffer_;
   const std::byte* data_;
+  int64_t columns_offset_ = 0;  // bytes
   int64_t row_stride_ = 0;
   int64_t row_bytes_ = 0;
   int64_t source_rows_ = 1;

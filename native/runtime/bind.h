@@ -1,0 +1,19 @@
+// Ties the inputs of a plan to the sources of a call.
+#pragma once
+
+#include <vector>
+
+#include "runtime/plan.h"
+#include "runtime/source.h"
+
+namespace slim {
+
+// One gather an input. Throws std::invalid_argument for a source that is missing, has the
+// wrong shape, or has fewer rows than `index` asks for.
+std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
+                                 const std::vector<uint32_t>& index);
+
+// Rows of the sources that inputs read by row; throws where they differ.
+int64_t common_rows(const Plan& plan, const std::vector<Source>& sources);
+
+}  // namespace slim

@@ -1,0 +1,47 @@
+// The innermost loop: launches, tasks, barriers.
+#include "runtime/executor.h"
+
+#include <cstring>
+
+namespace slim {
+
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call,
+                 const uint32_t* index, int64_t first, const Lane& lane) noexcept {
+  const int64_t rows = call.context.rows;
+  for (const Gather& gather : gathers) {
+    gather.run(call.context, index, first, lane.begin(rows), lane.end(rows));
+  }
+}
+
+void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
+  const Context& context = call.context;
+  std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
+  for (const Plan::Step& step : plan.steps()) {
+    if (step.meet) lane.barrier();
+    const int64_t tasks = step.launch->tasks(context.rows);
+    const int64_t end = lane.end(tasks);
+    for (int64_t task = lane.begin(tasks); task < end; ++task) {
+      step.launch->run(context, task, local);
+    }
+  }
+  if (plan.moves().empty()) return;
+  lane.barrier();
+  if (!lane.first()) return;
+  for (const Plan::Move& move : plan.moves()) {
+    const int64_t bytes = move.from.count(context.rows) * size_of(move.from.dtype);
+    std::memcpy(move.to.in<std::byte>(context), move.from.in<std::byte>(context),
+                static_cast<size_t>(bytes));
+  }
+}
+
+std::string status_text(uint32_t status) {
+  if (status & kBadLabel) {
+    return "a label lies outside the classes that the network was built for";
+  }
+  if (status & kBadIndex) {
+    return "an index lies outside the table it looks up (an embedding's or a gather's rows)";
+  }
+  return "";
+}
+
+}  // namespace slim

@@ -1,0 +1,27 @@
+// Runs the launches of a plan on one lane of a call.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/plan.h"
+#include "runtime/source.h"
+#include "runtime/team.h"
+
+namespace slim {
+
+// Gathers this batch's rows; the lanes share them. `first` is the place in `index`.
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call,
+                 const uint32_t* index, int64_t first, const Lane& lane) noexcept;
+
+// All launches and moves of a plan. Lanes meet where the plan says so, not at the end.
+void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
+
+inline double read_f64(const Buffer& buffer, const Context& context) {
+  return *buffer.in<double>(context);
+}
+
+// A message for the status of a finished step, or "" for none.
+std::string status_text(uint32_t status);
+
+}  // namespace slim

@@ -1,0 +1,19 @@
+// Looks through flat gradients: finiteness, norm, clipping.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ir/graph.h"
+
+namespace slim {
+
+bool all_finite(const std::byte* data, int64_t count, DType dtype);
+
+// In f64 and in one order, whatever the lanes: sums of fixed blocks are added up by the caller.
+double sum_of_squares(const std::byte* data, int64_t count, DType dtype);
+
+// Into [-limit, limit]; a NaN stays.
+void clip_values(std::byte* data, int64_t count, DType dtype, double limit);
+
+}  // namespace slim

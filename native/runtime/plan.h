@@ -1,0 +1,97 @@
+// A function made ready to run: kernels prepared, memory planned, nothing left to decide.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "runtime/arena.h"
+#include "runtime/layout.h"
+#include "runtime/source.h"
+
+namespace slim {
+
+// What one running call owns beside the lent arenas; returned to its plan's pool.
+struct CallContext {
+  Context context;
+  Arena scratch;
+  Arena hyper;
+  std::vector<Arena> locals;  // by lane
+};
+
+struct PlanRequest {
+  std::string function;
+  std::string symbol = "B";  // of the rows; P in update
+  int64_t capacity = 1;
+  bool exact = false;        // specialised for rows == capacity
+};
+
+// Immutable and shared by any number of calls at once.
+class Plan {
+ public:
+  // Throws std::invalid_argument where the program cannot run, in the user's names.
+  Plan(const Program& program, const Layout& layout, const PlanRequest& request,
+       const KernelSet& kernels);
+
+  struct Step {
+    std::unique_ptr<Launch> launch;
+    bool meet = false;  // lanes must meet before it: it touches what another still may
+  };
+  // `set` and `grad` of values that could not be computed where they belong.
+  struct Move {
+    Buffer from;
+    Buffer to;
+  };
+
+  const std::vector<Step>& steps() const { return steps_; }
+  const std::vector<Move>& moves() const { return moves_; }
+  const std::vector<InputSlot>& inputs() const { return inputs_; }
+  const std::vector<Buffer>& returns() const { return returns_; }
+  const std::string& text() const { return text_; }
+  int64_t capacity() const { return request_.capacity; }
+  bool exact() const { return request_.exact; }
+  int64_t scratch_bytes() const { return scratch_bytes_; }
+  int64_t local_bytes() const { return local_bytes_; }
+  // Lanes that are worth their barriers for this many rows, at most `available`.
+  int useful_lanes(int64_t rows, int available) const;
+
+  // A context of this plan, with room for so many lanes, until the lease ends.
+  class Lease {
+   public:
+    Lease(const Plan& plan, int lanes);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Lease(Lease&& other) noexcept = default;
+
+    CallContext& operator*() const { return *owned_; }
+    CallContext* operator->() const { return owned_.get(); }
+
+   private:
+    const Plan* plan_;
+    std::unique_ptr<CallContext> owned_;
+  };
+
+ private:
+  void mark_meetings(const std::vector<std::vector<Buffer>>& reads,
+                     const std::vector<std::vector<Buffer>>& writes);
+
+  PlanRequest request_;
+  std::vector<Step> steps_;
+  std::vector<Move> moves_;
+  std::vector<InputSlot> inputs_;
+  std::vector<Buffer> returns_;
+  std::string text_;
+  int64_t scratch_bytes_ = 0;
+  int64_t local_bytes_ = 0;
+  int64_t hyper_bytes_ = 0;
+
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<CallContext>> idle_;
+};
+
+}  // namespace slim

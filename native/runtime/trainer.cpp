@@ -1,0 +1,154 @@
+// The loop of an epoch: gather, gradient, look, update.
+#include "runtime/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "runtime/bind.h"
+#include "runtime/executor.h"
+#include "runtime/team.h"
+
+namespace slim {
+namespace {
+
+// Elements of one block of the update: weight, gradient and two slots stay in cache.
+constexpr int64_t kUpdateBlock = 16384;
+constexpr auto kInterruptEvery = std::chrono::milliseconds(4);
+
+}  // namespace
+
+Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
+                 std::vector<uint32_t> index, const TrainerOptions& options, Arrays arrays,
+                 std::vector<Segment> segments, const Hypers& hypers)
+    : model_(std::move(model)),
+      options_(options),
+      index_(std::move(index)),
+      rule_{static_cast<int64_t>(index_.size()), options.batch},
+      arrays_(arrays),
+      hypers_(hypers) {
+  if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
+  if (options_.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
+  order_ = index_;
+  const int64_t last = rule_.count(steps() - 1);
+  const auto plan = model_->plan("grad", rule_.capacity());
+  if (plan->returns().size() != 3) {
+    throw std::invalid_argument("grad must return objective, weighted loss and weights");
+  }
+  const LaneGrant grant(options_.threads);
+  lanes_ = plan->useful_lanes(rule_.capacity(), grant.lanes());
+  if (plan->exact() && last != options_.batch && steps() > 1) {
+    roads_.push_back(make_road(options_.batch, sources));
+    roads_.push_back(make_road(last, sources));
+  } else {
+    roads_.push_back(make_road(rule_.capacity(), sources));
+  }
+  updater_ = std::make_unique<Updater>(model_->update_plan(kUpdateBlock), model_->layout(),
+                                       hypers_, std::move(segments), arrays_, options_.clip,
+                                       lanes_);
+}
+
+Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& sources) {
+  Road road;
+  road.plan = model_->plan("grad", rows);
+  road.gathers = bind_sources(*road.plan, sources, index_);
+  road.call = std::make_unique<Plan::Lease>(*road.plan, lanes_);
+  CallContext& call = **road.call;
+  arrays_.lend(call.context);
+  call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
+  std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));
+  call.context.seed = options_.seed;
+  return road;
+}
+
+int64_t Trainer::launches_per_step() const {
+  const Plan& plan = *roads_[0].plan;
+  return static_cast<int64_t>(plan.inputs().size() + plan.steps().size()) +
+         updater_->launches();
+}
+
+int64_t Trainer::scratch_bytes() const {
+  int64_t bytes = 0;
+  for (const Road& road : roads_) bytes += road.plan->scratch_bytes();
+  return bytes;
+}
+
+EpochResult Trainer::epoch(uint64_t epoch, int64_t first_step, const double* rates,
+                           const Interrupt& interrupt) {
+  if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
+  result_ = EpochResult();
+  stopped_ = false;
+  next_ = 0;
+  const LaneGrant grant(lanes_);
+  int64_t run = 1;  // steps between two looks at the clock
+  while (next_ < steps() && !stopped_) {
+    const auto begin = std::chrono::steady_clock::now();
+    const int64_t end = std::min(steps(), next_ + run);
+    run_lanes(grant.lanes(),
+              [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
+    const auto took = std::chrono::steady_clock::now() - begin;
+    if (took < kInterruptEvery) run *= 2;
+    if (took > 2 * kInterruptEvery && run > 1) run /= 2;
+    if (!stopped_ && next_ < steps() && interrupt && interrupt()) {
+      result_.interrupted = true;
+      break;
+    }
+  }
+  updater_->clean_padding(model_->layout());
+  result_.steps = next_;
+  if (stopped_) {
+    const int64_t bad = rule_.begin(next_);
+    result_.bad_rows.assign(order_.begin() + bad, order_.begin() + bad + rule_.count(next_));
+  }
+  return std::move(result_);
+}
+
+void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
+                        const Lane& lane) noexcept {
+  for (int64_t step = next_; step < end; ++step) {
+    const Road& road = this->road(step);
+    CallContext& call = **road.call;
+    if (lane.first()) {
+      call.context.rows = rule_.count(step);
+      call.context.step = first_step + step;
+      call.context.status.store(0, std::memory_order_relaxed);
+    }
+    lane.barrier();
+    run_gathers(road.gathers, call, order_.data(), rule_.begin(step), lane);
+    lane.barrier();
+    run_plan(*road.plan, call, lane);
+    lane.barrier();
+    if (lane.first()) finish_forward(road, first_step + step, rates[step]);
+    lane.barrier();
+    if (stopped_) return;
+    const uint32_t raised = updater_->run(lane);
+    if (raised) call.context.raise(raised);
+    lane.barrier();
+    if (lane.first()) {
+      result_.status = call.context.status;
+      stopped_ = result_.status != 0;
+      if (!stopped_) next_ = step + 1;
+    }
+    if (lane.count() > 1) {
+      lane.barrier();
+      if (stopped_) return;
+    } else if (stopped_) {
+      return;
+    }
+  }
+}
+
+void Trainer::finish_forward(const Road& road, int64_t step, double rate) noexcept {
+  const Context& context = (*road.call)->context;
+  const auto& returns = road.plan->returns();
+  result_.status = context.status;
+  result_.finite = std::isfinite(read_f64(returns[0], context));
+  stopped_ = result_.status != 0 || !result_.finite;
+  if (stopped_) return;
+  result_.loss_sum += read_f64(returns[1], context);
+  result_.weight_sum += read_f64(returns[2], context);
+  updater_->begin(static_cast<double>(step + 1), rate);
+}
+
+}  // namespace slim

@@ -1,0 +1,83 @@
+// Training: whole epochs of steps without leaving native code.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/batches.h"
+#include "runtime/model.h"
+#include "runtime/source.h"
+#include "runtime/update.h"
+
+namespace slim {
+
+struct TrainerOptions {
+  int64_t batch = 32;
+  uint32_t seed = 0;
+  bool shuffle = true;
+  int threads = 1;
+  Updater::Clip clip;
+};
+
+struct EpochResult {
+  double loss_sum = 0;    // Σ w·l
+  double weight_sum = 0;  // Σ w
+  int64_t steps = 0;      // finished
+  uint32_t status = 0;
+  bool finite = true;     // of the last objective
+  bool interrupted = false;
+  std::vector<uint32_t> bad_rows;  // of the batch that stopped the epoch
+};
+
+// Called every few milliseconds between steps; true stops the epoch.
+using Interrupt = std::function<bool()>;
+
+class Trainer {
+ public:
+  Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
+          std::vector<uint32_t> index, const TrainerOptions& options, Arrays arrays,
+          std::vector<Segment> segments, const Hypers& hypers);
+
+  int64_t steps() const { return rule_.steps(); }
+  // `first_step` counts the updates before this epoch; rates has one rate a step. Stops
+  // before an update whose objective is not finite and after one that met a bad gradient
+  // or bad data.
+  EpochResult epoch(uint64_t epoch, int64_t first_step, const double* rates,
+                    const Interrupt& interrupt);
+
+  int lanes() const { return lanes_; }
+  int64_t launches_per_step() const;
+  int64_t scratch_bytes() const;
+
+ private:
+  // A batch size's plan: the full batches' and, where plans are exact, the last one's.
+  struct Road {
+    std::shared_ptr<const Plan> plan;
+    std::vector<Gather> gathers;
+    std::unique_ptr<Plan::Lease> call;
+  };
+  Road make_road(int64_t rows, const std::vector<Source>& sources);
+  Road& road(int64_t step) { return roads_[step + 1 == steps() ? roads_.size() - 1 : 0]; }
+  void run_steps(int64_t end, int64_t first_step, const double* rates, const Lane& lane) noexcept;
+  void finish_forward(const Road& road, int64_t first_step, double rate) noexcept;
+
+  std::shared_ptr<const Model> model_;
+  TrainerOptions options_;
+  std::vector<uint32_t> index_;
+  std::vector<uint32_t> order_;
+  BatchRule rule_;
+  Arrays arrays_;
+  Hypers hypers_;
+  int lanes_;
+  std::vector<Road> roads_;
+  std::unique_ptr<Updater> updater_;
+  // The running epoch, shared by the lanes; written by the first between barriers.
+  EpochResult result_;
+  bool stopped_ = false;
+  int64_t next_ = 0;
+};
+
+}  // namespace slim

@@ -1,0 +1,176 @@
+// Runs the update over blocks that stay in cache: guard, then the tape, in place.
+#include "runtime/update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "runtime/executor.h"
+#include "runtime/guard.h"
+
+namespace slim {
+
+Hypers::Hypers(const Program& program, const Layout& layout) : values_(layout.hyper_bytes) {
+  for (size_t i = 0; i < program.declarations.size(); ++i) {
+    const Declaration& declaration = program.declarations[i];
+    if (declaration.kind == DeclarationKind::hyper) {
+      offsets_[declaration.name] = layout.places[i].offset;
+    }
+  }
+}
+
+int64_t Hypers::offset(const std::string& name) const {
+  const auto found = offsets_.find(name);
+  return found == offsets_.end() ? -1 : found->second;
+}
+
+void Hypers::set_if_declared(const std::string& name, double value) {
+  const int64_t at = offset(name);
+  if (at >= 0) std::memcpy(values_.data() + at, &value, sizeof value);
+}
+
+void Hypers::set(const std::string& name, double value) {
+  if (offset(name) < 0) {
+    throw std::invalid_argument("this program declares no hyper " + name);
+  }
+  set_if_declared(name, value);
+}
+
+Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const Hypers& hypers,
+                 std::vector<Segment> segments, Arrays arrays, Clip clip, int lanes)
+    : plan_(std::move(plan)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
+  const int64_t total = layout.param_bytes / size_of(precision_);
+  std::sort(segments.begin(), segments.end(),
+            [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  const Segment* last = nullptr;
+  for (const Segment& segment : segments) {
+    if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {
+      throw std::invalid_argument("a segment lies outside the parameter arena of " +
+                                  std::to_string(total) + " elements");
+    }
+    const int64_t from = segment.offset * size_of(precision_);
+    if (from % kAlignment != 0) {
+      throw std::invalid_argument("a segment starts between two parameters");
+    }
+    if (segment.frozen || segment.length == 0) continue;
+    const int64_t end =
+        std::min(total, round_up((segment.offset + segment.length) * size_of(precision_)) /
+                            size_of(precision_));
+    if (last && groups_.back().end == segment.offset &&
+        last->coefficients == segment.coefficients) {
+      groups_.back().end = end;
+    } else {
+      groups_.push_back({segment.offset, end, Arena(hypers.bytes())});
+      std::memcpy(groups_.back().hyper.data(), hypers.data(),
+                  static_cast<size_t>(hypers.bytes()));
+      for (const auto& [name, value] : segment.coefficients) {
+        const int64_t at = hypers.offset(name);
+        if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
+      }
+    }
+    last = &segment;
+  }
+  const int64_t block = plan_->capacity();
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += block) {
+      blocks_.push_back(
+          {static_cast<int32_t>(g), begin, std::min(begin + block, groups_[g].end)});
+    }
+  }
+  partial_.resize(blocks_.size());
+  step_offset_ = hypers.offset("step");
+  rate_offset_ = hypers.offset("learning_rate");
+  scale_offset_ = hypers.offset("gradient_scale");
+  if (clip_.norm > 0 && scale_offset_ < 0) {
+    throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
+  }
+  set_all(scale_offset_, 1.0);
+  for (int i = 0; i < lanes; ++i) leases_.emplace_back(*plan_, 1);
+}
+
+void Updater::set_all(int64_t offset, double value) {
+  if (offset < 0) return;
+  for (const Group& group : groups_) {
+    std::memcpy(group.hyper.data() + offset, &value, sizeof value);
+  }
+}
+
+void Updater::begin(double step, double learning_rate) {
+  set_all(step_offset_, step);
+  set_all(rate_offset_, learning_rate);
+}
+
+void Updater::clip(const Lane& lane) noexcept {
+  const int64_t size = size_of(precision_);
+  const int64_t count = static_cast<int64_t>(blocks_.size());
+  for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
+    const Block& block = blocks_[static_cast<size_t>(i)];
+    std::byte* gradient = arrays_.gradient + block.begin * size;
+    const int64_t length = block.end - block.begin;
+    if (clip_.value > 0) clip_values(gradient, length, precision_, clip_.value);
+    if (clip_.norm > 0) {
+      partial_[static_cast<size_t>(i)] = sum_of_squares(gradient, length, precision_);
+    }
+  }
+  if (clip_.norm <= 0) return;
+  lane.barrier();
+  if (lane.first()) {
+    double squares = 0;
+    for (const double sum : partial_) squares += sum;
+    const double norm = std::sqrt(squares);
+    norm_scale_ = norm > clip_.norm ? clip_.norm / norm : norm <= clip_.norm ? 1.0 : NAN;
+    set_all(scale_offset_, norm_scale_);
+  }
+  lane.barrier();
+}
+
+bool Updater::update_block(const Block& block, CallContext& call) const noexcept {
+  const int64_t from = block.begin * size_of(precision_);
+  const int64_t length = block.end - block.begin;
+  if (!all_finite(arrays_.gradient + from, length, precision_)) return false;
+  Context& context = call.context;
+  Arrays moved = arrays_;
+  moved.param += from;
+  moved.gradient += from;
+  if (moved.slot) moved.slot += from;
+  moved.lend(context);
+  context.base[static_cast<int>(Base::hyper)] =
+      groups_[static_cast<size_t>(block.group)].hyper.data();
+  context.rows = length;
+  run_plan(*plan_, call, Lane(0, 1));
+  return true;
+}
+
+uint32_t Updater::run(const Lane& lane) noexcept {
+  if (clip_.value > 0 || clip_.norm > 0) {
+    clip(lane);
+    if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
+  }
+  CallContext& call = *leases_[static_cast<size_t>(lane.index())];
+  const int64_t count = static_cast<int64_t>(blocks_.size());
+  uint32_t status = 0;
+  for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
+    if (!update_block(blocks_[static_cast<size_t>(i)], call)) status |= kNonFiniteGradient;
+  }
+  return status;
+}
+
+void Updater::clean_padding(const Layout& layout) const {
+  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  for (const Layout::Place& place : layout.places) {
+    if (place.base != Base::param || place.bytes % kAlignment == 0) continue;
+    const int64_t from = place.offset + place.bytes;
+    const size_t bytes = static_cast<size_t>(round_up(place.bytes) - place.bytes);
+    std::memset(arrays_.param + from, 0, bytes);
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      std::memset(arrays_.slot + slot * layout.param_bytes + from, 0, bytes);
+    }
+  }
+}
+
+int64_t Updater::launches() const {
+  return static_cast<int64_t>(blocks_.size() * plan_->steps().size());
+}
+
+}  // namespace slim
