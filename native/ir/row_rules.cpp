@@ -137,10 +137,17 @@ Rows rows_fused(const NodeView& v, const std::vector<Rows>& operands, const std:
   return any(yields, Rows::sum) ? Rows::mixed : carried(v, yields, symbol);
 }
 
-bool mixes_rows(const Function& function, const std::string& symbol) {
+std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol) {
   const std::vector<Rows> rows = graph_rows(function.graph, {}, symbol);
-  return std::any_of(function.graph.returns.begin(), function.graph.returns.end(),
-                     [&](ValueId id) { return rows[id] != Rows::local && rows[id] != Rows::sum; });
+  std::vector<Rows> returns;
+  for (ValueId id : function.graph.returns) returns.push_back(rows[id]);
+  return returns;
+}
+
+bool mixes_rows(const Function& function, const std::string& symbol) {
+  const std::vector<Rows> rows = rows_of_returns(function, symbol);
+  return std::any_of(rows.begin(), rows.end(),
+                     [](Rows r) { return r != Rows::local && r != Rows::sum; });
 }
 
 bool is_row_plan(const Function& function, const std::string& symbol) {

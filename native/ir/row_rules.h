@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ir/ops.h"
 
@@ -12,6 +13,9 @@ using RowRule = Rows(const NodeView& view, const std::vector<Rows>& operands,
 
 RowRule rows_wise, rows_copy, rows_extent, rows_iota, rows_matmul, rows_sum, rows_reduce,
     rows_argmax, rows_last_axis, rows_transpose, rows_axis, rows_gather, rows_whole, rows_fused;
+
+// How each result of the function depends on the rows.
+std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol = "B");
 
 // False when the function may run in chunks of rows: every result is local (chunks are
 // concatenated) or a sum over the rows (chunks are added).
