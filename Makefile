@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
-NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.def')
+NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h')
 
 .PHONY: build demo test lint format bench sanitize
 
