@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "ir/text.h"
 
@@ -10,19 +11,6 @@ namespace slim {
 namespace {
 
 constexpr const char* kKinds[] = {"param", "state", "hyper", "slot"};
-
-// Reads one UTF-8 character of text at `at` (valid by construction) and moves on.
-uint32_t decode(const std::string& text, size_t& at) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const uint32_t first = byte(at);
-  const int more = first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
-  uint32_t code = more == 0 ? first : first & (0x3Fu >> more);
-  for (int i = 1; i <= more; ++i) code = code << 6 | (byte(at + i) & 0x3Fu);
-  at += 1 + more;
-  return code;
-}
 
 template <class List, class Print>
 std::string joined(const List& list, Print print_one) {
@@ -109,26 +97,19 @@ std::string print_float(double value) {
 }
 
 std::string print_string(const std::string& text) {
+  constexpr std::string_view kSpecial = "\"\\\b\f\n\r\t", kLetters = "\"\\bfnrt";
   std::string quoted = "\"";
-  const auto escape = [&](uint32_t unit) {
-    char buffer[16];
-    std::snprintf(buffer, sizeof buffer, "\\u%04x", unit);
-    quoted += buffer;
-  };
-  for (size_t at = 0; at < text.size();) {
-    const uint32_t code = decode(text, at);
-    constexpr std::string_view kPlain = "\"\\\b\f\n\r\t", kLetters = "\"\\bfnrt";
-    const size_t known = code < 0x80 ? kPlain.find(static_cast<char>(code)) : kPlain.npos;
-    if (known != kPlain.npos) {
+  for (const char c : text) {
+    const size_t special = kSpecial.find(c);
+    if (special != kSpecial.npos) {
       quoted += '\\';
-      quoted += kLetters[known];
-    } else if (code >= 0x20 && code < 0x7F) {
-      quoted += static_cast<char>(code);
-    } else if (code < 0x10000) {
-      escape(code);
+      quoted += kLetters[special];
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char buffer[8];
+      std::snprintf(buffer, sizeof buffer, "\\u%04x", c);
+      quoted += buffer;
     } else {
-      escape(0xD800 + ((code - 0x10000) >> 10));
-      escape(0xDC00 + ((code - 0x10000) & 0x3FF));
+      quoted += c;
     }
   }
   return quoted + '"';

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kMaxText = size_t{64} << 20;
 constexpr size_t kMaxRank = 8;
 constexpr int kMaxDepth = 16;
+constexpr size_t kMaxDeclarations = 1u << 16;
+constexpr size_t kMaxFunctions = 32;
 
 [[noreturn]] void refuse(int line, const std::string& text) {
   throw std::invalid_argument("line " + std::to_string(line) + ": " + text);
@@ -78,6 +80,8 @@ class Cursor {
     ++at_;
     return run(is_name, "a name after %");
   }
+
+  std::string symbol(const char* what) { return run(is_name, what); }
 
   Type type() {
     Type type;
@@ -326,15 +330,18 @@ class Parser {
     if (!globals_.emplace(d.name, static_cast<ValueId>(program_.declarations.size())).second) {
       refuse(line_, '%' + d.name + " is declared twice");
     }
+    if (program_.declarations.size() == kMaxDeclarations)
+      refuse(line_, "more than 65536 declarations");
     program_.declarations.push_back(std::move(d));
   }
 
   void function() {
     Function f;
-    f.name = cursor_.word("the function's name");
+    f.name = cursor_.symbol("the function's name");
     cursor_.expect("{");
     cursor_.end();
     if (program_.find(f.name) != nullptr) refuse(line_, "func " + f.name + " stands twice");
+    if (program_.functions.size() == kMaxFunctions) refuse(line_, "more than 32 functions");
     for (const Declaration& d : program_.declarations) f.graph.add_value(d.name, d.type);
     Names names = globals_;
     body(f.graph, names, 1, &f);
@@ -355,7 +362,7 @@ class Parser {
         graph.returns = operands(names);
         cursor_.end();
         stage = kDone;
-      } else if (f != nullptr && cursor_.take_word("set")) {
+      } else if (f != nullptr && f->grads.empty() && cursor_.take_word("set")) {
         f->sets.push_back(assignment(names, f->sets));
         stage = kAssignments;
       } else if (f != nullptr && cursor_.take_word("grad")) {

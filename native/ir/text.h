@@ -16,6 +16,6 @@ std::string print(const Program& program);
 std::string print(const Function& function, const Program& program);
 std::string print(const Attribute& attribute);
 std::string print_float(double value);              // as Python's repr
-std::string print_string(const std::string& text);  // as JSON, ASCII only
+std::string print_string(const std::string& text);  // as JSON
 
 }  // namespace slim

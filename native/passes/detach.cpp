@@ -1,0 +1,30 @@
+// Gives what is assigned a value of its own, so that no assignment reads another's target.
+//
+//   set %a = %b           %b.new = identity(%a)
+//   set %b = %a    =>     %a.new = identity(%b)
+//                         set %a = %a.new ...
+#include "ir/ops.h"
+#include "passes/passes.h"
+#include "passes/rewrite.h"
+
+namespace slim {
+
+void detach(Function& function) {
+  Graph& graph = function.graph;
+  const std::vector<int> producer = producers(graph);
+  const auto own = [&](Assignment& a) {
+    int node = producer[a.value];
+    while (node >= 0 && op_row(graph.nodes[node]).has(kAlias)) {
+      node = producer[graph.nodes[node].operands[0]];
+    }
+    if (node >= 0 && !op_row(graph.nodes[node]).has(kSource)) return;
+    const Value value = graph.values[a.value];
+    const ValueId copy = graph.add_value(graph.unique_name(value.name + ".copy"), value.type);
+    graph.nodes.push_back({"identity", {a.value}, {copy}, {}, nullptr});
+    a.value = copy;
+  };
+  for (Assignment& a : function.sets) own(a);
+  for (Assignment& a : function.grads) own(a);
+}
+
+}  // namespace slim

@@ -1,0 +1,46 @@
+// Where every value of a function lives: live ranges packed into one scratch arena.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace slim {
+
+// Arena 0 is scratch, whose offsets this pass chooses; all others are the caller's.
+struct Place {
+  int arena = 0;
+  int64_t offset = 0;  // bytes
+
+  bool operator==(const Place&) const = default;
+};
+
+struct MemoryRequest {
+  // Sizes of the symbols: rows at capacity.
+  std::map<std::string, int64_t> symbols;
+  // Values that live elsewhere already: declarations, and inputs that are not gathered.
+  // Two of them overlap only if their places are equal.
+  std::map<ValueId, Place> fixed;
+  // Values that must end up at a place outside scratch: grads, sets, and returns if wanted.
+  // Returns that are not here live in scratch until the function's end.
+  std::vector<std::pair<ValueId, Place>> wanted;
+};
+
+struct MemoryPlan {
+  struct Copy {
+    ValueId value;
+    Place to;
+  };
+  std::vector<Place> places;  // by value; those no node computes or reads keep {0, -1}
+  std::vector<Copy> copies;   // to do at the end, for wanted values that live elsewhere
+  int64_t scratch_bytes = 0;
+};
+
+// Buffers start at multiples of 64 bytes and have 64 more after them that may be read.
+// Values of source ops (input) live from the function's start.
+MemoryPlan plan_memory(const Function& function, const MemoryRequest& request);
+
+}  // namespace slim

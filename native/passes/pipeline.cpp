@@ -1,0 +1,60 @@
+// The table of contents of the compiler: every pass, in order.
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "ir/ops.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+#include "passes/passes.h"
+
+namespace slim {
+namespace {
+
+struct Pass {
+  const char* name;
+  void (*run)(Function&, const Device&);
+};
+
+template <void (*pass)(Function&)>
+void plain(Function& function, const Device&) {
+  pass(function);
+}
+
+constexpr Pass kPipeline[] = {
+    {"prune", plain<prune>},
+    {"detach", plain<detach>},
+};
+
+}  // namespace
+
+bool Device::accepts_elementwise(const Graph&, const Node& node) const {
+  return is_elementwise(node);
+}
+
+bool Device::accepts_epilogue(const Node&, const Graph&) const { return true; }
+
+bool Device::accepts_reduction(const Graph&, const Node&) const { return false; }
+
+void run_pass(Function& function, const std::string& name, const Device& device) {
+  std::string known;
+  for (const Pass& pass : kPipeline) {
+    if (name == pass.name) return pass.run(function, device);
+    known += std::string(known.empty() ? "" : ", ") + pass.name;
+  }
+  throw std::invalid_argument("there is no pass " + name + ": there are " + known);
+}
+
+void optimize(Function& function, const Program& program, const Device& device) {
+  const char* dump = std::getenv("SLIM_DUMP");
+  const bool dumping = dump != nullptr && *dump != '\0' && *dump != '0';
+  for (const Pass& pass : kPipeline) {
+    pass.run(function, device);
+    if (dumping) {
+      std::fprintf(stderr, "# after %s\n%s\n", pass.name, print(function, program).c_str());
+    }
+  }
+  verify(function, program);
+}
+
+}  // namespace slim
