@@ -10,13 +10,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable)
 
 # {undecorated function: {argument: value}}; never changed in place.
 _SCOPE: ContextVar[Mapping[Callable, Mapping[str, Any]]] = ContextVar(
-    "slimlearn_arg_scope", default={}
+    "slimlearn_arg_scope", default=MappingProxyType({})
 )
 
 
@@ -38,9 +39,7 @@ class _Arguments:
         self.defaulted = tuple(
             p.name for p in named if p.default is not inspect.Parameter.empty
         )
-        self.any_name = any(
-            p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters
-        )
+        self.any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def add_arg_scope(function: _Function) -> _Function:

@@ -79,7 +79,8 @@ def test_a_scope_can_be_entered_again_and_replaces_the_one_around_it():
         with arg_scope([f], b=10), arg_scope([g], m=11) as inner:
             return inner
 
-    with arg_scope([f], c=99), arg_scope(scope()):
+    saved = scope()
+    with arg_scope([f], c=99), arg_scope(saved):
         assert f(0) == (0, 10, 2)
         assert g(0) == (0, 11)
 

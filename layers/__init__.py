@@ -1,0 +1,144 @@
+"""Slim: layers, losses and what belongs to them, as functions from tensor to tensor.
+
+Names, positional order and defaults are TF-Slim's::
+
+    import slimlearn.layers as slim
+
+    with slim.arg_scope([slim.fully_connected],
+                        weights_regularizer=slim.l2_regularizer(1e-4)):
+        net = slim.stack(x, slim.fully_connected, [64, 32], scope="fc")
+        net = slim.dropout(net, 0.9)
+        logits = slim.linear(net, 10, scope="logits")
+"""
+
+from slimlearn.backend.graph import name_scope
+from slimlearn.layers import (
+    activation,
+    initializers,
+    losses,
+    per_example,
+    regularizers,
+    utils,
+)
+from slimlearn.layers.combine import repeat, stack
+from slimlearn.layers.dense import (
+    bias_add,
+    elu,
+    flatten,
+    fully_connected,
+    linear,
+    maxout,
+    relu,
+    relu6,
+    scale_gradient,
+    softmax,
+)
+from slimlearn.layers.embedding import embedding, one_hot_encoding
+from slimlearn.layers.initializers import (
+    constant_initializer,
+    he_initializer,
+    identity_initializer,
+    lecun_initializer,
+    ones_initializer,
+    orthogonal_initializer,
+    random_normal_initializer,
+    random_uniform_initializer,
+    truncated_normal_initializer,
+    variance_scaling_initializer,
+    xavier_initializer,
+    zeros_initializer,
+)
+from slimlearn.layers.normalization import batch_norm, layer_norm, unit_norm
+from slimlearn.layers.regularization import dropout
+from slimlearn.layers.regularizers import (
+    apply_regularization,
+    l1_l2_regularizer,
+    l1_regularizer,
+    l2_regularizer,
+    sum_regularizer,
+)
+from slimlearn.layers.scope import (
+    add_arg_scope,
+    arg_scope,
+    arg_scope_func_key,
+    arg_scoped_arguments,
+    current_arg_scope,
+    has_arg_scope,
+)
+from slimlearn.layers.variables import (
+    filter_variables,
+    get_model_variables,
+    get_trainable_variables,
+    get_unique_variable,
+    get_variable_full_name,
+    get_variable_scope,
+    get_variables,
+    get_variables_by_name,
+    get_variables_by_suffix,
+    model_variable,
+    variable,
+    variable_scope,
+)
+
+__all__ = [
+    "activation",
+    "add_arg_scope",
+    "apply_regularization",
+    "arg_scope",
+    "arg_scope_func_key",
+    "arg_scoped_arguments",
+    "batch_norm",
+    "bias_add",
+    "constant_initializer",
+    "current_arg_scope",
+    "dropout",
+    "elu",
+    "embedding",
+    "filter_variables",
+    "flatten",
+    "fully_connected",
+    "get_model_variables",
+    "get_trainable_variables",
+    "get_unique_variable",
+    "get_variable_full_name",
+    "get_variable_scope",
+    "get_variables",
+    "get_variables_by_name",
+    "get_variables_by_suffix",
+    "has_arg_scope",
+    "he_initializer",
+    "identity_initializer",
+    "initializers",
+    "l1_l2_regularizer",
+    "l1_regularizer",
+    "l2_regularizer",
+    "layer_norm",
+    "lecun_initializer",
+    "linear",
+    "losses",
+    "maxout",
+    "model_variable",
+    "name_scope",
+    "one_hot_encoding",
+    "ones_initializer",
+    "orthogonal_initializer",
+    "per_example",
+    "random_normal_initializer",
+    "random_uniform_initializer",
+    "regularizers",
+    "relu",
+    "relu6",
+    "repeat",
+    "scale_gradient",
+    "softmax",
+    "stack",
+    "sum_regularizer",
+    "truncated_normal_initializer",
+    "unit_norm",
+    "utils",
+    "variable",
+    "variable_scope",
+    "variance_scaling_initializer",
+    "xavier_initializer",
+    "zeros_initializer",
+]

@@ -1,0 +1,236 @@
+"""Layers of matrix products and biases, and what changes the shape around them."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor, name_scope
+from slimlearn.backend.shape import product
+from slimlearn.layers import activation, utils
+from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
+from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.variables import model_variable, variable_scope
+
+_XAVIER = xavier_initializer()
+_ZEROS = zeros_initializer()
+
+
+@add_arg_scope
+def fully_connected(
+    inputs: Tensor,
+    num_outputs: int,
+    activation_fn: Callable | str | None = activation.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: Mapping | None = None,
+    weights_initializer: Callable = _XAVIER,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Callable | None = _ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    scope: str | None = None,
+) -> Tensor:
+    """Multiply by a weight matrix, add biases or normalize, and activate.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n] with n fixed; the layer acts on the last axis.
+    num_outputs : int
+        The number of units.
+    activation_fn : callable, str or None, default=relu
+        See `slimlearn.layers.activation`; None keeps the layer linear.
+    normalizer_fn : callable, optional
+        Such as `batch_norm`; then the layer has no biases.
+    normalizer_params : dict, optional
+        Arguments of `normalizer_fn`.
+    weights_initializer, biases_initializer : callable
+        See `slimlearn.layers.initializers`; without `biases_initializer` the layer
+        has no biases.
+    weights_regularizer, biases_regularizer : callable, optional
+        See `slimlearn.layers.regularizers`.
+    reuse : bool, optional
+        True shares the variables of a layer that has the same scope.
+    variables_collections : sequence of str, or dict, optional
+        Lists of the model for the variables, or such lists by ``"weights"`` and
+        ``"biases"``.
+    outputs_collections : str or sequence of str, optional
+        Lists of the function for the output; see `utils.convert_collection_to_dict`.
+    trainable : bool, default=True
+        False keeps the initial variables.
+    scope : str, optional
+        The layer's name, `fully_connected` by default: variables are
+        ``<scope>/weights`` and ``<scope>/biases``.
+
+    Returns
+    -------
+    Tensor
+        [B, …, num_outputs]
+    """
+    num_outputs = utils.check_size("fully_connected", "num_outputs", num_outputs)
+    utils.check_float("fully_connected", inputs, min_rank=2)
+    num_inputs = utils.last_dimension("fully_connected", inputs)
+    collections = functools.partial(
+        utils.get_variable_collections, variables_collections
+    )
+    with variable_scope(scope, "fully_connected", reuse=reuse) as layer:
+        weights = model_variable(
+            "weights",
+            [num_inputs, num_outputs],
+            initializer=weights_initializer,
+            regularizer=weights_regularizer,
+            trainable=trainable,
+            collections=collections("weights"),
+        )
+        outputs = ops.matmul(inputs, weights)
+        if normalizer_fn is not None:
+            outputs = normalizer_fn(outputs, **(normalizer_params or {}))
+        elif biases_initializer is not None:
+            biases = model_variable(
+                "biases",
+                [num_outputs],
+                initializer=biases_initializer,
+                regularizer=biases_regularizer,
+                trainable=trainable,
+                collections=collections("biases"),
+            )
+            outputs = ops.add(outputs, biases)
+        outputs = activation.get(activation_fn)(outputs)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+relu = functools.partial(fully_connected, activation_fn=activation.relu)
+relu6 = functools.partial(fully_connected, activation_fn=activation.relu6)
+elu = functools.partial(fully_connected, activation_fn=activation.elu)
+linear = functools.partial(fully_connected, activation_fn=None)
+
+
+@add_arg_scope
+def bias_add(
+    inputs: Tensor,
+    activation_fn: Callable | str | None = None,
+    initializer: Callable = _ZEROS,
+    regularizer: Callable | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    data_format: str = "NHWC",
+    scope: str | None = None,
+) -> Tensor:
+    """Add one bias per feature of the last axis; also a `normalizer_fn`.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    activation_fn, initializer, regularizer, reuse, variables_collections, \
+outputs_collections, trainable
+        As in `fully_connected`.
+    data_format : {"NHWC"}
+        Features stand last.
+    scope : str, optional
+        ``BiasAdd`` by default; the variable is ``<scope>/biases``.
+
+    Returns
+    -------
+    Tensor
+        As `inputs`.
+    """
+    utils.check_float("bias_add", inputs, min_rank=2)
+    utils.check_data_format("bias_add", data_format)
+    with variable_scope(scope, "BiasAdd", reuse=reuse) as layer:
+        biases = model_variable(
+            "biases",
+            [utils.last_dimension("bias_add", inputs)],
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable,
+            collections=utils.get_variable_collections(variables_collections, "biases"),
+        )
+        outputs = activation.get(activation_fn)(ops.add(inputs, biases))
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+@add_arg_scope
+def flatten(
+    inputs: Tensor,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Return [B, k], k the product of all dimensions but the first."""
+    utils.check_tensor("flatten", inputs, min_rank=1)
+    with name_scope(scope or "Flatten") as name:
+        shape = (inputs.shape[0], product(inputs.shape[1:]))
+        outputs = inputs if inputs.rank == 2 else ops.reshape(inputs, shape)
+        return utils.collect_named_outputs(outputs_collections, name, outputs)
+
+
+@add_arg_scope
+def softmax(logits: Tensor, scope: str | None = None) -> Tensor:
+    """Return probabilities over the last axis: exp(z) / Σ exp(z)."""
+    utils.check_float("softmax", logits, min_rank=2)
+    with name_scope(scope or "softmax"):
+        return ops.softmax(logits)
+
+
+@add_arg_scope
+def maxout(
+    inputs: Tensor, num_units: int, axis: int = -1, scope: str | None = None
+) -> Tensor:
+    """Return the greatest of each group of neighbouring features.
+
+    Parameters
+    ----------
+    inputs : Tensor
+    num_units : int
+        How many features remain; a divisor of their number.
+    axis : int, default=-1
+        The axis of the features.
+    scope : str, optional
+        ``MaxOut`` by default.
+
+    Returns
+    -------
+    Tensor
+        As `inputs`, with `num_units` along `axis`.
+
+    References
+    ----------
+    Goodfellow et al., "Maxout networks", 2013.
+    """
+    utils.check_float("maxout", inputs, min_rank=1)
+    num_units = utils.check_size("maxout", "num_units", num_units)
+    axis = utils.check_axis("maxout", "axis", axis, inputs.rank)
+    features = inputs.shape[axis]
+    if not isinstance(features, int) or features % num_units:
+        raise ValueError(
+            f"maxout: num_units={num_units} must divide the number of features, which "
+            f"is {features}"
+        )
+    groups = (num_units, features // num_units)
+    with name_scope(scope or "MaxOut"):
+        grouped = ops.reshape(
+            inputs, (*inputs.shape[:axis], *groups, *inputs.shape[axis + 1 :])
+        )
+        return ops.reduce_max(grouped, [axis + 1])
+
+
+def scale_gradient(inputs: Tensor, gradient_multiplier: float | Tensor) -> Tensor:
+    """Return `inputs`, whose gradient will be multiplied by a factor.
+
+    Parameters
+    ----------
+    inputs : Tensor
+    gradient_multiplier : float or Tensor
+        Its shape must broadcast to that of `inputs`.
+    """
+    utils.check_float("scale_gradient", inputs)
+    with name_scope("scale_gradient"):
+        scaled = ops.mul(inputs, gradient_multiplier)
+        # The second term is exactly 0, but has a gradient.
+        return ops.add(
+            ops.stop_gradient(inputs), ops.sub(scaled, ops.stop_gradient(scaled))
+        )

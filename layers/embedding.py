@@ -1,0 +1,112 @@
+"""From whole numbers to vectors."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor, current_model, name_scope
+from slimlearn.layers import utils
+from slimlearn.layers.initializers import truncated_normal_initializer
+from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.variables import model_variable, variable_scope
+
+
+@add_arg_scope
+def embedding(
+    ids: Tensor,
+    vocab_size: int,
+    embed_dim: int,
+    initializer: Callable | None = None,
+    regularizer: Callable | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    scope: str | None = None,
+) -> Tensor:
+    """Look up a trained vector for each number.
+
+    Parameters
+    ----------
+    ids : Tensor
+        Whole numbers from 0 to `vocab_size` - 1, of any shape; floating ones, as
+        the columns of X are, are cut to whole ones.
+    vocab_size : int
+        How many vectors there are.
+    embed_dim : int
+        Their length.
+    initializer : callable, optional
+        By default truncated normal numbers of deviation 1 / sqrt(embed_dim).
+    regularizer : callable, optional
+        The penalty on all vectors.
+    reuse, variables_collections, outputs_collections, trainable
+        As in `fully_connected`.
+    scope : str, optional
+        ``embedding`` by default; the variable is ``<scope>/embeddings``.
+
+    Returns
+    -------
+    Tensor
+        The shape of `ids` with `embed_dim` appended.
+    """
+    vocab_size = utils.check_size("embedding", "vocab_size", vocab_size)
+    embed_dim = utils.check_size("embedding", "embed_dim", embed_dim)
+    if initializer is None:
+        initializer = truncated_normal_initializer(0.0, 1 / math.sqrt(embed_dim))
+    with variable_scope(scope, "embedding", reuse=reuse) as layer:
+        ids = utils.as_ids("embedding", ids)
+        table = model_variable(
+            "embeddings",
+            [vocab_size, embed_dim],
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable,
+            collections=utils.get_variable_collections(
+                variables_collections, "embeddings"
+            ),
+        )
+        outputs = ops.gather(table, ids)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+@add_arg_scope
+def one_hot_encoding(
+    labels: Tensor,
+    num_classes: int,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Return a vector with one entry on for each number.
+
+    Parameters
+    ----------
+    labels : Tensor
+        Whole numbers, of any shape; outside 0 … `num_classes` - 1 all entries are
+        off. Floating ones are cut to whole ones.
+    num_classes : int
+        The length of the vectors.
+    on_value, off_value : float
+        The entries.
+    outputs_collections : str or sequence of str, optional
+        As in `fully_connected`.
+    scope : str, optional
+        ``OneHotEncoding`` by default.
+
+    Returns
+    -------
+    Tensor
+        The shape of `labels` with `num_classes` appended, in the model's precision.
+    """
+    num_classes = utils.check_size("one_hot_encoding", "num_classes", num_classes)
+    with name_scope(scope or "OneHotEncoding") as name:
+        ids = utils.as_ids("one_hot_encoding", labels)
+        outputs = ops.one_hot(
+            ids,
+            num_classes,
+            on_value=on_value,
+            off_value=off_value,
+            dtype=current_model().precision,
+        )
+        return utils.collect_named_outputs(outputs_collections, name, outputs)

@@ -1,0 +1,337 @@
+"""Layers that bring values to mean 0 and variance 1, and vectors to length 1."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import (
+    State,
+    Tensor,
+    absolute_scope,
+    current_graph,
+    name_scope,
+)
+from slimlearn.backend.shape import product
+from slimlearn.layers import activation, utils
+from slimlearn.layers.initializers import ones_initializer, zeros_initializer
+from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.variables import model_variable, state_variable, variable_scope
+
+
+@add_arg_scope
+def batch_norm(
+    inputs: Tensor,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Callable | str | None = None,
+    param_initializers: Mapping | None = None,
+    param_regularizers: Mapping | None = None,
+    updates_collections: str | None = None,
+    is_training: bool | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    batch_weights: Tensor | None = None,
+    fused: bool | None = None,
+    data_format: str = "NHWC",
+    zero_debias_moving_mean: bool = True,
+    scope: str | None = None,
+    renorm: bool = False,
+    renorm_clipping: Mapping | None = None,
+    renorm_decay: float = 0.99,
+    adjustment: Callable | None = None,
+) -> Tensor:
+    """Normalize each feature by its mean and variance over the batch.
+
+    Training uses the batch's moments, weighted by the rows' weights, and moves the
+    averages that inference uses. The averages need no update op and no warm-up:
+    each is the exponentially weighted mean of the batches seen so far.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]; moments are taken over all axes but the last.
+    decay : float, default=0.999
+        How much of the averages a step keeps, at least 0 and below 1.
+    center : bool, default=True
+        Add a trained ``beta``.
+    scale : bool, default=False
+        Multiply by a trained ``gamma``; not needed before a linear layer.
+    epsilon : float, default=0.001
+        Added to the variance.
+    activation_fn : callable, str or None, default=None
+        As in `fully_connected`.
+    param_initializers, param_regularizers : dict, optional
+        By ``"beta"`` and ``"gamma"``; initializers also by ``"moving_mean"`` and
+        ``"moving_variance"``.
+    is_training : bool, optional
+        By default as the network is being built.
+    reuse, variables_collections, outputs_collections, trainable
+        As in `fully_connected`.
+    batch_weights : Tensor, optional
+        [B], the weights of the rows; by default the sample weights of `fit`.
+    data_format : {"NHWC"}
+        Features stand last.
+    updates_collections, fused, zero_debias_moving_mean
+        Accepted for TF-Slim's sake, without effect: the averages always update and
+        are always free of bias.
+    renorm, renorm_clipping, renorm_decay, adjustment
+        Not offered: `renorm` must be False, `adjustment` None.
+    scope : str, optional
+        ``BatchNorm`` by default; variables are ``<scope>/beta``, ``gamma``,
+        ``moving_mean`` and ``moving_variance``.
+
+    Returns
+    -------
+    Tensor
+        As `inputs`.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", 2015.
+    """
+    utils.check_float("batch_norm", inputs, min_rank=2)
+    utils.check_data_format("batch_norm", data_format)
+    if renorm or adjustment is not None:
+        raise ValueError("batch_norm: renorm and adjustment are not offered")
+    if not 0 <= decay < 1:
+        raise ValueError(
+            f"batch_norm: decay must be at least 0 and below 1, got {decay!r}"
+        )
+    training = utils.in_training("batch_norm", is_training)
+    size = utils.last_dimension("batch_norm", inputs)
+    with variable_scope(scope, "BatchNorm", reuse=reuse) as layer:
+        offset, factor = _offset_and_factor(
+            [size],
+            center,
+            scale,
+            trainable,
+            variables_collections,
+            param_initializers,
+            param_regularizers,
+        )
+        averages = _Averages(size, decay, variables_collections, param_initializers)
+        if training:
+            if batch_weights is None:
+                batch_weights = current_graph().sample_weight
+            axes = list(range(inputs.rank - 1))
+            mean = _mean(inputs, axes, batch_weights, "mean")
+            centered = ops.sub(inputs, mean, name="centered")
+            variance = _mean(ops.square(centered), axes, batch_weights, "variance")
+            averages.move(mean, variance)
+        else:
+            centered = ops.sub(inputs, averages.mean, name="centered")
+            variance = averages.variance
+        outputs = _normalize(centered, variance, offset, factor, epsilon)
+        outputs = activation.get(activation_fn)(outputs)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+@add_arg_scope
+def layer_norm(
+    inputs: Tensor,
+    center: bool = True,
+    scale: bool = True,
+    activation_fn: Callable | str | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    begin_norm_axis: int = 1,
+    begin_params_axis: int = -1,
+    scope: str | None = None,
+    epsilon: float = 1e-12,
+) -> Tensor:
+    """Normalize each row by the mean and variance of its own features.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    center, scale : bool, default=True
+        Add a trained ``beta``; multiply by a trained ``gamma``.
+    activation_fn : callable, str or None, default=None
+        As in `fully_connected`.
+    reuse, variables_collections, outputs_collections, trainable
+        As in `fully_connected`.
+    begin_norm_axis : int, default=1
+        The first of the axes over which moments are taken.
+    begin_params_axis : int, default=-1
+        The first of the axes along which ``beta`` and ``gamma`` differ.
+    scope : str, optional
+        ``LayerNorm`` by default.
+    epsilon : float, default=1e-12
+        Added to the variance.
+
+    Returns
+    -------
+    Tensor
+        As `inputs`.
+
+    References
+    ----------
+    Ba et al., "Layer normalization", 2016.
+    """
+    utils.check_float("layer_norm", inputs, min_rank=2)
+    rank = inputs.rank
+    first = utils.check_axis("layer_norm", "begin_norm_axis", begin_norm_axis, rank)
+    own = utils.check_axis("layer_norm", "begin_params_axis", begin_params_axis, rank)
+    shape = inputs.shape[own:]
+    if not all(isinstance(size, int) for size in shape):
+        raise ValueError(
+            f"layer_norm: begin_params_axis={begin_params_axis} makes parameters of "
+            f"shape {list(shape)}, which must be numbers"
+        )
+    axes = list(range(first, rank))
+    with variable_scope(scope, "LayerNorm", reuse=reuse) as layer:
+        offset, factor = _offset_and_factor(
+            shape, center, scale, trainable, variables_collections
+        )
+        mean = ops.reduce_mean(inputs, axes, keepdims=True, name="mean")
+        centered = ops.sub(inputs, mean, name="centered")
+        variance = ops.reduce_mean(
+            ops.square(centered), axes, keepdims=True, name="variance"
+        )
+        deviation = ops.rsqrt(variance + epsilon)
+        outputs = ops.mul(centered, deviation, name="normalized")
+        if factor is not None:
+            outputs = ops.mul(outputs, factor)
+        if offset is not None:
+            outputs = ops.add(outputs, offset)
+        outputs = activation.get(activation_fn)(outputs)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+@add_arg_scope
+def unit_norm(
+    inputs: Tensor, dim: int, epsilon: float = 1e-7, scope: str | None = None
+) -> Tensor:
+    """Divide by the length along an axis: x / sqrt(epsilon + Σ x²).
+
+    Parameters
+    ----------
+    inputs : Tensor
+    dim : int
+        The axis.
+    epsilon : float, default=1e-7
+        Keeps 0 from being divided by.
+    scope : str, optional
+        ``UnitNorm`` by default.
+    """
+    utils.check_float("unit_norm", inputs, min_rank=1)
+    dim = utils.check_axis("unit_norm", "dim", dim, inputs.rank)
+    with name_scope(scope or "UnitNorm"):
+        total = ops.reduce_sum(ops.square(inputs), [dim], keepdims=True)
+        return ops.mul(inputs, ops.rsqrt(total + epsilon))
+
+
+def _offset_and_factor(
+    shape,
+    center,
+    scale,
+    trainable,
+    variables_collections,
+    initializers=None,
+    regularizers=None,
+) -> tuple[Tensor | None, Tensor | None]:
+    def parameter(name, wanted, initializer):
+        if not wanted:
+            return None
+        return model_variable(
+            name,
+            shape,
+            initializer=(initializers or {}).get(name, initializer),
+            regularizer=(regularizers or {}).get(name),
+            trainable=trainable,
+            collections=utils.get_variable_collections(variables_collections, name),
+        )
+
+    return (
+        parameter("beta", center, zeros_initializer()),
+        parameter("gamma", scale, ones_initializer()),
+    )
+
+
+def _normalize(centered, variance, offset, factor, epsilon) -> Tensor:
+    slope = ops.rsqrt(variance + epsilon)
+    if factor is not None:
+        slope = ops.mul(slope, factor)
+    outputs = ops.mul(centered, slope, name="normalized")
+    return outputs if offset is None else ops.add(outputs, offset)
+
+
+def _mean(values: Tensor, axes: list[int], weights: Tensor | None, name: str) -> Tensor:
+    """The mean over `axes`, rows weighted: Σ w·x / (Σ w · rest)."""
+    if weights is None:
+        return ops.reduce_mean(values, axes, name=name)
+    return ops.reduce_sum(ops.mul(values, _shares(values, weights)), axes, name=name)
+
+
+def _shares(values: Tensor, weights: Tensor) -> Tensor:
+    """What each row's elements count in a mean; the layers of a function share it."""
+    if weights.shape != values.shape[:1]:
+        raise ValueError(
+            f"batch_norm: batch_weights must have the shape {list(values.shape[:1])}, "
+            f"%{weights.name} has {list(weights.shape)}"
+        )
+    rest = product(values.shape[1:-1])
+    known = current_graph().layers.setdefault("shares", {})
+    key = weights.name, values.dtype, values.rank, rest
+    if key not in known:
+        with absolute_scope(weights.name):
+            if weights.dtype != values.dtype:
+                weights = ops.cast(weights, values.dtype)
+            total = ops.reduce_sum(weights, name="total")
+            if rest != 1:
+                total = ops.mul(total, ops.extent(rest, values.dtype))
+            column = (values.shape[0], *[1] * (values.rank - 1))
+            known[key] = ops.reshape(ops.div(weights, total), column, name="share")
+    return known[key]
+
+
+class _Averages:
+    """The moving mean and variance of a batch norm, and their common weight.
+
+    After t steps the sum of the weights 1 - decay^t is the state `moving_weight`;
+    a step of (1 - decay) / moving_weight towards the batch's value keeps the mean
+    over all batches exactly that of the exponential weights: free of bias.
+    """
+
+    def __init__(self, size, decay, variables_collections, initializers):
+        initializers = initializers or {}
+
+        def state(name, shape, initializer):
+            return state_variable(
+                name,
+                shape,
+                initializers.get(name, initializer),
+                utils.get_variable_collections(variables_collections, name),
+            )
+
+        self.decay = decay
+        self.mean = state("moving_mean", [size], zeros_initializer())
+        self.variance = state("moving_variance", [size], ones_initializer())
+        self.weight = state("moving_weight", [], zeros_initializer())
+
+    def move(self, mean: Tensor, variance: Tensor) -> None:
+        """Write the averages' next values at the function's end."""
+        new = 1.0 - self.decay
+        weight = ops.add(_pending(self.weight) * self.decay, new)
+        step = ops.div(new, weight)
+        for average, value in ((self.mean, mean), (self.variance, variance)):
+            old = _pending(average)
+            _set(average, ops.add(old, ops.sub(value, old) * step))
+        _set(self.weight, weight)
+
+
+def _pending(state: State) -> Tensor:
+    """What the state will be; a layer that is used twice moves it twice."""
+    return current_graph().sets.get(state.name, state)
+
+
+def _set(state: State, value: Tensor) -> None:
+    graph = current_graph()
+    graph.sets.pop(state.name, None)
+    graph.set_(state, value)

@@ -1,0 +1,130 @@
+"""The formulas of the losses: one number per element or per example, no weights.
+
+`slimlearn.layers.losses` reduces them by TF-Slim's rule; the estimators' heads take
+them as they are, [B], and weight the rows themselves. The regression formulas and the
+binary ones work element by element, so [B, k] gives one loss per output.
+"""
+
+import math
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor
+
+
+def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
+    """(p - y)², element by element."""
+    return ops.square(ops.sub(predictions, labels))
+
+
+def absolute_error(predictions: Tensor, labels: Tensor) -> Tensor:
+    """|p - y|, element by element."""
+    return ops.abs(ops.sub(predictions, labels))
+
+
+def huber(predictions: Tensor, labels: Tensor, delta: float | Tensor = 1.0) -> Tensor:
+    """½ e² where |e| ≤ delta, else delta · |e| - ½ delta² (Huber, 1964)."""
+    size = absolute_error(predictions, labels)
+    inner = ops.minimum(size, delta)
+    return ops.mul(inner, ops.sub(size, ops.mul(inner, 0.5)))
+
+
+def log_cosh(predictions: Tensor, labels: Tensor) -> Tensor:
+    """log(cosh(p - y)), element by element; finite for any error."""
+    size = absolute_error(predictions, labels)
+    return ops.add(size, ops.softplus(size * -2.0)) - math.log(2.0)
+
+
+def quantile(predictions: Tensor, labels: Tensor, quantile: float | Tensor) -> Tensor:
+    """The pinball loss max(q · (y - p), (1 - q) · (p - y)) (Koenker, 1978).
+
+    `quantile` may be a scalar, or a tensor that broadcasts to the predictions.
+    """
+    residual = ops.sub(predictions, labels)
+    below = ops.mul(residual, ops.sub(1.0, quantile))
+    return ops.maximum(below, ops.neg(ops.mul(residual, quantile)))
+
+
+def poisson(logarithms: Tensor, labels: Tensor) -> Tensor:
+    """exp(z) - y · z, for z the logarithm of the predicted mean, y ≥ 0."""
+    return ops.sub(ops.exp(logarithms), ops.mul(labels, logarithms))
+
+
+def gamma(logarithms: Tensor, labels: Tensor) -> Tensor:
+    """z + y · exp(-z), for z the logarithm of the predicted mean, y > 0."""
+    return ops.add(logarithms, ops.mul(labels, ops.exp(ops.neg(logarithms))))
+
+
+def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-y · log σ(z) - (1 - y) · log(1 - σ(z)), element by element; y from 0 to 1."""
+    return ops.sigmoid_cross_entropy(logits, as_float(labels, logits))
+
+
+def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-Σ y · log softmax(z) over the last axis; `labels` hold probabilities."""
+    return ops.softmax_cross_entropy(logits, as_float(labels, logits))
+
+
+def sparse_softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log softmax(z)[y] over the last axis; `labels` hold class numbers."""
+    return ops.sparse_softmax_cross_entropy(logits, labels)
+
+
+def hinge(logits: Tensor, labels: Tensor) -> Tensor:
+    """max(0, 1 - (2y - 1) · z), element by element; y is 0 or 1."""
+    return ops.relu(ops.sub(1.0, _margin(logits, labels)))
+
+
+def squared_hinge(logits: Tensor, labels: Tensor) -> Tensor:
+    """max(0, 1 - (2y - 1) · z)², element by element; y is 0 or 1."""
+    return ops.square(hinge(logits, labels))
+
+
+def multiclass_hinge(logits: Tensor, labels: Tensor) -> Tensor:
+    """max(0, 1 + the best wrong logit - the right one), [B, k] and class numbers [B].
+
+    References
+    ----------
+    Crammer and Singer, "On the algorithmic implementation of multiclass kernel-based
+    vector machines", 2001.
+    """
+    own = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    right = ops.reduce_sum(ops.mul(logits, own), [-1])
+    # The right class, with no margin added, keeps the maximum from falling below it.
+    best = ops.reduce_max(ops.add(logits, ops.sub(1.0, own)), [-1])
+    return ops.sub(best, right)
+
+
+def log_loss(predictions: Tensor, labels: Tensor, epsilon: float = 1e-7) -> Tensor:
+    """-y · log(p + ε) - (1 - y) · log(1 - p + ε), for probabilities p.
+
+    Where there are logits, `sigmoid_cross_entropy` is exact and needs no epsilon.
+    """
+    yes = ops.mul(labels, ops.log(predictions + epsilon))
+    no = ops.mul(ops.sub(1.0, labels), ops.log(ops.sub(1.0 + epsilon, predictions)))
+    return ops.neg(ops.add(yes, no))
+
+
+def cosine_distance(predictions: Tensor, labels: Tensor, axis: int) -> Tensor:
+    """1 - Σ p · y along `axis`, for vectors of length 1."""
+    return ops.sub(1.0, ops.reduce_sum(ops.mul(predictions, labels), [axis]))
+
+
+def smooth(labels: Tensor, label_smoothing: float, classes: int) -> Tensor:
+    """Labels moved towards 1 / `classes` by the share `label_smoothing`."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            f"label_smoothing must be from 0 to 1, got {label_smoothing!r}"
+        )
+    if label_smoothing == 0:
+        return labels
+    return labels * (1.0 - label_smoothing) + label_smoothing / classes
+
+
+def as_float(labels: Tensor, like: Tensor) -> Tensor:
+    """`labels` in the type of `like`."""
+    return labels if labels.dtype == like.dtype else ops.cast(labels, like.dtype)
+
+
+def _margin(logits: Tensor, labels: Tensor) -> Tensor:
+    side = ops.sub(ops.mul(as_float(labels, logits), 2.0), 1.0)
+    return ops.mul(side, logits)
