@@ -18,9 +18,15 @@ PYTHON_RULES = {
     "estimators": ("estimators", "layers", "backend"),
     "layers": ("layers", "backend.shape", "backend.graph", "backend.op", "backend.ops"),
     "backend.shape": (),
-    "backend.graph": ("backend.shape",),
+    "backend.graph": ("backend.shape", "backend.text"),  # text: str() of a model
     "backend.op": ("backend.shape", "backend.graph"),
-    "backend.ops": ("backend.shape", "backend.graph", "backend.op", "backend.ops"),
+    "backend.ops": (
+        "backend.shape",
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.philox",
+    ),
     "backend.autodiff": ("backend.shape", "backend.graph", "backend.op", "backend.ops"),
     "backend": ("backend",),
 }
