@@ -1,7 +1,12 @@
 """Reverse-mode differentiation: walk back, ask each op for its gradient as graph."""
 
-from slimlearn.backend.graph import FLOATS, Tensor, absolute_scope, current_graph
-from slimlearn.backend.graph import type_text
+from slimlearn.backend.graph import (
+    FLOATS,
+    Tensor,
+    absolute_scope,
+    current_graph,
+    type_text,
+)
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops import add, as_tensor, broadcast_to, sum_to
 
@@ -54,9 +59,7 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
     for node in reversed(nodes):
         if any(result in sums for result in node.results):
             _backward(node, sums, path, keep)
-    return [
-        broadcast_to(sums[x], x.shape) if x in sums else None for x in xs
-    ]
+    return [broadcast_to(sums[x], x.shape) if x in sums else None for x in xs]
 
 
 def _depends_on(xs, nodes) -> set[Tensor]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from slimlearn.backend.shape import Dim, Shape, as_dim
+from slimlearn.backend.shape import Dim, Shape, as_dim, symbol
 
 DTYPES = ("f32", "f64", "i32", "i64", "bool", "u8")
 FLOATS = frozenset(("f32", "f64"))
@@ -29,7 +29,7 @@ class Tensor:
     function. A Python number takes the tensor's type.
     """
 
-    __slots__ = ("name", "shape", "dtype", "node", "graph")
+    __slots__ = ("dtype", "graph", "name", "node", "shape")
     # NumPy must not take over `array + tensor` element by element.
     __array_ufunc__ = None
 
@@ -77,7 +77,7 @@ class Declaration(Tensor):
 class Parameter(Declaration):
     """A trained array; see `Model.parameter`."""
 
-    __slots__ = ("initializer", "regularizer", "trainable", "collections")
+    __slots__ = ("collections", "initializer", "regularizer", "trainable")
     kind = "param"
 
 
@@ -111,7 +111,7 @@ DECLARATIONS = {cls.kind: cls for cls in (Parameter, State, Hyper, Slot)}
 class Node:
     """One application of an op: operands in, results out, attributes fixed."""
 
-    __slots__ = ("op", "operands", "results", "attributes", "region")
+    __slots__ = ("attributes", "op", "operands", "region", "results")
 
     def __init__(self, op, operands, attributes, region):
         self.op = op
@@ -146,9 +146,20 @@ class Graph:
     """
 
     __slots__ = (
-        "name", "model", "training", "nodes", "sets", "grads", "returns",
-        "parameters", "values", "sample_weight", "layers", "_counts", "_constants",
         "_collections",
+        "_constants",
+        "_counts",
+        "grads",
+        "layers",
+        "model",
+        "name",
+        "nodes",
+        "parameters",
+        "returns",
+        "sample_weight",
+        "sets",
+        "training",
+        "values",
     )  # fmt: skip
 
     def __init__(self, name="", model=None, training=False):
@@ -357,9 +368,7 @@ class Model:
         return made
 
     def slot(self, name: str, shape=None) -> Slot:
-        """Declare an optimizer's array; by default one element per parameter element."""
-        from slimlearn.backend.shape import symbol
-
+        """Declare an optimizer's array; by default it is shaped as the parameters."""
         shape = (symbol("P"),) if shape is None else shape
         return self.declare("slot", name, self.precision, shape)
 

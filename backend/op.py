@@ -10,6 +10,11 @@ class Refusal(ValueError):
     """What `Op.infer` raises; `emit` puts the op's and the value's name before it."""
 
 
+def takes(**kinds: type) -> dict[str, type]:
+    """Return the attributes of an op by name, as in ``takes(axis=int)``."""
+    return kinds
+
+
 class Op:
     """The base of all ops. A subclass with a `name` registers itself in `OPS`.
 
@@ -30,7 +35,7 @@ class Op:
     """
 
     name = ""
-    attributes: dict[str, type] = {}
+    attributes: dict[str, type] = takes()
     optional: frozenset[str] = frozenset()
     elementwise = False
     random = False
@@ -166,9 +171,8 @@ def check_dtype(types, allowed, letters: str = "abcdef") -> None:
 
 def describe(types, letters="abcdefghijklmnopqrstuvwxyz") -> str:
     """Return ``a is f32[B,20], b is f32[21,64]``."""
-    return ", ".join(
-        f"{letter} is {type_text(*t)}" for letter, t in zip(letters, types, strict=False)
-    )
+    pairs = zip(letters, types, strict=False)
+    return ", ".join(f"{letter} is {type_text(*t)}" for letter, t in pairs)
 
 
 def target(declared) -> tuple:

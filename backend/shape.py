@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 # A factor is a symbol ("B") or a floor division in parentheses ("((B+1)//2)"). A
-# monomial is a sorted tuple of factors, and a polynomial maps monomials to coefficients.
+# monomial is a sorted tuple of factors; a polynomial maps monomials to coefficients.
 _Terms = dict[tuple[str, ...], int]
 
 _DIMS: dict[str, "Dim"] = {}

@@ -320,7 +320,7 @@ sigmoid_cross_entropy = _function("sigmoid_cross_entropy")
 
 
 def pow(a, b, name: str | None = None) -> Tensor:
-    """Return `a` to the power `b`; the exponents 2, 1/2 and -1 have ops of their own."""
+    """Return `a` to the power `b`; exponents 2, 1/2 and -1 have ops of their own."""
     if is_number(b) and isinstance(a, Tensor):
         if b == 1 and name is None:
             return a

@@ -11,6 +11,7 @@ from slimlearn.backend.op import (
     describe,
     emit,
     refuse_unless,
+    takes,
 )
 from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.fused import infer_region
@@ -21,7 +22,7 @@ class Matmul(Op):
     """The matrix product, also of stacks; its region finishes each tile (epilogue)."""
 
     name = "matmul"
-    attributes = {"transpose_a": bool, "transpose_b": bool}
+    attributes = takes(transpose_a=bool, transpose_b=bool)
     has_region = True
 
     def infer(self, types, attributes, declared=None, region=None):

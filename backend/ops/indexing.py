@@ -11,6 +11,7 @@ from slimlearn.backend.op import (
     describe,
     emit,
     refuse_unless,
+    takes,
     target,
 )
 from slimlearn.backend.ops import structure
@@ -85,14 +86,14 @@ class OneHot(Op):
     """One value at the numbered place of a new last axis, another elsewhere."""
 
     name = "one_hot"
-    attributes = {"off_value": float, "on_value": float}
+    attributes = takes(off_value=float, on_value=float)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
         check_dtype(types, INTEGERS)
         dtype, shape = target(declared)
         refuse_unless(
-            dtype in FLOATS and tuple(shape[:-1]) == tuple(types[0][1]) and len(shape) > 0,
+            dtype in FLOATS and len(shape) > 0 and shape[:-1] == types[0][1],
             f"the result has one more axis and is f32 or f64: {describe(types)}",
         )
         return [declared[0]]
@@ -120,9 +121,7 @@ def gather(table: Tensor, ids: Tensor, name: str | None = None) -> Tensor:
     return emit("gather", (table, ids), None, None, name)
 
 
-def scatter_add(
-    ids: Tensor, updates: Tensor, shape, name: str | None = None
-) -> Tensor:
+def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) -> Tensor:
     """Return zeros of `shape` with `updates` added to the rows `ids`."""
     shape = tuple(map(as_dim, shape))
     return emit("scatter_add", (ids, updates), None, [(updates.dtype, shape)], name)
@@ -136,9 +135,9 @@ def one_hot(
     dtype: str = "f32",
     name: str | None = None,
 ) -> Tensor:
-    """Return `on_value` at place ``ids`` of a new last axis of `depth`, `off_value` else.
+    """Return `on_value` at place ``ids`` of a new last axis, `off_value` elsewhere.
 
-    An id outside 0 … depth - 1 gives `off_value` everywhere.
+    The axis has `depth` places; an id outside them gives `off_value` everywhere.
     """
     attributes = {"off_value": float(off_value), "on_value": float(on_value)}
     shape = ids.shape + (as_dim(depth),)

@@ -5,16 +5,25 @@ import zlib
 import numpy as np
 
 from slimlearn.backend import philox
-from slimlearn.backend.graph import FLOATS, Tensor, current_graph, is_symbolic
-from slimlearn.backend.op import Op, Refusal, check_count, check_dtype, describe
-from slimlearn.backend.op import emit, refuse_unless, target
+from slimlearn.backend.graph import FLOATS, Tensor, current_graph
+from slimlearn.backend.op import (
+    Op,
+    Refusal,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+    refuse_unless,
+    takes,
+    target,
+)
 from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.source import as_tensor, is_number
 from slimlearn.backend.shape import as_dim
 
 
 class _Random(Op):
-    attributes = {"stream": int}
+    attributes = takes(stream=int)
     random = True
 
     def row_local(self, node):
@@ -55,10 +64,9 @@ class RandomNormal(_Distribution):
 
 
 class Dropout(_Random):
-    """Each element kept with probability keep_prob and scaled by 1/keep_prob, else 0."""
+    """Each element times 1/keep_prob with probability keep_prob, else 0."""
 
     name = "dropout"
-    elementwise = False
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 2)
@@ -126,7 +134,7 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     """
     if is_number(keep_prob) and not 0 < keep_prob <= 1:
         raise ValueError(
-            f"[dropout {name or 'dropout'}] keep_prob must be in (0, 1]; got {keep_prob}"
+            f"[{name or 'dropout'}] keep_prob must be in (0, 1], got {keep_prob}"
         )
     keep_prob = as_tensor(keep_prob, x.dtype)
     wish = name or "dropout"
@@ -144,8 +152,3 @@ def _draw(word: str, shape, dtype: str, name: str | None) -> Tensor:
 def _check_stream(attributes) -> None:
     stream = attributes["stream"]
     refuse_unless(0 <= stream < 2**32, f"stream {stream} is no 32-bit number")
-
-
-def leading_rows(tensor: Tensor) -> bool:
-    """Return whether the leading dimension of `tensor` counts rows of the batch."""
-    return bool(tensor.shape) and is_symbolic(tensor.shape[:1], "B")

@@ -14,6 +14,7 @@ from slimlearn.backend.op import (
     describe,
     emit,
     refuse_unless,
+    takes,
 )
 from slimlearn.backend.ops import binary, structure, unary
 from slimlearn.backend.ops.source import extent
@@ -23,7 +24,7 @@ from slimlearn.backend.shape import product
 class Reduction(Op):
     """Base: one value from all elements along the axes."""
 
-    attributes = {"axes": list, "keepdims": bool}
+    attributes = takes(axes=list, keepdims=bool)
     dtypes = FLOATS
 
     def infer(self, types, attributes, declared=None, region=None):
@@ -36,8 +37,8 @@ class Reduction(Op):
         return [(dtype, _reduced(shape, axes, attributes["keepdims"]))]
 
     def reference(self, context, arrays, node):
-        axes = tuple(node.attributes["axes"])
-        return [self.compute(arrays[0], axis=axes, keepdims=node.attributes["keepdims"])]
+        axes, keepdims = node.attributes["axes"], node.attributes["keepdims"]
+        return [self.compute(arrays[0], axis=tuple(axes), keepdims=keepdims)]
 
     def row_local(self, node):
         shape = node.operands[0].shape
@@ -105,7 +106,7 @@ class Argmax(Op):
     """The position of the largest element; the first of equals."""
 
     name = "argmax"
-    attributes = {"axis": int}
+    attributes = takes(axis=int)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
@@ -134,7 +135,8 @@ def _reduced(shape: tuple, axes, keepdims: bool) -> tuple:
 def _keep(node, value: Tensor) -> Tensor:
     """Return a reduced `value` in a shape that broadcasts against the operand."""
     axes = node.attributes["axes"]
-    if node.attributes["keepdims"] or value.shape == () or axes == list(range(len(axes))):
+    leading = axes == list(range(len(axes)))
+    if node.attributes["keepdims"] or leading or value.shape == ():
         return value
     return structure.reshape(value, _reduced(node.operands[0].shape, axes, True))
 
@@ -203,5 +205,3 @@ def sum_to(a: Tensor, shape: tuple) -> Tensor:
         return reduce_sum(a, axes, keepdims=True)
     summed = reduce_sum(a, axes)
     return structure.reshape(summed, shape)
-
-

@@ -12,7 +12,15 @@ from slimlearn.backend.graph import (
     is_symbolic,
     type_text,
 )
-from slimlearn.backend.op import Op, Refusal, check_count, emit, refuse_unless, target
+from slimlearn.backend.op import (
+    Op,
+    Refusal,
+    check_count,
+    emit,
+    refuse_unless,
+    takes,
+    target,
+)
 from slimlearn.backend.shape import Dim, as_dim, evaluate, parse_dim
 
 _INTEGER_RANGE = {"i32": 2**31, "i64": 2**63}
@@ -22,7 +30,7 @@ class Constant(Op):
     """An array filled with one value."""
 
     name = "constant"
-    attributes = {"value": object}
+    attributes = takes(value=object)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 0)
@@ -47,7 +55,7 @@ class ConstantList(Op):
     """A one-dimensional array of given numbers."""
 
     name = "constant_list"
-    attributes = {"values": list}
+    attributes = takes(values=list)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 0)
@@ -61,12 +69,9 @@ class ConstantList(Op):
         )
         if wanted is int:
             limit = _INTEGER_RANGE[dtype]
-            refuse_unless(
-                all(-limit <= v < limit for v in values), f"a value does not fit {dtype}"
-            )
-        refuse_unless(
-            shape == (len(values),), f"{len(values)} values, result {shape}"
-        )
+            fits = all(-limit <= v < limit for v in values)
+            refuse_unless(fits, f"a value does not fit {dtype}")
+        refuse_unless(shape == (len(values),), f"{len(values)} values, result {shape}")
         return [declared[0]]
 
     def reference(self, context, arrays, node):
@@ -78,7 +83,7 @@ class Input(Op):
     """Rows of a named source, converted to the declared type."""
 
     name = "input"
-    attributes = {"source": str, "columns": list}
+    attributes = takes(source=str, columns=list)
     optional = frozenset(("columns",))
 
     def infer(self, types, attributes, declared=None, region=None):
@@ -107,7 +112,7 @@ class Extent(Op):
     """The value of a dimension as a number."""
 
     name = "extent"
-    attributes = {"dim": str}
+    attributes = takes(dim=str)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 0)

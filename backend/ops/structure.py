@@ -13,6 +13,7 @@ from slimlearn.backend.op import (
     describe,
     emit,
     refuse_unless,
+    takes,
     target,
 )
 from slimlearn.backend.ops import reduction
@@ -58,7 +59,7 @@ class Transpose(Op):
     """Axes in another order."""
 
     name = "transpose"
-    attributes = {"perm": list}
+    attributes = takes(perm=list)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
@@ -96,7 +97,7 @@ class Broadcast(Op):
             fits = False
         if dtype != old_dtype or not fits:
             raise Refusal(
-                f"{type_text(*types[0])} does not broadcast to {type_text(dtype, shape)}"
+                f"{describe(types)}: it does not broadcast to {type_text(dtype, shape)}"
             )
         return [declared[0]]
 
@@ -114,7 +115,7 @@ class Concat(Op):
     """Operands one after the other along an axis."""
 
     name = "concat"
-    attributes = {"axis": int}
+    attributes = takes(axis=int)
 
     def infer(self, types, attributes, declared=None, region=None):
         refuse_unless(len(types) >= 1, "needs at least one operand")
@@ -128,9 +129,7 @@ class Concat(Op):
                 or len(shape) != len(first)
                 or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
             ):
-                raise Refusal(
-                    f"operands differ beside axis {axis}: {describe(types)}"
-                )
+                raise Refusal(f"operands differ beside axis {axis}: {describe(types)}")
             total = total + shape[axis]
         return [(dtype, first[:axis] + (total,) + first[axis + 1 :])]
 
@@ -160,7 +159,7 @@ class Slice(Op):
     """The elements start … stop - 1 along an axis."""
 
     name = "slice"
-    attributes = {"axis": int, "start": int, "stop": int}
+    attributes = takes(axis=int, start=int, stop=int)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
@@ -197,7 +196,7 @@ class Pad(Op):
     """Zeros before and after along an axis."""
 
     name = "pad"
-    attributes = {"after": int, "axis": int, "before": int}
+    attributes = takes(after=int, axis=int, before=int)
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
@@ -306,7 +305,7 @@ def getitem(a: Tensor, key) -> Tensor:
     keys = list(key) if isinstance(key, tuple) else [key]
     given = sum(k is not None and k is not Ellipsis for k in keys)
     if given > len(a.shape):
-        raise IndexError(f"%{a.name} has {len(a.shape)} dimensions, got {given} indices")
+        raise IndexError(f"%{a.name}: {given} indices for {len(a.shape)} dimensions")
     if Ellipsis not in keys:
         keys.append(Ellipsis)
     at = keys.index(Ellipsis)
@@ -357,5 +356,3 @@ def _check_axis(axis: int, shape: tuple, types) -> int:
         0 <= axis < len(shape), f"axis {axis} is out of range: {describe(types)}"
     )
     return axis
-
-

@@ -5,10 +5,9 @@ import math
 import numpy as np
 from scipy import special
 
-from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph
+from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph, is_symbolic
 from slimlearn.backend.op import OPS, Op, check_count, check_dtype, emit
 from slimlearn.backend.ops import binary
-from slimlearn.backend.shape import B
 
 _NONE: dict = {}
 
@@ -31,8 +30,7 @@ class Unary(Op):
         return [type(self).function(arrays[0])]
 
     def row_local(self, node):
-        return all(getattr(d, "symbols", None) is None or B.symbols.isdisjoint(d.symbols)
-                   for d in node.results[0].shape[1:])
+        return not is_symbolic(node.results[0].shape[1:], "B")
 
 
 class Neg(Unary):
