@@ -38,16 +38,16 @@ int64_t bytes_of(const Buffer& buffer, int64_t rows) {
 
 Forward::Forward(std::shared_ptr<const Model> model, std::string function,
                  const std::vector<Source>& sources, std::vector<uint32_t> index,
-                 const ForwardOptions& options, Arrays arrays, const Hypers& hypers)
+                 const ForwardOptions& options, Arrays arrays, Hypers hypers)
     : model_(std::move(model)),
       options_(options),
       index_(std::move(index)),
       arrays_(arrays),
-      hypers_(hypers),
+      hypers_(std::move(hypers)),
       rows_(model_->rows(function)) {
   const int64_t rows = options_.rows;
   chunk_ = rows;
-  if (rows_.chunkable) {
+  if (model_->chunkable(function)) {
     chunk_ = std::min(rows, options_.chunk > 0 ? options_.chunk : model_->chunk_rows(function));
   }
   chunk_ = std::max<int64_t>(chunk_, 1);
@@ -62,10 +62,10 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   for (size_t i = 0; i < plan_->returns().size(); ++i) {
     const Buffer& buffer = plan_->returns()[i];
     Returned returned{buffer.dtype, buffer.dims};
-    const RowUse use = rows_.returns[i];
-    if (use == RowUse::row) {
+    const Rows use = rows_[i];
+    if (use == Rows::local) {
       returned.shape[0] = buffer.dims[0] / chunk_ * rows;
-    } else if (use == RowUse::sum && chunks_ > 1) {
+    } else if (use == Rows::sum && chunks_ > 1) {
       partial_.resize(plan_->returns().size());
       partial_[i] = Arena(chunks_ * round_up(bytes_of(buffer, chunk_)));
     }
@@ -148,12 +148,12 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
   const Plan& plan = last_plan_ && chunk + 1 == chunks_ ? *last_plan_ : *plan_;
   for (size_t i = 0; i < returns_.size(); ++i) {
     const Buffer& buffer = plan.returns()[i];
-    const RowUse use = rows_.returns[i];
+    const Rows use = rows_[i];
     const int64_t bytes = bytes_of(buffer, call.context.rows);
     std::byte* dst = returns_[i].data;
-    if (use == RowUse::row) {
+    if (use == Rows::local) {
       dst += chunk * bytes_of(plan_->returns()[i], chunk_);
-    } else if (use == RowUse::sum && chunks_ > 1) {
+    } else if (use == Rows::sum && chunks_ > 1) {
       dst = partial_[i].data() + chunk * round_up(bytes);
     } else if (chunk > 0) {
       continue;
@@ -164,7 +164,7 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
 
 void Forward::add_up() {
   for (size_t i = 0; i < returns_.size(); ++i) {
-    if (rows_.returns[i] != RowUse::sum) continue;
+    if (rows_[i] != Rows::sum) continue;
     const Buffer& buffer = plan_->returns()[i];
     const int64_t bytes = bytes_of(buffer, chunk_);
     std::memset(returns_[i].data, 0, static_cast<size_t>(bytes));

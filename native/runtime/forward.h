@@ -31,7 +31,7 @@ class Forward {
  public:
   Forward(std::shared_ptr<const Model> model, std::string function,
           const std::vector<Source>& sources, std::vector<uint32_t> index,
-          const ForwardOptions& options, Arrays arrays, const Hypers& hypers);
+          const ForwardOptions& options, Arrays arrays, Hypers hypers);
 
   // Types and shapes of what run() fills in; set each `data` before.
   std::vector<Returned>& returns() { return returns_; }
@@ -48,7 +48,7 @@ class Forward {
   std::vector<uint32_t> index_;
   Arrays arrays_;
   Hypers hypers_;
-  const RowAnalysis& rows_;
+  const std::vector<Rows>& rows_;
   int64_t chunk_ = 1;
   int64_t chunks_ = 1;
   std::shared_ptr<const Plan> plan_;

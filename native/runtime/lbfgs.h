@@ -1,16 +1,12 @@
-// L-BFGS: the whole minimisation natively, over fixed chunks of rows, sums in float64.
+// L-BFGS (Liu and Nocedal, 1989): the whole minimisation natively, in float64.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <string>
 #include <vector>
 
-#include "runtime/model.h"
-#include "runtime/source.h"
-#include "runtime/trainer.h"
-#include "runtime/update.h"
+#include "runtime/interrupt.h"
+#include "runtime/objective.h"
 
 namespace slim {
 
@@ -18,10 +14,8 @@ struct LbfgsOptions {
   int64_t max_iterations = 100;
   double gradient_tolerance = 1e-4;  // on the largest |component| of the gradient
   double loss_tolerance = 64 * 2.220446049250313e-16;  // (f − f')/max(|f|, |f'|, 1)
-  int history = 10;
+  int64_t history = 10;
   int max_evaluations = 50;  // in one line search
-  uint32_t seed = 0;
-  int threads = 1;
 };
 
 enum class LbfgsEnd : uint8_t {
@@ -30,40 +24,27 @@ enum class LbfgsEnd : uint8_t {
   iterations,   // max_iterations done
   line_search,  // no point along the direction was accepted
   interrupted,  // by the callback or the user
-  nonfinite,    // the objective or its gradient is not finite where the search stands
+  nonfinite,    // the objective or its gradient is not finite where the search began
   status,       // bad data
 };
+const char* name_of(LbfgsEnd end);
 
 struct LbfgsResult {
   LbfgsEnd end = LbfgsEnd::iterations;
   int64_t iterations = 0;
   int64_t evaluations = 0;
   double objective = 0;
-  double loss_sum = 0;    // Σ w·l at the result
+  double loss_sum = 0;  // Σ w·l at the result
   double weight_sum = 0;
   double gradient_max = 0;
   uint32_t status = 0;
-  std::vector<double> objectives;  // after each iteration
 };
 
-// After each iteration, with the weights in place: iteration, objective, mean loss. True stops.
-using LbfgsCallback = std::function<bool(int64_t, double, double)>;
+// After each iteration, the weights in place. True stops.
+using LbfgsCallback = std::function<bool(const LbfgsResult&)>;
 
-class Lbfgs {
- public:
-  // Throws std::invalid_argument for a program that draws random numbers or writes state in
-  // grad, and for an l1 penalty.
-  Lbfgs(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
-        std::vector<uint32_t> index, const LbfgsOptions& options, Arrays arrays,
-        std::vector<Segment> segments, const Hypers& hypers);
-  ~Lbfgs();
-
-  LbfgsResult minimize(const LbfgsCallback& callback, const Interrupt& interrupt);
-
- private:
-  class Objective;
-  std::unique_ptr<Objective> objective_;
-  LbfgsOptions options_;
-};
+// The best weights found stand in the parameter arena when it returns.
+LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
+                           const LbfgsCallback& callback, const Interrupt& interrupt);
 
 }  // namespace slim

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "ir/row_rules.h"
 #include "ir/text.h"
 #include "ir/verify.h"
 
@@ -54,8 +55,12 @@ Model::Model(std::string_view text, std::string isa)
     : program_(checked(text)), layout_(program_), kernels_(choose_kernels(std::move(isa))) {
   for (const Function& function : program_.functions) {
     if (function.name == "update") continue;
-    facts_[function.name] = {analyze_rows(function), leads_everywhere(function, "B"),
-                             row_bytes(function)};
+    Facts& facts = facts_[function.name];
+    facts.rows = rows_of_returns(function);
+    facts.chunkable = function.sets.empty() && function.grads.empty() &&
+                      std::count(facts.rows.begin(), facts.rows.end(), Rows::mixed) == 0;
+    facts.by_row = is_row_plan(function);
+    facts.bytes_per_row = row_bytes(function);
   }
 }
 
@@ -76,7 +81,11 @@ const Model::Facts& Model::facts(const std::string& name) const {
   throw std::invalid_argument("function " + name + " runs over parameters, not over rows");
 }
 
-const RowAnalysis& Model::rows(const std::string& function) const { return facts(function).rows; }
+const std::vector<Rows>& Model::rows(const std::string& function) const {
+  return facts(function).rows;
+}
+
+bool Model::chunkable(const std::string& function) const { return facts(function).chunkable; }
 
 int64_t Model::chunk_rows(const std::string& function) const {
   const int64_t wish = kChunkBytes / std::max<int64_t>(1, facts(function).bytes_per_row);
@@ -94,7 +103,7 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
 }
 
 std::shared_ptr<const Plan> Model::update_plan(int64_t elements) const {
-  if (!leads_everywhere(function("update"), "P")) {
+  if (!is_row_plan(function("update"), "P")) {
     throw std::invalid_argument("update works element by element: f32[P] and scalars only");
   }
   PlanRequest request;

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "ir/ops.h"
 #include "runtime/layout.h"
 #include "runtime/plan.h"
-#include "runtime/rows.h"
 
 namespace slim {
 
@@ -28,7 +28,10 @@ class Model {
   bool has(const std::string& function) const { return program_.find(function) != nullptr; }
   // Throws std::invalid_argument that lists the functions there are.
   const Function& function(const std::string& name) const;
-  const RowAnalysis& rows(const std::string& function) const;
+  // How each return depends on the rows of the batch.
+  const std::vector<Rows>& rows(const std::string& function) const;
+  // Whether it may run on part of the rows at a time: returns are rows or sums over them.
+  bool chunkable(const std::string& function) const;
 
   // The plan that runs so many rows at once: one that serves up to them where the function
   // allows that, otherwise one for exactly them. From a small cache, least recently used out.
@@ -43,7 +46,8 @@ class Model {
 
  private:
   struct Facts {
-    RowAnalysis rows;
+    std::vector<Rows> rows;
+    bool chunkable = true;
     bool by_row = true;
     int64_t bytes_per_row = 0;
   };

@@ -77,6 +77,9 @@ class Plan {
   };
 
  private:
+  Buffer keep(const Buffer& buffer);
+  template <class MoveAt>
+  void plan_moves(size_t count, MoveAt move_at);
   void mark_meetings(const std::vector<std::vector<Buffer>>& reads,
                      const std::vector<std::vector<Buffer>>& writes);
 

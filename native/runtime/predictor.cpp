@@ -20,17 +20,17 @@ Source contiguous(SourceType type, const std::byte* data, int64_t rows, int64_t 
 }  // namespace
 
 Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function,
-                     Arrays arrays, const Hypers& hypers, int threads)
+                     Arrays arrays, Hypers hypers, int threads)
     : model_(std::move(model)),
       function_(function),
       arrays_(arrays),
-      hypers_(hypers),
+      hypers_(std::move(hypers)),
       threads_(threads) {
-  const RowAnalysis& rows = model_->rows(function);
+  const std::vector<Rows>& rows = model_->rows(function);
   const auto refuse = [&](const std::string& why) {
     throw std::invalid_argument("function " + function + " has no short road: " + why);
   };
-  if (rows.returns.size() != 1 || rows.returns[0] != RowUse::row || !rows.chunkable) {
+  if (rows.size() != 1 || rows[0] != Rows::local || !model_->chunkable(function)) {
     refuse("it must return one array, row by row");
   }
   many_.plan = model_->plan(function, model_->chunk_rows(function));
@@ -86,7 +86,7 @@ void Predictor::run_long(const Source& source, int64_t rows, std::byte* result) 
   ForwardOptions options;
   options.rows = rows;
   options.threads = threads_;
-  Forward forward(model_, function_, {source}, {}, options, arrays_, hypers_);
+  Forward forward(model_, function_, {source}, {}, options, arrays_, hypers_.copy());
   forward.returns()[0].data = result;
   forward.run();
 }

@@ -16,7 +16,7 @@ class Predictor {
   // Throws std::invalid_argument where the function needs more than the source X, mixes
   // rows, or returns more than one array of rows.
   Predictor(std::shared_ptr<const Model> model, const std::string& function, Arrays arrays,
-            const Hypers& hypers, int threads);
+            Hypers hypers, int threads);
 
   int64_t columns() const { return columns_; }
   DType dtype() const { return dtype_; }

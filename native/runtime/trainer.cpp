@@ -21,13 +21,13 @@ constexpr auto kInterruptEvery = std::chrono::milliseconds(4);
 
 Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
                  std::vector<uint32_t> index, const TrainerOptions& options, Arrays arrays,
-                 std::vector<Segment> segments, const Hypers& hypers)
+                 std::vector<Segment> segments, Hypers hypers)
     : model_(std::move(model)),
       options_(options),
       index_(std::move(index)),
       rule_{static_cast<int64_t>(index_.size()), options.batch},
       arrays_(arrays),
-      hypers_(hypers) {
+      hypers_(std::move(hypers)) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   if (options_.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
   order_ = index_;

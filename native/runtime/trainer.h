@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "runtime/batches.h"
+#include "runtime/interrupt.h"
 #include "runtime/model.h"
 #include "runtime/source.h"
 #include "runtime/update.h"
@@ -32,14 +32,11 @@ struct EpochResult {
   std::vector<uint32_t> bad_rows;  // of the batch that stopped the epoch
 };
 
-// Called every few milliseconds between steps; true stops the epoch.
-using Interrupt = std::function<bool()>;
-
 class Trainer {
  public:
   Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
           std::vector<uint32_t> index, const TrainerOptions& options, Arrays arrays,
-          std::vector<Segment> segments, const Hypers& hypers);
+          std::vector<Segment> segments, Hypers hypers);
 
   int64_t steps() const { return rule_.steps(); }
   // `first_step` counts the updates before this epoch; rates has one rate a step. Stops

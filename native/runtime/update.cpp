@@ -20,6 +20,14 @@ Hypers::Hypers(const Program& program, const Layout& layout) : values_(layout.hy
   }
 }
 
+Hypers Hypers::copy() const {
+  Hypers same;
+  same.offsets_ = offsets_;
+  same.values_ = Arena(values_.size());
+  std::memcpy(same.values_.data(), values_.data(), static_cast<size_t>(values_.size()));
+  return same;
+}
+
 int64_t Hypers::offset(const std::string& name) const {
   const auto found = offsets_.find(name);
   return found == offsets_.end() ? -1 : found->second;

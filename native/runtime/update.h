@@ -39,6 +39,7 @@ struct Arrays {
 class Hypers {
  public:
   Hypers(const Program& program, const Layout& layout);
+  Hypers copy() const;
 
   void set(const std::string& name, double value);  // throws for an unknown name
   void set_if_declared(const std::string& name, double value);
@@ -48,6 +49,8 @@ class Hypers {
   int64_t offset(const std::string& name) const;
 
  private:
+  Hypers() = default;
+
   std::map<std::string, int64_t> offsets_;
   Arena values_;
 };
