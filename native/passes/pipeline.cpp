@@ -22,7 +22,8 @@ void plain(Function& function, const Device&) {
 }
 
 constexpr Pass kPipeline[] = {
-    {"prune", plain<prune>},
+    {"prune", plain<prune>},   {"simplify", plain<simplify>},
+    {"share", plain<share>},   {"legalize_broadcast", plain<legalize_broadcast>},
     {"detach", plain<detach>},
 };
 
