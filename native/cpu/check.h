@@ -64,6 +64,15 @@ inline void require_result_like(const Binding& binding, size_t operand) {
   }
 }
 
+// A last axis of fixed length, 1 at least, under which the rows lie.
+inline void require_last_axis(const Binding& binding) {
+  const Buffer& logits = binding.operands[0];
+  if (logits.dims.empty() || logits.dims.back() < 1 ||
+      (logits.dims.size() == 1 && logits.per_row > 0)) {
+    binding.refuse("needs a last axis of fixed length, got " + operand_text(binding, 0));
+  }
+}
+
 // The attribute `axis` as an index below `rank`.
 inline size_t axis_of(const Binding& binding, int64_t rank) {
   const int64_t axis = binding.integer("axis", -1);

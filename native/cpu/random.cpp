@@ -16,7 +16,7 @@ using U64 = Vec<uint64_t>;
 
 SLIM_INLINE U64 multiply_low_words(U64 a, uint32_t b) {
 #if defined(__AVX512F__)
-  return bits_as<U64>(_mm512_mul_epu32(bits_as<__m512i>(a), _mm512_set1_epi64(b)));
+  return bits_as<U64>(_mm512_maskz_mul_epu32(0xff, bits_as<__m512i>(a), _mm512_set1_epi64(b)));
 #elif defined(__AVX2__)
   return bits_as<U64>(_mm256_mul_epu32(bits_as<__m256i>(a), _mm256_set1_epi64x(b)));
 #elif defined(__SSE2__)
@@ -200,7 +200,7 @@ class DropoutLaunch final : public Launch {
     T* dst = dst_.in<T>(context);
     const T keep = *keep_.in<T>(context);
     const T scale = T{1} / keep;
-    const double bits = std::nearbyint(static_cast<double>(keep) * 65536.0);
+    const double bits = std::floor(static_cast<double>(keep) * 65536.0 + 0.5);
     const auto threshold = static_cast<uint32_t>(std::clamp(bits, 0.0, 65536.0));
     stretches_.run(context, task, [=](const Stretch& stretch, int64_t column, int64_t n,
                                       int64_t element) {

@@ -1,0 +1,67 @@
+// Axes of a reduction, merged until kept and reduced ones alternate.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/split.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+struct ReductionAxis {
+  Count size;
+  int64_t stride = 0;  // elements
+};
+
+// The innermost axis is `line`; the others by kind, outermost first.
+struct ReductionAxes {
+  ReductionAxis line{{1, 0}, 1};
+  bool line_reduced = true;
+  std::vector<ReductionAxis> kept, reduced;
+
+  ReductionAxes(const Buffer& src, const std::vector<bool>& is_reduced) {
+    struct Run {
+      ReductionAxis axis;
+      bool reduced;
+    };
+    std::vector<Run> runs;
+    int64_t stride = 1;
+    for (size_t i = src.dims.size(); i-- > 0;) {
+      const Count size = count_of(src, i, i + 1);
+      if (size.per_row == 0 && size.fixed == 1) continue;
+      if (!runs.empty() && runs.back().reduced == is_reduced[i]) {
+        Count& merged = runs.back().axis.size;  // of inner axes, which have no per_row
+        merged = {merged.fixed * size.fixed, merged.fixed * size.per_row};
+      } else {
+        runs.push_back({{size, stride}, is_reduced[i]});
+      }
+      stride *= size.fixed;
+    }
+    if (runs.empty()) return;
+    line = runs[0].axis;
+    line_reduced = runs[0].reduced;
+    for (size_t i = runs.size(); i-- > 1;) {
+      (runs[i].reduced ? reduced : kept).push_back(runs[i].axis);
+    }
+  }
+};
+
+inline int64_t product_of(const std::vector<ReductionAxis>& axes, int64_t rows) {
+  int64_t n = 1;
+  for (const ReductionAxis& axis : axes) n *= axis.size(rows);
+  return n;
+}
+
+// Elements before the index-th of all combinations. The outermost axis takes what is left,
+// so only inner ones, which are fixed, divide.
+inline int64_t offset_of(const std::vector<ReductionAxis>& axes, int64_t index) {
+  int64_t offset = 0;
+  for (size_t i = axes.size(); i-- > 0;) {
+    const int64_t size = axes[i].size.fixed;
+    offset += (i == 0 ? index : index % size) * axes[i].stride;
+    if (i > 0) index /= size;
+  }
+  return offset;
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,113 @@
+// What a reduction folds with, and the two loops that all reductions come down to: a line
+// (neighbours in memory become one) and columns (lines become one line).
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "cpu/lanes.h"
+#include "cpu/math.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+template <class T>
+struct Sum {
+  using V = Vec<T>;
+  static V neutral() { return V{}; }  // a lane that is not there
+  static V start() { return V{}; }
+  SLIM_INLINE V step(V sum, V x) const { return sum + x; }
+  SLIM_INLINE V merge(V a, V b) const { return a + b; }
+};
+
+// NaN wins, as in numpy.
+template <class T>
+struct Max {
+  using V = Vec<T>;
+  static V neutral() {
+    using L = std::numeric_limits<T>;
+    return broadcast<V>(L::has_infinity ? -L::infinity() : L::lowest());
+  }
+  static V start() { return neutral(); }
+  SLIM_INLINE V step(V most, V x) const { return maximum(most, x); }
+  SLIM_INLINE V merge(V a, V b) const { return maximum(a, b); }
+};
+
+template <class T>
+struct Min {
+  using V = Vec<T>;
+  static V neutral() {
+    using L = std::numeric_limits<T>;
+    return broadcast<V>(L::has_infinity ? L::infinity() : L::max());
+  }
+  static V start() { return neutral(); }
+  SLIM_INLINE V step(V least, V x) const { return minimum(least, x); }
+  SLIM_INLINE V merge(V a, V b) const { return minimum(a, b); }
+};
+
+// Of exp(x - shift), shift finite.
+template <class T>
+struct SumExp {
+  using V = Vec<T>;
+  V shift{};
+  static V neutral() { return Max<T>::neutral(); }
+  static V start() { return V{}; }
+  SLIM_INLINE V step(V sum, V x) const { return sum + exp(x - shift); }
+  SLIM_INLINE V merge(V a, V b) const { return a + b; }
+};
+
+// Partial results lane by lane, in an order that n alone decides.
+template <class T, class Fold>
+SLIM_INLINE Vec<T> fold_line(const T* src, int64_t n, const Fold& fold) {
+  using V = Vec<T>;
+  constexpr int64_t kWidth = kLanes<T>;
+  V part[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+    for (int j = 0; j < 4; ++j) part[j] = fold.step(part[j], load(src + i + j * kWidth));
+  }
+  for (; i + kWidth <= n; i += kWidth) part[0] = fold.step(part[0], load(src + i));
+  if (i < n) {
+    part[1] = fold.step(part[1],
+                        select(lanes_below<V>(n - i), load(src + i), Fold::neutral()));
+  }
+  return fold.merge(fold.merge(part[0], part[1]), fold.merge(part[2], part[3]));
+}
+
+// `lines` lines of kVectors vectors, `stride` elements apart, merged into total. Runs of kRun
+// lines are summed apart: the error grows with kRun + lines / kRun, not with lines. Few
+// vectors go down in several chains, so that one addition need not wait for the one before.
+template <int kVectors, class T, class Fold>
+SLIM_INLINE void fold_columns(const T* src, int64_t lines, int64_t stride,
+                              const Fold (&fold)[kVectors], Vec<T> (&total)[kVectors]) {
+  constexpr int64_t kRun = 256;
+  constexpr int kChains = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+  for (int64_t first = 0; first < lines; first += kRun) {
+    const int64_t last = std::min(lines, first + kRun);
+    Vec<T> part[kChains][kVectors];
+    for (auto& chain : part) {
+      for (Vec<T>& v : chain) v = Fold::start();
+    }
+    int64_t i = first;
+    for (; i + kChains <= last; i += kChains) {
+      for (int chain = 0; chain < kChains; ++chain) {
+        const T* line = src + (i + chain) * stride;
+        for (int j = 0; j < kVectors; ++j) {
+          part[chain][j] = fold[j].step(part[chain][j], load(line + j * kLanes<T>));
+        }
+      }
+    }
+    for (; i < last; ++i) {
+      for (int j = 0; j < kVectors; ++j) {
+        part[0][j] = fold[j].step(part[0][j], load(src + i * stride + j * kLanes<T>));
+      }
+    }
+    for (int j = 0; j < kVectors; ++j) {
+      for (int chain = 1; chain < kChains; ++chain) {
+        part[0][j] = fold[j].merge(part[0][j], part[chain][j]);
+      }
+      total[j] = fold[j].merge(total[j], part[0][j]);
+    }
+  }
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE
