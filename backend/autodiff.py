@@ -78,12 +78,13 @@ def _backward(node, sums, path, keep) -> None:
     op = OPS[node.op]
     wanted = [i for i, operand in enumerate(node.operands) if operand in path]
     results = node.results
-    given = [sums[r] if r in keep else sums.pop(r) for r in results if r in sums]
+    given = [sums.get(r) if r in keep else sums.pop(r, None) for r in results]
     if not wanted:
         return
     with absolute_scope(results[0].name + ".g"):
-        if len(given) < len(results) or not op.elementwise:
-            given = [_full(r, g) for r, g in zip(results, given, strict=True)]
+        if not op.elementwise:
+            pairs = zip(results, given, strict=True)
+            given = [g if g is None else broadcast_to(g, r.shape) for r, g in pairs]
         for i in wanted:
             operand = node.operands[i]
             if operand.dtype not in FLOATS:
@@ -95,10 +96,6 @@ def _backward(node, sums, path, keep) -> None:
                 gradient = broadcast_to(gradient, results[0].shape)
                 gradient = sum_to(gradient, operand.shape)
             _accumulate(sums, operand, gradient)
-
-
-def _full(value, gradient):
-    return broadcast_to(gradient, value.shape)
 
 
 def _accumulate(sums, value, gradient) -> None:

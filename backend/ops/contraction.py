@@ -36,7 +36,7 @@ class Matmul(Op):
         if len(a) != len(b):
             refuse_unless(
                 len(b) == 2 and not transpose_a and not transpose_b,
-                f"ranks differ: {what}: b must have rank 2 and neither be transposed",
+                f"ranks differ: {what}: b must have rank 2, and neither be transposed",
             )
         elif a[:-2] != b[:-2]:
             raise Refusal(f"leading dimensions differ: {what}")
@@ -77,12 +77,12 @@ class Matmul(Op):
         transpose_a = node.attributes["transpose_a"]
         transpose_b = node.attributes["transpose_b"]
         if len(a.shape) != len(b.shape):
-            if index == 0:
-                return matmul(dy, b, transpose_b=True)
             rows = product(a.shape[:-1])
-            a = structure.reshape(a, (rows, a.shape[-1]))
             dy = structure.reshape(dy, (rows, dy.shape[-1]))
-            return matmul(a, dy, transpose_a=True)
+            if index == 0:
+                return structure.reshape(matmul(dy, b, transpose_b=True), a.shape)
+            flat = structure.reshape(a, (rows, a.shape[-1]))
+            return matmul(flat, dy, transpose_a=True)
         if index == 0:
             if transpose_a:
                 return matmul(b, dy, transpose_b, True)

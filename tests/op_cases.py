@@ -1,0 +1,644 @@
+"""Inputs for every op of the registry, for tests of any engine that runs programs.
+
+``CASES[op]`` lists the cases of an op. A case builds a model whose function ``f``
+applies the op to named sources and returns the results:
+
+    model = case.model("f32")
+    sources = case.sources("f32", rows=5)
+    reference.run(model, "f", sources, {}, seed=3).returns
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Graph, Model, Tensor, inside
+from slimlearn.backend.op import emit
+from slimlearn.backend.reference import DTYPES
+from slimlearn.backend.shape import B, evaluate
+
+# What a source's numbers look like; all ranges keep clear of kinks and poles.
+_SAMPLERS = {
+    "normal": lambda r, s: r.standard_normal(s),
+    "positive": lambda r, s: r.uniform(0.5, 2.5, s),
+    "unit": lambda r, s: r.uniform(-0.85, 0.85, s),
+    "away": lambda r, s: r.choice([-1, 1], s) * r.uniform(0.3, 2.0, s),
+    "wide": lambda r, s: r.standard_normal(s) * 8,
+    "fraction": lambda r, s: r.integers(-4, 4, s) + r.uniform(0.1, 0.4, s),
+    "probability": lambda r, s: r.uniform(0.05, 0.95, s),
+    "distinct": lambda r, s: (
+        r.permutation(int(np.prod(s))).reshape(s) * 0.25 - np.prod(s) / 8
+    ),
+    "integer": lambda r, s: r.integers(-9, 9, s),
+    "bool": lambda r, s: r.random(s) < 0.5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A named input: its shape, its numbers, its type ("F" is the precision)."""
+
+    shape: tuple
+    sampler: str = "normal"
+    dtype: str = "F"
+    below: int = 0  # for dtype i32 and i64: integers 0 … below - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One use of an op.
+
+    Attributes
+    ----------
+    op, label : str
+    build : callable
+        From the tensors of the sources, by name, to a result or several.
+    inputs : dict of str to Source
+    smooth : tuple of str
+        The sources whose gradient is compared with differences; by default all floats.
+    twice : bool
+        Whether the gradient is differentiated again.
+    expect : callable or None
+        From the sources' arrays to the result, computed another way.
+    """
+
+    op: str
+    label: str
+    build: Callable
+    inputs: dict
+    smooth: tuple = ()
+    twice: bool = True
+    expect: Callable | None = None
+
+    def __str__(self) -> str:
+        return f"{self.op}-{self.label}" if self.label else self.op
+
+    def model(self, precision: str = "f32") -> Model:
+        """Return a model with the function ``f``."""
+        model = Model(precision)
+        with model.function("f") as graph:
+            graph.return_(*self.outputs(precision))
+        return model
+
+    def tensors(self, precision: str) -> dict[str, Tensor]:
+        """Append the inputs to the current function."""
+        return {
+            name: ops.input_(name, source.shape, _dtype(source, precision))
+            for name, source in self.inputs.items()
+        }
+
+    def outputs(self, precision: str, tensors=None) -> tuple[Tensor, ...]:
+        """Append the case to the current function."""
+        tensors = self.tensors(precision) if tensors is None else tensors
+        out = self.build(**tensors)
+        return out if isinstance(out, tuple) else (out,)
+
+    def sources(self, precision: str = "f32", rows: int = 5, seed: int = 0) -> dict:
+        """Return arrays for the inputs, with `rows` rows where the shape says B."""
+        rng = np.random.default_rng([zlib.crc32(str(self).encode()), rows, seed])
+        result = {}
+        for name, source in self.inputs.items():
+            shape = tuple(evaluate(dim, {"B": rows}) for dim in source.shape)
+            if source.below:
+                values = rng.integers(0, source.below, shape)
+            else:
+                values = _SAMPLERS[source.sampler](rng, shape)
+            result[name] = np.asarray(values).astype(DTYPES[_dtype(source, precision)])
+        return result
+
+
+def _dtype(source: Source, precision: str) -> str:
+    return precision if source.dtype == "F" else source.dtype
+
+
+CASES: dict[str, list[Case]] = {}
+
+
+def case(op, build, label="", smooth=None, twice=True, expect=None, **inputs):
+    if smooth is None:
+        smooth = tuple(name for name, s in inputs.items() if s.dtype == "F")
+    made = Case(op, label, build, inputs, smooth, twice, expect)
+    CASES.setdefault(op, []).append(made)
+
+
+ROWS = Source((B, 7))
+_UNARY = {
+    "neg": "normal",
+    "abs": "away",
+    "sign": "away",
+    "exp": "normal",
+    "expm1": "normal",
+    "log": "positive",
+    "log1p": "positive",
+    "sqrt": "positive",
+    "rsqrt": "positive",
+    "reciprocal": "away",
+    "square": "normal",
+    "tanh": "normal",
+    "sigmoid": "wide",
+    "softplus": "wide",
+    "erf": "normal",
+    "erfinv": "unit",
+    "sin": "normal",
+    "cos": "normal",
+    "floor": "fraction",
+    "ceil": "fraction",
+    "round": "fraction",
+    "relu": "away",
+    "stop_gradient": "normal",
+    "identity": "normal",
+}
+for _op, _sampler in _UNARY.items():
+    _f = getattr(ops, _op)
+    # stop_gradient's gradient is zero by definition, not by mathematics.
+    _smooth = () if _op == "stop_gradient" else None
+    case(_op, lambda a, f=_f: f(a), smooth=_smooth, a=Source((B, 7), _sampler))
+    case(_op, lambda a, f=_f: f(a), "scalar", smooth=_smooth, a=Source((), _sampler))
+    case(
+        _op,
+        lambda a, f=_f: f(a),
+        "rank3",
+        smooth=_smooth,
+        a=Source((B, 3, 2), _sampler),
+    )
+for _op in ("neg", "abs", "sign", "square", "relu"):
+    for _kind in ("i32", "i64"):
+        _f = getattr(ops, _op)
+        _source = Source((B, 5), "integer", _kind)
+        case(_op, lambda a, f=_f: f(a), _kind, a=_source)
+case(
+    "is_finite",
+    lambda a: ops.is_finite(a / (a - a)),
+    smooth=(),
+    a=Source((B, 3), "integer", "F"),
+)
+case("is_finite", lambda a: ops.is_finite(a), "finite", smooth=(), a=ROWS)
+case("logical_not", ops.logical_not, a=Source((B, 5), "bool", "bool"))
+
+_PAIRS = {
+    "same": ((B, 5), (B, 5)),
+    "row": ((B, 5), (5,)),
+    "column": ((B, 5), (B, 1)),
+    "outer": ((B, 1), (5,)),
+    "scalar_left": ((), (B, 5)),
+    "scalar_right": ((B, 5), ()),
+    "rank3": ((B, 3, 4), (3, 1)),
+    "fixed": ((3, 4), (3, 4)),
+}
+_BINARY = {
+    "add": ("normal", "normal"),
+    "sub": ("normal", "normal"),
+    "mul": ("normal", "normal"),
+    "div": ("normal", "away"),
+    "pow": ("positive", "normal"),
+    "maximum": ("normal", "normal"),
+    "minimum": ("normal", "normal"),
+    "relu_grad": ("normal", "away"),
+    "sigmoid_cross_entropy": ("wide", "probability"),
+}
+for _op, (_left, _right) in _BINARY.items():
+    _f = getattr(ops, _op)
+    for _label, (_a, _b) in _PAIRS.items():
+        case(
+            _op,
+            lambda a, b, f=_f: f(a, b),
+            _label,
+            a=Source(_a, _left),
+            b=Source(_b, _right),
+        )
+for _op in ("add", "sub", "mul", "maximum", "minimum"):
+    for _kind in ("i32", "i64"):
+        _f = getattr(ops, _op)
+        _s = Source((B, 5), "integer", _kind)
+        case(_op, lambda a, b, f=_f: f(a, b), _kind, a=_s, b=_s)
+_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+for _op in _COMPARISONS:
+    _f = getattr(ops, _op)
+    for _kind in ("F", "i32", "i64"):
+        _s = Source((B, 9), "integer", _kind)
+        case(_op, lambda a, b, f=_f: f(a, b), _kind, smooth=(), a=_s, b=_s)
+    _row = Source((9,), "integer", "F")
+    case(_op, lambda a, b, f=_f: f(a, b), "row", smooth=(), a=_row, b=Source((B, 9)))
+for _op in ("equal", "not_equal", "logical_and", "logical_or"):
+    _f = getattr(ops, _op)
+    _s = Source((B, 9), "bool", "bool")
+    case(_op, lambda a, b, f=_f: f(a, b), "bool", a=_s, b=_s)
+
+_condition = Source((B, 5), "bool", "bool")
+case("select", ops.select, condition=_condition, a=Source((B, 5)), b=Source((B, 5)))
+case(
+    "select",
+    ops.select,
+    "broadcast",
+    condition=Source((B, 1), "bool", "bool"),
+    a=Source((5,)),
+    b=Source(()),
+)
+case(
+    "select",
+    ops.select,
+    "i64",
+    condition=_condition,
+    a=Source((B, 5), "integer", "i64"),
+    b=Source((5,), "integer", "i64"),
+)
+
+for _from in ("f32", "f64", "i32", "i64", "bool", "u8"):
+    for _to in ("f32", "f64", "i32", "i64", "bool", "u8"):
+        if _from == _to:
+            continue
+        # u8 is unsigned: other types give it nothing negative.
+        _unsigned = "u8" in (_from, _to)
+        _s = Source((B, 5), "positive" if _unsigned else "fraction", _from)
+        case("cast", lambda a, t=_to: ops.cast(a, t), f"{_from}_{_to}", smooth=(), a=_s)
+case("cast", lambda a: ops.cast(ops.cast(a, "f64") * 3, "f64"), "there", a=ROWS)
+
+for _to, _value in (("f32", 1.5), ("f64", -0.1), ("i32", -7), ("i64", 2**40)):
+    case(
+        "constant",
+        lambda t=_to, v=_value: ops.constant(v, t, (3, 2)),
+        f"{_to}",
+        twice=False,
+    )
+case("constant", lambda: ops.constant(True, "bool"), "bool")
+case("constant", lambda: ops.constant(200, "u8", (2,)), "u8")
+case(
+    "constant",
+    lambda a: ops.constant(2.5, a.dtype, (B, 3)) * a,
+    "rows",
+    a=Source((B, 3)),
+)
+case("constant_list", lambda: ops.constant_list([3, -1, 4], "i32"), "i32")
+case("constant_list", lambda: ops.constant_list([3, 2**50], "i64"), "i64")
+case("constant_list", lambda: ops.constant_list([0.1, -2.0], "f32"), "f32")
+case("constant_list", lambda: ops.constant_list([0.1, 1e300], "f64"), "f64")
+case("input", lambda a: a, a=ROWS, expect=lambda a: a)
+case(
+    "input",
+    lambda a: ops.input_("a", (B, 3), a.dtype, columns=(2, 5)),
+    "columns",
+    smooth=(),
+    expect=lambda a: a[:, 2:5],
+    a=ROWS,
+)
+case("input", lambda a: ops.input_("a", (B, 7), "i32"), "converted", smooth=(), a=ROWS)
+for _to in ("f32", "f64"):
+    case(
+        "extent",
+        lambda a, t=_to: ops.extent((B + 1) // 2 + 3, t),
+        _to,
+        smooth=(),
+        expect=lambda a: (len(a) + 1) // 2 + 3,
+        a=ROWS,
+    )
+for _to in ("i32", "i64"):
+    case("iota", lambda t=_to: ops.iota(9, t), f"{_to}", expect=lambda: np.arange(9))
+case(
+    "iota",
+    lambda a: ops.iota(B),
+    "rows",
+    smooth=(),
+    expect=lambda a: np.arange(len(a)),
+    a=ROWS,
+)
+
+for _ta in (False, True):
+    for _tb in (False, True):
+        case(
+            "matmul",
+            lambda a, b, ta=_ta, tb=_tb: ops.matmul(a, b, ta, tb),
+            f"fixed_{'t' if _ta else 'n'}{'t' if _tb else 'n'}",
+            expect=lambda a, b, ta=_ta, tb=_tb: (a.T if ta else a) @ (b.T if tb else b),
+            a=Source((5, 3) if _ta else (3, 5)),
+            b=Source((7, 5) if _tb else (5, 7)),
+        )
+        case(
+            "matmul",
+            lambda a, b, ta=_ta, tb=_tb: ops.matmul(a, b, ta, tb),
+            f"stack_{'t' if _ta else 'n'}{'t' if _tb else 'n'}",
+            a=Source((B, 2, 4, 3) if _ta else (B, 2, 3, 4)),
+            b=Source((B, 2, 5, 4) if _tb else (B, 2, 4, 5)),
+        )
+case("matmul", ops.matmul, "rows", a=Source((B, 17)), b=Source((17, 19)))
+case("matmul", ops.matmul, "column", a=Source((B, 17)), b=Source((17, 1)))
+case("matmul", ops.matmul, "one", a=Source((B, 1)), b=Source((1, 3)))
+case("matmul", ops.matmul, "rank3", a=Source((B, 3, 4)), b=Source((4, 5)))
+case(
+    "matmul",
+    lambda a, b: ops.matmul(a, b, transpose_a=True),
+    "over_rows",
+    a=Source((B, 6)),
+    b=Source((B, 9)),
+)
+
+
+def _epilogue(a, b, c):
+    """relu(a·b + c) and its square, as one matmul with a region."""
+    shape = (a.shape[0], b.shape[1])
+    region = Graph("region")
+    acc = region.add_parameter("acc", a.dtype, shape)
+    bias = region.add_parameter("bias", c.dtype, c.shape)
+    with inside(region):
+        y = ops.relu(ops.add(acc, bias))
+        region.returns = [y, ops.square(y)]
+    attributes = {"transpose_a": False, "transpose_b": False}
+    return emit("matmul", (a, b, c), attributes, region=region)
+
+
+def _epilogue_expected(a, b, c):
+    y = np.maximum(a @ b + c, 0)
+    return y, y * y
+
+
+case(
+    "matmul",
+    _epilogue,
+    "epilogue",
+    smooth=(),
+    expect=_epilogue_expected,
+    a=Source((B, 8)),
+    b=Source((8, 5)),
+    c=Source((5,)),
+)
+
+
+def _fused(a, b):
+    """tanh(a·b + 2) and whether it is positive, in one region."""
+    region = Graph("region")
+    x = region.add_parameter("x", a.dtype, a.shape)
+    w = region.add_parameter("w", b.dtype, b.shape)
+    with inside(region):
+        y = ops.tanh(x * w + 2)
+        region.returns = [y, y > 0]
+    return emit("fused", (a, b), region=region)
+
+
+def _fused_expected(a, b):
+    y = np.tanh(a * b + 2)
+    return y, y > 0
+
+
+case(
+    "fused",
+    _fused,
+    smooth=(),
+    expect=_fused_expected,
+    a=Source((B, 9)),
+    b=Source((9,)),
+)
+case("orthogonal", ops.orthogonal, "tall", smooth=(), a=Source((7, 4)))
+case("orthogonal", ops.orthogonal, "wide", smooth=(), a=Source((3, 8)))
+case("orthogonal", ops.orthogonal, "square", smooth=(), a=Source((5, 5)))
+
+_AXES = {
+    "all": None,
+    "rows": 0,
+    "last": -1,
+    "middle": 1,
+    "outer": (0, 2),
+    "inner": (1, 2),
+    "none": (),
+}
+for _op in ("reduce_sum", "reduce_max", "reduce_min", "logsumexp"):
+    _f = getattr(ops, _op)
+    _s = "distinct" if _op in ("reduce_max", "reduce_min") else "normal"
+    for _label, _axes in _AXES.items():
+        for _keep in (False, True):
+            case(
+                _op,
+                lambda a, f=_f, x=_axes, k=_keep: f(a, x, k),
+                f"{_label}{'_kept' if _keep else ''}",
+                a=Source((B, 3, 4), _s),
+            )
+    case(_op, lambda a, f=_f: f(a, 1), "matrix_last", a=Source((B, 37), _s))
+    case(_op, lambda a, f=_f: f(a, 0), "matrix_rows", a=Source((B, 37), _s))
+for _kind in ("i32", "i64"):
+    case(
+        "reduce_sum",
+        lambda a: ops.reduce_sum(a, 0),
+        _kind,
+        a=Source((B, 5), "integer", _kind),
+    )
+case(
+    "reduce_sum",
+    lambda a: ops.reduce_mean(a, (0, 1)),
+    "mean",
+    expect=lambda a: a.mean((0, 1)),
+    a=Source((B, 3, 4)),
+)
+for _axis in (0, 1, 2):
+    case(
+        "argmax",
+        lambda a, x=_axis: ops.argmax(a, x),
+        f"axis{_axis}",
+        smooth=(),
+        expect=lambda a, x=_axis: a.argmax(x),
+        a=Source((B, 3, 4)),
+    )
+case(
+    "argmax",
+    lambda a: ops.argmax(ops.round(a * 0.3)),
+    "ties",
+    smooth=(),
+    a=Source((B, 40)),
+)
+
+
+def _np_log_softmax(a):
+    z = a - a.max(-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+for _label, _shape in {"matrix": (B, 11), "rank3": (B, 2, 3), "vector": (6,)}.items():
+    case(
+        "softmax",
+        ops.softmax,
+        _label,
+        expect=lambda a: np.exp(_np_log_softmax(a)),
+        a=Source(_shape),
+    )
+    case(
+        "log_softmax", ops.log_softmax, _label, expect=_np_log_softmax, a=Source(_shape)
+    )
+    case(
+        "softmax_cross_entropy",
+        ops.softmax_cross_entropy,
+        _label,
+        expect=lambda logits, labels: -(labels * _np_log_softmax(logits)).sum(-1),
+        logits=Source(_shape),
+        labels=Source(_shape, "probability"),
+    )
+case("softmax", ops.softmax, "wide", a=Source((B, 5), "wide"))
+for _label, _shape in {"matrix": (B, 11), "rank3": (B, 2, 3)}.items():
+    _labels = Source(_shape[:-1], dtype="i32", below=3)
+    case(
+        "sparse_softmax_cross_entropy",
+        ops.sparse_softmax_cross_entropy,
+        _label,
+        expect=lambda logits, labels: (
+            -np.take_along_axis(_np_log_softmax(logits), labels[..., None], -1)[..., 0]
+        ),
+        logits=Source(_shape),
+        labels=_labels,
+    )
+    case(
+        "sparse_softmax_cross_entropy_grad",
+        lambda logits, labels, g: emit(
+            "sparse_softmax_cross_entropy_grad", (logits, labels, g)
+        ),
+        _label,
+        logits=Source(_shape),
+        labels=_labels,
+        g=Source(_shape[:-1]),
+    )
+
+case("reshape", lambda a: ops.reshape(a, (-1, 6)), a=Source((B, 3, 2)))
+case("reshape", lambda a: ops.reshape(a, (B * 3, 2)), "rows", a=Source((B, 3, 2)))
+case("reshape", lambda a: ops.reshape(a, (B, 1)), "column", a=Source((B,)))
+case("reshape", lambda a: ops.reshape(a, ()), "scalar", a=Source((1, 1)))
+for _label, _perm in {"swap": (1, 0, 2), "last": (0, 2, 1), "turn": (2, 0, 1)}.items():
+    case(
+        "transpose",
+        lambda a, p=_perm: ops.transpose(a, p),
+        _label,
+        expect=lambda a, p=_perm: a.transpose(p),
+        a=Source((B, 3, 4)),
+    )
+case("transpose", lambda a: ops.transpose(a), "matrix", a=Source((B, 5)))
+case("transpose", lambda a: ops.transpose(a), "i32", a=Source((4, 3), "integer", "i32"))
+case(
+    "broadcast",
+    lambda a, b: ops.broadcast_to(a, (B, 3, 5)) + b,
+    "column",
+    a=Source((3, 1)),
+    b=Source((B, 1, 1)),
+)
+case(
+    "broadcast",
+    lambda a, b: ops.broadcast_to(a, (B, 5)) + b,
+    "row",
+    a=Source((5,)),
+    b=Source((B, 1)),
+)
+case("broadcast", lambda a: ops.broadcast_to(a, (B, 5)), "rows", a=Source((B, 1)))
+case("broadcast", lambda a: ops.broadcast_to(a, (4, 3)), "scalar", a=Source(()))
+for _axis in (0, 1, 2):
+    case(
+        "concat",
+        lambda a, b, x=_axis: ops.concat((a, b, a), x),
+        f"axis{_axis}",
+        expect=lambda a, b, x=_axis: np.concatenate((a, b, a), x),
+        a=Source((2, 3, 4)),
+        b=Source((2, 3, 4)),
+    )
+case(
+    "concat",
+    lambda a, b: ops.concat((a, b)),
+    "rows",
+    a=Source((B, 3)),
+    b=Source((B, 4)),
+)
+case(
+    "concat",
+    lambda a, b: ops.concat((a, b)),
+    "i64",
+    a=Source((B, 3), "integer", "i64"),
+    b=Source((B, 4), "integer", "i64"),
+)
+case(
+    "slice",
+    lambda a: a[:, 2:5],
+    "columns",
+    expect=lambda a: a[:, 2:5],
+    a=Source((B, 7)),
+)
+case(
+    "slice",
+    lambda a: a[..., -1],
+    "pick",
+    expect=lambda a: a[..., -1],
+    a=Source((B, 3, 4)),
+)
+case(
+    "slice",
+    lambda a: a[1:3, None, 2:],
+    "leading",
+    expect=lambda a: a[1:3, None, 2:],
+    a=Source((4, 5, 2)),
+)
+case(
+    "pad",
+    lambda a: ops.pad(a, 1, 2, 3),
+    "columns",
+    expect=lambda a: np.pad(a, ((0, 0), (2, 3))),
+    a=Source((B, 4)),
+)
+case("pad", lambda a: ops.pad(a, 0, 1, 0), "leading", a=Source((3, 4)))
+case("pad", lambda a: ops.pad(a, 1, 0, 2), "rank3", a=Source((B, 3, 2)))
+
+for _kind in ("i32", "i64"):
+    case(
+        "gather",
+        ops.gather,
+        _kind,
+        expect=lambda table, ids: table[ids],
+        table=Source((6, 3)),
+        ids=Source((B, 4), dtype=_kind, below=6),
+    )
+    case(
+        "scatter_add",
+        lambda ids, updates: ops.scatter_add(ids, updates, (6, 3)),
+        _kind,
+        ids=Source((B, 4), dtype=_kind, below=6),
+        updates=Source((B, 4, 3)),
+    )
+    case(
+        "one_hot",
+        lambda ids: ops.one_hot(ids, 4, 0.9, 0.1),
+        _kind,
+        ids=Source((B,), dtype=_kind, below=6),
+    )
+case(
+    "gather",
+    ops.gather,
+    "vector",
+    table=Source((9,)),
+    ids=Source((B,), dtype="i32", below=9),
+)
+case(
+    "scatter_add",
+    lambda ids, updates: ops.scatter_add(ids, updates, (5,)),
+    "vector",
+    ids=Source((B,), dtype="i32", below=5),
+    updates=Source((B,)),
+)
+case(
+    "one_hot",
+    lambda ids: ops.one_hot(ids, 5, dtype="f64"),
+    "f64",
+    ids=Source((B, 2), dtype="i32", below=5),
+)
+
+for _to in ("f32", "f64"):
+    for _label, _shape in {"rows": (B, 9), "fixed": (5, 7), "odd": (B, 3, 3)}.items():
+        case(
+            "random_uniform",
+            lambda a, t=_to, s=_shape: ops.random_uniform(s, t, name="draw"),
+            f"{_to}_{_label}",
+            smooth=(),
+            a=Source((B,)),
+        )
+        case(
+            "random_normal",
+            lambda a, t=_to, s=_shape: ops.random_normal(s, t, name="draw"),
+            f"{_to}_{_label}",
+            smooth=(),
+            a=Source((B,)),
+        )
+for _keep in (0.2, 0.5, 1.0):
+    case("dropout", lambda a, k=_keep: ops.dropout(a, k), f"{_keep}", a=Source((B, 19)))
+case("dropout", lambda a: ops.dropout(a, 0.7), "fixed", a=Source((4, 5)))
+case("dropout", lambda a: ops.dropout(a, 0.7), "rank3", a=Source((B, 2, 5)))
