@@ -40,7 +40,7 @@ def quantile(predictions: Tensor, labels: Tensor, quantile: float | Tensor) -> T
     `quantile` may be a scalar, or a tensor that broadcasts to the predictions.
     """
     residual = ops.sub(predictions, labels)
-    below = ops.mul(residual, ops.sub(1.0, quantile))
+    below = ops.mul(residual, 1.0 - quantile)
     return ops.maximum(below, ops.neg(ops.mul(residual, quantile)))
 
 
