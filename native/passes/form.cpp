@@ -38,4 +38,12 @@ void Split::add(const Form& form) {
   split_ = form.split;
 }
 
+bool Split::agrees(const Split& other) const {
+  return !known_ || !other.known_ || split_ == other.split_;
+}
+
+void Split::add(const Split& other) {
+  if (other.known_) *this = other;
+}
+
 }  // namespace slim

@@ -28,6 +28,8 @@ class Split {
  public:
   bool admits(const Form& form) const;
   void add(const Form& form);
+  bool agrees(const Split& other) const;
+  void add(const Split& other);
 
  private:
   bool known_ = false;

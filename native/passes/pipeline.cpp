@@ -22,20 +22,16 @@ void plain(Function& function, const Device&) {
 }
 
 constexpr Pass kPipeline[] = {
-    {"prune", plain<prune>},   {"simplify", plain<simplify>},
-    {"share", plain<share>},   {"legalize_broadcast", plain<legalize_broadcast>},
+    {"prune", plain<prune>},
+    {"simplify", plain<simplify>},
+    {"share", plain<share>},
+    {"legalize_broadcast", plain<legalize_broadcast>},
     {"detach", plain<detach>},
+    {"fuse_epilogue", fuse_epilogue},
+    {"fuse_elementwise", fuse_elementwise},
 };
 
 }  // namespace
-
-bool Device::accepts_elementwise(const Graph&, const Node& node) const {
-  return is_elementwise(node);
-}
-
-bool Device::accepts_epilogue(const Node&, const Graph&) const { return true; }
-
-bool Device::accepts_reduction(const Graph&, const Node&) const { return false; }
 
 void run_pass(Function& function, const std::string& name, const Device& device) {
   std::string known;
