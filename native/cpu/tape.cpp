@@ -1,0 +1,429 @@
+// The tape's executor: registers placed once, then a few pointers a block and a call a step.
+#include "cpu/tape.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+namespace {
+
+// Cells of a fixed order of summation: element i of a block goes to cell i % kCells.
+constexpr int64_t kCells = 16;
+constexpr int64_t kPad = kAlignment;
+
+int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+double flops_of(Operation op) {
+  switch (op) {
+    case Operation::exp:
+    case Operation::expm1:
+    case Operation::log:
+    case Operation::log1p:
+    case Operation::tanh:
+    case Operation::sigmoid:
+    case Operation::softplus:
+    case Operation::erf:
+    case Operation::sigmoid_cross_entropy:
+      return 20;
+    case Operation::erfinv:
+    case Operation::sin:
+    case Operation::cos:
+    case Operation::pow:
+      return 100;
+    case Operation::div:
+    case Operation::sqrt:
+    case Operation::rsqrt:
+    case Operation::reciprocal:
+      return 5;
+    default:
+      return 1;
+  }
+}
+
+template <class T>
+void repeat(T* dst, T x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dst[i] = x;
+}
+
+// n copies of the element at src.
+void repeat_element(std::byte* dst, const std::byte* src, int64_t n, int64_t size) {
+  if (size == 4) {
+    repeat(reinterpret_cast<uint32_t*>(dst), *reinterpret_cast<const uint32_t*>(src), n);
+  } else if (size == 8) {
+    repeat(reinterpret_cast<uint64_t*>(dst), *reinterpret_cast<const uint64_t*>(src), n);
+  } else {
+    repeat(reinterpret_cast<uint8_t*>(dst), *reinterpret_cast<const uint8_t*>(src), n);
+  }
+}
+
+void put_number(std::byte* dst, DType dtype, double number, int64_t integer) {
+  switch (dtype) {
+    case DType::f32:
+      *reinterpret_cast<float*>(dst) = static_cast<float>(number);
+      break;
+    case DType::f64:
+      *reinterpret_cast<double*>(dst) = number;
+      break;
+    case DType::i32:
+      *reinterpret_cast<int32_t*>(dst) = static_cast<int32_t>(integer);
+      break;
+    case DType::i64:
+      *reinterpret_cast<int64_t*>(dst) = integer;
+      break;
+    case DType::b8:
+      *reinterpret_cast<uint8_t*>(dst) = integer != 0;
+      break;
+    case DType::u8:
+      *reinterpret_cast<uint8_t*>(dst) = static_cast<uint8_t>(integer);
+      break;
+  }
+}
+
+template <class T>
+void add_to_cells(double* cells, const T* src, int64_t n) {
+  int64_t i = 0;
+  for (; i + kCells <= n; i += kCells) {
+    for (int64_t j = 0; j < kCells; ++j) cells[j] += static_cast<double>(src[i + j]);
+  }
+  for (; i < n; ++i) cells[i % kCells] += static_cast<double>(src[i]);
+}
+
+}  // namespace
+
+// What one call holds on its stack.
+struct TapeRunner::Run {
+  const Context& context;
+  const Window& window;
+  std::byte* local;
+  std::byte** pointer;  // by register
+  const Override* acc;
+  int64_t row = 0, rows = 0;  // of this block
+  int64_t column = 0, columns = 0;
+};
+
+TapeRunner::TapeRunner(const Binding& binding, const Graph& region, std::vector<Buffer> operands,
+                       std::vector<Buffer> results)
+    : tape_(build_tape(binding, region, operands, results)),
+      operands_(std::move(operands)),
+      results_(std::move(results)) {
+  compile(binding);
+  place_results();
+  allocate();
+  measure();
+}
+
+bool TapeRunner::computed(int32_t reg) const {
+  return tape_.registers[reg].source == TapeRegister::Source::computed;
+}
+
+int32_t TapeRunner::add_register(DType dtype, Extent extent) {
+  TapeRegister reg;
+  reg.dtype = dtype;
+  reg.extent = extent;
+  tape_.registers.push_back(reg);
+  return static_cast<int32_t>(tape_.registers.size()) - 1;
+}
+
+// The register that code of `extent` reads for `reg`: a row or a column is spread first.
+int32_t TapeRunner::at(int32_t reg, Extent extent) {
+  const TapeRegister source = tape_.registers[reg];
+  if (source.extent == Extent::scalar || source.extent == extent) return reg;
+  auto& spreads = source.extent == Extent::row ? spread_rows_ : spread_columns_;
+  for (const Spread& spread : spreads) {
+    if (spread.from == reg) return spread.to;
+  }
+  spreads.push_back({reg, add_register(source.dtype, Extent::full), size_of(source.dtype)});
+  return spreads.back().to;
+}
+
+TapeRunner::Step TapeRunner::step(const Binding& binding, const Instruction& instruction,
+                                  Extent extent) {
+  const int32_t typed = instruction.op == Operation::select ? 1 : 0;
+  const DType from = tape_.registers[instruction.src[typed]].dtype;
+  int32_t src[3];
+  unsigned scalars = 0;
+  for (int i = 0; i < 3; ++i) {
+    src[i] = instruction.src[i] < 0 ? instruction.src[0] : instruction.src[i];
+    if (extent != Extent::scalar && instruction.src[i] >= 0 &&
+        tape_.registers[src[i]].extent == Extent::scalar) {
+      scalars |= 1u << i;
+    }
+    src[i] = at(src[i], extent);
+  }
+  const DType to = tape_.registers[instruction.dst].dtype;
+  const TapeKernel kernel = tape_kernel(instruction.op, from, to, scalars);
+  if (kernel == nullptr) {
+    binding.refuse(std::string("no elementwise kernel for operands of type ") + name_of(from));
+  }
+  return {kernel, instruction.dst, src[0], src[1], src[2]};
+}
+
+void TapeRunner::compile(const Binding& binding) {
+  for (size_t reg = 0; reg < tape_.registers.size(); ++reg) {
+    const TapeRegister& source = tape_.registers[reg];
+    if (source.source != TapeRegister::Source::operand) continue;
+    const Place place{static_cast<int32_t>(reg), operands_[source.operand], size_of(source.dtype)};
+    auto& places = !source.strides.empty()           ? gathers_
+                   : source.extent == Extent::full   ? blocks_
+                   : source.extent == Extent::row    ? rows_
+                   : source.extent == Extent::column ? columns_
+                                                     : scalars_;
+    places.push_back(place);
+  }
+  for (int extent = 0; extent < 4; ++extent) {
+    for (const Instruction& instruction : tape_.code[extent]) {
+      steps_[extent].push_back(step(binding, instruction, static_cast<Extent>(extent)));
+    }
+  }
+  for (const Instruction& instruction : tape_.finale) {
+    finale_.push_back(step(binding, instruction, Extent::scalar));
+  }
+}
+
+// A whole value is computed straight into its result's memory; the others are copied.
+void TapeRunner::place_results() {
+  in_place_.assign(tape_.registers.size(), false);
+  for (size_t i = 0; i < results_.size(); ++i) {
+    const int32_t reg = tape_.yields[i];
+    const Extent extent = tape_.yield_extents[i];
+    const DType dtype = tape_.registers[reg].dtype;
+    if (extent == Extent::full && tape_.registers[reg].extent == Extent::full && computed(reg) &&
+        !in_place_[reg]) {
+      in_place_[reg] = true;
+      blocks_.push_back({reg, results_[i], size_of(dtype)});
+      continue;
+    }
+    const unsigned scalar =
+        extent != Extent::scalar && tape_.registers[reg].extent == Extent::scalar;
+    stores_.push_back(
+        {at(reg, extent), results_[i], extent, tape_kernel(Operation::copy, dtype, dtype, scalar)});
+  }
+  in_place_.resize(tape_.registers.size(), false);
+}
+
+int64_t TapeRunner::reserve(int64_t bytes) {
+  const int64_t offset = local_bytes_;
+  local_bytes_ += round_up(bytes);
+  return offset;
+}
+
+// Slots in `local`. Those of whole values are reused as soon as their value is dead.
+void TapeRunner::allocate() {
+  const int32_t count = static_cast<int32_t>(tape_.registers.size());
+  local_bytes_ = round_up(count * static_cast<int64_t>(sizeof(std::byte*)));
+  slot_.assign(count, -1);
+  std::vector<bool> pooled(count, false);
+  for (const Step& step : steps_[3]) pooled[step.dst] = !in_place_[step.dst];
+  for (int32_t reg = 0; reg < count; ++reg) {
+    const TapeRegister& r = tape_.registers[reg];
+    const bool in_memory = r.source == TapeRegister::Source::operand && r.strides.empty() &&
+                           r.extent != Extent::scalar;
+    if (in_memory || in_place_[reg] || pooled[reg]) continue;
+    const int64_t elements = r.extent == Extent::scalar ? kScalarCopies : kTapeBlock;
+    slot_[reg] = reserve(elements * size_of(r.dtype) + kPad);
+  }
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    sum_slot_.push_back(reserve(kCells * static_cast<int64_t>(sizeof(double))));
+  }
+
+  std::vector<size_t> last_use(count, 0);
+  for (size_t i = 0; i < steps_[3].size(); ++i) {
+    for (const int32_t src : {steps_[3][i].a, steps_[3][i].b, steps_[3][i].c}) last_use[src] = i;
+  }
+  for (const Store& store : stores_) last_use[store.reg] = steps_[3].size();
+  for (const Tape::Sum& sum : tape_.sums) last_use[sum.src] = steps_[3].size();
+  std::vector<std::pair<int64_t, int64_t>> free;  // (size of an element, slot)
+  for (size_t i = 0; i < steps_[3].size(); ++i) {
+    const Step& step = steps_[3][i];
+    for (const int32_t src : {step.a, step.b, step.c}) {
+      if (!pooled[src] || last_use[src] != i) continue;
+      pooled[src] = false;  // once
+      free.push_back({size_of(tape_.registers[src].dtype), slot_[src]});
+    }
+    if (in_place_[step.dst]) continue;
+    const int64_t size = size_of(tape_.registers[step.dst].dtype);
+    const auto found = std::find_if(free.begin(), free.end(),
+                                    [&](const auto& slot) { return slot.first == size; });
+    if (found != free.end()) {
+      slot_[step.dst] = found->second;
+      free.erase(found);
+    } else {
+      slot_[step.dst] = reserve(kTapeBlock * size + kPad);
+    }
+  }
+}
+
+void TapeRunner::measure() {
+  for (const Instruction& instruction : tape_.code[3]) flops_ += flops_of(instruction.op);
+  for (const Place& place : blocks_) bytes_ += static_cast<double>(place.size);
+  for (const Store& store : stores_) {
+    if (store.extent == Extent::full) bytes_ += static_cast<double>(size_of(store.buffer.dtype));
+  }
+}
+
+void TapeRunner::scalar_phase(Run& run) const {
+  for (size_t reg = 0; reg < slot_.size(); ++reg) {
+    if (slot_[reg] >= 0) run.pointer[reg] = run.local + slot_[reg];
+    const TapeRegister& r = tape_.registers[reg];
+    if (r.source == TapeRegister::Source::constant || r.source == TapeRegister::Source::rows) {
+      const bool rows = r.source == TapeRegister::Source::rows;
+      const double number = rows ? r.number * static_cast<double>(run.context.rows) : r.number;
+      put_number(run.pointer[reg], r.dtype, number,
+                 rows ? static_cast<int64_t>(number) : r.integer);
+      repeat_element(run.pointer[reg], run.pointer[reg], kScalarCopies, size_of(r.dtype));
+    }
+  }
+  for (const Place& place : scalars_) {
+    repeat_element(run.pointer[place.reg], place.buffer.in<std::byte>(run.context), kScalarCopies,
+                   place.size);
+  }
+  for (const Step& step : steps_[0]) {
+    std::byte* dst = run.pointer[step.dst];
+    step.kernel(dst, run.pointer[step.a], run.pointer[step.b], run.pointer[step.c], 1);
+    repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
+  }
+  for (const int64_t slot : sum_slot_) {
+    std::memset(run.local + slot, 0, kCells * sizeof(double));
+  }
+}
+
+// Once for the columns of a run's blocks: what depends on the column alone.
+void TapeRunner::row_phase(Run& run) const {
+  for (const Place& place : rows_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.column * place.size;
+  }
+  for (const Step& step : steps_[static_cast<int>(Extent::row)]) {
+    step.kernel(run.pointer[step.dst], run.pointer[step.a], run.pointer[step.b],
+                run.pointer[step.c], run.columns);
+  }
+  for (const Spread& spread : spread_rows_) {
+    std::byte* src = run.pointer[spread.from];
+    if (run.rows == 1) {
+      run.pointer[spread.to] = src;
+      continue;
+    }
+    const size_t bytes = static_cast<size_t>(run.columns * spread.size);
+    for (int64_t i = 0; i < run.rows; ++i) {
+      std::memcpy(run.pointer[spread.to] + static_cast<size_t>(i) * bytes, src, bytes);
+    }
+  }
+  if (run.window.row != 0) return;
+  for (const Store& store : stores_) {
+    if (store.extent != Extent::row) continue;
+    const std::byte* src = run.pointer[store.reg];
+    store.copy(store.buffer.in<std::byte>(run.context) + run.column * size_of(store.buffer.dtype),
+               src, src, src, run.columns);
+  }
+}
+
+void TapeRunner::block(Run& run) const {
+  const int64_t first = run.row * tape_.space.n + run.column;
+  const int64_t n = run.rows * run.columns;
+  for (const Place& place : blocks_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + first * place.size;
+  }
+  if (run.acc != nullptr) {
+    run.pointer[0] =
+        const_cast<std::byte*>(run.acc->data) +
+        ((run.row - run.window.row) * run.acc->stride + run.column - run.window.column) *
+            size_of(tape_.registers[0].dtype);
+  }
+  for (const Place& place : columns_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.row * place.size;
+  }
+  for (const Step& step : steps_[static_cast<int>(Extent::column)]) {
+    step.kernel(run.pointer[step.dst], run.pointer[step.a], run.pointer[step.b],
+                run.pointer[step.c], run.rows);
+  }
+  for (const Spread& spread : spread_columns_) {
+    for (int64_t i = 0; i < run.rows; ++i) {
+      repeat_element(run.pointer[spread.to] + i * run.columns * spread.size,
+                     run.pointer[spread.from] + i * spread.size, run.columns, spread.size);
+    }
+  }
+  for (const Place& place : gathers_) {
+    const std::vector<int64_t>& strides = tape_.registers[place.reg].strides;
+    const std::byte* src = place.buffer.in<std::byte>(run.context);
+    std::byte* dst = run.pointer[place.reg];
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t rest = first + i, offset = 0;
+      for (size_t axis = strides.size(); axis-- > 1;) {
+        offset += rest % tape_.axes[axis] * strides[axis];
+        rest /= tape_.axes[axis];
+      }
+      offset += rest * strides[0];
+      std::memcpy(dst + i * place.size, src + offset * place.size, static_cast<size_t>(place.size));
+    }
+  }
+  std::byte* const* pointer = run.pointer;
+  for (const Step& step : steps_[static_cast<int>(Extent::full)]) {
+    step.kernel(pointer[step.dst], pointer[step.a], pointer[step.b], pointer[step.c], n);
+  }
+  for (const Store& store : stores_) {
+    const std::byte* src = pointer[store.reg];
+    std::byte* dst = store.buffer.in<std::byte>(run.context);
+    const int64_t size = size_of(store.buffer.dtype);
+    if (store.extent == Extent::full) {
+      store.copy(dst + first * size, src, src, src, n);
+    } else if (store.extent == Extent::column && run.column == 0) {
+      store.copy(dst + run.row * size, src, src, src, run.rows);
+    }
+  }
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    const int32_t src = tape_.sums[i].src;
+    double* cells = reinterpret_cast<double*>(run.local + sum_slot_[i]);
+    if (tape_.registers[src].dtype == DType::f32) {
+      add_to_cells(cells, reinterpret_cast<const float*>(pointer[src]), n);
+    } else {
+      add_to_cells(cells, reinterpret_cast<const double*>(pointer[src]), n);
+    }
+  }
+}
+
+void TapeRunner::finish(Run& run) const {
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    double* cells = reinterpret_cast<double*>(run.local + sum_slot_[i]);
+    for (int64_t half = kCells / 2; half > 0; half /= 2) {
+      for (int64_t j = 0; j < half; ++j) cells[j] += cells[j + half];
+    }
+    const int32_t dst = tape_.sums[i].dst;
+    const DType dtype = tape_.registers[dst].dtype;
+    put_number(run.pointer[dst], dtype, cells[0], 0);
+    repeat_element(run.pointer[dst], run.pointer[dst], kScalarCopies, size_of(dtype));
+  }
+  for (const Step& step : finale_) {
+    std::byte* dst = run.pointer[step.dst];
+    step.kernel(dst, run.pointer[step.a], run.pointer[step.b], run.pointer[step.c], 1);
+    repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
+  }
+  if (run.window.row != 0 || run.window.column != 0) return;
+  for (const Store& store : stores_) {
+    if (store.extent != Extent::scalar) continue;
+    std::memcpy(store.buffer.in<std::byte>(run.context), run.pointer[store.reg],
+                static_cast<size_t>(size_of(store.buffer.dtype)));
+  }
+}
+
+void TapeRunner::run(const Context& context, const Window& window, std::byte* local,
+                     const Override* acc) const noexcept {
+  const int64_t columns = window.column_end - window.column;
+  if (columns <= 0) return;
+  Run run{context, window, local, reinterpret_cast<std::byte**>(local), acc};
+  scalar_phase(run);
+  // Rows are one stretch of memory only where a window spans them.
+  const bool whole = columns == tape_.space.n && (acc == nullptr || acc->stride == columns);
+  const int64_t block_rows = whole ? std::max<int64_t>(kTapeBlock / columns, 1) : 1;
+  for (run.column = window.column; run.column < window.column_end; run.column += kTapeBlock) {
+    run.columns = std::min(kTapeBlock, window.column_end - run.column);
+    run.rows = std::min(block_rows, window.row_end - window.row);
+    row_phase(run);
+    for (run.row = window.row; run.row < window.row_end; run.row += block_rows) {
+      run.rows = std::min(block_rows, window.row_end - run.row);
+      block(run);
+    }
+  }
+  finish(run);
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

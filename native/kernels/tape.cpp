@@ -1,0 +1,351 @@
+// From an elementwise region to a tape: the iteration space, then an instruction a node.
+#include "kernels/tape.h"
+
+#include <algorithm>
+#include <map>
+
+namespace slim {
+
+namespace {
+
+struct Size {
+  int64_t count = 1;
+  bool by_row = false;
+
+  bool operator==(const Size&) const = default;
+};
+
+Size size_in_space(const Buffer& buffer) {
+  Size size{1, buffer.per_row > 0};
+  for (const int64_t dim : buffer.dims) size.count *= dim;
+  if (size.by_row) size.count = size.count / buffer.dims[0] * buffer.per_row;
+  return size;
+}
+
+// The space and where each buffer varies in it.
+class SpaceFinder {
+ public:
+  explicit SpaceFinder(const Binding& binding) : binding_(binding) {}
+
+  void add(const Buffer& buffer) {
+    const Size size = size_in_space(buffer);
+    const bool larger = whole_ == nullptr ||
+                        std::pair(size.by_row, size.count) > std::pair(size_.by_row, size_.count);
+    if (larger || (size == size_ && buffer.dims.size() > whole_->dims.size())) {
+      whole_ = &buffer;
+      size_ = size;
+    }
+  }
+
+  // After every add: the axes and the split into [m, n].
+  Space split(const std::vector<const Buffer*>& buffers) {
+    if (whole_ == nullptr) return {};
+    for (size_t i = 0; i < whole_->dims.size(); ++i) {
+      const bool by_row = i == 0 && whole_->per_row > 0;
+      if (whole_->dims[i] != 1 || by_row) kept_.push_back(i);
+    }
+    const size_t least = whole_->per_row > 0 ? 1 : 0;
+    size_t best = 0;
+    int best_strided = -1;
+    // From the right: flat (n = 1) where nothing asks for a row or a column.
+    for (size_t at = kept_.size() + 1; at-- > least;) {
+      int strided = 0;
+      for (const Buffer* buffer : buffers) strided += !extent(*buffer, at).has_value();
+      if (best_strided < 0 || strided < best_strided) {
+        best = at;
+        best_strided = strided;
+      }
+    }
+    at_ = best;
+    Space space;
+    for (size_t i = 0; i < kept_.size(); ++i) {
+      const bool by_row = i == 0 && whole_->per_row > 0;
+      const int64_t dim = whole_->dims[kept_[i]];
+      if (by_row) space.per_row = whole_->per_row;
+      if (i >= at_)
+        space.n *= dim;
+      else if (!by_row)
+        space.outer *= dim;
+    }
+    return space;
+  }
+
+  // Null: neither scalar, row, column nor full.
+  std::optional<Extent> extent(const Buffer& buffer) const { return extent(buffer, at_); }
+
+  std::vector<int64_t> axes() const {
+    std::vector<int64_t> axes;
+    for (const size_t i : kept_) axes.push_back(whole_->dims[i]);
+    return axes;
+  }
+
+  std::vector<int64_t> strides(const Buffer& buffer) const {
+    const std::vector<bool> varies = presence(buffer);
+    std::vector<int64_t> strides(kept_.size(), 0);
+    int64_t stride = 1;
+    for (size_t i = kept_.size(); i-- > 0;) {
+      if (!varies[i]) continue;
+      strides[i] = stride;
+      stride *= whole_->dims[kept_[i]];
+    }
+    return strides;
+  }
+
+ private:
+  // Which kept axes the buffer has, by numpy's rule: aligned from the right.
+  std::vector<bool> presence(const Buffer& buffer) const {
+    if (size_in_space(buffer) == size_) return std::vector<bool>(kept_.size(), true);
+    std::vector<bool> varies(kept_.size(), false);
+    const size_t rank = buffer.dims.size(), whole = whole_->dims.size();
+    if (rank > whole) misfit(buffer);
+    for (size_t i = 0; i < rank; ++i) {
+      const size_t axis = i + whole - rank;
+      const bool by_row = i == 0 && buffer.per_row > 0;
+      if (buffer.dims[i] == 1 && !by_row) continue;
+      const bool same =
+          buffer.dims[i] == whole_->dims[axis] && by_row == (axis == 0 && whole_->per_row > 0);
+      const auto kept = std::find(kept_.begin(), kept_.end(), axis);
+      if (!same || kept == kept_.end()) misfit(buffer);
+      varies[static_cast<size_t>(kept - kept_.begin())] = true;
+    }
+    return varies;
+  }
+
+  std::optional<Extent> extent(const Buffer& buffer, size_t at) const {
+    const std::vector<bool> varies = presence(buffer);
+    int outer = 0, inner = 0;
+    for (size_t i = 0; i < varies.size(); ++i) (i < at ? outer : inner) += varies[i];
+    const int outers = static_cast<int>(at), inners = static_cast<int>(varies.size() - at);
+    const bool whole_outer = outer == outers && outers > 0;
+    const bool whole_inner = inner == inners && inners > 0;
+    if ((outer > 0 && !whole_outer) || (inner > 0 && !whole_inner)) return std::nullopt;
+    Extent extent = Extent::scalar;
+    if (whole_outer) extent = extent | Extent::column;
+    if (whole_inner) extent = extent | Extent::row;
+    // A side without axes has one element: what varies on the other varies everywhere.
+    if (extent != Extent::scalar && (outers == 0 || inners == 0)) extent = Extent::full;
+    return extent;
+  }
+
+  [[noreturn]] void misfit(const Buffer& buffer) const {
+    const auto text = [](const Buffer& b) {
+      std::string s = std::string(name_of(b.dtype)) + "[";
+      for (size_t i = 0; i < b.dims.size(); ++i) {
+        s += (i ? "," : "") + std::to_string(b.dims[i]);
+      }
+      return s + "]";
+    };
+    binding_.refuse("an operand or result " + text(buffer) + " does not broadcast to " +
+                    text(*whole_));
+  }
+
+  const Binding& binding_;
+  const Buffer* whole_ = nullptr;
+  Size size_;
+  std::vector<size_t> kept_;
+  size_t at_ = 0;
+};
+
+class Builder {
+ public:
+  Builder(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
+          const std::vector<Buffer>& results)
+      : binding_(binding), region_(region), operands_(operands), results_(results) {}
+
+  Tape build() {
+    SpaceFinder finder(binding_);
+    std::vector<const Buffer*> buffers;
+    for (const Buffer& buffer : operands_) buffers.push_back(&buffer);
+    for (const Buffer& buffer : results_) buffers.push_back(&buffer);
+    for (const Buffer* buffer : buffers) finder.add(*buffer);
+    tape_.space = finder.split(buffers);
+    tape_.axes = finder.axes();
+    if (region_.parameters.size() != operands_.size() ||
+        region_.returns.size() != results_.size()) {
+      binding_.refuse("its region has " + std::to_string(region_.parameters.size()) +
+                      " parameters and " + std::to_string(region_.returns.size()) + " yields for " +
+                      std::to_string(operands_.size()) + " operands and " +
+                      std::to_string(results_.size()) + " results");
+    }
+    for (size_t i = 0; i < operands_.size(); ++i) add_operand(finder, i);
+    for (const Node& node : region_.nodes) add_node(node);
+    for (size_t i = 0; i < results_.size(); ++i) add_yield(finder, i);
+    return std::move(tape_);
+  }
+
+ private:
+  int32_t add_register(TapeRegister reg) {
+    tape_.registers.push_back(std::move(reg));
+    after_sum_.push_back(false);
+    return static_cast<int32_t>(tape_.registers.size()) - 1;
+  }
+
+  void add_operand(const SpaceFinder& finder, size_t i) {
+    TapeRegister reg;
+    reg.dtype = operands_[i].dtype;
+    reg.source = TapeRegister::Source::operand;
+    reg.operand = static_cast<int32_t>(i);
+    if (const auto extent = finder.extent(operands_[i])) {
+      reg.extent = *extent;
+    } else {
+      reg.extent = Extent::full;
+      reg.strides = finder.strides(operands_[i]);
+    }
+    of_value_[region_.parameters[i]] = add_register(std::move(reg));
+  }
+
+  DType dtype_of(ValueId id) const { return region_.values[id].type.dtype; }
+
+  void add_constant(const Node& node) {
+    TapeRegister reg;
+    reg.dtype = dtype_of(node.results[0]);
+    reg.source = TapeRegister::Source::constant;
+    const auto found = node.attributes.find("value");
+    if (found == node.attributes.end()) binding_.refuse("a constant in its region has no value");
+    if (const auto* number = std::get_if<double>(&found->second)) {
+      reg.number = *number;
+      reg.integer = static_cast<int64_t>(*number);
+    } else if (const auto* integer = std::get_if<int64_t>(&found->second)) {
+      reg.number = static_cast<double>(*integer);
+      reg.integer = *integer;
+    } else if (const auto* flag = std::get_if<bool>(&found->second)) {
+      reg.number = reg.integer = *flag;
+    } else {
+      binding_.refuse("a constant in its region is no number");
+    }
+    of_value_[node.results[0]] = add_register(std::move(reg));
+  }
+
+  void add_extent(const Node& node) {
+    const auto found = node.attributes.find("dim");
+    const auto* text =
+        found == node.attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
+    if (text == nullptr) binding_.refuse("an extent in its region has no dim");
+    const Dim dim = Dim::parse(*text);
+    TapeRegister reg;
+    reg.dtype = dtype_of(node.results[0]);
+    if (const auto constant = dim.constant()) {
+      reg.source = TapeRegister::Source::constant;
+      reg.number = static_cast<double>(*constant);
+      reg.integer = *constant;
+    } else {
+      reg.source = TapeRegister::Source::rows;
+      auto factor = dim.multiple_of("B");
+      if (!factor) factor = dim.multiple_of("P");
+      if (!factor)
+        binding_.refuse("its region asks for the extent of " + *text +
+                        ": only multiples of the rows can be had there");
+      reg.number = static_cast<double>(*factor);
+    }
+    of_value_[node.results[0]] = add_register(std::move(reg));
+  }
+
+  void add_sum(const Node& node) {
+    const int32_t src = of_value_.at(node.operands[0]);
+    TapeRegister reg;
+    reg.dtype = dtype_of(node.results[0]);
+    if (tape_.registers[src].extent != Extent::full ||
+        !region_.values[node.results[0]].type.dims.empty()) {
+      binding_.refuse("a reduce_sum in its region must sum all elements of a whole value");
+    }
+    const int32_t dst = add_register(reg);
+    after_sum_[dst] = true;
+    tape_.sums.push_back({dst, src});
+    of_value_[node.results[0]] = dst;
+  }
+
+  void add_node(const Node& node) {
+    if (node.results.size() != 1) binding_.refuse(node.op + " in its region must have one result");
+    if (node.op == "constant") return add_constant(node);
+    if (node.op == "extent") return add_extent(node);
+    if (node.op == "reduce_sum") return add_sum(node);
+    const auto op = find_operation(node.op);
+    if (!op || node.operands.empty() || node.operands.size() > 3) {
+      binding_.refuse(node.op + " cannot stand in an elementwise region");
+    }
+    Instruction instruction{*op, -1, {-1, -1, -1}};
+    TapeRegister reg;
+    reg.dtype = dtype_of(node.results[0]);
+    bool after = false;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const auto found = of_value_.find(node.operands[i]);
+      if (found == of_value_.end())
+        binding_.refuse(node.op + " in its region reads a value before it is computed");
+      instruction.src[i] = found->second;
+      reg.extent = reg.extent | tape_.registers[found->second].extent;
+      after = after || after_sum_[found->second];
+    }
+    if (after && reg.extent != Extent::scalar) {
+      binding_.refuse(node.op + " in its region reads a sum over the elements it belongs to");
+    }
+    const Extent extent = reg.extent;
+    instruction.dst = add_register(std::move(reg));
+    after_sum_[instruction.dst] = after;
+    (after ? tape_.finale : tape_.code[static_cast<int>(extent)]).push_back(instruction);
+    of_value_[node.results[0]] = instruction.dst;
+  }
+
+  void add_yield(const SpaceFinder& finder, size_t i) {
+    const auto found = of_value_.find(region_.returns[i]);
+    if (found == of_value_.end())
+      binding_.refuse("its region yields a value that it does not compute");
+    const TapeRegister& reg = tape_.registers[found->second];
+    const auto extent = finder.extent(results_[i]);
+    if (!extent || (*extent | reg.extent) != *extent || reg.dtype != results_[i].dtype) {
+      binding_.refuse("result " + std::to_string(i + 1) + " does not have its yield's type");
+    }
+    tape_.yields.push_back(found->second);
+    tape_.yield_extents.push_back(*extent);
+  }
+
+  const Binding& binding_;
+  const Graph& region_;
+  const std::vector<Buffer>& operands_;
+  const std::vector<Buffer>& results_;
+  Tape tape_;
+  std::map<ValueId, int32_t> of_value_;
+  std::vector<bool> after_sum_;
+};
+
+}  // namespace
+
+std::optional<Operation> find_operation(const std::string& op) {
+  static const std::map<std::string, Operation> operations = {
+#define UNARY(name, types, formula) {#name, Operation::name},
+#define BINARY(name, types, formula) {#name, Operation::name},
+#define LIBM_UNARY(name, types, formula) {#name, Operation::name},
+#define LIBM_BINARY(name, types, formula) {#name, Operation::name},
+#define TEST_UNARY(name, types, formula) {#name, Operation::name},
+#define TEST_BINARY(name, types, formula) {#name, Operation::name},
+#include "kernels/elementwise.def"
+      {"select", Operation::select},
+      {"cast", Operation::cast},
+      {"identity", Operation::copy},
+      {"stop_gradient", Operation::copy},
+  };
+  const auto found = operations.find(op);
+  if (found == operations.end()) return std::nullopt;
+  return found->second;
+}
+
+Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
+                const std::vector<Buffer>& results) {
+  return Builder(binding, region, operands, results).build();
+}
+
+Graph region_of(const Graph& graph, const Node& node) {
+  Graph region;
+  Node inner{node.op, {}, {}, node.attributes, nullptr};
+  for (const ValueId id : node.operands) {
+    inner.operands.push_back(region.add_value(graph.values[id].name, graph.values[id].type));
+  }
+  region.parameters = inner.operands;
+  for (const ValueId id : node.results) {
+    inner.results.push_back(region.add_value(graph.values[id].name, graph.values[id].type));
+  }
+  region.returns = inner.results;
+  region.nodes.push_back(std::move(inner));
+  return region;
+}
+
+}  // namespace slim

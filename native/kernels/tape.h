@@ -1,0 +1,89 @@
+// The tape: an elementwise region as instructions over registers, the one form in which a
+// device runs fused chains, epilogues and optimizers. Device-independent.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+
+namespace slim {
+
+enum class Operation : uint8_t {
+#define UNARY(name, types, formula) name,
+#define BINARY(name, types, formula) name,
+#define LIBM_UNARY(name, types, formula) name,
+#define LIBM_BINARY(name, types, formula) name,
+#define TEST_UNARY(name, types, formula) name,
+#define TEST_BINARY(name, types, formula) name,
+#include "kernels/elementwise.def"
+  select,
+  cast,
+  copy,
+};
+
+std::optional<Operation> find_operation(const std::string& op);
+
+// Where in the iteration space [m, n] a value varies; a bit each, so | joins.
+enum class Extent : uint8_t { scalar = 0, row = 1, column = 2, full = 3 };
+
+constexpr Extent operator|(Extent a, Extent b) {
+  return static_cast<Extent>(static_cast<int>(a) | static_cast<int>(b));
+}
+
+// [m, n] with m = (per_row > 0 ? per_row * rows : 1) * outer. Values that vary nowhere or
+// everywhere make it flat: n = 1.
+struct Space {
+  int64_t per_row = 0;
+  int64_t outer = 1;
+  int64_t n = 1;
+
+  int64_t m(int64_t rows) const { return (per_row > 0 ? per_row * rows : 1) * outer; }
+};
+
+struct TapeRegister {
+  enum class Source : uint8_t { operand, constant, rows, computed };
+
+  DType dtype = DType::f32;
+  Extent extent = Extent::scalar;
+  Source source = Source::computed;
+  int32_t operand = -1;  // of Source::operand
+  double number = 0;     // of Source::constant; of Source::rows: times context.rows
+  int64_t integer = 0;   // of Source::constant with an integer type
+  // An operand that broadcasts across several axes: its element strides along Tape::axes.
+  std::vector<int64_t> strides;
+};
+
+struct Instruction {
+  Operation op;
+  int32_t dst;
+  std::array<int32_t, 3> src;  // -1: none
+};
+
+struct Tape {
+  struct Sum {
+    int32_t dst;
+    int32_t src;
+  };
+
+  Space space;
+  std::vector<int64_t> axes;  // of the space, outermost first; the first is at capacity
+  std::vector<TapeRegister> registers;
+  std::array<std::vector<Instruction>, 4> code;  // by the extent at which it runs, in order
+  std::vector<Sum> sums;                         // of all elements, in a fixed order
+  std::vector<Instruction> finale;               // scalars computed from sums
+  std::vector<int32_t> yields;                   // registers, one for each result
+  std::vector<Extent> yield_extents;             // at least the register's own
+};
+
+// Compiles `region` for these operands and results; refuses in the binding's name.
+Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
+                const std::vector<Buffer>& results);
+
+// A region of this one node: what a lone elementwise op runs as.
+Graph region_of(const Graph& graph, const Node& node);
+
+}  // namespace slim
