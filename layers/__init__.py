@@ -48,7 +48,18 @@ from slimlearn.layers.initializers import (
     xavier_initializer,
     zeros_initializer,
 )
+from slimlearn.layers.names import get_variable_scope, variable_scope
 from slimlearn.layers.normalization import batch_norm, layer_norm, unit_norm
+from slimlearn.layers.queries import (
+    filter_variables,
+    get_model_variables,
+    get_trainable_variables,
+    get_unique_variable,
+    get_variable_full_name,
+    get_variables,
+    get_variables_by_name,
+    get_variables_by_suffix,
+)
 from slimlearn.layers.regularization import dropout
 from slimlearn.layers.regularizers import (
     apply_regularization,
@@ -65,20 +76,7 @@ from slimlearn.layers.scope import (
     current_arg_scope,
     has_arg_scope,
 )
-from slimlearn.layers.variables import (
-    filter_variables,
-    get_model_variables,
-    get_trainable_variables,
-    get_unique_variable,
-    get_variable_full_name,
-    get_variable_scope,
-    get_variables,
-    get_variables_by_name,
-    get_variables_by_suffix,
-    model_variable,
-    variable,
-    variable_scope,
-)
+from slimlearn.layers.variables import model_variable, variable
 
 __all__ = [
     "activation",

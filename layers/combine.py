@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import utils
-from slimlearn.layers.variables import variable_scope
+from slimlearn.layers.names import variable_scope
 
 
 def repeat(

@@ -8,8 +8,9 @@ from slimlearn.backend.graph import Tensor, name_scope
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
 from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
+from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import model_variable, variable_scope
+from slimlearn.layers.variables import model_variable
 
 _XAVIER = xavier_initializer()
 _ZEROS = zeros_initializer()

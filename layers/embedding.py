@@ -7,8 +7,9 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model, name_scope
 from slimlearn.layers import utils
 from slimlearn.layers.initializers import truncated_normal_initializer
+from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import model_variable, variable_scope
+from slimlearn.layers.variables import model_variable
 
 
 @add_arg_scope

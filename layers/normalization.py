@@ -13,8 +13,9 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
 from slimlearn.layers.initializers import ones_initializer, zeros_initializer
+from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import model_variable, state_variable, variable_scope
+from slimlearn.layers.variables import model_variable, state_variable
 
 
 @add_arg_scope

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from numbers import Real
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, current_model
+from slimlearn.backend.graph import Tensor, current_graph, current_model
 from slimlearn.layers import utils
+from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import variable_scope
 
 
 @add_arg_scope
@@ -63,9 +63,7 @@ def dropout(
         outputs = inputs
         if training and not (number and keep_prob == 1):
             if number:
-                keep_prob = current_model().hyper(
-                    f"{layer.name}/keep_prob", float(keep_prob)
-                )
+                keep_prob = _hyper(f"{layer.name}/keep_prob", float(keep_prob))
             if keep_prob.dtype != inputs.dtype:
                 keep_prob = ops.cast(keep_prob, inputs.dtype)
             name = "dropout" if seed is None else f"dropout:{int(seed)}"
@@ -75,6 +73,15 @@ def dropout(
                 ones = ops.constant(1.0, inputs.dtype, _shape(inputs, noise_shape))
                 outputs = ops.mul(inputs, ops.dropout(ones, keep_prob, name=name))
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
+
+
+def _hyper(name: str, value: float) -> Tensor:
+    """The run-time scalar of this layer; a second layer of one scope has its own."""
+    used = current_graph().layers.setdefault("keep_prob", {})
+    used[name] = used.get(name, 0) + 1
+    if used[name] > 1:
+        name = f"{name}_{used[name] - 1}"
+    return current_model().hyper(name, value)
 
 
 def _shape(inputs: Tensor, noise_shape: Sequence[int | None]) -> tuple:

@@ -12,7 +12,7 @@ from numbers import Real
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Parameter, Tensor, current_graph, name_scope
-from slimlearn.layers.variables import get_trainable_variables
+from slimlearn.layers.queries import get_trainable_variables
 
 REGULARIZATION_LOSSES = "regularization_losses"
 

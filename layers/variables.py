@@ -1,13 +1,11 @@
-"""Named variables of a network, and the scopes that name them.
+"""Variables of a network, made by name.
 
 One model is built several times, once per function. A variable is found again by
 its full name, so training and inference share it; inside one function a name may
 be taken once, unless the layer says that it reuses it.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Real
 
 from slimlearn.backend.graph import (
@@ -15,128 +13,15 @@ from slimlearn.backend.graph import (
     Model,
     Parameter,
     State,
-    absolute_scope,
-    current_graph,
     current_model,
-    name_scope,
     type_text,
 )
 from slimlearn.layers.initializers import constant_initializer, xavier_initializer
+from slimlearn.layers.names import current_notes
 from slimlearn.layers.scope import add_arg_scope
 
-TRAINABLE = "trainable_variables"
-MODEL = "model_variables"
-
-
-class VariableScope:
-    """Where variables get their names; yielded by `variable_scope`.
-
-    Attributes
-    ----------
-    name : str
-        The full name, such as ``"tower/fc1"``; "" at the top.
-    reuse : bool
-        Whether variables must be there already.
-    """
-
-    __slots__ = ("name", "reuse")
-
-    def __init__(self, name: str, reuse: bool):
-        self.name = name
-        self.reuse = reuse
-
-    @property
-    def original_name_scope(self) -> str:
-        """The name with a slash behind it."""
-        return f"{self.name}/"
-
-    def reuse_variables(self) -> None:
-        """Make layers in this scope reuse variables from here on."""
-        self.reuse = True
-
-
-class _Notes:
-    """What this module remembers of one function: its scopes and variables."""
-
-    __slots__ = ("opened", "scope", "taken")
-
-    def __init__(self):
-        self.scope = VariableScope("", False)
-        self.opened: dict[str, int] = {}
-        self.taken: dict[str, Declaration] = {}
-
-
-def _notes() -> _Notes:
-    layers = current_graph().layers
-    notes = layers.get("variables")
-    if notes is None:
-        notes = layers["variables"] = _Notes()
-    return notes
-
-
-def get_variable_scope() -> VariableScope:
-    """Return the scope in which variables are being made."""
-    return _notes().scope
-
-
-@contextmanager
-def variable_scope(
-    name_or_scope: str | VariableScope | None,
-    default_name: str | None = None,
-    values: Sequence | None = None,
-    *,
-    reuse: bool | None = None,
-) -> Iterator[VariableScope]:
-    """Put variables and ops of a `with` block under a name.
-
-    Parameters
-    ----------
-    name_or_scope : str, VariableScope or None
-        A name inside the current scope, a scope to enter again, or None.
-    default_name : str, optional
-        The name where `name_or_scope` is None; numbered where it is taken
-        (`fully_connected`, `fully_connected_1`, …).
-    values : sequence of Tensor, optional
-        Accepted for TF-Slim's sake; not needed.
-    reuse : bool, optional
-        True: variables must be there already. None: as the scope around says.
-
-    Yields
-    ------
-    VariableScope
-    """
-    notes = _notes()
-    outer = notes.scope
-    prefix = f"{outer.name}/" if outer.name else ""
-    if isinstance(name_or_scope, VariableScope):
-        name = name_or_scope.name
-        reuse = name_or_scope.reuse if reuse is None else reuse
-        names = absolute_scope(name)
-    else:
-        if name_or_scope is None and default_name is None:
-            raise ValueError("variable_scope: needs a name or a default_name")
-        local = name_or_scope or _free_name(notes, prefix, default_name)
-        name, names = prefix + local, name_scope(local)
-    notes.opened[name] = notes.opened.get(name, 0) + 1
-    scope = VariableScope(name, bool(outer.reuse if reuse is None else reuse))
-    notes.scope = scope
-    try:
-        with names:
-            yield scope
-    finally:
-        notes.scope = outer
-        # Entered again to share its layers, the scope numbers them as before.
-        inner = f"{name}/"
-        for opened in [n for n in notes.opened if n.startswith(inner)]:
-            del notes.opened[opened]
-
-
-def _free_name(notes: _Notes, prefix: str, wish: str) -> str:
-    name, count = wish, 0
-    while prefix + name in notes.opened:
-        count += 1
-        name = f"{wish}_{count}"
-    return name
+# The model's list of the variables that layers make.
+MODEL_VARIABLES = "model_variables"
 
 
 @add_arg_scope
@@ -222,7 +107,7 @@ def model_variable(
         initializer=initializer,
         regularizer=regularizer,
         trainable=trainable,
-        collections=[*(collections or ()), MODEL],
+        collections=[*(collections or ()), MODEL_VARIABLES],
     )
 
 
@@ -241,7 +126,7 @@ def state_variable(
 
     def make(full_name: str) -> State:
         made = model.state(full_name, tuple(shape), initializer=initializer)
-        for collection in dict.fromkeys([*(collections or ()), MODEL]):
+        for collection in dict.fromkeys([*(collections or ()), MODEL_VARIABLES]):
             model.collection(collection).append(made)
         return made
 
@@ -249,7 +134,7 @@ def state_variable(
 
 
 def _get_or_make(model: Model, kind: type, name: str, shape, make: Callable):
-    notes = _notes()
+    notes = current_notes()
     scope = notes.scope
     full_name = f"{scope.name}/{name}" if scope.name else name
     known = model.declarations.get(full_name)
@@ -284,124 +169,4 @@ def _get_or_make(model: Model, kind: type, name: str, shape, make: Callable):
 
 def variables_in_use() -> list[Declaration]:
     """Return the variables that the current function uses, in order of first use."""
-    return list(_notes().taken.values())
-
-
-def get_variables(
-    scope: str | VariableScope | None = None,
-    suffix: str | None = None,
-    collection: str | None = None,
-) -> list[Declaration]:
-    """Return the model's parameters and states, filtered by scope and suffix.
-
-    Parameters
-    ----------
-    scope : str or VariableScope, optional
-        A regular expression that names must match from their start.
-    suffix : str, optional
-        The end of the name, such as ``"weights"``.
-    collection : str, optional
-        Which list of the model to look in; all variables by default.
-    """
-    model = current_model()
-    if collection is None:
-        found = model.declarations.values()
-    elif collection == TRAINABLE:
-        found = [p for p in model.parameters if p.trainable]
-    else:
-        found = model.collection(collection)
-    if isinstance(scope, VariableScope):
-        scope = scope.name
-    pattern = re.compile(scope or "")
-    return [
-        variable
-        for variable in found
-        if isinstance(variable, (Parameter, State))
-        and pattern.match(variable.name)
-        and variable.name.endswith(suffix or "")
-    ]
-
-
-def get_model_variables(
-    scope: str | VariableScope | None = None, suffix: str | None = None
-) -> list[Declaration]:
-    """Return the variables that layers made; see `get_variables`."""
-    return get_variables(scope, suffix, MODEL)
-
-
-def get_trainable_variables(
-    scope: str | VariableScope | None = None, suffix: str | None = None
-) -> list[Parameter]:
-    """Return the variables that training changes; see `get_variables`."""
-    return get_variables(scope, suffix, TRAINABLE)
-
-
-def get_variables_by_suffix(
-    suffix: str, scope: str | VariableScope | None = None
-) -> list[Declaration]:
-    """Return the variables whose names end so; see `get_variables`."""
-    return get_variables(scope, suffix)
-
-
-def get_variables_by_name(
-    given_name: str, scope: str | VariableScope | None = None
-) -> list[Declaration]:
-    """Return the variables whose last part, or last parts, are `given_name`."""
-    return [
-        variable
-        for variable in get_variables(scope)
-        if f"/{variable.name}".endswith(f"/{given_name}")
-    ]
-
-
-def get_unique_variable(var_op_name: str) -> Declaration:
-    """Return the variable of this full name.
-
-    Raises
-    ------
-    ValueError
-        There is none.
-    """
-    found = current_model().declarations.get(var_op_name)
-    if not isinstance(found, (Parameter, State)):
-        raise ValueError(
-            f"no variable is called {var_op_name!r}: there are "
-            f"{', '.join(v.name for v in get_variables()) or 'none yet'}"
-        )
-    return found
-
-
-def get_variable_full_name(var: Declaration) -> str:
-    """Return the name under which a variable is saved."""
-    return var.name
-
-
-def filter_variables(
-    var_list: Sequence[Declaration],
-    include_patterns: Sequence[str] | None = None,
-    exclude_patterns: Sequence[str] | None = None,
-    reg_search: bool = True,
-) -> list[Declaration]:
-    """Return the variables whose names fit some patterns and not others.
-
-    Parameters
-    ----------
-    var_list : sequence of variables
-    include_patterns : sequence of str, optional
-        Regular expressions, one of which must fit; without them every name does.
-    exclude_patterns : sequence of str, optional
-        Regular expressions, none of which may fit.
-    reg_search : bool, default=True
-        Fit anywhere in the name; False: from its start.
-    """
-    fits = re.search if reg_search else re.match
-
-    def some(patterns, name):
-        return any(fits(pattern, name) for pattern in patterns)
-
-    return [
-        var
-        for var in var_list
-        if (include_patterns is None or some(include_patterns, var.name))
-        and not some(exclude_patterns or (), var.name)
-    ]
+    return list(current_notes().taken.values())

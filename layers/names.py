@@ -1,0 +1,123 @@
+"""Scopes that name variables and ops."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from slimlearn.backend.graph import (
+    Declaration,
+    absolute_scope,
+    current_graph,
+    name_scope,
+)
+
+
+class VariableScope:
+    """Where variables get their names; yielded by `variable_scope`.
+
+    Attributes
+    ----------
+    name : str
+        The full name, such as ``"tower/fc1"``; "" at the top.
+    reuse : bool
+        Whether variables must be there already.
+    """
+
+    __slots__ = ("name", "reuse")
+
+    def __init__(self, name: str, reuse: bool):
+        self.name = name
+        self.reuse = reuse
+
+    @property
+    def original_name_scope(self) -> str:
+        """The name with a slash behind it."""
+        return f"{self.name}/"
+
+    def reuse_variables(self) -> None:
+        """Make layers in this scope reuse variables from here on."""
+        self.reuse = True
+
+
+class Notes:
+    """What is remembered of one function: its scopes and the variables taken."""
+
+    __slots__ = ("opened", "scope", "taken")
+
+    def __init__(self):
+        self.scope = VariableScope("", False)
+        self.opened: dict[str, int] = {}
+        self.taken: dict[str, Declaration] = {}
+
+
+def current_notes() -> Notes:
+    """Return the notes on the function being built."""
+    layers = current_graph().layers
+    notes = layers.get("variables")
+    if notes is None:
+        notes = layers["variables"] = Notes()
+    return notes
+
+
+def get_variable_scope() -> VariableScope:
+    """Return the scope in which variables are being made."""
+    return current_notes().scope
+
+
+@contextmanager
+def variable_scope(
+    name_or_scope: str | VariableScope | None,
+    default_name: str | None = None,
+    values: Sequence | None = None,
+    *,
+    reuse: bool | None = None,
+) -> Iterator[VariableScope]:
+    """Put variables and ops of a `with` block under a name.
+
+    Parameters
+    ----------
+    name_or_scope : str, VariableScope or None
+        A name inside the current scope, a scope to enter again, or None.
+    default_name : str, optional
+        The name where `name_or_scope` is None; numbered where it is taken
+        (`fully_connected`, `fully_connected_1`, …).
+    values : sequence of Tensor, optional
+        Accepted for TF-Slim's sake; not needed.
+    reuse : bool, optional
+        True: variables must be there already. None: as the scope around says.
+
+    Yields
+    ------
+    VariableScope
+    """
+    notes = current_notes()
+    outer = notes.scope
+    prefix = f"{outer.name}/" if outer.name else ""
+    if isinstance(name_or_scope, VariableScope):
+        name = name_or_scope.name
+        reuse = name_or_scope.reuse if reuse is None else reuse
+        names = absolute_scope(name)
+    else:
+        if name_or_scope is None and default_name is None:
+            raise ValueError("variable_scope: needs a name or a default_name")
+        local = name_or_scope or _free_name(notes, prefix, default_name)
+        name, names = prefix + local, name_scope(local)
+    notes.opened[name] = notes.opened.get(name, 0) + 1
+    scope = VariableScope(name, bool(outer.reuse if reuse is None else reuse))
+    notes.scope = scope
+    try:
+        with names:
+            yield scope
+    finally:
+        notes.scope = outer
+        # Entered again to share its layers, the scope numbers them as before.
+        inner = f"{name}/"
+        for opened in [n for n in notes.opened if n.startswith(inner)]:
+            del notes.opened[opened]
+
+
+def _free_name(notes: Notes, prefix: str, wish: str) -> str:
+    name, count = wish, 0
+    while prefix + name in notes.opened:
+        count += 1
+        name = f"{wish}_{count}"
+    return name
