@@ -26,7 +26,10 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
   }
   if (plan.moves().empty()) return;
   lane.barrier();
-  if (!lane.first()) return;
+  if (lane.first()) run_moves(plan, context);
+}
+
+void run_moves(const Plan& plan, const Context& context) noexcept {
   for (const Plan::Move& move : plan.moves()) {
     const int64_t bytes = move.from.count(context.rows) * size_of(move.from.dtype);
     std::memcpy(move.to.in<std::byte>(context), move.from.in<std::byte>(context),

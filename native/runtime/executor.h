@@ -17,6 +17,9 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call,
 // All launches and moves of a plan. Lanes meet where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
+// What could not be computed where it belongs, at the end of a plan.
+void run_moves(const Plan& plan, const Context& context) noexcept;
+
 inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);
 }

@@ -88,42 +88,52 @@ uint32_t Forward::run() {
   const bool shared = lanes == 1;
   if (shared) lanes = plan_->useful_lanes(chunk_, grant.lanes());
   if (!shared && plan_->useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
-  struct Call {
-    Plan::Lease lease;
-    Plan::Lease last;
-  };
-  const Plan& last_plan = last_plan_ ? *last_plan_ : *plan_;
-  std::vector<Call> calls;
+  std::vector<Plan::Lease> calls, last_calls;
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;
   for (int i = 0; i < contexts; ++i) {
-    calls.push_back({Plan::Lease(*plan_, inner), Plan::Lease(last_plan, inner)});
-    for (Plan::Lease* lease : {&calls.back().lease, &calls.back().last}) {
-      Context& context = (*lease)->context;
-      arrays_.lend(context);
-      std::byte* hyper = (*lease)->hyper.data();
-      std::memcpy(hyper, hypers_.data(), static_cast<size_t>(hypers_.bytes()));
-      context.base[static_cast<int>(Base::hyper)] = hyper;
-      context.seed = options_.seed;
-      context.step = options_.step;
-      context.status.store(0, std::memory_order_relaxed);
-    }
+    start(calls.emplace_back(*plan_, inner));
+    if (last_plan_) start(last_calls.emplace_back(*last_plan_, inner));
   }
   run_lanes(lanes, [&](const Lane& lane) {
-    Call& call = calls[shared ? 0 : static_cast<size_t>(lane.index())];
+    const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
     const int64_t begin = shared ? 0 : lane.begin(chunks_);
     const int64_t end = shared ? chunks_ : lane.end(chunks_);
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const bool last = last_plan_ && chunk + 1 == chunks_;
-      run_chunk(chunk, last ? *call.last : *call.lease, shared ? lane : Lane(0, 1));
+      run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
   if (!partial_.empty()) add_up();
   uint32_t status = 0;
-  for (const Call& call : calls) {
-    status |= call.lease->context.status | call.last->context.status;
+  for (const auto* leases : {&calls, &last_calls}) {
+    for (const Plan::Lease& lease : *leases) status |= lease->context.status;
   }
   return status;
+}
+
+void Forward::start(Plan::Lease& lease) const {
+  Context& context = lease->context;
+  arrays_.lend(context);
+  std::byte* hyper = lease->hyper.data();
+  std::memcpy(hyper, hypers_.data(), static_cast<size_t>(hypers_.bytes()));
+  context.base[static_cast<int>(Base::hyper)] = hyper;
+  context.seed = options_.seed;
+  context.step = options_.step;
+}
+
+Profile Forward::profile(int64_t rounds) {
+  Profile profile;
+  Plan::Lease lease(*plan_, 1);
+  start(lease);
+  lease->context.rows = std::min(chunk_, options_.rows);
+  const FlushDenormals flush;
+  for (int64_t round = 0; round < rounds; ++round) {
+    profile.begin_round();
+    profile.run_gathers(*plan_, gathers_, *lease, index_.empty() ? nullptr : index_.data(), 0);
+    profile.run_plan(*plan_, *lease);
+  }
+  return profile;
 }
 
 void Forward::run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/model.h"
+#include "runtime/profile.h"
 #include "runtime/source.h"
 #include "runtime/update.h"
 
@@ -37,8 +38,11 @@ class Forward {
   std::vector<Returned>& returns() { return returns_; }
   // The status bits that were raised.
   uint32_t run();
+  // Times the first chunk's launches, so many times over.
+  Profile profile(int64_t rounds);
 
  private:
+  void start(Plan::Lease& lease) const;
   void run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept;
   void publish(int64_t chunk, const CallContext& call) noexcept;
   void add_up();

@@ -107,16 +107,13 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
       find_direction(pairs, gradient, direction);
       start.slope = dot(gradient, direction);
     }
-    double loss_sum = 0, weight_sum = 0;
-    double kept_step = -1;
+    double kept_step = -1;  // where the last evaluation was
     const auto evaluate = [&](LinePoint& point) {
       next_x = x;
       for (size_t i = 0; i < x.size(); ++i) next_x[i] += point.step * direction[i];
       point.value = objective.evaluate(next_x, next_gradient);
       point.slope = dot(next_gradient, direction);
       kept_step = point.step;
-      loss_sum = objective.loss_sum();
-      weight_sum = objective.weight_sum();
       ++result.evaluations;
       return !(interrupt && interrupt());
     };
@@ -148,8 +145,6 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
     gradient.swap(next_gradient);
     result.objective = found.point.value;
     keep_sums();
-    result.loss_sum = loss_sum;
-    result.weight_sum = weight_sum;
     ++result.iterations;
     if (callback && callback(result)) return ends(LbfgsEnd::interrupted);
     const double scale = std::max({std::abs(before), std::abs(result.objective), 1.0});

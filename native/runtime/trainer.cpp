@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <stdexcept>
 
 #include "runtime/bind.h"
@@ -16,6 +17,19 @@ namespace {
 // Elements of one block of the update: weight, gradient and two slots stay in cache.
 constexpr int64_t kUpdateBlock = 16384;
 constexpr auto kInterruptEvery = std::chrono::milliseconds(4);
+
+// What `grad` does not compute must not move, not even by a penalty.
+void freeze_without_gradient(const Model& model, std::vector<Segment>& segments) {
+  std::set<int64_t> offsets;
+  const DType precision = model.layout().precision;
+  for (const Assignment& grad : model.function("grad").grads) {
+    const auto& place = model.layout().places[static_cast<size_t>(grad.declaration)];
+    offsets.insert(place.offset / size_of(precision));
+  }
+  for (Segment& segment : segments) {
+    if (offsets.count(segment.offset) == 0) segment.frozen = true;
+  }
+}
 
 }  // namespace
 
@@ -44,6 +58,7 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   } else {
     roads_.push_back(make_road(rule_.capacity(), sources));
   }
+  freeze_without_gradient(*model_, segments);
   updater_ = std::make_unique<Updater>(model_->update_plan(kUpdateBlock), model_->layout(),
                                        hypers_, std::move(segments), arrays_, options_.clip,
                                        lanes_);
@@ -111,7 +126,7 @@ void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
     CallContext& call = **road.call;
     if (lane.first()) {
       call.context.rows = rule_.count(step);
-      call.context.step = first_step + step;
+      call.context.step = first_step + step + 1;  // 1 at the first, as the hyper step
       call.context.status.store(0, std::memory_order_relaxed);
     }
     lane.barrier();
@@ -137,6 +152,24 @@ void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
       return;
     }
   }
+}
+
+Profile Trainer::profile(int64_t steps, double learning_rate) {
+  Profile profile;
+  const FlushDenormals flush;
+  const Road& road = roads_[0];
+  CallContext& call = **road.call;
+  for (int64_t step = 0; step < steps; ++step) {
+    const int64_t batch = step % std::max<int64_t>(1, this->steps() - 1);
+    call.context.rows = rule_.count(batch);
+    call.context.step = step + 1;
+    profile.begin_round();
+    profile.run_gathers(*road.plan, road.gathers, call, order_.data(), rule_.begin(batch));
+    profile.run_plan(*road.plan, call);
+    updater_->begin(static_cast<double>(step + 1), learning_rate);
+    profile.time("update", "update", updater_->cost(), [&] { updater_->run(Lane(0, 1)); });
+  }
+  return profile;
 }
 
 void Trainer::finish_forward(const Road& road, int64_t step, double rate) noexcept {

@@ -9,6 +9,7 @@
 #include "runtime/batches.h"
 #include "runtime/interrupt.h"
 #include "runtime/model.h"
+#include "runtime/profile.h"
 #include "runtime/source.h"
 #include "runtime/update.h"
 
@@ -44,6 +45,9 @@ class Trainer {
   // or bad data.
   EpochResult epoch(uint64_t epoch, int64_t first_step, const double* rates,
                     const Interrupt& interrupt);
+
+  // Times `steps` real steps from the epoch's first batch on, on one lane.
+  Profile profile(int64_t steps, double learning_rate);
 
   int lanes() const { return lanes_; }
   int64_t launches_per_step() const;

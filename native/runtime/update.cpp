@@ -74,6 +74,10 @@ Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const H
                   static_cast<size_t>(hypers.bytes()));
       for (const auto& [name, value] : segment.coefficients) {
         const int64_t at = hypers.offset(name);
+        if (at < 0 && value != (name == "segment.rate" ? 1.0 : 0.0)) {
+          throw std::invalid_argument("update does not read " + name +
+                                      ": build the program with it, or leave it out");
+        }
         if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
       }
     }
@@ -175,6 +179,18 @@ void Updater::clean_padding(const Layout& layout) const {
       std::memset(arrays_.slot + slot * layout.param_bytes + from, 0, bytes);
     }
   }
+}
+
+Cost Updater::cost() const {
+  Cost total;
+  for (const Block& block : blocks_) {
+    for (const Plan::Step& step : plan_->steps()) {
+      const Cost cost = step.launch->cost(block.end - block.begin);
+      total.flops += cost.flops;
+      total.bytes += cost.bytes;
+    }
+  }
+  return total;
 }
 
 int64_t Updater::launches() const {

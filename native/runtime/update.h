@@ -73,6 +73,7 @@ class Updater {
   void clean_padding(const Layout& layout) const;
 
   int64_t launches() const;
+  Cost cost() const;
 
  private:
   struct Group {  // segments of equal coefficients that touch

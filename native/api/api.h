@@ -1,0 +1,17 @@
+// The parts of the Python module, one function each.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "runtime/profile.h"
+
+namespace slim {
+
+void bind_model(pybind11::module_& module);
+void bind_training(pybind11::module_& module);
+void bind_tools(pybind11::module_& module);
+
+// A dict a launch: name, op, seconds (mean), least, flops, bytes.
+pybind11::list list_of(const Profile& profile);
+
+}  // namespace slim

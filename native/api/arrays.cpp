@@ -1,0 +1,151 @@
+// What comes from NumPy, checked once at the door.
+#include "api/arrays.h"
+
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+#include "runtime/executor.h"
+
+namespace slim {
+namespace {
+
+SourceType type_of(const py::array& array, const std::string& name) {
+  static const std::map<std::pair<char, int>, SourceType> types = {
+      {{'f', 4}, SourceType::f32}, {{'f', 8}, SourceType::f64}, {{'i', 1}, SourceType::i8},
+      {{'i', 2}, SourceType::i16}, {{'i', 4}, SourceType::i32}, {{'i', 8}, SourceType::i64},
+      {{'u', 1}, SourceType::u8},  {{'u', 2}, SourceType::u16}, {{'b', 1}, SourceType::b8}};
+  const py::dtype dtype = array.dtype();
+  const auto found = types.find({dtype.kind(), static_cast<int>(dtype.itemsize())});
+  const bool native = py::bool_(dtype.attr("isnative"));
+  if (found == types.end() || !native) {
+    throw py::value_error("source " + name + " has the type " +
+                          py::str(py::object(dtype)).cast<std::string>() +
+                          ": convert it to float32, float64, bool or an integer type of this "
+                          "machine's byte order");
+  }
+  return found->second;
+}
+
+}  // namespace
+
+std::vector<Source> sources_of(const py::dict& arrays) {
+  std::vector<Source> sources;
+  for (const auto& [key, value] : arrays) {
+    Source source;
+    source.name = py::cast<std::string>(key);
+    if (!py::isinstance<py::array>(value)) {
+      throw py::type_error("source " + source.name + " must be a NumPy array");
+    }
+    const auto array = py::reinterpret_borrow<py::array>(value);
+    source.type = type_of(array, source.name);
+    source.data = static_cast<const std::byte*>(array.data());
+    source.shape.assign(array.shape(), array.shape() + array.ndim());
+    source.strides.assign(array.strides(), array.strides() + array.ndim());
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+std::vector<uint32_t> index_of(const py::object& rows) {
+  std::vector<uint32_t> index;
+  if (rows.is_none()) return index;
+  const auto numbers = py::array_t<int64_t, py::array::c_style>::ensure(rows);
+  if (!numbers || numbers.ndim() != 1 || py::array(rows).dtype().kind() == 'f') {
+    PyErr_Clear();
+    throw py::value_error("rows must be a list of row numbers");
+  }
+  index.reserve(static_cast<size_t>(numbers.size()));
+  for (py::ssize_t i = 0; i < numbers.size(); ++i) {
+    const int64_t row = numbers.data()[i];
+    if (row < 0 || row > int64_t{UINT32_MAX}) {
+      throw py::value_error("row " + std::to_string(row) + " lies outside the sources");
+    }
+    index.push_back(static_cast<uint32_t>(row));
+  }
+  return index;
+}
+
+std::byte* arena_of(const py::object& object, int64_t bytes, const char* what) {
+  if (object.is_none() && bytes == 0) return nullptr;
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error(std::string(what) + " must be a NumPy array of uint8");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  const bool plain = array.ndim() == 1 && array.itemsize() == 1 &&
+                     (array.flags() & py::array::c_style) && array.writeable();
+  if (!plain || array.size() < bytes) {
+    throw py::value_error(std::string(what) + " must be a writable array of " +
+                          std::to_string(bytes) + " bytes, got " +
+                          std::to_string(array.nbytes()));
+  }
+  auto* data = static_cast<std::byte*>(const_cast<void*>(array.data()));
+  if (array.size() > 0 && reinterpret_cast<uintptr_t>(data) % kAlignment != 0) {
+    throw py::value_error(std::string(what) + " must start at a multiple of 64 bytes");
+  }
+  return data;
+}
+
+Arrays arrays_of(const Model& model, const py::object& params, const py::object& state,
+                 const py::object& gradient, const py::object& slots) {
+  const Layout& layout = model.layout();
+  Arrays arrays;
+  arrays.param = arena_of(params, layout.param_bytes, "params");
+  arrays.state = arena_of(state, layout.state_bytes, "state");
+  if (!gradient.is_none()) {
+    arrays.gradient = arena_of(gradient, layout.param_bytes, "gradient");
+  }
+  if (!slots.is_none()) arrays.slot = arena_of(slots, layout.slot_bytes, "slots");
+  return arrays;
+}
+
+Hypers hypers_of(const Model& model, const py::dict& values) {
+  Hypers hypers(model.program(), model.layout());
+  hypers.set_if_declared("gradient_scale", 1.0);
+  hypers.set_if_declared("segment.rate", 1.0);
+  for (const auto& [key, value] : values) {
+    hypers.set(py::cast<std::string>(key), py::cast<double>(value));
+  }
+  return hypers;
+}
+
+std::vector<Segment> segments_of(const py::list& list) {
+  std::vector<Segment> segments;
+  for (const auto& item : list) {
+    const auto fields = py::cast<py::dict>(item);
+    Segment segment;
+    for (const auto& [key, value] : fields) {
+      const auto name = py::cast<std::string>(key);
+      if (name == "offset") {
+        segment.offset = py::cast<int64_t>(value);
+      } else if (name == "length") {
+        segment.length = py::cast<int64_t>(value);
+      } else if (name == "frozen") {
+        segment.frozen = py::cast<bool>(value);
+      } else {
+        segment.coefficients["segment." + name] = py::cast<double>(value);
+      }
+    }
+    segments.push_back(std::move(segment));
+  }
+  return segments;
+}
+
+py::array make_array(DType dtype, const std::vector<int64_t>& shape) {
+  static const std::map<DType, const char*> names = {
+      {DType::f32, "f4"}, {DType::f64, "f8"}, {DType::i32, "i4"},
+      {DType::i64, "i8"}, {DType::b8, "?"},   {DType::u8, "u1"}};
+  return py::array(py::dtype(names.at(dtype)), shape);
+}
+
+void raise_status(uint32_t status) {
+  const std::string text = status_text(status);
+  if (!text.empty()) throw py::value_error(text);
+}
+
+bool signal_came() {
+  const py::gil_scoped_acquire lock;
+  return PyErr_CheckSignals() != 0;
+}
+
+}  // namespace slim

@@ -1,0 +1,43 @@
+// NumPy arrays as the runtime sees them: sources of any stride, arenas of bytes.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/model.h"
+#include "runtime/source.h"
+#include "runtime/update.h"
+
+namespace slim {
+
+namespace py = pybind11;
+
+// Borrowed: the dict must outlive them. Throws for a type that the runtime cannot read.
+std::vector<Source> sources_of(const py::dict& arrays);
+
+// None gives an empty vector. Throws for what is no list of row numbers.
+std::vector<uint32_t> index_of(const py::object& rows);
+
+// A writable, contiguous uint8 array of at least `bytes`, aligned to 64 bytes.
+std::byte* arena_of(const py::object& array, int64_t bytes, const char* what);
+
+// The arenas of a program and, where given, those of its optimizer.
+Arrays arrays_of(const Model& model, const py::object& params, const py::object& state,
+                 const py::object& gradient, const py::object& slots);
+
+Hypers hypers_of(const Model& model, const py::dict& values);
+std::vector<Segment> segments_of(const py::list& segments);
+
+// A fresh array for a returned value.
+py::array make_array(DType dtype, const std::vector<int64_t>& shape);
+
+// Raises ValueError for the status bits that are the data's fault.
+void raise_status(uint32_t status);
+
+// True once Python has a signal's exception to raise; takes the interpreter's lock.
+bool signal_came();
+
+}  // namespace slim

@@ -1,0 +1,215 @@
+// Binds Model: compile, run, facts, and the short road of predict.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "api/api.h"
+#include "api/arrays.h"
+#include "runtime/bind.h"
+#include "runtime/forward.h"
+#include "runtime/predictor.h"
+
+namespace slim {
+namespace {
+
+using ModelPointer = std::shared_ptr<const Model>;
+
+int64_t rows_of_call(const ModelPointer& model, const std::string& function,
+                     const std::vector<Source>& sources, const py::object& index,
+                     const std::vector<uint32_t>& rows, int64_t batch) {
+  if (!index.is_none()) return static_cast<int64_t>(rows.size());
+  const int64_t given = common_rows(*model->plan(function, 1), sources);
+  if (given > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
+  return given >= 0 ? given : std::max<int64_t>(batch, 1);
+}
+
+std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string& function,
+                                    const py::dict& source_arrays, const py::object& index,
+                                    const Arrays& arrays, const py::dict& hypers,
+                                    ForwardOptions options) {
+  const std::vector<Source> sources = sources_of(source_arrays);
+  std::vector<uint32_t> rows = index_of(index);
+  options.rows = rows_of_call(model, function, sources, index, rows, options.chunk);
+  return std::make_shared<Forward>(model, function, sources, std::move(rows), options, arrays,
+                                   hypers_of(*model, hypers));
+}
+
+py::tuple run(const ModelPointer& model, const std::string& function, const py::dict& sources,
+              const py::object& index, const py::object& params, const py::object& state,
+              const py::object& gradient, const py::dict& hypers, uint32_t seed, int64_t step,
+              int threads, int64_t batch) {
+  ForwardOptions options;
+  options.chunk = batch;
+  options.seed = seed;
+  options.step = step;
+  options.threads = threads;
+  const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
+  if (!model->function(function).grads.empty() && gradient.is_none()) {
+    throw py::value_error("function " + function + " writes gradients: lend an arena for them");
+  }
+  const auto forward = forward_of(model, function, sources, index, arrays, hypers, options);
+  std::vector<py::array> results;
+  for (Returned& returned : forward->returns()) {
+    results.push_back(make_array(returned.dtype, returned.shape));
+    returned.data = static_cast<std::byte*>(results.back().mutable_data());
+  }
+  uint32_t status = 0;
+  {
+    const py::gil_scoped_release free;
+    status = forward->run();
+  }
+  raise_status(status);
+  return py::tuple(py::cast(results));
+}
+
+py::list profile(const ModelPointer& model, const std::string& function, const py::dict& sources,
+                 const py::object& params, const py::object& state, const py::object& gradient,
+                 const py::dict& hypers, int64_t batch, int64_t rounds) {
+  ForwardOptions options;
+  options.chunk = batch;
+  const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
+  return list_of(
+      forward_of(model, function, sources, py::none(), arrays, hypers, options)->profile(rounds));
+}
+
+py::dict info(const ModelPointer& model, const std::string& function, int64_t rows) {
+  const auto plan =
+      function == "update" ? model->update_plan(rows) : model->plan(function, rows);
+  py::dict facts;
+  facts["launches"] = plan->steps().size();
+  facts["gathers"] = plan->inputs().size();
+  facts["moves"] = plan->moves().size();
+  facts["arena_bytes"] = plan->scratch_bytes();
+  facts["local_bytes"] = plan->local_bytes();
+  facts["exact"] = plan->exact();
+  py::list names;
+  for (const Plan::Step& step : plan->steps()) {
+    names.append(py::make_tuple(step.launch->name, step.launch->op, step.launch->tasks(rows)));
+  }
+  facts["steps"] = names;
+  return facts;
+}
+
+// predictor(X) for an exact ndarray, float32 or float64, C order, of the right width: the
+// result, or None where X is something else or not finite, and the long road must say why.
+class BoundPredictor {
+ public:
+  BoundPredictor(const ModelPointer& model, const std::string& function, py::object params,
+                 py::object state, const py::dict& hypers, int threads)
+      : params_(std::move(params)),
+        state_(std::move(state)),
+        predictor_(model, function, arrays_of(*model, params_, state_, py::none(), py::none()),
+                   hypers_of(*model, hypers), threads),
+        result_type_(make_array(predictor_.dtype(), {0}).dtype()) {
+    shape_.push_back(0);
+    shape_.insert(shape_.end(), predictor_.row_shape().begin(), predictor_.row_shape().end());
+  }
+
+  py::object call(const py::handle& x) const {
+    const auto& numpy = py::detail::npy_api::get();
+    if (Py_TYPE(x.ptr()) != numpy.PyArray_Type_) return py::none();
+    const auto* array = py::detail::array_proxy(x.ptr());
+    if (array->nd != 2 || !(array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) ||
+        array->dimensions[1] != predictor_.columns()) {
+      return py::none();
+    }
+    const auto* type = py::detail::array_descriptor_proxy(array->descr);
+    const bool single = type->type_num == py::detail::npy_api::NPY_FLOAT_;
+    if ((!single && type->type_num != py::detail::npy_api::NPY_DOUBLE_) ||
+        type->byteorder == '>') {
+      return py::none();
+    }
+    const int64_t rows = array->dimensions[0];
+    py::ssize_t shape[8];
+    std::copy(shape_.begin(), shape_.end(), shape);
+    shape[0] = rows;
+    // PyArray_NewFromDescr takes over a reference to the type.
+    PyObject* made = numpy.PyArray_NewFromDescr_(
+        numpy.PyArray_Type_, py::object(result_type_).release().ptr(),
+        static_cast<int>(shape_.size()), reinterpret_cast<Py_intptr_t*>(shape), nullptr, nullptr,
+        0, nullptr);
+    if (!made) throw py::error_already_set();
+    auto result = py::reinterpret_steal<py::object>(made);
+    auto* data = reinterpret_cast<std::byte*>(py::detail::array_proxy(made)->data);
+    const auto* from = reinterpret_cast<const std::byte*>(array->data);
+    const SourceType source = single ? SourceType::f32 : SourceType::f64;
+    bool finite = false;
+    if (rows <= kRowsUnderLock) {
+      finite = predictor_.run(from, source, rows, data);
+    } else {
+      const py::gil_scoped_release free;
+      finite = predictor_.run(from, source, rows, data);
+    }
+    return finite ? result : py::none();
+  }
+
+ private:
+  static constexpr int64_t kRowsUnderLock = 8;  // shorter than handing the lock over
+
+  py::object params_;
+  py::object state_;
+  Predictor predictor_;
+  py::dtype result_type_;
+  std::vector<py::ssize_t> shape_;
+};
+
+}  // namespace
+
+py::list list_of(const Profile& profile) {
+  py::list launches;
+  for (const LaunchProfile& launch : profile.launches()) {
+    py::dict record;
+    record["name"] = launch.name;
+    record["op"] = launch.op;
+    record["seconds"] = launch.seconds / static_cast<double>(launch.calls);
+    record["least"] = launch.least;
+    record["flops"] = launch.flops;
+    record["bytes"] = launch.bytes;
+    launches.append(record);
+  }
+  return launches;
+}
+
+void bind_model(py::module_& module) {
+  py::class_<Model, std::shared_ptr<Model>>(module, "Model")
+      .def(py::init<std::string_view, std::string>(), py::arg("text"), py::arg("isa") = "")
+      .def_property_readonly("isa", &Model::isa)
+      .def_property_readonly("plan_hits", &Model::plan_hits)
+      .def_property_readonly("plan_misses", &Model::plan_misses)
+      .def_property_readonly("param_bytes", [](const Model& m) { return m.layout().param_bytes; })
+      .def_property_readonly("state_bytes", [](const Model& m) { return m.layout().state_bytes; })
+      .def_property_readonly("slot_bytes", [](const Model& m) { return m.layout().slot_bytes; })
+      .def_property_readonly("parameters", [](const Model& m) {
+        py::list list;
+        for (size_t i = 0; i < m.layout().places.size(); ++i) {
+          const Layout::Place& place = m.layout().places[i];
+          if (place.base != Base::param) continue;
+          const int64_t size = size_of(place.dtype);
+          list.append(py::make_tuple(m.program().declarations[i].name, place.offset / size,
+                                     place.bytes / size));
+        }
+        return list;
+      })
+      .def("has", &Model::has)
+      .def("hypers", [](const Model& m) {
+        std::vector<std::string> names;
+        for (const Declaration& d : m.program().declarations) {
+          if (d.kind == DeclarationKind::hyper) names.push_back(d.name);
+        }
+        return names;
+      })
+      .def("chunkable", &Model::chunkable)
+      .def("chunk_rows", &Model::chunk_rows)
+      .def("info", &info)
+      .def("dump", [](const ModelPointer& m, const std::string& function, int64_t rows) {
+        return (function == "update" ? m->update_plan(rows) : m->plan(function, rows))->text();
+      })
+      .def("run", &run)
+      .def("profile", &profile);
+  py::class_<BoundPredictor>(module, "Predictor")
+      .def(py::init<const ModelPointer&, const std::string&, py::object, py::object,
+                    const py::dict&, int>())
+      .def("__call__", &BoundPredictor::call);
+}
+
+}  // namespace slim

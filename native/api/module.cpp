@@ -1,0 +1,41 @@
+// The Python module: what it holds, and how native errors become Python's.
+#include <pybind11/pybind11.h>
+
+#include <new>
+#include <stdexcept>
+
+#include "api/api.h"
+#include "kernels/kernel.h"
+#include "runtime/arena.h"
+#include "runtime/team.h"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() = "The native core of slimlearn; import slimlearn.backend.engine instead.";
+
+  // Invalid arguments and full memory have Python classes of their own already.
+  static PyObject* error = PyErr_NewException("slimlearn.NativeError", PyExc_RuntimeError, nullptr);
+  module.attr("NativeError") = py::reinterpret_borrow<py::object>(error);
+  py::register_local_exception_translator([](std::exception_ptr raised) {
+    try {
+      if (raised) std::rethrow_exception(raised);
+    } catch (const py::builtin_exception&) {
+      throw;
+    } catch (const std::invalid_argument&) {
+      throw;
+    } catch (const std::runtime_error& problem) {
+      PyErr_SetString(error, problem.what());
+    } catch (const std::logic_error& problem) {
+      PyErr_SetString(error, problem.what());
+    }
+  });
+
+  slim::bind_model(module);
+  slim::bind_training(module);
+  slim::bind_tools(module);
+  module.def("best_isa", &slim::best_isa);
+  module.def("has_isa", [](const std::string& isa) { return slim::kernel_set(isa) != nullptr; });
+  module.def("allocations", &slim::Arena::allocations);
+  module.def("parallel_regions", &slim::parallel_regions);
+}

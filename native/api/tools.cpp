@@ -1,0 +1,95 @@
+// Binds what tests and tools look at: the text, the passes, the memory plan.
+#include <pybind11/stl.h>
+
+#include "api/api.h"
+#include "ir/row_rules.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+#include "passes/memory.h"
+#include "passes/passes.h"
+
+namespace slim {
+namespace {
+
+namespace py = pybind11;
+
+Function& function_of(Program& program, const std::string& name) {
+  for (Function& function : program.functions) {
+    if (function.name == name) return function;
+  }
+  throw std::invalid_argument("the program has no function " + name);
+}
+
+Program checked(const std::string& text) {
+  Program program = parse(text);
+  verify(program);
+  return program;
+}
+
+// The program's text after one pass, or the whole pipeline, over one function.
+std::string after_pass(const std::string& text, const std::string& name,
+                       const std::string& pass) {
+  Program program = checked(text);
+  Function& function = function_of(program, name);
+  run_pass(function, pass, Device());
+  verify(function, program);
+  return print(program);
+}
+
+std::string optimized(const std::string& text, const std::string& name) {
+  Program program = checked(text);
+  optimize(function_of(program, name), program, Device());
+  return print(program);
+}
+
+// Of a function as it stands: {"scratch_bytes", "places": {value: (arena, offset)}, "copies"},
+// with declarations fixed in arena 1 and on, one each, and sets and grads wanted there.
+py::dict memory(const std::string& text, const std::string& name,
+                const std::map<std::string, int64_t>& symbols) {
+  Program program = checked(text);
+  Function& function = function_of(program, name);
+  MemoryRequest request;
+  request.symbols = symbols;
+  for (size_t i = 0; i < program.declarations.size(); ++i) {
+    request.fixed[static_cast<ValueId>(i)] = {static_cast<int>(i) + 1, 0};
+  }
+  for (const Assignment& set : function.sets) {
+    request.wanted.push_back({set.value, {set.declaration + 1, 0}});
+  }
+  const int gradients = static_cast<int>(program.declarations.size()) + 1;
+  for (const Assignment& grad : function.grads) {
+    request.wanted.push_back({grad.value, {gradients + grad.declaration, 0}});
+  }
+  const MemoryPlan plan = plan_memory(function, request);
+  py::dict places;
+  for (size_t i = 0; i < plan.places.size(); ++i) {
+    places[py::str(function.graph.values[i].name)] =
+        py::make_tuple(plan.places[i].arena, plan.places[i].offset);
+  }
+  py::list copies;
+  for (const MemoryPlan::Copy& copy : plan.copies) {
+    copies.append(py::make_tuple(function.graph.values[static_cast<size_t>(copy.value)].name,
+                                 copy.to.arena, copy.to.offset));
+  }
+  py::dict facts;
+  facts["scratch_bytes"] = plan.scratch_bytes;
+  facts["places"] = places;
+  facts["copies"] = copies;
+  return facts;
+}
+
+}  // namespace
+
+void bind_tools(py::module_& module) {
+  module.def("roundtrip", [](const std::string& text) { return print(parse(text)); });
+  module.def("verify", [](const std::string& text) { verify(parse(text)); });
+  module.def("run_pass", &after_pass);
+  module.def("optimize", &optimized);
+  module.def("memory", &memory);
+  module.def("mixes_rows", [](const std::string& text, const std::string& name) {
+    Program program = checked(text);
+    return mixes_rows(function_of(program, name));
+  });
+}
+
+}  // namespace slim

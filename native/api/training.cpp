@@ -1,0 +1,151 @@
+// Binds training: epochs of steps, and L-BFGS.
+#include <pybind11/stl.h>
+
+#include <numeric>
+
+#include "api/api.h"
+#include "api/arrays.h"
+#include "runtime/bind.h"
+#include "runtime/lbfgs.h"
+#include "runtime/team.h"
+#include "runtime/trainer.h"
+
+namespace slim {
+namespace {
+
+using ModelPointer = std::shared_ptr<const Model>;
+
+std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector<Source>& sources,
+                                    const py::object& index) {
+  if (!index.is_none()) return index_of(index);
+  const int64_t rows = common_rows(*model->plan("grad", 1), sources);
+  if (rows < 0) throw py::value_error("grad reads no source by rows");
+  if (rows > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
+  std::vector<uint32_t> all(static_cast<size_t>(rows));
+  std::iota(all.begin(), all.end(), 0u);
+  return all;
+}
+
+// The native trainer and the arrays that it borrows, alive together.
+class BoundTrainer {
+ public:
+  BoundTrainer(const ModelPointer& model, py::dict sources, const py::object& index,
+               int64_t batch, py::list arenas, const py::list& segments, const py::dict& hypers,
+               double clip_norm, double clip_value, bool shuffle, uint32_t seed, int threads)
+      : sources_(std::move(sources)), arenas_(std::move(arenas)) {
+    TrainerOptions options;
+    options.batch = batch;
+    options.seed = seed;
+    options.shuffle = shuffle;
+    options.threads = threads;
+    options.clip = {clip_value, clip_norm};
+    const Arrays arrays = arrays_of(*model, arenas_[0], arenas_[1], arenas_[2], arenas_[3]);
+    const std::vector<Source> named = sources_of(sources_);
+    trainer_ = std::make_unique<Trainer>(model, named, training_rows(model, named, index), options,
+                                         arrays, segments_of(segments),
+                                         hypers_of(*model, hypers));
+  }
+
+  EpochResult epoch(uint64_t epoch, int64_t step,
+                    const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
+    if (rates.ndim() != 1 || rates.size() != trainer_->steps()) {
+      throw py::value_error("an epoch needs one learning rate a step: " +
+                            std::to_string(trainer_->steps()) + ", got " +
+                            std::to_string(rates.size()));
+    }
+    EpochResult result;
+    {
+      const py::gil_scoped_release free;
+      result = trainer_->epoch(epoch, step, rates.data(), signal_came);
+    }
+    if (result.interrupted) throw py::error_already_set();
+    return result;
+  }
+
+  py::dict info() const {
+    py::dict facts;
+    facts["steps"] = trainer_->steps();
+    facts["lanes"] = trainer_->lanes();
+    facts["launches"] = trainer_->launches_per_step();
+    facts["arena_bytes"] = trainer_->scratch_bytes();
+    facts["allocations"] = Arena::allocations();
+    facts["parallel_regions"] = parallel_regions();
+    return facts;
+  }
+
+  py::list profile(int64_t steps, double rate) { return list_of(trainer_->profile(steps, rate)); }
+
+ private:
+  py::dict sources_;
+  py::list arenas_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::object& index,
+               const py::list& arenas, const py::list& segments, const py::dict& hypers,
+               uint32_t seed, int threads, int64_t max_iterations, double gradient_tolerance,
+               double loss_tolerance, int64_t history, const py::object& callback) {
+  const Arrays arrays = arrays_of(*model, arenas[0], arenas[1], arenas[2], py::none());
+  const std::vector<Source> named = sources_of(sources);
+  Objective objective(model, named, training_rows(model, named, index), seed, threads, arrays,
+                      segments_of(segments), hypers_of(*model, hypers));
+  LbfgsOptions options;
+  options.max_iterations = max_iterations;
+  options.gradient_tolerance = gradient_tolerance;
+  options.loss_tolerance = loss_tolerance;
+  options.history = history;
+  bool signalled = false;
+  std::exception_ptr failed;  // of the callback: it must not cross the minimiser
+  LbfgsCallback after;
+  if (!callback.is_none()) {
+    after = [&](const LbfgsResult& now) {
+      const py::gil_scoped_acquire lock;
+      try {
+        const double mean = now.weight_sum > 0 ? now.loss_sum / now.weight_sum : 0.0;
+        return py::cast<bool>(callback(now.iterations, now.objective, mean));
+      } catch (...) {
+        failed = std::current_exception();
+        return true;
+      }
+    };
+  }
+  LbfgsResult result;
+  {
+    const py::gil_scoped_release free;
+    result = minimize_lbfgs(objective, options, after,
+                            [&] { return signalled = signalled || signal_came(); });
+  }
+  if (failed) std::rethrow_exception(failed);
+  if (signalled) throw py::error_already_set();
+  py::dict facts;
+  facts["end"] = name_of(result.end);
+  facts["iterations"] = result.iterations;
+  facts["evaluations"] = result.evaluations;
+  facts["objective"] = result.objective;
+  facts["loss_sum"] = result.loss_sum;
+  facts["weight_sum"] = result.weight_sum;
+  facts["gradient_max"] = result.gradient_max;
+  facts["status"] = result.status;
+  return facts;
+}
+
+}  // namespace
+
+void bind_training(py::module_& module) {
+  py::class_<EpochResult>(module, "EpochResult")
+      .def_readonly("loss_sum", &EpochResult::loss_sum)
+      .def_readonly("weight_sum", &EpochResult::weight_sum)
+      .def_readonly("steps", &EpochResult::steps)
+      .def_readonly("status", &EpochResult::status)
+      .def_readonly("finite", &EpochResult::finite)
+      .def_readonly("bad_rows", &EpochResult::bad_rows);
+  py::class_<BoundTrainer>(module, "Trainer")
+      .def(py::init<const ModelPointer&, py::dict, const py::object&, int64_t, py::list,
+                    const py::list&, const py::dict&, double, double, bool, uint32_t, int>())
+      .def("epoch", &BoundTrainer::epoch)
+      .def("info", &BoundTrainer::info)
+      .def("profile", &BoundTrainer::profile);
+  module.def("lbfgs", &lbfgs);
+}
+
+}  // namespace slim
