@@ -1,6 +1,7 @@
 """Initializers: their distributions, their streams, what they refuse."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -157,3 +158,13 @@ def test_an_initializer_may_be_any_function():
 def test_wrong_arguments_are_refused(keywords, text):
     with pytest.raises(ValueError, match=text):
         slim.variance_scaling_initializer(**keywords)
+
+
+def test_initializers_and_regularizers_pickle():
+    for value in (
+        slim.xavier_initializer(seed=3),
+        slim.orthogonal_initializer(),
+        slim.constant_initializer([1.0, 2.0]),
+        slim.l1_l2_regularizer(0.1, 0.2),
+    ):
+        assert pickle.loads(pickle.dumps(value)) == value
