@@ -81,15 +81,18 @@ class Optimizer(Parameters):
     ----------
     default_learning_rate : float
         What ``learning_rate="auto"`` stands for.
-    l1, l2 : float
-        Penalties of the optimizer's own; 0 where it has none.
-    decay : float
-        Decoupled weight decay; 0 where it has none.
+    own_l1, own_decay : float
+        Coefficients that the optimizer itself puts on weights; 0 where it has none.
+    proximal : bool
+        Whether the rule applies l1 itself, so that weights become exactly zero.
+    iterative : bool
+        Whether it steps on batches; otherwise it sees all rows at once.
     """
 
     default_learning_rate = 1e-3
     own_l1 = 0.0
     own_decay = 0.0
+    proximal = False
     iterative = True
 
     def structure(self) -> tuple:
@@ -101,15 +104,21 @@ class Optimizer(Parameters):
         return {}
 
     def build(
-        self, model: Model, *, l2: bool = False, clip: bool = False, rate: bool = False
+        self,
+        model: Model,
+        *,
+        l1: bool = False,
+        l2: bool = False,
+        clip: bool = False,
+        rate: bool = False,
     ) -> None:
         """Write the function ``update`` into `model`.
 
         Parameters
         ----------
         model : Model
-        l2 : bool
-            Add ``segment.l2 · weight`` to the gradient.
+        l1, l2 : bool
+            Add ``segment.l1 · sign(weight)``, ``segment.l2 · weight`` to the gradient.
         clip : bool
             Multiply the gradient by ``gradient_scale``.
         rate : bool
@@ -118,6 +127,10 @@ class Optimizer(Parameters):
         name = type(self).__name__.lower()
         with model.function("update") as graph:
             update = Update(model, graph, name, clip, rate)
+            if l1 and not self.proximal:
+                pull = ops.sign(update.weight)
+                pull = ops.mul(pull, update.scalar(update.hyper("segment.l1")))
+                update.gradient = ops.add(update.gradient, pull)
             if l2:
                 pull = ops.mul(update.weight, update.scalar(update.hyper("segment.l2")))
                 update.gradient = ops.add(update.gradient, pull)
@@ -231,7 +244,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    r"""Adam with decoupled weight decay: :math:`w` first shrinks by :math:`1-\eta\lambda`.
+    r"""Adam with decoupled decay: :math:`w` first shrinks by :math:`1-\eta\lambda`.
 
     Biases and the parameters of normalizations do not decay.
 
@@ -467,6 +480,7 @@ class Ftrl(Optimizer):
     """
 
     default_learning_rate = 0.1
+    proximal = True
 
     def __init__(self, l1=0.0, l2=0.0, beta=0.0, initial_accumulator=0.1):
         self.l1 = l1

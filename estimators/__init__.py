@@ -1,0 +1,17 @@
+"""What a scikit-learn user sees."""
+
+from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
+from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
+from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
+from slimlearn.estimators.network import Network, network
+
+__all__ = [
+    "DNNClassifier",
+    "DNNRegressor",
+    "LinearClassifier",
+    "LinearRegressor",
+    "Network",
+    "NetworkClassifier",
+    "NetworkRegressor",
+    "network",
+]

@@ -12,6 +12,7 @@ from scipy.special import expit, log_expit, log_softmax
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
+from slimlearn.layers import per_example
 
 __all__ = [
     "CLASSIFIER_LOSSES",
@@ -43,13 +44,21 @@ class Head:
         Whether rows have one number, so that values are [B] instead of [B, outputs].
     loss_unit : float
         What a loss of the program is multiplied by to be in the units of y.
+    tol_unit : float
+        What a tolerance of the scaled loss is multiplied by to be one of the program's.
     """
 
     loss = ""
     outputs = 1
     flat = True
     loss_unit = 1.0
+    tol_unit = 1.0
     label_dtype: str | None = None
+
+    @property
+    def probabilistic(self) -> bool:
+        """Whether the raw values mean probabilities."""
+        return False
 
     @property
     def key(self) -> tuple:
@@ -72,15 +81,19 @@ class Head:
         """The loss per example that is trained on, and the one that is reported."""
         raise NotImplementedError
 
-    def probabilities(self, raw: Tensor) -> Tensor | None:
-        """Probabilities of the float64 `raw` as graph; None where there are none."""
-        return None
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Probabilities of the float64 `raw`, as graph."""
+        raise NotImplementedError
 
 
 class ClassifierHead(Head):
     """Base of the classifiers' heads: y holds labels of any type."""
 
     label_dtype = "i32"
+
+    @property
+    def probabilistic(self) -> bool:
+        return self.loss == "log_loss"
 
     def __init__(self, classes: np.ndarray, loss: str):
         self.classes = classes
@@ -125,12 +138,9 @@ class BinaryHead(ClassifierHead):
         return float(np.log(self.prior[1] / self.prior[0]))
 
     def losses(self, raw, y):
-        label = ops.cast(y, raw.dtype)
-        if self.loss == "hinge":
-            side = ops.sub(ops.mul(label, 2.0), 1.0)
-            loss = ops.relu(ops.sub(1.0, ops.mul(side, raw)))
-        else:
-            loss = ops.sigmoid_cross_entropy(raw, label)
+        hinge = self.loss == "hinge"
+        formula = per_example.hinge if hinge else per_example.sigmoid_cross_entropy
+        loss = formula(raw, y)
         return loss, loss
 
     def probabilities(self, raw):
@@ -165,13 +175,9 @@ class MulticlassHead(ClassifierHead):
 
     def losses(self, raw, y):
         if self.loss == "hinge":
-            # Crammer and Singer (2001): the margin to the best wrong class.
-            chosen = ops.one_hot(y, self.outputs, 1.0, 0.0, raw.dtype)
-            own = ops.reduce_sum(ops.mul(raw, chosen), [1])
-            rival = ops.reduce_max(ops.add(raw, ops.sub(1.0, chosen)), [1])
-            loss = ops.sub(rival, own)
+            loss = per_example.multiclass_hinge(raw, y)
         else:
-            loss = ops.sparse_softmax_cross_entropy(raw, y)
+            loss = per_example.sparse_softmax_cross_entropy(raw, y)
         return loss, loss
 
     def probabilities(self, raw):
@@ -244,8 +250,11 @@ class RegressionHead(Head):
         smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
         self.center = mean
         self.scale = np.where(deviation > smallest, deviation, 1.0)
+        units = np.ravel(self.scale) ** _DEGREE[self.loss]
         if self.flat:
-            self.loss_unit = float(np.ravel(self.scale)[0] ** _DEGREE[self.loss])
+            self.loss_unit = float(units[0])
+        else:
+            self.tol_unit = float(units.mean())
 
     def encode(self, y: np.ndarray, precision: str) -> np.ndarray:
         """Targets as the program reads them: (n,) or (n, k), centred and scaled."""
@@ -287,21 +296,11 @@ class RegressionHead(Head):
         return trained, ops.reduce_mean(ops.mul(loss, units), [1])
 
     def _elementwise(self, raw, y):
-        if self.loss == "poisson":
-            return ops.sub(ops.exp(raw), ops.mul(y, raw))
-        residual = ops.sub(raw, y)
-        if self.loss == "squared_error":
-            return ops.square(residual)
-        if self.loss == "absolute_error":
-            return ops.abs(residual)
-        if self.loss == "huber":
-            # Quadratic within one deviation of y, linear beyond.
-            size = ops.abs(residual)
-            inner = ops.minimum(size, 1.0)
-            return ops.mul(inner, ops.sub(size, ops.mul(inner, 0.5)))
-        quantile = ops.cast(current_model().hyper("quantile"), raw.dtype)
-        below = ops.mul(residual, ops.sub(1.0, quantile))
-        return ops.maximum(below, ops.neg(ops.mul(residual, quantile)))
+        if self.loss == "quantile":
+            quantile = ops.cast(current_model().hyper("quantile"), raw.dtype)
+            return per_example.quantile(raw, y, quantile)
+        # The scaled huber is quadratic within one deviation of y, linear beyond.
+        return getattr(per_example, self.loss)(raw, y)
 
 
 def _ones(shape, dtype, name=None):

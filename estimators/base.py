@@ -1,0 +1,186 @@
+"""NetworkEstimator: what all estimators share but the network and the meaning of y."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from slimlearn.estimators import validation
+from slimlearn.estimators.fitting import Fitting
+from slimlearn.estimators.handle import Handle
+
+__all__ = ["NetworkEstimator"]
+
+# Names that stand for a parameter object, and an example of one.
+_OBJECTS = {"optimizer": "Adam()", "learning_rate_schedule": "Cosine()"}
+
+
+class NetworkEstimator(BaseEstimator):
+    """Base of all estimators."""
+
+    _regression = False
+
+    # -- what subclasses say --------------------------------------------------------
+
+    def _network(self):
+        """The network, called on X's tensor: numbers for the head, or features."""
+        raise NotImplementedError
+
+    def _network_key(self) -> tuple | None:
+        """What the network's graph depends on; None if that cannot be known."""
+        return None
+
+    def _network_hypers(self) -> dict[str, float]:
+        """Run-time numbers of the network that replace those it was built with."""
+        return {}
+
+    # -- training -------------------------------------------------------------------
+
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regressors
+        sample_weight : array-like of shape (n_samples,), optional
+            At least 0. Rows of weight 0 count as absent; the others are scaled to
+            mean 1.
+        X_val, y_val : array-like, optional
+            Held-out rows for the validation curves, and for early stopping in place of
+            `validation_fraction`.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weights of the held-out rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is out of range, or the loss becomes non-finite.
+            A former fit then stays as it was.
+        """
+        return self._fit(
+            self.max_iter,
+            self.warm_start,
+            (X, y, sample_weight, X_val, y_val, sample_weight_val),
+        )
+
+    def _fit(self, epochs: int, resume: bool, data: tuple):
+        validation.check_parameters(self)
+        former = self.__dict__.copy()
+        try:
+            fitting = Fitting(self, epochs, resume)
+            converged = fitting.run(*data)
+        except BaseException as error:
+            # Ctrl-C publishes the epochs that are done; anything else leaves no trace.
+            published = self.__dict__.get("program_") is not former.get("program_")
+            if not (isinstance(error, KeyboardInterrupt) and published):
+                self.__dict__.clear()
+                self.__dict__.update(former)
+            raise
+        if not (fitting.optimizer.iterative or converged):
+            warnings.warn(
+                f"{type(self).__name__}: L-BFGS did {epochs} iterations without "
+                "converging: raise max_iter, scale X (StandardScaler), or raise tol",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _former_head(self, former: dict):
+        """The fitted head, whose classes or scale a resumed fit keeps."""
+        head = former["_head"]
+        if head.loss != self.loss:
+            raise ValueError(
+                f"warm_start: the fitted estimator has loss={head.loss!r}, now it is "
+                f"{self.loss!r}: set warm_start=False, or the former loss"
+            )
+        return head
+
+    def _keeps_progress(self) -> bool:
+        """Whether the optimizer's arrays stay, so that training can go on."""
+        return self.warm_start
+
+    # -- what comes out -------------------------------------------------------------
+
+    def _values(self, function: str, X) -> np.ndarray:
+        """A function of the program on the rows of X, in float64."""
+        handle = self.__dict__.get("_handle")
+        if handle is None:
+            check_is_fitted(self, "program_")
+        values = handle.quick(function, X)
+        if values is None:
+            X = validation.check_predict_data(self, X)
+            values = handle.run(function, X, self.n_threads)
+        return values
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "program_" in self.__dict__
+
+    def _weights(self, last: str) -> list[np.ndarray]:
+        check_is_fitted(self, "program_")
+        found = []
+        for name, array in self.program_.weights.items():
+            if name.rpartition("/")[2] == last:
+                view = array.view()
+                view.flags.writeable = False
+                found.append(view)
+        return found
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weights of the layers from first to last, (inputs, outputs), read-only."""
+        return self._weights("weights")
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases of the layers from first to last, (outputs,), read-only."""
+        return self._weights("biases")
+
+    # -- parameters and state -------------------------------------------------------
+
+    def set_params(self, **params):
+        """Set parameters; ``<component>__<parameter>`` reaches into parameter objects.
+
+        Returns
+        -------
+        self
+        """
+        for name in params:
+            part, nested, _ = name.partition("__")
+            example = _OBJECTS.get(part)
+            if nested and example:
+                value = params.get(part, getattr(self, part))
+                if isinstance(value, str):
+                    raise ValueError(
+                        f"{name}: {part}={value!r} is a name and has no parameters: "
+                        f"pass an object, such as {example}, to search over its "
+                        "parameters"
+                    )
+        return super().set_params(**params)
+
+    def __getstate__(self) -> dict:
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k != "_handle"}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if "program_" in self.__dict__:
+            named = "feature_names_in_" in self.__dict__
+            self._handle = Handle(self.program_, self.n_features_in_, named)

@@ -1,0 +1,206 @@
+"""From a network function and a head to a program: the functions and their text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slimlearn import layers
+from slimlearn.backend import ops
+from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.graph import Graph, Model, Parameter, Tensor, type_text
+from slimlearn.backend.optimizer import Optimizer
+from slimlearn.backend.program import Program
+from slimlearn.backend.shape import B
+from slimlearn.estimators.heads import Head
+from slimlearn.layers.initializers import build_init
+from slimlearn.layers.regularizers import coefficients
+
+__all__ = ["Built", "build"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A program as text, with what an estimator has to know of it.
+
+    Attributes
+    ----------
+    program : Program
+        The functions, and arrays of zeros to be copied.
+    bias : str or None
+        The parameter that is added last: where a head's bias goes.
+    penalties : list of dict
+        For each parameter ``penalised`` (weights, neither biases nor parameters of a
+        normalization), the layer's own ``l1`` and ``l2``, and ``frozen``.
+    hypers : dict
+        Run-time numbers that layers declared, with their values.
+    """
+
+    program: Program
+    bias: str | None
+    penalties: list[dict]
+    hypers: dict[str, float] = field(default_factory=dict)
+
+
+def build(
+    network,
+    head: Head,
+    optimizer: Optimizer,
+    *,
+    features: int,
+    precision: str,
+    weighted: bool,
+    scored: bool,
+    l2: bool,
+    clip: bool,
+) -> Built:
+    """Write the functions of a fit.
+
+    Parameters
+    ----------
+    network : Network
+        From [B, features] to the head's numbers, or to features for a last layer.
+    head : Head
+    optimizer : Optimizer
+    features : int
+        Columns of X.
+    precision : {"f32", "f64"}
+    weighted : bool
+        Whether rows have weights.
+    scored : bool
+        Whether the loss on held-out rows will be asked for.
+    l2, clip : bool
+        Whether an l2 penalty, and clipping by norm, may be switched on.
+
+    Returns
+    -------
+    Built
+    """
+    model = Model(precision)
+    with model.function("predict") as graph:
+        raw = _forward(network, head, features, precision)
+        bias = _output_bias(raw)
+        graph.return_(ops.cast(raw, "f64"))
+    if head.probabilistic:
+        with model.function("predict_proba") as graph:
+            raw = _forward(network, head, features, precision)
+            graph.return_(head.probabilities(ops.cast(raw, "f64")))
+    if scored:
+        with model.function("score") as graph:
+            raw = _forward(network, head, features, precision)
+            loss = head.losses(raw, _labels(head, raw))[1]
+            rows = ops.extent(B, "f64")
+            graph.return_(*_sums(loss, _weights(precision, weighted), rows))
+    with model.function("grad", training=True) as graph:
+        _write_grad(graph, network, head, features, precision, weighted)
+    build_init(model)
+    penalties = [_penalty(parameter) for parameter in model.parameters]
+    l1 = any(p["l1"] for p in penalties)
+    l2 = l2 or any(p["l2"] for p in penalties)
+    optimizer.build(model, l1=l1, l2=l2, clip=clip)
+    hypers = {h.name: h.value for h in model.hypers if h.value is not None}
+    return Built(Program(model=model), bias, penalties, hypers)
+
+
+def _forward(network, head: Head, features: int, precision: str) -> Tensor:
+    x = ops.input_("X", (B, features), precision)
+    wanted = network.outputs_name
+    if wanted is None:
+        output = network(x)
+        _check_rows(network, output, "[B, features]")
+        logits = layers.fully_connected(
+            output, head.outputs, activation_fn=None, scope="logits"
+        )
+    else:
+        logits = network(x, **{wanted: head.outputs})
+        if not (head.flat and tuple(logits.shape) == (B,)):
+            _check_rows(network, logits, f"[B, {wanted}] = [B,{head.outputs}]")
+            if logits.shape[1] != head.outputs:
+                raise ValueError(
+                    f"network {_name(network)} returned {type_text(*logits.type)}, "
+                    f"needed is [B,{head.outputs}]: give its last layer {wanted} units"
+                )
+    if head.flat and logits.rank == 2:
+        logits = ops.reshape(logits, (B,), name="logits/flat")
+    return logits
+
+
+def _name(network) -> str:
+    return type(network).__name__
+
+
+def _check_rows(network, output: Tensor, wanted: str) -> None:
+    if output.rank != 2 or output.shape[0] != B:
+        advice = ": flatten it with layers.flatten(net)" if output.rank > 2 else ""
+        raise ValueError(
+            f"network {_name(network)} must return {wanted}, one row for each row of "
+            f"X; it returned {type_text(*output.type)}{advice}"
+        )
+
+
+def _labels(head: Head, raw: Tensor) -> Tensor:
+    dtype = head.label_dtype or raw.dtype
+    flat = head.flat or head.label_dtype is not None
+    return ops.input_("y", (B,) if flat else (B, head.outputs), dtype)
+
+
+def _weights(precision: str, weighted: bool) -> Tensor | None:
+    return ops.input_("sample_weight", (B,), precision) if weighted else None
+
+
+def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ w·l and Σ w in float64."""
+    if weights is None:
+        return ops.reduce_sum(ops.cast(loss, "f64")), rows
+    return (
+        ops.reduce_sum(ops.cast(ops.mul(loss, weights), "f64")),
+        ops.reduce_sum(ops.cast(weights, "f64")),
+    )
+
+
+def _write_grad(
+    graph: Graph, network, head: Head, features: int, precision: str, weighted: bool
+) -> None:
+    graph.sample_weight = weights = _weights(precision, weighted)
+    raw = _forward(network, head, features, precision)
+    trained, reported = head.losses(raw, _labels(head, raw))
+    rows = ops.extent(B, "f64")
+    loss_sum, weight_sum = _sums(reported, weights, rows)
+    same = trained is reported
+    trained_sum = loss_sum if same else _sums(trained, weights, rows)[0]
+    share = ops.reciprocal(rows)
+    objective = ops.mul(trained_sum, share)
+
+    # The gradient of Σ w·l / rows starts as w / rows at each row's loss.
+    start = ops.cast(share, precision)
+    start = (
+        ops.broadcast_to(start, (B,)) if weights is None else ops.mul(weights, start)
+    )
+    ends, starts = [trained], [start]
+    for penalty in layers.losses.get_losses() + layers.losses.get_graph_penalties():
+        objective = ops.add(objective, ops.cast(penalty, "f64"))
+        ends.append(penalty)
+        starts.append(None)
+    graph.return_(objective, loss_sum, weight_sum)
+
+    trainable = [p for p in graph.model.parameters if p.trainable]
+    for parameter, gradient in zip(trainable, gradients(ends, trainable, starts)):
+        if gradient is not None:
+            graph.grad_(parameter, gradient)
+
+
+def _penalty(parameter: Parameter) -> dict:
+    l1, l2 = coefficients(parameter)
+    weights = len(parameter.shape) >= 2
+    frozen = not parameter.trainable
+    return {"penalised": weights, "l1": l1, "l2": l2, "frozen": frozen}
+
+
+def _output_bias(raw: Tensor) -> str | None:
+    """The name of the parameter that the output adds last, if it ends so."""
+    node = raw.node
+    while node is not None and node.op == "reshape":
+        node = node.operands[0].node
+    if node is None or node.op != "add":
+        return None
+    found = [o.name for o in node.operands if isinstance(o, Parameter) and o.rank == 1]
+    return found[0] if len(found) == 1 else None

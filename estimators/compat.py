@@ -1,0 +1,21 @@
+"""Young or private parts of scikit-learn, in one place."""
+
+from __future__ import annotations
+
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    make_constraint,
+    validate_parameter_constraints,
+)
+from sklearn.utils.validation import validate_data
+
+__all__ = [
+    "Interval",
+    "InvalidParameterError",
+    "StrOptions",
+    "make_constraint",
+    "validate_data",
+    "validate_parameter_constraints",
+]

@@ -1,0 +1,246 @@
+"""NetworkClassifier and NetworkRegressor: a network function of the user's own."""
+
+from __future__ import annotations
+
+from slimlearn.estimators.classifier import Classifier
+from slimlearn.estimators.compat import StrOptions
+from slimlearn.estimators.documents import document
+from slimlearn.estimators.heads import CLASSIFIER_LOSSES, REGRESSOR_LOSSES
+from slimlearn.estimators.network import as_network
+from slimlearn.estimators.regressor import Regressor
+from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE, TAIL
+
+__all__ = ["NetworkClassifier", "NetworkRegressor"]
+
+
+class Custom:
+    """What NetworkClassifier and NetworkRegressor share."""
+
+    def _network(self):
+        return as_network(self.net)
+
+    def set_params(self, **params):
+        """Set parameters; ``net__<parameter>`` reaches into the network.
+
+        Returns
+        -------
+        self
+        """
+        net = params.get("net", self.net)
+        nested = [name for name in params if name.startswith("net__")]
+        if nested and (isinstance(net, type) or not hasattr(net, "set_params")):
+            raise ValueError(
+                f"{nested[0]}: net={net!r} holds no parameters: decorate the function "
+                "with @network and pass an instance, as in net=tower()"
+            )
+        return super().set_params(**params)
+
+
+@document
+class NetworkClassifier(Custom, Classifier):
+    """A classifier of a network function.
+
+    X should be scaled, for example by StandardScaler.
+
+    Parameters
+    ----------
+    net : network object, class or function
+        An instance of a function decorated with `network`, such as
+        ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
+        builds layers on X's tensor [B, n_features]. A function with a parameter
+        ``num_classes`` (or ``num_outputs``) is given the number of logits, 1 for two
+        classes, and returns them; to what any other function returns, a linear layer
+        ``logits`` is added.
+    {classifier_loss}
+    {tail}
+
+    Attributes
+    ----------
+    {attributes}
+    coefs_, intercepts_ : list of ndarray
+        What is called ``weights`` and ``biases`` in the network; read-only views.
+
+    See Also
+    --------
+    network : Makes a function searchable.
+    NetworkRegressor : The same for numbers.
+    DNNClassifier : A classifier of fully connected layers from a list of widths.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from slimlearn import NetworkClassifier, layers, network
+    >>> @network
+    ... def tower(x, units=(16, 8)):
+    ...     return layers.stack(x, layers.fully_connected, units, scope="fc")
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = NetworkClassifier(tower(), random_state=0)
+    >>> clf = make_pipeline(StandardScaler(), clf)
+    >>> print(f"{clf.fit(X, y).score(X, y):.2f}")
+    0.98
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "net": [callable],
+        "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+        **TAIL,
+        **CLASS_WEIGHT,
+    }
+
+    def __init__(
+        self,
+        net,
+        *,
+        loss="log_loss",
+        optimizer="adam",
+        learning_rate="auto",
+        learning_rate_schedule="constant",
+        max_iter=100,
+        batch_size="auto",
+        l2_regularization=0.0,
+        gradient_clip_norm=None,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        callbacks=None,
+        precision="auto",
+        device="cpu",
+        n_threads=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.net = net
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_regularization = l2_regularization
+        self.gradient_clip_norm = gradient_clip_norm
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.precision = precision
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+@document
+class NetworkRegressor(Custom, Regressor):
+    """A regressor of a network function, for one target or many.
+
+    X should be scaled, for example by StandardScaler; y is scaled and unscaled by the
+    estimator.
+
+    Parameters
+    ----------
+    net : network object, class or function
+        An instance of a function decorated with `network`, such as
+        ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
+        builds layers on X's tensor [B, n_features]. A function with a parameter
+        ``num_outputs`` (or ``num_classes``) is given the number of targets and returns
+        them; to what any other function returns, a linear layer ``logits`` is added.
+    {regressor_loss}
+    {tail}
+
+    Attributes
+    ----------
+    {attributes}
+    coefs_, intercepts_ : list of ndarray
+        What is called ``weights`` and ``biases`` in the network; read-only views.
+
+    See Also
+    --------
+    network : Makes a function searchable.
+    NetworkClassifier : The same for classes.
+    DNNRegressor : A regressor of fully connected layers from a list of widths.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from slimlearn import NetworkRegressor, layers, network
+    >>> @network
+    ... def tower(x, units=(16, 8)):
+    ...     return layers.stack(x, layers.fully_connected, units, scope="fc")
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = NetworkRegressor(tower(), random_state=0)
+    >>> reg = make_pipeline(StandardScaler(), reg)
+    >>> print(f"{reg.fit(X, y).score(X, y):.1f}")
+    0.6
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "net": [callable],
+        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        **QUANTILE,
+        **TAIL,
+    }
+
+    def __init__(
+        self,
+        net,
+        *,
+        loss="squared_error",
+        quantile=None,
+        optimizer="adam",
+        learning_rate="auto",
+        learning_rate_schedule="constant",
+        max_iter=100,
+        batch_size="auto",
+        l2_regularization=0.0,
+        gradient_clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        callbacks=None,
+        precision="auto",
+        device="cpu",
+        n_threads=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.net = net
+        self.loss = loss
+        self.quantile = quantile
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_regularization = l2_regularization
+        self.gradient_clip_norm = gradient_clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.precision = precision
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose

@@ -1,0 +1,135 @@
+"""The paragraphs that the estimators' docstrings share."""
+
+from __future__ import annotations
+
+import inspect
+
+__all__ = ["document"]
+
+_PARTS = {
+    "classifier_loss": """
+    loss : {"log_loss", "hinge"}, default="log_loss"
+        "log_loss" is the cross-entropy of probabilities; "hinge" has margins and no
+        probabilities.
+    """,
+    "regressor_loss": """
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, \
+default="squared_error"
+        Targets are centred and scaled while the network trains, so "huber" is
+        quadratic within one standard deviation of y. "poisson" needs y >= 0 and
+        predicts through a log link; its reported loss leaves out what depends on y
+        alone.
+    quantile : float in (0, 1), default=None
+        For loss="quantile": which one is predicted.
+    """,
+    "tail": """
+    optimizer : str or optimizer object, default="{optimizer}"
+        "sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta", "ftrl",
+        "lbfgs", or an object such as ``Adam(beta1=0.8)``, whose parameters can be
+        searched as ``optimizer__beta1``. L-BFGS sees all rows at once.
+    learning_rate : "auto" or float > 0, default="auto"
+        "auto" is 1e-3 for Adam and its kin, 1e-2 for SGD, 5e-2 for Adagrad, 0.1 for
+        FTRL and 1 for Adadelta.
+    learning_rate_schedule : str or schedule object, default="constant"
+        "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
+        "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
+    max_iter : int, default=100
+        Epochs, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a step. "auto" is 32 up to 1,600 rows, then the power of two nearest
+        to n_samples / 50, at most 256.
+    l2_regularization : float >= 0, default=0.0
+        λ of the penalty ½·λ·‖W‖² that is added to the mean loss. Biases and the
+        parameters of normalizations are left out.
+    gradient_clip_norm : float > 0 or None, default=None
+        Largest norm of the whole gradient of a step.
+    {class_weight}early_stopping : bool, default=False
+        False runs exactly `max_iter` epochs. True stops when the watched loss or score
+        has not improved, and keeps the best weights. Watched are X_val and y_val where
+        fit is given them, else a held-out fraction, else the training loss.
+    validation_fraction : float in (0, 1) or None, default=0.1
+        Fraction of the rows that early stopping holds out, stratified for classifiers;
+        None holds out nothing.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping stops.
+    tol : float >= 0, default=1e-4
+        Least improvement that counts, of the loss of scaled targets or of the score.
+        L-BFGS stops where no component of the gradient is larger.
+    scoring : str or callable, default="loss"
+        What early stopping watches: the loss, or any scorer of scikit-learn.
+    shuffle : bool, default=True
+        Whether rows are put in a new order in each epoch.
+    warm_start : bool, default=False
+        Whether fit goes on from the fitted weights, for `max_iter` more epochs.
+    callbacks : None
+        Reserved.
+    precision : {"auto", "float32", "float64"}, default="auto"
+        What is computed in. "auto" is float64 for X in float64 with at most 1,000 rows
+        or with L-BFGS, else float32.
+    device : {"cpu"}, default="cpu"
+        Where it is computed.
+    n_threads : int or None, default=None
+        Most threads to be used; the result is the same for any number.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, shuffling, dropout and the held-out rows.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch. The logger
+        ``slimlearn`` has a DEBUG record of each epoch in any case.
+    """,
+    "class_weight": """
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the rows' weights by class label; "balanced" gives every class the
+        same total weight.
+    """,
+    "attributes": """
+    {classes}n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names.
+    n_iter_ : int
+        Epochs that the weights have seen, or iterations of L-BFGS.
+    loss_curve_, validation_loss_curve_, validation_scores_ : list of float
+        One number an epoch; in the units of y. The latter two are empty where nothing
+        was held out or scored.
+    loss_, best_loss_ : float
+        The last training loss; the least loss of validation where there is one, else
+        of training.
+    best_validation_score_ : float or None
+    best_iteration_ : int
+        The epoch whose weights were kept.
+    learning_rate_ : float
+        The base learning rate; not with L-BFGS.
+    program_ : Program
+        The compiled network and its arrays; ``print(est.program_)`` shows its text.
+    """,
+    "classes": """
+    classes_ : ndarray of shape (n_classes,)
+        The labels in ascending order.
+    """,
+}
+
+
+def _part(name: str, **inner: str) -> str:
+    text = inspect.cleandoc(_PARTS[name].strip("\n"))
+    for key, value in inner.items():
+        text = text.replace("{" + key + "}", value)
+    return text
+
+
+def document(cls: type) -> type:
+    """Fill in the shared paragraphs of a class's docstring."""
+    optimizer = inspect.signature(cls).parameters["optimizer"].default
+    classifier = "class_weight" in inspect.signature(cls).parameters
+    weight = _part("class_weight") + "\n" if classifier else ""
+    classes = _part("classes") + "\n" if classifier else ""
+    parts = {
+        "{classifier_loss}": _part("classifier_loss"),
+        "{regressor_loss}": _part("regressor_loss"),
+        "{tail}": _part("tail", optimizer=optimizer, class_weight=weight),
+        "{attributes}": _part("attributes", classes=classes),
+    }
+    text = inspect.cleandoc(cls.__doc__)
+    for key, value in parts.items():
+        text = text.replace(key, value)
+    cls.__doc__ = text
+    return cls

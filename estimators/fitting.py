@@ -1,0 +1,413 @@
+"""The steps of one fit, in their natural order."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from slimlearn.backend import dataset, training
+from slimlearn.backend.optimizer import make_optimizer
+from slimlearn.backend.program import Program
+from slimlearn.backend.schedule import make_schedule
+from slimlearn.estimators import validation
+from slimlearn.estimators.build import Built, build
+from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.history import History, Monitor
+
+__all__ = ["Fitting"]
+
+
+@dataclass
+class Rows:
+    """Rows of a data set: X and y, weights, and which of them count.
+
+    Attributes
+    ----------
+    X, y : ndarray
+        As checked; y before it is encoded.
+    target : ndarray
+        Class codes, or y itself.
+    weights : ndarray or None
+        Of all rows; None if they are all the same.
+    index : index array or None
+        The rows that count; None means all.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    target: np.ndarray
+    weights: np.ndarray | None
+    index: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X if self.index is None else self.index)
+
+    def pick(self, array: np.ndarray | None) -> np.ndarray | None:
+        """The elements of `array` that belong to the rows that count."""
+        return array if self.index is None or array is None else array[self.index]
+
+    def sources(self, head, precision: str, weighted: bool) -> dict[str, np.ndarray]:
+        """What the program reads, by source name."""
+        sources = {
+            "X": dataset.as_source(self.X),
+            "y": head.encode(self.target, precision),
+        }
+        if weighted:
+            weights = np.ones(len(self.X)) if self.weights is None else self.weights
+            sources["sample_weight"] = dataset.as_source(weights, precision)
+        return sources
+
+
+class Fitting:
+    """One call of fit: from checked parameters to published attributes.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    epochs : int
+        Epochs, or iterations of L-BFGS, to be run.
+    resume : bool
+        Whether to go on from the fitted state, if there is one.
+    """
+
+    def __init__(self, estimator, epochs: int, resume: bool):
+        self.estimator = estimator
+        self.epochs = epochs
+        fitted = estimator.__dict__
+        self.former = fitted.copy() if resume and "program_" in fitted else None
+        self.optimizer = make_optimizer(estimator.optimizer)
+        self.schedule = make_schedule(estimator.learning_rate_schedule)
+
+    def run(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> bool:
+        """Train and publish; returns whether the training converged."""
+        estimator = self.estimator
+        rows = self._rows(X, y, sample_weight, reset=self.former is None)
+        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        held = self._held_out(rows, X_val, y_val, sample_weight_val, seed)
+        self._scale_weights(rows)
+        self.head = estimator._fit_head(
+            self.classes, rows.pick(rows.target), rows.pick(rows.weights), self.former
+        )
+
+        precision = self._precision(rows, held)
+        weighted = any(r is not None and r.weights is not None for r in (rows, held))
+        built = self._built(rows.X.shape[1], precision, weighted, held is not None)
+        self._start(built, seed)
+        sources = rows.sources(self.head, precision, weighted)
+        held_sources = held and held.sources(self.head, precision, weighted)
+        monitor = self._monitor(rows, held, held_sources)
+        settings = self._settings(built, len(rows), seed)
+        converged = False
+        try:
+            converged = training.fit(
+                self.handle.native,
+                self.program,
+                sources,
+                rows.index,
+                settings,
+                self.progress,
+                monitor.observe,
+            )
+        except KeyboardInterrupt:
+            if self.progress.epoch:
+                self._publish(monitor, settings)
+            raise
+        finally:
+            monitor.close()
+        self._publish(monitor, settings)
+        return converged
+
+    # -- rows -----------------------------------------------------------------------
+
+    def _rows(self, X, y, sample_weight, *, reset: bool) -> Rows:
+        estimator = self.estimator
+        X, y = validation.check_fit_data(
+            estimator, X, y, regression=estimator._regression, reset=reset
+        )
+        weights = validation.check_weights(sample_weight, X)
+        self.classes, target = estimator._encode_target(y, self.former)
+        weights = estimator._class_weighted(weights, target, self.classes)
+        index = None
+        if weights is not None and not weights.all():
+            index = np.flatnonzero(weights)
+        estimator._check_target(
+            self.classes, target if index is None else target[index]
+        )
+        return Rows(X, y, target, weights, index)
+
+    def _held_out(self, rows, X_val, y_val, sample_weight_val, seed) -> Rows | None:
+        """The rows for validation, taken out of `rows` if they are not given."""
+        estimator = self.estimator
+        if (X_val is None) != (y_val is None):
+            raise ValueError(
+                "X_val and y_val belong together: give both or neither of them"
+            )
+        if X_val is not None:
+            X, y = validation.check_fit_data(
+                estimator, X_val, y_val, regression=estimator._regression, reset=False
+            )
+            if y.shape[1:] != rows.y.shape[1:]:
+                raise ValueError(
+                    f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "
+                    "the same outputs"
+                )
+            target = estimator._encode_held_out(y, self.classes)
+            weights = validation.check_weights(sample_weight_val, X)
+            if dataset.uniform(weights):
+                weights = None
+            return Rows(X, y, target, weights)
+        if sample_weight_val is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val")
+        if not estimator.early_stopping or estimator.validation_fraction is None:
+            return None
+        index = np.arange(len(rows.X)) if rows.index is None else rows.index
+        groups = None if estimator._regression else rows.pick(rows.target)
+        rows.index, held = dataset.holdout(
+            index, estimator.validation_fraction, seed, groups
+        )
+        weights = rows.weights
+        if weights is not None and dataset.uniform(weights[held]):
+            weights = None
+        return Rows(rows.X, rows.y, rows.target, weights, held)
+
+    def _scale_weights(self, rows: Rows) -> None:
+        if dataset.uniform(rows.pick(rows.weights)):
+            rows.weights = None
+        else:
+            rows.weights = dataset.scaled_weights(rows.weights, rows.index)
+
+    # -- program --------------------------------------------------------------------
+
+    def _precision(self, rows: Rows, held: Rows | None) -> str:
+        wish = self.estimator.precision
+        if wish != "auto":
+            return "f32" if wish == "float32" else "f64"
+        if self.former is not None:
+            return self.former["program_"].model.precision
+        kind = rows.X.dtype
+        if kind.kind == "f" and kind.itemsize <= 4:
+            return "f32"
+        if not self.optimizer.iterative:
+            return "f64"
+        count = len(rows) + (0 if held is None or held.X is not rows.X else len(held))
+        return "f64" if kind.kind == "f" and count <= 1000 else "f32"
+
+    def _built(self, features, precision, weighted, scored) -> Built:
+        estimator = self.estimator
+        settings = {
+            "features": features,
+            "precision": precision,
+            "weighted": weighted,
+            "scored": scored,
+            "l2": estimator.l2_regularization > 0,
+            "clip": estimator.gradient_clip_norm is not None,
+        }
+        key = estimator._network_key()
+        if key is not None:
+            key = (
+                *key,
+                self.head.key,
+                self.optimizer.structure(),
+                *settings.values(),
+            )
+        return _BUILT.get(
+            key,
+            lambda: build(estimator._network(), self.head, self.optimizer, **settings),
+        )
+
+    def _start(self, built: Built, seed: int) -> None:
+        """The arrays to train: fresh ones, or copies of the fitted ones."""
+        estimator = self.estimator
+        self.program = program = built.program.copy()
+        named = "feature_names_in_" in estimator.__dict__
+        self.handle = Handle(program, estimator.n_features_in_, named)
+        former = self.former
+        if former is None:
+            self.handle.native.run("init", {}, program, seed=seed)
+            bias = self.head.bias()
+            if bias is not None and built.bias is not None:
+                program.weights[built.bias][...] += bias
+            self.progress, self.history = training.Progress(), History()
+        else:
+            old = former["program_"]
+            if _shapes(old) != _shapes(program):
+                raise ValueError(
+                    f"warm_start: the fitted network and the present parameters of "
+                    f"{type(estimator).__name__} make different networks: set "
+                    "warm_start=False, or the former parameters"
+                )
+            program.params[...] = old.params
+            program.state[...] = old.state
+            self.progress = former["_progress"].copy()
+            self.history = former["_history"].copy()
+            slots = self.progress.slots
+            if old.model.slots.names() != program.model.slots.names() or (
+                slots is not None and slots.size != program.allocate_slots().size
+            ):
+                self.progress.slots = None
+        for name, value in self.head.states().items():
+            program.states[name][...] = value
+
+    def _settings(self, built: Built, rows: int, seed: int) -> training.Settings:
+        estimator, optimizer = self.estimator, self.optimizer
+        rate = estimator.learning_rate
+        l2 = float(estimator.l2_regularization)
+        segments = [
+            {
+                "rate": 1.0,
+                "l1": p["l1"] + optimizer.own_l1 * p["penalised"],
+                "l2": p["l2"] + l2 * p["penalised"],
+                "decay": optimizer.own_decay * p["penalised"],
+                "frozen": p["frozen"],
+            }
+            for p in built.penalties
+        ]
+        size = estimator.batch_size
+        return training.Settings(
+            optimizer=optimizer,
+            schedule=self.schedule,
+            learning_rate=(
+                optimizer.default_learning_rate if rate == "auto" else float(rate)
+            ),
+            max_iter=self.epochs,
+            batch_size=dataset.auto_batch_size(rows) if size == "auto" else int(size),
+            segments=segments,
+            hypers={
+                **built.hypers,
+                **estimator._network_hypers(),
+                **self.head.hypers(),
+                **optimizer.hypers(),
+            },
+            clip_norm=estimator.gradient_clip_norm,
+            tol=estimator.tol,
+            shuffle=estimator.shuffle,
+            seed=seed,
+            n_threads=estimator.n_threads,
+        )
+
+    # -- watching and publishing ----------------------------------------------------
+
+    def _monitor(self, rows: Rows, held: Rows | None, held_sources) -> Monitor:
+        estimator = self.estimator
+        validate = rate = None
+        if held is not None:
+            validate = self._validation(held_sources, held.index)
+        if estimator.scoring != "loss" and (
+            held is not None or estimator.early_stopping
+        ):
+            rate = self._scoring(rows if held is None else held)
+        return Monitor(
+            self.history,
+            self.program,
+            loss_unit=self.head.loss_unit,
+            validate=validate,
+            rate=rate,
+            patience=estimator.n_iter_no_change if estimator.early_stopping else None,
+            tol=estimator.tol * (1.0 if rate else self.head.tol_unit),
+            max_iter=self.epochs,
+            verbose=estimator.verbose,
+            name=type(estimator).__name__,
+        )
+
+    def _validation(self, sources, index):
+        native, threads = self.handle.native, self.estimator.n_threads
+        hypers = self.head.hypers()
+
+        def validate() -> float:
+            loss, weight = native.run(
+                "score",
+                sources,
+                self.program,
+                rows=index,
+                hypers=hypers,
+                n_threads=threads,
+            )
+            return float(loss) / float(weight)
+
+        return validate
+
+    def _scoring(self, rows: Rows):
+        from sklearn.metrics import check_scoring
+
+        estimator = self.estimator
+        # The scorer sees a fitted estimator whose weights are those of this epoch.
+        candidate = object.__new__(type(estimator))
+        candidate.__dict__.update(estimator.__dict__)
+        candidate.__dict__.update(self._fitted())
+        scorer = check_scoring(candidate, scoring=estimator.scoring)
+        X, y, weights = rows.pick(rows.X), rows.pick(rows.y), rows.pick(rows.weights)
+        options = {} if weights is None else {"sample_weight": weights}
+
+        def rate() -> float:
+            candidate._handle = Handle(
+                self.program, self.handle.columns, self.handle.named
+            )
+            return float(scorer(candidate, X, y, **options))
+
+        return rate
+
+    def _fitted(self) -> dict:
+        fitted = {"program_": self.program, "_head": self.head, "_handle": self.handle}
+        if self.classes is not None:
+            fitted["classes_"] = self.classes
+        return fitted
+
+    def _publish(self, monitor: Monitor, settings: training.Settings) -> None:
+        estimator, history = self.estimator, self.history
+        monitor.restore()
+        if not estimator._keeps_progress():
+            self.progress.slots = None
+        losses, scores = history.loss_curve, history.validation_scores
+        curve = history.validation_loss_curve or losses
+        fitted = self._fitted()
+        fitted.update(
+            _progress=self.progress,
+            _history=history,
+            n_iter_=history.epochs,
+            best_iteration_=history.best_iteration,
+            loss_=losses[-1],
+            best_loss_=min(curve),
+            loss_curve_=losses,
+            validation_loss_curve_=history.validation_loss_curve,
+            validation_scores_=scores,
+            best_validation_score_=max(scores) if scores else None,
+        )
+        if self.optimizer.iterative:
+            fitted["learning_rate_"] = settings.learning_rate
+        estimator.__dict__.update(fitted)
+
+
+def _shapes(program: Program) -> list[tuple]:
+    declared = [*program.model.parameters, *program.model.states]
+    return [(d.name, d.type) for d in declared]
+
+
+class _BuiltCache:
+    """Programs of networks whose graph is known by a key, last used first."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict = OrderedDict()
+
+    def get(self, key: tuple | None, make) -> Built:
+        if key is None:
+            return make()
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+                return found
+        made = make()
+        with self._lock:
+            self._entries[key] = made
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return made
+
+
+_BUILT = _BuiltCache(64)

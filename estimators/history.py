@@ -1,0 +1,242 @@
+"""What a fit sees after each epoch: losses, scores, the best weights, when to stop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["History", "Monitor"]
+
+logger = logging.getLogger("slimlearn")
+
+
+@dataclass
+class History:
+    """One record an epoch, as it is published; losses in the units of y."""
+
+    loss_curve: list[float] = field(default_factory=list)
+    validation_loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    best_iteration: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the weights have seen."""
+        return len(self.loss_curve)
+
+    def copy(self) -> History:
+        """A history to continue, leaving this one alone."""
+        return History(
+            list(self.loss_curve),
+            list(self.validation_loss_curve),
+            list(self.validation_scores),
+            self.best_iteration,
+        )
+
+
+class Monitor:
+    """Hears the training loss of each epoch and says when to stop.
+
+    Parameters
+    ----------
+    history : History
+        Records are added to it.
+    program : Program
+        Whose arrays are being trained; the best ones are kept if `patience` is given.
+    loss_unit : float
+        What a loss of the program is multiplied by to be in the units of y.
+    validate : callable or None
+        ``validate() -> float``: the loss on held-out rows.
+    rate : callable or None
+        ``rate() -> float``: the score to be stopped by, larger is better.
+    patience : int or None
+        Epochs without improvement before stopping; None never stops.
+    tol : float
+        What counts as an improvement, of the program's loss or of the score.
+    max_iter : int
+    verbose : int
+    name : str
+        Of the estimator, for the log.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        program,
+        *,
+        loss_unit: float,
+        validate: Callable[[], float] | None,
+        rate: Callable[[], float] | None,
+        patience: int | None,
+        tol: float,
+        max_iter: int,
+        verbose: int,
+        name: str,
+    ):
+        self.history = history
+        self.program = program
+        self.loss_unit = loss_unit
+        self.validate = validate
+        self.rate = rate
+        self.patience = patience
+        self.tol = tol
+        self.best = math.inf
+        self.waited = 0
+        self.kept: tuple[np.ndarray, np.ndarray] | None = None
+        self._target = math.inf
+        self._report = _reporter(verbose, history.epochs + max_iter, name)
+        self._debug = logger.isEnabledFor(logging.DEBUG)
+        self._started = time.perf_counter()
+
+    def observe(self, loss: float) -> tuple[bool, float]:
+        """Record an epoch.
+
+        Parameters
+        ----------
+        loss : float
+            The mean training loss, in the program's units.
+
+        Returns
+        -------
+        stop : bool
+        monitored : float
+            The loss (or minus the score) that stopping and the schedule go by.
+        """
+        history = self.history
+        history.loss_curve.append(loss * self.loss_unit)
+        monitored = loss
+        if self.validate is not None:
+            monitored = self.validate()
+            history.validation_loss_curve.append(monitored * self.loss_unit)
+        if self.rate is not None:
+            score = self.rate()
+            history.validation_scores.append(score)
+            monitored = -score
+        stop = self.patience is not None and self._compare(monitored)
+        if self.patience is None:
+            history.best_iteration = history.epochs
+        if self._report is not None or self._debug:
+            self._tell()
+        return stop, monitored
+
+    def _compare(self, monitored: float) -> bool:
+        if monitored < self.best:
+            self.best = monitored
+            self.history.best_iteration = self.history.epochs
+            self._keep()
+        # Patience counts from the last improvement that was worth it.
+        if monitored < self._target - self.tol:
+            self._target = monitored
+            self.waited = 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def _keep(self) -> None:
+        if self.kept is None:
+            self.kept = self.program.params.copy(), self.program.state.copy()
+        else:
+            np.copyto(self.kept[0], self.program.params)
+            np.copyto(self.kept[1], self.program.state)
+
+    def restore(self) -> None:
+        """Put the best arrays back, if any were kept."""
+        if self.kept is not None:
+            self.program.params[...] = self.kept[0]
+            self.program.state[...] = self.kept[1]
+
+    def close(self) -> None:
+        """End the line that shows the progress."""
+        if self._report is not None:
+            self._report.close()
+
+    def _tell(self) -> None:
+        history = self.history
+        row = {"epoch": history.epochs, "loss": history.loss_curve[-1]}
+        if history.validation_loss_curve:
+            row["validation_loss"] = history.validation_loss_curve[-1]
+        if history.validation_scores:
+            row["validation_score"] = history.validation_scores[-1]
+        row["seconds"] = time.perf_counter() - self._started
+        if self._debug:
+            logger.debug(" ".join(f"{k}={_short(v)}" for k, v in row.items()))
+        if self._report is not None:
+            self._report.update(row)
+
+
+def _short(value) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _reporter(verbose, epochs: int, name: str):
+    if not verbose:
+        return None
+    if verbose >= 2:
+        return _Table()
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return _Line(epochs, name)
+    return _Bar(tqdm(total=epochs, desc=name, unit="epoch"))
+
+
+class _Table:
+    """verbose=2: a line an epoch, under a header."""
+
+    def __init__(self):
+        self._header: list[str] | None = None
+
+    def update(self, row: dict) -> None:
+        columns = list(row)
+        if columns != self._header:
+            self._header = columns
+            print("  ".join(f"{c:>16}" for c in columns))
+        print("  ".join(f"{_short(v):>16}" for v in row.values()))
+
+    def close(self) -> None:
+        sys.stdout.flush()
+
+
+class _Line:
+    """verbose=1 without tqdm: one line that is written over."""
+
+    def __init__(self, epochs: int, name: str):
+        self._epochs = epochs
+        self._name = name
+        self._next = 0.0
+
+    def update(self, row: dict) -> None:
+        now = time.perf_counter()
+        if now < self._next and row["epoch"] < self._epochs:
+            return
+        self._next = now + 0.1
+        numbers = " ".join(
+            f"{k}={_short(v)}" for k, v in row.items() if k not in ("epoch", "seconds")
+        )
+        text = f"{self._name}: epoch {row['epoch']}/{self._epochs} {numbers}"
+        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        print(file=sys.stderr, flush=True)
+
+
+class _Bar:
+    """verbose=1 with tqdm."""
+
+    def __init__(self, bar):
+        self._bar = bar
+
+    def update(self, row: dict) -> None:
+        numbers = {k: _short(v) for k, v in row.items() if "epoch" not in k}
+        numbers.pop("seconds")
+        self._bar.set_postfix(numbers, refresh=False)
+        self._bar.update(1)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,239 @@
+"""LinearClassifier and LinearRegressor: one layer, by default trained by L-BFGS."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn import layers
+from slimlearn.estimators.classifier import Classifier
+from slimlearn.estimators.compat import StrOptions
+from slimlearn.estimators.documents import document
+from slimlearn.estimators.heads import CLASSIFIER_LOSSES, REGRESSOR_LOSSES
+from slimlearn.estimators.regressor import Regressor
+from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE, TAIL
+
+__all__ = ["LinearClassifier", "LinearRegressor"]
+
+
+class OneLayer:
+    """A linear layer that starts at zero: the objective is convex."""
+
+    outputs_name = "num_outputs"
+
+    def __call__(self, x, num_outputs):
+        """Build the layer on `x`."""
+        return layers.fully_connected(
+            x,
+            num_outputs,
+            activation_fn=None,
+            weights_initializer=layers.zeros_initializer(),
+            scope="linear",
+        )
+
+
+class Linear:
+    """What LinearClassifier and LinearRegressor share."""
+
+    def _network(self) -> OneLayer:
+        return OneLayer()
+
+    def _network_key(self) -> tuple:
+        return ("linear",)
+
+
+@document
+class LinearClassifier(Linear, Classifier):
+    """A linear classifier: logistic regression, or a linear SVM with loss="hinge".
+
+    Parameters
+    ----------
+    {classifier_loss}
+    {tail}
+
+    Attributes
+    ----------
+    {attributes}
+    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
+        Weights of the features.
+    intercept_ : ndarray of shape (1,) for two classes, else (n_classes,)
+
+    See Also
+    --------
+    LinearRegressor : The same for numbers.
+    DNNClassifier : With hidden layers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from slimlearn import LinearClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = LinearClassifier(l2_regularization=1e-3, max_iter=500)
+    >>> print(f"{clf.fit(X, y).score(X, y):.2f}")
+    0.98
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+        **TAIL,
+        **CLASS_WEIGHT,
+    }
+
+    def __init__(
+        self,
+        *,
+        loss="log_loss",
+        optimizer="lbfgs",
+        learning_rate="auto",
+        learning_rate_schedule="constant",
+        max_iter=100,
+        batch_size="auto",
+        l2_regularization=0.0,
+        gradient_clip_norm=None,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        callbacks=None,
+        precision="auto",
+        device="cpu",
+        n_threads=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_regularization = l2_regularization
+        self.gradient_clip_norm = gradient_clip_norm
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.precision = precision
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Weights of the features, one row a class (one row in all for two classes)."""
+        return self.coefs_[0].T
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        """The bias of each row of ``coef_``."""
+        return self.intercepts_[0]
+
+
+@document
+class LinearRegressor(Linear, Regressor):
+    """A linear regressor, for one target or many.
+
+    Parameters
+    ----------
+    {regressor_loss}
+    {tail}
+
+    Attributes
+    ----------
+    {attributes}
+    coef_ : ndarray of shape (n_features,), or (n_outputs, n_features) for a 2-d y
+        Weights of the features, in the units of y (of log y for "poisson").
+    intercept_ : float, or ndarray of shape (n_outputs,) for a 2-d y
+
+    See Also
+    --------
+    LinearClassifier : The same for classes.
+    DNNRegressor : With hidden layers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from slimlearn import LinearRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = LinearRegressor(tol=1e-6, max_iter=1000)
+    >>> print(f"{reg.fit(X, y).score(X, y):.2f}")
+    0.52
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        **QUANTILE,
+        **TAIL,
+    }
+
+    def __init__(
+        self,
+        *,
+        loss="squared_error",
+        quantile=None,
+        optimizer="lbfgs",
+        learning_rate="auto",
+        learning_rate_schedule="constant",
+        max_iter=100,
+        batch_size="auto",
+        l2_regularization=0.0,
+        gradient_clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        callbacks=None,
+        precision="auto",
+        device="cpu",
+        n_threads=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.loss = loss
+        self.quantile = quantile
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_regularization = l2_regularization
+        self.gradient_clip_norm = gradient_clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.precision = precision
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Weights of the features in the units of y."""
+        weights, head = self.coefs_[0], self._head
+        scaled = (np.asarray(weights, dtype=np.float64) * head.scale).T
+        return scaled if head.shape else scaled[0]
+
+    @property
+    def intercept_(self):
+        """The prediction for features of 0, in the units of y (log y for "poisson")."""
+        biases, head = self.intercepts_[0], self._head
+        scaled = np.asarray(biases, dtype=np.float64) * head.scale + head.center
+        return scaled if head.shape else float(scaled[0])

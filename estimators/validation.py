@@ -1,0 +1,219 @@
+"""The door: constructor parameters as data, and what comes into fit and predict."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
+from slimlearn.backend.schedule import SCHEDULES, Schedule
+from slimlearn.estimators.compat import (
+    Interval,
+    StrOptions,
+    make_constraint,
+    validate_data,
+    validate_parameter_constraints,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "CLASS_WEIGHT",
+    "QUANTILE",
+    "TAIL",
+    "check_fit_data",
+    "check_labels",
+    "check_parameters",
+    "check_predict_data",
+    "check_weights",
+]
+
+ACTIVATIONS = (
+    "relu",
+    "tanh",
+    "sigmoid",
+    "linear",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "mish",
+    "relu6",
+    "selu",
+    "silu",
+    "softplus",
+    "softsign",
+    "swish",
+)
+
+# Parameters that every estimator has.
+TAIL = {
+    "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
+    "learning_rate": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, None, closed="neither"),
+    ],
+    "learning_rate_schedule": [StrOptions(set(SCHEDULES)), Schedule],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "l2_regularization": [Interval(Real, 0, None, closed="left")],
+    "gradient_clip_norm": [None, Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [None, Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "scoring": [str, callable],
+    "shuffle": ["boolean"],
+    "warm_start": ["boolean"],
+    "callbacks": [None],
+    "precision": [StrOptions({"auto", "float32", "float64"})],
+    "device": [StrOptions({"cpu"})],
+    "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), None]}
+QUANTILE = {"quantile": [None, Interval(Real, 0, 1, closed="neither")]}
+
+_compiled: dict[type, list] = {}
+
+
+def check_parameters(estimator) -> None:
+    """Raise InvalidParameterError, naming the parameter, its range and its value."""
+    kind = type(estimator)
+    constraints = _compiled.get(kind)
+    if constraints is None:
+        constraints = _compiled[kind] = [
+            (name, [make_constraint(c) for c in rows])
+            for name, rows in kind._parameter_constraints.items()
+        ]
+    for name, accepted in constraints:
+        value = getattr(estimator, name)
+        if not any(one.is_satisfied_by(value) for one in accepted):
+            validate_parameter_constraints(
+                kind._parameter_constraints, {name: value}, kind.__name__
+            )
+
+
+def _names(X) -> list | None:
+    columns = getattr(X, "columns", None)
+    return None if columns is None else list(columns)
+
+
+def _refuse_categories(estimator, X) -> None:
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None or _names(X) is None:
+        return
+    columns = [
+        name
+        for name, dtype in zip(_names(X), dtypes)
+        if str(dtype).lower().startswith(("category", "categorical", "enum"))
+    ]
+    if columns:
+        raise ValueError(
+            f"X has categorical columns {columns}: encode them before "
+            f"{type(estimator).__name__}, for example with make_column_transformer("
+            f"(OneHotEncoder(), {columns}), remainder='passthrough')"
+        )
+
+
+def _explain(estimator, X, error: ValueError) -> ValueError:
+    """Scikit-learn's complaint about NaN and infinity, with columns and what to do."""
+    text = str(error)
+    if "contains NaN" not in text and "contains infinity" not in text:
+        return error
+    if "Input X" not in text:
+        return error
+    array = np.asarray(X)
+    if array.dtype == object:
+        array = array.astype(np.float64)
+    if array.ndim != 2:
+        return error
+    names = _names(X) or list(range(array.shape[1]))
+    who = type(estimator).__name__
+    missing = [names[i] for i in np.flatnonzero(np.isnan(array).any(axis=0))]
+    if missing:
+        return ValueError(
+            f"Input X contains NaN in columns {missing[:10]}: put "
+            f"SimpleImputer(add_indicator=True) before {who}."
+        )
+    endless = [names[i] for i in np.flatnonzero(~np.isfinite(array).all(axis=0))]
+    return ValueError(
+        f"Input X contains infinity (inf) or a value too large for {array.dtype} in "
+        f"columns {endless[:10]}: replace or clip them before {who}."
+    )
+
+
+def check_predict_data(estimator, X) -> np.ndarray:
+    """X of a predict method, checked against the fitted columns."""
+    _refuse_categories(estimator, X)
+    try:
+        return validate_data(estimator, X, reset=False)
+    except ValueError as error:
+        told = _explain(estimator, X, error)
+        if told is error:
+            raise
+        raise told from None
+
+
+def check_fit_data(
+    estimator, X, y, *, regression: bool, reset: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """X and y of fit (or of validation, with ``reset=False``), checked."""
+    _refuse_categories(estimator, X)
+    try:
+        return validate_data(
+            estimator, X, y, reset=reset, multi_output=regression, y_numeric=regression
+        )
+    except ValueError as error:
+        told = _explain(estimator, X, error)
+        if told is error:
+            raise
+        raise told from None
+
+
+def check_labels(y: np.ndarray) -> None:
+    """Refuse a target that holds no classes."""
+    if y.dtype.kind not in "iubUS":
+        check_classification_targets(y)
+
+
+def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
+    """sample_weight as float64 (n,); None where it is None.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, all are zero, or their shape is not that
+        of the rows.
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(len(X), sample_weight, dtype=np.float64)
+    weights = check_array(
+        sample_weight,
+        ensure_2d=False,
+        dtype=np.float64,
+        order="C",
+        input_name="sample_weight",
+    )
+    if weights.ndim != 1:
+        raise ValueError(
+            "Sample weights must be 1D array or scalar, got "
+            f"{weights.ndim}D array. Expected either a scalar value or a 1D array of "
+            f"length {len(X)}."
+        )
+    check_consistent_length(X, weights)
+    if len(weights) and weights.min() < 0:
+        raise ValueError(
+            "Negative values in data passed to `sample_weight`: weights must be >= 0"
+        )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights

@@ -1,0 +1,90 @@
+"""Scikit-learn's own checks, on every estimator and further shapes; none may skip."""
+
+import warnings
+
+import pytest
+from sklearn.exceptions import SkipTestWarning
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from slimlearn import layers
+from slimlearn.estimators import (
+    DNNClassifier,
+    DNNRegressor,
+    LinearClassifier,
+    LinearRegressor,
+    NetworkClassifier,
+    NetworkRegressor,
+    network,
+)
+
+
+@network
+def small(x, units=(24,)):
+    return layers.stack(x, layers.fully_connected, units, scope="fc")
+
+
+@network
+def logits(x, num_outputs, units=(24,)):
+    net = layers.stack(x, layers.fully_connected, units, scope="fc")
+    return layers.linear(net, num_outputs, scope="out"), {"fc": net}
+
+
+@network
+def normalized(x, units=(24,), is_training=True):
+    with layers.arg_scope([layers.batch_norm], is_training=is_training, decay=0.9):
+        return layers.fully_connected(x, units[0], normalizer_fn=layers.batch_norm)
+
+
+DEFAULTS = [
+    DNNClassifier(),
+    DNNRegressor(),
+    LinearClassifier(),
+    LinearRegressor(),
+    NetworkClassifier(small()),
+    NetworkRegressor(small()),
+]
+FURTHER = [
+    DNNClassifier(precision="float64", hidden_units=(20, 10)),
+    DNNRegressor(precision="float64", hidden_units=(20, 10)),
+    DNNClassifier(batch_norm=True),
+    DNNRegressor(batch_norm=True),
+    DNNClassifier(optimizer="lbfgs", l2_regularization=1e-3),
+    DNNRegressor(optimizer="lbfgs", l2_regularization=1e-3),
+    NetworkClassifier(logits(), precision="float64"),
+    NetworkRegressor(logits(), precision="float64"),
+    NetworkClassifier(normalized()),
+    NetworkRegressor(normalized()),
+    NetworkClassifier(small(), optimizer="lbfgs", l2_regularization=1e-3),
+    NetworkRegressor(small(), optimizer="lbfgs", l2_regularization=1e-3),
+    LinearClassifier(optimizer="adam", learning_rate=0.05),
+    LinearRegressor(optimizer="adam", learning_rate=0.05),
+    DNNClassifier(warm_start=True),
+    DNNRegressor(loss="huber", optimizer="sgd"),
+]
+
+# Checks feed data that a hundred iterations do not fit to the last digit.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*without converging:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@parametrize_with_checks(DEFAULTS + FURTHER)
+def test_scikit_learns_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SkipTestWarning)
+        try:
+            check(estimator)
+        except checks.SkipTest as skipped:
+            pytest.fail(f"skipped: {skipped}")
+
+
+# What scikit-learn runs on its own estimators only.
+@pytest.mark.parametrize("estimator", DEFAULTS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "check",
+    [checks.check_param_validation, checks.check_dataframe_column_names_consistency],
+    ids=lambda c: c.__name__,
+)
+def test_checks_that_third_parties_do_not_get(estimator, check):
+    check(type(estimator).__name__, estimator)
