@@ -30,6 +30,8 @@ class Op:
         The value depends on seed, step and row: never shared, folded or moved.
     alias : bool
         The result may be the operand's memory.
+    in_region : bool
+        May stand in a region though it is not elementwise.
     has_region : bool
         A region may stand behind the operands.
     """
@@ -40,6 +42,7 @@ class Op:
     elementwise = False
     random = False
     alias = False
+    in_region = False
     has_region = False
 
     def __init_subclass__(cls, **keywords):

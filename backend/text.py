@@ -1,6 +1,7 @@
 """A model as text, and back: the one form in which programs travel and rest."""
 
 import json
+import math
 import re
 
 from slimlearn.backend.graph import (
@@ -19,6 +20,7 @@ from slimlearn.backend.shape import parse_dim
 
 VERSION = 1
 _MAX_DEPTH = 16
+_MAX_RANK = 8
 
 
 class ProgramError(ValueError):
@@ -90,13 +92,13 @@ _TOKEN = re.compile(
     r"""[ \t]*(?:
       (?P<name>%[A-Za-z0-9_./:@-]+)
     | (?P<string>"(?:[^"\\\n]|\\.)*")
-    | (?P<number>[-+]?(?:inf\b|nan\b|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?))
+    | (?P<number>-?(?:inf\b|nan\b|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?))
     | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
     | (?P<mark>[][(){}=,:])
     )""",
     re.VERBOSE | re.ASCII,
 )
-_SPACE = re.compile(r"[ \t]*(?:\#.*)?$")
+_SPACE = re.compile(r"[ \t\r]*(?:\#.*)?$")
 _TYPE = re.compile(r"[ \t]*([a-z]+[0-9]*)\[([^\]]*)\]")
 _FUNCTION_NAME = re.compile(r"[ \t]*([A-Za-z0-9_./:@-]+)", re.ASCII)
 
@@ -218,6 +220,8 @@ class _Parser:
             self.refuse(str(error))
         if any(d.__class__ is int and d < 0 for d in shape):
             self.refuse(f"negative dimension in {dtype}[{dims}]")
+        if len(shape) > _MAX_RANK:
+            self.refuse(f"a type has at most {_MAX_RANK} dimensions: {dtype}[{dims}]")
         self.at = match.end()
         return dtype, shape
 
@@ -368,44 +372,50 @@ class _Parser:
         return operands, attributes
 
     def attribute(self):
-        match = _TOKEN.match(self.line, self.at)
-        kind = match.lastgroup if match else ""
-        text = match.group(kind) if match else ""
+        text = self.peek()
         if text == "[":
-            self.mark("[")
-            values = []
-            while self.peek() != "]":
-                if values:
-                    self.mark(",")
-                start = self.at
-                values.append(self.attribute())
-                if type(values[-1]) not in (int, float) or (
-                    type(values[-1]) is not type(values[0])
-                ):
-                    self.fail("numbers of one kind", start)
-            self.mark("]")
-            return values
+            return self.number_list()
         if text in ("true", "false"):
-            self.at = match.end()
+            self.token("word", "true or false")
             return text == "true"
-        if kind == "string":
-            try:
-                value = json.loads(text, strict=False)
-            except ValueError:
-                self.fail("a JSON string")
-            self.at = match.end()
+        if text.startswith('"'):
+            return self.string()
+        return self.scalar("a number, true, false, a string or a list")
+
+    def number_list(self) -> list:
+        self.mark("[")
+        values = []
+        while self.peek() != "]":
+            if values:
+                self.mark(",")
+            start = self.at
+            values.append(self.scalar("a number or ']'"))
+            if type(values[-1]) is not type(values[0]):
+                self.fail("numbers of one kind", start)
+        self.mark("]")
+        return values
+
+    def string(self) -> str:
+        start = self.at
+        try:
+            value = json.loads(self.token("string", "a string"))
+            value.encode()  # refuses half a surrogate pair
+        except ValueError:
+            self.fail("a JSON string", start)
+        return value
+
+    def scalar(self, expected: str) -> int | float:
+        start = self.at
+        text = self.token("number", expected)
+        if text.lstrip("-").isdigit():
+            value = int(text) if len(text) <= 20 else 2**63
+            if not -(2**63) <= value < 2**63:
+                self.fail("an integer of 64 bits", start)
             return value
-        # "inf" and "nan" without a sign are words to the tokenizer's eye as well.
-        if kind == "number" or text in ("inf", "nan"):
-            if text.lstrip("-").isdigit():
-                value = int(text) if len(text) <= 20 else 2**63
-                if not -(2**63) <= value < 2**63:
-                    self.fail("an integer of 64 bits")
-            else:
-                value = float(text)
-            self.at = match.end()
-            return value
-        self.fail("a value: a number, true, false, a string or a list")
+        value = float(text)
+        if math.isinf(value) and "inf" not in text:
+            self.fail("a float of 64 bits", start)
+        return value
 
     def region(self, depth: int) -> Graph:
         if depth > _MAX_DEPTH:

@@ -45,7 +45,7 @@ def infer_region(region, types, shape) -> list[tuple]:
     for node in region.nodes:
         op = OPS[node.op]
         refuse_unless(
-            (op.elementwise or node.op == "constant") and node.region is None,
+            (op.elementwise or op.in_region) and node.region is None,
             f"{node.op} is not elementwise and cannot stand in the region",
         )
     refuse_unless(bool(region.returns), "the region yields nothing")

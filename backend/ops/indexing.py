@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slimlearn.backend.graph import FLOATS, INTEGERS, NUMBERS, Tensor, is_symbolic
+from slimlearn.backend.graph import FLOATS, INTEGERS, Tensor, is_symbolic
 from slimlearn.backend.op import (
     Op,
     Refusal,
@@ -53,7 +53,7 @@ class ScatterAdd(Op):
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 2)
         check_dtype(types[:1], INTEGERS)
-        check_dtype(types[1:], NUMBERS, "b")
+        check_dtype(types[1:], FLOATS, "b")
         (_, ids), (dtype, updates) = types
         result_dtype, result = target(declared)
         if (

@@ -50,6 +50,7 @@ class ReduceSum(Reduction):
     """The sum."""
 
     name = "reduce_sum"
+    in_region = True
     dtypes = NUMBERS
 
     def compute(self, a, axis, keepdims):

@@ -30,6 +30,7 @@ class Constant(Op):
     """An array filled with one value."""
 
     name = "constant"
+    in_region = True
     attributes = takes(value=object)
 
     def infer(self, types, attributes, declared=None, region=None):
@@ -112,6 +113,7 @@ class Extent(Op):
     """The value of a dimension as a number."""
 
     name = "extent"
+    in_region = True
     attributes = takes(dim=str)
 
     def infer(self, types, attributes, declared=None, region=None):
