@@ -259,6 +259,10 @@ class Builder {
     if (node.op == "constant") return add_constant(node);
     if (node.op == "extent") return add_extent(node);
     if (node.op == "reduce_sum") return add_sum(node);
+    if (node.op == "broadcast") {  // the store repeats it
+      of_value_[node.results[0]] = of_value_.at(node.operands[0]);
+      return;
+    }
     const auto op = find_operation(node.op);
     if (!op || node.operands.empty() || node.operands.size() > 3) {
       binding_.refuse(node.op + " cannot stand in an elementwise region");

@@ -13,7 +13,8 @@ bool Device::accepts_elementwise(const Graph& graph, const Node& node) const {
     return dim.constant() || dim.multiple_of("B") || dim.multiple_of("P");
   }
   const auto runs = [&](ValueId id) { return graph.values[id].type.dtype != DType::u8; };
-  return is_elementwise(node) && std::all_of(node.operands.begin(), node.operands.end(), runs) &&
+  const bool runs_here = is_elementwise(node) || node.op == "broadcast";
+  return runs_here && std::all_of(node.operands.begin(), node.operands.end(), runs) &&
          std::all_of(node.results.begin(), node.results.end(), runs);
 }
 

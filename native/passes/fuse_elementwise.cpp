@@ -10,7 +10,9 @@
 // A sum over all of a list closes a group, and scalars computed from it may follow inside:
 // the losses of a batch and their weighted mean are one launch.
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "ir/ops.h"
 #include "passes/form.h"
@@ -55,6 +57,7 @@ class ElementwiseFuser {
 
   void run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) join(static_cast<int>(i));
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) join_leaf(static_cast<int>(i));
     rebuild();
   }
 
@@ -66,7 +69,8 @@ class ElementwiseFuser {
     if (node.results.size() != 1) return u;
     u.space = graph_.values[node.results[0]].type.dims;
     const bool scalar = u.space.empty();
-    if (is_elementwise(node)) {
+    const bool widens = node.op == "broadcast" && !scalars_ && is_last(node);
+    if (is_elementwise(node) || widens) {
       if (!device_.accepts_elementwise(graph_, node)) return u;
       u.after = scalar && !scalars_;
       u.fusable = scalar || !scalars_;
@@ -75,6 +79,8 @@ class ElementwiseFuser {
         u.fusable = u.fusable && u.split.admits(form);
         u.split.add(form);
       }
+    } else if (scalar && !scalars_ && node.operands.empty() && kept_[node.results[0]]) {
+      u.fusable = u.after = device_.accepts_elementwise(graph_, node);
     } else if (!scalars_ && node.op == "reduce_sum" && is_total(node)) {
       u.space = graph_.values[node.operands[0]].type.dims;
       u.fusable = u.sums = device_.accepts_reduction(graph_, node);
@@ -85,6 +91,14 @@ class ElementwiseFuser {
   bool is_total(const Node& node) const {
     return graph_.values[node.operands[0]].type.dims.size() == 1 &&
            graph_.values[node.results[0]].type.dims.empty();
+  }
+
+  // Nothing computes on: a group can store it but not sum or change it.
+  bool is_last(const Node& node) const {
+    const std::vector<int>& readers = readers_[node.results[0]];
+    return std::none_of(readers.begin(), readers.end(), [&](int i) {
+      return is_elementwise(graph_.nodes[i]) || graph_.nodes[i].op == "reduce_sum";
+    });
   }
 
   // With the groups that compute its operands, then with those that read the same ones.
@@ -101,9 +115,23 @@ class ElementwiseFuser {
         merge(unit_of_[reader], unit_of_[i]);
       }
     }
-    if (!scalars_) return;
-    if (last_scalar_ >= 0) merge(unit_of_[last_scalar_], unit_of_[i]);
-    last_scalar_ = i;
+    // Lists and scalars are small: one launch for many, though they share nothing.
+    if (units_[unit_of_[i]].after || units_[unit_of_[i]].space.size() > 1) return;
+    int& last = last_of_space_.try_emplace(space_name(units_[unit_of_[i]]), i).first->second;
+    merge(unit_of_[last], unit_of_[i]);
+    last = i;
+  }
+
+  // A returned constant or extent is stored by any group that stores scalars.
+  void join_leaf(int i) {
+    if (!units_[unit_of_[i]].after || !graph_.nodes[i].operands.empty()) return;
+    const auto sums = [](const Unit& unit) { return unit.sums && !unit.members.empty(); };
+    const auto group = std::find_if(units_.begin(), units_.end(), sums);
+    if (group != units_.end()) merge(static_cast<int>(group - units_.begin()), unit_of_[i]);
+  }
+
+  static std::string space_name(const Unit& unit) {
+    return unit.space.empty() ? "" : unit.space[0].str();
   }
 
   void merge(int a, int b) {
@@ -129,11 +157,12 @@ class ElementwiseFuser {
     return a.space == b.space && a.split.agrees(b.split) && !reads_late(a, b) && !reads_late(b, a);
   }
 
-  // A scalar follows the group whose sum it reads.
+  // A scalar follows the group whose sum it reads; one from nothing follows any.
   bool reads_sum(const Unit& a, const Unit& b) const {
     const Unit& group = a.after ? b : a;
     const Unit& scalar = a.after ? a : b;
-    return reads_late(scalar, group) && !reads_late(group, scalar);
+    const bool leaf = graph_.nodes[scalar.members[0]].operands.empty();
+    return leaf || (reads_late(scalar, group) && !reads_late(group, scalar));
   }
 
   // A member of `reader` reads a scalar of `group`: a sum, or what follows one.
@@ -218,8 +247,8 @@ class ElementwiseFuser {
   std::vector<std::vector<int>> readers_;  // by value: nodes
   std::vector<int> unit_of_;               // by node
   std::vector<Unit> units_;
-  int last_scalar_ = -1;
-  mutable std::vector<unsigned> visited_;  // by unit: the last search that met it
+  std::map<std::string, int> last_of_space_;  // a node of the last group
+  mutable std::vector<unsigned> visited_;     // by unit: the last search that met it
   mutable unsigned mark_ = 0;
 };
 

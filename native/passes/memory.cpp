@@ -152,7 +152,9 @@ class Planner {
     }
     bool stored = false;
     for (const Node& inner : region.nodes) {
-      if (stored && std::count(inner.operands.begin(), inner.operands.end(), parameter) > 0) {
+      // Sums of a block are taken after all of its stores.
+      const bool late = stored || inner.op == "reduce_sum";
+      if (late && std::count(inner.operands.begin(), inner.operands.end(), parameter) > 0) {
         return false;
       }
       stored =
