@@ -46,15 +46,13 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
                 f"%{y.name} : {type_text(*y.type)} cannot be differentiated: "
                 "gradients need f32 or f64"
             )
-        if seed is None:
-            seed = as_tensor(1.0, y.dtype)
-        elif seed.type != y.type:
+        if seed is not None and seed.type != y.type:
             raise ValueError(
                 f"the gradient of %{y.name} must be {type_text(*y.type)}, "
                 f"got {type_text(*seed.type)}"
             )
         if y in path:
-            _accumulate(sums, y, seed)
+            _accumulate(sums, y, as_tensor(1.0, y.dtype) if seed is None else seed)
     keep = set(xs)
     for node in reversed(nodes):
         if any(result in sums for result in node.results):
