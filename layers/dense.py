@@ -163,17 +163,17 @@ def flatten(
 ) -> Tensor:
     """Return [B, k], k the product of all dimensions but the first."""
     utils.check_tensor("flatten", inputs, min_rank=1)
-    with name_scope(scope or "Flatten") as name:
+    with variable_scope(scope, "Flatten") as layer:
         shape = (inputs.shape[0], product(inputs.shape[1:]))
         outputs = inputs if inputs.rank == 2 else ops.reshape(inputs, shape)
-        return utils.collect_named_outputs(outputs_collections, name, outputs)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 
 @add_arg_scope
 def softmax(logits: Tensor, scope: str | None = None) -> Tensor:
     """Return probabilities over the last axis: exp(z) / Σ exp(z)."""
     utils.check_float("softmax", logits, min_rank=2)
-    with name_scope(scope or "softmax"):
+    with variable_scope(scope, "softmax"):
         return ops.softmax(logits)
 
 
@@ -212,7 +212,7 @@ def maxout(
             f"is {features}"
         )
     groups = (num_units, features // num_units)
-    with name_scope(scope or "MaxOut"):
+    with variable_scope(scope, "MaxOut"):
         grouped = ops.reshape(
             inputs, (*inputs.shape[:axis], *groups, *inputs.shape[axis + 1 :])
         )

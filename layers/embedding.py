@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, current_model, name_scope
+from slimlearn.backend.graph import Tensor, current_model
 from slimlearn.layers import utils
 from slimlearn.layers.initializers import truncated_normal_initializer
 from slimlearn.layers.names import variable_scope
@@ -101,7 +101,7 @@ def one_hot_encoding(
         The shape of `labels` with `num_classes` appended, in the model's precision.
     """
     num_classes = utils.check_size("one_hot_encoding", "num_classes", num_classes)
-    with name_scope(scope or "OneHotEncoding") as name:
+    with variable_scope(scope, "OneHotEncoding") as layer:
         ids = utils.as_ids("one_hot_encoding", labels)
         outputs = ops.one_hot(
             ids,
@@ -110,4 +110,4 @@ def one_hot_encoding(
             off_value=off_value,
             dtype=current_model().precision,
         )
-        return utils.collect_named_outputs(outputs_collections, name, outputs)
+        return utils.collect_named_outputs(outputs_collections, layer.name, outputs)

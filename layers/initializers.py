@@ -269,7 +269,11 @@ def build_init(model: Model) -> None:
     """Add to `model` the function ``init``, which sets all parameters and states."""
     with model.function("init") as graph:
         for declaration in [*model.parameters, *model.states]:
-            initializer: Callable = declaration.initializer
+            initializer: Callable | None = declaration.initializer
+            if initializer is None:
+                raise ValueError(
+                    f"{declaration.kind} %{declaration.name} has no initializer"
+                )
             value = initializer(
                 declaration.shape, declaration.dtype, f"{declaration.name}/initial"
             )

@@ -8,7 +8,6 @@ from slimlearn.backend.graph import (
     Tensor,
     absolute_scope,
     current_graph,
-    name_scope,
 )
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
@@ -223,7 +222,7 @@ def unit_norm(
     """
     utils.check_float("unit_norm", inputs, min_rank=1)
     dim = utils.check_axis("unit_norm", "dim", dim, inputs.rank)
-    with name_scope(scope or "UnitNorm"):
+    with variable_scope(scope, "UnitNorm"):
         total = ops.reduce_sum(ops.square(inputs), [dim], keepdims=True)
         return ops.mul(inputs, ops.rsqrt(total + epsilon))
 

@@ -143,7 +143,8 @@ def _get_or_make(model: Model, kind: type, name: str, shape, make: Callable):
             raise ValueError(
                 f"variable {full_name!r}: scope {scope.name!r} was entered with "
                 "reuse=True, but holds no such variable yet: build the layer that "
-                "makes it first, without reuse"
+                "makes it first, without reuse (training and inference share their "
+                "variables by themselves)"
             )
     elif full_name in notes.taken:
         raise ValueError(

@@ -168,3 +168,8 @@ def test_initializers_and_regularizers_pickle():
         slim.l1_l2_regularizer(0.1, 0.2),
     ):
         assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_a_parameter_without_initializer_is_named():
+    with pytest.raises(ValueError, match="param %w has no initializer"):
+        initial(None, (2,))

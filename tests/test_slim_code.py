@@ -37,6 +37,15 @@ def test_layers_collect_their_outputs_by_name(graph, x):
     assert slim.utils.convert_collection_to_dict("end_points") == {}
 
 
+def test_layers_without_variables_are_numbered_too(graph, x):
+    with slim.arg_scope([slim.flatten], outputs_collections="ends"):
+        slim.flatten(x)
+        slim.flatten(x)
+        slim.flatten(x, scope="mine")
+    found = slim.utils.convert_collection_to_dict("ends")
+    assert list(found) == ["Flatten", "Flatten_1", "mine"]
+
+
 def mlp_arg_scope(weight_decay=0.0005, is_training=True):
     """As TF-Slim's `vgg_arg_scope` does it."""
     batch_norm_params = {"is_training": is_training, "decay": 0.9, "scale": True}
