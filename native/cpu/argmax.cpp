@@ -68,11 +68,16 @@ std::unique_ptr<Launch> prepare_argmax(const Binding& binding) {
                    " does not give " + result_text(binding) + " (i64)");
   }
   switch (src.dtype) {
-    case DType::f32: return std::make_unique<ArgmaxLaunch<float>>(binding, axis);
-    case DType::f64: return std::make_unique<ArgmaxLaunch<double>>(binding, axis);
-    case DType::i32: return std::make_unique<ArgmaxLaunch<int32_t>>(binding, axis);
-    case DType::i64: return std::make_unique<ArgmaxLaunch<int64_t>>(binding, axis);
-    default: binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
+    case DType::f32:
+      return std::make_unique<ArgmaxLaunch<float>>(binding, axis);
+    case DType::f64:
+      return std::make_unique<ArgmaxLaunch<double>>(binding, axis);
+    case DType::i32:
+      return std::make_unique<ArgmaxLaunch<int32_t>>(binding, axis);
+    case DType::i64:
+      return std::make_unique<ArgmaxLaunch<int64_t>>(binding, axis);
+    default:
+      binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
   }
 }
 

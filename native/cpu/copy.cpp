@@ -59,9 +59,9 @@ std::unique_ptr<Launch> prepare_reshape(const Binding& binding) {
 struct Part {
   Buffer src;
   bool zero = false;
-  Count row;            // bytes of a source row
-  Count run;            // bytes taken from it
-  int64_t offset = 0;   // bytes before them
+  Count row;           // bytes of a source row
+  Count run;           // bytes taken from it
+  int64_t offset = 0;  // bytes before them
 };
 
 class PartsLaunch final : public Launch {

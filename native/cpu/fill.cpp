@@ -22,12 +22,18 @@ void append(std::vector<std::byte>* bytes, Number number) {
 template <class Number>
 void append_as(std::vector<std::byte>* bytes, DType dtype, Number number) {
   switch (dtype) {
-    case DType::f32: return append<float>(bytes, number);
-    case DType::f64: return append<double>(bytes, number);
-    case DType::i32: return append<int32_t>(bytes, number);
-    case DType::i64: return append<int64_t>(bytes, number);
-    case DType::u8: return append<uint8_t>(bytes, number);
-    case DType::b8: return append<uint8_t>(bytes, number != Number{0});
+    case DType::f32:
+      return append<float>(bytes, number);
+    case DType::f64:
+      return append<double>(bytes, number);
+    case DType::i32:
+      return append<int32_t>(bytes, number);
+    case DType::i64:
+      return append<int64_t>(bytes, number);
+    case DType::u8:
+      return append<uint8_t>(bytes, number);
+    case DType::b8:
+      return append<uint8_t>(bytes, number != Number{0});
   }
 }
 
@@ -72,9 +78,12 @@ std::unique_ptr<Launch> prepare_constant(const Binding& binding) {
     binding.refuse("value must be a number or a bool");
   }
   switch (value.size()) {
-    case 1: return std::make_unique<ConstantLaunch<uint8_t>>(dst, value);
-    case 4: return std::make_unique<ConstantLaunch<uint32_t>>(dst, value);
-    default: return std::make_unique<ConstantLaunch<uint64_t>>(dst, value);
+    case 1:
+      return std::make_unique<ConstantLaunch<uint8_t>>(dst, value);
+    case 4:
+      return std::make_unique<ConstantLaunch<uint32_t>>(dst, value);
+    default:
+      return std::make_unique<ConstantLaunch<uint64_t>>(dst, value);
   }
 }
 
@@ -180,9 +189,8 @@ std::unique_ptr<Launch> prepare_extent(const Binding& binding) {
   require_arity(binding, 0);
   const Buffer& dst = binding.results[0];
   const auto found = binding.node.attributes.find("dim");
-  const auto* text = found == binding.node.attributes.end()
-                         ? nullptr
-                         : std::get_if<std::string>(&found->second);
+  const auto* text =
+      found == binding.node.attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
   if (text == nullptr) binding.refuse("needs an attribute dim=\"B\"");
   if (!is_float(dst) || !dst.dims.empty()) {
     binding.refuse("is f32[] or f64[], got " + result_text(binding));

@@ -153,11 +153,16 @@ std::unique_ptr<Launch> prepare_scatter_add(const Binding& binding) {
                    operand_text(binding, 1) + " do not add up to " + result_text(binding));
   }
   switch (dst.dtype) {
-    case DType::f32: return scatter_add_of<float>(binding);
-    case DType::f64: return scatter_add_of<double>(binding);
-    case DType::i32: return scatter_add_of<uint32_t>(binding);  // wraps, as numpy
-    case DType::i64: return scatter_add_of<uint64_t>(binding);
-    default: binding.refuse("needs f32, f64, i32 or i64 updates, got " + operand_text(binding, 1));
+    case DType::f32:
+      return scatter_add_of<float>(binding);
+    case DType::f64:
+      return scatter_add_of<double>(binding);
+    case DType::i32:
+      return scatter_add_of<uint32_t>(binding);  // wraps, as numpy
+    case DType::i64:
+      return scatter_add_of<uint64_t>(binding);
+    default:
+      binding.refuse("needs f32, f64, i32 or i64 updates, got " + operand_text(binding, 1));
   }
 }
 

@@ -64,7 +64,9 @@ class Stretches {
     split_ = by_row_ ? Split::by_bytes(32 * columns_) : Split::by_bytes(32, per_draw_);
   }
 
-  int64_t tasks(int64_t rows) const { return split_.tasks(by_row_ ? dst_.leading(rows) : columns_); }
+  int64_t tasks(int64_t rows) const {
+    return split_.tasks(by_row_ ? dst_.leading(rows) : columns_);
+  }
 
   // each(stretch, first column, number of columns, first element)
   template <class Each>
@@ -104,22 +106,22 @@ class UniformLaunch final : public Launch {
 
   void run(const Context& context, int64_t task, std::byte*) const noexcept override {
     T* dst = dst_.in<T>(context);
-    stretches_.run(context, task, [dst](const Stretch& stretch, int64_t column, int64_t n,
-                                        int64_t element) {
-      for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
-        uint32_t words[kBlocks][4];
-        stretch.draw((column + i) / kPerBlock, words);
-        T numbers[kBlocks * kPerBlock];
-        for (int j = 0; j < kBlocks * kPerBlock; ++j) {
-          if constexpr (sizeof(T) == 4) {
-            numbers[j] = uniform_f32(words[j / 4][j % 4]);
-          } else {
-            numbers[j] = uniform_f64(words[j / 2][j % 2 * 2], words[j / 2][j % 2 * 2 + 1]);
+    stretches_.run(
+        context, task, [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
+          for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
+            uint32_t words[kBlocks][4];
+            stretch.draw((column + i) / kPerBlock, words);
+            T numbers[kBlocks * kPerBlock];
+            for (int j = 0; j < kBlocks * kPerBlock; ++j) {
+              if constexpr (sizeof(T) == 4) {
+                numbers[j] = uniform_f32(words[j / 4][j % 4]);
+              } else {
+                numbers[j] = uniform_f64(words[j / 2][j % 2 * 2], words[j / 2][j % 2 * 2 + 1]);
+              }
+            }
+            std::copy_n(numbers, std::min<int64_t>(n - i, kBlocks * kPerBlock), dst + element + i);
           }
-        }
-        std::copy_n(numbers, std::min<int64_t>(n - i, kBlocks * kPerBlock), dst + element + i);
-      }
-    });
+        });
   }
 
   Cost cost(int64_t rows) const override {
@@ -134,8 +136,10 @@ class UniformLaunch final : public Launch {
 
 std::unique_ptr<Launch> prepare_random_uniform(const Binding& binding) {
   require_arity(binding, 0);
-  if (binding.results[0].dtype == DType::f32) return std::make_unique<UniformLaunch<float>>(binding);
-  if (binding.results[0].dtype == DType::f64) return std::make_unique<UniformLaunch<double>>(binding);
+  if (binding.results[0].dtype == DType::f32)
+    return std::make_unique<UniformLaunch<float>>(binding);
+  if (binding.results[0].dtype == DType::f64)
+    return std::make_unique<UniformLaunch<double>>(binding);
   binding.refuse("is f32 or f64, got " + result_text(binding));
 }
 
@@ -150,21 +154,21 @@ class NormalLaunch final : public Launch {
 
   void run(const Context& context, int64_t task, std::byte*) const noexcept override {
     T* dst = dst_.in<T>(context);
-    stretches_.run(context, task, [dst](const Stretch& stretch, int64_t column, int64_t n,
-                                        int64_t element) {
-      for (int64_t i = 0; i < n; i += 2 * kBlocks) {
-        uint32_t words[kBlocks][4];
-        stretch.draw((column + i) / 2, words);
-        const int64_t end = std::min<int64_t>(n - i, 2 * kBlocks);
-        for (int64_t j = 0; j < end; j += 2) {
-          const uint32_t* word = words[j / 2];
-          const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_f64(word[0], word[1])));
-          const double angle = 2.0 * M_PI * uniform_f64(word[2], word[3]);
-          dst[element + i + j] = static_cast<T>(radius * std::cos(angle));
-          if (j + 1 < end) dst[element + i + j + 1] = static_cast<T>(radius * std::sin(angle));
-        }
-      }
-    });
+    stretches_.run(
+        context, task, [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
+          for (int64_t i = 0; i < n; i += 2 * kBlocks) {
+            uint32_t words[kBlocks][4];
+            stretch.draw((column + i) / 2, words);
+            const int64_t end = std::min<int64_t>(n - i, 2 * kBlocks);
+            for (int64_t j = 0; j < end; j += 2) {
+              const uint32_t* word = words[j / 2];
+              const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_f64(word[0], word[1])));
+              const double angle = 2.0 * M_PI * uniform_f64(word[2], word[3]);
+              dst[element + i + j] = static_cast<T>(radius * std::cos(angle));
+              if (j + 1 < end) dst[element + i + j + 1] = static_cast<T>(radius * std::sin(angle));
+            }
+          }
+        });
   }
 
   Cost cost(int64_t rows) const override {
@@ -179,7 +183,8 @@ class NormalLaunch final : public Launch {
 std::unique_ptr<Launch> prepare_random_normal(const Binding& binding) {
   require_arity(binding, 0);
   if (binding.results[0].dtype == DType::f32) return std::make_unique<NormalLaunch<float>>(binding);
-  if (binding.results[0].dtype == DType::f64) return std::make_unique<NormalLaunch<double>>(binding);
+  if (binding.results[0].dtype == DType::f64)
+    return std::make_unique<NormalLaunch<double>>(binding);
   binding.refuse("is f32 or f64, got " + result_text(binding));
 }
 
@@ -202,23 +207,23 @@ class DropoutLaunch final : public Launch {
     const T scale = T{1} / keep;
     const double bits = std::floor(static_cast<double>(keep) * 65536.0 + 0.5);
     const auto threshold = static_cast<uint32_t>(std::clamp(bits, 0.0, 65536.0));
-    stretches_.run(context, task, [=](const Stretch& stretch, int64_t column, int64_t n,
-                                      int64_t element) {
-      constexpr int kColumns = 8 * kBlocks;
-      for (int64_t i = 0; i < n; i += kColumns) {
-        union {
-          uint32_t words[kBlocks][4];
-          uint16_t decisions[kColumns];  // little-endian halves: in the order of the columns
-        } drawn;
-        stretch.draw((column + i) / 8, drawn.words);
-        const T* from = src + element + i;
-        T* to = dst + element + i;
-        const int64_t end = std::min<int64_t>(n - i, kColumns);
-        for (int64_t j = 0; j < end; ++j) {
-          to[j] = drawn.decisions[j] < threshold ? from[j] * scale : T{0};
-        }
-      }
-    });
+    stretches_.run(
+        context, task, [=](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
+          constexpr int kColumns = 8 * kBlocks;
+          for (int64_t i = 0; i < n; i += kColumns) {
+            union {
+              uint32_t words[kBlocks][4];
+              uint16_t decisions[kColumns];  // little-endian halves: in the order of the columns
+            } drawn;
+            stretch.draw((column + i) / 8, drawn.words);
+            const T* from = src + element + i;
+            T* to = dst + element + i;
+            const int64_t end = std::min<int64_t>(n - i, kColumns);
+            for (int64_t j = 0; j < end; ++j) {
+              to[j] = drawn.decisions[j] < threshold ? from[j] * scale : T{0};
+            }
+          }
+        });
   }
 
   Cost cost(int64_t rows) const override {
@@ -238,7 +243,8 @@ std::unique_ptr<Launch> prepare_dropout(const Binding& binding) {
     binding.refuse("keep_prob must be a scalar of the type of " + operand_text(binding, 0) +
                    ", got " + operand_text(binding, 1));
   }
-  if (binding.results[0].dtype == DType::f32) return std::make_unique<DropoutLaunch<float>>(binding);
+  if (binding.results[0].dtype == DType::f32)
+    return std::make_unique<DropoutLaunch<float>>(binding);
   return std::make_unique<DropoutLaunch<double>>(binding);
 }
 

@@ -16,6 +16,10 @@ template <template <class> class Fold>
 struct Plain {
   template <class T>
   struct Of {
+    // Vectors of a block of columns: sums of floats are what training steps wait for.
+    static constexpr int kMost = std::is_integral_v<T>             ? 2
+                                 : std::is_same_v<Fold<T>, Sum<T>> ? 8
+                                                                   : 4;
     template <int n, class Walk, class Across>
     SLIM_INLINE static void reduce(Vec<T> (&result)[n], Walk walk, Across across) {
       const Fold<T> fold[n];
@@ -27,6 +31,7 @@ struct Plain {
 
 template <class T>
 struct LogSumExp {
+  static constexpr int kMost = 4;
   template <int n, class Walk, class Across>
   SLIM_INLINE static void reduce(Vec<T> (&result)[n], Walk walk, Across across) {
     const Max<T> most[n];
@@ -87,8 +92,8 @@ class LineLaunch final : public ReductionLaunch<T> {
           [&](const auto& fold, Vec<T>(&partial)[1]) [[gnu::always_inline]] {
             partial[0] = fold[0].start();
             for (int64_t j = 0; j < lines; ++j) {
-              partial[0] = fold[0].merge(
-                  partial[0], fold_line(src + offset_of(axes_.reduced, j), n, fold[0]));
+              partial[0] = fold[0].merge(partial[0],
+                                         fold_line(src + offset_of(axes_.reduced, j), n, fold[0]));
             }
           },
           [](Vec<T> v, const auto& fold) [[gnu::always_inline]] {
@@ -104,7 +109,7 @@ template <class T, class Reduction>
 class ColumnsLaunch final : public ReductionLaunch<T> {
   using ReductionLaunch<T>::axes_;
   using ReductionLaunch<T>::split_;
-  static constexpr int64_t kMost = 8;  // vectors of a block
+  static constexpr int kMost = Reduction::kMost;
 
  public:
   ColumnsLaunch(const Binding& binding, ReductionAxes axes)
@@ -191,9 +196,8 @@ ReductionAxes axes_of(const Binding& binding) {
   size_t at = 0;
   for (size_t i = 0; good && i < reduced.size(); ++i) {
     if (reduced[i] && !keepdims) continue;
-    good = at < dst.dims.size() &&
-           (reduced[i] ? dst.dims[at] == 1 && (at > 0 || dst.per_row == 0)
-                       : same_dim(src, i, dst, at));
+    good = at < dst.dims.size() && (reduced[i] ? dst.dims[at] == 1 && (at > 0 || dst.per_row == 0)
+                                               : same_dim(src, i, dst, at));
     ++at;
   }
   if (!good || at != dst.dims.size()) {
@@ -210,14 +214,16 @@ template <template <class> class Fold>
 std::unique_ptr<Launch> prepare_reduce(const Binding& binding) {
   const ReductionAxes axes = axes_of(binding);
   switch (binding.operands[0].dtype) {
-    case DType::f32: return reduction<float, typename Plain<Fold>::template Of<float>>(binding, axes);
+    case DType::f32:
+      return reduction<float, typename Plain<Fold>::template Of<float>>(binding, axes);
     case DType::f64:
       return reduction<double, typename Plain<Fold>::template Of<double>>(binding, axes);
     case DType::i32:
       return reduction<int32_t, typename Plain<Fold>::template Of<int32_t>>(binding, axes);
     case DType::i64:
       return reduction<int64_t, typename Plain<Fold>::template Of<int64_t>>(binding, axes);
-    default: binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
+    default:
+      binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
   }
 }
 

@@ -67,8 +67,7 @@ SLIM_INLINE Vec<T> fold_line(const T* src, int64_t n, const Fold& fold) {
   }
   for (; i + kWidth <= n; i += kWidth) part[0] = fold.step(part[0], load(src + i));
   if (i < n) {
-    part[1] = fold.step(part[1],
-                        select(lanes_below<V>(n - i), load(src + i), Fold::neutral()));
+    part[1] = fold.step(part[1], select(lanes_below<V>(n - i), load(src + i), Fold::neutral()));
   }
   return fold.merge(fold.merge(part[0], part[1]), fold.merge(part[2], part[3]));
 }

@@ -28,11 +28,21 @@ class RowFormula {
     int top = -1;
     for (const Step& step : steps_) {
       switch (step.kind) {
-        case Kind::number: stack[++top] = static_cast<double>(step.number); break;
-        case Kind::rows: stack[++top] = static_cast<double>(rows); break;
-        case Kind::add: --top, stack[top] += stack[top + 1]; break;
-        case Kind::subtract: --top, stack[top] -= stack[top + 1]; break;
-        case Kind::multiply: --top, stack[top] *= stack[top + 1]; break;
+        case Kind::number:
+          stack[++top] = static_cast<double>(step.number);
+          break;
+        case Kind::rows:
+          stack[++top] = static_cast<double>(rows);
+          break;
+        case Kind::add:
+          --top, stack[top] += stack[top + 1];
+          break;
+        case Kind::subtract:
+          --top, stack[top] -= stack[top + 1];
+          break;
+        case Kind::multiply:
+          --top, stack[top] *= stack[top + 1];
+          break;
         case Kind::floor_divide:
           --top, stack[top] = std::floor(stack[top] / stack[top + 1]);
           break;

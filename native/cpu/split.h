@@ -20,9 +20,7 @@ struct Split {
     const int64_t units = kTaskBytes / std::max<int64_t>(bytes, 1);
     return {std::max<int64_t>(units / step, 1) * step};
   }
-  int64_t tasks(int64_t units) const {
-    return units <= grain ? 1 : (units + grain - 1) / grain;
-  }
+  int64_t tasks(int64_t units) const { return units <= grain ? 1 : (units + grain - 1) / grain; }
   int64_t first(int64_t task) const { return task * grain; }
   int64_t last(int64_t task, int64_t units) const { return std::min(units, (task + 1) * grain); }
 };

@@ -148,9 +148,12 @@ std::unique_ptr<Launch> strided(const Binding& binding, const std::vector<int64_
   const Buffer& dst = binding.results[0];
   std::vector<Axis> axes = collapse(dst, src_strides);
   switch (size_of(dst.dtype)) {
-    case 1: return std::make_unique<StridedLaunch<uint8_t>>(src, dst, std::move(axes));
-    case 4: return std::make_unique<StridedLaunch<uint32_t>>(src, dst, std::move(axes));
-    default: return std::make_unique<StridedLaunch<uint64_t>>(src, dst, std::move(axes));
+    case 1:
+      return std::make_unique<StridedLaunch<uint8_t>>(src, dst, std::move(axes));
+    case 4:
+      return std::make_unique<StridedLaunch<uint32_t>>(src, dst, std::move(axes));
+    default:
+      return std::make_unique<StridedLaunch<uint64_t>>(src, dst, std::move(axes));
   }
 }
 

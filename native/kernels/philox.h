@@ -45,9 +45,7 @@ static inline PhiloxDraw philox(uint32_t seed, uint32_t stream, uint32_t block, 
 }
 
 // [0, 1) with 24 bits.
-static inline float uniform_f32(uint32_t word) {
-  return static_cast<float>(word >> 8) * 0x1p-24f;
-}
+static inline float uniform_f32(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 // [0, 1) with 53 bits.
 static inline double uniform_f64(uint32_t low, uint32_t high) {
