@@ -92,14 +92,14 @@ _TOKEN = re.compile(
     r"""[ \t]*(?:
       (?P<name>%[A-Za-z0-9_./:@-]+)
     | (?P<string>"(?:[^"\\\n]|\\.)*")
-    | (?P<number>-?(?:inf\b|nan\b|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?))
+    | (?P<number>-?(?:inf\b|nan\b|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?))
     | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
     | (?P<mark>[][(){}=,:])
     )""",
     re.VERBOSE | re.ASCII,
 )
 _SPACE = re.compile(r"[ \t\r]*(?:\#.*)?$")
-_TYPE = re.compile(r"[ \t]*([a-z]+[0-9]*)\[([^\]]*)\]")
+_TYPE = re.compile(r"[ \t]*([a-z]+[0-9]*)[ \t]*\[([^\]]*)\]")
 _FUNCTION_NAME = re.compile(r"[ \t]*([A-Za-z0-9_./:@-]+)", re.ASCII)
 
 
@@ -211,7 +211,7 @@ class _Parser:
         match = _TYPE.match(self.line, self.at)
         if not match:
             self.fail("a type such as f32[B,64]")
-        dtype, dims = match.groups()
+        dtype, dims = match.group(1), match.group(2).strip()
         if dtype not in DTYPES:
             self.fail(f"one of {', '.join(DTYPES)}")
         try:
