@@ -157,9 +157,10 @@ class _Parser:
         return match.group(match.lastgroup) if match else ""
 
     def mark(self, text: str) -> None:
-        if self.peek() != text:
+        match = _TOKEN.match(self.line, self.at)
+        if not match or match.group(match.lastgroup) != text:
             self.fail(repr(text))
-        self.at = _TOKEN.match(self.line, self.at).end()
+        self.at = match.end()
 
     def end_of_line(self) -> None:
         if not _SPACE.match(self.line, self.at):

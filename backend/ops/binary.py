@@ -257,31 +257,24 @@ def select(condition: Tensor, a, b, name: str | None = None) -> Tensor:
 
 
 def _binary(word: str, a, b, name: str | None, op: Binary) -> Tensor:
-    try:
-        dtype, shape = a.dtype, a.shape
-        other = b.shape
-        if dtype == b.dtype and dtype in op.dtypes:
-            if shape == other or other == ():
-                types = ((op.result_dtype or dtype, shape),)
-            elif shape == ():
-                types = ((op.result_dtype or dtype, other),)
-            else:
-                return emit(word, (a, b), None, None, name)
+    if not isinstance(a, Tensor):
+        if not isinstance(b, Tensor):
+            raise TypeError(f"[{name or word}] one of {a!r}, {b!r} must be a tensor")
+        a = _constant(word, a, b, name)
+    elif not isinstance(b, Tensor):
+        b = _constant(word, b, a, name)
+    dtype, long, short = a.dtype, a.shape, b.shape
+    if dtype == b.dtype and dtype in op.dtypes:
+        if len(long) < len(short):
+            long, short = short, long
+        # The usual broadcasts: equal shapes, a scalar, a row.
+        if long == short or not short or long[-len(short) :] == short:
+            types = ((op.result_dtype or dtype, long),)
             return current_graph().append(word, (a, b), _NONE, types, name).results[0]
-    except AttributeError:
-        pass
-    if isinstance(a, Tensor):
-        b = _partner(word, b, a, name)
-    elif isinstance(b, Tensor):
-        a = _partner(word, a, b, name)
-    else:
-        raise TypeError(f"[{name or word}] one of {a!r}, {b!r} must be a tensor")
     return emit(word, (a, b), None, None, name)
 
 
-def _partner(word, value, tensor, name):
-    if isinstance(value, Tensor):
-        return value
+def _constant(word, value, tensor, name):
     try:
         return as_tensor(value, tensor.dtype)
     except TypeError as error:

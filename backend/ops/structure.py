@@ -86,6 +86,7 @@ class Broadcast(Op):
     """Repeated along axes of length 1 and new leading axes."""
 
     name = "broadcast"
+    in_region = True
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
