@@ -1,0 +1,71 @@
+"""Python and native code read and print programs with the same bytes."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_cases import CASES
+from test_shape import build, dims
+from test_text import REFUSED, TEXT
+
+from slimlearn import _native
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Model
+from slimlearn.backend.shape import Dim
+from slimlearn.backend.text import ProgramError, parse_program, print_program
+
+ALL = [case for cases in CASES.values() for case in cases]
+
+
+def both_print(text: str) -> None:
+    assert print_program(parse_program(text)) == text
+    assert _native.roundtrip(text) == text
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_every_op_prints_the_same_and_is_accepted(case, precision):
+    text = print_program(case.model(precision))
+    both_print(text)
+    _native.verify(text)
+
+
+def test_a_whole_program_prints_the_same():
+    both_print(TEXT)
+    _native.verify(TEXT)
+
+
+@settings(max_examples=300, deadline=None)
+@given(dims)
+def test_dims_print_the_same(tree):
+    dim = build(tree)
+    if isinstance(dim, Dim):
+        both_print(f'slim 1\n\nfunc f {{\n  %x = input(source="X") : f32[{dim}]\n}}\n')
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats())
+def test_floats_print_the_same(value):
+    model = Model("f64")
+    with model.function("f"):
+        ops.constant(math.nan if math.isnan(value) else value, "f64")
+    both_print(print_program(model))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+def test_strings_print_the_same(source):
+    model = Model()
+    with model.function("f"):
+        ops.input_(source, (3,), name="x")
+    both_print(print_program(model))
+
+
+@pytest.mark.parametrize(("old", "new"), [r[:2] for r in REFUSED])
+def test_both_refuse_the_same_texts(old, new):
+    text = TEXT.replace(old, new, 1)
+    with pytest.raises(ProgramError):
+        parse_program(text)
+    with pytest.raises(ValueError):
+        _native.verify(text)
