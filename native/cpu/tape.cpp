@@ -103,8 +103,8 @@ struct TapeRunner::Run {
 };
 
 TapeRunner::TapeRunner(const Binding& binding, const Graph& region, std::vector<Buffer> operands,
-                       std::vector<Buffer> results)
-    : tape_(build_tape(binding, region, operands, results)),
+                       std::vector<Buffer> results, SpaceSplit split)
+    : tape_(build_tape(binding, region, operands, results, split)),
       operands_(std::move(operands)),
       results_(std::move(results)) {
   compile(binding);
@@ -275,7 +275,9 @@ void TapeRunner::scalar_phase(Run& run) const {
     }
   }
   for (const Place& place : scalars_) {
-    repeat_element(run.pointer[place.reg], place.buffer.in<std::byte>(run.context), kScalarCopies,
+    const bool is_acc = run.acc != nullptr && place.reg == 0;
+    repeat_element(run.pointer[place.reg],
+                   is_acc ? run.acc->data : place.buffer.in<std::byte>(run.context), kScalarCopies,
                    place.size);
   }
   for (const Step& step : steps_[0]) {
@@ -323,7 +325,7 @@ void TapeRunner::block(Run& run) const {
   for (const Place& place : blocks_) {
     run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + first * place.size;
   }
-  if (run.acc != nullptr) {
+  if (run.acc != nullptr && tape_.registers[0].extent == Extent::full) {
     run.pointer[0] =
         const_cast<std::byte*>(run.acc->data) +
         ((run.row - run.window.row) * run.acc->stride + run.column - run.window.column) *

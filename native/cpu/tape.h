@@ -29,7 +29,7 @@ class TapeRunner {
   };
 
   TapeRunner(const Binding& binding, const Graph& region, std::vector<Buffer> operands,
-             std::vector<Buffer> results);
+             std::vector<Buffer> results, SpaceSplit split = SpaceSplit::best);
 
   const Space& space() const { return tape_.space; }
   bool sums() const { return !tape_.sums.empty(); }

@@ -38,17 +38,21 @@ class SpaceFinder {
   }
 
   // After every add: the axes and the split into [m, n].
-  Space split(const std::vector<const Buffer*>& buffers) {
+  Space split(const std::vector<const Buffer*>& buffers, SpaceSplit wish) {
     if (whole_ == nullptr) return {};
     for (size_t i = 0; i < whole_->dims.size(); ++i) {
       const bool by_row = i == 0 && whole_->per_row > 0;
       if (whole_->dims[i] != 1 || by_row) kept_.push_back(i);
     }
-    const size_t least = whole_->per_row > 0 ? 1 : 0;
+    const bool columns = wish == SpaceSplit::last_axis && !kept_.empty() &&
+                         kept_.back() == whole_->dims.size() - 1 &&
+                         (kept_.back() > 0 || whole_->per_row == 0);
+    const size_t least = columns ? kept_.size() - 1 : whole_->per_row > 0 ? 1 : 0;
+    const size_t most = wish == SpaceSplit::last_axis ? kept_.size() - columns : kept_.size();
     size_t best = 0;
     int best_strided = -1;
     // From the right: flat (n = 1) where nothing asks for a row or a column.
-    for (size_t at = kept_.size() + 1; at-- > least;) {
+    for (size_t at = most + 1; at-- > least;) {
       int strided = 0;
       for (const Buffer* buffer : buffers) strided += !extent(*buffer, at).has_value();
       if (best_strided < 0 || strided < best_strided) {
@@ -149,8 +153,8 @@ class SpaceFinder {
 class Builder {
  public:
   Builder(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
-          const std::vector<Buffer>& results)
-      : binding_(binding), region_(region), operands_(operands), results_(results) {}
+          const std::vector<Buffer>& results, SpaceSplit split)
+      : binding_(binding), region_(region), operands_(operands), results_(results), split_(split) {}
 
   Tape build() {
     SpaceFinder finder(binding_);
@@ -158,7 +162,7 @@ class Builder {
     for (const Buffer& buffer : operands_) buffers.push_back(&buffer);
     for (const Buffer& buffer : results_) buffers.push_back(&buffer);
     for (const Buffer* buffer : buffers) finder.add(*buffer);
-    tape_.space = finder.split(buffers);
+    tape_.space = finder.split(buffers, split_);
     tape_.axes = finder.axes();
     if (region_.parameters.size() != operands_.size() ||
         region_.returns.size() != results_.size()) {
@@ -306,6 +310,7 @@ class Builder {
   const Graph& region_;
   const std::vector<Buffer>& operands_;
   const std::vector<Buffer>& results_;
+  SpaceSplit split_;
   Tape tape_;
   std::map<ValueId, int32_t> of_value_;
   std::vector<bool> after_sum_;
@@ -333,8 +338,8 @@ std::optional<Operation> find_operation(const std::string& op) {
 }
 
 Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
-                const std::vector<Buffer>& results) {
-  return Builder(binding, region, operands, results).build();
+                const std::vector<Buffer>& results, SpaceSplit split) {
+  return Builder(binding, region, operands, results, split).build();
 }
 
 Graph region_of(const Graph& graph, const Node& node) {

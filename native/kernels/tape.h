@@ -79,9 +79,12 @@ struct Tape {
   std::vector<Extent> yield_extents;             // at least the register's own
 };
 
+// Flat, or rows and columns, as the operands ask; or always with the last axis as columns.
+enum class SpaceSplit : uint8_t { best, last_axis };
+
 // Compiles `region` for these operands and results; refuses in the binding's name.
 Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
-                const std::vector<Buffer>& results);
+                const std::vector<Buffer>& results, SpaceSplit split);
 
 // A region of this one node: what a lone elementwise op runs as.
 Graph region_of(const Graph& graph, const Node& node);

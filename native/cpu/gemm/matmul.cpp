@@ -1,0 +1,241 @@
+// The matmul op: shapes, tasks, and the epilogue over each finished C tile.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cpu/check.h"
+#include "cpu/gemm/epilogue.h"
+#include "cpu/gemm/product.h"
+#include "cpu/kernel_set.h"
+#include "cpu/split.h"
+#include "cpu/tape.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+namespace {
+
+// One matrix of a batch: sizes as the product sees them (transposes applied).
+struct Matrix {
+  int64_t row_stride, column_stride;
+};
+
+struct Shape {
+  Count batch, m, k;
+  int64_t n = 1;
+  Matrix a, b;
+  bool repeat_b = false;  // a of rank > 2 with one matrix b: its rows are one long m
+};
+
+Shape shape_of(const Binding& binding) {
+  const Buffer &a = binding.operands[0], &b = binding.operands[1], &c = binding.results[0];
+  const bool flip_a = binding.flag("transpose_a", false);
+  const bool flip_b = binding.flag("transpose_b", false);
+  const size_t rank = a.dims.size();
+  const auto differ = [&](const std::string& what) {
+    binding.refuse(what + ": a is " + operand_text(binding, 0) + ", b is " +
+                   operand_text(binding, 1) + ", the result is " + result_text(binding));
+  };
+  if (a.dtype != b.dtype || a.dtype != c.dtype) differ("types differ");
+  if (rank < 2 || b.dims.size() < 2 || c.dims.size() != rank) differ("ranks do not fit");
+  const bool one_b = b.dims.size() == 2 && rank > 2;
+  if (b.dims.size() != rank && !one_b) differ("ranks do not fit");
+  if (one_b && (flip_a || flip_b)) differ("a batch times one matrix takes no transposes");
+
+  Shape shape;
+  const size_t row = flip_a ? rank - 1 : rank - 2, inner = flip_a ? rank - 2 : rank - 1;
+  const size_t b_rank = b.dims.size();
+  const size_t b_inner = flip_b ? b_rank - 1 : b_rank - 2;
+  const size_t column = flip_b ? b_rank - 2 : b_rank - 1;
+  if (!same_dim(a, inner, b, b_inner)) differ("inner dimensions differ");
+  if (!same_dim(a, row, c, rank - 2) || !same_dim(b, column, c, rank - 1)) {
+    differ("the result's shape does not fit");
+  }
+  for (size_t i = 0; i + 2 < rank; ++i) {
+    if (!same_dim(a, i, c, i) || (!one_b && !same_dim(a, i, b, i))) differ("leading dims differ");
+  }
+  if (column == 0 && b.per_row > 0) differ("the columns of the result cannot be the batch");
+  shape.n = b.dims[column];
+  shape.k = count_of(a, inner, inner + 1);
+  shape.m = one_b ? count_of(a, 0, rank - 1) : count_of(a, row, row + 1);
+  if (!one_b) shape.batch = count_of(a, 0, rank - 2);
+  shape.repeat_b = one_b;
+  // Row-major: a matrix's stride is its last dimension, which no batch rows can be.
+  const int64_t a_width = a.dims[rank - 1], b_width = b.dims[b_rank - 1];
+  shape.a = flip_a ? Matrix{1, a_width} : Matrix{a_width, 1};
+  shape.b = flip_b ? Matrix{1, b_width} : Matrix{b_width, 1};
+  return shape;
+}
+
+// As a finish of the register tile would have done it.
+template <class T>
+void finish_row(T* c, int64_t n, const Finish<T>& finish, const T* mask) {
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    Vec<T> v = load(c + j);
+    if (finish.bias != nullptr) v = v + load(finish.bias + j);
+    if (finish.relu) v = relu(v);
+    if (mask != nullptr) v = relu_grad(v, load(mask + j));
+    if (n - j >= kLanes<T>) {
+      store(c + j, v);
+    } else {
+      store_partial(c + j, v, n - j);
+    }
+  }
+}
+
+template <class T>
+class Matmul final : public Launch {
+ public:
+  explicit Matmul(const Binding& binding)
+      : shape_(shape_of(binding)),
+        a_(binding.operands[0]),
+        b_(binding.operands[1]),
+        c_(binding.results[0]),
+        epilogue_(find_epilogue(binding)) {
+    if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
+    if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
+    if (epilogue_.tape) {
+      std::vector<Buffer> operands = {binding.results[0]};
+      operands[0].dtype = a_.dtype;
+      operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
+      tape_.emplace(binding, *binding.node.region, operands, binding.results,
+                    SpaceSplit::last_axis);
+    } else if (binding.results.size() != 1) {
+      binding.refuse("several results need a region that yields them");
+    }
+  }
+
+  int64_t tasks(int64_t rows) const override {
+    const Sizes sizes = sizes_of(rows);
+    const Grid grid = grid_of(sizes);
+    return std::max<int64_t>(sizes.batch, 1) * grid.rows.count * grid.columns.count;
+  }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    const Sizes sizes = sizes_of(context.rows);
+    if (sizes.batch == 0 || sizes.m == 0 || shape_.n == 0) return;
+    const Grid grid = grid_of(sizes);
+    const int64_t column = task % grid.columns.count;
+    const int64_t row = task / grid.columns.count % grid.rows.count;
+    const int64_t matrix = task / (grid.columns.count * grid.rows.count);
+    const int64_t i = grid.rows.begin(row), i_end = grid.rows.end(row);
+    const int64_t j = grid.columns.begin(column) * kLanes<T>;
+    const int64_t j_end = std::min(grid.columns.end(column) * kLanes<T>, shape_.n);
+
+    Product<T> product;
+    product.m = i_end - i;
+    product.n = j_end - j;
+    product.k = sizes.k;
+    product.a_row = shape_.a.row_stride;
+    product.a_k = shape_.a.column_stride;
+    product.b_k = shape_.b.row_stride;
+    product.b_column = shape_.b.column_stride;
+    product.a = a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row;
+    product.b = b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column;
+    const int64_t first = (matrix * sizes.m + i) * shape_.n + j;
+    product.c = c_.in<T>(context) + first;
+    product.c_row = shape_.n;
+    if (epilogue_.bias >= 0) product.finish.bias = bias_.in<T>(context) + j;
+    product.finish.relu = epilogue_.relu;
+    if (epilogue_.mask >= 0) {
+      product.finish.mask = mask_.in<T>(context) + first;
+      product.finish.mask_row = shape_.n;
+    }
+    T* tile = reinterpret_cast<T*>(local + ProductScratch<T>::kBytes);
+    if (tape_) {
+      product.c = tile;
+      product.c_row = product.n;
+    }
+    if (flipped(sizes)) {
+      run_flipped(product, tile, ProductScratch<T>(local));
+    } else {
+      run_product(product, choose_tile<T>(product.m, product.n), ProductScratch<T>(local));
+    }
+    if (tape_) {
+      const int64_t top = matrix * sizes.m;
+      const TapeRunner::Override acc{reinterpret_cast<const std::byte*>(tile), product.n};
+      tape_->run(context, {top + i, top + i_end, j, j_end}, local + tape_offset(), &acc);
+    }
+  }
+
+  Cost cost(int64_t rows) const override {
+    const Sizes sizes = sizes_of(rows);
+    const double m = static_cast<double>(sizes.m), n = static_cast<double>(shape_.n);
+    const double k = static_cast<double>(sizes.k), batch = static_cast<double>(sizes.batch);
+    const double b_count = shape_.repeat_b ? 1 : batch;
+    return {2 * batch * m * n * k, sizeof(T) * (batch * m * k + b_count * k * n + batch * m * n)};
+  }
+
+  int64_t local_bytes() const override {
+    return tape_offset() + (tape_ ? tape_->local_bytes() : 0);
+  }
+
+ private:
+  struct Sizes {
+    int64_t batch, m, k;
+  };
+
+  Sizes sizes_of(int64_t rows) const {
+    return {shape_.batch(rows), shape_.m(rows), shape_.k(rows)};
+  }
+
+  // Bᵀ·… with few rows: C's transpose is cheaper, for it packs A and turns C, not B.
+  bool flipped(const Sizes& sizes) const {
+    return shape_.b.column_stride != 1 && shape_.a.column_stride == 1 && sizes.m >= kLanes<T> &&
+           shape_.n * sizes.k > 4 * (sizes.m * sizes.k + sizes.m * shape_.n);
+  }
+
+  Grid grid_of(const Sizes& sizes) const {
+    const TileUse use = tape_ ? TileUse::tape : flipped(sizes) ? TileUse::flipped : TileUse::direct;
+    return choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+  }
+
+  // C's tile for the tape, then a flipped product's transpose.
+  static constexpr int64_t kTileRoom = kTileBytes + 2 * kVectorBytes;
+  int64_t tape_offset() const {
+    const bool flips = shape_.b.column_stride != 1;
+    return ProductScratch<T>::kBytes + (tape_ || flips ? 2 * kTileRoom : 0);
+  }
+
+  void run_flipped(const Product<T>& product, T* tile, ProductScratch<T> scratch) const noexcept {
+    Product<T> flip;
+    flip.m = product.n;
+    flip.n = product.m;
+    flip.k = product.k;
+    flip.a = product.b;
+    flip.a_row = product.b_column;
+    flip.a_k = product.b_k;
+    flip.b = product.a;
+    flip.b_k = product.a_k;
+    flip.b_column = product.a_row;
+    flip.c = reinterpret_cast<T*>(reinterpret_cast<std::byte*>(tile) + kTileRoom);
+    flip.c_row = flip.n;
+    run_product(flip, choose_tile<T>(flip.m, flip.n), scratch);
+    transpose_block(flip.c, flip.c_row, flip.m, flip.n, product.c, product.c_row);
+    const Finish<T>& finish = product.finish;
+    if (finish.bias == nullptr && !finish.relu && finish.mask == nullptr) return;
+    for (int64_t i = 0; i < product.m; ++i) {
+      const T* mask = finish.mask != nullptr ? finish.mask + i * finish.mask_row : nullptr;
+      finish_row(product.c + i * product.c_row, product.n, finish, mask);
+    }
+  }
+
+  Shape shape_;
+  Buffer a_, b_, c_, bias_, mask_;
+  Epilogue epilogue_;
+  std::optional<TapeRunner> tape_;
+};
+
+std::unique_ptr<Launch> prepare_matmul(const Binding& binding) {
+  if (binding.operands.size() < 2 || binding.results.empty()) {
+    binding.refuse("needs two operands and a result");
+  }
+  require_float(binding, 0);
+  if (binding.operands[0].dtype == DType::f32) return std::make_unique<Matmul<float>>(binding);
+  return std::make_unique<Matmul<double>>(binding);
+}
+
+}  // namespace
+
+SLIM_KERNEL(matmul, prepare_matmul);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,155 @@
+// The register tile of matmul: rows × vectors of C, every element one chain of fma over k.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "cpu/math.h"
+#include "cpu/vec.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+// What happens to a finished element, in this order; null or false: nothing.
+template <class T>
+struct Finish {
+  const T* bias = nullptr;  // a row: + bias[column]
+  bool relu = false;
+  const T* mask = nullptr;  // whole: mask > 0 ? value : 0 (relu_grad)
+  int64_t mask_row = 0;
+};
+
+// C tile (+)= A strip · B panel. Strides in elements; a panel's vectors are contiguous.
+template <class T>
+struct MicroCall {
+  int64_t k;
+  const T* a;
+  int64_t a_row, a_k;
+  const T* b;
+  int64_t b_k;
+  T* c;
+  int64_t c_row;
+  bool accumulate;          // go on with the chain that stands in C
+  int64_t last_columns;     // of the last vector, 1 … kLanes
+  const Finish<T>* finish;  // null: the chain goes on in a later call
+};
+
+template <class T>
+using MicroKernel = void (*)(const MicroCall<T>& call);
+
+template <class T, int rows, int vectors>
+void micro(const MicroCall<T>& call) {
+  using V = Vec<T>;
+  constexpr int64_t kStep = kLanes<T>;
+  V sum[rows][vectors];
+  if (call.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[i][j] = load(call.c + i * call.c_row + j * kStep);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+    }
+  }
+
+  // Three rows share a pointer: base, base + stride, base + 2·stride.
+  constexpr int kGroups = (rows + 2) / 3;
+  const int64_t a_row = call.a_row, a_k = call.a_k, b_k = call.b_k;
+  const T* a[kGroups];
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) a[g] = call.a + 3 * g * a_row;
+  const T* b = call.b;
+  for (int64_t p = call.k; p > 0; --p) {
+    V right[vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) right[j] = load(b + j * kStep);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const V left = broadcast<V>(a[i / 3][(i % 3) * a_row]);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) a[g] += a_k;
+    b += b_k;
+  }
+
+  if (call.finish != nullptr) {
+    const Finish<T>& finish = *call.finish;
+    if (finish.bias != nullptr) {
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) {
+        const V bias = load(finish.bias + j * kStep);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i) sum[i][j] = sum[i][j] + bias;
+      }
+    }
+    if (finish.relu) {
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) sum[i][j] = relu(sum[i][j]);
+      }
+    }
+    if (finish.mask != nullptr) {
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) {
+          sum[i][j] = relu_grad(sum[i][j], load(finish.mask + i * finish.mask_row + j * kStep));
+        }
+      }
+    }
+  }
+  const bool full = call.last_columns == kStep;
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    T* c = call.c + i * call.c_row;
+#pragma GCC unroll 8
+    for (int j = 0; j + 1 < vectors; ++j) store(c + j * kStep, sum[i][j]);
+    T* last = c + (vectors - 1) * kStep;
+    if (full) {
+      store(last, sum[i][vectors - 1]);
+    } else {
+      store_partial(last, sum[i][vectors - 1], call.last_columns);
+    }
+  }
+}
+
+// The most rows of a tile of so many vectors: its sums, a panel's vectors and one of A must
+// fit the registers.
+constexpr int most_rows(int vectors) {
+  constexpr bool kWide = kVectorRegisters == 32;
+  switch (vectors) {
+    case 1:
+      return kWide ? 16 : 8;
+    case 2:
+      return kWide ? 12 : 6;
+    case 3:
+      return kWide ? 8 : 4;
+    case 4:
+      return kWide ? 6 : 2;
+    case 6:
+      return kWide ? 4 : 1;
+    case 8:
+      return kWide ? 2 : 1;
+    default:
+      return 0;
+  }
+}
+
+inline constexpr int kMostRows = 16;
+inline constexpr int kMostVectors = 8;
+
+// By [rows - 1][vectors - 1]; null where the tile does not fit. A tile of five or seven
+// vectors is not planned, but is what a balanced split of planned ones leaves.
+template <class T>
+using MicroTable = std::array<std::array<MicroKernel<T>, kMostVectors>, kMostRows>;
+
+template <class T>
+const MicroTable<T>& micro_table();
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,101 @@
+// Which register tile, which blocks and which tasks: from shapes and the level alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/gemm/micro.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+// A length in `count` parts whose sizes differ by one at most.
+struct Parts {
+  int64_t length = 0;
+  int64_t count = 1;
+
+  static Parts of_at_most(int64_t length, int64_t most) {
+    return {length, std::max<int64_t>((length + most - 1) / most, 1)};
+  }
+  int64_t begin(int64_t part) const { return part * length / count; }
+  int64_t end(int64_t part) const { return (part + 1) * length / count; }
+  int64_t largest() const { return (length + count - 1) / count; }
+};
+
+// Cycles of one step over k, near enough to choose by: the sums' fma, their latency, loads.
+inline double step_cycles(double rows, double vectors) {
+  constexpr double kFmaPerCycle = kVectorBytes == 64 ? 1.0 : 2.0;
+  constexpr double kLatency = 4.0;
+  return std::max({rows * vectors / kFmaPerCycle, kLatency, rows / 2.0 + vectors / kFmaPerCycle}) +
+         0.5;
+}
+
+struct MicroTile {
+  int rows = 1;
+  int vectors = 1;
+  double cycles = 0;  // of an m × n product, for one step over k
+};
+
+template <class T>
+MicroTile choose_tile(int64_t m, int64_t n) {
+  const int64_t vectors = (n + kLanes<T> - 1) / kLanes<T>;
+  MicroTile best;
+  for (int width = 1; width <= kMostVectors; ++width) {
+    const int most = most_rows(width);
+    if (most == 0) continue;
+    const Parts strips = Parts::of_at_most(m, most), panels = Parts::of_at_most(vectors, width);
+    const double count = static_cast<double>(strips.count * panels.count);
+    const double cycles =
+        count * step_cycles(static_cast<double>(m) / static_cast<double>(strips.count),
+                            static_cast<double>(vectors) / static_cast<double>(panels.count));
+    if (best.cycles == 0 || cycles < best.cycles) best = {most, width, cycles};
+  }
+  return best;
+}
+
+// B's panel over one block of k stays in L1, A's block in L2.
+inline constexpr int64_t kPanelBytes = 24 * 1024;
+inline constexpr int64_t kBlockBytes = 256 * 1024;
+inline constexpr int64_t kTileBytes = 64 * 1024;  // C's tile, where it needs local memory
+inline constexpr int64_t kTapeColumns = 512;      // about the tape's block
+inline constexpr double kTaskFlops = 1.5e6;
+inline constexpr int64_t kMostTasks = 128;
+
+struct Grid {
+  Parts rows, columns;  // columns in units of a vector
+};
+
+// What a task's C tile needs besides its place in memory.
+enum class TileUse : uint8_t {
+  direct,   // nothing: C is written where it belongs
+  flipped,  // its transpose in local memory
+  tape,     // local memory, for a tape over whole rows or long parts of them
+};
+
+// Output tiles: enough for many threads, none so small that packing B for it costs.
+template <class T>
+Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
+  const int64_t vectors = (n + kLanes<T> - 1) / kLanes<T>;
+  const double flops =
+      2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const int64_t tasks =
+      std::clamp<int64_t>(static_cast<int64_t>(flops / kTaskFlops), 1, kMostTasks);
+  const auto parts = [](int64_t length, int64_t most) { return (length + most - 1) / most; };
+  if (use == TileUse::tape) {
+    const int64_t by_columns = parts(n, kTapeColumns);
+    const int64_t width = parts(vectors, by_columns) * kVectorBytes;
+    const int64_t rows = std::max<int64_t>(kTileBytes / width, 1);
+    const int64_t by_rows =
+        std::max(parts(m, rows), std::min(parts(tasks, by_columns), parts(m, 16)));
+    return {{m, by_rows}, {vectors, by_columns}};
+  }
+  const int64_t most_rows = use == TileUse::flipped ? 128 : 512;
+  const int64_t by_rows = std::max(std::min(tasks, parts(m, 128)), parts(m, most_rows));
+  int64_t by_columns = std::min(parts(tasks, by_rows), parts(vectors, 8));
+  if (use == TileUse::flipped) {
+    const int64_t most_vectors = kTileBytes / kVectorBytes / parts(m, by_rows);
+    by_columns = std::max(by_columns, parts(vectors, std::max<int64_t>(most_vectors, 1)));
+  }
+  return {{m, by_rows}, {vectors, by_columns}};
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE
