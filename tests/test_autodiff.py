@@ -1,12 +1,16 @@
 """Gradients as graph: only the nodes that are needed, and right in whole networks."""
 
+import random
+
 import numpy as np
 import pytest
+from random_graphs import random_model, random_params, random_sources
 
 from slimlearn.backend import ops, reference
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 from slimlearn.backend.shape import B
+from slimlearn.backend.text import parse_program, print_program
 
 
 def new_ops(graph, build):
@@ -185,3 +189,25 @@ def test_a_whole_network_agrees_with_differences():
                 ends.append(float(run.returns[0]))
             slope = (ends[0] - ends[1]) / 2e-6
             assert grads[name][place] == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_gradients_of_random_graphs(seed):
+    model = random_model(random.Random(seed), "f64")
+    sources, params = random_sources("f64", 5), random_params(model)
+
+    def run(function, moved):
+        keywords = {"seed": 3, "step": 4}
+        return reference.run(model, function, sources, moved, **keywords).returns
+
+    slopes = dict(zip(params, run("g", params), strict=True))
+    rng = np.random.default_rng(seed)
+    for _ in range(2):
+        direction = {n: rng.standard_normal(v.shape) for n, v in params.items()}
+        ends = [
+            float(run("f", {n: v + h * direction[n] for n, v in params.items()})[0])
+            for h in (1e-6, -1e-6)
+        ]
+        got = sum(float(np.sum(slopes[n] * direction[n])) for n in params)
+        assert got == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-7)
+    assert print_program(parse_program(str(model))) == str(model)

@@ -1,4 +1,4 @@
-"""Python and native code read and print programs with the same bytes."""
+"""Python and native code read, print and judge programs alike."""
 
 import math
 
@@ -11,7 +11,8 @@ from test_text import REFUSED, TEXT
 
 from slimlearn import _native
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Model
+from slimlearn.backend.graph import Model, is_symbolic
+from slimlearn.backend.op import OPS
 from slimlearn.backend.shape import Dim
 from slimlearn.backend.text import ProgramError, parse_program, print_program
 
@@ -69,3 +70,12 @@ def test_both_refuse_the_same_texts(old, new):
         parse_program(text)
     with pytest.raises(ValueError):
         _native.verify(text)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_both_say_the_same_of_rows(case):
+    model = case.model()
+    graph = model.functions["f"]
+    if all(is_symbolic(value.shape[:1], "B") for value in graph.returns):
+        local = all(OPS[node.op].row_local(node) for node in graph.nodes)
+        assert _native.mixes_rows(print_program(model), "f") is not local
