@@ -43,6 +43,8 @@ class Planner {
       : graph_(function.graph), request_(request), storage_of_(graph_.values.size(), -1) {
     end_ = static_cast<int>(graph_.nodes.size());
     for (const auto& [id, place] : request.fixed) fix(id, place);
+    wanted_.assign(graph_.values.size(), false);
+    for (const auto& [id, place] : request.wanted) wanted_[id] = true;
     find_last_reads(function);
   }
 
@@ -121,6 +123,8 @@ class Planner {
       const Type& type = graph_.values[id].type;
       const int storage = storage_of_[id];
       if (storages_[storage].placed || storages_[storage].last > i) continue;
+      // What a source fills stays in scratch; a wanted value would have to be copied.
+      if (storages_[storage].first < 0 && wanted_[node.results[r]]) continue;
       if (last_read_[id] > i || type.dims != result.type.dims) continue;
       if (size_of(type.dtype) != size_of(result.type.dtype)) continue;
       if (shared_at(i, r, storage, id) || !may_overwrite(node, r, k)) continue;
@@ -248,6 +252,7 @@ class Planner {
   int end_ = 0;
   std::vector<int> storage_of_;                   // by value
   std::vector<int> last_read_;                    // by value, through aliases
+  std::vector<bool> wanted_;                      // by value
   std::map<std::pair<int, int64_t>, int> fixed_;  // storage by place
   std::vector<Storage> storages_;
   MemoryPlan plan_;
