@@ -12,7 +12,7 @@ from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program, allocate
 from slimlearn.backend.schedule import Schedule
 
-__all__ = ["Progress", "Settings", "compile_text", "fit"]
+__all__ = ["Progress", "Settings", "compile_text", "fit", "make_trainer"]
 
 
 def compile_text(text: str):
@@ -81,51 +81,35 @@ class Settings:
 Observe = Callable[[float], tuple[bool, float]]
 
 
-def fit(
+def make_trainer(
     native,
     program: Program,
     sources: dict[str, np.ndarray],
     rows: np.ndarray | None,
     settings: Settings,
-    progress: Progress,
-    observe: Observe,
-) -> bool:
-    """Train the arrays of `program` in place.
+    slots: np.ndarray,
+):
+    """The native trainer of `program`'s arrays.
 
     Parameters
     ----------
     native : compiled model
         What `compile_text` returned.
     program : Program
+        Whose arrays are trained in place.
     sources : dict of str to ndarray
         All rows.
     rows : index array or None
         The training rows; None means all.
     settings : Settings
-    progress : Progress
-        Read and moved on.
-    observe : callable
-        ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
-
-    Returns
-    -------
-    bool
-        Whether the run ended for a better reason than `max_iter`.
-
-    Raises
-    ------
-    ValueError
-        If the loss becomes non-finite, naming epoch, step and the first bad value.
+    slots : ndarray of uint8
+        The optimizer's arena; written in place.
     """
-    count = len(rows) if rows is not None else len(next(iter(sources.values())))
-    slots = progress.slots
-    if slots is None:
-        slots = progress.slots = program.allocate_slots()
-    trainer = native.trainer(
+    return native.trainer(
         program,
         sources,
         index=rows,
-        batch_size=min(settings.batch_size, count),
+        batch_size=min(settings.batch_size, _count(sources, rows)),
         slots=slots,
         segments=settings.segments,
         hypers=settings.hypers,
@@ -134,9 +118,49 @@ def fit(
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
+
+
+def _count(sources, rows) -> int:
+    return len(rows) if rows is not None else len(next(iter(sources.values())))
+
+
+def fit(
+    native,
+    program: Program,
+    sources: dict[str, np.ndarray],
+    rows: np.ndarray | None,
+    settings: Settings,
+    progress: Progress,
+    observe: Observe,
+) -> str:
+    """Train the arrays of `program` in place.
+
+    Parameters
+    ----------
+    native, program, sources, rows, settings
+        As in `make_trainer`.
+    progress : Progress
+        Read and moved on.
+    observe : callable
+        ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
+
+    Returns
+    -------
+    str
+        Why it ended: "epochs", "stopped", or L-BFGS' word, such as "gradient".
+
+    Raises
+    ------
+    ValueError
+        If the loss becomes non-finite, naming epoch, step and the first bad value.
+    """
+    slots = progress.slots
+    if slots is None:
+        slots = progress.slots = program.allocate_slots()
+    trainer = make_trainer(native, program, sources, rows, settings, slots)
     if not settings.optimizer.iterative:
         return _minimize(trainer, settings, progress, observe)
-    steps = steps_per_epoch(count, settings.batch_size)
+    steps = steps_per_epoch(_count(sources, rows), settings.batch_size)
     schedule, last = settings.schedule, progress.epoch + settings.max_iter
     while progress.epoch < last:
         rates = schedule.rates(
@@ -153,18 +177,22 @@ def fit(
         stop, monitored = observe(result.loss)
         progress.memory = schedule.observe(monitored, progress.memory)
         if stop:
-            return True
-    return False
+            return "stopped"
+    return "epochs"
 
 
-def _minimize(trainer, settings, progress, observe) -> bool:
+def _minimize(trainer, settings, progress, observe) -> str:
     def after(iteration: int, objective: float, loss: float) -> bool:
         progress.epoch += 1
         return observe(loss)[0]
 
-    return trainer.lbfgs(
+    result = trainer.lbfgs(
         max_iter=settings.max_iter,
         tol=settings.tol,
         history=settings.optimizer.history,
         callback=after,
-    ).converged
+    )
+    if progress.epoch == 0:
+        # The start was the minimum: no iteration was needed, but the loss is known.
+        after(0, result.objective, result.loss)
+    return result.end

@@ -12,11 +12,19 @@ from sklearn.utils.validation import check_is_fitted
 from slimlearn.estimators import validation
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.history import Profile
 
 __all__ = ["NetworkEstimator"]
 
 # Names that stand for a parameter object, and an example of one.
 _OBJECTS = {"optimizer": "Adam()", "learning_rate_schedule": "Cosine()"}
+
+_UNCONVERGED = {
+    "iterations": "L-BFGS did {} iterations without converging: raise max_iter, scale "
+    "X (StandardScaler), or raise tol",
+    "line_search": "L-BFGS stopped without converging, as no point along its direction "
+    "was better: scale X (StandardScaler), raise tol, or set precision='float64'",
+}
 
 
 class NetworkEstimator(BaseEstimator):
@@ -86,7 +94,7 @@ class NetworkEstimator(BaseEstimator):
         former = self.__dict__.copy()
         try:
             fitting = Fitting(self, epochs, resume)
-            converged = fitting.run(*data)
+            ended = fitting.run(*data)
         except BaseException as error:
             # Ctrl-C publishes the epochs that are done; anything else leaves no trace.
             published = self.__dict__.get("program_") is not former.get("program_")
@@ -94,10 +102,9 @@ class NetworkEstimator(BaseEstimator):
                 self.__dict__.clear()
                 self.__dict__.update(former)
             raise
-        if not (fitting.optimizer.iterative or converged):
+        if ended in _UNCONVERGED:
             warnings.warn(
-                f"{type(self).__name__}: L-BFGS did {epochs} iterations without "
-                "converging: raise max_iter, scale X (StandardScaler), or raise tol",
+                f"{type(self).__name__}: {_UNCONVERGED[ended].format(epochs)}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -116,6 +123,27 @@ class NetworkEstimator(BaseEstimator):
     def _keeps_progress(self) -> bool:
         """Whether the optimizer's arrays stay, so that training can go on."""
         return self.warm_start
+
+    def profile(self, X, y, sample_weight=None, *, steps=100) -> Profile:
+        """Train some steps on copies of the fitted arrays, timing each operation.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        steps : int, default=100
+            Training steps, on one thread; with L-BFGS, evaluations of the gradient.
+
+        Returns
+        -------
+        Profile
+            A list of dicts with ``name`` (as in ``program_``), ``op``, ``seconds`` a
+            step, ``flops``, ``bytes`` and ``roofline``, the share of what this machine
+            could reach; printed as a table.
+        """
+        check_is_fitted(self, "program_")
+        validation.check_parameters(self)
+        return Profile(Fitting(self, 1, True).profile(X, y, sample_weight, steps))
 
     # -- what comes out -------------------------------------------------------------
 
@@ -182,5 +210,4 @@ class NetworkEstimator(BaseEstimator):
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         if "program_" in self.__dict__:
-            named = "feature_names_in_" in self.__dict__
-            self._handle = Handle(self.program_, self.n_features_in_, named)
+            self._handle = Handle(self.program_, "feature_names_in_" in self.__dict__)

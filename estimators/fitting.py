@@ -82,8 +82,52 @@ class Fitting:
         self.optimizer = make_optimizer(estimator.optimizer)
         self.schedule = make_schedule(estimator.learning_rate_schedule)
 
-    def run(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> bool:
-        """Train and publish; returns whether the training converged."""
+    def run(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> str:
+        """Train and publish; returns why the training ended."""
+        rows, held = self._prepare(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        monitor = self._monitor(rows, held)
+        try:
+            ended = training.fit(
+                self.handle.native,
+                self.program,
+                self.sources,
+                rows.index,
+                self.settings,
+                self.progress,
+                monitor.observe,
+            )
+        except KeyboardInterrupt:
+            if self.progress.epoch:
+                self._publish(monitor)
+            raise
+        finally:
+            monitor.close()
+        self._publish(monitor)
+        return ended
+
+    def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
+        """Time the launches of training steps, on copies of the fitted arrays."""
+        rows, _ = self._prepare(X, y, sample_weight, None, None, None)
+        trainer = training.make_trainer(
+            self.handle.native,
+            self.program,
+            self.sources,
+            rows.index,
+            self.settings,
+            self.program.allocate_slots(),
+        )
+        if self.optimizer.iterative:
+            return trainer.profile(steps, self.settings.learning_rate)
+        return self.handle.native.profile(
+            "grad",
+            self.sources,
+            self.program,
+            hypers=self.settings.hypers,
+            rounds=steps,
+        )
+
+    def _prepare(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
+        """Everything before the first step; returns the training and held-out rows."""
         estimator = self.estimator
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
@@ -92,34 +136,14 @@ class Fitting:
         self.head = estimator._fit_head(
             self.classes, rows.pick(rows.target), rows.pick(rows.weights), self.former
         )
-
         precision = self._precision(rows, held)
         weighted = any(r is not None and r.weights is not None for r in (rows, held))
         built = self._built(rows.X.shape[1], precision, weighted, held is not None)
         self._start(built, seed)
-        sources = rows.sources(self.head, precision, weighted)
-        held_sources = held and held.sources(self.head, precision, weighted)
-        monitor = self._monitor(rows, held, held_sources)
-        settings = self._settings(built, len(rows), seed)
-        converged = False
-        try:
-            converged = training.fit(
-                self.handle.native,
-                self.program,
-                sources,
-                rows.index,
-                settings,
-                self.progress,
-                monitor.observe,
-            )
-        except KeyboardInterrupt:
-            if self.progress.epoch:
-                self._publish(monitor, settings)
-            raise
-        finally:
-            monitor.close()
-        self._publish(monitor, settings)
-        return converged
+        self.settings = self._settings(built, len(rows), seed)
+        self.sources = rows.sources(self.head, precision, weighted)
+        self.held_sources = held and held.sources(self.head, precision, weighted)
+        return rows, held
 
     # -- rows -----------------------------------------------------------------------
 
@@ -223,8 +247,7 @@ class Fitting:
         """The arrays to train: fresh ones, or copies of the fitted ones."""
         estimator = self.estimator
         self.program = program = built.program.copy()
-        named = "feature_names_in_" in estimator.__dict__
-        self.handle = Handle(program, estimator.n_features_in_, named)
+        self.handle = Handle(program, "feature_names_in_" in estimator.__dict__)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)
@@ -291,11 +314,11 @@ class Fitting:
 
     # -- watching and publishing ----------------------------------------------------
 
-    def _monitor(self, rows: Rows, held: Rows | None, held_sources) -> Monitor:
+    def _monitor(self, rows: Rows, held: Rows | None) -> Monitor:
         estimator = self.estimator
         validate = rate = None
         if held is not None:
-            validate = self._validation(held_sources, held.index)
+            validate = self._validation(self.held_sources, held.index)
         if estimator.scoring != "loss" and (
             held is not None or estimator.early_stopping
         ):
@@ -343,9 +366,6 @@ class Fitting:
         options = {} if weights is None else {"sample_weight": weights}
 
         def rate() -> float:
-            candidate._handle = Handle(
-                self.program, self.handle.columns, self.handle.named
-            )
             return float(scorer(candidate, X, y, **options))
 
         return rate
@@ -356,7 +376,7 @@ class Fitting:
             fitted["classes_"] = self.classes
         return fitted
 
-    def _publish(self, monitor: Monitor, settings: training.Settings) -> None:
+    def _publish(self, monitor: Monitor) -> None:
         estimator, history = self.estimator, self.history
         monitor.restore()
         if not estimator._keeps_progress():
@@ -377,7 +397,7 @@ class Fitting:
             best_validation_score_=max(scores) if scores else None,
         )
         if self.optimizer.iterative:
-            fitted["learning_rate_"] = settings.learning_rate
+            fitted["learning_rate_"] = self.settings.learning_rate
         estimator.__dict__.update(fitted)
 
 

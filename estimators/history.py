@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["History", "Monitor"]
+__all__ = ["History", "Monitor", "Profile"]
 
 logger = logging.getLogger("slimlearn")
 
@@ -38,6 +38,23 @@ class History:
             list(self.validation_scores),
             self.best_iteration,
         )
+
+
+class Profile(list):
+    """Operations of a step with their times, as dicts; printed as a table."""
+
+    def __str__(self) -> str:
+        total = sum(row["seconds"] for row in self) or 1.0
+        lines = [f"{'µs':>10} {'share':>6} {'roofline':>8}  operation"]
+        for row in sorted(self, key=lambda row: -row["seconds"]):
+            roofline = row.get("roofline")
+            reached = "" if roofline is None else f"{roofline:.0%}"
+            lines.append(
+                f"{row['seconds'] * 1e6:>10.2f} {row['seconds'] / total:>6.1%} "
+                f"{reached:>8}  {row['op']} {row['name']}"
+            )
+        lines.append(f"{total * 1e6:>10.2f} {'':>6} {'':>8}  a step")
+        return "\n".join(lines)
 
 
 class Monitor:

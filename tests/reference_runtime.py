@@ -39,7 +39,11 @@ class ReferenceModel:
 
     def predictor(self, func, program):
         def predict(X):
-            if not np.isfinite(X).all():
+            exact = X.__class__ is np.ndarray and X.dtype in (np.float32, np.float64)
+            columns = self.model.functions[func].nodes[0].results[0].shape[1]
+            if not (exact and X.ndim == 2 and len(X) and X.shape[1] == columns):
+                return None
+            if not (X.flags.c_contiguous and np.isfinite(X).all()):
                 return None
             return self.run(func, {"X": X}, program)[0]
 
@@ -89,9 +93,16 @@ class ReferenceTrainer:
         start = np.concatenate([a.ravel() for a in t.params.values()])
         options = {"maxiter": max_iter, "gtol": tol, "maxcor": history, "ftol": 1e-15}
         found = minimize(
-            objective, start, jac=True, method="L-BFGS-B", callback=after, options=options
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after,
+            options=options,
         )
         objective(found.x)
-        if not found.nit:
-            after(None)
-        return SimpleNamespace(converged=found.status == 0)
+        return SimpleNamespace(
+            end="gradient" if found.status == 0 else "iterations",
+            objective=float(found.fun),
+            loss=last["loss"],
+        )

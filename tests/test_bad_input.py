@@ -1,0 +1,335 @@
+"""Bad input: an error in the user's words, and a former fit that stays."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from slimlearn import layers
+from slimlearn.backend.optimizer import Adam
+from slimlearn.backend.schedule import Step
+from slimlearn.estimators import (
+    DNNClassifier,
+    DNNRegressor,
+    LinearRegressor,
+    NetworkClassifier,
+    network,
+)
+
+RNG = np.random.RandomState(0)
+X = RNG.normal(size=(40, 3))
+Y = np.arange(40) % 2
+
+WRONG = {
+    "hidden_units": ["wide", (4, 0), (4, 2.5), -1],
+    "activation": ["sinus", 3],
+    "dropout": [1.0, -0.1, "much"],
+    "batch_norm": ["yes", 3],
+    "loss": ["mse", None],
+    "optimizer": ["adamax", 0.1, Adam],
+    "learning_rate": [0.0, -1.0, "fast", np.nan],
+    "learning_rate_schedule": ["linear", 0.9],
+    "max_iter": [0, 1.5, None],
+    "batch_size": [0, "large", 2.0],
+    "l2_regularization": [-1e-3, "strong", np.nan],
+    "gradient_clip_norm": [0.0, -1, "tight"],
+    "class_weight": ["even", [1, 2]],
+    "early_stopping": ["maybe", 7],
+    "validation_fraction": [0.0, 1.0, "tenth"],
+    "n_iter_no_change": [0, 2.5],
+    "tol": [-1e-9, "small"],
+    "scoring": [3, None],
+    "shuffle": ["often"],
+    "warm_start": ["cold"],
+    "callbacks": [[print], "log"],
+    "precision": ["half", 32],
+    "device": ["tpu", 0],
+    "n_threads": [0, "all"],
+    "random_state": ["lucky", -1],
+    "verbose": [-1, "loud"],
+}
+
+
+@pytest.mark.parametrize(
+    "name, value", [(k, v) for k, values in WRONG.items() for v in values]
+)
+def test_every_parameter_is_checked_by_name(name, value):
+    clf = DNNClassifier(**{name: value})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of DNNClassifier"):
+        clf.fit(X, Y)
+    assert "n_features_in_" not in vars(clf)
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"optimizer": Adam(beta1=2)}, "'beta1' parameter of Adam"),
+        ({"learning_rate_schedule": Step(gamma=0)}, "'gamma' parameter of Step"),
+        ({"scoring": "acuracy", "early_stopping": True}, "acuracy"),
+        ({"class_weight": {7: 1.0}}, "none of which is a class"),
+        ({"class_weight": {0: -1.0}}, "weights >= 0"),
+    ],
+    ids=str,
+)
+def test_what_a_parameter_holds_is_checked(options, told):
+    with pytest.raises(ValueError, match=told):
+        DNNClassifier(**options).fit(X, Y)
+
+
+def test_quantile_and_its_loss_belong_together():
+    for options in ({"loss": "quantile"}, {"quantile": 0.5}):
+        with pytest.raises(ValueError, match="belong together"):
+            DNNRegressor(**options).fit(X, Y)
+    with pytest.raises(ValueError, match="The 'quantile' parameter of DNNRegressor"):
+        DNNRegressor(loss="quantile", quantile=1.0).fit(X, Y)
+
+
+def test_names_are_no_objects_to_search():
+    with pytest.raises(ValueError, match=r"pass an object, such as Adam\(\)"):
+        DNNClassifier().set_params(optimizer__beta1=0.5)
+    with pytest.raises(ValueError, match=r"such as Cosine\(\)"):
+        DNNClassifier().set_params(learning_rate_schedule__final=0.5)
+    clf = DNNClassifier().set_params(optimizer=Adam(), optimizer__beta1=0.5)
+    assert clf.optimizer.beta1 == 0.5
+
+
+# -- X and y ------------------------------
+
+
+def spoiled(value):
+    bad = X.copy()
+    bad[3, 1] = value
+    return bad
+
+
+def test_nan_and_infinity_name_the_columns_and_a_way_out():
+    frame = pd.DataFrame(spoiled(np.nan), columns=["age", "height", "mass"])
+    with pytest.raises(ValueError, match=r"NaN in columns \['height'\].*SimpleImputer"):
+        DNNClassifier().fit(frame, Y)
+    with pytest.raises(ValueError, match=r"NaN in columns \[1\]"):
+        DNNClassifier().fit(spoiled(np.nan), Y)
+    with pytest.raises(ValueError, match=r"inf.*in columns \[1\]"):
+        DNNClassifier().fit(spoiled(-np.inf), Y)
+    clf = DNNClassifier((4,), max_iter=1).fit(X, Y)
+    for value, told in ((np.nan, "NaN in columns"), (np.inf, "inf")):
+        for method in (clf.predict, clf.predict_proba, clf.decision_function):
+            with pytest.raises(ValueError, match=told):
+                method(spoiled(value))
+            with pytest.raises(ValueError, match=told):
+                method(spoiled(value)[3:4].astype("f4"))
+    with pytest.raises(ValueError, match="y contains NaN"):
+        DNNRegressor().fit(X, np.where(Y, np.nan, 1.0))
+
+
+@pytest.mark.parametrize(
+    "x, y, told",
+    [
+        (X[:0], Y[:0], "0 sample"),
+        (X[:, :0], Y, "0 feature"),
+        (X[:, 0], Y, "1D array"),
+        (X[None], Y, "dim 3"),
+        (X, Y[:7], "inconsistent numbers of samples"),
+        (X, None, "requires y to be passed"),
+        (X, np.zeros(40), "only one class"),
+        (X, RNG.normal(size=40), "Unknown label type"),
+        (X, np.c_[Y, Y], "1d array"),
+        (X.astype(complex), Y, "Complex data"),
+        (X.astype(str), Y, "could not convert|Unable to convert"),
+    ],
+)
+def test_data_of_wrong_shape_or_type(x, y, told):
+    with pytest.raises((ValueError, TypeError), match=told):
+        DNNClassifier().fit(x, y)
+
+
+def test_categories_are_refused_by_name():
+    frame = pd.DataFrame({"a": X[:, 0], "city": pd.Categorical(Y)})
+    with pytest.raises(ValueError, match=r"\['city'\].*make_column_transformer"):
+        DNNClassifier().fit(frame, Y)
+
+
+@pytest.mark.parametrize(
+    "weights, told",
+    [
+        (np.zeros(40), "at least one non-zero"),
+        (-np.ones(40), "Negative values"),
+        (np.full(40, np.nan), "NaN"),
+        (np.ones(39), "inconsistent"),
+        (np.ones((40, 2)), "1D array"),
+        (Y.astype(float), "only one class"),
+    ],
+)
+def test_weights(weights, told):
+    with pytest.raises(ValueError, match=told):
+        DNNClassifier().fit(X, Y, weights)
+
+
+def test_held_out_data():
+    clf = DNNClassifier((4,), max_iter=1)
+    with pytest.raises(ValueError, match="belong together"):
+        clf.fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match="needs X_val"):
+        clf.fit(X, Y, sample_weight_val=np.ones(40))
+    with pytest.raises(ValueError, match="2 features, but DNNClassifier"):
+        clf.fit(X, Y, X_val=X[:, :2], y_val=Y)
+    with pytest.raises(ValueError, match=r"not among the classes: \[5\]"):
+        clf.fit(X, Y, X_val=X, y_val=np.full(40, 5))
+    with pytest.raises(ValueError, match="same outputs"):
+        DNNRegressor().fit(X, Y, X_val=X, y_val=np.c_[Y, Y])
+    with pytest.raises(ValueError, match="1 sample"):
+        DNNRegressor(early_stopping=True).fit(X[:1], Y[:1])
+
+
+def test_poisson_needs_counts():
+    with pytest.raises(ValueError, match="needs y >= 0"):
+        DNNRegressor(loss="poisson").fit(X, -Y)
+
+
+def test_predict_needs_a_fit_and_the_right_width():
+    for est in (DNNClassifier(), DNNRegressor(), LinearRegressor()):
+        with pytest.raises(NotFittedError):
+            est.predict(X)
+    clf = DNNClassifier((4,), max_iter=1).fit(X, Y)
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        clf.predict(X[:, :2].copy())
+    with pytest.raises(ValueError, match="0 sample"):
+        clf.predict(X[:0])
+
+
+# -- networks ------------------------------
+
+
+def test_networks_of_the_wrong_shape():
+    def flat(x):
+        return x[:, 0:1] * 1.0 if False else layers.losses.ops.reduce_sum(x, [1])
+
+    def transposed(x):
+        return layers.losses.ops.transpose(x, [1, 0])
+
+    def narrow(x, num_classes):
+        return layers.linear(x, num_classes + 1)
+
+    def nothing(x):
+        return None
+
+    for net, told in (
+        (flat, r"must return \[B, features\].*returned f64\[B\]"),
+        (transposed, r"one row for each row of X.*f64\[3,B\]"),
+        (narrow, r"returned f64\[B,2\], needed is \[B,1\]"),
+        (nothing, "must return a tensor"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            NetworkClassifier(net).fit(X, Y)
+
+
+def test_decoration_refuses_what_cannot_be_cloned():
+    with pytest.raises(TypeError, match="'units' has no default"):
+
+        @network
+        def no_default(x, units):
+            return x
+
+    with pytest.raises(TypeError, match="hides the hyper-parameters"):
+
+        @network
+        def any_keywords(x, **options):
+            return x
+
+    with pytest.raises(TypeError, match="first parameter must be the input"):
+
+        @network
+        def no_input(*, units=3):
+            return units
+
+    with pytest.raises(TypeError, match="name of every network object"):
+
+        @network
+        def taken(x, get_params=3):
+            return x
+
+    @network
+    def good(x, units=3):
+        return x
+
+    with pytest.raises(TypeError, match="no parameter 'unit'; it has: units"):
+        good(unit=4)
+
+
+def test_mistakes_inside_a_network_keep_their_names():
+    def twice(x):
+        net = layers.fully_connected(x, 3, scope="fc")
+        return layers.fully_connected(net, 3, scope="fc")
+
+    def misfit(x):
+        a = layers.fully_connected(x, 3, scope="a")
+        return a + layers.fully_connected(x, 4, scope="b")
+
+    def scoped(x):
+        with layers.arg_scope([layers.fully_connected], regulariser=None):
+            return layers.fully_connected(x, 3)
+
+    for net, told in (
+        (twice, "two layers of one name"),
+        (misfit, r"\[add .*do not broadcast"),
+        (scoped, "regulariser"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=told):
+            NetworkClassifier(net).fit(X, Y)
+
+
+# -- numbers that go wrong, and what stays ------------------------------
+
+
+def test_a_loss_that_becomes_non_finite_is_explained():
+    reg = DNNRegressor(
+        (16, 16), optimizer="sgd", learning_rate=1e30, max_iter=50, precision="float32"
+    )
+    with pytest.raises(ValueError, match=r"epoch \d+, step \d+: \[.*learning rate"):
+        reg.fit(X, Y)
+
+
+def test_a_failed_refit_leaves_the_former_fit():
+    clf = DNNClassifier((4,), max_iter=2, random_state=0).fit(X, Y)
+    state, expected = vars(clf).copy(), clf.predict_proba(X)
+    for attempt in (
+        lambda: clf.fit(spoiled(np.nan), Y),
+        lambda: clf.fit(X[:, :2], np.zeros(40)),
+        lambda: clf.fit(X[:, :2], Y, X_val=X, y_val=Y),
+    ):
+        with pytest.raises(ValueError):
+            attempt()
+        assert vars(clf) == state
+        np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    broken = clf.set_params(optimizer="sgd", learning_rate=1e200)
+    with pytest.raises(ValueError, match="not finite"):
+        broken.fit(1e200 * X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+def test_ctrl_c_publishes_the_epochs_done():
+    clf = DNNClassifier((4,), max_iter=50, early_stopping=True, scoring="accuracy")
+    calls = []
+
+    def interrupted(estimator, X, y):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return 0.5 + 0.01 * len(calls)
+
+    with pytest.raises(KeyboardInterrupt):
+        clf.set_params(scoring=interrupted).fit(X, Y)
+    assert clf.n_iter_ == 4 and len(clf.validation_scores_) == 3
+    assert clf.predict(X).shape == (40,)
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_the_former_fit():
+    clf = DNNClassifier((4,), max_iter=2).fit(X, Y)
+    former = vars(clf).copy()
+
+    def stop(x):
+        raise KeyboardInterrupt
+
+    clf.set_params(activation=stop)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    assert clf.program_ is former["program_"]
