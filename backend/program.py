@@ -83,8 +83,7 @@ class Program:
     model : Model, optional
         Parsed from `text` when it is needed, if not given.
     params, state : ndarray of uint8, optional
-        Arenas laid out as `Layout` says; zeros by default. They are copied unless they
-        were made by `allocate`.
+        Arenas laid out as `Layout` says, copied; zeros by default.
 
     Attributes
     ----------
