@@ -1,6 +1,8 @@
 """Python and native code read, print and judge programs alike."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -79,3 +81,25 @@ def test_both_say_the_same_of_rows(case):
     if all(is_symbolic(value.shape[:1], "B") for value in graph.returns):
         local = all(OPS[node.op].row_local(node) for node in graph.nodes)
         assert _native.mixes_rows(print_program(model), "f") is not local
+
+
+def native_rows():
+    """Return attributes and traits of each op as native/ir/ops.def writes them."""
+    text = (Path(__file__).parents[1] / "native/ir/ops.def").read_text()
+    names = re.findall(r"^ELEMENTWISE\((\w+)", text, re.M)
+    rows = dict.fromkeys(names, ("", "kElementwise"))
+    pattern = r'^OP\((\w+), \w+, \w+, "([^"]*)", ([^,]*),'
+    rows.update({name: rest for name, *rest in re.findall(pattern, text, re.M)})
+    return rows
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_attributes_and_traits_are_those_of_the_native_row(name):
+    attributes, traits = native_rows()[name]
+    op = OPS[name]
+    keys = [f"{k}?" if k in op.optional else k for k in op.attributes]
+    assert sorted(keys) == sorted(item.split(":")[0] for item in attributes.split())
+    assert op.random == ("kRandom" in traits)
+    assert op.in_region == ("kInRegion" in traits)
+    assert op.has_region == ("kHasRegion" in traits)
+    assert op.elementwise == ("kElementwise" in traits)

@@ -9,7 +9,6 @@ class Fused(Op):
     """A region of elementwise ops, computed in one pass over the elements."""
 
     name = "fused"
-    elementwise = True
     has_region = True
 
     def infer(self, types, attributes, declared=None, region=None):
