@@ -1,3 +1,65 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
+from slimlearn import layers
+from slimlearn.backend.optimizer import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Ftrl,
+    Nadam,
+    RMSProp,
+)
+from slimlearn.backend.schedule import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseScaling,
+    OneCycle,
+    Plateau,
+    Step,
+    WarmRestarts,
+)
+from slimlearn.estimators import (
+    DNNClassifier,
+    DNNRegressor,
+    LinearClassifier,
+    LinearRegressor,
+    Network,
+    NetworkClassifier,
+    NetworkRegressor,
+    network,
+)
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "DNNClassifier",
+    "DNNRegressor",
+    "Exponential",
+    "Ftrl",
+    "InverseScaling",
+    "LinearClassifier",
+    "LinearRegressor",
+    "Nadam",
+    "Network",
+    "NetworkClassifier",
+    "NetworkRegressor",
+    "OneCycle",
+    "Plateau",
+    "RMSProp",
+    "Step",
+    "WarmRestarts",
+    "layers",
+    "network",
+]
