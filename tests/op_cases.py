@@ -59,8 +59,6 @@ class Case:
     inputs : dict of str to Source
     smooth : tuple of str
         The sources whose gradient is compared with differences; by default all floats.
-    twice : bool
-        Whether the gradient is differentiated again.
     expect : callable or None
         From the sources' arrays to the result, computed another way.
     """
@@ -70,7 +68,6 @@ class Case:
     build: Callable
     inputs: dict
     smooth: tuple = ()
-    twice: bool = True
     expect: Callable | None = None
 
     def __str__(self) -> str:
@@ -117,10 +114,10 @@ def _dtype(source: Source, precision: str) -> str:
 CASES: dict[str, list[Case]] = {}
 
 
-def case(op, build, label="", smooth=None, twice=True, expect=None, **inputs):
+def case(op, build, label="", smooth=None, expect=None, **inputs):
     if smooth is None:
         smooth = tuple(name for name, s in inputs.items() if s.dtype == "F")
-    made = Case(op, label, build, inputs, smooth, twice, expect)
+    made = Case(op, label, build, inputs, smooth, expect)
     CASES.setdefault(op, []).append(made)
 
 
@@ -261,7 +258,6 @@ for _to, _value in (("f32", 1.5), ("f64", -0.1), ("i32", -7), ("i64", 2**40)):
         "constant",
         lambda t=_to, v=_value: ops.constant(v, t, (3, 2)),
         f"{_to}",
-        twice=False,
     )
 case("constant", lambda: ops.constant(True, "bool"), "bool")
 case("constant", lambda: ops.constant(200, "u8", (2,)), "u8")
