@@ -287,7 +287,11 @@ class Program:
 
     def _both_layouts(self) -> tuple[Layout, Layout]:
         if self._layouts is None:
-            self._layouts = Layout(self.model.parameters), Layout(self.model.states)
+            model = self._model
+            if model is None:
+                # Declarations stand before functions, which need not be read yet.
+                model = parse_program(self.text.partition("\nfunc ")[0])
+            self._layouts = Layout(model.parameters), Layout(model.states)
         return self._layouts
 
     def _both_views(self) -> tuple[dict, dict]:
