@@ -152,7 +152,7 @@ class NetworkEstimator(BaseEstimator):
         handle = self.__dict__.get("_handle")
         if handle is None:
             check_is_fitted(self, "program_")
-        values = handle.quick(function, X)
+        values = handle.quick(function, X, self.n_threads)
         if values is None:
             X = validation.check_predict_data(self, X)
             values = handle.run(function, X, self.n_threads)

@@ -40,7 +40,7 @@ class Handle:
             self._native = training.compile_text(self.program.text)
         return self._native
 
-    def quick(self, function: str, X) -> np.ndarray | None:
+    def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
 
         It takes an exact ndarray of float32 or float64 in C order, of the right width
@@ -48,14 +48,15 @@ class Handle:
         """
         if self.named:
             return None
-        road = self._roads.get(function)
+        key = function, n_threads
+        road = self._roads.get(key)
         if road is None:
-            road = self._roads[function] = self._road(function)
+            road = self._roads[key] = self._road(function, n_threads)
         return road(X)
 
-    def _road(self, function: str):
+    def _road(self, function: str, n_threads: int | None):
         try:
-            return self.native.predictor(function, self.program)
+            return self.native.predictor(function, self.program, n_threads=n_threads)
         except ValueError:
             # A function that mixes rows has no short road.
             return _no_road

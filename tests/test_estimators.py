@@ -1,6 +1,8 @@
 """What the estimators promise beyond scikit-learn's checks."""
 
 import copy
+import doctest
+import importlib
 import inspect
 import io
 import logging
@@ -678,3 +680,16 @@ def test_layers_own_penalties_join_the_objective():
         reg = NetworkRegressor(net, max_iter=60, learning_rate=0.01, random_state=0)
         weights.append(np.abs(reg.fit(iris_x, iris_x[:, 0]).coefs_[0]).max())
     assert weights[1] < 0.1 * weights[0]
+
+
+DOCUMENTED = [
+    *("backend.schedule", "estimators.custom", "estimators.dnn", "estimators.linear"),
+    "estimators.network",
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_examples_in_docstrings(name):
+    module = importlib.import_module(f"slimlearn.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
