@@ -53,12 +53,12 @@ MicroTile choose_tile(int64_t m, int64_t n) {
 }
 
 // B's panel over one block of k stays in L1, A's block in L2.
-inline constexpr int64_t kPanelBytes = 24 * 1024;
+inline constexpr int64_t kPanelBytes = 16 * 1024;
 inline constexpr int64_t kBlockBytes = 256 * 1024;
 inline constexpr int64_t kTileBytes = 64 * 1024;  // C's tile, where it needs local memory
 inline constexpr int64_t kTapeColumns = 512;      // about the tape's block
 inline constexpr double kTaskFlops = 1.5e6;
-inline constexpr int64_t kMostTasks = 128;
+inline constexpr int64_t kMostTasks = 64;
 
 struct Grid {
   Parts rows, columns;  // columns in units of a vector
@@ -88,9 +88,11 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
         std::max(parts(m, rows), std::min(parts(tasks, by_columns), parts(m, 16)));
     return {{m, by_rows}, {vectors, by_columns}};
   }
-  const int64_t most_rows = use == TileUse::flipped ? 128 : 512;
+  const int64_t most_rows = use == TileUse::flipped ? 128 : 256;
   const int64_t by_rows = std::max(std::min(tasks, parts(m, 128)), parts(m, most_rows));
-  int64_t by_columns = std::min(parts(tasks, by_rows), parts(vectors, 8));
+  // A's block is read once for all columns of a tile: many rows want many columns.
+  const int64_t least_vectors = (m >= 64 ? 1024 : 256) / kVectorBytes;
+  int64_t by_columns = std::min(parts(tasks, by_rows), parts(vectors, least_vectors));
   if (use == TileUse::flipped) {
     const int64_t most_vectors = kTileBytes / kVectorBytes / parts(m, by_rows);
     by_columns = std::max(by_columns, parts(vectors, std::max<int64_t>(most_vectors, 1)));

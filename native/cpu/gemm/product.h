@@ -6,6 +6,7 @@
 
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/plan.h"
+#include "kernels/kernel.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -40,17 +41,24 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   const MicroTable<T>& table = micro_table<T>();
   constexpr int64_t kLane = kLanes<T>;
   constexpr int64_t kSize = sizeof(T);
+  constexpr int64_t kPadding = kAlignment / kSize;
   const Parts strips = Parts::of_at_most(product.m, tile.rows);
   const Parts panels = Parts::of_at_most((product.n + kLane - 1) / kLane, tile.vectors);
   const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
   // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy.
   const bool pack_b = transposed || (product.b_k * kSize >= 1024 && strips.count >= 8);
-  // The same for A read down its columns, if its block does not stay in L1 by itself.
-  const bool pack_a = product.a_row == 1 && product.a_k != 1 && panels.count > 1 &&
-                      product.m * product.k * kSize > kPanelBytes;
+  // The same for A, copied as it lies but without such a stride.
+  const bool a_by_k = product.a_k == 1;
+  const int64_t a_stride = a_by_k ? product.a_row : product.a_k;
+  const bool pack_a = a_stride * kSize >= 1024 && panels.count >= 4 && strips.count >= 4;
   int64_t block_k = std::max<int64_t>(kPanelBytes / (width * kSize), 32);
-  if (pack_a) block_k = std::min(block_k, std::max<int64_t>(kBlockBytes / (product.m * kSize), 1));
+  if (pack_a) {
+    const int64_t room = kBlockBytes / kSize;
+    const int64_t most =
+        a_by_k ? room / product.m - 2 * kPadding : room / (product.m + 2 * kPadding);
+    block_k = std::clamp<int64_t>(block_k, 1, most);
+  }
   const Parts blocks = Parts::of_at_most(product.k, block_k);
 
   for (int64_t block = 0; block < blocks.count; ++block) {
@@ -59,15 +67,15 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     call.k = blocks.end(block) - p;
     call.accumulate = block > 0;
     call.c_row = product.c_row;
+    const T* a = product.a + p * product.a_k;
+    call.a_row = product.a_row;
+    call.a_k = product.a_k;
     if (pack_a) {
-      for (int64_t strip = 0; strip < strips.count; ++strip) {
-        const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
-        T* dst = scratch.block + i * call.k;
-        const T* src = product.a + i + p * product.a_k;
-        for (int64_t q = 0; q < call.k; ++q) {
-          for (int64_t r = 0; r < rows; ++r) dst[q * rows + r] = src[q * product.a_k + r];
-        }
-      }
+      const int64_t length = a_by_k ? call.k : product.m;
+      const int64_t stride = (length + kPadding - 1) / kPadding * kPadding + kPadding;
+      copy_block(a, a_stride, a_by_k ? product.m : call.k, length, scratch.block, stride);
+      a = scratch.block;
+      (a_by_k ? call.a_row : call.a_k) = stride;
     }
     for (int64_t panel = 0; panel < panels.count; ++panel) {
       const int64_t first = panels.begin(panel), vectors = panels.end(panel) - first;
@@ -85,10 +93,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
       call.b_k = pack_b ? vectors * kLane : product.b_k;
       for (int64_t strip = 0; strip < strips.count; ++strip) {
         const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
-        call.a =
-            pack_a ? scratch.block + i * call.k : product.a + i * product.a_row + p * product.a_k;
-        call.a_row = pack_a ? 1 : product.a_row;
-        call.a_k = pack_a ? rows : product.a_k;
+        call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
         Finish<T> finish = product.finish;
         if (finish.bias != nullptr) finish.bias += j;
