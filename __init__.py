@@ -1,6 +1,7 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
 from slimlearn import layers
+from slimlearn.backend.engine import NativeError
 from slimlearn.backend.optimizer import (
     LBFGS,
     SGD,
@@ -52,6 +53,7 @@ __all__ = [
     "LinearClassifier",
     "LinearRegressor",
     "Nadam",
+    "NativeError",
     "Network",
     "NetworkClassifier",
     "NetworkRegressor",
