@@ -52,7 +52,8 @@ class Handle:
         road = self._roads.get(key)
         if road is None:
             road = self._roads[key] = self._road(function, n_threads)
-        return road(X)
+        values = road(X)
+        return None if values is None or len(values) == 0 else values
 
     def _road(self, function: str, n_threads: int | None):
         try:
