@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -171,14 +172,72 @@ void TapeRunner::compile(const Binding& binding) {
                                                      : scalars_;
     places.push_back(place);
   }
-  for (int extent = 0; extent < 4; ++extent) {
-    for (const Instruction& instruction : tape_.code[extent]) {
-      steps_[extent].push_back(step(binding, instruction, static_cast<Extent>(extent)));
+  for (const Extent extent : {Extent::scalar, Extent::row, Extent::column}) {
+    for (const Instruction& instruction : tape_.code[static_cast<int>(extent)]) {
+      steps_[static_cast<int>(extent)].push_back(step(binding, instruction, extent));
     }
   }
+  compile_blocks(binding);
   for (const Instruction& instruction : tape_.finale) {
     finale_.push_back(step(binding, instruction, Extent::scalar));
   }
+}
+
+// The instructions over whole blocks; one whose only reader can take it along joins its reader.
+void TapeRunner::compile_blocks(const Binding& binding) {
+  const std::vector<Instruction>& code = tape_.code[static_cast<int>(Extent::full)];
+  std::vector<int> readers(tape_.registers.size(), 0);
+  std::vector<bool> yielded(tape_.registers.size(), false);
+  for (const Instruction& instruction : code) {
+    for (const int32_t src : instruction.src) {
+      if (src >= 0) ++readers[src];
+    }
+  }
+  for (const int32_t reg : tape_.yields) yielded[reg] = true;
+  for (const Tape::Sum& sum : tape_.sums) readers[sum.src] += 2;
+
+  std::vector<std::optional<Step>> steps(code.size());
+  std::vector<bool> single(code.size(), true);
+  for (size_t i = 0; i < code.size(); ++i) {
+    for (int side = 0; side < 2 && !steps[i]; ++side) {
+      const int32_t src = code[i].src[side];
+      if (src < 0 || readers[src] != 1 || yielded[src]) continue;
+      // Going back past a store could read what that store replaced.
+      for (size_t j = i; j-- > 0 && (j + 1 == i || !yielded[code[j + 1].dst]);) {
+        if (code[j].dst != src) continue;
+        Step joined;
+        if (single[j] && join(code, j, i, side, &joined)) {
+          steps[i] = joined;
+          steps[j].reset();
+          single[i] = single[j] = false;
+        }
+        break;
+      }
+    }
+    if (!steps[i]) steps[i] = step(binding, code[i], Extent::full);
+  }
+  for (const auto& step : steps) {
+    if (step) steps_[static_cast<int>(Extent::full)].push_back(*step);
+  }
+}
+
+// `second` reads `first` as its operand `side`.
+bool TapeRunner::join(const std::vector<Instruction>& code, size_t first, size_t second, int side,
+                      Step* joined) {
+  const auto is_scalar = [&](int32_t reg) { return tape_.registers[reg].extent == Extent::scalar; };
+  const Instruction& inner = code[first];
+  const Instruction& outer = code[second];
+  const int32_t other = outer.src[1 - side];
+  if (other < 0) return false;
+  int32_t a = inner.src[0], b = inner.src[1] < 0 ? inner.src[0] : inner.src[1];
+  if (is_scalar(a) && (inner.op == Operation::add || inner.op == Operation::mul)) std::swap(a, b);
+  const unsigned scalars =
+      (is_scalar(a) ? 1u : 0u) | (is_scalar(b) ? 2u : 0u) | (is_scalar(other) ? 4u : 0u);
+  const TapeKernel kernel =
+      tape_pair_kernel(inner.op, outer.op, side == 1, tape_.registers[inner.dst].dtype, scalars);
+  if (kernel == nullptr) return false;
+  *joined = {kernel, outer.dst, at(a, Extent::full), at(b, Extent::full), at(other, Extent::full)};
+  return true;
 }
 
 // A whole value is computed straight into its result's memory; the others are copied.

@@ -65,6 +65,9 @@ class TapeRunner {
   void place_results();
   void allocate();
   Step step(const Binding& binding, const Instruction& instruction, Extent extent);
+  void compile_blocks(const Binding& binding);
+  bool join(const std::vector<Instruction>& code, size_t first, size_t second, int side,
+            Step* joined);
   int32_t add_register(DType dtype, Extent extent);
   int32_t at(int32_t reg, Extent extent);
   bool computed(int32_t reg) const;

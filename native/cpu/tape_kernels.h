@@ -20,4 +20,9 @@ inline constexpr int64_t kScalarCopies = 16;
 // `scalars`: operand i is a scalar register. Null: no such op for these types.
 TapeKernel tape_kernel(Operation op, DType from, DType to, unsigned scalars);
 
+// Two instructions in one pass, rounded as two: second(first(a, b), c), or, if swapped,
+// second(c, first(a, b)). Only b and c may be scalar. Null for a pair not worth it.
+TapeKernel tape_pair_kernel(Operation first, Operation second, bool swapped, DType type,
+                            unsigned scalars);
+
 }  // namespace slim::SLIM_ISA_NAMESPACE
