@@ -63,6 +63,7 @@ Rows rows_copy(const NodeView& v, const std::vector<Rows>& operands, const std::
 
 Rows rows_extent(const NodeView& v, const std::vector<Rows>&, const std::string& symbol) {
   const Dim dim = Dim::parse(std::get<std::string>(v.node.attributes.at("dim")));
+  if (dim.multiple_of(symbol)) return Rows::sum;  // a count of rows adds up over chunks
   return dim.mentions(symbol) ? Rows::mixed : Rows::none;
 }
 

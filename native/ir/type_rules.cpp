@@ -129,8 +129,8 @@ bool broadcast_dims(std::vector<Dim>& into, const std::vector<Dim>& other) {
   for (size_t i = 0; i < other.size(); ++i) {
     Dim& mine = into[into.size() - 1 - i];
     const Dim& theirs = other[other.size() - 1 - i];
-    if (mine == theirs || theirs == Dim(1)) continue;
-    if (mine != Dim(1)) return false;
+    if (mine == theirs || theirs.constant() == 1) continue;
+    if (mine.constant() != 1) return false;
     mine = theirs;
   }
   return true;

@@ -9,7 +9,7 @@ Form form_of(const Type& operand, const std::vector<Dim>& space) {
   size_t axes = 0, changes = 0, split = 0, full = 0;
   bool before = false;
   for (size_t i = 0; i < space.size(); ++i) {
-    if (space[i] == Dim(1)) continue;
+    if (space[i].constant() == 1) continue;
     const size_t missing = space.size() - rank;
     const bool has = i >= missing && operand.dims[i - missing] == space[i];
     if (axes > 0 && has != before) {

@@ -70,7 +70,7 @@ class EpilogueFuser {
     if (!is_elementwise(node) || !device_.accepts_elementwise(graph_, node)) return false;
     if (graph_.values[node.results[0]].type.dims != space_) return false;
     size_t last = 0;
-    for (size_t i = 0; i + 1 < space_.size(); ++i) last += space_[i] == Dim(1) ? 0 : 1;
+    for (size_t i = 0; i + 1 < space_.size(); ++i) last += space_[i].constant() == 1 ? 0 : 1;
     return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId id) {
       const Form form = form_of(graph_.values[id].type, space_);
       if (form.kind == Form::same || form.kind == Form::scalar) return true;
