@@ -59,7 +59,12 @@ def fashion() -> float:
     X, y = fashion_mnist.load("train")
     print(f"Fashion-MNIST: {len(X)} images of 28x28, 784-256-128-10, ten epochs")
     classifier = DNNClassifier(
-        (256, 128), max_iter=10, batch_size=128, random_state=0, verbose=2
+        (256, 128),
+        max_iter=10,
+        batch_size=128,
+        learning_rate_schedule="cosine",
+        random_state=0,
+        verbose=2,
     )
     start = time.perf_counter()
     classifier.fit(X, y)

@@ -39,7 +39,10 @@ def tower(x, units=(64,), keep_prob=0.9):
 )
 @pytest.mark.parametrize(
     "estimator",
-    [DNNClassifier(random_state=0), LinearClassifier(random_state=0)],
+    [
+        DNNClassifier(random_state=0),
+        LinearClassifier(l2_regularization=1e-3, random_state=0),
+    ],
     ids=["dnn", "linear"],
 )
 def test_small_classification(estimator, load, bound):
@@ -90,7 +93,13 @@ def test_batch_norm_and_weights_on_digits():
 
 
 def test_fashion_mnist_in_ten_epochs(fashion):
-    model = DNNClassifier((256, 128), max_iter=10, batch_size=128, random_state=0)
+    model = DNNClassifier(
+        (256, 128),
+        max_iter=10,
+        batch_size=128,
+        learning_rate_schedule="cosine",
+        random_state=0,
+    )
     model.fit(*fashion["train"])
     assert len(model.loss_curve_) == 10
     assert model.loss_curve_[-1] < 0.6 * model.loss_curve_[0]
