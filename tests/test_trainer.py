@@ -132,7 +132,7 @@ def test_a_non_finite_gradient_keeps_the_weights():
     case = Case(network("f32"), sources, shuffle=False)
     case.program.weights["fc1/weights"][0] = 0
     before = case.program.params.copy()
-    with pytest.raises(ValueError, match="epoch 1, step 1: .* not finite"):
+    with pytest.raises(ValueError, match=r"epoch 1, step 1: .* not finite"):
         case.train(1, rate=1.0)
     np.testing.assert_array_equal(case.program.params, before)
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "runtime/executor.h"
@@ -107,6 +108,26 @@ Hypers hypers_of(const Model& model, const py::dict& values) {
     hypers.set(py::cast<std::string>(key), py::cast<double>(value));
   }
   return hypers;
+}
+
+void require_hypers(const Model& model, const std::string& name, const py::dict& values) {
+  // The runtime gives these itself: to each step, or to each segment.
+  static const std::set<std::string> own = {"learning_rate", "step",        "gradient_scale",
+                                            "segment.rate",  "segment.l1", "segment.l2",
+                                            "segment.decay"};
+  const auto& declarations = model.program().declarations;
+  for (const Node& node : model.function(name).graph.nodes) {
+    for (const ValueId id : node.operands) {
+      if (static_cast<size_t>(id) >= declarations.size()) continue;
+      const Declaration& declaration = declarations[static_cast<size_t>(id)];
+      if (declaration.kind != DeclarationKind::hyper || own.count(declaration.name) ||
+          values.contains(declaration.name)) {
+        continue;
+      }
+      throw py::value_error("function " + name + " reads the hyper " + declaration.name +
+                            ": give it a value");
+    }
+  }
 }
 
 std::vector<Segment> segments_of(const py::list& list) {

@@ -29,6 +29,9 @@ Arrays arrays_of(const Model& model, const py::object& params, const py::object&
                  const py::object& gradient, const py::object& slots);
 
 Hypers hypers_of(const Model& model, const py::dict& values);
+// Throws where the function reads a hyper that `values` lacks.
+void require_hypers(const Model& model, const std::string& function, const py::dict& values);
+
 std::vector<Segment> segments_of(const py::list& segments);
 
 // A fresh array for a returned value.

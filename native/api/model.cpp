@@ -27,6 +27,7 @@ std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string
                                     const py::dict& source_arrays, const py::object& index,
                                     const Arrays& arrays, const py::dict& hypers,
                                     ForwardOptions options) {
+  require_hypers(*model, function, hypers);
   const std::vector<Source> sources = sources_of(source_arrays);
   std::vector<uint32_t> rows = index_of(index);
   options.rows = rows_of_call(model, function, sources, index, rows, options.chunk);
@@ -101,6 +102,7 @@ class BoundPredictor {
         predictor_(model, function, arrays_of(*model, params_, state_, py::none(), py::none()),
                    hypers_of(*model, hypers), threads),
         result_type_(make_array(predictor_.dtype(), {0}).dtype()) {
+    require_hypers(*model, function, hypers);
     shape_.push_back(0);
     shape_.insert(shape_.end(), predictor_.row_shape().begin(), predictor_.row_shape().end());
   }
@@ -120,6 +122,7 @@ class BoundPredictor {
       return py::none();
     }
     const int64_t rows = array->dimensions[0];
+    if (rows == 0) return py::none();
     py::ssize_t shape[8];
     std::copy(shape_.begin(), shape_.end(), shape);
     shape[0] = rows;

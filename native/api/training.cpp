@@ -33,6 +33,7 @@ class BoundTrainer {
                int64_t batch, py::list arenas, const py::list& segments, const py::dict& hypers,
                double clip_norm, double clip_value, bool shuffle, uint32_t seed, int threads)
       : sources_(std::move(sources)), arenas_(std::move(arenas)) {
+    for (const char* function : {"grad", "update"}) require_hypers(*model, function, hypers);
     TrainerOptions options;
     options.batch = batch;
     options.seed = seed;
@@ -86,6 +87,7 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
                uint32_t seed, int threads, int64_t max_iterations, double gradient_tolerance,
                double loss_tolerance, int64_t history, const py::object& callback) {
   const Arrays arrays = arrays_of(*model, arenas[0], arenas[1], arenas[2], py::none());
+  require_hypers(*model, "grad", hypers);
   const std::vector<Source> named = sources_of(sources);
   Objective objective(model, named, training_rows(model, named, index), seed, threads, arrays,
                       segments_of(segments), hypers_of(*model, hypers));

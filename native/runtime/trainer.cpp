@@ -79,8 +79,7 @@ Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& source
 
 int64_t Trainer::launches_per_step() const {
   const Plan& plan = *roads_[0].plan;
-  return static_cast<int64_t>(plan.inputs().size() + plan.steps().size()) +
-         updater_->launches();
+  return 1 + static_cast<int64_t>(plan.steps().size()) + updater_->launches();  // 1: the gather
 }
 
 int64_t Trainer::scratch_bytes() const {
