@@ -44,6 +44,7 @@ def assert_same(got, want, where):
         assert a.dtype == b.dtype
         assert a.shape == b.shape
         np.testing.assert_array_equal(a, b, where)
+        assert a.tobytes() == b.tobytes(), where
 
 
 def row_local(model: Model) -> bool:

@@ -2,9 +2,11 @@
 // advance at once; every element takes the bits of its own (row, column).
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
+#include "cpu/lanes.h"
 #include "cpu/split.h"
 #include "cpu/vec.h"
 #include "kernels/philox.h"
@@ -35,18 +37,29 @@ struct Stretch {
 
   // Words of kBlocks blocks from `block` on, in the order of the columns.
   SLIM_INLINE void draw(int64_t block, uint32_t (&words)[kBlocks][4]) const {
-    for (int half = 0; half < 2; ++half) {
-      const int first = half * kLanes<uint64_t>;
+    constexpr int kWidth = kLanes<uint64_t>;
+    for (int first = 0; first < kBlocks; first += kWidth) {
       const U64 c0 = lane_numbers<U64>() + static_cast<uint64_t>(block + first);
       const auto drawn = philox_rounds<U64>(
           c0, broadcast<U64>(row), broadcast<U64>(step & 0xffffffffu), broadcast<U64>(step >> 32),
           seed, stream, [](U64 a, uint32_t factor) { return multiply_low_words(a, factor); });
-      for (int i = 0; i < kLanes<uint64_t>; ++i) {
-        for (int word = 0; word < 4; ++word) {
-          words[first + i][word] = static_cast<uint32_t>(drawn.word[word][i]);
-        }
-      }
+      const U64 front = pair(drawn.word[0], drawn.word[1]);
+      const U64 back = pair(drawn.word[2], drawn.word[3]);
+      const auto lanes = std::make_integer_sequence<int, kWidth>();
+      const U64 blocks[2] = {interleave<0>(front, back, lanes),
+                             interleave<kWidth / 2>(front, back, lanes)};
+      __builtin_memcpy(words[first], blocks, sizeof(blocks));
     }
+  }
+
+ private:
+  // Two words as they lie in (little-endian) memory.
+  SLIM_INLINE static U64 pair(U64 low, U64 high) { return (low & 0xffffffffu) | (high << 32); }
+
+  // a[from], b[from], a[from + 1], b[from + 1], ...
+  template <int from, int... lane>
+  SLIM_INLINE static U64 interleave(U64 a, U64 b, std::integer_sequence<int, lane...>) {
+    return __builtin_shufflevector(a, b, (from + lane / 2 + lane % 2 * kLanes<uint64_t>)...);
   }
 };
 
@@ -191,6 +204,8 @@ std::unique_ptr<Launch> prepare_random_normal(const Binding& binding) {
 // Eight decisions of 16 bits a block.
 template <class T>
 class DropoutLaunch final : public Launch {
+  using V = Vec<T>;
+
  public:
   explicit DropoutLaunch(const Binding& binding)
       : src_(binding.operands[0]),
@@ -206,21 +221,23 @@ class DropoutLaunch final : public Launch {
     const T keep = *keep_.in<T>(context);
     const T scale = T{1} / keep;
     const double bits = std::floor(static_cast<double>(keep) * 65536.0 + 0.5);
-    const auto threshold = static_cast<uint32_t>(std::clamp(bits, 0.0, 65536.0));
+    const auto threshold = static_cast<Lane<Mask<V>>>(std::clamp(bits, 0.0, 65536.0));
     stretches_.run(
         context, task, [=](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
           constexpr int kColumns = 8 * kBlocks;
           for (int64_t i = 0; i < n; i += kColumns) {
             union {
               uint32_t words[kBlocks][4];
-              uint16_t decisions[kColumns];  // little-endian halves: in the order of the columns
+              uint16_t bits[kColumns];  // little-endian halves: in the order of the columns
             } drawn;
             stretch.draw((column + i) / 8, drawn.words);
             const T* from = src + element + i;
             T* to = dst + element + i;
             const int64_t end = std::min<int64_t>(n - i, kColumns);
-            for (int64_t j = 0; j < end; ++j) {
-              to[j] = drawn.decisions[j] < threshold ? from[j] * scale : T{0};
+            for (int64_t j = 0; j < end; j += kLanes<T>) {
+              const V result =
+                  select(widen(drawn.bits + j) < threshold, load(from + j) * scale, V{});
+              store_first(to + j, result, std::min<int64_t>(end - j, kLanes<T>));
             }
           }
         });
@@ -231,6 +248,13 @@ class DropoutLaunch final : public Launch {
   }
 
  private:
+  // As many 16-bit numbers as V has lanes.
+  SLIM_INLINE static Mask<V> widen(const uint16_t* src) {
+    typename VectorOf<uint16_t, 2 * kLanes<T>>::type narrow;
+    __builtin_memcpy(&narrow, src, sizeof(narrow));
+    return __builtin_convertvector(narrow, Mask<V>);
+  }
+
   Buffer src_, keep_, dst_;
   Stretches stretches_;
 };
