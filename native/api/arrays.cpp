@@ -77,8 +77,7 @@ std::byte* arena_of(const py::object& object, int64_t bytes, const char* what) {
                      (array.flags() & py::array::c_style) && array.writeable();
   if (!plain || array.size() < bytes) {
     throw py::value_error(std::string(what) + " must be a writable array of " +
-                          std::to_string(bytes) + " bytes, got " +
-                          std::to_string(array.nbytes()));
+                          std::to_string(bytes) + " bytes, got " + std::to_string(array.nbytes()));
   }
   auto* data = static_cast<std::byte*>(const_cast<void*>(array.data()));
   if (array.size() > 0 && reinterpret_cast<uintptr_t>(data) % kAlignment != 0) {
@@ -112,7 +111,7 @@ Hypers hypers_of(const Model& model, const py::dict& values) {
 
 void require_hypers(const Model& model, const std::string& name, const py::dict& values) {
   // The runtime gives these itself: to each step, or to each segment.
-  static const std::set<std::string> own = {"learning_rate", "step",        "gradient_scale",
+  static const std::set<std::string> own = {"learning_rate", "step",       "gradient_scale",
                                             "segment.rate",  "segment.l1", "segment.l2",
                                             "segment.decay"};
   const auto& declarations = model.program().declarations;
@@ -153,9 +152,9 @@ std::vector<Segment> segments_of(const py::list& list) {
 }
 
 py::array make_array(DType dtype, const std::vector<int64_t>& shape) {
-  static const std::map<DType, const char*> names = {
-      {DType::f32, "f4"}, {DType::f64, "f8"}, {DType::i32, "i4"},
-      {DType::i64, "i8"}, {DType::b8, "?"},   {DType::u8, "u1"}};
+  static const std::map<DType, const char*> names = {{DType::f32, "f4"}, {DType::f64, "f8"},
+                                                     {DType::i32, "i4"}, {DType::i64, "i8"},
+                                                     {DType::b8, "?"},   {DType::u8, "u1"}};
   return py::array(py::dtype(names.at(dtype)), shape);
 }
 

@@ -18,7 +18,7 @@ int64_t rows_of_call(const ModelPointer& model, const std::string& function,
                      const std::vector<Source>& sources, const py::object& index,
                      const std::vector<uint32_t>& rows, int64_t batch) {
   if (!index.is_none()) return static_cast<int64_t>(rows.size());
-  const int64_t given = common_rows(*model->plan(function, 1), sources);
+  const int64_t given = common_rows(model->function(function), sources);
   if (given > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
   return given >= 0 ? given : std::max<int64_t>(batch, 1);
 }
@@ -74,8 +74,7 @@ py::list profile(const ModelPointer& model, const std::string& function, const p
 }
 
 py::dict info(const ModelPointer& model, const std::string& function, int64_t rows) {
-  const auto plan =
-      function == "update" ? model->update_plan(rows) : model->plan(function, rows);
+  const auto plan = function == "update" ? model->update_plan(rows) : model->plan(function, rows);
   py::dict facts;
   facts["launches"] = plan->steps().size();
   facts["gathers"] = plan->inputs().size();
@@ -117,8 +116,7 @@ class BoundPredictor {
     }
     const auto* type = py::detail::array_descriptor_proxy(array->descr);
     const bool single = type->type_num == py::detail::npy_api::NPY_FLOAT_;
-    if ((!single && type->type_num != py::detail::npy_api::NPY_DOUBLE_) ||
-        type->byteorder == '>') {
+    if ((!single && type->type_num != py::detail::npy_api::NPY_DOUBLE_) || type->byteorder == '>') {
       return py::none();
     }
     const int64_t rows = array->dimensions[0];
@@ -129,8 +127,8 @@ class BoundPredictor {
     // PyArray_NewFromDescr takes over a reference to the type.
     PyObject* made = numpy.PyArray_NewFromDescr_(
         numpy.PyArray_Type_, py::object(result_type_).release().ptr(),
-        static_cast<int>(shape_.size()), reinterpret_cast<Py_intptr_t*>(shape), nullptr, nullptr,
-        0, nullptr);
+        static_cast<int>(shape_.size()), reinterpret_cast<Py_intptr_t*>(shape), nullptr, nullptr, 0,
+        nullptr);
     if (!made) throw py::error_already_set();
     auto result = py::reinterpret_steal<py::object>(made);
     auto* data = reinterpret_cast<std::byte*>(py::detail::array_proxy(made)->data);
@@ -182,31 +180,35 @@ void bind_model(py::module_& module) {
       .def_property_readonly("param_bytes", [](const Model& m) { return m.layout().param_bytes; })
       .def_property_readonly("state_bytes", [](const Model& m) { return m.layout().state_bytes; })
       .def_property_readonly("slot_bytes", [](const Model& m) { return m.layout().slot_bytes; })
-      .def_property_readonly("parameters", [](const Model& m) {
-        py::list list;
-        for (size_t i = 0; i < m.layout().places.size(); ++i) {
-          const Layout::Place& place = m.layout().places[i];
-          if (place.base != Base::param) continue;
-          const int64_t size = size_of(place.dtype);
-          list.append(py::make_tuple(m.program().declarations[i].name, place.offset / size,
-                                     place.bytes / size));
-        }
-        return list;
-      })
+      .def_property_readonly(
+          "parameters",
+          [](const Model& m) {
+            py::list list;
+            for (size_t i = 0; i < m.layout().places.size(); ++i) {
+              const Layout::Place& place = m.layout().places[i];
+              if (place.base != Base::param) continue;
+              const int64_t size = size_of(place.dtype);
+              list.append(py::make_tuple(m.program().declarations[i].name, place.offset / size,
+                                         place.bytes / size));
+            }
+            return list;
+          })
       .def("has", &Model::has)
-      .def("hypers", [](const Model& m) {
-        std::vector<std::string> names;
-        for (const Declaration& d : m.program().declarations) {
-          if (d.kind == DeclarationKind::hyper) names.push_back(d.name);
-        }
-        return names;
-      })
+      .def("hypers",
+           [](const Model& m) {
+             std::vector<std::string> names;
+             for (const Declaration& d : m.program().declarations) {
+               if (d.kind == DeclarationKind::hyper) names.push_back(d.name);
+             }
+             return names;
+           })
       .def("chunkable", &Model::chunkable)
       .def("chunk_rows", &Model::chunk_rows)
       .def("info", &info)
-      .def("dump", [](const ModelPointer& m, const std::string& function, int64_t rows) {
-        return (function == "update" ? m->update_plan(rows) : m->plan(function, rows))->text();
-      })
+      .def("dump",
+           [](const ModelPointer& m, const std::string& function, int64_t rows) {
+             return (function == "update" ? m->update_plan(rows) : m->plan(function, rows))->text();
+           })
       .def("run", &run)
       .def("profile", &profile);
   py::class_<BoundPredictor>(module, "Predictor")

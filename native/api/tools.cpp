@@ -27,8 +27,7 @@ Program checked(const std::string& text) {
 }
 
 // The program's text after one pass, or the whole pipeline, over one function.
-std::string after_pass(const std::string& text, const std::string& name,
-                       const std::string& pass) {
+std::string after_pass(const std::string& text, const std::string& name, const std::string& pass) {
   Program program = checked(text);
   Function& function = function_of(program, name);
   run_pass(function, pass, Device());

@@ -18,7 +18,7 @@ using ModelPointer = std::shared_ptr<const Model>;
 std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector<Source>& sources,
                                     const py::object& index) {
   if (!index.is_none()) return index_of(index);
-  const int64_t rows = common_rows(*model->plan("grad", 1), sources);
+  const int64_t rows = common_rows(model->function("grad"), sources);
   if (rows < 0) throw py::value_error("grad reads no source by rows");
   if (rows > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
   std::vector<uint32_t> all(static_cast<size_t>(rows));
@@ -29,9 +29,9 @@ std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector
 // The native trainer and the arrays that it borrows, alive together.
 class BoundTrainer {
  public:
-  BoundTrainer(const ModelPointer& model, py::dict sources, const py::object& index,
-               int64_t batch, py::list arenas, const py::list& segments, const py::dict& hypers,
-               double clip_norm, double clip_value, bool shuffle, uint32_t seed, int threads)
+  BoundTrainer(const ModelPointer& model, py::dict sources, const py::object& index, int64_t batch,
+               py::list arenas, const py::list& segments, const py::dict& hypers, double clip_norm,
+               double clip_value, bool shuffle, uint32_t seed, int threads)
       : sources_(std::move(sources)), arenas_(std::move(arenas)) {
     for (const char* function : {"grad", "update"}) require_hypers(*model, function, hypers);
     TrainerOptions options;
@@ -43,16 +43,15 @@ class BoundTrainer {
     const Arrays arrays = arrays_of(*model, arenas_[0], arenas_[1], arenas_[2], arenas_[3]);
     const std::vector<Source> named = sources_of(sources_);
     trainer_ = std::make_unique<Trainer>(model, named, training_rows(model, named, index), options,
-                                         arrays, segments_of(segments),
-                                         hypers_of(*model, hypers));
+                                         arrays, segments_of(segments), hypers_of(*model, hypers));
   }
 
   EpochResult epoch(uint64_t epoch, int64_t step,
                     const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
     if (rates.ndim() != 1 || rates.size() != trainer_->steps()) {
-      throw py::value_error("an epoch needs one learning rate a step: " +
-                            std::to_string(trainer_->steps()) + ", got " +
-                            std::to_string(rates.size()));
+      throw py::value_error(
+          "an epoch needs one learning rate a step: " + std::to_string(trainer_->steps()) +
+          ", got " + std::to_string(rates.size()));
     }
     EpochResult result;
     {

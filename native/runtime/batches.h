@@ -15,9 +15,7 @@ struct BatchRule {
   bool joined() const { return rows > batch && rows % batch == 1; }
   int64_t steps() const { return (rows + batch - 1) / batch - (joined() ? 1 : 0); }
   int64_t begin(int64_t step) const { return step * batch; }
-  int64_t count(int64_t step) const {
-    return step + 1 == steps() ? rows - begin(step) : batch;
-  }
+  int64_t count(int64_t step) const { return step + 1 == steps() ? rows - begin(step) : batch; }
   int64_t capacity() const { return rows < batch ? rows : batch + (joined() ? 1 : 0); }
 };
 

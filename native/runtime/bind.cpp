@@ -36,20 +36,25 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
   return gathers;
 }
 
-int64_t common_rows(const Plan& plan, const std::vector<Source>& sources) {
+int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
   int64_t rows = -1;
   std::string first;
-  for (const InputSlot& slot : plan.inputs()) {
-    if (!slot.by_row) continue;
-    const Source& source = source_of(slot, sources);
-    const int64_t own = source.shape.empty() ? 0 : source.shape[0];
+  for (const Node& node : function.graph.nodes) {
+    if (node.op != "input") continue;
+    const Type& type = function.graph.values[static_cast<size_t>(node.results[0])].type;
+    if (type.dims.empty() || !type.dims[0].mentions("B")) continue;
+    const auto& name = std::get<std::string>(node.attributes.at("source"));
+    const auto source = std::find_if(sources.begin(), sources.end(),
+                                     [&](const Source& given) { return given.name == name; });
+    if (source == sources.end()) continue;  // missing where it is needed: bind_sources says so
+    const int64_t own = source->shape.empty() ? 0 : source->shape[0];
     if (rows >= 0 && own != rows) {
       throw std::invalid_argument("sources differ in rows: " + first + " has " +
-                                  std::to_string(rows) + ", " + slot.source + " has " +
+                                  std::to_string(rows) + ", " + name + " has " +
                                   std::to_string(own));
     }
     rows = own;
-    first = slot.source;
+    first = name;
   }
   return rows;
 }

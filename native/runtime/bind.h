@@ -13,7 +13,8 @@ namespace slim {
 std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
                                  const std::vector<uint32_t>& index);
 
-// Rows of the sources that inputs read by row; throws where they differ.
-int64_t common_rows(const Plan& plan, const std::vector<Source>& sources);
+// Rows of the given sources that the function reads by row, -1 if there are none; throws
+// where they differ.
+int64_t common_rows(const Function& function, const std::vector<Source>& sources);
 
 }  // namespace slim

@@ -5,8 +5,8 @@
 
 namespace slim {
 
-void run_gathers(const std::vector<Gather>& gathers, const CallContext& call,
-                 const uint32_t* index, int64_t first, const Lane& lane) noexcept {
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
+                 int64_t first, const Lane& lane) noexcept {
   const int64_t rows = call.context.rows;
   for (const Gather& gather : gathers) {
     gather.run(call.context, index, first, lane.begin(rows), lane.end(rows));

@@ -11,8 +11,8 @@
 namespace slim {
 
 // Gathers this batch's rows; the lanes share them. `first` is the place in `index`.
-void run_gathers(const std::vector<Gather>& gathers, const CallContext& call,
-                 const uint32_t* index, int64_t first, const Lane& lane) noexcept;
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
+                 int64_t first, const Lane& lane) noexcept;
 
 // All launches and moves of a plan. Lanes meet where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;

@@ -21,12 +21,17 @@ void add(std::byte* total, const std::byte* part, int64_t count) {
 
 void add(DType dtype, std::byte* total, const std::byte* part, int64_t count) {
   switch (dtype) {
-    case DType::f32: return add<float>(total, part, count);
-    case DType::f64: return add<double>(total, part, count);
-    case DType::i32: return add<int32_t>(total, part, count);
-    case DType::i64: return add<int64_t>(total, part, count);
+    case DType::f32:
+      return add<float>(total, part, count);
+    case DType::f64:
+      return add<double>(total, part, count);
+    case DType::i32:
+      return add<int32_t>(total, part, count);
+    case DType::i64:
+      return add<int64_t>(total, part, count);
     case DType::b8:
-    case DType::u8: return add<uint8_t>(total, part, count);
+    case DType::u8:
+      return add<uint8_t>(total, part, count);
   }
 }
 
@@ -145,8 +150,8 @@ void Forward::run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noex
     call.context.first_row = first;
   }
   lane.barrier();
-  run_gathers(own ? last_gathers_ : gathers_, call, index_.empty() ? nullptr : index_.data(),
-              first, lane);
+  run_gathers(own ? last_gathers_ : gathers_, call, index_.empty() ? nullptr : index_.data(), first,
+              lane);
   lane.barrier();
   run_plan(own ? *last_plan_ : *plan_, call, lane);
   lane.barrier();

@@ -14,7 +14,7 @@
 namespace slim {
 
 struct ForwardOptions {
-  int64_t rows = 0;  // of the call; of the sources, without an index
+  int64_t rows = 0;   // of the call; of the sources, without an index
   int64_t chunk = 0;  // rows of one chunk; 0: the model's choice
   uint32_t seed = 0;
   int64_t step = 0;

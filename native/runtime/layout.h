@@ -20,7 +20,7 @@ struct Layout {
     int64_t bytes;   // without padding; of a slot: the parameter arena
     DType dtype;
   };
-  std::vector<Place> places;  // by declaration
+  std::vector<Place> places;     // by declaration
   DType precision = DType::f32;  // of parameters, state and slots
   int64_t param_bytes = 0;
   int64_t state_bytes = 0;

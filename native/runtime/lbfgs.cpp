@@ -60,13 +60,20 @@ void find_direction(const std::deque<Pair>& pairs, const Vector& gradient, Vecto
 
 const char* name_of(LbfgsEnd end) {
   switch (end) {
-    case LbfgsEnd::gradient: return "gradient";
-    case LbfgsEnd::loss: return "loss";
-    case LbfgsEnd::iterations: return "iterations";
-    case LbfgsEnd::line_search: return "line_search";
-    case LbfgsEnd::interrupted: return "interrupted";
-    case LbfgsEnd::nonfinite: return "nonfinite";
-    case LbfgsEnd::status: return "status";
+    case LbfgsEnd::gradient:
+      return "gradient";
+    case LbfgsEnd::loss:
+      return "loss";
+    case LbfgsEnd::iterations:
+      return "iterations";
+    case LbfgsEnd::line_search:
+      return "line_search";
+    case LbfgsEnd::interrupted:
+      return "interrupted";
+    case LbfgsEnd::nonfinite:
+      return "nonfinite";
+    case LbfgsEnd::status:
+      return "status";
   }
   return "";
 }

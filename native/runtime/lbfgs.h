@@ -12,7 +12,7 @@ namespace slim {
 
 struct LbfgsOptions {
   int64_t max_iterations = 100;
-  double gradient_tolerance = 1e-4;  // on the largest |component| of the gradient
+  double gradient_tolerance = 1e-4;                    // on the largest |component| of the gradient
   double loss_tolerance = 64 * 2.220446049250313e-16;  // (f − f')/max(|f|, |f'|, 1)
   int64_t history = 10;
   int max_evaluations = 50;  // in one line search

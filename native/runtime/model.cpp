@@ -38,8 +38,8 @@ int64_t row_bytes(const Function& function) {
     int64_t one = size_of(value.type.dtype);
     for (const Dim& dim : value.type.dims) {
       const bool known = dim.constant() || dim.multiple_of("B");
-      if (known && __builtin_mul_overflow(one, std::max<int64_t>(1, dim.evaluate({{"B", 1}})),
-                                          &one)) {
+      if (known &&
+          __builtin_mul_overflow(one, std::max<int64_t>(1, dim.evaluate({{"B", 1}})), &one)) {
         throw std::invalid_argument("[" + value.name + "] " + to_string(value.type) +
                                     " is larger than any memory");
       }

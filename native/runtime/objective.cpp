@@ -140,9 +140,8 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient) {
   loss_sum_ += read_f64(returns[1], call.context);
   weight_sum_ += read_f64(returns[2], call.context);
   status_ |= call.context.status;
-  for_each(precision_, segments_, arrays_.gradient, [&](auto& g, size_t i, double) {
-    gradient[i] += share * static_cast<double>(g);
-  });
+  for_each(precision_, segments_, arrays_.gradient,
+           [&](auto& g, size_t i, double) { gradient[i] += share * static_cast<double>(g); });
 }
 
 double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient) {

@@ -19,6 +19,9 @@ constexpr double kBytes = 15e9;
 constexpr double kLaunchSeconds = 50e-9;
 constexpr double kMeetSeconds = 2e-6;
 
+// A context with more scratch than this goes back to the system, not to the pool.
+constexpr int64_t kPooledBytes = 64 << 20;
+
 bool overlap(const Buffer& a, const Buffer& b) {
   if (a.base != b.base) return false;
   const auto end = [](const Buffer& buffer) {
@@ -104,8 +107,7 @@ class Planner {
       if (!reads_optimizer(node, request_)) continue;
       const auto& source = std::get<std::string>(node.attributes.at("source"));
       if (source != "weight" && source != "gradient") {
-        throw std::invalid_argument("update reads the sources weight and gradient, not " +
-                                    source);
+        throw std::invalid_argument("update reads the sources weight and gradient, not " + source);
       }
       const Base base = source == "weight" ? Base::param : Base::gradient;
       request.fixed[node.results[0]] = {arena_of(base), 0};
@@ -254,7 +256,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
 }
 
 Plan::Lease::~Lease() {
-  if (!owned_) return;
+  if (!owned_ || owned_->scratch.size() > kPooledBytes) return;
   const std::lock_guard<std::mutex> lock(plan_->mutex_);
   plan_->idle_.push_back(std::move(owned_));
 }

@@ -27,7 +27,7 @@ struct PlanRequest {
   std::string function;
   std::string symbol = "B";  // of the rows; P in update
   int64_t capacity = 1;
-  bool exact = false;        // specialised for rows == capacity
+  bool exact = false;  // specialised for rows == capacity
 };
 
 // Immutable and shared by any number of calls at once.

@@ -19,8 +19,8 @@ Source contiguous(SourceType type, const std::byte* data, int64_t rows, int64_t 
 
 }  // namespace
 
-Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function,
-                     Arrays arrays, Hypers hypers, int threads)
+Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function, Arrays arrays,
+                     Hypers hypers, int threads)
     : model_(std::move(model)),
       function_(function),
       arrays_(arrays),
@@ -56,8 +56,7 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (result.dims[0] != 1) refuse("it returns several rows for one");
 }
 
-bool Predictor::run(const std::byte* x, SourceType type, int64_t rows,
-                    std::byte* result) const {
+bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const {
   const DType dtype = type == SourceType::f32 ? DType::f32 : DType::f64;
   if (!all_finite(x, rows * columns_, dtype)) return false;
   if (rows == 0) return true;

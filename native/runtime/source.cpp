@@ -109,12 +109,18 @@ void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
 template <class Src>
 Gather::Copy Gather::choose(DType dtype) {
   switch (dtype) {
-    case DType::f32: return copy<Src, float>;
-    case DType::f64: return copy<Src, double>;
-    case DType::i32: return copy<Src, int32_t>;
-    case DType::i64: return copy<Src, int64_t>;
-    case DType::b8: return copy<Src, bool>;
-    case DType::u8: return copy<Src, uint8_t>;
+    case DType::f32:
+      return copy<Src, float>;
+    case DType::f64:
+      return copy<Src, double>;
+    case DType::i32:
+      return copy<Src, int32_t>;
+    case DType::i64:
+      return copy<Src, int64_t>;
+    case DType::b8:
+      return copy<Src, bool>;
+    case DType::u8:
+      return copy<Src, uint8_t>;
   }
   return nullptr;
 }
@@ -151,15 +157,33 @@ Gather::Gather(const InputSlot& slot, const Source& source)
     }
   }
   switch (source.type) {
-    case SourceType::f32: copy_ = choose<float>(buffer_.dtype); break;
-    case SourceType::f64: copy_ = choose<double>(buffer_.dtype); break;
-    case SourceType::i8: copy_ = choose<int8_t>(buffer_.dtype); break;
-    case SourceType::i16: copy_ = choose<int16_t>(buffer_.dtype); break;
-    case SourceType::i32: copy_ = choose<int32_t>(buffer_.dtype); break;
-    case SourceType::i64: copy_ = choose<int64_t>(buffer_.dtype); break;
-    case SourceType::u8: copy_ = choose<uint8_t>(buffer_.dtype); break;
-    case SourceType::u16: copy_ = choose<uint16_t>(buffer_.dtype); break;
-    case SourceType::b8: copy_ = choose<bool>(buffer_.dtype); break;
+    case SourceType::f32:
+      copy_ = choose<float>(buffer_.dtype);
+      break;
+    case SourceType::f64:
+      copy_ = choose<double>(buffer_.dtype);
+      break;
+    case SourceType::i8:
+      copy_ = choose<int8_t>(buffer_.dtype);
+      break;
+    case SourceType::i16:
+      copy_ = choose<int16_t>(buffer_.dtype);
+      break;
+    case SourceType::i32:
+      copy_ = choose<int32_t>(buffer_.dtype);
+      break;
+    case SourceType::i64:
+      copy_ = choose<int64_t>(buffer_.dtype);
+      break;
+    case SourceType::u8:
+      copy_ = choose<uint8_t>(buffer_.dtype);
+      break;
+    case SourceType::u16:
+      copy_ = choose<uint16_t>(buffer_.dtype);
+      break;
+    case SourceType::b8:
+      copy_ = choose<bool>(buffer_.dtype);
+      break;
   }
 }
 

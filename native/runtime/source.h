@@ -23,10 +23,10 @@ struct Source {
 
 // An `input` of a plan: what it reads and where the batch's rows go.
 struct InputSlot {
-  std::string name;    // the value's
+  std::string name;  // the value's
   std::string source;
   Buffer buffer;
-  bool by_row = true;  // leading dimension is the batch; otherwise the whole source
+  bool by_row = true;            // leading dimension is the batch; otherwise the whole source
   std::vector<int64_t> columns;  // {start, stop} of axis 1, or empty
 
   int64_t columns_start() const { return columns.empty() ? 0 : columns[0]; }
@@ -62,8 +62,7 @@ class Gather {
     int64_t begin;
     int64_t end;
   };
-  using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst,
-                        const Rows&) noexcept;
+  using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst, const Rows&) noexcept;
   template <class Src>
   static Copy choose(DType dtype);
   template <class Src, class Dst>

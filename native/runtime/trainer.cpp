@@ -59,9 +59,8 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
     roads_.push_back(make_road(rule_.capacity(), sources));
   }
   freeze_without_gradient(*model_, segments);
-  updater_ = std::make_unique<Updater>(model_->update_plan(kUpdateBlock), model_->layout(),
-                                       hypers_, std::move(segments), arrays_, options_.clip,
-                                       lanes_);
+  updater_ = std::make_unique<Updater>(model_->update_plan(kUpdateBlock), model_->layout(), hypers_,
+                                       std::move(segments), arrays_, options_.clip, lanes_);
 }
 
 Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& sources) {
@@ -99,8 +98,7 @@ EpochResult Trainer::epoch(uint64_t epoch, int64_t first_step, const double* rat
   while (next_ < steps() && !stopped_) {
     const auto begin = std::chrono::steady_clock::now();
     const int64_t end = std::min(steps(), next_ + run);
-    run_lanes(grant.lanes(),
-              [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
+    run_lanes(grant.lanes(), [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
     const auto took = std::chrono::steady_clock::now() - begin;
     if (took < kInterruptEvery) run *= 2;
     if (took > 2 * kInterruptEvery && run > 1) run /= 2;
@@ -144,12 +142,8 @@ void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
       stopped_ = result_.status != 0;
       if (!stopped_) next_ = step + 1;
     }
-    if (lane.count() > 1) {
-      lane.barrier();
-      if (stopped_) return;
-    } else if (stopped_) {
-      return;
-    }
+    lane.barrier();
+    if (stopped_) return;
   }
 }
 

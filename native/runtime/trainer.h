@@ -28,7 +28,7 @@ struct EpochResult {
   double weight_sum = 0;  // Σ w
   int64_t steps = 0;      // finished
   uint32_t status = 0;
-  bool finite = true;     // of the last objective
+  bool finite = true;  // of the last objective
   bool interrupted = false;
   std::vector<uint32_t> bad_rows;  // of the batch that stopped the epoch
 };

@@ -70,8 +70,7 @@ Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const H
       groups_.back().end = end;
     } else {
       groups_.push_back({segment.offset, end, Arena(hypers.bytes())});
-      std::memcpy(groups_.back().hyper.data(), hypers.data(),
-                  static_cast<size_t>(hypers.bytes()));
+      std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
       for (const auto& [name, value] : segment.coefficients) {
         const int64_t at = hypers.offset(name);
         if (at < 0 && value != (name == "segment.rate" ? 1.0 : 0.0)) {
@@ -86,8 +85,7 @@ Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const H
   const int64_t block = plan_->capacity();
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += block) {
-      blocks_.push_back(
-          {static_cast<int32_t>(g), begin, std::min(begin + block, groups_[g].end)});
+      blocks_.push_back({static_cast<int32_t>(g), begin, std::min(begin + block, groups_[g].end)});
     }
   }
   partial_.resize(blocks_.size());
