@@ -18,7 +18,8 @@ PYTHON_RULES = {
     "estimators": ("estimators", "layers", "backend"),
     "layers": ("layers", "backend.shape", "backend.graph", "backend.op", "backend.ops"),
     "backend.shape": (),
-    "backend.graph": ("backend.shape", "backend.text"),  # text: str() of a model
+    # text: str() of a model
+    "backend.graph": ("backend.shape", "backend.graph", "backend.text"),
     "backend.op": ("backend.shape", "backend.graph"),
     "backend.ops": (
         "backend.shape",

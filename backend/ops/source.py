@@ -224,10 +224,10 @@ def as_tensor(value, dtype: str) -> Tensor:
     value = _convert(value, dtype)
     graph = current_graph()
     key = (dtype, repr(value))
-    known = graph._constants.get(key)
+    known = graph.constants.get(key)
     if known is None:
         node = graph.append("constant", (), {"value": value}, ((dtype, ()),))
-        known = graph._constants[key] = node.results[0]
+        known = graph.constants[key] = node.results[0]
     return known
 
 

@@ -1,0 +1,56 @@
+"""Tensors, the functions they are computed in, and the model that holds them."""
+
+from slimlearn.backend.graph.declarations import (
+    DECLARATIONS,
+    Declaration,
+    Declarations,
+    Hyper,
+    Parameter,
+    Slot,
+    State,
+)
+from slimlearn.backend.graph.function import Graph, current_graph, inside
+from slimlearn.backend.graph.model import Model, current_model
+from slimlearn.backend.graph.names import (
+    absolute_scope,
+    check_name,
+    current_scope,
+    name_scope,
+)
+from slimlearn.backend.graph.tensor import (
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    NUMBERS,
+    Node,
+    Tensor,
+    is_symbolic,
+    type_text,
+)
+
+__all__ = [
+    "DECLARATIONS",
+    "DTYPES",
+    "FLOATS",
+    "INTEGERS",
+    "NUMBERS",
+    "Declaration",
+    "Declarations",
+    "Graph",
+    "Hyper",
+    "Model",
+    "Node",
+    "Parameter",
+    "Slot",
+    "State",
+    "Tensor",
+    "absolute_scope",
+    "check_name",
+    "current_graph",
+    "current_model",
+    "current_scope",
+    "inside",
+    "is_symbolic",
+    "name_scope",
+    "type_text",
+]

@@ -1,0 +1,78 @@
+"""Values that outlive a function: parameters, states, hypers, slots."""
+
+from slimlearn.backend.graph.tensor import Tensor
+
+
+class Declaration(Tensor):
+    """A value that outlives a function: a parameter, a state, a hyper or a slot."""
+
+    __slots__ = ()
+    kind = ""
+
+
+class Parameter(Declaration):
+    """A trained array; see `Model.parameter`."""
+
+    __slots__ = ("collections", "initializer", "regularizer", "trainable")
+    kind = "param"
+
+    def __init__(self, name, dtype, shape):
+        super().__init__(name, dtype, shape)
+        self.initializer = None
+        self.regularizer = None
+        self.trainable = True
+        self.collections = ()
+
+
+class State(Declaration):
+    """An array that functions update themselves, such as a moving mean."""
+
+    __slots__ = ("initializer",)
+    kind = "state"
+
+    def __init__(self, name, dtype, shape):
+        super().__init__(name, dtype, shape)
+        self.initializer = None
+
+
+class Hyper(Declaration):
+    """A number given at run time, such as the learning rate.
+
+    `value` is what the network function asked for, None where only the run knows.
+    """
+
+    __slots__ = ("value",)
+    kind = "hyper"
+
+    def __init__(self, name, dtype, shape):
+        super().__init__(name, dtype, shape)
+        self.value = None
+
+
+class Slot(Declaration):
+    """An optimizer's array beside the parameters, such as Adam's first moment."""
+
+    __slots__ = ()
+    kind = "slot"
+
+
+DECLARATIONS = {cls.kind: cls for cls in (Parameter, State, Hyper, Slot)}
+
+
+class Declarations(list):
+    """Declarations of one kind in order; also found by name."""
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            for declaration in self:
+                if declaration.name == key:
+                    return declaration
+            raise KeyError(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key) -> bool:
+        return any(d is key or d.name == key for d in self)
+
+    def names(self) -> list[str]:
+        """Return the names in order."""
+        return [declaration.name for declaration in self]

@@ -1,0 +1,188 @@
+"""The body of a function: its nodes, what it assigns and what it returns."""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from slimlearn.backend.graph.declarations import Declaration, Parameter
+from slimlearn.backend.graph.names import current_scope
+from slimlearn.backend.graph.tensor import Node, Tensor, type_text
+
+_graph: ContextVar["Graph"] = ContextVar("slimlearn_graph")
+
+
+class Graph:
+    """The body of one function, or the region of a node.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    model : Model or None
+        Whose declarations the function may read; None for a region.
+    training : bool
+        Whether layers build their training form here.
+    nodes : list of Node
+        In an order that computes.
+    sets, grads : dict of str to Tensor
+        What is assigned to declarations at the function's end.
+    returns : list of Tensor
+        What the function returns (a region: yields).
+    parameters : list of Tensor
+        A region's own operands; empty in a function.
+    sample_weight : Tensor or None
+        The weights of the rows, [B], for layers whose statistics use them.
+    constants : dict
+        The scalar constants built so far, by type and value.
+    layers : dict
+        What the layers remember while they build this function.
+    """
+
+    __slots__ = (
+        "_collections",
+        "_counts",
+        "constants",
+        "grads",
+        "layers",
+        "model",
+        "name",
+        "nodes",
+        "parameters",
+        "returns",
+        "sample_weight",
+        "sets",
+        "training",
+        "values",
+    )
+
+    def __init__(self, name="", model=None, training=False):
+        self.name = name
+        self.model = model
+        self.training = training
+        self.nodes: list[Node] = []
+        self.sets: dict[str, Tensor] = {}
+        self.grads: dict[str, Tensor] = {}
+        self.returns: list[Tensor] = []
+        self.parameters: list[Tensor] = []
+        self.values: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self.constants: dict[tuple, Tensor] = {}
+        self._collections: dict[str, list] = {}
+        self.sample_weight: Tensor | None = None
+        self.layers: dict = {}
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name}: {len(self.nodes)} nodes>"
+
+    def unique_name(self, wish: str) -> str:
+        """Return `wish`, or `wish_1`, `wish_2`, … where it is taken."""
+        taken = self.model.declarations if self.model is not None else ()
+        if wish not in self.values and wish not in taken:
+            return wish
+        count = self._counts.get(wish, 1)
+        while (name := f"{wish}_{count}") in self.values or name in taken:
+            count += 1
+        self._counts[wish] = count
+        return name
+
+    def scoped_name(self, wish: str) -> str:
+        """Return a unique name for `wish` inside the current name scope."""
+        scope = current_scope()
+        return self.unique_name(f"{scope}/{wish}" if scope else wish)
+
+    def append(self, op, operands, attributes, types, wish=None, region=None) -> Node:
+        """Append a node without checking its types (`op.emit` checks).
+
+        Parameters
+        ----------
+        op : str
+            Name of the op.
+        operands : tuple of Tensor
+        attributes : dict
+        types : iterable of (dtype, shape)
+            One per result.
+        wish : str, optional
+            Name of the first result inside the current name scope; the op's by default.
+        region : Graph, optional
+        """
+        for operand in operands:
+            if operand.graph is not self and operand.graph is not None:
+                raise ValueError(
+                    f"[{op}] %{operand.name} was computed in function "
+                    f"{operand.graph.name!r}, not in {self.name!r}: compute it here too"
+                )
+        node = Node(op, operands, attributes, region)
+        results = []
+        for dtype, shape in types:
+            name = self.scoped_name(wish or op)
+            tensor = self.values[name] = Tensor(name, dtype, shape, node, self)
+            results.append(tensor)
+        node.results = tuple(results)
+        self.nodes.append(node)
+        return node
+
+    def add_parameter(self, name: str, dtype: str, shape: tuple) -> Tensor:
+        """Add an operand of this region."""
+        tensor = Tensor(self.unique_name(name), dtype, shape, None, self)
+        self.values[tensor.name] = tensor
+        self.parameters.append(tensor)
+        return tensor
+
+    def set_(self, declaration: Declaration, value: Tensor) -> None:
+        """Assign `value` to a parameter, state or slot at the function's end."""
+        self._assign(self.sets, "set", declaration, value)
+
+    def grad_(self, parameter: Parameter, value: Tensor) -> None:
+        """Give the gradient of a parameter."""
+        self._assign(self.grads, "grad", parameter, value)
+
+    def return_(self, *values: Tensor) -> None:
+        """Return `values` from the function, after those returned already."""
+        for value in values:
+            self._check_own("return", value)
+        self.returns.extend(values)
+
+    def collection(self, name: str) -> list:
+        """Return the function's list called `name`, such as its losses."""
+        return self._collections.setdefault(name, [])
+
+    def _assign(self, table, word, target, value):
+        if not isinstance(target, Declaration):
+            raise TypeError(f"{word}: {target!r} is no parameter, state or slot")
+        self._check_own(f"{word} %{target.name}", value)
+        if value.dtype != target.dtype or tuple(value.shape) != tuple(target.shape):
+            raise ValueError(
+                f"[{word} {target.name}] needs {type_text(*target.type)}, "
+                f"%{value.name} is {type_text(*value.type)}"
+            )
+        if target.name in table:
+            raise ValueError(f"[{word} {target.name}] is assigned twice")
+        table[target.name] = value
+
+    def _check_own(self, word, value):
+        if value.graph is not self and value.graph is not None:
+            raise ValueError(
+                f"{word}: %{value.name} was computed in function "
+                f"{value.graph.name!r}, not in {self.name!r}"
+            )
+
+
+def current_graph() -> Graph:
+    """Return the function that ops are being appended to."""
+    try:
+        return _graph.get()
+    except LookupError:
+        raise RuntimeError(
+            "no function is being built: ops are used inside "
+            "`with model.function(name):`, and layers inside a network function"
+        ) from None
+
+
+@contextlib.contextmanager
+def inside(graph: Graph) -> Iterator[Graph]:
+    """Append ops to `graph` (a function or a region) inside the block."""
+    token = _graph.set(graph)
+    try:
+        yield graph
+    finally:
+        _graph.reset(token)

@@ -1,0 +1,258 @@
+"""A text as a model, checked line by line."""
+
+import re
+
+# Ops register by being imported.
+import slimlearn.backend.ops  # noqa: F401
+from slimlearn.backend.graph import (
+    DECLARATIONS,
+    FLOATS,
+    Declaration,
+    Graph,
+    Model,
+    Node,
+    Tensor,
+    type_text,
+)
+from slimlearn.backend.op import OPS, Op, infer
+from slimlearn.backend.text.cursor import Cursor, ProgramError
+from slimlearn.backend.text.printer import VERSION, attribute_text
+
+_MAX_DEPTH = 16
+_FUNCTION_NAME = re.compile(r"[ \t]*([A-Za-z0-9_./:@-]+)", re.ASCII)
+
+
+def parse_program(text: str) -> Model:
+    """Read a program.
+
+    Raises
+    ------
+    ProgramError
+        If `text` is malformed, names an unknown op or value, or its types do not fit.
+    """
+    return _Parser(text).program()
+
+
+class _Parser(Cursor):
+    """Recursive descent over lines; a statement is a line."""
+
+    def program(self) -> Model:
+        if not self.next_line() or self.peek() != "slim":
+            self.fail(f"'slim {VERSION}'")
+        self.mark("slim")
+        version = self.token("number", f"'slim {VERSION}'")
+        if not version.isdigit():
+            self.fail("a version number", 0)
+        if int(version) != VERSION:
+            self.refuse(
+                f"program text version {version} is newer than this slimlearn reads "
+                f"({VERSION}): upgrade slimlearn"
+            )
+        self.end_of_line()
+        model = Model()
+        precision = None
+        while self.next_line():
+            word = self.peek()
+            if word in DECLARATIONS and not model.functions:
+                declared = self.declaration(model)
+                if declared.kind in ("param", "slot") and precision is None:
+                    precision = declared.dtype
+            elif word == "func":
+                self.function(model)
+            else:
+                self.fail("'func'" if model.functions else "a declaration or 'func'")
+        model.precision = precision if precision in FLOATS else "f32"
+        return model
+
+    def declaration(self, model: Model) -> Declaration:
+        kind = self.token("word", "a declaration")
+        name = self.token("name", "a name such as %fc1/weights")[1:]
+        self.mark(":")
+        dtype, shape = self.type()
+        self.end_of_line()
+        if name in model.declarations:
+            self.refuse(f"%{name} is declared twice")
+        if kind == "hyper" and (dtype, shape) != ("f64", ()):
+            self.refuse(f"hyper %{name} is {type_text(dtype, shape)}, needs f64[]")
+        return model.declare(kind, name, dtype, shape)
+
+    def function(self, model: Model) -> None:
+        self.token("word", "'func'")
+        match = _FUNCTION_NAME.match(self.line, self.at)
+        if not match:
+            self.fail("a function's name")
+        name, self.at = match.group(1), match.end()
+        if name in model.functions:
+            self.refuse(f"function {name} is defined twice")
+        self.mark("{")
+        self.end_of_line()
+        graph = model.functions[name] = Graph(name, model)
+        scope = dict(model.declarations)
+        while True:
+            if not self.next_line():
+                self.fail(f"'}}' that ends func {name}")
+            word = self.peek()
+            if word == "}":
+                self.mark("}")
+                self.end_of_line()
+                return
+            if graph.returns:
+                self.fail("'}' after return")
+            if word in ("set", "grad"):
+                self.assignment(graph, scope, word)
+            elif word == "return":
+                graph.returns = self.value_list(scope, "return")
+            elif graph.sets or graph.grads:
+                self.fail("set, grad, return or '}'")
+            else:
+                self.node(graph, scope, 1)
+
+    def assignment(self, graph: Graph, scope: dict, word: str) -> None:
+        self.token("word", word)
+        target = self.value(scope)
+        if not isinstance(target, Declaration):
+            self.refuse(f"{word} %{target.name}: this is no declaration")
+        self.mark("=")
+        value = self.value(scope)
+        self.end_of_line()
+        kinds = ("param",) if word == "grad" else ("param", "state", "slot")
+        if target.kind not in kinds:
+            self.refuse(f"{word} %{target.name}: cannot assign to a {target.kind}")
+        if word == "set" and graph.grads:
+            self.refuse(f"set %{target.name} must stand before the first grad")
+        try:
+            (graph.set_ if word == "set" else graph.grad_)(target, value)
+        except ValueError as error:
+            self.refuse(str(error))
+
+    def value(self, scope: dict) -> Tensor:
+        name = self.token("name", "a value such as %x")[1:]
+        if name not in scope:
+            self.refuse(f"%{name} is used before it is defined")
+        return scope[name]
+
+    def value_list(self, scope: dict, word: str) -> list[Tensor]:
+        self.token("word", word)
+        values = [self.value(scope)]
+        while self.peek() == ",":
+            self.mark(",")
+            values.append(self.value(scope))
+        self.end_of_line()
+        return values
+
+    def node(self, graph: Graph, scope: dict, depth: int) -> None:
+        names = [self.token("name", "a statement")[1:]]
+        while self.peek() == ",":
+            self.mark(",")
+            names.append(self.token("name", "a name such as %x")[1:])
+        self.mark("=")
+        start, first_line = self.at, self.number
+        word = self.token("word", "an op")
+        if word not in OPS:
+            self.fail("a known op", start)
+        op = OPS[word]
+        operands, attributes = self.arguments(scope)
+        self.check_attributes(op, attributes)
+        region = None
+        if self.peek() == "{":
+            if not op.has_region:
+                self.fail(f"':' ({word} has no region)")
+            self.mark("{")
+            self.end_of_line()
+            region = self.region(depth + 1)
+        types = self.result_types(len(names))
+        try:
+            inferred = infer(op, operands, attributes, types, region, names[0])
+        except ValueError as error:
+            raise ProgramError(f"line {first_line}: {error}") from None
+        for name, got, want in zip(names, types, inferred, strict=False):
+            if tuple(got) != tuple(want):
+                self.refuse(
+                    f"[{word} {name}] the result is {type_text(*want)}, "
+                    f"not {type_text(*got)}"
+                )
+        if len(inferred) != len(types):
+            self.refuse(
+                f"[{word} {names[0]}] has {len(inferred)} results, not {len(types)}"
+            )
+        node = Node(word, tuple(operands), attributes, region)
+        results = []
+        for name, (dtype, shape) in zip(names, types, strict=True):
+            if name in scope:
+                self.refuse(f"%{name} is defined twice")
+            tensor = scope[name] = Tensor(name, dtype, shape, node, graph)
+            graph.values[name] = tensor
+            results.append(tensor)
+        node.results = tuple(results)
+        graph.nodes.append(node)
+
+    def check_attributes(self, op: Op, attributes: dict) -> None:
+        for key in attributes:
+            if key not in op.attributes:
+                self.refuse(f"{op.name} has no attribute {key!r}")
+        for key, kind in op.attributes.items():
+            if key not in attributes:
+                if key not in op.optional:
+                    self.refuse(f"{op.name} needs the attribute {key!r}")
+            elif kind is not object and type(attributes[key]) is not kind:
+                self.refuse(
+                    f"{op.name}: {key} must be of type {kind.__name__}, "
+                    f"got {attribute_text(attributes[key])}"
+                )
+
+    def result_types(self, count: int) -> list[tuple]:
+        self.mark(":")
+        types = [self.type()]
+        while self.peek() == ",":
+            self.mark(",")
+            types.append(self.type())
+        self.end_of_line()
+        if len(types) != count:
+            self.refuse(f"{count} results, but {len(types)} types")
+        return types
+
+    def arguments(self, scope: dict) -> tuple[list[Tensor], dict]:
+        operands, attributes = [], {}
+        self.mark("(")
+        while self.peek() != ")":
+            if operands or attributes:
+                self.mark(",")
+            if not attributes and self.peek().startswith("%"):
+                operands.append(self.value(scope))
+                continue
+            key = self.token("word", "an operand or an attribute")
+            if key in attributes:
+                self.refuse(f"attribute {key!r} stands twice")
+            self.mark("=")
+            attributes[key] = self.attribute()
+        self.mark(")")
+        return operands, attributes
+
+    def region(self, depth: int) -> Graph:
+        if depth > _MAX_DEPTH:
+            self.refuse(f"regions nest deeper than {_MAX_DEPTH}")
+        region = Graph("region")
+        scope: dict[str, Tensor] = {}
+        if not self.next_line():
+            self.fail("the region's operands in parentheses")
+        self.mark("(")
+        while self.peek() != ")":
+            if region.parameters:
+                self.mark(",")
+            name = self.token("name", "an operand such as %a : f32[B]")[1:]
+            if name in scope:
+                self.refuse(f"%{name} is defined twice")
+            self.mark(":")
+            scope[name] = region.add_parameter(name, *self.type())
+        self.mark(")")
+        self.end_of_line()
+        while self.next_line():
+            word = self.peek()
+            if word == "yield":
+                region.returns = self.value_list(scope, "yield")
+                if not self.next_line():
+                    break
+                self.mark("}")
+                return region
+            self.node(region, scope, depth)
+        self.fail("'yield' and '}' that end the region")
