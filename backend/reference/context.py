@@ -1,0 +1,108 @@
+"""What ops know while they run, and running them one by one."""
+
+import numpy as np
+
+# Ops register by being imported.
+import slimlearn.backend.ops  # noqa: F401
+from slimlearn.backend.graph import Graph, Node, Tensor, is_symbolic, type_text
+from slimlearn.backend.op import OPS
+from slimlearn.backend.shape import Dim, evaluate
+
+DTYPES = {
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "i32": np.dtype(np.int32),
+    "i64": np.dtype(np.int64),
+    "bool": np.dtype(np.bool_),
+    "u8": np.dtype(np.uint8),
+}
+
+_STATUS = {
+    1: "an index is out of range",
+    2: "a label is negative or not below the number of classes",
+}
+
+
+class Context:
+    """What ops may know while they run: sizes, sources and random counters."""
+
+    def __init__(self, sources, seed, step, first_row, on_value):
+        self.sources = sources
+        self.symbols: dict[str, int] = {}
+        self.seed = seed
+        self.step = step
+        self.first_row = first_row
+        self.on_value = on_value
+        self.status = 0
+
+    def result(self, node: Node) -> tuple[np.dtype, tuple[int, ...]]:
+        """Return the NumPy type and the shape, in numbers, of a node's only result."""
+        return self.type(node.results[0])
+
+    def type(self, tensor: Tensor) -> tuple[np.dtype, tuple[int, ...]]:
+        """Return the NumPy type and the shape, in numbers, of `tensor`."""
+        shape = tuple(evaluate(dim, self.symbols) for dim in tensor.shape)
+        return DTYPES[tensor.dtype], shape
+
+    def rows(self, tensor: Tensor) -> np.ndarray | None:
+        """Return the random row counter of each leading index, None without rows."""
+        if not is_symbolic(tensor.shape[:1], "B"):
+            return None
+        lead = tensor.shape[0]
+        per_row = lead.multiple_of("B") or 1
+        return self.first_row * per_row + np.arange(evaluate(lead, self.symbols))
+
+    def source(self, node: Node) -> np.ndarray:
+        """Return the rows of an input, converted to its type."""
+        array = self.sources[node.attributes["source"]]
+        columns = node.attributes.get("columns")
+        if columns is not None:
+            array = array[:, columns[0] : columns[1]]
+        return array.astype(self.result(node)[0])
+
+    def region(self, node: Node, arrays) -> list[np.ndarray]:
+        """Run the region of `node` on its operands."""
+        values = dict(zip(node.region.parameters, arrays, strict=True))
+        run_nodes(node.region, values, self)
+        return [values[value] for value in node.region.returns]
+
+    def bind(self, name: str, declared: Tensor, actual: tuple[int, ...]):
+        """Learn the sizes of symbols from an array of known shape."""
+        fits = len(declared.shape) == len(actual)
+        for dim, size in zip(declared.shape, actual, strict=False):
+            if dim.__class__ is Dim and len(dim.symbols) == 1:
+                (symbol,) = dim.symbols
+                factor = dim.multiple_of(symbol)
+                if factor and size % factor == 0:
+                    self.symbols.setdefault(symbol, size // factor)
+            fits = fits and evaluate(dim, self.symbols) == size
+        if not fits:
+            sizes = ", ".join(f"{k}={v}" for k, v in sorted(self.symbols.items()))
+            raise ValueError(
+                f"[{name}] the program declares {type_text(*declared.type)}"
+                f"{f' with {sizes}' if sizes else ''}, the array has shape {actual}"
+            )
+
+
+def run_nodes(graph: Graph, values: dict, context: Context) -> None:
+    """Compute every node of `graph` into `values`, checking shapes as declared."""
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            arrays = [values[operand] for operand in node.operands]
+            results = OPS[node.op].reference(context, arrays, node)
+            for tensor, array in zip(node.results, results, strict=True):
+                dtype, shape = context.type(tensor)
+                array = np.asarray(array, dtype)
+                if array.shape != shape:
+                    raise ValueError(
+                        f"[{node.op} {tensor.name}] computed shape {array.shape}, "
+                        f"declared {type_text(*tensor.type)} = {shape}"
+                    )
+                values[tensor] = array
+                if context.on_value is not None:
+                    context.on_value(node, array)
+
+
+def status_text(status: int) -> str:
+    """Return what the bits of a status mean."""
+    return "; ".join(text for bit, text in _STATUS.items() if status & bit)

@@ -1,0 +1,163 @@
+"""The mini-batch loop in NumPy."""
+
+import dataclasses
+
+import numpy as np
+
+from slimlearn.backend import philox
+from slimlearn.backend.graph import Model
+from slimlearn.backend.reference.context import status_text
+from slimlearn.backend.reference.execution import apply, first_nonfinite, run
+
+
+def batches(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of each batch of `n` rows.
+
+    A last batch of a single row joins the one before it.
+    """
+    starts = list(range(0, n, batch_size))
+    if n > batch_size and n % batch_size == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n], strict=True))
+
+
+@dataclasses.dataclass
+class EpochResult:
+    """One epoch: mean loss, the sum of its weights, steps done, status bits."""
+
+    loss: float
+    weight_sum: float
+    steps: int
+    status: int = 0
+
+
+class Trainer:
+    """Trains the arrays of a program in place, step for step as native code does.
+
+    Parameters
+    ----------
+    model : Model
+        With functions ``grad`` and ``update``.
+    params, state, slots : dict of str to ndarray
+        Written in place; a slot holds one array per parameter: ``slots[slot][param]``.
+    sources : dict of str to array
+        All rows.
+    index : array of int, optional
+        The training rows; all by default.
+    batch_size : int
+    segments : list of dict, optional
+        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``.
+    hypers : dict of str to float
+        All but the learning rate, the step and the segments' coefficients.
+    clip_norm, clip_value : float, optional
+        Largest norm of the whole gradient, largest size of one element (applied first).
+    shuffle : bool
+    seed : int
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        params: dict,
+        state: dict,
+        slots: dict,
+        sources: dict,
+        *,
+        index=None,
+        batch_size: int,
+        segments: list[dict] | None = None,
+        hypers: dict | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+    ):
+        self.model = model
+        self.params, self.state, self.slots = params, state, slots
+        self.sources = {name: np.asarray(array) for name, array in sources.items()}
+        rows = len(next(iter(self.sources.values())))
+        self.index = np.arange(rows) if index is None else np.asarray(index)
+        self.batch_size = batch_size
+        self.segments = dict(
+            zip(model.parameters.names(), segments or [{} for _ in params], strict=True)
+        )
+        self.hypers = dict(hypers or {})
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.shuffle = shuffle
+        self.seed = seed
+
+    def epoch(self, epoch: int, step: int, learning_rates) -> EpochResult:
+        """Train one epoch.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Epochs and steps done before.
+        learning_rates : array of float
+            One for each step.
+        """
+        order = self.index
+        if self.shuffle:
+            order = philox.permutation(order, self.seed, epoch)
+        total = weight = 0.0
+        spans = batches(len(order), self.batch_size)
+        for i, (start, stop) in enumerate(spans):
+            step += 1
+            losses = self.step(order[start:stop], step, float(learning_rates[i]))
+            total, weight = total + losses[0], weight + losses[1]
+        return EpochResult(total / weight if weight else 0.0, weight, len(spans))
+
+    def step(self, rows, step: int, rate: float) -> tuple[float, float]:
+        """Train on `rows`; `step` is 1 at the first. Return (Σ w·l, Σ w)."""
+        batch = {name: array[rows] for name, array in self.sources.items()}
+        hypers = {**self.hypers, "learning_rate": rate, "step": float(step)}
+        hypers["gradient_scale"] = 1.0
+        arguments = (self.model, "grad", batch, self.params, self.state, hypers)
+        result = run(*arguments, seed=self.seed, step=step)
+        if result.status:
+            raise ValueError(f"step {step}: {status_text(result.status)}")
+        objective, loss, weight = (float(value) for value in result.returns)
+        grads = result.grads
+        finite = all(np.isfinite(g).all() for g in grads.values())
+        if not (np.isfinite(objective) and finite):
+            where = first_nonfinite(*arguments, seed=self.seed, step=step)
+            raise FloatingPointError(
+                f"step {step}: {where or 'the gradient'} is not finite: "
+                "lower the learning rate, clip the gradient or scale the data"
+            )
+        apply(result, self.state)
+        if self.clip_value is not None:
+            limit = self.clip_value
+            grads = {name: np.clip(g, -limit, limit) for name, g in grads.items()}
+        if self.clip_norm is not None:
+            squares = [np.sum(np.square(g, dtype=np.float64)) for g in grads.values()]
+            norm = float(np.sqrt(sum(squares)))
+            if norm > self.clip_norm:
+                hypers["gradient_scale"] = self.clip_norm / norm
+        for name, gradient in grads.items():
+            self._update(name, gradient, hypers)
+        return loss, weight
+
+    def _update(self, name: str, gradient, hypers: dict) -> None:
+        segment = self.segments[name]
+        if segment.get("frozen", False):
+            return
+        coefficients = {
+            "segment.rate": segment.get("rate", 1.0),
+            "segment.l1": segment.get("l1", 0.0),
+            "segment.l2": segment.get("l2", 0.0),
+            "segment.decay": segment.get("decay", 0.0),
+        }
+        weight = self.params[name]
+        result = run(
+            self.model,
+            "update",
+            {"weight": weight.reshape(-1), "gradient": gradient.reshape(-1)},
+            {},
+            hypers={**hypers, **coefficients},
+            slots={slot: of[name].reshape(-1) for slot, of in self.slots.items()},
+        )
+        weight[...] = result.returns[0].reshape(weight.shape)
+        for slot, value in result.sets.items():
+            array = self.slots[slot][name]
+            array[...] = value.reshape(array.shape)
