@@ -15,6 +15,9 @@ namespace slim::SLIM_ISA_NAMESPACE {
 // Elements of a block: a register of f32 is 2 KB.
 inline constexpr int64_t kTapeBlock = 512;
 
+// Cells of a sum's fixed order: element i of a block goes to cell i % kTapeCells.
+inline constexpr int64_t kTapeCells = 16;
+
 class TapeRunner {
  public:
   // Rows and columns of the iteration space [m, n].

@@ -225,9 +225,13 @@ class Builder {
     const auto* text =
         found == node.attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
     if (text == nullptr) binding_.refuse("an extent in its region has no dim");
-    const Dim dim = Dim::parse(*text);
+    of_value_[node.results[0]] = count_register(Dim::parse(*text), dtype_of(node.results[0]));
+  }
+
+  // The number that a dimension is at run time.
+  int32_t count_register(const Dim& dim, DType dtype) {
     TapeRegister reg;
-    reg.dtype = dtype_of(node.results[0]);
+    reg.dtype = dtype;
     if (const auto constant = dim.constant()) {
       reg.source = TapeRegister::Source::constant;
       reg.number = static_cast<double>(*constant);
@@ -236,26 +240,34 @@ class Builder {
       reg.source = TapeRegister::Source::rows;
       auto factor = dim.multiple_of("B");
       if (!factor) factor = dim.multiple_of("P");
-      if (!factor)
-        binding_.refuse("its region asks for the extent of " + *text +
+      if (!factor) {
+        binding_.refuse("its region asks for the extent of " + dim.str() +
                         ": only multiples of the rows can be had there");
+      }
       reg.number = static_cast<double>(*factor);
     }
-    of_value_[node.results[0]] = add_register(std::move(reg));
+    return add_register(reg);
   }
 
   void add_sum(const Node& node) {
     const int32_t src = of_value_.at(node.operands[0]);
     TapeRegister reg;
     reg.dtype = dtype_of(node.results[0]);
-    if (tape_.registers[src].extent != Extent::full ||
-        !region_.values[node.results[0]].type.dims.empty()) {
-      binding_.refuse("a reduce_sum in its region must sum all elements of a whole value");
-    }
     const int32_t dst = add_register(reg);
     after_sum_[dst] = true;
-    tape_.sums.push_back({dst, src});
     of_value_[node.results[0]] = dst;
+    const Type& type = region_.values[node.operands[0]].type;
+    const Extent extent = tape_.registers[src].extent;
+    if (extent == Extent::scalar && type.dims.size() == 1) {
+      // The same number everywhere: as often as there are elements.
+      const int32_t count = count_register(type.dims[0], reg.dtype);
+      tape_.finale.push_back({Operation::mul, dst, {src, count, -1}});
+      return;
+    }
+    if (extent != Extent::full || !region_.values[node.results[0]].type.dims.empty()) {
+      binding_.refuse("a reduce_sum in its region must sum all elements of a whole value");
+    }
+    tape_.sums.push_back({dst, src});
   }
 
   void add_node(const Node& node) {
@@ -263,6 +275,10 @@ class Builder {
     if (node.op == "constant") return add_constant(node);
     if (node.op == "extent") return add_extent(node);
     if (node.op == "reduce_sum") return add_sum(node);
+    if (node.op == "broadcast") {  // a register serves wherever it is read
+      of_value_[node.results[0]] = of_value_.at(node.operands[0]);
+      return;
+    }
     if (node.op == "broadcast") {  // the store repeats it
       of_value_[node.results[0]] = of_value_.at(node.operands[0]);
       return;
