@@ -9,12 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from slimlearn.backend.optimizer import LBFGS
 from slimlearn.estimators import validation
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
 
-__all__ = ["NetworkEstimator"]
+__all__ = ["NetworkEstimator", "can_fit_partially"]
 
 # Names that stand for a parameter object, and an example of one.
 _OBJECTS = {"optimizer": "Adam()", "learning_rate_schedule": "Cosine()"}
@@ -25,6 +26,30 @@ _UNCONVERGED = {
     "line_search": "L-BFGS stopped without converging, as no point along its direction "
     "was better: scale X (StandardScaler), raise tol, or set precision='float64'",
 }
+
+
+def can_fit_partially(estimator) -> bool:
+    """Whether partial_fit means something; raises AttributeError with the reason."""
+    optimizer = estimator.optimizer
+    for refused, reason in (
+        (
+            isinstance(optimizer, LBFGS) or optimizer == "lbfgs",
+            "L-BFGS needs all rows at once: choose another optimizer",
+        ),
+        (
+            estimator.early_stopping,
+            "early stopping needs all epochs in one fit: set early_stopping=False",
+        ),
+        (
+            getattr(estimator, "class_weight", None) == "balanced",
+            "balanced class weights need all rows: pass class_weight as a dict",
+        ),
+    ):
+        if refused:
+            raise AttributeError(
+                f"{type(estimator).__name__} has no partial_fit: {reason}"
+            )
+    return True
 
 
 class NetworkEstimator(BaseEstimator):
@@ -89,11 +114,11 @@ class NetworkEstimator(BaseEstimator):
             (X, y, sample_weight, X_val, y_val, sample_weight_val),
         )
 
-    def _fit(self, epochs: int, resume: bool, data: tuple):
+    def _fit(self, epochs: int, resume: bool, data: tuple, **options):
         validation.check_parameters(self)
         former = self.__dict__.copy()
         try:
-            fitting = Fitting(self, epochs, resume)
+            fitting = Fitting(self, epochs, resume, **options)
             ended = fitting.run(*data)
         except BaseException as error:
             # Ctrl-C publishes the epochs that are done; anything else leaves no trace.
@@ -119,10 +144,6 @@ class NetworkEstimator(BaseEstimator):
                 f"{self.loss!r}: set warm_start=False, or the former loss"
             )
         return head
-
-    def _keeps_progress(self) -> bool:
-        """Whether the optimizer's arrays stay, so that training can go on."""
-        return self.warm_start
 
     def profile(self, X, y, sample_weight=None, *, steps=100) -> Profile:
         """Train some steps on copies of the fitted arrays, timing each operation.

@@ -7,7 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from slimlearn.estimators import validation
-from slimlearn.estimators.base import NetworkEstimator
+from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import ClassifierHead, make_classifier_head
 
 __all__ = ["Classifier"]
@@ -25,10 +25,46 @@ def _has_probabilities(estimator) -> bool:
 class Classifier(ClassifierMixin, NetworkEstimator):
     """Base of the classifiers."""
 
-    def _encode_target(self, y, former):
+    @available_if(can_fit_partially)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train one epoch on some of the rows, going on from the fitted state.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All labels that y can have; needed in the first call, unless there was a
+            `fit`.
+        sample_weight : array-like of shape (n_samples,), optional
+            Scaled to mean 1 over the rows of this call.
+
+        Returns
+        -------
+        self
+        """
+        validation.check_parameters(self)
+        fitted = "program_" in self.__dict__
+        if classes is None and not fitted:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        known = classes is None or not fitted
+        if not known and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to "
+                f"partial_fit, was: {self.classes_!r}"
+            )
+        data = (X, y, sample_weight, None, None, None)
+        return self._fit(1, True, data, partial=True, classes=classes)
+
+    def _encode_target(self, y, former, given):
         validation.check_labels(y)
         if former is not None:
             return former["classes_"], former["_head"].codes(y)
+        if given is not None:
+            classes = np.unique(given)
+            if len(classes) < 2:
+                raise ValueError(f"classes needs at least 2 classes, got {given!r}")
+            return classes, ClassifierHead(classes, self.loss).codes(y)
         classes, codes = np.unique(y, return_inverse=True)
         return classes, codes
 
@@ -70,11 +106,12 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             factors[present] = counts.sum() / (present.sum() * counts[present])
         return factors[codes] if weights is None else factors[codes] * weights
 
-    def _fit_head(self, classes, codes, weights, former) -> ClassifierHead:
+    def _fit_head(self, classes, codes, weights, former, partial) -> ClassifierHead:
         if former is not None:
             return self._former_head(former)
         head = make_classifier_head(classes, self.loss)
-        head.fit(codes, weights)
+        # Rows that are still to come count as one of each class.
+        head.fit(codes, weights, prior=1.0 if partial else 0.0)
         return head
 
     def decision_function(self, X) -> np.ndarray:

@@ -72,11 +72,25 @@ class Fitting:
         Epochs, or iterations of L-BFGS, to be run.
     resume : bool
         Whether to go on from the fitted state, if there is one.
+    partial : bool
+        Whether these are not all rows: a class may be missing, more calls will come.
+    classes : array-like or None
+        The labels that y can have, for the first partial call.
     """
 
-    def __init__(self, estimator, epochs: int, resume: bool):
+    def __init__(
+        self,
+        estimator,
+        epochs: int,
+        resume: bool,
+        *,
+        partial: bool = False,
+        classes=None,
+    ):
         self.estimator = estimator
         self.epochs = epochs
+        self.partial = partial
+        self.given_classes = classes
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
         self.optimizer = make_optimizer(estimator.optimizer)
@@ -134,7 +148,11 @@ class Fitting:
         held = self._held_out(rows, X_val, y_val, sample_weight_val, seed)
         self._scale_weights(rows)
         self.head = estimator._fit_head(
-            self.classes, rows.pick(rows.target), rows.pick(rows.weights), self.former
+            self.classes,
+            rows.pick(rows.target),
+            rows.pick(rows.weights),
+            self.former,
+            self.partial,
         )
         precision = self._precision(rows, held)
         weighted = any(r is not None and r.weights is not None for r in (rows, held))
@@ -153,14 +171,16 @@ class Fitting:
             estimator, X, y, regression=estimator._regression, reset=reset
         )
         weights = validation.check_weights(sample_weight, X)
-        self.classes, target = estimator._encode_target(y, self.former)
+        self.classes, target = estimator._encode_target(
+            y, self.former, self.given_classes
+        )
         weights = estimator._class_weighted(weights, target, self.classes)
         index = None
         if weights is not None and not weights.all():
             index = np.flatnonzero(weights)
-        estimator._check_target(
-            self.classes, target if index is None else target[index]
-        )
+        if not self.partial:
+            kept = target if index is None else target[index]
+            estimator._check_target(self.classes, kept)
         return Rows(X, y, target, weights, index)
 
     def _held_out(self, rows, X_val, y_val, sample_weight_val, seed) -> Rows | None:
@@ -272,6 +292,9 @@ class Fitting:
                 slots is not None and slots.size != program.allocate_slots().size
             ):
                 self.progress.slots = None
+            if self.progress.slots is None:
+                # A fresh optimizer counts its steps from the start.
+                self.progress.step, self.progress.memory = 0, None
         for name, value in self.head.states().items():
             program.states[name][...] = value
 
@@ -379,7 +402,7 @@ class Fitting:
     def _publish(self, monitor: Monitor) -> None:
         estimator, history = self.estimator, self.history
         monitor.restore()
-        if not estimator._keeps_progress():
+        if not (self.partial or estimator.warm_start):
             self.progress.slots = None
         losses, scores = history.loss_curve, history.validation_scores
         curve = history.validation_loss_curve or losses

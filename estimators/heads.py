@@ -100,9 +100,13 @@ class ClassifierHead(Head):
         self.loss = loss
         self.prior: np.ndarray | None = None
 
-    def fit(self, codes: np.ndarray, weights: np.ndarray | None) -> None:
+    def fit(
+        self, codes: np.ndarray, weights: np.ndarray | None, prior: float = 0.0
+    ) -> None:
         """Learn what the output starts from: the classes' shares of the weight."""
-        counts = np.bincount(codes, weights=weights, minlength=len(self.classes))
+        counts = (
+            np.bincount(codes, weights=weights, minlength=len(self.classes)) + prior
+        )
         self.prior = np.maximum(counts / counts.sum(), 1e-4)
 
     def encode(self, codes: np.ndarray, precision: str) -> np.ndarray:

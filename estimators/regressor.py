@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 
-from slimlearn.estimators.base import NetworkEstimator
+from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import RegressionHead
 
 __all__ = ["Regressor"]
@@ -16,7 +17,27 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     _regression = True
 
-    def _encode_target(self, y, former):
+    @available_if(can_fit_partially)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train one epoch on some of the rows, going on from the fitted state.
+
+        The first call fixes how targets are centred and scaled.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            Scaled to mean 1 over the rows of this call.
+
+        Returns
+        -------
+        self
+        """
+        data = (X, y, sample_weight, None, None, None)
+        return self._fit(1, True, data, partial=True)
+
+    def _encode_target(self, y, former, given):
         if former is not None and y.shape[1:] != former["_head"].shape:
             raise ValueError(
                 f"y has shape {y.shape}, but the fitted estimator has outputs of shape "
@@ -37,7 +58,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def _class_weighted(self, weights, target, classes):
         return weights
 
-    def _fit_head(self, classes, y, weights, former) -> RegressionHead:
+    def _fit_head(self, classes, y, weights, former, partial) -> RegressionHead:
         if former is not None:
             return self._former_head(former)
         quantile = None if self.quantile is None else float(self.quantile)

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from reference_runtime import ReferenceModel
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -20,7 +21,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris, make_regress
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from slimlearn import layers
@@ -433,6 +434,73 @@ def test_warm_start_refuses_another_network():
         clf.set_params(loss="hinge").fit(iris_x, iris_y)
     clf.set_params(loss="log_loss", optimizer="sgd").fit(iris_x, iris_y)
     assert clf.n_iter_ == 2
+
+
+def test_partial_fit_is_fit_in_pieces():
+    options = {"batch_size": 50, "shuffle": False, "random_state": 0, "max_iter": 3}
+    for kind, y in ((DNNClassifier, iris_y), (DNNRegressor, iris_x[:, 0] * 9 + 7)):
+        whole = kind((8,), **options).fit(iris_x, y)
+        parts = kind((8,), **options)
+        for _ in range(3):
+            known = {"classes": [0, 1, 2]} if kind is DNNClassifier else {}
+            parts.partial_fit(iris_x, y, **known)
+        assert parts.n_iter_ == 3 and len(parts.loss_curve_) == 3
+        # Iris has as many rows of each class: a row more of each changes nothing.
+        np.testing.assert_allclose(
+            parts._values("predict", iris_x),
+            whole._values("predict", iris_x),
+            rtol=1e-9,
+            atol=1e-12,
+        )
+        parts.fit(iris_x, y)
+        assert parts.program_.params.tobytes() == whole.program_.params.tobytes()
+
+
+def test_partial_fit_sees_the_classes_one_by_one():
+    clf = DNNClassifier((16,), learning_rate=0.02, random_state=0)
+    with pytest.raises(ValueError, match="classes must be passed"):
+        clf.partial_fit(iris_x, iris_y)
+    for epoch in range(60):
+        rows = np.flatnonzero(iris_y == epoch % 3)[:10]
+        clf.partial_fit(iris_x[rows], iris_y[rows], classes=[2, 1, 0])
+    assert clf.classes_.tolist() == [0, 1, 2]
+    assert clf.predict_proba(iris_x).shape == (150, 3)
+    with pytest.raises(ValueError, match="not the same as on the last call"):
+        clf.partial_fit(iris_x, iris_y, classes=[0, 1])
+    with pytest.raises(ValueError, match="not among the classes"):
+        clf.partial_fit(iris_x, iris_y + 1)
+    program = clf.program_
+    kept = program.params.tobytes()
+    clf.partial_fit(iris_x, iris_y)
+    assert program.params.tobytes() == kept and clf.program_ is not program
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"optimizer": "lbfgs"}, "all rows at once"),
+        ({"early_stopping": True}, "all epochs in one fit"),
+        ({"class_weight": "balanced"}, "as a dict"),
+    ],
+)
+def test_partial_fit_is_absent_with_the_reason(options, reason):
+    clf = DNNClassifier(**options)
+    assert not hasattr(clf, "partial_fit")
+    with pytest.raises(AttributeError) as told:
+        clf.partial_fit(iris_x, iris_y)
+    assert reason in str(told.value.__cause__)
+
+
+def test_held_out_rows_go_through_a_pipeline():
+    clf = DNNClassifier((8,), max_iter=3, early_stopping=True)
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf.set_fit_request(X_val=True, y_val=True)
+        pipe = Pipeline(
+            [("scale", StandardScaler()), ("clf", clf)], transform_input=["X_val"]
+        )
+        pipe.fit(iris_x * 9 + 5, iris_y, X_val=iris_x * 9 + 5, y_val=iris_y)
+    loss = -pipe[-1].predict_log_proba(iris_x)[np.arange(150), iris_y].mean()
+    assert pipe[-1].best_loss_ == pytest.approx(loss)
 
 
 def test_lbfgs_warns_when_it_ran_out_of_iterations():
