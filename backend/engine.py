@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slimlearn.backend import reference
-from slimlearn.backend.program import ALIGNMENT, Program, allocate
+from slimlearn.backend.arena import ALIGNMENT, allocate
+from slimlearn.backend.program import Program
 from slimlearn.backend.roofline import with_shares
 
 try:

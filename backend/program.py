@@ -9,68 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from slimlearn.backend import reference
+from slimlearn.backend.arena import Layout, allocate, copy_arena
 from slimlearn.backend.graph import Model
-from slimlearn.backend.shape import product
 from slimlearn.backend.text import parse_program, print_program
 
-ALIGNMENT = 64
 _HEADER = re.compile(rb"slimlearn program (\d+)((?: \d+:[0-9a-f]{8}){3})\n")
 _FORMAT = 1
-
-
-def round_up(size: int) -> int:
-    """Return `size` rounded up to a multiple of the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def allocate(size: int) -> np.ndarray:
-    """Return `size` zero bytes, aligned, with aligned zero slack behind them."""
-    raw = np.zeros(size + 2 * ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
-
-
-class Layout:
-    """Where declarations of one kind stand in their arena.
-
-    Parameters
-    ----------
-    declarations : iterable of Declaration
-        Of known shapes, in order.
-
-    Attributes
-    ----------
-    offsets : dict of str to int
-        In bytes; multiples of 64.
-    size : int
-        Of the arena in bytes, without slack.
-    """
-
-    def __init__(self, declarations):
-        self.offsets: dict[str, int] = {}
-        self._types: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-        end = 0
-        for d in declarations:
-            count = product(d.shape)
-            if type(count) is not int:
-                raise ValueError(
-                    f"{d.kind} {d.name!r} has the unknown size {count}: a stored array "
-                    "needs a fixed shape"
-                )
-            dtype = reference.DTYPES[d.dtype]
-            self.offsets[d.name] = end
-            self._types[d.name] = dtype, d.shape
-            end = round_up(end + count * dtype.itemsize)
-        self.size = end
-
-    def views(self, arena: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
-        """Return each array by name, as a view of `arena` from byte `start` on."""
-        result = {}
-        for name, offset in self.offsets.items():
-            dtype, shape = self._types[name]
-            end = start + offset + int(np.prod(shape)) * dtype.itemsize
-            result[name] = arena[start + offset : end].view(dtype).reshape(shape)
-        return result
 
 
 class Program:
@@ -151,37 +95,37 @@ class Program:
         """The states by name, as views."""
         return self._both_views()[1]
 
-    def initialize(self, seed: int = 0, *, engine: str = "auto") -> "Program":
+    def initialize(self, seed: int = 0, *, engine: str = "native") -> "Program":
         """Set parameters and states by the program's ``init`` function.
 
         Parameters
         ----------
         seed : int
             Of 32 bits.
-        engine : {"auto", "native", "reference"}
-            "auto" uses native code where it is built, else NumPy.
+        engine : {"native", "reference"}
+            Compiled code, or NumPy, whose numbers differ in their last bits.
 
         Returns
         -------
         Program
             Itself.
+
+        Raises
+        ------
+        ImportError
+            If native code is asked for and not built.
         """
-        if engine not in ("auto", "native", "reference"):
-            raise ValueError(
-                f"engine is 'auto', 'native' or 'reference'; got {engine!r}"
-            )
-        if engine != "reference":
-            try:
-                from slimlearn.backend import engine as native
-            except ImportError:
-                if engine == "native":
-                    raise
-            else:
-                native.compile(self.text).run("init", {}, self, seed=seed)
-                return self
-        weights, states = self._both_views()
-        result = reference.run(self.model, "init", {}, weights, states, seed=seed)
-        reference.apply(result, weights, states)
+        if engine == "native":
+            # The engine imports this module, and reading programs needs no engine.
+            from slimlearn.backend.engine import compile
+
+            compile(self.text).run("init", {}, self, seed=seed)
+        elif engine == "reference":
+            weights, states = self._both_views()
+            result = reference.run(self.model, "init", {}, weights, states, seed=seed)
+            reference.apply(result, weights, states)
+        else:
+            raise ValueError(f"engine is 'native' or 'reference'; got {engine!r}")
         return self
 
     def allocate_slots(self) -> np.ndarray:
@@ -200,7 +144,7 @@ class Program:
         twin = object.__new__(Program)
         twin.text, twin._model = self.text, self._model
         twin._layouts, twin._views = self._layouts, None
-        twin.params, twin.state = _copy_arena(self.params), _copy_arena(self.state)
+        twin.params, twin.state = copy_arena(self.params), copy_arena(self.state)
         return twin
 
     __copy__ = copy
@@ -310,10 +254,4 @@ class Program:
                 f"{what} must be {layout.size} bytes (uint8), got "
                 f"{given.dtype} of shape {given.shape}"
             )
-        return _copy_arena(given)
-
-
-def _copy_arena(arena: np.ndarray) -> np.ndarray:
-    fresh = allocate(arena.size)
-    fresh[...] = arena
-    return fresh
+        return copy_arena(given)

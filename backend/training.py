@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slimlearn.backend.arena import allocate
 from slimlearn.backend.dataset import steps_per_epoch
 from slimlearn.backend.optimizer import Optimizer
-from slimlearn.backend.program import Program, allocate
+from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import Schedule
 
 __all__ = ["Progress", "Settings", "compile_text", "fit", "make_trainer"]

@@ -3,13 +3,15 @@
 import copy
 import io
 import pickle
+import sys
 
 import numpy as np
 import pytest
 
 from slimlearn.backend import ops, reference
+from slimlearn.backend.arena import ALIGNMENT, allocate
 from slimlearn.backend.graph import Model
-from slimlearn.backend.program import ALIGNMENT, Program, allocate
+from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import print_program
 
@@ -82,8 +84,16 @@ def test_initialize_runs_init_with_the_seed():
     assert not np.array_equal(program.params, other.params)
     padding = program.params[60:64]
     assert not padding.any()
-    with pytest.raises(ValueError, match="engine is 'auto'"):
+    with pytest.raises(ValueError, match="'native' or 'reference'; got 'gpu'"):
         program.initialize(engine="gpu")
+
+
+def test_initialize_never_falls_back_to_numpy(monkeypatch):
+    program = Program(model=model())
+    monkeypatch.setitem(sys.modules, "slimlearn.backend.engine", None)
+    with pytest.raises(ImportError):
+        program.initialize(1)
+    assert not program.params.any()
 
 
 def test_a_program_without_init_says_so():

@@ -2,6 +2,9 @@
 
 import math
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -325,3 +328,20 @@ def test_symbols_other_than_the_batch():
     text = print_program(model)
     assert "reshape(%X) : f32[B*T,4]" in text
     assert print_program(parse_program(text)) == text
+
+
+@pytest.mark.parametrize("first", ["text", "reference", "program"])
+def test_whoever_reads_programs_knows_the_ops(first):
+    # A package without its __init__, which would import everything.
+    root = Path(__file__).parents[1]
+    code = (
+        "import sys, types\n"
+        "package = types.ModuleType('slimlearn')\n"
+        f"package.__path__ = [{str(root)!r}]\n"
+        "sys.modules['slimlearn'] = package\n"
+        f"import slimlearn.backend.{first}\n"
+        "from slimlearn.backend.op import OPS\n"
+        "assert 'matmul' in OPS\n"
+        "assert 'slimlearn._native' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,70 @@
+"""Arenas: arrays of one kind in one aligned block of memory, and where each stands."""
+
+import numpy as np
+
+from slimlearn.backend.reference import DTYPES
+from slimlearn.backend.shape import product
+
+ALIGNMENT = 64
+
+
+def round_up(size: int) -> int:
+    """Return `size` rounded up to a multiple of the alignment."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def allocate(size: int) -> np.ndarray:
+    """Return `size` zero bytes, aligned, with aligned zero slack behind them."""
+    raw = np.zeros(size + 2 * ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
+
+
+class Layout:
+    """Where declarations of one kind stand in their arena.
+
+    Parameters
+    ----------
+    declarations : iterable of Declaration
+        Of known shapes, in order.
+
+    Attributes
+    ----------
+    offsets : dict of str to int
+        In bytes; multiples of 64.
+    size : int
+        Of the arena in bytes, without slack.
+    """
+
+    def __init__(self, declarations):
+        self.offsets: dict[str, int] = {}
+        self._types: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        end = 0
+        for d in declarations:
+            count = product(d.shape)
+            if type(count) is not int:
+                raise ValueError(
+                    f"{d.kind} {d.name!r} has the unknown size {count}: a stored array "
+                    "needs a fixed shape"
+                )
+            dtype = DTYPES[d.dtype]
+            self.offsets[d.name] = end
+            self._types[d.name] = dtype, d.shape
+            end = round_up(end + count * dtype.itemsize)
+        self.size = end
+
+    def views(self, arena: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
+        """Return each array by name, as a view of `arena` from byte `start` on."""
+        result = {}
+        for name, offset in self.offsets.items():
+            dtype, shape = self._types[name]
+            end = start + offset + int(np.prod(shape)) * dtype.itemsize
+            result[name] = arena[start + offset : end].view(dtype).reshape(shape)
+        return result
+
+
+def copy_arena(arena: np.ndarray) -> np.ndarray:
+    """Return a fresh arena of the same bytes."""
+    fresh = allocate(arena.size)
+    fresh[...] = arena
+    return fresh
