@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from slimlearn import layers
@@ -15,7 +17,7 @@ from slimlearn.estimators.heads import Head
 from slimlearn.layers.initializers import build_init
 from slimlearn.layers.regularizers import coefficients
 
-__all__ = ["Built", "build"]
+__all__ = ["BUILT", "Built", "build"]
 
 
 @dataclass(frozen=True)
@@ -204,3 +206,30 @@ def _output_bias(raw: Tensor) -> str | None:
         return None
     found = [o.name for o in node.operands if isinstance(o, Parameter) and o.rank == 1]
     return found[0] if len(found) == 1 else None
+
+
+class _BuiltCache:
+    """Programs of networks whose graph is known by a key, last used first."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict = OrderedDict()
+
+    def get(self, key: tuple | None, make) -> Built:
+        if key is None:
+            return make()
+        with self._lock:
+            found = self._entries.get(key)
+            if found is not None:
+                self._entries.move_to_end(key)
+                return found
+        made = make()
+        with self._lock:
+            self._entries[key] = made
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return made
+
+
+BUILT = _BuiltCache(64)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -14,52 +10,12 @@ from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators import validation
-from slimlearn.estimators.build import Built, build
+from slimlearn.estimators.build import BUILT, Built, build
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
+from slimlearn.estimators.rows import Rows
 
 __all__ = ["Fitting"]
-
-
-@dataclass
-class Rows:
-    """Rows of a data set: X and y, weights, and which of them count.
-
-    Attributes
-    ----------
-    X, y : ndarray
-        As checked; y before it is encoded.
-    target : ndarray
-        Class codes, or y itself.
-    weights : ndarray or None
-        Of all rows; None if they are all the same.
-    index : index array or None
-        The rows that count; None means all.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    target: np.ndarray
-    weights: np.ndarray | None
-    index: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.X if self.index is None else self.index)
-
-    def pick(self, array: np.ndarray | None) -> np.ndarray | None:
-        """The elements of `array` that belong to the rows that count."""
-        return array if self.index is None or array is None else array[self.index]
-
-    def sources(self, head, precision: str, weighted: bool) -> dict[str, np.ndarray]:
-        """What the program reads, by source name."""
-        sources = {
-            "X": dataset.as_source(self.X),
-            "y": head.encode(self.target, precision),
-        }
-        if weighted:
-            weights = np.ones(len(self.X)) if self.weights is None else self.weights
-            sources["sample_weight"] = dataset.as_source(weights, precision)
-        return sources
 
 
 class Fitting:
@@ -258,7 +214,7 @@ class Fitting:
                 self.optimizer.structure(),
                 *settings.values(),
             )
-        return _BUILT.get(
+        return BUILT.get(
             key,
             lambda: build(estimator._network(), self.head, self.optimizer, **settings),
         )
@@ -427,30 +383,3 @@ class Fitting:
 def _shapes(program: Program) -> list[tuple]:
     declared = [*program.model.parameters, *program.model.states]
     return [(d.name, d.type) for d in declared]
-
-
-class _BuiltCache:
-    """Programs of networks whose graph is known by a key, last used first."""
-
-    def __init__(self, size: int):
-        self._size = size
-        self._lock = threading.Lock()
-        self._entries: OrderedDict = OrderedDict()
-
-    def get(self, key: tuple | None, make) -> Built:
-        if key is None:
-            return make()
-        with self._lock:
-            found = self._entries.get(key)
-            if found is not None:
-                self._entries.move_to_end(key)
-                return found
-        made = make()
-        with self._lock:
-            self._entries[key] = made
-            if len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-        return made
-
-
-_BUILT = _BuiltCache(64)

@@ -1,0 +1,52 @@
+"""The rows that a fit trains on, or holds out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slimlearn.backend import dataset
+
+__all__ = ["Rows"]
+
+
+@dataclass
+class Rows:
+    """Rows of a data set: X and y, weights, and which of them count.
+
+    Attributes
+    ----------
+    X, y : ndarray
+        As checked; y before it is encoded.
+    target : ndarray
+        Class codes, or y itself.
+    weights : ndarray or None
+        Of all rows; None if they are all the same.
+    index : index array or None
+        The rows that count; None means all.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    target: np.ndarray
+    weights: np.ndarray | None
+    index: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X if self.index is None else self.index)
+
+    def pick(self, array: np.ndarray | None) -> np.ndarray | None:
+        """The elements of `array` that belong to the rows that count."""
+        return array if self.index is None or array is None else array[self.index]
+
+    def sources(self, head, precision: str, weighted: bool) -> dict[str, np.ndarray]:
+        """What the program reads, by source name."""
+        sources = {
+            "X": dataset.as_source(self.X),
+            "y": head.encode(self.target, precision),
+        }
+        if weighted:
+            weights = np.ones(len(self.X)) if self.weights is None else self.weights
+            sources["sample_weight"] = dataset.as_source(weights, precision)
+        return sources
