@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from slimlearn import layers
-from slimlearn.backend import training
+from slimlearn.backend import dataset, reference, training
 from slimlearn.backend.optimizer import SGD, Adam, Ftrl
 from slimlearn.backend.schedule import Cosine, Plateau
 from slimlearn.estimators import (
@@ -761,3 +761,43 @@ def test_examples_in_docstrings(name):
     module = importlib.import_module(f"slimlearn.{name}")
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
+
+
+# -- rows ------------------------------
+
+
+def test_auto_batch_size():
+    sizes = {1: 32, 1600: 32, 1601: 32, 3000: 64, 5000: 128, 60_000: 256}
+    assert {n: dataset.auto_batch_size(n) for n in sizes} == sizes
+
+
+@pytest.mark.parametrize("n", [1, 2, 32, 33, 34, 64, 65, 100])
+def test_steps_are_the_reference_s_batches(n):
+    assert dataset.steps_per_epoch(n, 32) == len(reference.batches(n, min(n, 32)))
+
+
+def test_holdout_keeps_shares_and_single_rows():
+    groups = np.repeat([0, 1, 2], [60, 39, 1])
+    rows = np.arange(100) * 2
+    kept, held = dataset.holdout(rows, 0.2, 0, groups)
+    assert np.bincount(groups[held // 2], minlength=3).tolist() == [12, 8, 0]
+    assert sorted([*kept, *held]) == rows.tolist()
+    again = dataset.holdout(rows, 0.2, 0, groups)[1]
+    other = dataset.holdout(rows, 0.2, 1, groups)[1]
+    assert np.array_equal(held, again) and not np.array_equal(held, other)
+
+
+def test_weights_are_scaled_without_overflow():
+    weights = dataset.scaled_weights(np.array([1e308, 1e308, 1e300]), None)
+    assert weights.mean() == pytest.approx(1.0)
+    part = dataset.scaled_weights(np.array([1.0, 2.0, 6.0]), np.array([0, 1]))
+    assert part.tolist() == pytest.approx([2 / 3, 4 / 3, 4.0])
+
+
+def test_a_known_network_is_built_once(monkeypatch):
+    clf = DNNClassifier((11,), max_iter=1, dropout=0.1).fit(iris_x, iris_y)
+    monkeypatch.setattr(DNNClassifier, "_network", None)
+    clf.set_params(dropout=0.3, optimizer=Adam(0.5), random_state=1)
+    clf.fit(iris_x, iris_y)
+    with pytest.raises(TypeError):
+        clf.set_params(hidden_units=(12,)).fit(iris_x, iris_y)
