@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 namespace slim {
@@ -13,16 +12,17 @@ std::atomic<int64_t> allocated{0};
 
 }  // namespace
 
-Arena::Arena(int64_t bytes) : size_(round_up(bytes)) {
-  const size_t whole = static_cast<size_t>(size_ + kAlignment);
-  void* memory = std::aligned_alloc(kAlignment, whole);
-  if (memory == nullptr) throw std::bad_alloc();
-  std::memset(memory, 0, whole);
-  data_.reset(static_cast<std::byte*>(memory));
+// calloc: pages of a large arena cost nothing until they are used.
+Arena::Arena(int64_t bytes)
+    : memory_(std::calloc(1, static_cast<size_t>(round_up(bytes) + 2 * kAlignment))),
+      size_(round_up(bytes)) {
+  if (!memory_) throw std::bad_alloc();
+  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
+  data_ = static_cast<std::byte*>(memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;
   allocated.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Arena::Free::operator()(std::byte* data) const { std::free(data); }
+void Arena::Free::operator()(void* memory) const { std::free(memory); }
 
 int64_t Arena::allocations() { return allocated; }
 

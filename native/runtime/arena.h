@@ -18,7 +18,7 @@ class Arena {
   Arena() = default;
   explicit Arena(int64_t bytes);
 
-  std::byte* data() const { return data_.get(); }
+  std::byte* data() const { return data_; }
   int64_t size() const { return size_; }
 
   // Arenas allocated since the process began: a training loop must not move this.
@@ -26,9 +26,10 @@ class Arena {
 
  private:
   struct Free {
-    void operator()(std::byte* data) const;
+    void operator()(void* memory) const;
   };
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<void, Free> memory_;
+  std::byte* data_ = nullptr;
   int64_t size_ = 0;
 };
 
