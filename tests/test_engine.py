@@ -106,6 +106,17 @@ def test_a_transposed_batch_is_specialised_exactly():
         assert compiled.info("f", rows)["exact"]
 
 
+def test_a_kernel_that_must_know_its_rows_gets_them():
+    model = Model("f64")
+    with model.function("f") as graph:
+        graph.return_(ops.softmax(ops.input_("y", (B,), "f64")))
+    compiled = engine.compile(print_program(model))
+    for rows in (1, 9, 9, 300):
+        y = np.random.default_rng(rows).standard_normal(rows)
+        (result,) = compiled.run("f", {"y": y}, Program(model=model))
+        np.testing.assert_allclose(result, np.exp(y) / np.exp(y).sum(), rtol=1e-12)
+
+
 def test_every_read_sees_the_old_value():
     model = Model("f64")
     a, b = model.state("a", (3,)), model.state("b", (3,))

@@ -97,9 +97,20 @@ int64_t Model::chunk_rows(const std::string& function) const {
 std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t rows) const {
   PlanRequest request;
   request.function = function;
-  request.exact = !facts(function).by_row;
   request.capacity = rows;
-  return cached(request);
+  const Facts& known = facts(function);
+  request.exact = !known.by_row || known.refused;
+  if (!request.exact) {
+    try {
+      return cached(request);
+    } catch (const std::invalid_argument&) {
+      // A kernel may need to know its rows (softmax over the batch): exactly, then.
+      request.exact = true;
+    }
+  }
+  auto plan = cached(request);
+  known.refused = true;
+  return plan;
 }
 
 std::shared_ptr<const Plan> Model::update_plan(int64_t elements) const {

@@ -1,6 +1,7 @@
 // A parsed program with its layout and the plans made for it so far.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -50,6 +51,7 @@ class Model {
     bool chunkable = true;
     bool by_row = true;
     int64_t bytes_per_row = 0;
+    mutable std::atomic<bool> refused = false;  // a kernel would not run for any rows
   };
   struct Cached {
     PlanRequest request;
