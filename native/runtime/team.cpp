@@ -53,6 +53,16 @@ constexpr uint64_t kFlushBits = uint64_t{1} << 24;
 constexpr uint64_t kFlushBits = 0;
 #endif
 
+constexpr int kSpins = 4000;  // some 50 to 200 microseconds
+
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 }  // namespace
 
 LaneGrant::LaneGrant(int wanted) : lanes_(1) {
@@ -68,8 +78,27 @@ LaneGrant::~LaneGrant() {
   if (lanes_ > 1) lanes_in_use -= lanes_;
 }
 
-void Lane::meet() {
-#pragma omp barrier
+// A barrier that gives its processor away soon: OpenMP's own spins for milliseconds, which on
+// a busy machine takes the time of the very lane that it waits for.
+struct Meeting {
+  alignas(64) std::atomic<int> arrived{0};
+  alignas(64) std::atomic<uint32_t> round{0};
+};
+
+void Lane::meet() const {
+  auto& [arrived, round] = *meeting_;
+  const uint32_t now = round.load(std::memory_order_relaxed);
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
+    arrived.store(0, std::memory_order_relaxed);
+    round.store(now + 1, std::memory_order_release);
+    round.notify_all();
+    return;
+  }
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (round.load(std::memory_order_acquire) != now) return;
+    pause();
+  }
+  round.wait(now, std::memory_order_acquire);
 }
 
 void run_lanes(int lanes, LaneBody body, void* self) {
@@ -79,10 +108,13 @@ void run_lanes(int lanes, LaneBody body, void* self) {
     return;
   }
   regions.fetch_add(1, std::memory_order_relaxed);
+  Meeting meeting;
 #pragma omp parallel num_threads(lanes)
   {
     const FlushDenormals flush;
-    body(self, Lane(omp_get_thread_num(), omp_get_num_threads()));
+    const Lane lane(omp_get_thread_num(), omp_get_num_threads(), &meeting);
+    body(self, lane);
+    lane.barrier();  // or the first to end would spin in the region's own
   }
 }
 

@@ -23,10 +23,13 @@ class LaneGrant {
   int lanes_;
 };
 
-// Where the lanes of one parallel region meet.
+struct Meeting;  // what the lanes of one region count with
+
+// One of the lanes of a parallel region. A lane alone needs no meeting.
 class Lane {
  public:
-  Lane(int index, int count) : index_(index), count_(count) {}
+  Lane(int index, int count, Meeting* meeting = nullptr)
+      : index_(index), count_(count), meeting_(meeting) {}
 
   int index() const { return index_; }
   int count() const { return count_; }
@@ -39,10 +42,11 @@ class Lane {
   int64_t end(int64_t total) const { return total * (index_ + 1) / count_; }
 
  private:
-  static void meet();
+  void meet() const;
 
   int index_;
   int count_;
+  Meeting* meeting_;
 };
 
 using LaneBody = void (*)(void* self, const Lane& lane) noexcept;

@@ -16,7 +16,7 @@ namespace {
 
 // Elements of one block of the update: weight, gradient and two slots stay in cache.
 constexpr int64_t kUpdateBlock = 16384;
-constexpr auto kInterruptEvery = std::chrono::milliseconds(4);
+constexpr auto kInterruptEvery = std::chrono::milliseconds(50);
 
 // What `grad` does not compute must not move, not even by a penalty.
 void freeze_without_gradient(const Model& model, std::vector<Segment>& segments) {
