@@ -31,7 +31,7 @@ demo: build
 	$(PYTHON) examples/demo.py
 
 test: build $(VENV)/test.stamp
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .
@@ -49,8 +49,10 @@ bench: build
 
 # The native tests on a build that stops at the first bad access or undefined result.
 SANITIZED = build/sanitized
+NATIVE_TESTS = $(addprefix tests/test_,\
+  native_text.py native_ops.py kernels.py passes.py engine.py lbfgs.py bad_input.py)
 sanitize: build $(VENV)/test.stamp
 	SLIM_SANITIZE=ON $(PYTHON) setup.py --quiet build --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) SLIM_SANITIZED=1 \
-	$(PYTHON) -m pytest -m "not slow" tests/native
+	ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) \
+	$(PYTHON) -m pytest -n 0 $(NATIVE_TESTS)
