@@ -1,13 +1,21 @@
 """An op is a class: what it infers, what it computes, and its gradient."""
 
 from slimlearn.backend.graph import DTYPES, Graph, Tensor, current_graph, type_text
+from slimlearn.backend.shape import as_dim
 
 OPS: dict[str, "Op"] = {}
+_NUMBER = ": write a number as ops.constant(value, dtype)"
+_LIST = ": write numbers into the network as ops.constant_list(values, dtype)"
+_ADVICE = {"int": _NUMBER, "float": _NUMBER, "list": _LIST, "ndarray": _LIST}
 _NO_ATTRIBUTES: dict = {}
 
 
 class Refusal(ValueError):
-    """What `Op.infer` raises; `emit` puts the op's and the value's name before it."""
+    """What `Op.infer` raises: what was needed, what came, what to do."""
+
+    def at(self, op: str, name: str) -> ValueError:
+        """Return the error that also says where."""
+        return ValueError(f"[{op} {name}] {self}")
 
 
 def takes(**kinds: type) -> dict[str, type]:
@@ -129,20 +137,51 @@ def emit(
         If the types do not fit, naming op, value and operands.
     """
     graph = current_graph()
-    op = OPS[name]
     attributes = _NO_ATTRIBUTES if attributes is None else attributes
-    types = infer(op, operands, attributes, results, region, wish)
+    for operand in operands:
+        if not isinstance(operand, Tensor):
+            check_tensor(operand, name, wish)
+    given = [operand.type for operand in operands]
+    try:
+        types = OPS[name].infer(given, attributes, results, region)
+    except Refusal as refusal:
+        raise refusal.at(name, graph.scoped_name(wish or name)) from None
     made = graph.append(name, operands, attributes, types, wish, region).results
     return made[0] if len(made) == 1 else made
 
 
-def infer(op: Op, operands, attributes, declared, region, wish) -> list[tuple]:
-    """Return the result types of a node, with errors that name the op and the value."""
+def check_tensor(value, op: str, name: str | None = None) -> Tensor:
+    """Return `value` if a tensor, else raise TypeError that names the op."""
+    if isinstance(value, Tensor):
+        return value
+    raise TypeError(
+        f"[{op} {name or op}] needs a tensor of the network being built, "
+        f"got {value_text(value)}{advice(value)}"
+    )
+
+
+def advice(value) -> str:
+    """Return how a number or numbers become a tensor, "" for anything else."""
+    return _ADVICE.get(type(value).__name__, "")
+
+
+def value_text(value) -> str:
+    """Return a short description of something that is no tensor."""
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"an {type(value).__name__} of shape {shape}"
+    return f"{value!r} of type {type(value).__name__}"
+
+
+def check_shape(shape, op: str, name: str | None = None) -> tuple:
+    """Return `shape` as a tuple of ints and Dims, else raise TypeError."""
     try:
-        return op.infer([t.type for t in operands], attributes, declared, region)
-    except Refusal as error:
-        wish = wish or op.name
-        raise ValueError(f"[{op.name} {wish}] {error}") from None
+        return tuple(map(as_dim, shape))
+    except TypeError:
+        raise TypeError(
+            f"[{op} {name or op}] a shape is a sequence of whole numbers and "
+            f"dimensions, such as (B, 6); got {shape!r}"
+        ) from None
 
 
 def refuse_unless(ok: bool, text: str) -> None:
@@ -157,8 +196,11 @@ def check_count(types, count: int) -> None:
         raise Refusal(f"takes {count} operands, got {len(types)}")
 
 
-def check_dtype(types, allowed, letters: str = "abcdef") -> None:
-    """Refuse operands whose dtypes differ from each other or are not in `allowed`."""
+def check_dtype(types, allowed, letters="abcdef") -> None:
+    """Refuse operands whose dtypes differ from each other or are not in `allowed`.
+
+    `letters` are the operands' names in the message.
+    """
     first = types[0][0]
     for letter, (dtype, shape) in zip(letters, types, strict=False):
         if dtype not in allowed:
@@ -182,4 +224,7 @@ def target(declared) -> tuple:
     """Return the one declared result type of an op that takes its target from it."""
     if not declared or len(declared) != 1:
         raise Refusal("needs its one result type")
+    dtype = declared[0][0]
+    if dtype not in DTYPES:
+        raise Refusal(f"no type is called {dtype!r}; there are {', '.join(DTYPES)}")
     return declared[0]

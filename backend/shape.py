@@ -66,6 +66,19 @@ class Dim:
     def __rfloordiv__(self, other):
         return _floor_divide(other, self) if _is_dim(other) else NotImplemented
 
+    # A loop or a branch over a dimension must say why it cannot be.
+
+    def __index__(self):
+        raise TypeError(
+            f"the dimension {self} has no number while the network is being built: "
+            "write it as it is in a shape, or as ops.extent(dim) in a computation"
+        )
+
+    def __lt__(self, other):
+        return operator.index(self)
+
+    __le__ = __gt__ = __ge__ = __lt__
+
     def evaluate(self, symbols: dict[str, int]) -> int:
         """Return the value with the given sizes, as in ``B.evaluate({"B": 32})``."""
         total = 0

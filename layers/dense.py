@@ -72,6 +72,9 @@ def fully_connected(
     """
     num_outputs = utils.check_size("fully_connected", "num_outputs", num_outputs)
     utils.check_float("fully_connected", inputs, min_rank=2)
+    utils.check_function(
+        "fully_connected", "normalizer_fn", normalizer_fn, "batch_norm"
+    )
     num_inputs = utils.last_dimension("fully_connected", inputs)
     collections = functools.partial(
         utils.get_variable_collections, variables_collections

@@ -67,6 +67,7 @@ def add_arg_scope(function: _Function) -> _Function:
             for name, value in defaults.items():
                 if name not in kwargs and name not in given:
                     kwargs[name] = value
+        _check_names("", function.__name__, arguments, kwargs)
         return function(*args, **kwargs)
 
     with_scope._key_op = function
@@ -177,13 +178,16 @@ def _check(op: Callable, names: Mapping[str, Any]) -> None:
         )
     if not has_arg_scope(op):
         raise ValueError(f"arg_scope: {title} is not decorated with @add_arg_scope")
-    arguments = op._arguments
+    _check_names("arg_scope: ", title, op._arguments, names)
+
+
+def _check_names(where: str, title: str, arguments: _Arguments, names) -> None:
     for name in names:
         if name in arguments.names or arguments.any_name:
             continue
         close = difflib.get_close_matches(name, arguments.names, n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise TypeError(
-            f"arg_scope: {title} takes no argument {name!r}{hint} "
+            f"{where}{title} takes no argument {name!r}{hint} "
             f"({title} takes {', '.join(arguments.names)})"
         )

@@ -79,7 +79,8 @@ def check_tensor(layer: str, inputs, min_rank: int = 0) -> Tensor:
     if inputs.rank < min_rank:
         raise ValueError(
             f"{layer}: inputs must have at least {min_rank} dimensions, "
-            f"%{inputs.name} is {type_text(*inputs.type)}"
+            f"%{inputs.name} is {type_text(*inputs.type)}: reshape it to rows, as in "
+            "ops.reshape(x, (-1, 1))"
         )
     return inputs
 
@@ -93,6 +94,14 @@ def check_float(layer: str, inputs, min_rank: int = 0) -> Tensor:
             f"{type_text(*inputs.type)}: cast it"
         )
     return inputs
+
+
+def check_function(where: str, word: str, value, hint: str) -> None:
+    """Refuse what is neither a function nor None; `hint` names a function that fits."""
+    if value is not None and not callable(value):
+        raise TypeError(
+            f"{where}: {word} must be a function such as {hint}, or None; got {value!r}"
+        )
 
 
 def check_size(layer: str, word: str, value) -> int:
@@ -110,7 +119,7 @@ def last_dimension(layer: str, inputs: Tensor) -> int:
     if not isinstance(size, int):
         raise ValueError(
             f"{layer}: the last dimension of inputs must be a number, "
-            f"%{inputs.name} is {type_text(*inputs.type)}"
+            f"%{inputs.name} is {type_text(*inputs.type)}: keep the batch in the first"
         )
     return size
 

@@ -19,6 +19,7 @@ from slimlearn.backend.graph import (
 from slimlearn.layers.initializers import constant_initializer, xavier_initializer
 from slimlearn.layers.names import current_notes
 from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.utils import check_function
 
 # The model's list of the variables that layers make.
 MODEL_VARIABLES = "model_variables"
@@ -73,6 +74,9 @@ def variable(
         )
     if isinstance(initializer, Real):
         initializer = constant_initializer(initializer)
+    where = f"variable {name!r}"
+    check_function(where, "initializer", initializer, "xavier_initializer()")
+    check_function(where, "regularizer", regularizer, "l2_regularizer(1e-4)")
 
     def make(full_name: str) -> Parameter:
         if shape is None:

@@ -1,5 +1,7 @@
 """A value of a graph, and the node that computes it."""
 
+from numbers import Number
+
 from slimlearn.backend.shape import Dim, Shape
 
 DTYPES = ("f32", "f64", "i32", "i64", "bool", "u8")
@@ -18,6 +20,20 @@ def is_symbolic(shape: tuple, name: str) -> bool:
     return any(d.__class__ is Dim and name in d.symbols for d in shape)
 
 
+# What serves ``scalar <operator> tensor`` for NumPy's scalars.
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "power": "__rpow__",
+    "less": "__gt__",
+    "less_equal": "__ge__",
+    "greater": "__lt__",
+    "greater_equal": "__le__",
+}
+
+
 class Tensor:
     """A value of a graph: its name, shape and type, and the node that computes it.
 
@@ -26,8 +42,6 @@ class Tensor:
     """
 
     __slots__ = ("dtype", "graph", "name", "node", "shape")
-    # NumPy must not take over `array + tensor` element by element.
-    __array_ufunc__ = None
 
     def __init__(self, name, dtype, shape, node=None, graph=None):
         self.name = name
@@ -53,14 +67,61 @@ class Tensor:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} %{self.name} : {type_text(*self.type)}>"
 
+    # What Python and NumPy would do with a value, a tensor has to refuse: it has none
+    # before the network runs.
+
     def __bool__(self):
         raise TypeError(
-            f"%{self.name} has no truth value while the network is being built: "
-            "use select(condition, a, b)"
+            f"%{self.name} has no truth value while the network is being built: use "
+            "ops.select(condition, a, b), and & | ~ for and, or, not"
         )
+
+    def __eq__(self, other):
+        if isinstance(other, Number):
+            raise TypeError(
+                f"== and != do not compare the elements of %{self.name}: use "
+                f"ops.equal(a, {other}) or ops.not_equal(a, {other})"
+            )
+        return self is other
+
+    __hash__ = object.__hash__
 
     def __iter__(self):
         raise TypeError(f"%{self.name} cannot be iterated: slice it, as in x[:, 0:1]")
+
+    def __len__(self):
+        raise TypeError(f"%{self.name} has no length: its shape is {self.shape}")
+
+    def __setitem__(self, key, value):
+        raise TypeError(
+            f"%{self.name} cannot be changed: make a new tensor, as in "
+            "ops.select(condition, value, x)"
+        )
+
+    def __float__(self):
+        raise TypeError(
+            f"%{self.name} has no value while the network is being built: compute "
+            "with ops, such as ops.exp(x)"
+        )
+
+    __int__ = __float__
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            f"%{self.name} is no array and has no value while the network is being "
+            "built: use ops instead of NumPy, such as ops.reduce_mean(x, 1)"
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
+        reflected = _REFLECTED.get(ufunc.__name__)
+        if reflected and method == "__call__" and not getattr(inputs[0], "shape", ()):
+            scalar = inputs[0]
+            scalar = scalar[()] if hasattr(scalar, "ndim") else scalar
+            return getattr(inputs[1], reflected)(scalar)
+        raise TypeError(
+            f"np.{ufunc.__name__} cannot compute with %{self.name}, which has no value "
+            "while the network is being built: use ops, such as ops.tanh(x)"
+        )
 
 
 class Node:

@@ -231,8 +231,8 @@ class Select(Op):
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 3)
-        check_dtype(types[:1], _BOOL)
-        check_dtype(types[1:], NUMBERS | _BOOL, "bc")
+        check_dtype(types[:1], _BOOL, ["the condition"])
+        check_dtype(types[1:], NUMBERS | _BOOL)
         return [(types[1][0], broadcast_types(types))]
 
     def reference(self, context, arrays, node):
@@ -247,22 +247,12 @@ class Select(Op):
 
 def select(condition: Tensor, a, b, name: str | None = None) -> Tensor:
     """Return `a` where `condition` holds, else `b`; one of them may be a number."""
-    if isinstance(a, Tensor):
-        b = as_tensor(b, a.dtype)
-    elif isinstance(b, Tensor):
-        a = as_tensor(a, b.dtype)
-    else:
-        raise TypeError(f"[{name or 'select'}] one of {a!r}, {b!r} must be a tensor")
+    a, b = _operands("select", a, b, name)
     return emit("select", (condition, a, b), None, None, name)
 
 
 def _binary(word: str, a, b, name: str | None, op: Binary) -> Tensor:
-    if not isinstance(a, Tensor):
-        if not isinstance(b, Tensor):
-            raise TypeError(f"[{name or word}] one of {a!r}, {b!r} must be a tensor")
-        a = _constant(word, a, b, name)
-    elif not isinstance(b, Tensor):
-        b = _constant(word, b, a, name)
+    a, b = _operands(word, a, b, name)
     dtype, long, short = a.dtype, a.shape, b.shape
     if dtype == b.dtype and dtype in op.dtypes:
         if len(long) < len(short):
@@ -274,11 +264,16 @@ def _binary(word: str, a, b, name: str | None, op: Binary) -> Tensor:
     return emit(word, (a, b), None, None, name)
 
 
-def _constant(word, value, tensor, name):
+def _operands(word: str, a, b, name: str | None) -> tuple[Tensor, Tensor]:
+    """Return both as tensors; a number takes the type of the other."""
     try:
-        return as_tensor(value, tensor.dtype)
+        if isinstance(a, Tensor):
+            return a, b if isinstance(b, Tensor) else as_tensor(b, a.dtype)
+        if isinstance(b, Tensor):
+            return as_tensor(a, b.dtype), b
     except TypeError as error:
-        raise TypeError(f"[{name or word}] {error}") from None
+        raise TypeError(f"[{word} {name or word}] {error}") from None
+    raise TypeError(f"[{word} {name or word}] one of {a!r}, {b!r} must be a tensor")
 
 
 def _function(word: str):

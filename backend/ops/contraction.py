@@ -8,6 +8,7 @@ from slimlearn.backend.op import (
     Refusal,
     check_count,
     check_dtype,
+    check_tensor,
     describe,
     emit,
     refuse_unless,
@@ -143,6 +144,8 @@ def matmul(
     transpose_a, transpose_b : bool
         Read the last two dimensions the other way round.
     """
+    check_tensor(a, "matmul", name)
+    check_tensor(b, "matmul", name)
     attributes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
     a_shape, b_shape = a.shape, b.shape
     if (

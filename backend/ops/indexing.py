@@ -8,6 +8,8 @@ from slimlearn.backend.op import (
     Refusal,
     check_count,
     check_dtype,
+    check_shape,
+    check_tensor,
     describe,
     emit,
     refuse_unless,
@@ -27,7 +29,7 @@ class Gather(Op):
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 2)
-        check_dtype(types[1:], INTEGERS, "b")
+        check_dtype(types[1:], INTEGERS, ["ids"])
         (dtype, table), (_, ids) = types
         refuse_unless(len(table) >= 1, f"the table needs rows: {describe(types)}")
         return [(dtype, tuple(ids) + tuple(table[1:]))]
@@ -52,8 +54,8 @@ class ScatterAdd(Op):
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 2)
-        check_dtype(types[:1], INTEGERS)
-        check_dtype(types[1:], FLOATS, "b")
+        check_dtype(types[:1], INTEGERS, ["ids"])
+        check_dtype(types[1:], FLOATS, ["updates"])
         (_, ids), (dtype, updates) = types
         result_dtype, result = target(declared)
         if (
@@ -90,7 +92,7 @@ class OneHot(Op):
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
-        check_dtype(types, INTEGERS)
+        check_dtype(types, INTEGERS, ["ids"])
         dtype, shape = target(declared)
         refuse_unless(
             dtype in FLOATS and len(shape) > 0 and shape[:-1] == types[0][1],
@@ -123,7 +125,8 @@ def gather(table: Tensor, ids: Tensor, name: str | None = None) -> Tensor:
 
 def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) -> Tensor:
     """Return zeros of `shape` with `updates` added to the rows `ids`."""
-    shape = tuple(map(as_dim, shape))
+    check_tensor(updates, "scatter_add", name)
+    shape = check_shape(shape, "scatter_add", name)
     return emit("scatter_add", (ids, updates), None, [(updates.dtype, shape)], name)
 
 
@@ -140,5 +143,6 @@ def one_hot(
     The axis has `depth` places; an id outside them gives `off_value` everywhere.
     """
     attributes = {"off_value": float(off_value), "on_value": float(on_value)}
+    check_tensor(ids, "one_hot", name)
     shape = ids.shape + (as_dim(depth),)
     return emit("one_hot", (ids,), attributes, [(dtype, shape)], name)

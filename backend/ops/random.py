@@ -11,6 +11,8 @@ from slimlearn.backend.op import (
     Refusal,
     check_count,
     check_dtype,
+    check_shape,
+    check_tensor,
     describe,
     emit,
     refuse_unless,
@@ -19,7 +21,6 @@ from slimlearn.backend.op import (
 )
 from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.source import as_tensor, is_number
-from slimlearn.backend.shape import as_dim
 
 
 class _Random(Op):
@@ -132,9 +133,11 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     name : str, optional
         The random stream follows from the name.
     """
+    check_tensor(x, "dropout", name)
     if is_number(keep_prob) and not 0 < keep_prob <= 1:
         raise ValueError(
-            f"[{name or 'dropout'}] keep_prob must be in (0, 1], got {keep_prob}"
+            f"[dropout {name or 'dropout'}] keep_prob must be in (0, 1], "
+            f"got {keep_prob}"
         )
     keep_prob = as_tensor(keep_prob, x.dtype)
     wish = name or "dropout"
@@ -144,7 +147,7 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
 
 def _draw(word: str, shape, dtype: str, name: str | None) -> Tensor:
     wish = name or word
-    shape = tuple(map(as_dim, shape))
+    shape = check_shape(shape, word, name)
     stream = stream_of(current_graph().scoped_name(wish))
     return emit(word, (), {"stream": stream}, [(dtype, shape)], wish)
 

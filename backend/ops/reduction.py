@@ -1,7 +1,5 @@
 """Ops that reduce axes: sums, extremes, log-sum-exp, argmax."""
 
-import operator
-
 import numpy as np
 from scipy import special
 
@@ -11,6 +9,7 @@ from slimlearn.backend.op import (
     Op,
     check_count,
     check_dtype,
+    check_tensor,
     describe,
     emit,
     refuse_unless,
@@ -142,15 +141,13 @@ def _keep(node, value: Tensor) -> Tensor:
     return structure.reshape(value, _reduced(node.operands[0].shape, axes, True))
 
 
-def axes_of(axes, rank: int) -> list[int]:
+def axes_of(a: Tensor, axes, op: str, name: str | None = None) -> list[int]:
     """Return `axes` (None for all, an int or several) as a sorted list of positions."""
+    check_tensor(a, op, name)
     if axes is None:
-        return list(range(rank))
-    axes = [axes] if hasattr(axes, "__index__") else list(axes)
-    for axis in axes:
-        if not -rank <= operator.index(axis) < rank:
-            raise ValueError(f"axis {axis} is out of range for {rank} dimensions")
-    return sorted({operator.index(axis) % rank for axis in axes})
+        return list(range(len(a.shape)))
+    axes = [axes] if hasattr(axes, "__index__") else axes
+    return sorted({structure.axis_of(a, axis, op, name) for axis in axes})
 
 
 def _function(word: str):
@@ -159,7 +156,10 @@ def _function(word: str):
     def function(
         a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
     ) -> Tensor:
-        attributes = {"axes": axes_of(axes, len(a.shape)), "keepdims": bool(keepdims)}
+        attributes = {
+            "axes": axes_of(a, axes, word, name),
+            "keepdims": bool(keepdims),
+        }
         return emit(word, (a,), attributes, None, name)
 
     function.__name__ = function.__qualname__ = word
@@ -177,7 +177,7 @@ def reduce_mean(
     a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
     """Return the mean along `axes` (all by default)."""
-    positions = axes_of(axes, len(a.shape))
+    positions = axes_of(a, axes, "reduce_mean", name)
     size = product(a.shape[axis] for axis in positions)
     total = reduce_sum(a, positions, keepdims)
     if size == 1 and name is None:
@@ -187,7 +187,7 @@ def reduce_mean(
 
 def argmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
     """Return the position of the largest element along `axis`, as i64."""
-    (axis,) = axes_of(axis, len(a.shape))
+    axis = structure.axis_of(a, axis, "argmax", name)
     return emit("argmax", (a,), {"axis": axis}, None, name)
 
 

@@ -15,11 +15,14 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.op import (
     Op,
     Refusal,
+    advice,
     check_count,
+    check_shape,
     emit,
     refuse_unless,
     takes,
     target,
+    value_text,
 )
 from slimlearn.backend.shape import Dim, as_dim, evaluate, parse_dim
 
@@ -163,7 +166,7 @@ class Iota(Op):
 def constant(value, dtype: str = "f32", shape=(), name: str | None = None) -> Tensor:
     """Return a tensor of `shape` filled with the number `value`."""
     value = _convert(value, dtype)
-    shape = tuple(map(as_dim, shape))
+    shape = check_shape(shape, "constant", name)
     return emit("constant", (), {"value": value}, [(dtype, shape)], name)
 
 
@@ -200,7 +203,7 @@ def input_(
         name = "".join(
             c if c.isascii() and (c.isalnum() or c in "_./:@-") else "_" for c in source
         )
-    shape = tuple(map(as_dim, shape))
+    shape = check_shape(shape, "input", name)
     return emit("input", (), attributes, [(dtype, shape)], name)
 
 
@@ -239,7 +242,7 @@ def is_number(value) -> bool:
 def _convert(value, dtype):
     if not is_number(value):
         raise TypeError(
-            f"needs a tensor or a number, got {value!r} of type {type(value).__name__}"
+            f"needs a tensor or a number, got {value_text(value)}{advice(value)}"
         )
     if dtype in FLOATS:
         return float(value)

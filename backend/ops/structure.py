@@ -10,6 +10,8 @@ from slimlearn.backend.op import (
     Refusal,
     check_count,
     check_dtype,
+    check_shape,
+    check_tensor,
     describe,
     emit,
     refuse_unless,
@@ -17,7 +19,7 @@ from slimlearn.backend.op import (
     target,
 )
 from slimlearn.backend.ops import reduction
-from slimlearn.backend.shape import as_dim, broadcast_shapes, exact_divide, product
+from slimlearn.backend.shape import broadcast_shapes, exact_divide, product
 
 _ANY = NUMBERS | {"bool", "u8"}
 
@@ -39,9 +41,11 @@ class Reshape(Op):
         (old_dtype, old) = types[0]
         refuse_unless(dtype == old_dtype, f"cannot turn {old_dtype} into {dtype}")
         if product(old) != product(shape):
+            rows = is_symbolic(old, "B") and not is_symbolic(shape, "B")
+            advice = ": keep the batch, as in reshape(a, (-1, …))" if rows else ""
             raise Refusal(
                 f"element counts differ: a is {type_text(dtype, old)}, "
-                f"the result {type_text(dtype, shape)}"
+                f"the result {type_text(dtype, shape)}{advice}"
             )
         return [declared[0]]
 
@@ -125,12 +129,16 @@ class Concat(Op):
         axis = _check_axis(attributes["axis"], first, types)
         total: object = 0
         for other_dtype, shape in types:
-            if (
-                other_dtype != dtype
-                or len(shape) != len(first)
-                or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]
-            ):
-                raise Refusal(f"operands differ beside axis {axis}: {describe(types)}")
+            if other_dtype != dtype or len(shape) != len(first):
+                raise Refusal(
+                    f"operands differ in type or rank: {describe(types)}: cast or "
+                    "reshape them"
+                )
+            if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+                raise Refusal(
+                    f"operands differ beside axis {axis}: {describe(types)}: all sizes "
+                    "but those of that axis must agree"
+                )
             total = total + shape[axis]
         return [(dtype, first[:axis] + (total,) + first[axis + 1 :])]
 
@@ -237,18 +245,27 @@ class Pad(Op):
 
 def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
     """Return `a` under `shape`; one entry may be -1 or None and is worked out."""
-    shape = [-1 if dim is None else as_dim(dim) for dim in shape]
-    unknown = [i for i, dim in enumerate(shape) if dim.__class__ is int and dim == -1]
+    check_tensor(a, "reshape", name)
+    if hasattr(shape, "__iter__"):
+        shape = [-1 if dim is None else dim for dim in shape]
+    shape = check_shape(shape, "reshape", name)
+    unknown = shape.count(-1)
+    if unknown > 1:
+        raise ValueError(
+            f"[reshape {name or 'reshape'}] cannot work out {unknown} dimensions of "
+            f"{list(shape)}: give all but one"
+        )
     if unknown:
-        rest = product(dim for i, dim in enumerate(shape) if i != unknown[0])
+        at = shape.index(-1)
+        rest = product(shape[:at] + shape[at + 1 :])
         missing = exact_divide(product(a.shape), rest) if rest != 0 else None
-        if len(unknown) > 1 or missing is None:
+        if missing is None:
             raise ValueError(
-                f"[reshape {name or 'reshape'}] cannot work out {shape} from "
-                f"{type_text(*a.type)}: give all dimensions but one"
+                f"[reshape {name or 'reshape'}] cannot work out {list(shape)}: the "
+                f"{product(a.shape)} elements of {type_text(*a.type)} do not divide "
+                f"by {rest}"
             )
-        shape[unknown[0]] = missing
-    shape = tuple(shape)
+        shape = (*shape[:at], missing, *shape[at + 1 :])
     if shape == a.shape and name is None:
         return a
     return emit("reshape", (a,), None, [(a.dtype, shape)], name)
@@ -256,15 +273,16 @@ def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
 
 def transpose(a: Tensor, perm=None, name: str | None = None) -> Tensor:
     """Return `a` with its axes in the order `perm` (reversed by default)."""
-    rank = len(a.shape)
-    perm = range(rank)[::-1] if perm is None else perm
-    perm = [_positive(axis, rank) for axis in perm]
+    check_tensor(a, "transpose", name)
+    perm = range(a.rank)[::-1] if perm is None else perm
+    perm = [axis_of(a, axis, "transpose", name) for axis in perm]
     return emit("transpose", (a,), {"perm": perm}, None, name)
 
 
 def broadcast_to(a: Tensor, shape, name: str | None = None) -> Tensor:
     """Return `a` repeated to `shape` by NumPy's rule."""
-    shape = tuple(map(as_dim, shape))
+    check_tensor(a, "broadcast", name)
+    shape = check_shape(shape, "broadcast", name)
     if shape == a.shape and name is None:
         return a
     return emit("broadcast", (a,), None, [(a.dtype, shape)], name)
@@ -272,18 +290,23 @@ def broadcast_to(a: Tensor, shape, name: str | None = None) -> Tensor:
 
 def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
     """Return `tensors` one after the other along `axis`."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"[concat {name or 'concat'}] needs a list of tensors, as in "
+            "concat([a, b], 1)"
+        )
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError(f"[concat {name or 'concat'}] needs at least one tensor")
+    axis = axis_of(tensors[0], axis, "concat", name)
     if len(tensors) == 1 and name is None:
         return tensors[0]
-    axis = _positive(axis, len(tensors[0].shape))
     return emit("concat", tensors, {"axis": axis}, None, name)
 
 
 def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None):
     """Return elements `start` … `stop` - 1 of `a` along `axis`."""
-    axis = _positive(axis, len(a.shape))
+    axis = axis_of(a, axis, "slice", name)
     if start == 0 and stop == a.shape[axis] and name is None:
         return a
     attributes = {"axis": axis, "start": start, "stop": stop}
@@ -294,9 +317,9 @@ def pad(
     a: Tensor, axis: int, before: int = 0, after: int = 0, name: str | None = None
 ) -> Tensor:
     """Return `a` with that many zeros before and after it along `axis`."""
+    axis = axis_of(a, axis, "pad", name)
     if before == after == 0 and name is None:
         return a
-    axis = _positive(axis, len(a.shape))
     attributes = {"after": after, "axis": axis, "before": before}
     return emit("pad", (a,), attributes, None, name)
 
@@ -306,7 +329,18 @@ def getitem(a: Tensor, key) -> Tensor:
     keys = list(key) if isinstance(key, tuple) else [key]
     given = sum(k is not None and k is not Ellipsis for k in keys)
     if given > len(a.shape):
-        raise IndexError(f"%{a.name}: {given} indices for {len(a.shape)} dimensions")
+        raise IndexError(
+            f"%{a.name}: {given} indices, but the tensor is {type_text(*a.type)}"
+        )
+    for k in keys:
+        if not (k is None or k is Ellipsis or isinstance(k, slice)) and (
+            isinstance(k, Tensor) or not hasattr(k, "__index__")
+        ):
+            raise TypeError(
+                f"%{a.name}: an index is a whole number, a range, ... or None, got "
+                f"{k!r}: ops.gather(table, ids) picks rows by number, ops.select picks "
+                "by condition"
+            )
     if Ellipsis not in keys:
         keys.append(Ellipsis)
     at = keys.index(Ellipsis)
@@ -331,7 +365,10 @@ def getitem(a: Tensor, key) -> Tensor:
 
 def _range(k, size, a) -> tuple[int, int]:
     if type(size) is not int:
-        raise IndexError(f"%{a.name}: the dimension {size} has no fixed size to slice")
+        raise IndexError(
+            f"%{a.name}: {k} cannot select from the dimension {size}, which has no "
+            "fixed size: select from the other axes, as in x[:, 0:3]"
+        )
     if isinstance(k, slice):
         if k.step not in (None, 1):
             raise IndexError(f"%{a.name}: slices have step 1, got {k.step}")
@@ -345,11 +382,17 @@ def _range(k, size, a) -> tuple[int, int]:
     return start, stop
 
 
-def _positive(axis: int, rank: int) -> int:
-    axis = operator.index(axis)
-    if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is out of range for {rank} dimensions")
-    return axis % rank if rank else axis
+def axis_of(a: Tensor, axis: int, op: str, name: str | None = None) -> int:
+    """Return `axis` of `a` counted from the front, if there is such an axis."""
+    rank = len(check_tensor(a, op, name).shape)
+    if not hasattr(axis, "__index__"):
+        raise TypeError(f"[{op} {name or op}] an axis is a whole number, got {axis!r}")
+    if not -rank <= operator.index(axis) < rank:
+        raise ValueError(
+            f"[{op} {name or op}] axis {axis} is out of range: a is "
+            f"{type_text(*a.type)}"
+        )
+    return operator.index(axis) % rank
 
 
 def _check_axis(axis: int, shape: tuple, types) -> int:

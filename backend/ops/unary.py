@@ -6,7 +6,15 @@ import numpy as np
 from scipy import special
 
 from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph, is_symbolic
-from slimlearn.backend.op import OPS, Op, check_count, check_dtype, emit
+from slimlearn.backend.op import (
+    OPS,
+    Op,
+    check_count,
+    check_dtype,
+    check_tensor,
+    emit,
+    target,
+)
 from slimlearn.backend.ops import binary
 
 _NONE: dict = {}
@@ -313,9 +321,7 @@ class Cast(Unary):
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 1)
-        if not declared:
-            return [types[0]]
-        return [(declared[0][0], types[0][1])]
+        return [(target(declared)[0], types[0][1])]
 
     def reference(self, context, arrays, node):
         return [arrays[0].astype(context.result(node)[0])]
@@ -328,6 +334,7 @@ class Cast(Unary):
 
 def cast(a: Tensor, dtype: str, name: str | None = None) -> Tensor:
     """Return `a` as `dtype`; `a` itself if it has that type and no name is given."""
+    check_tensor(a, "cast", name)
     if a.dtype == dtype and name is None:
         return a
     return emit("cast", (a,), None, [(dtype, a.shape)], name)
@@ -339,7 +346,7 @@ def _function(word: str):
 
     def function(a: Tensor, name: str | None = None) -> Tensor:
         if not isinstance(a, Tensor):
-            raise TypeError(f"[{name or word}] needs a tensor, got {a!r}")
+            check_tensor(a, word, name)
         if a.dtype not in dtypes:
             return emit(word, (a,), None, None, name)
         types = ((result_dtype or a.dtype, a.shape),)

@@ -18,7 +18,8 @@ DTYPES = {
 }
 
 _STATUS = {
-    1: "an index is out of range",
+    1: "an index is out of range: embeddings and gather take ids from 0 to their "
+    "number of rows - 1",
     2: "a label is negative or not below the number of classes",
 }
 

@@ -14,7 +14,7 @@ from slimlearn.backend.graph import (
     Tensor,
     type_text,
 )
-from slimlearn.backend.op import OPS, Op, infer
+from slimlearn.backend.op import OPS, Op, Refusal
 from slimlearn.backend.text.cursor import Cursor, ProgramError
 from slimlearn.backend.text.printer import VERSION, attribute_text
 
@@ -162,9 +162,10 @@ class _Parser(Cursor):
             region = self.region(depth + 1)
         types = self.result_types(len(names))
         try:
-            inferred = infer(op, operands, attributes, types, region, names[0])
-        except ValueError as error:
-            raise ProgramError(f"line {first_line}: {error}") from None
+            inferred = op.infer([o.type for o in operands], attributes, types, region)
+        except Refusal as refusal:
+            where = refusal.at(word, names[0])
+            raise ProgramError(f"line {first_line}: {where}") from None
         for name, got, want in zip(names, types, inferred, strict=False):
             if tuple(got) != tuple(want):
                 self.refuse(
