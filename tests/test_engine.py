@@ -252,3 +252,46 @@ def test_facts_of_a_plan(case):
     assert facts["arena_bytes"] < 64 * 1024
     assert not facts["exact"]
     assert "yield" in case.compiled.dump("predict")
+
+
+def _constant_function(text: str):
+    text = f"slim 1\n\nfunc f {{\n{text}}}\n"
+    program = Program(text)
+    compiled = engine.compile(text)
+
+    def native(sources, **options):
+        return compiled.run("f", sources, program, **options)
+
+    def exact(sources):
+        return reference.run(program.model, "f", sources, {}).returns
+
+    return native, exact
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "  %c = constant(value=2.0) : f32[B,3]\n  return %c\n",
+        '  %n = extent(dim="B") : f64[]\n  return %n\n',
+        "  %r = random_uniform(stream=5) : f32[B,3]\n  return %r\n",
+    ],
+    ids=["constant", "extent", "random"],
+)
+def test_a_function_that_reads_nothing_has_the_rows_of_its_sources(body):
+    native, exact = _constant_function(body)
+    sources = {"X": np.zeros((7, 2)), "y": np.zeros(7)}
+    for made, wanted in zip(native(sources), exact(sources), strict=True):
+        np.testing.assert_array_equal(made, wanted)
+    for run in (native, exact):
+        with pytest.raises(ValueError, match=r"^\[f\] has rows, but reads no source"):
+            run({})
+        with pytest.raises(ValueError, match="sources differ in rows"):
+            run({"X": np.zeros((7, 2)), "y": np.zeros(6)})
+    assert len(native({}, batch=4)[0].reshape(-1)) in (1, 12)
+
+
+def test_a_function_without_rows_needs_no_source():
+    native, exact = _constant_function(
+        "  %c = constant(value=2.0) : f32[3]\n  return %c\n"
+    )
+    np.testing.assert_array_equal(native({})[0], exact({})[0])

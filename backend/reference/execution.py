@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from slimlearn.backend.graph import Graph, Model, Node, Tensor
+from slimlearn.backend.graph import Graph, Model, Node, Tensor, is_symbolic
 from slimlearn.backend.reference.context import DTYPES, Context, run_nodes
+from slimlearn.backend.shape import parse_dim
 
 
 @dataclasses.dataclass
@@ -76,6 +77,8 @@ def run(
     for node in graph.nodes:
         if node.op == "input":
             _bind_source(context, func, node)
+    if "B" not in context.symbols and _lacks_rows(graph):
+        context.symbols["B"] = _rows_of_sources(func, arrays)
     run_nodes(graph, values, context)
     return Result(
         tuple(values[value] for value in graph.returns),
@@ -121,6 +124,28 @@ def _used(model: Model, graph: Graph):
     read = {operand for node in graph.nodes for operand in node.operands}
     read.update(graph.returns, graph.sets.values(), graph.grads.values())
     return [d for d in model.declarations.values() if d in read]
+
+
+def _lacks_rows(graph: Graph) -> bool:
+    """Return whether a value has rows or computes with their number."""
+    return any(
+        (node.op == "extent" and is_symbolic((parse_dim(node.attributes["dim"]),), "B"))
+        or any(is_symbolic(result.shape, "B") for result in node.results)
+        for node in graph.nodes
+    )
+
+
+def _rows_of_sources(func: str, arrays: dict[str, np.ndarray]) -> int:
+    """Return how many rows there are, where a function reads no source by rows."""
+    rows = {name: len(array) for name, array in arrays.items() if array.ndim}
+    if not rows:
+        raise ValueError(
+            f"[{func}] has rows, but reads no source: give any source, so that their "
+            "number is known"
+        )
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"sources differ in rows: {rows}")
+    return next(iter(rows.values()))
 
 
 def _bind_source(context: Context, func: str, node: Node) -> None:

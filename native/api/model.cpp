@@ -20,7 +20,13 @@ int64_t rows_of_call(const ModelPointer& model, const std::string& function,
   if (!index.is_none()) return static_cast<int64_t>(rows.size());
   const int64_t given = common_rows(model->function(function), sources);
   if (given > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
-  return given >= 0 ? given : std::max<int64_t>(batch, 1);
+  if (given >= 0) return given;
+  if (batch <= 0 && lacks_rows(model->function(function))) {
+    throw py::value_error("[" + function +
+                          "] has rows, but reads no source: give any source or a batch, so that "
+                          "their number is known");
+  }
+  return std::max<int64_t>(batch, 1);
 }
 
 std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string& function,

@@ -19,7 +19,7 @@ std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector
                                     const py::object& index) {
   if (!index.is_none()) return index_of(index);
   const int64_t rows = common_rows(model->function("grad"), sources);
-  if (rows < 0) throw py::value_error("grad reads no source by rows");
+  if (rows < 0) throw py::value_error("training needs a source that has rows: none is given");
   if (rows > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
   std::vector<uint32_t> all(static_cast<size_t>(rows));
   std::iota(all.begin(), all.end(), 0u);

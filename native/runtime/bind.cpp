@@ -17,6 +17,15 @@ const Source& source_of(const InputSlot& slot, const std::vector<Source>& source
                               " is missing: given are " + (have.empty() ? "none" : have));
 }
 
+bool has_rows(const Function& function, ValueId value) {
+  const auto& dims = function.graph.values[static_cast<size_t>(value)].type.dims;
+  return std::any_of(dims.begin(), dims.end(), [](const Dim& dim) { return dim.mentions("B"); });
+}
+
+bool reads_rows(const Function& function, const Node& node) {
+  return node.op == "input" && has_rows(function, node.results[0]);
+}
+
 }  // namespace
 
 std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
@@ -37,26 +46,42 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
 }
 
 int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
-  int64_t rows = -1;
-  std::string first;
+  std::vector<const Source*> read;
   for (const Node& node : function.graph.nodes) {
-    if (node.op != "input") continue;
-    const Type& type = function.graph.values[static_cast<size_t>(node.results[0])].type;
-    if (type.dims.empty() || !type.dims[0].mentions("B")) continue;
+    if (!reads_rows(function, node)) continue;
     const auto& name = std::get<std::string>(node.attributes.at("source"));
-    const auto source = std::find_if(sources.begin(), sources.end(),
-                                     [&](const Source& given) { return given.name == name; });
-    if (source == sources.end()) continue;  // missing where it is needed: bind_sources says so
+    // One that is missing is refused by bind_sources, which can say where it is needed.
+    for (const Source& source : sources) {
+      if (source.name == name) read.push_back(&source);
+    }
+  }
+  if (read.empty()) {
+    for (const Source& source : sources) read.push_back(&source);
+  }
+  int64_t rows = -1;
+  for (const Source* source : read) {
     const int64_t own = source->shape.empty() ? 0 : source->shape[0];
     if (rows >= 0 && own != rows) {
-      throw std::invalid_argument("sources differ in rows: " + first + " has " +
-                                  std::to_string(rows) + ", " + name + " has " +
+      throw std::invalid_argument("sources differ in rows: " + read[0]->name + " has " +
+                                  std::to_string(rows) + ", " + source->name + " has " +
                                   std::to_string(own));
     }
     rows = own;
-    first = name;
   }
   return rows;
+}
+
+bool lacks_rows(const Function& function) {
+  bool needed = false;
+  for (const Node& node : function.graph.nodes) {
+    if (reads_rows(function, node)) return false;
+    for (const ValueId result : node.results) needed = needed || has_rows(function, result);
+    if (node.op == "extent") {
+      const auto& dim = std::get<std::string>(node.attributes.at("dim"));
+      needed = needed || Dim::parse(dim).mentions("B");
+    }
+  }
+  return needed;
 }
 
 }  // namespace slim

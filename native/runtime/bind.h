@@ -13,8 +13,11 @@ namespace slim {
 std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
                                  const std::vector<uint32_t>& index);
 
-// Rows of the given sources that the function reads by row, -1 if there are none; throws
-// where they differ.
+// Rows of the given sources that the function reads by row, or of all where it reads none;
+// -1 if none is given. Throws where they differ.
 int64_t common_rows(const Function& function, const std::vector<Source>& sources);
+
+// True where a value has rows, or computes with their number, and no input says how many.
+bool lacks_rows(const Function& function);
 
 }  // namespace slim
