@@ -33,6 +33,7 @@ from slimlearn.backend.ops.reduction import (
     reduce_sum,
     sum_to,
 )
+from slimlearn.backend.ops.slicing import concat, getitem, pad, slice_
 from slimlearn.backend.ops.softmax import (
     log_softmax,
     softmax,
@@ -47,15 +48,7 @@ from slimlearn.backend.ops.source import (
     input_,
     iota,
 )
-from slimlearn.backend.ops.structure import (
-    broadcast_to,
-    concat,
-    getitem,
-    pad,
-    reshape,
-    slice_,
-    transpose,
-)
+from slimlearn.backend.ops.structure import broadcast_to, reshape, transpose
 from slimlearn.backend.ops.unary import (
     abs,
     cast,

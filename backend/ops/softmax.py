@@ -16,6 +16,7 @@ from slimlearn.backend.op import (
 from slimlearn.backend.ops import structure, unary
 from slimlearn.backend.ops.indexing import clamp
 from slimlearn.backend.ops.reduction import reduce_sum
+from slimlearn.backend.ops.source import as_tensor
 
 BAD_LABEL = 2
 
@@ -114,7 +115,7 @@ class SparseSoftmaxCrossEntropyGrad(_LastAxis):
             return None
         column = g.shape + (1,)
         if index == 2:
-            one = emit("broadcast", (as_one(g),), None, [g.type])
+            one = emit("broadcast", (as_tensor(1.0, g.dtype),), None, [g.type])
             slope = emit(self.name, (logits, labels, one))
             return reduce_sum(dy * slope, -1)
         p = softmax(logits)
@@ -145,13 +146,6 @@ class SoftmaxCrossEntropy(_LastAxis):
             return unary.neg(column) * log_softmax(logits)
         mass = reduce_sum(labels, -1, keepdims=True)
         return (softmax(logits) * mass - labels) * column
-
-
-def as_one(like: Tensor) -> Tensor:
-    """Return the constant 1 of the type of `like`."""
-    from slimlearn.backend.ops.source import as_tensor
-
-    return as_tensor(1.0, like.dtype)
 
 
 def _check_sparse(types) -> None:

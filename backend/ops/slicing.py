@@ -1,0 +1,248 @@
+"""Ops that join tensors along an axis and take parts of them: concat, slice, pad."""
+
+import operator
+
+import numpy as np
+
+from slimlearn.backend.graph import NUMBERS, Tensor, is_symbolic, type_text
+from slimlearn.backend.op import (
+    Op,
+    Refusal,
+    check_count,
+    check_dtype,
+    describe,
+    emit,
+    refuse_unless,
+    takes,
+)
+from slimlearn.backend.ops.structure import axis_of, leads, reshape
+
+_ANY = NUMBERS | {"bool", "u8"}
+
+
+class Concat(Op):
+    """Operands one after the other along an axis."""
+
+    name = "concat"
+    attributes = takes(axis=int)
+
+    def infer(self, types, attributes, declared=None, region=None):
+        refuse_unless(len(types) >= 1, "needs at least one operand")
+        check_dtype(types[:1], _ANY)
+        dtype, first = types[0]
+        axis = _check_axis(attributes["axis"], first, types)
+        total: object = 0
+        for other_dtype, shape in types:
+            if other_dtype != dtype or len(shape) != len(first):
+                raise Refusal(
+                    f"operands differ in type or rank: {describe(types)}: cast or "
+                    "reshape them"
+                )
+            if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+                raise Refusal(
+                    f"operands differ beside axis {axis}: {describe(types)}: all sizes "
+                    "but those of that axis must agree"
+                )
+            total = total + shape[axis]
+        return [(dtype, first[:axis] + (total,) + first[axis + 1 :])]
+
+    def reference(self, context, arrays, node):
+        return [np.concatenate(arrays, axis=node.attributes["axis"])]
+
+    def grad(self, node, index, dy):
+        axis = node.attributes["axis"]
+        start: object = 0
+        for operand in node.operands[:index]:
+            start = start + operand.shape[axis]
+        size = node.operands[index].shape[axis]
+        if type(start) is not int or type(size) is not int:
+            raise NotImplementedError(
+                f"[concat {node.results[0].name}] no gradient along the symbolic "
+                f"axis {axis}: concatenate along an axis of known size"
+            )
+        return slice_(dy, axis, start, start + size)
+
+    def row_local(self, node):
+        return leads(node.results[0].shape) and (
+            node.attributes["axis"] != 0 or not is_symbolic(node.results[0].shape, "B")
+        )
+
+
+class Slice(Op):
+    """The elements start … stop - 1 along an axis."""
+
+    name = "slice"
+    attributes = takes(axis=int, start=int, stop=int)
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        dtype, shape = types[0]
+        axis = _check_axis(attributes["axis"], shape, types)
+        start, stop = attributes["start"], attributes["stop"]
+        size = shape[axis]
+        refuse_unless(
+            type(size) is int,
+            f"axis {axis} of {describe(types)} has no fixed size to slice",
+        )
+        refuse_unless(
+            0 <= start < stop <= size,
+            f"{start}:{stop} is no range of axis {axis} of {describe(types)}",
+        )
+        return [(dtype, shape[:axis] + (stop - start,) + shape[axis + 1 :])]
+
+    def reference(self, context, arrays, node):
+        start, stop = node.attributes["start"], node.attributes["stop"]
+        index = [slice(None)] * node.attributes["axis"] + [slice(start, stop)]
+        return [arrays[0][tuple(index)].copy()]
+
+    def grad(self, node, index, dy):
+        axis = node.attributes["axis"]
+        size = node.operands[0].shape[axis]
+        after = size - node.attributes["stop"]
+        return pad(dy, axis, node.attributes["start"], after)
+
+    def row_local(self, node):
+        return leads(node.operands[0].shape)
+
+
+class Pad(Op):
+    """Zeros before and after along an axis."""
+
+    name = "pad"
+    attributes = takes(after=int, axis=int, before=int)
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        check_dtype(types, NUMBERS)
+        dtype, shape = types[0]
+        axis = _check_axis(attributes["axis"], shape, types)
+        before, after = attributes["before"], attributes["after"]
+        refuse_unless(
+            before >= 0 and after >= 0, f"before={before}, after={after} must be >= 0"
+        )
+        size = shape[axis] + before + after
+        return [(dtype, shape[:axis] + (size,) + shape[axis + 1 :])]
+
+    def reference(self, context, arrays, node):
+        attributes = node.attributes
+        widths = [(0, 0)] * arrays[0].ndim
+        widths[attributes["axis"]] = (attributes["before"], attributes["after"])
+        return [np.pad(arrays[0], widths)]
+
+    def grad(self, node, index, dy):
+        axis = node.attributes["axis"]
+        size = node.operands[0].shape[axis]
+        if type(size) is not int:
+            raise NotImplementedError(
+                f"[pad {node.results[0].name}] no gradient along the symbolic axis "
+                f"{axis}: pad an axis of known size"
+            )
+        before = node.attributes["before"]
+        return slice_(dy, axis, before, before + size)
+
+    def row_local(self, node):
+        shape = node.operands[0].shape
+        return leads(shape) and not (
+            node.attributes["axis"] == 0 and is_symbolic(shape, "B")
+        )
+
+
+def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return `tensors` one after the other along `axis`."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"[concat {name or 'concat'}] needs a list of tensors, as in "
+            "concat([a, b], 1)"
+        )
+    tensors = tuple(tensors)
+    if not tensors:
+        raise ValueError(f"[concat {name or 'concat'}] needs at least one tensor")
+    axis = axis_of(tensors[0], axis, "concat", name)
+    if len(tensors) == 1 and name is None:
+        return tensors[0]
+    return emit("concat", tensors, {"axis": axis}, None, name)
+
+
+def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None):
+    """Return elements `start` … `stop` - 1 of `a` along `axis`."""
+    axis = axis_of(a, axis, "slice", name)
+    if start == 0 and stop == a.shape[axis] and name is None:
+        return a
+    attributes = {"axis": axis, "start": start, "stop": stop}
+    return emit("slice", (a,), attributes, None, name)
+
+
+def pad(
+    a: Tensor, axis: int, before: int = 0, after: int = 0, name: str | None = None
+) -> Tensor:
+    """Return `a` with that many zeros before and after it along `axis`."""
+    axis = axis_of(a, axis, "pad", name)
+    if before == after == 0 and name is None:
+        return a
+    attributes = {"after": after, "axis": axis, "before": before}
+    return emit("pad", (a,), attributes, None, name)
+
+
+def getitem(a: Tensor, key) -> Tensor:
+    """Return ``a[key]`` for ranges of step 1, integers, ``...`` and ``None``."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    given = sum(k is not None and k is not Ellipsis for k in keys)
+    if given > len(a.shape):
+        raise IndexError(
+            f"%{a.name}: {given} indices, but the tensor is {type_text(*a.type)}"
+        )
+    for k in keys:
+        if not (k is None or k is Ellipsis or isinstance(k, slice)) and (
+            isinstance(k, Tensor) or not hasattr(k, "__index__")
+        ):
+            raise TypeError(
+                f"%{a.name}: an index is a whole number, a range, ... or None, got "
+                f"{k!r}: ops.gather(table, ids) picks rows by number, ops.select picks "
+                "by condition"
+            )
+    if Ellipsis not in keys:
+        keys.append(Ellipsis)
+    at = keys.index(Ellipsis)
+    keys[at : at + 1] = [slice(None)] * (len(a.shape) - given)
+    result, axis, shape = a, 0, []
+    for k in keys:
+        if k is None:
+            shape.append(1)
+            continue
+        size = result.shape[axis]
+        if isinstance(k, slice):
+            if k != slice(None):
+                start, stop = _range(k, size, a)
+                result = slice_(result, axis, start, stop)
+            shape.append(result.shape[axis])
+        else:
+            start, stop = _range(k, size, a)
+            result = slice_(result, axis, start, stop)
+        axis += 1
+    return reshape(result, shape)
+
+
+def _range(k, size, a) -> tuple[int, int]:
+    if type(size) is not int:
+        raise IndexError(
+            f"%{a.name}: {k} cannot select from the dimension {size}, which has no "
+            "fixed size: select from the other axes, as in x[:, 0:3]"
+        )
+    if isinstance(k, slice):
+        if k.step not in (None, 1):
+            raise IndexError(f"%{a.name}: slices have step 1, got {k.step}")
+        start, stop, _ = k.indices(size)
+    else:
+        start = operator.index(k)
+        start += size if start < 0 else 0
+        stop = start + 1
+    if not 0 <= start < stop <= size:
+        raise IndexError(f"%{a.name}: {k} selects nothing of a dimension of {size}")
+    return start, stop
+
+
+def _check_axis(axis: int, shape: tuple, types) -> int:
+    refuse_unless(
+        0 <= axis < len(shape), f"axis {axis} is out of range: {describe(types)}"
+    )
+    return axis
