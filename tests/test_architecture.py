@@ -17,7 +17,7 @@ NATIVE = sorted(p for p in ROOT.glob("native/**/*.*") if p.suffix != ".txt")
 PYTHON_RULES = {
     "estimators": ("estimators", "layers", "backend"),
     "layers": ("layers", "backend.shape", "backend.graph", "backend.op", "backend.ops"),
-    "backend.shape": (),
+    "backend.shape": ("backend.shape",),
     # text: str() of a model
     "backend.graph": ("backend.shape", "backend.graph", "backend.text"),
     "backend.op": ("backend.shape", "backend.graph"),

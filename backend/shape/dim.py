@@ -1,9 +1,8 @@
-"""Dimensions and shapes: integers, symbols (B the batch) and polynomials of them."""
+"""Dimensions: integers, symbols (B the batch) and polynomials of them."""
 
 import math
 import operator
 import re
-from collections.abc import Iterable, Sequence
 
 # A factor is a symbol ("B") or a floor division in parentheses ("((B+1)//2)"). A
 # monomial is a sorted tuple of factors; a polynomial maps monomials to coefficients.
@@ -11,8 +10,6 @@ _Terms = dict[tuple[str, ...], int]
 
 _DIMS: dict[str, "Dim"] = {}
 _FLOORS: dict[str, tuple["int | Dim", "int | Dim"]] = {}
-_TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(//|[-+*()]))", re.ASCII)
-_INT64_MAX = 2**63 - 1
 
 
 class Dim:
@@ -32,6 +29,9 @@ class Dim:
         return self._text
 
     def __reduce__(self):
+        # The parser makes dims, so it cannot be imported before this module is.
+        from slimlearn.backend.shape.parser import parse_dim
+
         return parse_dim, (self._text,)
 
     def __add__(self, other):
@@ -112,16 +112,9 @@ def symbol(name: str) -> Dim:
     return _make({(name,): 1})
 
 
-def parse_dim(text: str) -> int | Dim:
-    """Read a dimension as `str` prints it; any arithmetic of ``+ - * //`` is accepted.
-
-    Raises
-    ------
-    ValueError
-        If `text` is no dimension expression.
-    """
-    known = _DIMS.get(text)
-    return known if known is not None else _Parser(text).parse()
+def known_dim(text: str) -> Dim | None:
+    """Return the dim that prints as `text`, if it has been made before."""
+    return _DIMS.get(text)
 
 
 def evaluate(dim: int | Dim, symbols: dict[str, int]) -> int:
@@ -142,11 +135,6 @@ def as_dim(value) -> int | Dim:
         ) from None
 
 
-def product(dims: Iterable[int | Dim]) -> int | Dim:
-    """Return the number of elements of a shape."""
-    return math.prod(dims)
-
-
 def exact_divide(a: int | Dim, b: int | Dim) -> int | Dim | None:
     """Return a / b when b is one term and divides every term of a, else None."""
     divisor = _terms_of(b)
@@ -164,46 +152,6 @@ def exact_divide(a: int | Dim, b: int | Dim) -> int | Dim | None:
             return None
         quotient[tuple(rest)] = c // d
     return _make(quotient)
-
-
-def broadcast_shapes(*shapes: Sequence[int | Dim]) -> tuple[int | Dim, ...]:
-    """Return the shape that NumPy's rule gives; symbols must be equal or meet a 1.
-
-    Raises
-    ------
-    ValueError
-        If two dimensions differ and neither is 1.
-    """
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return tuple(first)
-    result = []
-    for axis in range(-max(map(len, shapes)), 0):
-        dim: int | Dim = 1
-        for shape in shapes:
-            if len(shape) >= -axis and shape[axis] != 1 and shape[axis] != dim:
-                if dim != 1:
-                    raise ValueError(
-                        f"dimensions {dim} and {shape[axis]} differ at axis {axis}"
-                    )
-                dim = shape[axis]
-        result.append(dim)
-    return tuple(result)
-
-
-class Shape(tuple):
-    """A shape as Slim code expects it: a tuple with `as_list` and `ndims`."""
-
-    __slots__ = ()
-
-    def as_list(self) -> list[int | None]:
-        """Return the sizes, with None where a dimension is known only at run time."""
-        return [dim if dim.__class__ is int else None for dim in self]
-
-    @property
-    def ndims(self) -> int:
-        """The rank."""
-        return len(self)
 
 
 def _is_dim(value) -> bool:
@@ -324,87 +272,6 @@ def _symbols_of_factor(factor: str) -> frozenset[str]:
         return frozenset((factor,))
     parts = [part for part in _FLOORS[factor] if part.__class__ is Dim]
     return frozenset().union(*(part.symbols for part in parts))
-
-
-class _Parser:
-    """Reads ``sum = product (± product)*``, ``product = factor ((* | //) factor)*``."""
-
-    def __init__(self, text: str):
-        self.text = text
-        self.position = 0
-        self.depth = 0
-
-    def parse(self) -> int | Dim:
-        value = self.sum()
-        if self.peek() is not None or self.text[self.position :].strip():
-            self.fail("end of the dimension")
-        return value
-
-    def peek(self):
-        match = _TOKEN.match(self.text, self.position)
-        return match.group(match.lastindex) if match else None
-
-    def take(self) -> str:
-        match = _TOKEN.match(self.text, self.position)
-        if not match:
-            self.fail("a number, a symbol or '('")
-        self.position = match.end()
-        return match.group(match.lastindex)
-
-    def fail(self, expected: str):
-        rest = self.text[self.position :] or "the end"
-        raise ValueError(f"dimension {self.text!r}: expected {expected}, got {rest!r}")
-
-    def deepen(self):
-        self.depth += 1
-        if self.depth > 16:
-            self.fail("at most 16 levels of nesting")
-
-    def sum(self) -> int | Dim:
-        value = self.product()
-        while self.peek() in ("+", "-"):
-            sign = 1 if self.take() == "+" else -1
-            value = value + sign * self.product()
-        return value
-
-    def product(self) -> int | Dim:
-        value = self.factor()
-        while self.peek() in ("*", "//"):
-            if self.take() == "*":
-                value = value * self.factor()
-            else:
-                divisor = self.factor()
-                if divisor.__class__ is int and divisor <= 0:
-                    self.fail("a positive divisor before this")
-                value = value // divisor
-        return value
-
-    def factor(self) -> int | Dim:
-        token = self.peek()
-        if token == "-":
-            self.deepen()
-            self.take()
-            value = -self.factor()
-            self.depth -= 1
-            return value
-        if token == "(":
-            self.deepen()
-            self.take()
-            value = self.sum()
-            if self.peek() != ")":
-                self.fail("')'")
-            self.take()
-            self.depth -= 1
-            return value
-        if token is None or token in "+*//)":
-            self.fail("a number, a symbol or '('")
-        self.take()
-        if token.isdigit():
-            number = int(token) if len(token) <= 19 else _INT64_MAX + 1
-            if number > _INT64_MAX:
-                self.fail("a number below 2**63 before this")
-            return number
-        return symbol(token)
 
 
 B = symbol("B")
