@@ -6,7 +6,13 @@ from slimlearn.backend.shape import as_dim
 OPS: dict[str, "Op"] = {}
 _NUMBER = ": write a number as ops.constant(value, dtype)"
 _LIST = ": write numbers into the network as ops.constant_list(values, dtype)"
-_ADVICE = {"int": _NUMBER, "float": _NUMBER, "list": _LIST, "ndarray": _LIST}
+_ADVICE = {
+    "int": _NUMBER,
+    "float": _NUMBER,
+    "list": _LIST,
+    "ndarray": _LIST,
+    "Dim": ": write its size as ops.extent(dim, dtype)",
+}
 _NO_ATTRIBUTES: dict = {}
 
 
@@ -133,15 +139,14 @@ def emit(
 
     Raises
     ------
+    TypeError
+        If an operand is no tensor.
     ValueError
         If the types do not fit, naming op, value and operands.
     """
     graph = current_graph()
     attributes = _NO_ATTRIBUTES if attributes is None else attributes
-    for operand in operands:
-        if not isinstance(operand, Tensor):
-            check_tensor(operand, name, wish)
-    given = [operand.type for operand in operands]
+    given = [check_tensor(operand, name, wish).type for operand in operands]
     try:
         types = OPS[name].infer(given, attributes, results, region)
     except Refusal as refusal:
@@ -169,7 +174,7 @@ def value_text(value) -> str:
     """Return a short description of something that is no tensor."""
     shape = getattr(value, "shape", ())
     if shape:
-        return f"an {type(value).__name__} of shape {shape}"
+        return f"{type(value).__name__} of shape {shape}"
     return f"{value!r} of type {type(value).__name__}"
 
 

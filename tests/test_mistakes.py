@@ -38,10 +38,11 @@ VALUES = {
     "%X is no array and has no value": lambda x: x - np.mean(x),
     "the dimension B has no number while the network is being built": _branch_on_rows,
     "the dimension B has no number": lambda x: [x for _ in range(x.shape[0])],
-    "[add add] needs a tensor or a number, got an ndarray of shape (6,): write": (
+    "[add add] needs a tensor or a number, got ndarray of shape (6,): write": (
         lambda x: x + np.ones(6)
     ),
     "[add add] needs a tensor or a number, got 'a' of type str": lambda x: x + "a",
+    "got B of type Dim: write its size as ops.extent": lambda x: x / x.shape[0],
     "[concat concat] needs a tensor of the network being built, got 1.0": (
         lambda x: ops.concat([x, 1.0])
     ),
