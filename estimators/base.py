@@ -14,11 +14,16 @@ from slimlearn.estimators import validation
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
+from slimlearn.estimators.losses import make_loss
 
 __all__ = ["NetworkEstimator", "can_fit_partially"]
 
 # Names that stand for a parameter object, and an example of one.
-_OBJECTS = {"optimizer": "Adam()", "learning_rate_schedule": "Cosine()"}
+_OBJECTS = {
+    "optimizer": "Adam()",
+    "learning_rate_schedule": "Cosine()",
+    "loss": "Focal()",
+}
 
 _UNCONVERGED = {
     "iterations": "L-BFGS did {} iterations without converging: raise max_iter, scale "
@@ -41,7 +46,7 @@ def can_fit_partially(estimator) -> bool:
             "early stopping needs all epochs in one fit: set early_stopping=False",
         ),
         (
-            getattr(estimator, "class_weight", None) == "balanced",
+            _balanced(getattr(estimator, "class_weight", None)),
             "balanced class weights need all rows: pass class_weight as a dict",
         ),
     ):
@@ -50,6 +55,11 @@ def can_fit_partially(estimator) -> bool:
                 f"{type(estimator).__name__} has no partial_fit: {reason}"
             )
     return True
+
+
+def _balanced(class_weight) -> bool:
+    parts = class_weight if isinstance(class_weight, list) else [class_weight]
+    return any(isinstance(part, str) for part in parts)
 
 
 class NetworkEstimator(BaseEstimator):
@@ -138,7 +148,7 @@ class NetworkEstimator(BaseEstimator):
     def _former_head(self, former: dict):
         """The fitted head, whose classes or scale a resumed fit keeps."""
         head = former["_head"]
-        if head.loss != self.loss:
+        if make_loss(head.loss) != make_loss(self.loss):
             raise ValueError(
                 f"warm_start: the fitted estimator has loss={head.loss!r}, now it is "
                 f"{self.loss!r}: set warm_start=False, or the former loss"

@@ -79,8 +79,8 @@ def build(
     """
     model = Model(precision)
     with model.function("predict") as graph:
-        raw = _forward(network, head, features, precision)
-        bias = _output_bias(raw)
+        raw, bias = _outputs(network, head, features, precision)
+        raw = head.link(raw)
         graph.return_(ops.cast(raw, "f64"))
     if head.probabilistic:
         with model.function("predict_proba") as graph:
@@ -104,6 +104,14 @@ def build(
 
 
 def _forward(network, head: Head, features: int, precision: str) -> Tensor:
+    """The head's raw values."""
+    return head.link(_outputs(network, head, features, precision)[0])
+
+
+def _outputs(
+    network, head: Head, features: int, precision: str
+) -> tuple[Tensor, str | None]:
+    """The network's numbers, and the parameter that is added to them last."""
     x = ops.input_("X", (B, features), precision)
     wanted = network.outputs_name
     if wanted is None:
@@ -123,7 +131,7 @@ def _forward(network, head: Head, features: int, precision: str) -> Tensor:
                 )
     if head.flat and logits.rank == 2:
         logits = ops.reshape(logits, (B,), name="logits/flat")
-    return logits
+    return logits, _output_bias(logits)
 
 
 def _name(network) -> str:
@@ -141,8 +149,7 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
 
 def _labels(head: Head, raw: Tensor) -> Tensor:
     dtype = head.label_dtype or raw.dtype
-    flat = head.flat or head.label_dtype is not None
-    return ops.input_("y", (B,) if flat else (B, head.outputs), dtype)
+    return ops.input_("y", (B, *head.label_shape), dtype)
 
 
 def _weights(precision: str, weighted: bool) -> Tensor | None:

@@ -8,16 +8,32 @@ from sklearn.utils.metaestimators import available_if
 
 from slimlearn.estimators import validation
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
-from slimlearn.estimators.heads import ClassifierHead, make_classifier_head
+from slimlearn.estimators.heads import MultioutputHead, make_classifier_head
+from slimlearn.estimators.labels import (
+    class_weighted,
+    codes_of,
+    find_classes,
+    given_classes,
+)
+from slimlearn.estimators.losses import Hinge
 
 __all__ = ["Classifier"]
 
 
 def _has_probabilities(estimator) -> bool:
-    if estimator.loss == "hinge":
+    if isinstance(estimator.loss, Hinge) or estimator.loss == "hinge":
         raise AttributeError(
             f"probability estimates are not available for loss={estimator.loss!r}: "
             "use loss='log_loss'"
+        )
+    return True
+
+
+def _has_one_decision(estimator) -> bool:
+    if isinstance(estimator.__dict__.get("_head"), MultioutputHead):
+        raise AttributeError(
+            "decision_function is not available for y with several outputs of several "
+            "classes: use predict_proba"
         )
     return True
 
@@ -32,10 +48,11 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         classes : array-like of shape (n_classes,), optional
             All labels that y can have; needed in the first call, unless there was a
-            `fit`.
+            `fit`. For an indicator of k labels ``range(k)``, for several outputs a
+            list of the labels of each.
         sample_weight : array-like of shape (n_samples,), optional
             Scaled to mean 1 over the rows of this call.
 
@@ -48,7 +65,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         if classes is None and not fitted:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         known = classes is None or not fitted
-        if not known and not np.array_equal(np.unique(classes), self.classes_):
+        if not known and not _same_classes(classes, self.classes_):
             raise ValueError(
                 f"classes={classes!r} is not the same as on the last call to "
                 f"partial_fit, was: {self.classes_!r}"
@@ -57,22 +74,23 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return self._fit(1, True, data, partial=True, classes=classes)
 
     def _encode_target(self, y, former, given):
-        validation.check_labels(y)
         if former is not None:
-            return former["classes_"], former["_head"].codes(y)
-        if given is not None:
-            classes = np.unique(given)
-            if len(classes) < 2:
-                raise ValueError(f"classes needs at least 2 classes, got {given!r}")
-            return classes, ClassifierHead(classes, self.loss).codes(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        return classes, codes
+            classes = former["classes_"]
+            if (y.ndim == 2) != former["_head"].several:
+                raise ValueError(
+                    f"y has shape {y.shape}, but the fitted estimator has "
+                    f"{'several labels' if y.ndim == 1 else 'one label'} per row"
+                )
+        else:
+            classes = find_classes(y) if given is None else given_classes(given, y)
+        return classes, codes_of(classes, y)
 
     def _encode_held_out(self, y, classes):
-        validation.check_labels(y)
-        return ClassifierHead(classes, self.loss).codes(y)
+        return codes_of(classes, y)
 
     def _check_target(self, classes, codes) -> None:
+        if codes.ndim == 2:
+            return
         present = len(classes)
         if present > 1:
             present = np.count_nonzero(np.bincount(codes))
@@ -84,36 +102,24 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             )
 
     def _class_weighted(self, weights, codes, classes):
-        if self.class_weight is None:
-            return weights
-        if isinstance(self.class_weight, dict):
-            if not any(c in self.class_weight for c in classes.tolist()):
-                raise ValueError(
-                    f"class_weight names {list(self.class_weight)}, none of which is a "
-                    f"class of y: the classes are {classes.tolist()}"
-                )
-            factors = np.array(
-                [float(self.class_weight.get(c, 1.0)) for c in classes.tolist()]
+        wish = self.class_weight
+        if isinstance(wish, list) and codes.ndim == 1:
+            raise ValueError(
+                f"The 'class_weight' parameter of {type(self).__name__} can be a list "
+                f"only for y with several outputs. Got {wish!r} instead."
             )
-            if not (np.isfinite(factors).all() and factors.min() >= 0):
-                raise ValueError(
-                    f"class_weight needs finite weights >= 0; got {self.class_weight}"
-                )
-        else:
-            counts = np.bincount(codes, weights=weights, minlength=len(classes))
-            present = counts > 0
-            factors = np.zeros(len(classes))
-            factors[present] = counts.sum() / (present.sum() * counts[present])
-        return factors[codes] if weights is None else factors[codes] * weights
+        return class_weighted(wish, weights, codes, classes)
 
-    def _fit_head(self, classes, codes, weights, former, partial) -> ClassifierHead:
+    def _fit_head(self, classes, codes, weights, former, partial, order):
         if former is not None:
             return self._former_head(former)
-        head = make_classifier_head(classes, self.loss)
+        several = codes.ndim == 2
+        head = make_classifier_head(classes, self.loss, several=several, order=order)
         # Rows that are still to come count as one of each class.
         head.fit(codes, weights, prior=1.0 if partial else 0.0)
         return head
 
+    @available_if(_has_one_decision)
     def decision_function(self, X) -> np.ndarray:
         """The network's numbers before they become probabilities.
 
@@ -125,12 +131,14 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         -------
         ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
             Float64. Two classes: positive means ``classes_[1]``, the log-odds where
-            the loss is log_loss.
+            the loss is log_loss. Several labels per row: positive means having the
+            label. Loss "ordinal" of three or more classes: the logarithms of their
+            probabilities.
         """
         return self._values("predict", X)
 
     def predict(self, X) -> np.ndarray:
-        """The most likely class of each row.
+        """The most likely class of each row, or of each of its outputs.
 
         Parameters
         ----------
@@ -138,10 +146,10 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
         """
         raw = self._values("predict", X)
-        return self.classes_[self._head.decide(raw)]
+        return self._head.labels(raw)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X) -> np.ndarray:
@@ -154,9 +162,11 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Float64, in the order of ``classes_``.
+            Float64, in the order of ``classes_``. Several labels per row: of having
+            each. Several outputs of several classes: a list with an array for each.
         """
-        return self._values("predict_proba", X)
+        values = self._values("predict_proba", X)
+        return self._head.arrange(values)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X) -> np.ndarray:
@@ -168,7 +178,43 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray of shape (n_samples, n_classes), or a list of these
         """
         raw = self._values("predict", X)
         return self._head.log_proba(raw)
+
+    def score(self, X, y, sample_weight=None) -> float:
+        """The accuracy: the share of rows that are right in all of their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        if not isinstance(self.__dict__.get("_head"), MultioutputHead):
+            return super().score(X, y, sample_weight)
+        predicted = self.predict(X)
+        y = np.asarray(y)
+        if y.shape != predicted.shape:
+            raise ValueError(f"y has shape {y.shape}, needed is {predicted.shape}")
+        right = (predicted == y).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _same_classes(given, classes) -> bool:
+    if not isinstance(classes, list):
+        return np.array_equal(np.unique(given), classes)
+    return len(given) == len(classes) and all(
+        np.array_equal(np.unique(g), c) for g, c in zip(given, classes)
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from slimlearn.estimators.classifier import Classifier
-from slimlearn.estimators.compat import StrOptions
 from slimlearn.estimators.documents import document
-from slimlearn.estimators.heads import CLASSIFIER_LOSSES, REGRESSOR_LOSSES
 from slimlearn.estimators.network import as_network
 from slimlearn.estimators.regressor import Regressor
-from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE, TAIL
+from slimlearn.estimators.validation import (
+    CLASS_WEIGHT,
+    CLASSIFIER_LOSS,
+    QUANTILE,
+    REGRESSOR_LOSS,
+    TAIL,
+)
 
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
@@ -84,7 +88,7 @@ class NetworkClassifier(Custom, Classifier):
 
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
-        "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+        **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
     }
@@ -189,7 +193,7 @@ class NetworkRegressor(Custom, Regressor):
 
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
-        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
     }

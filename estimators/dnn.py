@@ -8,9 +8,15 @@ from slimlearn import layers
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.compat import Interval, StrOptions
 from slimlearn.estimators.documents import document
-from slimlearn.estimators.heads import CLASSIFIER_LOSSES, REGRESSOR_LOSSES
 from slimlearn.estimators.regressor import Regressor
-from slimlearn.estimators.validation import ACTIVATIONS, CLASS_WEIGHT, QUANTILE, TAIL
+from slimlearn.estimators.validation import (
+    ACTIVATIONS,
+    CLASS_WEIGHT,
+    CLASSIFIER_LOSS,
+    QUANTILE,
+    REGRESSOR_LOSS,
+    TAIL,
+)
 
 __all__ = ["DNNClassifier", "DNNRegressor"]
 
@@ -125,7 +131,7 @@ class DNNClassifier(DNN, Classifier):
 
     _parameter_constraints = {  # noqa: RUF012
         **_LAYERS,
-        "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+        **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
     }
@@ -236,7 +242,7 @@ class DNNRegressor(DNN, Regressor):
 
     _parameter_constraints = {  # noqa: RUF012
         **_LAYERS,
-        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
     }

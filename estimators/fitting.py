@@ -109,7 +109,11 @@ class Fitting:
             rows.pick(rows.weights),
             self.former,
             self.partial,
+            self.order,
         )
+        for part in (rows, held):
+            if part is not None:
+                self.head.check(part.pick(part.target))
         precision = self._precision(rows, held)
         weighted = any(r is not None and r.weights is not None for r in (rows, held))
         built = self._built(rows.X.shape[1], precision, weighted, held is not None)
@@ -123,6 +127,7 @@ class Fitting:
 
     def _rows(self, X, y, sample_weight, *, reset: bool) -> Rows:
         estimator = self.estimator
+        self.order = validation.label_order(y)
         X, y = validation.check_fit_data(
             estimator, X, y, regression=estimator._regression, reset=reset
         )
@@ -165,7 +170,8 @@ class Fitting:
         if not estimator.early_stopping or estimator.validation_fraction is None:
             return None
         index = np.arange(len(rows.X)) if rows.index is None else rows.index
-        groups = None if estimator._regression else rows.pick(rows.target)
+        stratified = not estimator._regression and rows.target.ndim == 1
+        groups = rows.pick(rows.target) if stratified else None
         rows.index, held = dataset.holdout(
             index, estimator.validation_fraction, seed, groups
         )
@@ -206,11 +212,11 @@ class Fitting:
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None,
         }
-        key = estimator._network_key()
+        key, head = estimator._network_key(), self.head.key
         if key is not None:
-            key = (
+            key = head and (
                 *key,
-                self.head.key,
+                head,
                 self.optimizer.structure(),
                 *settings.values(),
             )
@@ -230,6 +236,8 @@ class Fitting:
             bias = self.head.bias()
             if bias is not None and built.bias is not None:
                 program.weights[built.bias][...] += bias
+            for name, value in self.head.parameters().items():
+                program.weights[name][...] = value
             self.progress, self.history = training.Progress(), History()
         else:
             old = former["program_"]

@@ -6,11 +6,15 @@ import numpy as np
 
 from slimlearn import layers
 from slimlearn.estimators.classifier import Classifier
-from slimlearn.estimators.compat import StrOptions
 from slimlearn.estimators.documents import document
-from slimlearn.estimators.heads import CLASSIFIER_LOSSES, REGRESSOR_LOSSES
 from slimlearn.estimators.regressor import Regressor
-from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE, TAIL
+from slimlearn.estimators.validation import (
+    CLASS_WEIGHT,
+    CLASSIFIER_LOSS,
+    QUANTILE,
+    REGRESSOR_LOSS,
+    TAIL,
+)
 
 __all__ = ["LinearClassifier", "LinearRegressor"]
 
@@ -73,7 +77,7 @@ class LinearClassifier(Linear, Classifier):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
+        **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
     }
@@ -170,7 +174,7 @@ class LinearRegressor(Linear, Regressor):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
     }
@@ -229,11 +233,11 @@ class LinearRegressor(Linear, Regressor):
         """Weights of the features in the units of y."""
         weights, head = self.coefs_[0], self._head
         scaled = (np.asarray(weights, dtype=np.float64) * head.scale).T
-        return scaled if head.shape else scaled[0]
+        return scaled if head.shape or not head.flat else scaled[0]
 
     @property
     def intercept_(self):
-        """The prediction for features of 0, in the units of y (log y for "poisson")."""
+        """The prediction for features of 0, in y's units (log y with a log link)."""
         biases, head = self.intercepts_[0], self._head
         scaled = np.asarray(biases, dtype=np.float64) * head.scale + head.center
-        return scaled if head.shape else float(scaled[0])
+        return scaled if head.shape or not head.flat else float(scaled[0])

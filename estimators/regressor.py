@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
-from slimlearn.estimators.heads import RegressionHead
+from slimlearn.estimators.heads import Head, make_regressor_head
+from slimlearn.estimators.losses import REGRESSOR_LOSSES, RegressorLoss
 
 __all__ = ["Regressor"]
+
+
+def _has_quantiles(estimator) -> bool:
+    if estimator.quantile is None:
+        raise AttributeError(
+            "predict_quantiles needs loss='quantile' and quantile=, such as "
+            "quantile=(0.1, 0.5, 0.9)"
+        )
+    return True
+
+
+def _needs_positive(loss) -> bool:
+    if isinstance(loss, str):
+        loss = REGRESSOR_LOSSES[loss]() if loss in REGRESSOR_LOSSES else None
+    return isinstance(loss, RegressorLoss) and loss.domain() is not None
 
 
 class Regressor(RegressorMixin, NetworkEstimator):
@@ -49,20 +67,34 @@ class Regressor(RegressorMixin, NetworkEstimator):
         return y
 
     def _check_target(self, classes, y) -> None:
+        self._levels()
+
+    def _levels(self) -> float | tuple[float, ...] | None:
+        """The quantile, or several of them, checked."""
         if (self.loss == "quantile") != (self.quantile is not None):
             raise ValueError(
                 "loss='quantile' and quantile= belong together: got "
                 f"loss={self.loss!r} and quantile={self.quantile!r}"
             )
+        if self.quantile is None or isinstance(self.quantile, Real):
+            return None if self.quantile is None else float(self.quantile)
+        levels = tuple(map(float, self.quantile))
+        if not levels or min(levels) <= 0 or max(levels) >= 1:
+            raise ValueError(
+                f"The 'quantile' parameter of {type(self).__name__} must be numbers in "
+                f"(0, 1). Got {self.quantile!r} instead."
+            )
+        if len(set(levels)) < len(levels):
+            raise ValueError(f"quantile={self.quantile!r} names a quantile twice")
+        return levels
 
     def _class_weighted(self, weights, target, classes):
         return weights
 
-    def _fit_head(self, classes, y, weights, former, partial) -> RegressionHead:
+    def _fit_head(self, classes, y, weights, former, partial, order) -> Head:
         if former is not None:
             return self._former_head(former)
-        quantile = None if self.quantile is None else float(self.quantile)
-        head = RegressionHead(self.loss, y.shape[1:], quantile)
+        head = make_regressor_head(self.loss, y.shape[1:], self._levels())
         head.fit(y, weights)
         return head
 
@@ -76,12 +108,31 @@ class Regressor(RegressorMixin, NetworkEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
-            Float64, in the units of y.
+            Float64, in the units of y. Of several quantiles the median, or what comes
+            nearest to it.
         """
         raw = self._values("predict", X)
         return self._head.decode(raw)
 
+    @available_if(_has_quantiles)
+    def predict_quantiles(self, X) -> np.ndarray:
+        """Predict the quantiles that `quantile` names.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Float64, in the units of y and the order of `quantile`; they do not cross.
+            Several outputs: (n_samples, n_outputs, n_quantiles).
+        """
+        raw = self._values("predict", X)
+        return self._head.quantiles(raw)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = _needs_positive(self.loss)
         return tags

@@ -5,8 +5,12 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length
+from scipy.sparse import issparse
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
 
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
@@ -17,17 +21,25 @@ from slimlearn.estimators.compat import (
     validate_data,
     validate_parameter_constraints,
 )
+from slimlearn.estimators.losses import (
+    CLASSIFIER_LOSSES,
+    REGRESSOR_LOSSES,
+    ClassifierLoss,
+    RegressorLoss,
+)
 
 __all__ = [
     "ACTIVATIONS",
+    "CLASSIFIER_LOSS",
     "CLASS_WEIGHT",
     "QUANTILE",
+    "REGRESSOR_LOSS",
     "TAIL",
     "check_fit_data",
-    "check_labels",
     "check_parameters",
     "check_predict_data",
     "check_weights",
+    "label_order",
 ]
 
 ACTIVATIONS = (
@@ -77,8 +89,14 @@ TAIL = {
     "verbose": ["verbose"],
 }
 
-CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), None]}
-QUANTILE = {"quantile": [None, Interval(Real, 0, 1, closed="neither")]}
+CLASSIFIER_LOSS = {
+    "loss": [StrOptions(set(CLASSIFIER_LOSSES)), ClassifierLoss, callable]
+}
+REGRESSOR_LOSS = {"loss": [StrOptions(set(REGRESSOR_LOSSES)), RegressorLoss, callable]}
+CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), list, None]}
+QUANTILE = {
+    "quantile": [None, Interval(Real, 0, 1, closed="neither"), tuple, list, np.ndarray]
+}
 
 _compiled: dict[type, list] = {}
 
@@ -167,20 +185,27 @@ def check_fit_data(
     """X and y of fit (or of validation, with ``reset=False``), checked."""
     _refuse_categories(estimator, X)
     try:
-        return validate_data(
-            estimator, X, y, reset=reset, multi_output=regression, y_numeric=regression
+        X, y = validate_data(
+            estimator, X, y, reset=reset, multi_output=True, y_numeric=regression
         )
     except ValueError as error:
         told = _explain(estimator, X, error)
         if told is error:
             raise
         raise told from None
+    if not regression:
+        if issparse(y):
+            y = y.toarray()
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+    return X, y
 
 
-def check_labels(y: np.ndarray) -> None:
-    """Refuse a target that holds no classes."""
-    if y.dtype.kind not in "iubUS":
-        check_classification_targets(y)
+def label_order(y) -> list | None:
+    """The order of labels that an ordered categorical has; None if y has none."""
+    dtype = getattr(y, "dtype", None)
+    ordered = getattr(dtype, "ordered", type(dtype).__name__ == "Enum")
+    return list(dtype.categories) if ordered else None
 
 
 def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:

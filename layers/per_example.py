@@ -54,6 +54,18 @@ def gamma(logarithms: Tensor, labels: Tensor) -> Tensor:
     return ops.add(logarithms, ops.mul(labels, ops.exp(ops.neg(logarithms))))
 
 
+def tweedie(logarithms: Tensor, labels: Tensor, power: float | Tensor) -> Tensor:
+    """y · exp((1 - p) z) / (p - 1) + exp((2 - p) z) / (2 - p), for a power p > 1 but 2.
+
+    z is the logarithm of the predicted mean. Half the Tweedie deviance, but for what
+    depends on y alone.
+    """
+    below, above = ops.sub(power, 1.0), 2.0 - power
+    first = ops.div(ops.exp(ops.neg(ops.mul(logarithms, below))), below)
+    second = ops.div(ops.exp(ops.mul(logarithms, above)), above)
+    return ops.add(ops.mul(labels, first), second)
+
+
 def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """-y · log σ(z) - (1 - y) · log(1 - σ(z)), element by element; y from 0 to 1."""
     return ops.sigmoid_cross_entropy(logits, as_float(labels, logits))
@@ -92,6 +104,30 @@ def multiclass_hinge(logits: Tensor, labels: Tensor) -> Tensor:
     # The right class, with no margin added, keeps the maximum from falling below it.
     best = ops.reduce_max(ops.add(logits, ops.sub(1.0, own)), [-1])
     return ops.sub(best, right)
+
+
+def focal(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
+    """-(1 - p) ** γ · log p for p = σ(±z) of the right label, element by element.
+
+    References
+    ----------
+    Lin et al., "Focal loss for dense object detection", 2017.
+    """
+    margin = _margin(logits, labels)
+    wrong = ops.exp(ops.neg(ops.mul(ops.softplus(margin), gamma)))
+    return ops.mul(wrong, ops.softplus(ops.neg(margin)))
+
+
+def multiclass_focal(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
+    """-(1 - p) ** γ · log p for p = softmax(z)[y], [B, k] and class numbers [B]."""
+    # The other classes' share of the probability, without subtracting from 1.
+    hidden = ops.one_hot(labels, logits.shape[-1], -1e9, 0.0, logits.dtype)
+    others = ops.logsumexp(ops.add(logits, hidden), [-1])
+    wrong = ops.sub(others, ops.logsumexp(logits, [-1]))
+    return ops.mul(
+        ops.exp(ops.mul(wrong, gamma)),
+        ops.sparse_softmax_cross_entropy(logits, labels),
+    )
 
 
 def log_loss(predictions: Tensor, labels: Tensor, epsilon: float = 1e-7) -> Tensor:

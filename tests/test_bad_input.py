@@ -132,7 +132,7 @@ def test_nan_and_infinity_name_the_columns_and_a_way_out():
         (X, None, "requires y to be passed"),
         (X, np.zeros(40), "only one class"),
         (X, RNG.normal(size=40), "Unknown label type"),
-        (X, np.c_[Y, Y], "1d array"),
+        (X, RNG.normal(size=(40, 2)), "Unknown label type"),
         (X.astype(complex), Y, "Complex data"),
         (X.astype(str), Y, "numeric"),
     ],

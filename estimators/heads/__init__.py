@@ -1,0 +1,69 @@
+"""Heads: what y means. Encode it, write its loss as graph, decode what comes back.
+
+A head is made anew in each fit and is part of the fitted state. Its graph depends on
+`key` alone; numbers that come from the data reach the program as hypers, as start
+values of parameters or as a state.
+"""
+
+from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.heads.classification import (
+    BinaryHead,
+    ClassifierHead,
+    MulticlassHead,
+)
+from slimlearn.estimators.heads.counts import LogLinkHead
+from slimlearn.estimators.heads.multilabel import MultilabelHead
+from slimlearn.estimators.heads.multioutput import MultioutputHead
+from slimlearn.estimators.heads.ordinal import OrdinalHead
+from slimlearn.estimators.heads.quantiles import QuantilesHead
+from slimlearn.estimators.heads.regression import RegressionHead
+from slimlearn.estimators.losses import Ordinal, make_loss
+
+__all__ = [
+    "BinaryHead",
+    "ClassifierHead",
+    "Head",
+    "LogLinkHead",
+    "MulticlassHead",
+    "MultilabelHead",
+    "MultioutputHead",
+    "OrdinalHead",
+    "QuantilesHead",
+    "RegressionHead",
+    "make_classifier_head",
+    "make_regressor_head",
+]
+
+
+def make_classifier_head(classes, loss, *, several: bool, order=None) -> ClassifierHead:
+    """The head of labels.
+
+    Parameters
+    ----------
+    classes : ndarray, or list of ndarray
+        A list for several outputs of several classes each.
+    loss : str, loss object or callable
+    several : bool
+        Whether a row of y has several labels.
+    order : sequence or None
+        The order of the labels that y itself tells.
+    """
+    if several:
+        kind = MultioutputHead if isinstance(classes, list) else MultilabelHead
+    elif len(classes) == 2:
+        kind = BinaryHead
+    elif isinstance(make_loss(loss), Ordinal):
+        return OrdinalHead(classes, loss, order)
+    else:
+        kind = MulticlassHead
+    return kind(classes, loss)
+
+
+def make_regressor_head(loss, shape: tuple[int, ...], quantile) -> Head:
+    """The head of numbers: y's shape behind its rows, and the quantiles if any."""
+    formula = make_loss(loss)
+    if formula.log_link:
+        return LogLinkHead(loss, shape)
+    if quantile is not None and not isinstance(quantile, float):
+        return QuantilesHead(loss, shape, quantile)
+    return RegressionHead(loss, shape, quantile)

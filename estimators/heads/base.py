@@ -1,0 +1,95 @@
+"""Head: the base of all heads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend.graph import Tensor
+from slimlearn.estimators.losses import make_loss
+
+__all__ = ["Head"]
+
+
+class Head:
+    """Base of the heads.
+
+    Parameters
+    ----------
+    loss : str, loss object or callable
+        As the estimator was given it.
+
+    Attributes
+    ----------
+    loss : str, loss object or callable
+    formula : Loss
+        What `loss` stands for.
+    outputs : int
+        Numbers per row that the network has to return.
+    flat : bool
+        Whether rows have one number, so that values are [B] instead of [B, outputs].
+    loss_unit : float
+        What a loss of the program is multiplied by to be in the units of y.
+    tol_unit : float
+        What a tolerance of the scaled loss is multiplied by to be one of the program's.
+    label_dtype : str or None
+        Type of y in the program; None is that of the network's numbers.
+    """
+
+    outputs = 1
+    flat = True
+    loss_unit = 1.0
+    tol_unit = 1.0
+    label_dtype: str | None = None
+
+    def __init__(self, loss):
+        self.loss = loss
+        self.formula = make_loss(loss)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Of y in the program, behind its rows."""
+        return () if self.flat else (self.outputs,)
+
+    @property
+    def probabilistic(self) -> bool:
+        """Whether the raw values mean probabilities."""
+        return False
+
+    @property
+    def key(self) -> tuple | None:
+        """What the head's graph depends on; None if that cannot be known."""
+        formula = self.formula.structure()
+        if formula is None:
+            return None
+        return (type(self).__name__, formula, self.outputs, self.flat)
+
+    def hypers(self) -> dict[str, float]:
+        """Run-time numbers that the loss reads."""
+        return self.formula.hypers()
+
+    def check(self, target: np.ndarray) -> None:
+        """Refuse training or validation targets that the loss is not made for."""
+
+    def bias(self) -> np.ndarray | float | None:
+        """What is added to the output layer's initial bias, or None."""
+        return None
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Start values of the parameters that `link` declares."""
+        return {}
+
+    def states(self) -> dict[str, np.ndarray]:
+        """Values of the states that `losses` declares."""
+        return {}
+
+    def link(self, raw: Tensor) -> Tensor:
+        """What stands between the network's numbers and the head's raw values."""
+        return raw
+
+    def losses(self, raw: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss per example that is trained on, and the one that is reported."""
+        raise NotImplementedError
+
+    def probabilities(self, raw: Tensor) -> Tensor:
+        """Probabilities of the float64 `raw`, as graph."""
+        raise NotImplementedError

@@ -1,0 +1,134 @@
+"""Heads of one label per row: two classes, and more."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_expit, log_softmax
+
+from slimlearn.backend import ops
+from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.losses import OwnLoss
+
+__all__ = ["BinaryHead", "ClassifierHead", "MulticlassHead", "shares"]
+
+
+def shares(codes, weights, classes: int, prior: float) -> np.ndarray:
+    """The classes' shares of the weight, none quite 0."""
+    counts = np.bincount(codes, weights=weights, minlength=classes) + prior
+    return np.maximum(counts / counts.sum(), 1e-4)
+
+
+class ClassifierHead(Head):
+    """Base of the classifiers' heads: y holds labels of any type.
+
+    Parameters
+    ----------
+    classes : ndarray, or list of ndarray
+    loss : str, loss object or callable
+
+    Attributes
+    ----------
+    several : bool
+        Whether a row has several labels.
+    """
+
+    label_dtype = "i32"
+    several = False
+
+    def __init__(self, classes, loss):
+        super().__init__(loss)
+        self.classes = classes
+        self.prior: np.ndarray | None = None
+
+    @property
+    def probabilistic(self) -> bool:
+        return self.formula.probabilistic
+
+    def fit(
+        self, codes: np.ndarray, weights: np.ndarray | None, prior: float = 0.0
+    ) -> None:
+        """Learn what the output starts from: the classes' shares of the weight."""
+        self.prior = shares(codes, weights, len(self.classes), prior)
+
+    @property
+    def starts_at_prior(self) -> bool:
+        """Whether logits of the classes' shares are where training should start."""
+        return self.formula.probabilistic and not isinstance(self.formula, OwnLoss)
+
+    def encode(self, codes: np.ndarray, precision: str) -> np.ndarray:
+        """Class codes as the program reads them."""
+        return np.ascontiguousarray(codes, dtype=np.int32)
+
+    def losses(self, raw, y):
+        own = isinstance(self.formula, OwnLoss)
+        loss = self.formula(raw, y) if own else self._per_row(raw, y)
+        return loss, loss
+
+    def _per_row(self, raw, y):
+        raise NotImplementedError
+
+    def decide(self, raw: np.ndarray) -> np.ndarray:
+        """Class codes of decision values."""
+        raise NotImplementedError
+
+    def labels(self, raw: np.ndarray) -> np.ndarray:
+        """Labels of decision values."""
+        return self.classes[self.decide(raw)]
+
+    def arrange(self, probabilities: np.ndarray):
+        """The program's probabilities as scikit-learn gives them."""
+        return probabilities
+
+
+class BinaryHead(ClassifierHead):
+    """Two classes: one number per row, positive for the second class."""
+
+    def bias(self):
+        if not self.starts_at_prior:
+            return None
+        return float(np.log(self.prior[1] / self.prior[0]))
+
+    def _per_row(self, raw, y):
+        return self.formula.binary(raw, y)
+
+    def probabilities(self, raw):
+        # Both columns from ±z: 1 − p would lose the digits of small probabilities.
+        column = ops.reshape(raw, (raw.shape[0], 1))
+        return ops.sigmoid(ops.concat([ops.neg(column), column], 1))
+
+    def decide(self, raw):
+        return (raw > 0).astype(np.intp)
+
+    def log_proba(self, raw: np.ndarray) -> np.ndarray:
+        """Logarithms of the probabilities, (n, 2), exact where they underflow."""
+        return log_expit(np.stack([-raw, raw], axis=1))
+
+
+class MulticlassHead(ClassifierHead):
+    """Three or more classes: one number per class."""
+
+    flat = False
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    @property
+    def label_shape(self):
+        return ()
+
+    def bias(self):
+        return np.log(self.prior) if self.starts_at_prior else None
+
+    def _per_row(self, raw, y):
+        return self.formula.multiclass(raw, y)
+
+    def probabilities(self, raw):
+        return ops.softmax(raw)
+
+    def decide(self, raw):
+        return raw.argmax(axis=1)
+
+    def log_proba(self, raw: np.ndarray) -> np.ndarray:
+        """Logarithms of the probabilities, (n, k)."""
+        return log_softmax(raw, axis=1)

@@ -1,0 +1,46 @@
+"""Head of numbers above zero, such as counts and amounts: the logarithm of the mean."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend import ops
+from slimlearn.estimators.heads.regression import RegressionHead
+
+__all__ = ["LogLinkHead"]
+
+
+class LogLinkHead(RegressionHead):
+    """One or many numbers per row, predicted as exp(raw); y is not scaled."""
+
+    def check(self, y):
+        wanted = self.formula.domain()
+        least = y.min()
+        if least > 0 or (wanted == ">= 0" and least == 0):
+            return
+        values = "negative values" if least < 0 else "zeros"
+        raise ValueError(
+            f"loss={self.loss!r} needs y {wanted}; y has {values}: take another loss, "
+            "such as 'squared_error'"
+        )
+
+    def fit(self, y, weights):
+        """Learn where the output starts: the logarithm of the mean."""
+        y = np.asarray(y, dtype=np.float64)
+        self.check(y)
+        mean = np.average(y, axis=0, weights=weights)
+        self._log_mean = np.log(np.maximum(mean, 1e-10))
+
+    def decode(self, raw):
+        return np.exp(raw.reshape((len(raw), *self.shape)))
+
+    def bias(self):
+        return self._log_mean
+
+    def states(self):
+        return {}
+
+    def losses(self, raw, y):
+        loss = self.formula.elementwise(raw, y)
+        loss = loss if self.flat else ops.reduce_mean(loss, [1])
+        return loss, loss

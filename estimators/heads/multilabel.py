@@ -1,0 +1,56 @@
+"""Head of several yes-or-no labels per row."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_expit
+
+from slimlearn.backend import ops
+from slimlearn.estimators.heads.classification import ClassifierHead
+
+__all__ = ["MultilabelHead"]
+
+
+class MultilabelHead(ClassifierHead):
+    """Labels that a row has or has not: one number per label, positive for having it.
+
+    The loss of a row is the mean of its labels' losses.
+    """
+
+    flat = False
+    several = True
+    label_dtype = None
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def fit(self, codes, weights, prior=0.0):
+        """Learn each label's share of the weight."""
+        rows = np.ones(len(codes)) if weights is None else weights
+        share = (rows @ codes + prior) / (rows.sum() + 2 * prior)
+        self.prior = np.clip(share, 1e-4, 1 - 1e-4)
+
+    def bias(self):
+        return np.log(self.prior / (1 - self.prior)) if self.starts_at_prior else None
+
+    def encode(self, codes, precision):
+        dtype = np.float32 if precision == "f32" else np.float64
+        return np.ascontiguousarray(codes, dtype=dtype)
+
+    def _per_row(self, raw, y):
+        return ops.reduce_mean(self.formula.binary(raw, y), [1])
+
+    def probabilities(self, raw):
+        return ops.sigmoid(raw)
+
+    def decide(self, raw):
+        return (raw > 0).astype(np.int64)
+
+    def labels(self, raw):
+        """0 or 1 for each label, (n, k)."""
+        return self.decide(raw)
+
+    def log_proba(self, raw: np.ndarray) -> np.ndarray:
+        """Logarithms of the probabilities of having the labels, (n, k)."""
+        return log_expit(raw)

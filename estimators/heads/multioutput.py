@@ -1,0 +1,82 @@
+"""Head of several outputs per row, each of several classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_softmax
+
+from slimlearn.backend import ops
+from slimlearn.estimators.heads.classification import ClassifierHead, shares
+
+__all__ = ["MultioutputHead"]
+
+
+class MultioutputHead(ClassifierHead):
+    """Several outputs: the network's numbers are each output's logits side by side.
+
+    The loss of a row is the mean of its outputs' losses.
+    """
+
+    flat = False
+    several = True
+
+    def __init__(self, classes, loss):
+        super().__init__(classes, loss)
+        sizes = [len(c) for c in classes]
+        self.ends = np.cumsum(sizes).tolist()
+        self.begins = [end - size for end, size in zip(self.ends, sizes)]
+
+    @property
+    def outputs(self) -> int:
+        return self.ends[-1]
+
+    @property
+    def label_shape(self):
+        return (len(self.classes),)
+
+    @property
+    def key(self):
+        key = super().key
+        return key and (*key, *self.ends)
+
+    def fit(self, codes, weights, prior=0.0):
+        """Learn the shares of each output's classes."""
+        self.prior = np.concatenate(
+            [
+                shares(column, weights, len(classes), prior)
+                for column, classes in zip(codes.T, self.classes)
+            ]
+        )
+
+    def bias(self):
+        return np.log(self.prior) if self.starts_at_prior else None
+
+    def _parts(self, raw):
+        return [ops.slice_(raw, 1, b, e) for b, e in zip(self.begins, self.ends)]
+
+    def _per_row(self, raw, y):
+        total = None
+        for i, part in enumerate(self._parts(raw)):
+            codes = ops.reshape(ops.slice_(y, 1, i, i + 1), (y.shape[0],))
+            loss = self.formula.multiclass(part, codes)
+            total = loss if total is None else ops.add(total, loss)
+        return ops.mul(total, 1.0 / len(self.classes))
+
+    def probabilities(self, raw):
+        return ops.concat([ops.softmax(part) for part in self._parts(raw)], 1)
+
+    def arrange(self, probabilities):
+        """A list of (n, classes of the output)."""
+        return np.split(probabilities, self.ends[:-1], axis=1)
+
+    def decide(self, raw):
+        return np.stack([part.argmax(axis=1) for part in self.arrange(raw)], axis=1)
+
+    def labels(self, raw):
+        """Labels of decision values, (n, outputs)."""
+        codes = self.decide(raw)
+        return np.stack([c[k] for c, k in zip(self.classes, codes.T)], axis=1)
+
+    def log_proba(self, raw: np.ndarray) -> list[np.ndarray]:
+        """Logarithms of the probabilities, a list of (n, classes of the output)."""
+        return [log_softmax(part, axis=1) for part in self.arrange(raw)]

@@ -1,0 +1,94 @@
+"""Head of several quantiles of one or many numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import current_model
+from slimlearn.estimators.heads.regression import RegressionHead
+from slimlearn.layers import per_example
+
+__all__ = ["QuantilesHead"]
+
+
+class QuantilesHead(RegressionHead):
+    """Several quantiles of each target; the loss is the mean of their losses.
+
+    Where the network's quantiles cross, they are put in order, which never makes them
+    worse (Chernozhukov, Fernández-Val and Galichon, "Quantile and probability curves
+    without crossing", 2010).
+
+    Parameters
+    ----------
+    loss : "quantile"
+    shape : tuple
+        Of y behind its rows: () or (k,).
+    quantile : tuple of float
+        The network's numbers are the quantiles of the first target, then of the next.
+    """
+
+    flat = False
+
+    def __init__(self, loss, shape, quantile):
+        super().__init__(loss, shape, quantile)
+        levels = np.array(quantile)
+        # Where each quantile stands among them in ascending order.
+        self.place = np.argsort(np.argsort(levels))
+        self.middle = int(np.argmin(np.abs(levels - 0.5)))
+
+    @property
+    def targets(self) -> int:
+        """Targets per row."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def outputs(self) -> int:
+        return self.targets * len(self.quantile)
+
+    @property
+    def label_shape(self):
+        return () if self.targets == 1 else (self.targets,)
+
+    @property
+    def key(self):
+        return (*super().key, self.targets)
+
+    def _fit_units(self):
+        units = np.ravel(self.scale)
+        if self.targets == 1:
+            self.loss_unit = float(units[0])
+        else:
+            self.tol_unit = float(units.mean())
+
+    def decode(self, raw):
+        """The median, or what comes nearest to it."""
+        return self.quantiles(raw)[..., self.middle]
+
+    def quantiles(self, raw):
+        shape = (len(raw), *self.shape, len(self.quantile))
+        ordered = np.sort(raw.reshape(shape), axis=-1)[..., self.place]
+        scale, center = np.asarray(self.scale), np.asarray(self.center)
+        return ordered * scale[..., np.newaxis] + center[..., np.newaxis]
+
+    def hypers(self):
+        return {f"quantile{i}": q for i, q in enumerate(self.quantile)}
+
+    def states(self):
+        return {} if self.targets == 1 else super().states()
+
+    def losses(self, raw, y):
+        hyper, rows, count = current_model().hyper, raw.shape[0], len(self.quantile)
+        levels = ops.concat(
+            [ops.reshape(hyper(f"quantile{i}"), (1,)) for i in range(count)], 0
+        )
+        loss = per_example.quantile(
+            ops.reshape(raw, (rows, self.targets, count)),
+            ops.reshape(y, (rows, self.targets, 1)),
+            ops.cast(levels, raw.dtype),
+        )
+        loss = ops.reduce_mean(loss, [2])
+        if self.targets == 1:
+            loss = ops.reshape(loss, (rows,))
+            return loss, loss
+        return self._means(loss)

@@ -1,0 +1,115 @@
+"""Head of numbers that are centred and scaled while the network trains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor, current_model
+from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.losses import OwnLoss
+from slimlearn.layers import per_example
+
+__all__ = ["RegressionHead"]
+
+# The state that brings the loss of several outputs back to the units of y.
+LOSS_UNITS = "head/loss_units"
+
+
+class RegressionHead(Head):
+    """One or many numbers per row, centred and scaled while the network trains.
+
+    Parameters
+    ----------
+    loss : str, loss object or callable
+    shape : tuple
+        Of y behind its rows: () or (k,).
+    quantile : float or None
+        Of the loss "quantile".
+    """
+
+    def __init__(self, loss, shape: tuple[int, ...], quantile: float | None = None):
+        super().__init__(loss)
+        self.shape = shape
+        self.quantile = quantile
+        self.center: np.ndarray | float = 0.0
+        self.scale: np.ndarray | float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def flat(self) -> bool:
+        return self.outputs == 1
+
+    def fit(self, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Learn the centre and scale of each output from the training rows."""
+        y = np.asarray(y, dtype=np.float64)
+        mean = np.average(y, axis=0, weights=weights)
+        centered = y - mean
+        deviation = np.sqrt(np.average(centered**2, axis=0, weights=weights))
+        # A constant output keeps its unit; rounding must not look like a deviation.
+        smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
+        self.center = mean
+        self.scale = np.where(deviation > smallest, deviation, 1.0)
+        self._fit_units()
+
+    def _fit_units(self) -> None:
+        units = np.ravel(self.scale) ** self.formula.degree
+        if self.flat:
+            self.loss_unit = float(units[0])
+        else:
+            self.tol_unit = float(units.mean())
+
+    def encode(self, y: np.ndarray, precision: str) -> np.ndarray:
+        """Targets as the program reads them: (n,) or (n, k), centred and scaled."""
+        scaled = (np.asarray(y, dtype=np.float64) - self.center) / self.scale
+        if not self.label_shape:
+            scaled = scaled.reshape(len(scaled))
+        dtype = np.float32 if precision == "f32" else np.float64
+        return np.ascontiguousarray(scaled, dtype=dtype)
+
+    def decode(self, raw: np.ndarray) -> np.ndarray:
+        """Targets in y's units from the program's float64 values."""
+        return raw.reshape((len(raw), *self.shape)) * self.scale + self.center
+
+    def quantiles(self, raw: np.ndarray) -> np.ndarray:
+        """The quantiles in y's units and in the order asked for, as a last axis."""
+        return self.decode(raw)[..., np.newaxis]
+
+    def hypers(self):
+        quantile = {} if self.quantile is None else {"quantile": self.quantile}
+        return {**super().hypers(), **quantile}
+
+    def states(self):
+        if self.flat or isinstance(self.formula, OwnLoss):
+            return {}
+        return {LOSS_UNITS: np.asarray(self.scale) ** self.formula.degree}
+
+    def losses(self, raw, y):
+        if isinstance(self.formula, OwnLoss):
+            loss = self.formula(raw, y)
+            return loss, loss
+        loss = self._elementwise(raw, y)
+        return (loss, loss) if self.flat else self._means(loss)
+
+    def _means(self, loss: Tensor) -> tuple[Tensor, Tensor]:
+        """Means over the targets: as they are, and in the units of y."""
+        trained = ops.reduce_mean(loss, [1])
+        model = current_model()
+        units = model.declarations.get(LOSS_UNITS)
+        if units is None:
+            units = model.state(LOSS_UNITS, (loss.shape[1],), initializer=_ones)
+        return trained, ops.reduce_mean(ops.mul(loss, units), [1])
+
+    def _elementwise(self, raw, y):
+        if self.quantile is not None:
+            quantile = ops.cast(current_model().hyper("quantile"), raw.dtype)
+            return per_example.quantile(raw, y, quantile)
+        # The scaled huber is quadratic within delta deviations of y, linear beyond.
+        return self.formula.elementwise(raw, y)
+
+
+def _ones(shape, dtype, name=None):
+    return ops.constant(1.0, dtype, shape)
