@@ -63,6 +63,10 @@ class Settings:
     shuffle : bool
     seed : int
     n_threads : int or None
+    clip_value : float or None
+        Largest size of one element of the gradient.
+    changed : bool
+        Set by who changes the segments between two epochs.
     """
 
     optimizer: Optimizer
@@ -77,6 +81,8 @@ class Settings:
     shuffle: bool
     seed: int
     n_threads: int | None
+    clip_value: float | None = None
+    changed: bool = False
 
 
 Observe = Callable[[float], tuple[bool, float]]
@@ -115,6 +121,7 @@ def make_trainer(
         segments=settings.segments,
         hypers=settings.hypers,
         clip_norm=settings.clip_norm,
+        clip_value=settings.clip_value,
         shuffle=settings.shuffle,
         seed=settings.seed,
         n_threads=settings.n_threads,
@@ -163,7 +170,11 @@ def fit(
         return _minimize(trainer, settings, progress, observe)
     steps = steps_per_epoch(_count(sources, rows), settings.batch_size)
     schedule, last = settings.schedule, progress.epoch + settings.max_iter
+    settings.changed = False
     while progress.epoch < last:
+        if settings.changed:
+            settings.changed = False
+            trainer = make_trainer(native, program, sources, rows, settings, slots)
         rates = schedule.rates(
             settings.learning_rate,
             progress.step,

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS
 from slimlearn.estimators import validation
+from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
@@ -130,10 +131,10 @@ class NetworkEstimator(BaseEstimator):
         try:
             fitting = Fitting(self, epochs, resume, **options)
             ended = fitting.run(*data)
-        except BaseException as error:
-            # Ctrl-C publishes the epochs that are done; anything else leaves no trace.
-            published = self.__dict__.get("program_") is not former.get("program_")
-            if not (isinstance(error, KeyboardInterrupt) and published):
+        except BaseException:
+            # Ctrl-C and a full disk publish the epochs that are done; anything else
+            # leaves no trace.
+            if self.__dict__.get("program_") is former.get("program_"):
                 self.__dict__.clear()
                 self.__dict__.update(former)
             raise
@@ -221,8 +222,11 @@ class NetworkEstimator(BaseEstimator):
         -------
         self
         """
+        inner = {}
         for name in params:
-            part, nested, _ = name.partition("__")
+            part, nested, rest = name.partition("__")
+            if nested and part == "callbacks":
+                inner[rest] = params[name]
             example = _OBJECTS.get(part)
             if nested and example:
                 value = params.get(part, getattr(self, part))
@@ -232,7 +236,29 @@ class NetworkEstimator(BaseEstimator):
                         f"pass an object, such as {example}, to search over its "
                         "parameters"
                     )
-        return super().set_params(**params)
+        super().set_params(
+            **{k: v for k, v in params.items() if not k.startswith("callbacks__")}
+        )
+        set_nested_params(self, inner)
+        return self
+
+    def get_params(self, deep=True) -> dict:
+        """Parameters by name, those of named callbacks among them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether parameters of components are given too, as
+            ``<component>__<parameter>`` and ``callbacks__<name>__<parameter>``.
+
+        Returns
+        -------
+        dict
+        """
+        params = super().get_params(deep=deep)
+        if deep and self.callbacks is not None:
+            params.update(nested_params(self.callbacks))
+        return params
 
     def __getstate__(self) -> dict:
         state = super().__getstate__()

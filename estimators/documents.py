@@ -61,8 +61,11 @@ default="squared_error"
         Whether rows are put in a new order in each epoch.
     warm_start : bool, default=False
         Whether fit goes on from the fitted weights, for `max_iter` more epochs.
-    callbacks : None
-        Reserved.
+    callbacks : list or None, default=None
+        Callbacks, or pairs of a name and a callback, of
+        `slimlearn.estimators.callbacks`; their parameters can be searched as
+        ``callbacks__<name>__<parameter>``. Without a name, a callback has that of its
+        class in lower case.
     precision : {"auto", "float32", "float64"}, default="auto"
         What is computed in. "auto" is float64 for X in float64 with at most 1,000 rows
         or with L-BFGS, else float32.
@@ -99,6 +102,10 @@ default="squared_error"
         The epoch whose weights were kept.
     learning_rate_ : float
         The base learning rate; not with L-BFGS.
+    history_ : History
+        The record of all epochs; ``history_.to_frame()`` is a DataFrame.
+    callbacks_ : list of (str, callback)
+        The callbacks of this fit, with what they found.
     program_ : Program
         The compiled network and its arrays; ``print(est.program_)`` shows its text.
     """,

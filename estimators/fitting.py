@@ -11,6 +11,9 @@ from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators import validation
 from slimlearn.estimators.build import BUILT, Built, build
+from slimlearn.estimators.callbacks.base import fresh_callbacks
+from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
+from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
 from slimlearn.estimators.rows import Rows
@@ -54,9 +57,16 @@ class Fitting:
 
     def run(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> str:
         """Train and publish; returns why the training ended."""
+        self.callbacks = fresh_callbacks(self.estimator.callbacks)
         rows, held = self._prepare(X, y, sample_weight, X_val, y_val, sample_weight_val)
         monitor = self._monitor(rows, held)
+        observe, calls = monitor.observe, None
+        if self.callbacks:
+            calls = Calls(self.callbacks, FitState(self, monitor, rows, held), monitor)
+            observe = calls.observe
         try:
+            if calls is not None:
+                calls.begin()
             ended = training.fit(
                 self.handle.native,
                 self.program,
@@ -64,19 +74,28 @@ class Fitting:
                 rows.index,
                 self.settings,
                 self.progress,
-                monitor.observe,
+                observe,
             )
-        except KeyboardInterrupt:
-            if self.progress.epoch:
-                self._publish(monitor)
+            monitor.restore()
+            if calls is not None:
+                calls.end(ended)
+        except BaseException as error:
+            kept = isinstance(error, KEEPS_EPOCHS) and self.history.epochs > 0
+            if kept:
+                monitor.restore()
+            if calls is not None:
+                calls.abort(error)
+            if kept:
+                self._publish()
             raise
         finally:
             monitor.close()
-        self._publish(monitor)
+        self._publish()
         return ended
 
     def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
         """Time the launches of training steps, on copies of the fitted arrays."""
+        self.callbacks = []
         rows, _ = self._prepare(X, y, sample_weight, None, None, None)
         trainer = training.make_trainer(
             self.handle.native,
@@ -210,7 +229,8 @@ class Fitting:
             "weighted": weighted,
             "scored": scored,
             "l2": estimator.l2_regularization > 0,
-            "clip": estimator.gradient_clip_norm is not None,
+            "clip": estimator.gradient_clip_norm is not None
+            or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:
@@ -250,7 +270,7 @@ class Fitting:
             program.params[...] = old.params
             program.state[...] = old.state
             self.progress = former["_progress"].copy()
-            self.history = former["_history"].copy()
+            self.history = former["history_"].copy()
             slots = self.progress.slots
             if old.model.slots.names() != program.model.slots.names() or (
                 slots is not None and slots.size != program.allocate_slots().size
@@ -309,7 +329,7 @@ class Fitting:
         if estimator.scoring != "loss" and (
             held is not None or estimator.early_stopping
         ):
-            rate = self._scoring(rows if held is None else held)
+            rate = self.scorer(estimator.scoring, rows if held is None else held)
         return Monitor(
             self.history,
             self.program,
@@ -340,15 +360,19 @@ class Fitting:
 
         return validate
 
-    def _scoring(self, rows: Rows):
+    def candidate(self):
+        """A fitted estimator whose weights are those that are being trained."""
+        candidate = object.__new__(type(self.estimator))
+        candidate.__dict__.update(self.estimator.__dict__)
+        candidate.__dict__.update(self._fitted())
+        return candidate
+
+    def scorer(self, scoring, rows: Rows):
+        """A function that scores the present weights on some rows."""
         from sklearn.metrics import check_scoring
 
-        estimator = self.estimator
-        # The scorer sees a fitted estimator whose weights are those of this epoch.
-        candidate = object.__new__(type(estimator))
-        candidate.__dict__.update(estimator.__dict__)
-        candidate.__dict__.update(self._fitted())
-        scorer = check_scoring(candidate, scoring=estimator.scoring)
+        candidate = self.candidate()
+        scorer = check_scoring(candidate, scoring=scoring)
         X, y, weights = rows.pick(rows.X), rows.pick(rows.y), rows.pick(rows.weights)
         options = {} if weights is None else {"sample_weight": weights}
 
@@ -363,9 +387,8 @@ class Fitting:
             fitted["classes_"] = self.classes
         return fitted
 
-    def _publish(self, monitor: Monitor) -> None:
+    def _publish(self) -> None:
         estimator, history = self.estimator, self.history
-        monitor.restore()
         if not (self.partial or estimator.warm_start):
             self.progress.slots = None
         losses, scores = history.loss_curve, history.validation_scores
@@ -373,7 +396,8 @@ class Fitting:
         fitted = self._fitted()
         fitted.update(
             _progress=self.progress,
-            _history=history,
+            history_=history,
+            callbacks_=self.callbacks,
             n_iter_=history.epochs,
             best_iteration_=history.best_iteration,
             loss_=losses[-1],

@@ -11,19 +11,36 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["History", "Monitor", "Profile"]
+__all__ = ["History", "Monitor", "Profile", "progress_bar"]
 
 logger = logging.getLogger("slimlearn")
+
+# What every record has, beside losses and scores that have curves of their own.
+_OWN = {
+    *("epoch", "loss", "validation_loss", "validation_score"),
+    *("learning_rate", "seconds"),
+}
 
 
 @dataclass
 class History:
-    """One record an epoch, as it is published; losses in the units of y."""
+    """One record an epoch, as it is published; losses in the units of y.
+
+    Attributes
+    ----------
+    loss_curve, validation_loss_curve, validation_scores : list of float
+        One number an epoch; the latter two may be empty.
+    best_iteration : int
+        The epoch whose weights were kept, from 1.
+    columns : dict of str to list of float
+        What callbacks added, one number an epoch; NaN where there was none.
+    """
 
     loss_curve: list[float] = field(default_factory=list)
     validation_loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best_iteration: int = 0
+    columns: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -37,7 +54,55 @@ class History:
             list(self.validation_loss_curve),
             list(self.validation_scores),
             self.best_iteration,
+            {name: list(column) for name, column in self.columns.items()},
         )
+
+    def last(self) -> dict[str, float]:
+        """The record of the last epoch."""
+        row = {"epoch": self.epochs, "loss": self.loss_curve[-1]}
+        if self.validation_loss_curve:
+            row["validation_loss"] = self.validation_loss_curve[-1]
+        if self.validation_scores:
+            row["validation_score"] = self.validation_scores[-1]
+        return row
+
+    def record(self, row: dict[str, float]) -> None:
+        """Keep what callbacks added to the record of the last epoch."""
+        for name in row:
+            if name not in _OWN:
+                self.columns.setdefault(name, [])
+        for name, column in self.columns.items():
+            column += [math.nan] * (self.epochs - 1 - len(column))
+            column.append(float(row.get(name, math.nan)))
+
+    def curves(self) -> dict[str, list[float]]:
+        """All columns, each as long as there were epochs."""
+        found = {
+            "loss": self.loss_curve,
+            "validation_loss": self.validation_loss_curve,
+            "validation_score": self.validation_scores,
+            **self.columns,
+        }
+        # A curve may begin late, in a fit that went on from another one.
+        return {
+            name: [math.nan] * (self.epochs - len(curve)) + list(curve)
+            for name, curve in found.items()
+            if curve
+        }
+
+    def to_frame(self):
+        """The records as a pandas DataFrame, indexed by epoch.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``loss``, ``validation_loss`` and ``validation_score`` where there
+            are some, and those that callbacks added.
+        """
+        import pandas as pd
+
+        index = pd.RangeIndex(1, self.epochs + 1, name="epoch")
+        return pd.DataFrame(self.curves(), index=index)
 
 
 class Profile(list):
@@ -174,12 +239,7 @@ class Monitor:
             self._report.close()
 
     def _tell(self) -> None:
-        history = self.history
-        row = {"epoch": history.epochs, "loss": history.loss_curve[-1]}
-        if history.validation_loss_curve:
-            row["validation_loss"] = history.validation_loss_curve[-1]
-        if history.validation_scores:
-            row["validation_score"] = history.validation_scores[-1]
+        row = self.history.last()
         row["seconds"] = time.perf_counter() - self._started
         if self._debug:
             logger.debug(" ".join(f"{k}={_short(v)}" for k, v in row.items()))
@@ -194,13 +254,29 @@ def _short(value) -> str:
 def _reporter(verbose, epochs: int, name: str):
     if not verbose:
         return None
-    if verbose >= 2:
-        return _Table()
+    return _Table() if verbose >= 2 else progress_bar(epochs, name)
+
+
+def progress_bar(epochs: int, name: str, done: int = 0):
+    """What shows the progress: tqdm's bar if it is installed, else one line.
+
+    Parameters
+    ----------
+    epochs, done : int
+        The last epoch, and those that earlier fits did.
+    name : str
+        What stands before the bar.
+
+    Returns
+    -------
+    object
+        With ``update(row)`` for each epoch's record, and ``close()``.
+    """
     try:
         from tqdm.auto import tqdm
     except ImportError:
         return _Line(epochs, name)
-    return _Bar(tqdm(total=epochs, desc=name, unit="epoch"))
+    return _Bar(tqdm(total=epochs, initial=done, desc=name, unit="epoch"))
 
 
 class _Table:

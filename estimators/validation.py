@@ -14,7 +14,9 @@ from sklearn.utils.validation import (
 
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
+from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
+    HasMethods,
     Interval,
     StrOptions,
     make_constraint,
@@ -62,6 +64,19 @@ ACTIVATIONS = (
     "swish",
 )
 
+
+# scikit-learn knows no kind of constraint for lists; this one is checked alike.
+class _Callbacks(HasMethods):
+    def __init__(self):
+        super().__init__(["__iter__"])
+
+    def is_satisfied_by(self, val) -> bool:
+        return are_callbacks(val)
+
+    def __str__(self) -> str:
+        return "a list of callbacks or of (name, callback), with different names"
+
+
 # Parameters that every estimator has.
 TAIL = {
     "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
@@ -81,7 +96,7 @@ TAIL = {
     "scoring": [str, callable],
     "shuffle": ["boolean"],
     "warm_start": ["boolean"],
-    "callbacks": [None],
+    "callbacks": [None, _Callbacks()],
     "precision": [StrOptions({"auto", "float32", "float64"})],
     "device": [StrOptions({"cpu"})],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],

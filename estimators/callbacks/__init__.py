@@ -1,0 +1,28 @@
+"""Callbacks: objects that hear of each epoch of a fit, and may change or stop it."""
+
+from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.callbacks.logs import CSVLog, JSONLog, ProgressBar
+from slimlearn.estimators.callbacks.rates import (
+    GradientClipping,
+    LearningRateScheduler,
+    ParamFreezer,
+)
+from slimlearn.estimators.callbacks.run import FitStopped
+from slimlearn.estimators.callbacks.scoring import EpochScoring
+from slimlearn.estimators.callbacks.state import FitState
+from slimlearn.estimators.callbacks.stopping import EarlyStopping, TimeLimit
+
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "EarlyStopping",
+    "EpochScoring",
+    "FitState",
+    "FitStopped",
+    "GradientClipping",
+    "JSONLog",
+    "LearningRateScheduler",
+    "ParamFreezer",
+    "ProgressBar",
+    "TimeLimit",
+]

@@ -1,0 +1,149 @@
+"""What a callback is: a parameter object with hooks, and the names that lists give."""
+
+from __future__ import annotations
+
+from sklearn.base import clone
+
+from slimlearn.backend.parameters import Parameters
+
+__all__ = [
+    "HOOKS",
+    "Callback",
+    "are_callbacks",
+    "fresh_callbacks",
+    "named_callbacks",
+    "nested_params",
+    "set_nested_params",
+]
+
+HOOKS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
+
+
+class Callback(Parameters):
+    """Base of the callbacks; override the hooks that you need.
+
+    The constructor stores its parameters under their names, as estimators do. `fit`
+    works on clones, so everything else a callback holds begins anew with each fit; end
+    the names of results in ``_`` and find them in ``callbacks_``.
+
+    Examples
+    --------
+    >>> from slimlearn import DNNClassifier
+    >>> from slimlearn.estimators.callbacks import Callback
+    >>> class Enough(Callback):
+    ...     def __init__(self, loss=0.3):
+    ...         self.loss = loss
+    ...     def on_epoch_end(self, state):
+    ...         return state.row["loss"] < self.loss
+    >>> clf = DNNClassifier(callbacks=[("enough", Enough(loss=0.5))], random_state=0)
+    >>> clf = clf.fit([[0.0], [1.0], [2.0], [3.0]] * 50, [0, 0, 1, 1] * 50)
+    >>> clf.n_iter_ < 100 and clf.loss_ < 0.5
+    True
+    """
+
+    def on_fit_begin(self, state) -> None:
+        """Called before the first step: open files, set the learning rate, freeze.
+
+        Parameters
+        ----------
+        state : FitState
+        """
+
+    def on_epoch_end(self, state) -> bool | None:
+        """Called after each epoch, or iteration of L-BFGS; returning True stops."""
+
+    def on_fit_end(self, state) -> None:
+        """Called at the end, after an error or Ctrl-C too: close what was opened."""
+
+
+def _hooked(callback) -> bool:
+    return not isinstance(callback, type) and any(hasattr(callback, h) for h in HOOKS)
+
+
+def _split(entry) -> tuple[str | None, object]:
+    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+        return entry
+    return None, entry
+
+
+def are_callbacks(value) -> bool:
+    """Whether `value` is a list of callbacks, or of (name, callback or None)."""
+    if not isinstance(value, (list, tuple)):
+        return False
+    names = []
+    for entry in value:
+        name, callback = _split(entry)
+        if not (_hooked(callback) or (name is not None and callback is None)):
+            return False
+        if name is not None:
+            names.append(name)
+    return len(set(names)) == len(names) and not any("__" in n for n in names)
+
+
+def named_callbacks(value) -> list[tuple[str, object]]:
+    """Pairs of name and callback; a callback without a name gets its class's.
+
+    The name is in lower case, with ``-2``, ``-3`` … where it is taken.
+    """
+    if not are_callbacks(value):
+        return []
+    taken = {name for name, _ in map(_split, value) if name is not None}
+    found = []
+    for name, callback in map(_split, value):
+        if name is None:
+            stem = name = type(callback).__name__.lower()
+            count = 1
+            while name in taken:
+                count += 1
+                name = f"{stem}-{count}"
+            taken.add(name)
+        found.append((name, callback))
+    return found
+
+
+def fresh_callbacks(value) -> list[tuple[str, object]]:
+    """Clones of the callbacks that are switched on, by name."""
+    return [
+        (name, clone(callback, safe=False))
+        for name, callback in named_callbacks(value)
+        if callback is not None
+    ]
+
+
+def nested_params(value) -> dict:
+    """``callbacks__<name>`` and ``callbacks__<name>__<parameter>`` with values."""
+    found = {}
+    for name, callback in named_callbacks(value):
+        found[f"callbacks__{name}"] = callback
+        if hasattr(callback, "get_params"):
+            for parameter, inner in callback.get_params(deep=True).items():
+                found[f"callbacks__{name}__{parameter}"] = inner
+    return found
+
+
+def set_nested_params(estimator, params: dict) -> None:
+    """Set ``<name>`` or ``<name>__<parameter>`` of an estimator's callbacks.
+
+    Raises
+    ------
+    ValueError
+        If there is no callback of that name, or it has no such parameter.
+    """
+    # Whole callbacks first: a parameter may be one of a new callback.
+    for key, value in sorted(params.items(), key=lambda item: "__" in item[0]):
+        name, nested, parameter = key.partition("__")
+        named = named_callbacks(estimator.callbacks)
+        held = dict(named)
+        if name not in held:
+            raise ValueError(
+                f"callbacks__{key}: {type(estimator).__name__} has no callback "
+                f"{name!r}; its callbacks are {list(held)}"
+            )
+        if not nested:
+            estimator.callbacks = [(n, value if n == name else c) for n, c in named]
+        elif hasattr(held[name], "set_params"):
+            held[name].set_params(**{parameter: value})
+        else:
+            raise ValueError(
+                f"callbacks__{key}: {held[name]!r} has no parameters to set"
+            )

@@ -1,0 +1,129 @@
+"""Callbacks that tell of each epoch: a progress bar, a CSV file, lines of JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.history import progress_bar
+
+__all__ = ["CSVLog", "JSONLog", "ProgressBar"]
+
+
+class ProgressBar(Callback):
+    """Show the epochs as a bar: tqdm's if it is installed, else one refreshed line.
+
+    Parameters
+    ----------
+    description : str or None, default=None
+        What stands before the bar; None is the estimator's name.
+    """
+
+    def __init__(self, description=None):
+        self.description = description
+
+    def on_fit_begin(self, state) -> None:
+        """Open the bar."""
+        name = self.description or state.name
+        self._bar = progress_bar(state.last_epoch, name, state.epoch)
+
+    def on_epoch_end(self, state) -> None:
+        """Move it."""
+        self._bar.update(state.row)
+
+    def on_fit_end(self, state) -> None:
+        """Close it."""
+        bar, self._bar = getattr(self, "_bar", None), None
+        if bar is not None:
+            bar.close()
+
+
+class _Log(Callback):
+    """A file with one record an epoch."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_fit_begin(self, state) -> None:
+        """Open the file."""
+        text = str(self.path).replace("{fit}", state.identity)
+        self.path_ = text
+        Path(text).parent.mkdir(parents=True, exist_ok=True)
+        # A fit that goes on from earlier epochs adds to what these have written.
+        self._goes_on = state.epoch > 0
+        mode = "a" if self._goes_on else "w"
+        self._file = open(text, mode, newline="", encoding="utf-8")  # noqa: SIM115
+
+    def on_epoch_end(self, state) -> None:
+        """Write the record, so that it can be read while the fit goes on."""
+        self._write(state.row)
+        self._file.flush()
+
+    def on_fit_end(self, state) -> None:
+        """Close the file."""
+        file = self.__dict__.pop("_file", None)
+        if file is not None:
+            file.close()
+
+    def _write(self, row: dict) -> None:
+        raise NotImplementedError
+
+
+class CSVLog(_Log):
+    """Write the record of each epoch as a line of a CSV file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``{fit}`` in it becomes a name of the fit, which keeps the files of a search
+        apart. A fit that goes on from earlier epochs adds to the file.
+
+    Attributes
+    ----------
+    path_ : str
+        The file that was written.
+    """
+
+    def on_fit_begin(self, state) -> None:
+        """Open the file."""
+        super().on_fit_begin(state)
+        self._columns = self._header() if self._goes_on else None
+
+    def _header(self) -> list[str] | None:
+        with open(self.path_, newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), None)
+
+    def _write(self, row: dict) -> None:
+        writer = csv.writer(self._file)
+        if self._columns is None:
+            self._columns = list(row)
+            writer.writerow(self._columns)
+        elif set(row) - set(self._columns):
+            raise ValueError(
+                f"CSVLog: {self.path_} has the columns {self._columns}, the record of "
+                f"this epoch has {list(row)}: put the callbacks that add columns "
+                "before CSVLog, or write to another file"
+            )
+        writer.writerow([row.get(column, "") for column in self._columns])
+
+
+class JSONLog(_Log):
+    """Write the record of each epoch as a line of JSON; what is not finite is null.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As in `CSVLog`.
+
+    Attributes
+    ----------
+    path_ : str
+        The file that was written.
+    """
+
+    def _write(self, row: dict) -> None:
+        finite = {k: v if math.isfinite(v) else None for k, v in row.items()}
+        self._file.write(json.dumps(finite) + "\n")

@@ -1,0 +1,117 @@
+"""Callbacks that change the steps: learning rate, clipping, frozen parameters."""
+
+from __future__ import annotations
+
+from slimlearn.backend.schedule import make_schedule
+from slimlearn.estimators.callbacks.base import Callback
+
+__all__ = ["GradientClipping", "LearningRateScheduler", "ParamFreezer"]
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate by a schedule or a function.
+
+    Parameters
+    ----------
+    schedule : str, schedule object or callable
+        A schedule takes the place of ``learning_rate_schedule``. A function
+        ``schedule(epoch, learning_rate)`` is called before each epoch, from 1, with
+        the base rate so far, and returns the new one.
+    monitor : str or None, default=None
+        The column of the record that a schedule such as Plateau goes by; None is what
+        the estimator watches.
+    """
+
+    def __init__(self, schedule, monitor=None):
+        self.schedule = schedule
+        self.monitor = monitor
+
+    def on_fit_begin(self, state) -> None:
+        """Take over the schedule, or ask for the first epoch's rate."""
+        state.require_steps("learning rate")
+        if callable(self.schedule):
+            self._ask(state)
+        else:
+            state.settings.schedule = make_schedule(self.schedule)
+
+    def on_epoch_end(self, state) -> None:
+        """Set the next epoch's rate."""
+        if callable(self.schedule):
+            self._ask(state)
+        elif self.monitor is not None:
+            column = state.column(self.monitor, repr(self))
+            state.monitored = state.loss_of(column)
+
+    def _ask(self, state) -> None:
+        state.learning_rate = self.schedule(state.epoch + 1, state.learning_rate)
+
+
+class GradientClipping(Callback):
+    """Limit the gradient of every step.
+
+    Parameters
+    ----------
+    norm : float > 0 or None, default=None
+        Largest norm of the whole gradient; as ``gradient_clip_norm``.
+    value : float > 0 or None, default=None
+        Largest size of one element; applied before `norm`.
+    """
+
+    def __init__(self, norm=None, value=None):
+        self.norm = norm
+        self.value = value
+
+    @property
+    def clips_norm(self) -> bool:
+        """Whether the program has to be built with a scale of the gradient."""
+        return self.norm is not None
+
+    def on_fit_begin(self, state) -> None:
+        """Set both limits."""
+        state.require_steps("gradient clipping")
+        for name in ("norm", "value"):
+            if getattr(self, name) is not None:
+                self._require(name, "greater than 0 or None", lambda v: v > 0)
+        if self.norm is not None:
+            state.settings.clip_norm = float(self.norm)
+        if self.value is not None:
+            state.settings.clip_value = float(self.value)
+
+
+class ParamFreezer(Callback):
+    """Leave parameters as they are, for all epochs or the first ones.
+
+    Parameters
+    ----------
+    patterns : str or list of str
+        Names of layers or parameters, such as ``"fc1"`` or ``"conv*/weights"``, with
+        the wildcards of `fnmatch`.
+    until : int >= 1 or None, default=None
+        Epochs after which they are trained again; None is never.
+
+    Attributes
+    ----------
+    frozen_ : list of str
+        The parameters that were frozen.
+
+    Notes
+    -----
+    The running averages of a batch normalization are no parameters, and go on.
+    """
+
+    def __init__(self, patterns, until=None):
+        self.patterns = patterns
+        self.until = until
+
+    def on_fit_begin(self, state) -> None:
+        """Freeze."""
+        if self.until is not None:
+            self._require("until", "at least 1 or None", lambda v: v >= 1)
+            state.require_steps("freezing of a part of the epochs")
+            self._from = state.epoch
+        self.frozen_ = state.freeze(self.patterns)
+
+    def on_epoch_end(self, state) -> None:
+        """Free them when their time has come."""
+        if self.until is not None and state.epoch - self._from == self.until:
+            state.unfreeze(self.frozen_)

@@ -1,0 +1,93 @@
+"""Calls the hooks of all callbacks of one fit, in their order."""
+
+from __future__ import annotations
+
+from slimlearn.estimators.callbacks.state import FitState
+
+__all__ = ["KEEPS_EPOCHS", "Calls", "FitStopped"]
+
+
+class FitStopped(OSError):
+    """An error after which the epochs done are published, as after Ctrl-C."""
+
+
+KEEPS_EPOCHS = (KeyboardInterrupt, FitStopped)
+
+
+class Calls:
+    """The callbacks of one fit.
+
+    Parameters
+    ----------
+    named : list of (str, callback)
+        In the order of their calls.
+    state : FitState
+        What the hooks are given.
+    monitor : Monitor
+        Hears of each epoch first.
+    """
+
+    def __init__(self, named: list[tuple[str, object]], state: FitState, monitor):
+        self.state = state
+        self._named = named
+        self._monitor = monitor
+        self._begun: list[tuple[str, object]] = []
+
+    def begin(self) -> None:
+        """Call `on_fit_begin` of each."""
+        for name, callback in self._named:
+            self._begun.append((name, callback))
+            self._call(name, callback, "on_fit_begin")
+
+    def observe(self, loss: float) -> tuple[bool, float]:
+        """Record an epoch, as `Monitor.observe` does, and call `on_epoch_end`."""
+        state = self.state
+        stop, state.monitored = self._monitor.observe(loss)
+        state.advance()
+        if stop:
+            state.stop("early_stopping")
+        for name, callback in self._named:
+            if self._call(name, callback, "on_epoch_end"):
+                state.stop(f"stopped by {name}")
+        state.history.record(state.row)
+        return state.stop_reason is not None, state.monitored
+
+    def end(self, reason: str) -> None:
+        """Call `on_fit_end` of all that began; then raise the first error of these."""
+        state = self.state
+        if state.stop_reason is None or reason in ("error", "interrupted"):
+            state.stop_reason = reason
+        failed = None
+        begun, self._begun = self._begun, []
+        for name, callback in begun:
+            try:
+                self._call(name, callback, "on_fit_end")
+            except BaseException as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def abort(self, error: BaseException) -> None:
+        """Call `on_fit_end` after `error`, which is the one to be shown."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        try:
+            self.end("interrupted" if interrupted else "error")
+        except BaseException as further:
+            _note(error, f"on_fit_end failed too: {further!r}")
+
+    def _call(self, name: str, callback, hook: str):
+        method = getattr(callback, hook, None)
+        if method is None:
+            return None
+        try:
+            return method(self.state)
+        except Exception as error:
+            kind = type(callback).__name__
+            _note(error, f"raised by {hook} of the callback {name!r} ({kind})")
+            raise
+
+
+def _note(error: BaseException, text: str) -> None:
+    # Exceptions take notes from Python 3.11 on.
+    if hasattr(error, "add_note"):
+        error.add_note(text)
