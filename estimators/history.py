@@ -72,6 +72,7 @@ class History:
             if name not in _OWN:
                 self.columns.setdefault(name, [])
         for name, column in self.columns.items():
+            del column[self.epochs - 1 :]
             column += [math.nan] * (self.epochs - 1 - len(column))
             column.append(float(row.get(name, math.nan)))
 
@@ -227,6 +228,16 @@ class Monitor:
             np.copyto(self.kept[0], self.program.params)
             np.copyto(self.kept[1], self.program.state)
 
+    def get_state(self) -> dict:
+        """What a fit that goes on has to know of the epochs so far."""
+        kept = None if self.kept is None else list(self.kept)
+        return {"best": [self.best, self._target, self.waited], "kept": kept}
+
+    def set_state(self, saved: dict) -> None:
+        """Go on from `get_state`."""
+        self.best, self._target, self.waited = saved["best"]
+        self.kept = saved["kept"] and tuple(saved["kept"])
+
     def restore(self) -> None:
         """Put the best arrays back, if any were kept."""
         if self.kept is not None:
@@ -329,7 +340,7 @@ class _Bar:
         numbers = {k: _short(v) for k, v in row.items() if "epoch" not in k}
         numbers.pop("seconds")
         self._bar.set_postfix(numbers, refresh=False)
-        self._bar.update(1)
+        self._bar.update(row["epoch"] - self._bar.n)
 
     def close(self) -> None:
         self._bar.close()

@@ -1,6 +1,7 @@
 """Callbacks: objects that hear of each epoch of a fit, and may change or stop it."""
 
 from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.callbacks.checkpoint import Checkpoint
 from slimlearn.estimators.callbacks.logs import CSVLog, JSONLog, ProgressBar
 from slimlearn.estimators.callbacks.rates import (
     GradientClipping,
@@ -15,6 +16,7 @@ from slimlearn.estimators.callbacks.stopping import EarlyStopping, TimeLimit
 __all__ = [
     "CSVLog",
     "Callback",
+    "Checkpoint",
     "EarlyStopping",
     "EpochScoring",
     "FitState",

@@ -41,6 +41,10 @@ class Callback(Parameters):
     True
     """
 
+    # Whether others come first; and whether a fit that this one stopped is complete.
+    last = False
+    final = True
+
     def on_fit_begin(self, state) -> None:
         """Called before the first step: open files, set the learning rate, freeze.
 
@@ -54,6 +58,13 @@ class Callback(Parameters):
 
     def on_fit_end(self, state) -> None:
         """Called at the end, after an error or Ctrl-C too: close what was opened."""
+
+    def get_state(self) -> dict:
+        """What a checkpoint keeps of this callback: numbers, strings, arrays."""
+        return {}
+
+    def set_state(self, saved: dict, state) -> None:
+        """Called after `on_fit_begin` in a fit that goes on from a checkpoint."""
 
 
 def _hooked(callback) -> bool:

@@ -52,13 +52,13 @@ class _Log(Callback):
         text = str(self.path).replace("{fit}", state.identity)
         self.path_ = text
         Path(text).parent.mkdir(parents=True, exist_ok=True)
-        # A fit that goes on from earlier epochs adds to what these have written.
-        self._goes_on = state.epoch > 0
-        mode = "a" if self._goes_on else "w"
-        self._file = open(text, mode, newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = open(text, "a", newline="", encoding="utf-8")  # noqa: SIM115
 
     def on_epoch_end(self, state) -> None:
         """Write the record, so that it can be read while the fit goes on."""
+        # A fit that goes on from earlier epochs adds to what these have written.
+        if state.epoch == 1:
+            self._file.truncate(0)
         self._write(state.row)
         self._file.flush()
 
@@ -90,7 +90,7 @@ class CSVLog(_Log):
     def on_fit_begin(self, state) -> None:
         """Open the file."""
         super().on_fit_begin(state)
-        self._columns = self._header() if self._goes_on else None
+        self._columns = None
 
     def _header(self) -> list[str] | None:
         with open(self.path_, newline="", encoding="utf-8") as file:
@@ -98,6 +98,8 @@ class CSVLog(_Log):
 
     def _write(self, row: dict) -> None:
         writer = csv.writer(self._file)
+        if self._columns is None and row["epoch"] > 1:
+            self._columns = self._header()
         if self._columns is None:
             self._columns = list(row)
             writer.writerow(self._columns)

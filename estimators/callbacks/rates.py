@@ -111,6 +111,11 @@ class ParamFreezer(Callback):
             self._from = state.epoch
         self.frozen_ = state.freeze(self.patterns)
 
+    def set_state(self, saved: dict, state) -> None:
+        """Free them if their time had come before the checkpoint."""
+        if self.until is not None and state.epoch - self._from >= self.until:
+            state.unfreeze(self.frozen_)
+
     def on_epoch_end(self, state) -> None:
         """Free them when their time has come."""
         if self.until is not None and state.epoch - self._from == self.until:

@@ -29,8 +29,10 @@ class Calls:
 
     def __init__(self, named: list[tuple[str, object]], state: FitState, monitor):
         self.state = state
-        self._named = named
+        # What writes the fit to a file comes after what changes it.
+        self._named = sorted(named, key=lambda n: getattr(n[1], "last", False))
         self._monitor = monitor
+        state.callbacks = dict(named)
         self._begun: list[tuple[str, object]] = []
 
     def begin(self) -> None:
@@ -48,8 +50,8 @@ class Calls:
             state.stop("early_stopping")
         for name, callback in self._named:
             if self._call(name, callback, "on_epoch_end"):
-                state.stop(f"stopped by {name}")
-        state.history.record(state.row)
+                state.stop(f"stopped by {name}", getattr(callback, "final", True))
+            state.history.record(state.row)
         return state.stop_reason is not None, state.monitored
 
     def end(self, reason: str) -> None:

@@ -57,6 +57,14 @@ class EpochScoring(Callback):
         self.scores_.append(score)
         state.row[self._column] = score
 
+    def get_state(self) -> dict:
+        """The scores so far."""
+        return {"scores": self.scores_}
+
+    def set_state(self, saved: dict, state) -> None:
+        """Go on from `get_state`."""
+        self.scores_ = saved["scores"]
+
     def on_fit_end(self, state) -> None:
         """Let the rows go."""
         self._score = None

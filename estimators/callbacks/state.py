@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 
 import numpy as np
+
+from slimlearn.estimators.callbacks.identity import identity_of
 
 __all__ = ["FitState", "matches"]
 
@@ -57,6 +58,8 @@ class FitState:
         self.larger_is_better = {"validation_score"}
         self.monitored = float("nan")
         self.stop_reason: str | None = None
+        self.final = False
+        self.callbacks: dict[str, object] = {}
 
     # -- where the fit stands -------------------------------------------------------
 
@@ -121,10 +124,19 @@ class FitState:
         value = self.row[column]
         return -value if column in self.larger_is_better else value
 
-    def stop(self, reason: str) -> None:
-        """End the fit after this epoch; the first reason given is kept."""
+    def stop(self, reason: str, final: bool = True) -> None:
+        """End the fit after this epoch; the first reason given is kept.
+
+        Parameters
+        ----------
+        reason : str
+        final : bool
+            Whether the fit is then complete, so that nothing is left for a checkpoint
+            to go on with.
+        """
         if self.stop_reason is None:
             self.stop_reason = reason
+        self.final = self.final or final
 
     # -- learning rate and clipping -------------------------------------------------
 
@@ -195,6 +207,49 @@ class FitState:
         self.settings.changed = True
         return names
 
+    # -- checkpoints ----------------------------------------------------------------
+
+    def saved(self) -> dict:
+        """What the fit needs, beside weights and slots, to go on after this epoch."""
+        settings, progress = self.settings, self.progress
+        memory = settings.schedule.observe(self.monitored, progress.memory)
+        return {
+            "fit": self.identity,
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "memory": memory,
+            "learning_rate": settings.learning_rate,
+            "ended": self.stop_reason if self.final else None,
+            "history": asdict(self.history),
+            "monitor": self._monitor.get_state(),
+            "callbacks": {
+                name: callback.get_state()
+                for name, callback in self.callbacks.items()
+                if hasattr(callback, "get_state")
+            },
+        }
+
+    def restore(self, saved: dict, program, slots: bytes) -> None:
+        """Go on from what `saved` gave, in the arrays of this fit."""
+        settings, progress = self.settings, self.progress
+        np.copyto(self.program.params, program.params)
+        np.copyto(self.program.state, program.state)
+        progress.slots = self.program.allocate_slots()
+        progress.slots[...] = np.frombuffer(slots, np.uint8)
+        progress.epoch, progress.step = saved["epoch"], saved["step"]
+        progress.memory = saved["memory"]
+        settings.learning_rate = saved["learning_rate"]
+        settings.max_iter = self.last_epoch - progress.epoch
+        if saved["ended"] is not None:
+            self.stop(saved["ended"])
+            settings.max_iter = 0
+        for name, value in saved["history"].items():
+            setattr(self.history, name, value)
+        self._monitor.set_state(saved["monitor"])
+        for name, kept in saved["callbacks"].items():
+            if hasattr(self.callbacks.get(name), "set_state"):
+                self.callbacks[name].set_state(kept, self)
+
     # -- scores and names -----------------------------------------------------------
 
     def scorer(self, scoring, on: str = "validation") -> Callable[[], float]:
@@ -223,45 +278,5 @@ class FitState:
         `n_jobs`; read it in `on_fit_begin`.
         """
         if self._identity is None:
-            self._identity = self._digest()
+            self._identity = identity_of(self._fitting, self.last_epoch, self._rows)
         return self._identity
-
-    def _digest(self) -> str:
-        fitting, settings = self._fitting, self.settings
-        facts = [
-            *(self.name, self.program.text, self.epoch, settings.optimizer),
-            *(settings.schedule, settings.learning_rate, settings.batch_size),
-            *(settings.segments, sorted(settings.hypers.items()), settings.shuffle),
-            *(settings.clip_norm, settings.clip_value, settings.tol, settings.seed),
-            *(zlib.crc32(self.program.params), zlib.crc32(self.program.state)),
-        ]
-        if self._depends_on_length():
-            facts.append(self.last_epoch)
-        digest = hashlib.blake2b(repr(facts).encode(), digest_size=8)
-        for key, sources in (
-            ("train", fitting.sources),
-            ("validation", fitting.held_sources),
-        ):
-            rows = self._rows[key]
-            if rows is None:
-                continue
-            index = np.arange(len(rows.X)) if rows.index is None else rows.index
-            # A few thousand rows tell two data sets apart; all would cost seconds.
-            some = index[:: max(1, len(index) // 2048)]
-            digest.update(f"{key} {len(index)}".encode())
-            for name, array in sources.items():
-                part = np.ascontiguousarray(array[some])
-                digest.update(f"{name} {part.dtype} {part.shape}".encode())
-                digest.update(part.tobytes())
-        return digest.hexdigest()
-
-    def _depends_on_length(self) -> bool:
-        """Whether the schedule's rates depend on how many epochs there will be."""
-        schedule, steps = self.settings.schedule, max(self.last_epoch, 1)
-        first, second = (
-            schedule.rates(
-                1.0, 0, min(steps, 1000), steps_per_epoch=1, total_steps=total
-            )
-            for total in (steps, 2 * steps)
-        )
-        return not np.array_equal(first, second)

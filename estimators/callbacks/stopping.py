@@ -69,6 +69,20 @@ class EarlyStopping(Callback):
             self._waited += 1
         return self._waited >= self.patience
 
+    def get_state(self) -> dict:
+        """The best so far."""
+        return {
+            "best": [self._lowest, self._target, self._waited],
+            "shown": [self.best_, self.best_epoch_],
+            "kept": list(self._kept),
+        }
+
+    def set_state(self, saved: dict, state) -> None:
+        """Go on from `get_state`."""
+        self._lowest, self._target, self._waited = saved["best"]
+        self.best_, self.best_epoch_ = saved["shown"]
+        self._kept = tuple(saved["kept"])
+
     def on_fit_end(self, state) -> None:
         """Put the best weights back."""
         kept, self._kept = self._kept, None
@@ -86,6 +100,8 @@ class TimeLimit(Callback):
     seconds : float > 0
         Wall-clock seconds since the fit began.
     """
+
+    final = False
 
     def __init__(self, seconds):
         self.seconds = seconds
