@@ -1,6 +1,7 @@
 // Parses the text of a program, line by line; every refusal names its line.
 #include "ir/text.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -61,13 +62,16 @@ class Parser {
 
   void need_line(const char* expected) {
     if (!next_line())
-      refuse(line_, std::string("expected ") + expected + ", found the end of the text");
+      refuse(cursor_.line(), std::string("expected ") + expected + ", found the end of the text");
   }
 
   void header() {
     need_line("'slim 1'");
     if (!cursor_.take_word("slim")) cursor_.fail("'slim 1'");
     const std::string version = cursor_.word("a version");
+    if (!std::all_of(version.begin(), version.end(), reading::is_digit)) {
+      refuse(line_, "expected a version such as 1, found '" + version + '\'');
+    }
     if (version != "1") {
       throw std::invalid_argument("program text version " + version +
                                   " is newer than this slimlearn reads (1): upgrade slimlearn");

@@ -183,6 +183,15 @@ void type_input(const OpRow&, const NodeView& v) {
   }
 }
 
+// A whole number has to be one of the result's type.
+void need_range(const NodeView& v, int64_t value) {
+  const DType dtype = v.result(0).dtype;
+  const bool fits = dtype == DType::i32  ? value == static_cast<int32_t>(value)
+                    : dtype == DType::u8 ? value == static_cast<uint8_t>(value)
+                                         : true;
+  if (!fits) v.refuse("value " + std::to_string(value) + " does not fit " + name_of(dtype));
+}
+
 void type_constant(const OpRow&, const NodeView& v) {
   const Attribute& value = v.node.attributes.at("value");
   const DType dtype = v.result(0).dtype;
@@ -190,6 +199,7 @@ void type_constant(const OpRow&, const NodeView& v) {
                     : dtype == DType::b8 ? std::holds_alternative<bool>(value)
                                          : std::holds_alternative<int64_t>(value);
   if (!fits) v.refuse("the value does not fit " + to_string(v.result(0)));
+  if (const int64_t* whole = std::get_if<int64_t>(&value)) need_range(v, *whole);
 }
 
 void type_constant_list(const OpRow&, const NodeView& v) {
@@ -201,6 +211,9 @@ void type_constant_list(const OpRow&, const NodeView& v) {
       integers != nullptr ? integers->size() : std::get<std::vector<double>>(values).size();
   if (count > 0 && floats == (integers != nullptr)) {
     v.refuse("the values do not fit " + to_string(v.result(0)));
+  }
+  if (integers != nullptr) {
+    for (const int64_t value : *integers) need_range(v, value);
   }
   need_result(v, v.result(0).dtype, {Dim(static_cast<int64_t>(count))});
 }

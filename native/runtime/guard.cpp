@@ -1,7 +1,9 @@
 // Passes over flat gradients, written so that the compiler makes vectors of them.
 #include "runtime/guard.h"
 
+#include <bit>
 #include <cstring>
+#include <limits>
 
 // Compiled once per instruction-set level; the loader takes the best that runs.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -24,6 +26,23 @@ template <class Word>
       Word word;
       std::memcpy(&word, data + i * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
       bad |= static_cast<Word>((word & mask) == mask);
+    }
+    if (bad) return false;
+  }
+  return true;
+}
+
+// Whether the bits of each f64, its sign aside, are at most `largest`.
+[[gnu::always_inline]] inline bool magnitudes_within(const std::byte* data, int64_t count,
+                                                     uint64_t largest) {
+  constexpr int64_t kRun = 1024;
+  for (int64_t begin = 0; begin < count; begin += kRun) {
+    const int64_t end = begin + kRun < count ? begin + kRun : count;
+    uint64_t bad = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      uint64_t word;
+      std::memcpy(&word, data + i * static_cast<int64_t>(sizeof word), sizeof word);
+      bad |= static_cast<uint64_t>((word & (~uint64_t{0} >> 1)) > largest);
     }
     if (bad) return false;
   }
@@ -68,6 +87,11 @@ template <class T>
 SLIM_CLONES bool all_finite(const std::byte* data, int64_t count, DType dtype) {
   if (dtype == DType::f32) return exponents_below<uint32_t>(data, count, 0x7f800000u);
   return exponents_below<uint64_t>(data, count, 0x7ff0000000000000u);
+}
+
+SLIM_CLONES bool fits_f32(const std::byte* data, int64_t count) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return magnitudes_within(data, count, std::bit_cast<uint64_t>(kLargest));
 }
 
 SLIM_CLONES double sum_of_squares(const std::byte* data, int64_t count, DType dtype) {

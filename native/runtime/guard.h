@@ -10,6 +10,9 @@ namespace slim {
 
 bool all_finite(const std::byte* data, int64_t count, DType dtype);
 
+// Whether f64 numbers are finite and stay so as f32.
+bool fits_f32(const std::byte* data, int64_t count);
+
 // In f64 and in one order, whatever the lanes: sums of fixed blocks are added up by the caller.
 double sum_of_squares(const std::byte* data, int64_t count, DType dtype);
 

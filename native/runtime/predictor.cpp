@@ -42,6 +42,7 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
     refuse("it must read X alone, as [rows, columns]");
   }
   columns_ = inputs[0].buffer.dims[1];
+  reads_ = inputs[0].buffer.dtype;
   for (Road* road : {&one_, &many_}) {
     const int64_t capacity = road->plan->capacity();
     const InputSlot& slot = road->plan->inputs()[0];
@@ -58,7 +59,10 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
 
 bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const {
   const DType dtype = type == SourceType::f32 ? DType::f32 : DType::f64;
-  if (!all_finite(x, rows * columns_, dtype)) return false;
+  const bool narrows = dtype == DType::f64 && reads_ == DType::f32;
+  if (!(narrows ? fits_f32(x, rows * columns_) : all_finite(x, rows * columns_, dtype))) {
+    return false;
+  }
   if (rows == 0) return true;
   if (rows > many_.plan->capacity()) {
     run_long(contiguous(type, x, rows, columns_), rows, result);

@@ -23,7 +23,7 @@ class Predictor {
   const std::vector<int64_t>& row_shape() const { return row_shape_; }  // of the result
 
   // X is C-contiguous [rows, columns]; `result` has rows × row_shape elements. False: X has
-  // a value that is not finite.
+  // a value that is not finite, or not in the type that the function reads.
   bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const;
 
  private:
@@ -41,6 +41,7 @@ class Predictor {
   Road one_;
   Road many_;
   int64_t columns_ = 0;
+  DType reads_ = DType::f64;
   DType dtype_ = DType::f64;
   std::vector<int64_t> row_shape_;
   int64_t row_bytes_ = 0;

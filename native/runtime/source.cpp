@@ -132,7 +132,13 @@ Gather::Gather(const InputSlot& slot, const Source& source)
   const bool has_rows = by_row_ && !given.empty();
   if (has_rows && !wanted.empty()) wanted[0] = given[0];
   if (!slot.columns.empty() && given.size() >= 2) {
-    if (slot.columns[1] <= given[1]) given[1] = slot.columns[1] - slot.columns[0];
+    if (slot.columns[1] > given[1]) {
+      throw std::invalid_argument("[input " + slot.name + "] source " + slot.source +
+                                  " has the shape " + shape_text(source.shape) +
+                                  ", needed are columns " + std::to_string(slot.columns[0]) +
+                                  " to " + std::to_string(slot.columns[1]));
+    }
+    given[1] = slot.columns[1] - slot.columns[0];
   }
   if (given != wanted || given.size() > 8) {
     if (by_row_ && !wanted.empty()) wanted[0] = given.empty() ? 0 : given[0];
