@@ -15,7 +15,13 @@ def round_up(size: int) -> int:
 
 def allocate(size: int) -> np.ndarray:
     """Return `size` zero bytes, aligned, with aligned zero slack behind them."""
-    raw = np.zeros(size + 2 * ALIGNMENT, np.uint8)
+    try:
+        raw = np.zeros(size + 2 * ALIGNMENT, np.uint8)
+    except (MemoryError, ValueError):
+        raise MemoryError(
+            f"the network's arrays need {size / 2**30:.3g} GiB, more than there is: "
+            "give its layers fewer units"
+        ) from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
 

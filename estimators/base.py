@@ -23,7 +23,7 @@ __all__ = ["NetworkEstimator", "can_fit_partially"]
 _OBJECTS = {
     "optimizer": "Adam()",
     "learning_rate_schedule": "Cosine()",
-    "loss": "Focal()",
+    "loss": "Focal() or Huber()",
 }
 
 _UNCONVERGED = {
@@ -99,7 +99,9 @@ class NetworkEstimator(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regressors
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            For classifiers, columns of 0 and 1 are an indicator of several labels per
+            row and may be sparse; other columns are outputs of several classes each.
         sample_weight : array-like of shape (n_samples,), optional
             At least 0. Rows of weight 0 count as absent; the others are scaled to
             mean 1.
@@ -187,6 +189,7 @@ class NetworkEstimator(BaseEstimator):
         values = handle.quick(function, X, self.n_threads)
         if values is None:
             X = validation.check_predict_data(self, X)
+            validation.check_range(self, X, handle.precision)
             values = handle.run(function, X, self.n_threads)
         return values
 

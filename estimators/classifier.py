@@ -98,7 +98,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             label = classes[codes[0]] if len(codes) else classes[0]
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the "
-                f"data, but the data contains only one class: {label!r}"
+                f"data, but the data contains only one class: {label}"
             )
 
     def _class_weighted(self, weights, codes, classes):

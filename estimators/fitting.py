@@ -134,6 +134,9 @@ class Fitting:
             if part is not None:
                 self.head.check(part.pick(part.target))
         precision = self._precision(rows, held)
+        validation.check_range(estimator, rows.X, precision)
+        if held is not None and held.X is not rows.X:
+            validation.check_range(estimator, held.X, precision)
         weighted = any(r is not None and r.weights is not None for r in (rows, held))
         built = self._built(rows.X.shape[1], precision, weighted, held is not None)
         self._start(built, seed)

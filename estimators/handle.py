@@ -40,6 +40,11 @@ class Handle:
             self._native = training.compile_text(self.program.text)
         return self._native
 
+    @property
+    def precision(self) -> str:
+        """What X is read as: "f32" or "f64"."""
+        return self.program.model.precision
+
     def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
 

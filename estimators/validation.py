@@ -40,6 +40,7 @@ __all__ = [
     "check_fit_data",
     "check_parameters",
     "check_predict_data",
+    "check_range",
     "check_weights",
     "label_order",
 ]
@@ -179,6 +180,21 @@ def _explain(estimator, X, error: ValueError) -> ValueError:
     return ValueError(
         f"Input X contains infinity (inf) or a value too large for {array.dtype} in "
         f"columns {endless[:10]}: replace or clip them before {who}."
+    )
+
+
+def check_range(estimator, X: np.ndarray, precision: str) -> None:
+    """Refuse finite numbers that a float32 network would read as infinity."""
+    if precision != "f32" or X.dtype.kind != "f" or X.dtype.itemsize <= 4:
+        return
+    largest = np.finfo(np.float32).max
+    if X.max() <= largest and X.min() >= -largest:
+        return
+    columns = np.flatnonzero((np.abs(X) > largest).any(axis=0)).tolist()
+    raise ValueError(
+        f"X has values beyond {largest:.2g}, too large for float32, in columns "
+        f"{columns[:10]}: scale them, or set precision='float64' before "
+        f"{type(estimator).__name__} is fitted"
     )
 
 

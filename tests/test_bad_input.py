@@ -333,3 +333,40 @@ def test_ctrl_c_before_the_first_epoch_leaves_the_former_fit():
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, Y)
     assert clf.program_ is former["program_"]
+
+
+def test_numbers_beyond_float32_are_no_surprise():
+    wide, labels = np.tile(X, (30, 1)), np.tile(Y, 30)
+    clf = DNNClassifier((4,), max_iter=1)
+    told = r"too large for float32, in columns \[0, 1, 2\].*precision='float64'"
+    with pytest.raises(ValueError, match=told):
+        clf.fit(1e300 * wide, labels)
+    with pytest.raises(ValueError, match=told):
+        clf.fit(wide, labels, X_val=1e300 * wide, y_val=labels)
+    clf.fit(wide, labels)
+    for rows in (1e300 * wide, 1e300 * wide[:1], (1e300 * wide).tolist()):
+        with pytest.raises(ValueError, match="too large for float32"):
+            clf.predict_proba(rows)
+    exact = DNNClassifier((4,), max_iter=1, precision="float64").fit(wide, labels)
+    assert np.isfinite(exact.predict_proba(1e100 * wide)).all()
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1e150])
+def test_targets_of_any_unit(unit):
+    y = X @ np.arange(1.0, 4.0)
+    for target in (y, np.c_[y, y / 7]):
+        expected = LinearRegressor().fit(X, target).predict(X)
+        got = LinearRegressor().fit(X, unit * target).predict(X)
+        np.testing.assert_allclose(got / unit, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_targets_that_overflow():
+    y = X @ np.arange(1.0, 4.0)
+    with pytest.raises(ValueError, match="y is too large.*divide y"):
+        DNNRegressor().fit(X, 1e300 * y)
+
+
+def test_a_network_larger_than_memory():
+    for units in (10**12, 2**62):
+        with pytest.raises(MemoryError, match="GiB, more than there is: give its lay"):
+            DNNClassifier((units,)).fit(X, Y)

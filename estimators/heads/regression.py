@@ -46,9 +46,14 @@ class RegressionHead(Head):
     def fit(self, y: np.ndarray, weights: np.ndarray | None) -> None:
         """Learn the centre and scale of each output from the training rows."""
         y = np.asarray(y, dtype=np.float64)
-        mean = np.average(y, axis=0, weights=weights)
-        centered = y - mean
-        deviation = np.sqrt(np.average(centered**2, axis=0, weights=weights))
+        # Divided by the largest first: squares neither overflow nor vanish.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(y, axis=0, weights=weights)
+            centered = y - mean
+            top = np.abs(centered).max(axis=0)
+            unit = np.where(top > 0, top, 1.0)
+            squares = np.average((centered / unit) ** 2, axis=0, weights=weights)
+            deviation = unit * np.sqrt(squares)
         # A constant output keeps its unit; rounding must not look like a deviation.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
         self.center = mean
@@ -56,7 +61,13 @@ class RegressionHead(Head):
         self._fit_units()
 
     def _fit_units(self) -> None:
-        units = np.ravel(self.scale) ** self.formula.degree
+        with np.errstate(over="ignore", under="ignore"):
+            units = np.ravel(self.scale) ** self.formula.degree
+        if not (np.isfinite(units).all() and np.isfinite(self.center).all()):
+            raise ValueError(
+                f"y is too large: its loss overflows float64, as y deviates by "
+                f"{np.max(self.scale):.2g}: divide y by that"
+            )
         if self.flat:
             self.loss_unit = float(units[0])
         else:
