@@ -3,15 +3,20 @@
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
 from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
+from slimlearn.estimators.losses import Focal, Huber, Ordinal, Tweedie
 from slimlearn.estimators.network import Network, network
 
 __all__ = [
     "DNNClassifier",
     "DNNRegressor",
+    "Focal",
+    "Huber",
     "LinearClassifier",
     "LinearRegressor",
     "Network",
     "NetworkClassifier",
     "NetworkRegressor",
+    "Ordinal",
+    "Tweedie",
     "network",
 ]

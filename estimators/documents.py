@@ -8,19 +8,29 @@ __all__ = ["document"]
 
 _PARTS = {
     "classifier_loss": """
-    loss : {"log_loss", "hinge"}, default="log_loss"
+    loss : {"log_loss", "hinge", "focal", "ordinal"}, loss object or callable, \
+default="log_loss"
         "log_loss" is the cross-entropy of probabilities; "hinge" has margins and no
-        probabilities.
+        probabilities; "focal", or ``Focal(gamma=2.0)``, counts less what is right
+        already; "ordinal" is for classes in order, told by an ordered categorical, by
+        numbers or ``Ordinal(order=[...])``. A function ``loss(raw, y)`` of graph
+        tensors returns the loss of each row [B]; raw is [B] for two classes, [B, k] for
+        k classes or labels, and read as logits by predict_proba; y has class numbers
+        [B], or 0 and 1 for each label [B, k].
     """,
     "regressor_loss": """
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, \
-default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", \
+"gamma", "tweedie"}, loss object or callable, default="squared_error"
         Targets are centred and scaled while the network trains, so "huber" is
-        quadratic within one standard deviation of y. "poisson" needs y >= 0 and
-        predicts through a log link; its reported loss leaves out what depends on y
-        alone.
-    quantile : float in (0, 1), default=None
-        For loss="quantile": which one is predicted.
+        quadratic within one standard deviation of y, or ``Huber(delta=...)`` of them.
+        "poisson" and "tweedie", or ``Tweedie(power=1.5)``, need y >= 0, "gamma" and a
+        power of 2 or more y > 0; they predict through a log link, and the reported loss
+        leaves out what depends on y alone. A function ``loss(raw, y)`` of graph tensors
+        gets scaled targets, [B] or [B, k], returns the loss of each row [B], and is
+        reported as it is.
+    quantile : float in (0, 1) or sequence of these, default=None
+        For loss="quantile": which are predicted. Of several, `predict` gives the
+        median, or what is nearest to it, and `predict_quantiles` all.
     """,
     "tail": """
     optimizer : str or optimizer object, default="{optimizer}"
@@ -80,9 +90,10 @@ default="squared_error"
         ``slimlearn`` has a DEBUG record of each epoch in any case.
     """,
     "class_weight": """
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, "balanced", list of these, or None, default=None
         Factors of the rows' weights by class label; "balanced" gives every class the
-        same total weight.
+        same total weight. For y with several columns a list with one for each, whose
+        factors are multiplied.
     """,
     "attributes": """
     {classes}n_features_in_ : int
@@ -110,8 +121,9 @@ default="squared_error"
         The compiled network and its arrays; ``print(est.program_)`` shows its text.
     """,
     "classes": """
-    classes_ : ndarray of shape (n_classes,)
-        The labels in ascending order.
+    classes_ : ndarray of shape (n_classes,), or list of ndarray
+        The labels in ascending order; ``arange(k)`` for an indicator of k labels; a
+        list for several outputs of several classes each.
     """,
 }
 

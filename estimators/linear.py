@@ -232,12 +232,13 @@ class LinearRegressor(Linear, Regressor):
     def coef_(self) -> np.ndarray:
         """Weights of the features in the units of y."""
         weights, head = self.coefs_[0], self._head
-        scaled = (np.asarray(weights, dtype=np.float64) * head.scale).T
+        scaled = (np.asarray(weights, dtype=np.float64) * head.units()[0]).T
         return scaled if head.shape or not head.flat else scaled[0]
 
     @property
     def intercept_(self):
         """The prediction for features of 0, in y's units (log y with a log link)."""
         biases, head = self.intercepts_[0], self._head
-        scaled = np.asarray(biases, dtype=np.float64) * head.scale + head.center
+        scale, center = head.units()
+        scaled = np.asarray(biases, dtype=np.float64) * scale + center
         return scaled if head.shape or not head.flat else float(scaled[0])

@@ -78,22 +78,29 @@ class Regressor(RegressorMixin, NetworkEstimator):
             )
         if self.quantile is None or isinstance(self.quantile, Real):
             return None if self.quantile is None else float(self.quantile)
-        levels = tuple(map(float, self.quantile))
-        if not levels or min(levels) <= 0 or max(levels) >= 1:
+        levels = tuple(self.quantile)
+        numbers = bool(levels) and all(isinstance(q, Real) for q in levels)
+        if not numbers or min(levels) <= 0 or max(levels) >= 1:
             raise ValueError(
                 f"The 'quantile' parameter of {type(self).__name__} must be numbers in "
                 f"(0, 1). Got {self.quantile!r} instead."
             )
         if len(set(levels)) < len(levels):
             raise ValueError(f"quantile={self.quantile!r} names a quantile twice")
-        return levels
+        return tuple(map(float, levels))
 
     def _class_weighted(self, weights, target, classes):
         return weights
 
     def _fit_head(self, classes, y, weights, former, partial, order) -> Head:
         if former is not None:
-            return self._former_head(former)
+            head = self._former_head(former)
+            if head.quantile != self._levels():
+                raise ValueError(
+                    f"warm_start: the fitted estimator has quantile={head.quantile!r}, "
+                    f"now it is {self.quantile!r}: set warm_start=False"
+                )
+            return head
         head = make_regressor_head(self.loss, y.shape[1:], self._levels())
         head.fit(y, weights)
         return head

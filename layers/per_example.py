@@ -60,7 +60,7 @@ def tweedie(logarithms: Tensor, labels: Tensor, power: float | Tensor) -> Tensor
     z is the logarithm of the predicted mean. Half the Tweedie deviance, but for what
     depends on y alone.
     """
-    below, above = ops.sub(power, 1.0), 2.0 - power
+    below, above = power - 1.0, 2.0 - power
     first = ops.div(ops.exp(ops.neg(ops.mul(logarithms, below))), below)
     second = ops.div(ops.exp(ops.mul(logarithms, above)), above)
     return ops.add(ops.mul(labels, first), second)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from networks import B, Built, evaluate
 from scipy import special
+from sklearn.metrics import mean_tweedie_deviance
 
 from slimlearn import layers as slim
 from slimlearn.backend import ops, reference
@@ -360,3 +361,69 @@ def test_total_loss_adds_penalties():
     w = built.params["a/weights"]
     out = built.predict(rng.normal(size=(4, 5)))
     assert np.isclose(out.item(), 0.1 * (w**2).sum() / 2 + 0.2 * 6)
+
+
+# The losses of probabilities, and those with a log link
+
+
+def finite_differences(formula, z, y):
+    """The slopes of a loss, by autodiff and by differences."""
+
+    def slope(z, y):
+        return gradients([ops.reduce_sum(formula(z, y))], [z])[0]
+
+    def total(z):
+        return evaluate(formula, z=z, y=y).sum()
+
+    wanted = np.zeros_like(z)
+    for place in np.ndindex(z.shape):
+        step = np.zeros_like(z)
+        step[place] = 1e-6
+        wanted[place] = (total(z + step) - total(z - step)) / 2e-6
+    return evaluate(slope, z=z, y=y), wanted
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal(gamma):
+    def formula(z, y):
+        return per_example.focal(z, y, gamma)
+
+    z, y = R, (R + Z > 0).astype(float)
+    p = special.expit(np.where(y == 1, z, -z))
+    wanted = -((1 - p) ** gamma) * np.log(p)
+    np.testing.assert_allclose(evaluate(formula, z=z, y=y), wanted, rtol=1e-9)
+    np.testing.assert_allclose(*finite_differences(formula, z, y), atol=1e-7)
+    assert np.isfinite(evaluate(formula, z=Z, y=T)).all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_multiclass_focal(gamma):
+    def formula(z, y):
+        return per_example.multiclass_focal(z, y, gamma)
+
+    z, y = rng.normal(size=(9, 4)), rng.integers(0, 4, size=9)
+    p = special.softmax(z, axis=1)[np.arange(9), y]
+    wanted = -((1 - p) ** gamma) * np.log(p)
+    np.testing.assert_allclose(evaluate(formula, z=z, y=y), wanted, rtol=1e-9)
+    np.testing.assert_allclose(*finite_differences(formula, z, y), atol=1e-7)
+    sure = np.array([[800.0, 0.0], [0.0, 800.0]])
+    losses, slopes = (
+        evaluate(f, z=sure, y=np.zeros(2, int))
+        for f in (
+            formula,
+            lambda z, y: gradients([ops.reduce_sum(formula(z, y))], [z])[0],
+        )
+    )
+    assert losses[0] == 0 and losses[1] == 800 and np.isfinite(slopes).all()
+
+
+@pytest.mark.parametrize("power", [1.1, 1.5, 1.9, 2.5, 3.0])
+def test_tweedie_is_half_the_deviance(power):
+    def formula(z, y):
+        return per_example.tweedie(z, y, power)
+
+    z, y = R[:20] / 3, rng.gamma(2.0, size=20)
+    above = evaluate(formula, z=z, y=y) - evaluate(formula, z=np.log(y), y=y)
+    wanted = mean_tweedie_deviance(y, np.exp(z), power=power)
+    np.testing.assert_allclose(2 * above.mean(), wanted, rtol=1e-8)
+    np.testing.assert_allclose(*finite_differences(formula, z, y), atol=1e-6)

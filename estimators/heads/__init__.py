@@ -48,11 +48,17 @@ def make_classifier_head(classes, loss, *, several: bool, order=None) -> Classif
     order : sequence or None
         The order of the labels that y itself tells.
     """
+    ordinal = isinstance(make_loss(loss), Ordinal)
+    if several and ordinal:
+        raise ValueError(
+            f"loss={loss!r} needs one label per row: fit one estimator for each output "
+            "(MultiOutputClassifier), or take loss='log_loss'"
+        )
     if several:
         kind = MultioutputHead if isinstance(classes, list) else MultilabelHead
     elif len(classes) == 2:
         kind = BinaryHead
-    elif isinstance(make_loss(loss), Ordinal):
+    elif ordinal:
         return OrdinalHead(classes, loss, order)
     else:
         kind = MulticlassHead

@@ -61,6 +61,10 @@ class QuantilesHead(RegressionHead):
         else:
             self.tol_unit = float(units.mean())
 
+    def units(self):
+        count = len(self.quantile)
+        return np.repeat(self.scale, count), np.repeat(self.center, count)
+
     def decode(self, raw):
         """The median, or what comes nearest to it."""
         return self.quantiles(raw)[..., self.middle]

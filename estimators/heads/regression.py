@@ -81,6 +81,10 @@ class RegressionHead(Head):
         dtype = np.float32 if precision == "f32" else np.float64
         return np.ascontiguousarray(scaled, dtype=dtype)
 
+    def units(self) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Scale and centre of the network's numbers."""
+        return self.scale, self.center
+
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Targets in y's units from the program's float64 values."""
         return raw.reshape((len(raw), *self.shape)) * self.scale + self.center

@@ -1,0 +1,126 @@
+"""Losses of classes: on logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from slimlearn.backend.graph import Tensor
+from slimlearn.estimators.losses.base import Loss, hyper
+from slimlearn.layers import per_example
+
+__all__ = ["ClassifierLoss", "Focal", "Hinge", "LogLoss", "Ordinal"]
+
+
+class ClassifierLoss(Loss):
+    """Base of the losses of classes.
+
+    Attributes
+    ----------
+    probabilistic : bool
+        Whether the logits mean probabilities.
+    """
+
+    probabilistic = True
+
+    def binary(self, raw: Tensor, y: Tensor) -> Tensor:
+        """The loss of logits of y = 1, for y of 0 and 1, element by element."""
+        raise NotImplementedError
+
+    def multiclass(self, raw: Tensor, y: Tensor) -> Tensor:
+        """The loss [B] of logits [B, k] for class numbers [B]."""
+        raise NotImplementedError
+
+
+class LogLoss(ClassifierLoss):
+    """The cross-entropy."""
+
+    name = "log_loss"
+
+    def binary(self, raw, y):
+        return per_example.sigmoid_cross_entropy(raw, y)
+
+    def multiclass(self, raw, y):
+        return per_example.sparse_softmax_cross_entropy(raw, y)
+
+
+class Hinge(ClassifierLoss):
+    """Margins."""
+
+    name = "hinge"
+    probabilistic = False
+
+    def binary(self, raw, y):
+        return per_example.hinge(raw, y)
+
+    def multiclass(self, raw, y):
+        return per_example.multiclass_hinge(raw, y)
+
+
+class Focal(ClassifierLoss):
+    """The cross-entropy times (1 - p) ** gamma, p the probability of the right class.
+
+    Rows that are already right count less, so that rare and hard ones lead. The
+    probabilities lie closer to 1/2 than those of the cross-entropy.
+
+    Parameters
+    ----------
+    gamma : float >= 0, default=2.0
+        0 is the cross-entropy.
+
+    References
+    ----------
+    Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
+    """
+
+    name = "focal"
+
+    def __init__(self, gamma=2.0):
+        self.gamma = gamma
+
+    def check(self):
+        self._require("gamma", "a number >= 0", lambda v: 0 <= v < math.inf)
+
+    def hypers(self):
+        return {"focal/gamma": float(self.gamma)}
+
+    def binary(self, raw, y):
+        return per_example.focal(raw, y, hyper("focal/gamma", raw))
+
+    def multiclass(self, raw, y):
+        return per_example.multiclass_focal(raw, y, hyper("focal/gamma", raw))
+
+
+class Ordinal(LogLoss):
+    """The log loss of classes in order: one number per row, and a threshold between
+    each two neighbours (the proportional-odds model).
+
+    Parameters
+    ----------
+    order : sequence of labels or None, default=None
+        The labels from the lowest to the highest. None takes the order of an ordered
+        categorical, or of numbers.
+
+    References
+    ----------
+    McCullagh, "Regression models for ordinal data", 1980.
+    """
+
+    name = "ordinal"
+
+    def __init__(self, order=None):
+        self.order = order
+
+    def check(self):
+        order = self.order
+        if order is None:
+            return
+        if isinstance(order, str) or not isinstance(order, Sequence):
+            raise ValueError(
+                "The 'order' parameter of Ordinal must be a list of labels from the "
+                f"lowest to the highest, or None. Got {order!r} instead."
+            )
+        if len(set(order)) < len(order):
+            raise ValueError(
+                f"The 'order' parameter of Ordinal names a label twice: {order!r}"
+            )
