@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
@@ -196,10 +197,11 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         -------
         float
         """
-        if not isinstance(self.__dict__.get("_head"), MultioutputHead):
+        head = self.__dict__.get("_head")
+        if head is None or not head.several:
             return super().score(X, y, sample_weight)
         predicted = self.predict(X)
-        y = np.asarray(y)
+        y = y.toarray() if issparse(y) else np.asarray(y)
         if y.shape != predicted.shape:
             raise ValueError(f"y has shape {y.shape}, needed is {predicted.shape}")
         right = (predicted == y).all(axis=1)

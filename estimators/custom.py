@@ -53,8 +53,8 @@ class NetworkClassifier(Custom, Classifier):
         ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
         builds layers on X's tensor [B, n_features]. A function with a parameter
         ``num_classes`` (or ``num_outputs``) is given the number of logits, 1 for two
-        classes, and returns them; to what any other function returns, a linear layer
-        ``logits`` is added.
+        classes and for classes in order, and returns them; to what any other function
+        returns, a linear layer ``logits`` is added.
     {classifier_loss}
     {tail}
 
@@ -158,8 +158,9 @@ class NetworkRegressor(Custom, Regressor):
         An instance of a function decorated with `network`, such as
         ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
         builds layers on X's tensor [B, n_features]. A function with a parameter
-        ``num_outputs`` (or ``num_classes``) is given the number of targets and returns
-        them; to what any other function returns, a linear layer ``logits`` is added.
+        ``num_outputs`` (or ``num_classes``) is given the number of targets, times that
+        of the quantiles where there are several, and returns so many numbers; to what
+        any other function returns, a linear layer ``logits`` is added.
     {regressor_loss}
     {tail}
 

@@ -7,6 +7,8 @@ are an array of labels, ``arange(k)``, and a list of arrays.
 
 from __future__ import annotations
 
+from numbers import Number
+
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -20,7 +22,7 @@ def find_classes(y: np.ndarray) -> np.ndarray | list[np.ndarray]:
         return np.unique(y)
     if _is_indicator(y):
         return np.arange(y.shape[1])
-    return [np.unique(column) for column in y.T]
+    return [np.unique(column) for column in _columns(y)]
 
 
 def given_classes(classes, y: np.ndarray) -> np.ndarray | list[np.ndarray]:
@@ -57,7 +59,7 @@ def codes_of(classes, y: np.ndarray) -> np.ndarray:
                 f"y has shape {y.shape}, needed are {len(classes)} outputs, a column "
                 "each"
             )
-        columns = [_codes(c, column) for c, column in zip(classes, y.T)]
+        columns = [_codes(c, column) for c, column in zip(classes, _columns(y))]
         return np.stack(columns, axis=1)
     if y.ndim == 1:
         return _codes(classes, y)
@@ -84,7 +86,20 @@ def _codes(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _check(y: np.ndarray) -> None:
     """Refuse a target that holds no classes."""
     if y.dtype.kind not in "iubUS":
-        check_classification_targets(y)
+        columns = _columns(y) if y.ndim == 2 and y.dtype == object else [y]
+        for column in columns:
+            check_classification_targets(column)
+
+
+def _columns(y: np.ndarray) -> list[np.ndarray]:
+    """Columns; numbers are numbers again where other columns made all of y objects."""
+    columns = list(y.T)
+    if y.dtype == object:
+        columns = [
+            np.array(c.tolist()) if all(isinstance(v, Number) for v in c) else c
+            for c in columns
+        ]
+    return columns
 
 
 def _is_indicator(y: np.ndarray) -> bool:

@@ -58,7 +58,8 @@ class LinearClassifier(Linear, Classifier):
     ----------
     {attributes}
     coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
-        Weights of the features.
+        Weights of the features. Several labels have a row each, several outputs of
+        several classes one for each class, loss "ordinal" a single one.
     intercept_ : ndarray of shape (1,) for two classes, else (n_classes,)
 
     See Also

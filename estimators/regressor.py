@@ -134,6 +134,20 @@ class Regressor(RegressorMixin, NetworkEstimator):
         ndarray of shape (n_samples, n_quantiles)
             Float64, in the units of y and the order of `quantile`; they do not cross.
             Several outputs: (n_samples, n_outputs, n_quantiles).
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from slimlearn import LinearRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> reg = LinearRegressor(
+        ...     loss="quantile", quantile=(0.1, 0.5, 0.9), optimizer="adam"
+        ... )
+        >>> reg.set_params(learning_rate=0.1, random_state=0).fit(X, y).predict(X).shape
+        (442,)
+        >>> low, middle, high = reg.predict_quantiles(X).T
+        >>> print(f"{((low <= y) & (y <= high)).mean():.1f}")
+        0.8
         """
         raw = self._values("predict", X)
         return self._head.quantiles(raw)

@@ -752,7 +752,8 @@ def test_layers_own_penalties_join_the_objective():
 
 DOCUMENTED = [
     *("backend.schedule", "estimators.custom", "estimators.dnn", "estimators.linear"),
-    "estimators.network",
+    *("estimators.losses.classes", "estimators.losses.numbers", "estimators.network"),
+    "estimators.regressor",
 ]
 
 

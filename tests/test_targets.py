@@ -94,6 +94,25 @@ def test_several_labels_and_outputs_with_all_that_fit_offers(loss, precision):
         assert hasattr(clf, "predict_proba") == (loss != "hinge")
 
 
+def test_outputs_of_different_types():
+    frame = pd.DataFrame({"name": NAMES[iris_y], "wide": iris_x[:, 1] > 0, "n": iris_y})
+    clf = DNNClassifier((16,), random_state=0).fit(iris_x, frame)
+    assert [c.tolist() for c in clf.classes_] == [
+        ["high", "low", "middle"],
+        [False, True],
+        [0, 1, 2],
+    ]
+    assert clf.predict(iris_x).tolist()[0] == ["low", True, 0]
+    assert clf.score(iris_x, frame) > 0.7
+
+
+def test_rows_that_lack_a_class_are_scored_like_others():
+    y = np.stack([iris_y, iris_x[:, 1] > 0], axis=1)
+    clf = LinearClassifier(**exact).fit(iris_x[:100], y[:100])
+    assert clf.score(iris_x[100:], y[100:]) == 0
+    assert clf.score(iris_x[:100], y[:100]) > 0.9
+
+
 def test_rows_of_weight_zero_are_absent():
     weights = (np.arange(120) < 80).astype(float)
     clf = LinearClassifier(**exact)

@@ -75,7 +75,10 @@ class MultioutputHead(ClassifierHead):
     def labels(self, raw):
         """Labels of decision values, (n, outputs)."""
         codes = self.decide(raw)
-        return np.stack([c[k] for c, k in zip(self.classes, codes.T)], axis=1)
+        columns = [c[k] for c, k in zip(self.classes, codes.T)]
+        kinds = {c.dtype.kind for c in columns}
+        dtype = None if len(kinds) == 1 else object
+        return np.stack([c.astype(dtype or c.dtype) for c in columns], axis=1)
 
     def log_proba(self, raw: np.ndarray) -> list[np.ndarray]:
         """Logarithms of the probabilities, a list of (n, classes of the output)."""

@@ -71,6 +71,18 @@ class Focal(ClassifierLoss):
     References
     ----------
     Lin, Goyal, Girshick, He and Dollár, "Focal loss for dense object detection", 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from slimlearn import DNNClassifier, Focal
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> clf = DNNClassifier((16,), loss=Focal(gamma=1.0), random_state=0)
+    >>> clf = make_pipeline(StandardScaler(), clf)
+    >>> print(f"{clf.fit(X, y).score(X, y):.2f}")
+    0.99
     """
 
     name = "focal"
@@ -104,6 +116,19 @@ class Ordinal(LogLoss):
     References
     ----------
     McCullagh, "Regression models for ordinal data", 1980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slimlearn import LinearClassifier, Ordinal
+    >>> X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> y = np.repeat(["poor", "fair", "good"], 20)
+    >>> loss = Ordinal(order=["poor", "fair", "good"])
+    >>> clf = LinearClassifier(loss=loss, l2_regularization=1e-3)
+    >>> print(f"{clf.fit(X, y).score(X, y):.1f}")
+    1.0
+    >>> clf.predict([[-0.9], [0.0], [0.9]]).tolist()
+    ['poor', 'fair', 'good']
     """
 
     name = "ordinal"

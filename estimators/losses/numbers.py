@@ -124,6 +124,15 @@ class Tweedie(RegressorLoss):
     References
     ----------
     Jørgensen, "Exponential dispersion models", 1987.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slimlearn import LinearRegressor, Tweedie
+    >>> X = np.linspace(0, 2, 50).reshape(-1, 1)
+    >>> reg = LinearRegressor(loss=Tweedie(power=1.5), tol=1e-8)
+    >>> print(f"{reg.fit(X, np.exp(3 * X[:, 0] - 1)).coef_[0]:.2f}")
+    3.00
     """
 
     name = "tweedie"
