@@ -159,6 +159,33 @@ def test_the_short_road(case):
         assert predictor(refused) is None
 
 
+def test_the_short_road_takes_no_number_that_cannot_be_read(case):
+    predictor = case.compiled.predictor("predict", case.program)
+    x = case.sources["X"].astype(np.float64)
+    for rows in (x, x[:1], np.tile(x, (50, 1))):
+        beyond = rows.copy()
+        beyond[-1, -1] = -1e39
+        assert predictor(rows) is not None and predictor(beyond) is None
+
+
+def test_the_short_road_refuses_an_index_out_of_range():
+    model = Model("f32")
+    table = model.parameter("table", (5, 2))
+    with model.function("predict") as graph:
+        x = ops.input_("X", (B, 1), "f32")
+        ids = ops.cast(ops.reshape(x, (B,)), "i32")
+        graph.return_(ops.gather(table, ids))
+    text = print_program(model)
+    predictor = engine.compile(text).predictor("predict", Program(text))
+    for count in (1, 9, 5000):
+        ids = np.zeros((count, 1), np.float32)
+        assert predictor(ids).shape == (count, 2)
+        ids[-1] = 5
+        assert predictor(ids) is None
+        ids[-1] = 4
+        assert predictor(ids) is not None
+
+
 def test_calls_at_once_do_not_disturb_each_other(case):
     predictor = case.compiled.predictor("predict", case.program)
     x = case.sources["X"]
@@ -229,6 +256,8 @@ def test_bad_calls_are_refused(case):
         case.compiled.run("predict", {}, case.program)
     with pytest.raises(ValueError, match="declares no hyper nope"):
         case.compiled.run("predict", {"X": x}, case.program, hypers={"nope": 1.0})
+    with pytest.raises(TypeError, match="hyper nope must be a number, got 'a'"):
+        case.compiled.run("predict", {"X": x}, case.program, hypers={"nope": "a"})
     with pytest.raises(ValueError, match="instruction set"):
         engine.compile(case.program.text, isa="vax")
     with pytest.raises(TypeError, match="NumPy array"):

@@ -28,6 +28,14 @@ SourceType type_of(const py::array& array, const std::string& name) {
   return found->second;
 }
 
+double number_of(const std::string& name, const py::handle& value) {
+  try {
+    return py::cast<double>(value);
+  } catch (const py::cast_error&) {
+    throw py::type_error(name + " must be a number, got " + std::string(py::repr(value)));
+  }
+}
+
 }  // namespace
 
 std::vector<Source> sources_of(const py::dict& arrays) {
@@ -104,7 +112,8 @@ Hypers hypers_of(const Model& model, const py::dict& values) {
   hypers.set_if_declared("gradient_scale", 1.0);
   hypers.set_if_declared("segment.rate", 1.0);
   for (const auto& [key, value] : values) {
-    hypers.set(py::cast<std::string>(key), py::cast<double>(value));
+    const auto name = std::string(py::str(key));
+    hypers.set(name, number_of("hyper " + name, value));
   }
   return hypers;
 }
@@ -143,7 +152,7 @@ std::vector<Segment> segments_of(const py::list& list) {
       } else if (name == "frozen") {
         segment.frozen = py::cast<bool>(value);
       } else {
-        segment.coefficients["segment." + name] = py::cast<double>(value);
+        segment.coefficients["segment." + name] = number_of("segment " + name, value);
       }
     }
     segments.push_back(std::move(segment));

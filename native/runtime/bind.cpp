@@ -55,7 +55,7 @@ int64_t common_rows(const Function& function, const std::vector<Source>& sources
       if (source.name == name) read.push_back(&source);
     }
   }
-  if (read.empty()) {
+  if (read.empty() && lacks_rows(function)) {
     for (const Source& source : sources) read.push_back(&source);
   }
   int64_t rows = -1;

@@ -65,8 +65,7 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
   }
   if (rows == 0) return true;
   if (rows > many_.plan->capacity()) {
-    run_long(contiguous(type, x, rows, columns_), rows, result);
-    return true;
+    return run_long(contiguous(type, x, rows, columns_), rows, result);
   }
   const Road& road = rows == 1 ? one_ : many_;
   const Plan& plan = *road.plan;
@@ -82,16 +81,16 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
   });
   std::memcpy(result, plan.returns()[0].in<std::byte>(context),
               static_cast<size_t>(rows * row_bytes_));
-  return true;
+  return context.status.load(std::memory_order_relaxed) == 0;
 }
 
-void Predictor::run_long(const Source& source, int64_t rows, std::byte* result) const {
+bool Predictor::run_long(const Source& source, int64_t rows, std::byte* result) const {
   ForwardOptions options;
   options.rows = rows;
   options.threads = threads_;
   Forward forward(model_, function_, {source}, {}, options, arrays_, hypers_.copy());
   forward.returns()[0].data = result;
-  forward.run();
+  return forward.run() == 0;
 }
 
 }  // namespace slim

@@ -23,7 +23,8 @@ class Predictor {
   const std::vector<int64_t>& row_shape() const { return row_shape_; }  // of the result
 
   // X is C-contiguous [rows, columns]; `result` has rows × row_shape elements. False: X has
-  // a value that is not finite, or not in the type that the function reads.
+  // a value that is not finite, or not in the type that the function reads, or an index
+  // out of range.
   bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const;
 
  private:
@@ -31,7 +32,7 @@ class Predictor {
     std::shared_ptr<const Plan> plan;
     std::vector<Gather> gathers;  // from f32, from f64
   };
-  void run_long(const Source& source, int64_t rows, std::byte* result) const;
+  bool run_long(const Source& source, int64_t rows, std::byte* result) const;
 
   std::shared_ptr<const Model> model_;
   std::string function_;
