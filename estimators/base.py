@@ -12,9 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from slimlearn.backend.optimizer import LBFGS
 from slimlearn.estimators import validation
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
+from slimlearn.estimators.callbacks.platform import ScikitCallbacks
+from slimlearn.estimators.compat import CallbackSupportMixin, with_callbacks
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
+from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.losses import make_loss
 
 __all__ = ["NetworkEstimator", "can_fit_partially"]
@@ -63,7 +66,7 @@ def _balanced(class_weight) -> bool:
     return any(isinstance(part, str) for part in parts)
 
 
-class NetworkEstimator(BaseEstimator):
+class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
     """Base of all estimators."""
 
     _regression = False
@@ -84,6 +87,7 @@ class NetworkEstimator(BaseEstimator):
 
     # -- training -------------------------------------------------------------------
 
+    @with_callbacks
     def fit(
         self,
         X,
@@ -129,9 +133,12 @@ class NetworkEstimator(BaseEstimator):
 
     def _fit(self, epochs: int, resume: bool, data: tuple, **options):
         validation.check_parameters(self)
+        watchers = []
+        if "_skl_callbacks" in self.__dict__ and not options:
+            watchers = [("scikit-learn", ScikitCallbacks(self, epochs, *data[:3]))]
         former = self.__dict__.copy()
         try:
-            fitting = Fitting(self, epochs, resume, **options)
+            fitting = Fitting(self, epochs, resume, watchers=watchers, **options)
             ended = fitting.run(*data)
         except BaseException:
             # Ctrl-C and a full disk publish the epochs that are done; anything else

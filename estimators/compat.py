@@ -12,7 +12,20 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import validate_data
 
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+    # Before 1.9: no `set_callbacks`, and nothing to be done around a fit.
+    class CallbackSupportMixin:
+        """Stands for scikit-learn's mixin where there is none."""
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
@@ -20,4 +33,5 @@ __all__ = [
     "make_constraint",
     "validate_data",
     "validate_parameter_constraints",
+    "with_callbacks",
 ]

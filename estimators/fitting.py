@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -35,6 +37,8 @@ class Fitting:
         Whether these are not all rows: a class may be missing, more calls will come.
     classes : array-like or None
         The labels that y can have, for the first partial call.
+    watchers : sequence of (str, object)
+        What is called like the estimator's callbacks, after them, and not published.
     """
 
     def __init__(
@@ -45,11 +49,13 @@ class Fitting:
         *,
         partial: bool = False,
         classes=None,
+        watchers: Sequence = (),
     ):
         self.estimator = estimator
         self.epochs = epochs
         self.partial = partial
         self.given_classes = classes
+        self.watchers = list(watchers)
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
         self.optimizer = make_optimizer(estimator.optimizer)
@@ -61,8 +67,9 @@ class Fitting:
         rows, held = self._prepare(X, y, sample_weight, X_val, y_val, sample_weight_val)
         monitor = self._monitor(rows, held)
         observe, calls = monitor.observe, None
-        if self.callbacks:
-            calls = Calls(self.callbacks, FitState(self, monitor, rows, held), monitor)
+        named = self.callbacks + self.watchers
+        if named:
+            calls = Calls(named, FitState(self, monitor, rows, held), monitor)
             observe = calls.observe
         try:
             if calls is not None:
@@ -369,6 +376,18 @@ class Fitting:
         candidate.__dict__.update(self.estimator.__dict__)
         candidate.__dict__.update(self._fitted())
         return candidate
+
+    def snapshot(self) -> dict:
+        """Attributes of an estimator with copies of the present weights."""
+        program, history = self.program.copy(), self.history.copy()
+        return {
+            **self._fitted(),
+            "program_": program,
+            "_handle": Handle(program, self.handle.named),
+            "history_": history,
+            "n_iter_": history.epochs,
+            "loss_curve_": history.loss_curve,
+        }
 
     def scorer(self, scoring, rows: Rows):
         """A function that scores the present weights on some rows."""

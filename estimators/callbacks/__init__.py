@@ -10,6 +10,7 @@ from slimlearn.estimators.callbacks.rates import (
 )
 from slimlearn.estimators.callbacks.run import FitStopped
 from slimlearn.estimators.callbacks.scoring import EpochScoring
+from slimlearn.estimators.callbacks.start import StartFrom
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.stopping import EarlyStopping, TimeLimit
 
@@ -26,5 +27,6 @@ __all__ = [
     "LearningRateScheduler",
     "ParamFreezer",
     "ProgressBar",
+    "StartFrom",
     "TimeLimit",
 ]

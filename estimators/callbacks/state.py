@@ -85,6 +85,10 @@ class FitState:
         """The class of the estimator."""
         return type(self._fitting.estimator).__name__
 
+    def snapshot(self) -> dict:
+        """Fitted attributes with copies of the present weights."""
+        return self._fitting.snapshot()
+
     def advance(self) -> None:
         """Begin the record of an epoch that has just ended."""
         self.row = self.history.last()
@@ -186,6 +190,11 @@ class FitState:
     def weights(self) -> Mapping[str, np.ndarray]:
         """The parameters by name, such as ``fc1/weights``: views that can be set."""
         return self.program.weights
+
+    @property
+    def scales(self) -> list[str]:
+        """Names of the arrays that hold the scale of y, which no weights replace."""
+        return list(self._fitting.head.states())
 
     def freeze(self, patterns) -> list[str]:
         """Stop training the parameters that fit the patterns; returns their names."""
