@@ -16,7 +16,7 @@ from slimlearn.estimators.labels import (
     find_classes,
     given_classes,
 )
-from slimlearn.estimators.losses import Hinge
+from slimlearn.estimators.losses import Hinge, Ordinal
 
 __all__ = ["Classifier"]
 
@@ -209,8 +209,9 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        tags.target_tags.multi_output = True
+        ordered = isinstance(self.loss, Ordinal) or self.loss == "ordinal"
+        tags.classifier_tags.multi_label = not ordered
+        tags.target_tags.multi_output = not ordered
         return tags
 
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import scale
+from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from slimlearn import DNNClassifier, LinearClassifier, Ordinal
@@ -226,6 +227,16 @@ def test_ordinal_finds_the_proportional_odds_model(grades):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_ordinal_of_a_class_without_weight_stays_finite(grades, precision):
+    X, y = grades
+    clf = LinearClassifier(loss="ordinal", optimizer="adam", learning_rate=1.0)
+    clf.set_params(max_iter=60, precision=precision).fit(X, y, y != 1)
+    p = clf.predict_proba(X)
+    assert np.isfinite(clf.predict_log_proba(X)).all() and p[:, 1].max() < 1e-6
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_ordinal_starts_at_the_classes_shares(grades, precision):
     X, y = grades
     clf = LinearClassifier(loss="ordinal", optimizer="sgd", learning_rate=1e-12)
@@ -275,6 +286,8 @@ def test_ordinal_of_two_classes_and_of_several_outputs(grades):
     two = LinearClassifier(loss="ordinal").fit(X, y > 1)
     plain = LinearClassifier().fit(X, y > 1)
     assert np.array_equal(two.predict_proba(X), plain.predict_proba(X))
+    assert not get_tags(two).classifier_tags.multi_label
+    assert get_tags(LinearClassifier()).target_tags.multi_output
     with pytest.raises(ValueError, match="needs one label per row"):
         LinearClassifier(loss="ordinal").fit(X, np.c_[y, y])
 

@@ -77,7 +77,8 @@ class OrdinalHead(MulticlassHead):
         steps = model.declarations.get(THRESHOLDS)
         if steps is None:
             steps = model.parameter(THRESHOLDS, (between,), initializer=_zeros)
-        gaps = ops.exp(ops.slice_(steps, 0, 1, between))
+        # A class without rows draws its thresholds together, but not to log(0).
+        gaps = ops.exp(ops.maximum(ops.slice_(steps, 0, 1, between), -20.0))
         # θ_j is the first threshold and all gaps up to j: a product with a triangle.
         steps = ops.concat([ops.slice_(steps, 0, 0, 1), gaps], 0)
         ones = np.triu(np.ones((between, between)))
