@@ -35,6 +35,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     Ordinal,
     Tweedie,
+    callbacks,
     network,
 )
 
@@ -70,6 +71,7 @@ __all__ = [
     "Step",
     "Tweedie",
     "WarmRestarts",
+    "callbacks",
     "layers",
     "network",
 ]

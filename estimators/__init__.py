@@ -1,5 +1,6 @@
 """What a scikit-learn user sees."""
 
+from slimlearn.estimators import callbacks
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
 from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
@@ -18,5 +19,6 @@ __all__ = [
     "NetworkRegressor",
     "Ordinal",
     "Tweedie",
+    "callbacks",
     "network",
 ]

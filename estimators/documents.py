@@ -73,7 +73,7 @@ default="log_loss"
         Whether fit goes on from the fitted weights, for `max_iter` more epochs.
     callbacks : list or None, default=None
         Callbacks, or pairs of a name and a callback, of
-        `slimlearn.estimators.callbacks`; their parameters can be searched as
+        `slimlearn.callbacks`; their parameters can be searched as
         ``callbacks__<name>__<parameter>``. Without a name, a callback has that of its
         class in lower case.
     precision : {"auto", "float32", "float64"}, default="auto"
