@@ -168,6 +168,7 @@ class SGD(Optimizer):
 
     def check(self) -> None:
         self._require("momentum", "a number in [0, 1)", lambda v: 0 <= v < 1)
+        self._require_flag("nesterov")
 
     def structure(self) -> tuple:
         return ("SGD", self.momentum > 0, bool(self.nesterov))

@@ -7,6 +7,10 @@ scikit-learn's protocol that they need, without importing it.
 from __future__ import annotations
 
 import inspect
+import math
+from numbers import Real
+
+import numpy as np
 
 __all__ = ["Parameters"]
 
@@ -46,11 +50,19 @@ class Parameters:
 
     def _require(self, name: str, accepted: str, condition) -> None:
         value = getattr(self, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and condition(value)):
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and condition(value)):
             raise ValueError(
                 f"The '{name}' parameter of {type(self).__name__} must be "
                 f"{accepted}. Got {value!r} instead."
+            )
+
+    def _require_flag(self, name: str) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(
+                f"The '{name}' parameter of {type(self).__name__} must be True or "
+                f"False. Got {value!r} instead."
             )
 
     def __eq__(self, other):

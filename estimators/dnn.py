@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 
+import numpy as np
+
 from slimlearn import layers
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.compat import Interval, StrOptions
@@ -21,7 +23,12 @@ from slimlearn.estimators.validation import (
 __all__ = ["DNNClassifier", "DNNRegressor"]
 
 _LAYERS = {
-    "hidden_units": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "hidden_units": [
+        tuple,
+        list,
+        np.ndarray,
+        Interval(Integral, 1, None, closed="left"),
+    ],
     "activation": [StrOptions(set(ACTIVATIONS)), callable],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": ["boolean"],

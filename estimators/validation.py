@@ -78,6 +78,24 @@ class _Callbacks(HasMethods):
         return "a list of callbacks or of (name, callback), with different names"
 
 
+class _Scoring(HasMethods):
+    def __init__(self):
+        super().__init__(["__call__"])
+
+    def is_satisfied_by(self, val) -> bool:
+        if isinstance(val, str) and val != "loss":
+            from sklearn.metrics import get_scorer_names
+
+            return val in get_scorer_names()
+        return isinstance(val, str) or callable(val)
+
+    def __str__(self) -> str:
+        return (
+            "'loss', the name of a scorer (sklearn.metrics.get_scorer_names()), or "
+            "a function scorer(estimator, X, y)"
+        )
+
+
 # Parameters that every estimator has.
 TAIL = {
     "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
@@ -94,7 +112,7 @@ TAIL = {
     "validation_fraction": [None, Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
-    "scoring": [str, callable],
+    "scoring": [_Scoring()],
     "shuffle": ["boolean"],
     "warm_start": ["boolean"],
     "callbacks": [None, _Callbacks()],

@@ -6,7 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from slimlearn import layers
-from slimlearn.backend.optimizer import Adam
+from slimlearn.backend.optimizer import SGD, Adam
 from slimlearn.backend.schedule import Step
 from slimlearn.estimators import (
     DNNClassifier,
@@ -21,7 +21,7 @@ X = RNG.normal(size=(40, 3))
 Y = np.arange(40) % 2
 
 WRONG = {
-    "hidden_units": ["wide", (4, 0), (4, 2.5), -1],
+    "hidden_units": ["wide", (4, 0), (4, 2.5), -1, {}, {4, 5}],
     "activation": ["sinus", 3],
     "dropout": [1.0, -0.1, "much"],
     "batch_norm": ["yes", 3],
@@ -38,7 +38,7 @@ WRONG = {
     "validation_fraction": [0.0, 1.0, "tenth"],
     "n_iter_no_change": [0, 2.5],
     "tol": [-1e-9, "small"],
-    "scoring": [3, None],
+    "scoring": [3, None, "acuracy"],
     "shuffle": ["often"],
     "warm_start": ["cold"],
     "callbacks": [[print], "log"],
@@ -65,7 +65,8 @@ def test_every_parameter_is_checked_by_name(name, value):
     [
         ({"optimizer": Adam(beta1=2)}, "'beta1' parameter of Adam"),
         ({"learning_rate_schedule": Step(gamma=0)}, "'gamma' parameter of Step"),
-        ({"scoring": "acuracy", "early_stopping": True}, "acuracy"),
+        ({"optimizer": Adam(epsilon=np.inf)}, "'epsilon' parameter of Adam"),
+        ({"optimizer": SGD(nesterov="no")}, "'nesterov' parameter of SGD"),
         ({"class_weight": {7: 1.0}}, "none of which is a class"),
         ({"class_weight": {0: -1.0}}, "weights >= 0"),
     ],
@@ -74,6 +75,20 @@ def test_every_parameter_is_checked_by_name(name, value):
 def test_what_a_parameter_holds_is_checked(options, told):
     with pytest.raises(ValueError, match=told):
         DNNClassifier(**options).fit(X, Y)
+
+
+def test_numpys_numbers_are_numbers():
+    options = {
+        "hidden_units": np.array([4, 3]),
+        "learning_rate": np.float32(0.01),
+        "batch_size": np.int64(7),
+        "max_iter": np.int32(2),
+        "shuffle": np.True_,
+        "optimizer": Adam(beta1=np.float32(0.5), epsilon=np.float64(1e-6)),
+        "learning_rate_schedule": Step(step_size=np.int64(3), gamma=np.float32(0.5)),
+    }
+    assert DNNClassifier(**options).fit(X, Y).n_iter_ == 2
+    DNNClassifier((4,), optimizer=SGD(nesterov=np.True_), max_iter=1).fit(X, Y)
 
 
 def test_quantile_and_its_loss_belong_together():
@@ -362,7 +377,7 @@ def test_targets_of_any_unit(unit):
 
 def test_targets_that_overflow():
     y = X @ np.arange(1.0, 4.0)
-    with pytest.raises(ValueError, match="y is too large.*divide y"):
+    with pytest.raises(ValueError, match=r"y is too large.*divide y"):
         DNNRegressor().fit(X, 1e300 * y)
 
 
