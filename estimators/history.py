@@ -82,14 +82,17 @@ class History:
             "loss": self.loss_curve,
             "validation_loss": self.validation_loss_curve,
             "validation_score": self.validation_scores,
-            **self.columns,
         }
         # A curve may begin late, in a fit that went on from another one.
-        return {
+        found = {
             name: [math.nan] * (self.epochs - len(curve)) + list(curve)
             for name, curve in found.items()
             if curve
         }
+        # What callbacks add begins at the first epoch, and may end early.
+        for name, column in self.columns.items():
+            found[name] = column + [math.nan] * (self.epochs - len(column))
+        return found
 
     def to_frame(self):
         """The records as a pandas DataFrame, indexed by epoch.

@@ -1,7 +1,9 @@
 """Callbacks: the protocol, what each of ours does, searches, errors and Ctrl-C."""
 
+import doctest
 import json
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +15,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV
 
+import slimlearn
 from slimlearn import DNNClassifier, DNNRegressor, LinearClassifier, Plateau
 from slimlearn.estimators.callbacks import (
     Callback,
@@ -57,6 +60,11 @@ class Recorder(Callback):
         failing = self.fail_at is not None and hook == self.hook
         if failing and state.epoch >= self.fail_at:
             raise ZeroDivisionError("of the callback's own")
+
+
+def test_the_example_in_the_docstring():
+    result = doctest.testmod(slimlearn.callbacks.base)
+    assert result.attempted and not result.failed
 
 
 # -- the protocol ---------------------------------------------------------------------
@@ -183,13 +191,16 @@ class Interrupt(Callback):
 
     def on_epoch_end(self, state):
         if state.epoch == self.at:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_ctrl_c_keeps_the_epochs_and_ends_the_callbacks():
-    clf = DNNClassifier(callbacks=[Recorder(), Interrupt()], **FEW)
+    hits = EpochScoring("accuracy", on="train", name="hits")
+    clf = DNNClassifier(callbacks=[Recorder(), Interrupt(), hits], **FEW)
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, Y)
+    scores = clf.history_.to_frame()["hits"]
+    assert list(scores.isna()) == [False, True]
     assert clf.n_iter_ == 2 and len(clf.predict(X)) == len(X)
     assert clf.callbacks_[0][1].calls_ == ["begin", 1, 2, "interrupted"]
 
