@@ -1,0 +1,119 @@
+"""What every optimizer is: parameters, and a rule that writes `update`."""
+
+from __future__ import annotations
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Model, Tensor
+from slimlearn.backend.parameters import Parameters
+from slimlearn.backend.shape import symbol
+
+_P = symbol("P")
+
+
+class Update:
+    """What a rule sees while `update` is being built: values, scalars, slots."""
+
+    def __init__(self, model: Model, graph, name: str, clip: bool, rate: bool):
+        self.model = model
+        self.graph = graph
+        self.name = name
+        self.precision = model.precision
+        self.weight = ops.input_("weight", (_P,), self.precision)
+        self.gradient = ops.input_("gradient", (_P,), self.precision)
+        self.learning_rate = model.hyper("learning_rate")
+        if rate:
+            self.learning_rate = ops.mul(
+                self.learning_rate, model.hyper("segment.rate")
+            )
+        if clip:
+            scale = self.scalar(model.hyper("gradient_scale"))
+            self.gradient = ops.mul(self.gradient, scale)
+
+    def hyper(self, name: str) -> Tensor:
+        """The float64 scalar of this name, given at run time."""
+        return self.model.hyper(name)
+
+    def scalar(self, value: Tensor) -> Tensor:
+        """A float64 scalar in the type of the weights."""
+        return ops.cast(value, self.precision)
+
+    def slot(self, name: str) -> Tensor:
+        """The optimizer's array of this name, one element for each weight."""
+        return self.model.slot(f"{self.name}/{name}")
+
+    def set(self, slot: Tensor, value: Tensor) -> None:
+        """Write a slot at the end of the update."""
+        self.graph.set_(slot, value)
+
+    def blend(self, slot: Tensor, value: Tensor, keep: Tensor) -> Tensor:
+        """The moving average keep · slot + (1 − keep) · value, kept in the slot."""
+        fresh = self.scalar(ops.sub(1.0, keep))
+        blended = ops.add(ops.mul(slot, self.scalar(keep)), ops.mul(value, fresh))
+        self.set(slot, blended)
+        return blended
+
+
+class Optimizer(Parameters):
+    """Base of the optimizers.
+
+    Attributes
+    ----------
+    default_learning_rate : float
+        What ``learning_rate="auto"`` stands for.
+    own_l1, own_decay : float
+        Coefficients that the optimizer itself puts on weights; 0 where it has none.
+    proximal : bool
+        Whether the rule applies l1 itself, so that weights become exactly zero.
+    iterative : bool
+        Whether it steps on batches; otherwise it sees all rows at once.
+    """
+
+    default_learning_rate = 1e-3
+    own_l1 = 0.0
+    own_decay = 0.0
+    proximal = False
+    iterative = True
+
+    def structure(self) -> tuple:
+        """What changes the text of `update`; the rest are run-time numbers."""
+        return (type(self).__name__,)
+
+    def hypers(self) -> dict[str, float]:
+        """Run-time numbers by the names that `update` reads."""
+        return {}
+
+    def build(
+        self,
+        model: Model,
+        *,
+        l1: bool = False,
+        l2: bool = False,
+        clip: bool = False,
+        rate: bool = False,
+    ) -> None:
+        """Write the function ``update`` into `model`.
+
+        Parameters
+        ----------
+        model : Model
+        l1, l2 : bool
+            Add ``segment.l1 · sign(weight)``, ``segment.l2 · weight`` to the gradient.
+        clip : bool
+            Multiply the gradient by ``gradient_scale``.
+        rate : bool
+            Multiply the learning rate by ``segment.rate``.
+        """
+        name = type(self).__name__.lower()
+        with model.function("update") as graph:
+            update = Update(model, graph, name, clip, rate)
+            if l1 and not self.proximal:
+                pull = ops.sign(update.weight)
+                pull = ops.mul(pull, update.scalar(update.hyper("segment.l1")))
+                update.gradient = ops.add(update.gradient, pull)
+            if l2:
+                pull = ops.mul(update.weight, update.scalar(update.hyper("segment.l2")))
+                update.gradient = ops.add(update.gradient, pull)
+            graph.return_(self._rule(update))
+
+    def _rule(self, u: Update) -> Tensor:
+        raise NotImplementedError
