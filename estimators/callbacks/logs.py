@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from slimlearn.estimators.callbacks.base import Callback
-from slimlearn.estimators.history import progress_bar
+from slimlearn.estimators.progress import progress_bar
 
 __all__ = ["CSVLog", "JSONLog", "ProgressBar"]
 

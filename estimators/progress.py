@@ -1,0 +1,98 @@
+"""How the progress of a fit is shown: a table, a bar, or one line."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+__all__ = ["make_reporter", "progress_bar", "short"]
+
+
+def short(value) -> str:
+    """A number of a record as text."""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def make_reporter(verbose, epochs: int, name: str):
+    """What tells of each epoch, by `verbose`; None for nothing."""
+    if not verbose:
+        return None
+    return _Table() if verbose >= 2 else progress_bar(epochs, name)
+
+
+def progress_bar(epochs: int, name: str, done: int = 0):
+    """What shows the progress: tqdm's bar if it is installed, else one line.
+
+    Parameters
+    ----------
+    epochs, done : int
+        The last epoch, and those that earlier fits did.
+    name : str
+        What stands before the bar.
+
+    Returns
+    -------
+    object
+        With ``update(row)`` for each epoch's record, and ``close()``.
+    """
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return _Line(epochs, name)
+    return _Bar(tqdm(total=epochs, initial=done, desc=name, unit="epoch"))
+
+
+class _Table:
+    """verbose=2: a line an epoch, under a header."""
+
+    def __init__(self):
+        self._header: list[str] | None = None
+
+    def update(self, row: dict) -> None:
+        columns = list(row)
+        if columns != self._header:
+            self._header = columns
+            print("  ".join(f"{c:>16}" for c in columns))
+        print("  ".join(f"{short(v):>16}" for v in row.values()))
+
+    def close(self) -> None:
+        sys.stdout.flush()
+
+
+class _Line:
+    """verbose=1 without tqdm: one line that is written over."""
+
+    def __init__(self, epochs: int, name: str):
+        self._epochs = epochs
+        self._name = name
+        self._next = 0.0
+
+    def update(self, row: dict) -> None:
+        now = time.perf_counter()
+        if now < self._next and row["epoch"] < self._epochs:
+            return
+        self._next = now + 0.1
+        numbers = " ".join(
+            f"{k}={short(v)}" for k, v in row.items() if k not in ("epoch", "seconds")
+        )
+        text = f"{self._name}: epoch {row['epoch']}/{self._epochs} {numbers}"
+        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        print(file=sys.stderr, flush=True)
+
+
+class _Bar:
+    """verbose=1 with tqdm."""
+
+    def __init__(self, bar):
+        self._bar = bar
+
+    def update(self, row: dict) -> None:
+        numbers = {k: short(v) for k, v in row.items() if "epoch" not in k}
+        numbers.pop("seconds")
+        self._bar.set_postfix(numbers, refresh=False)
+        self._bar.update(row["epoch"] - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
