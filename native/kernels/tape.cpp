@@ -1,154 +1,13 @@
-// From an elementwise region to a tape: the iteration space, then an instruction a node.
+// From an elementwise region to a tape: an instruction a node.
 #include "kernels/tape.h"
 
-#include <algorithm>
 #include <map>
+
+#include "kernels/space.h"
 
 namespace slim {
 
 namespace {
-
-struct Size {
-  int64_t count = 1;
-  bool by_row = false;
-
-  bool operator==(const Size&) const = default;
-};
-
-Size size_in_space(const Buffer& buffer) {
-  Size size{1, buffer.per_row > 0};
-  for (const int64_t dim : buffer.dims) size.count *= dim;
-  if (size.by_row) size.count = size.count / buffer.dims[0] * buffer.per_row;
-  return size;
-}
-
-// The space and where each buffer varies in it.
-class SpaceFinder {
- public:
-  explicit SpaceFinder(const Binding& binding) : binding_(binding) {}
-
-  void add(const Buffer& buffer) {
-    const Size size = size_in_space(buffer);
-    const bool larger = whole_ == nullptr ||
-                        std::pair(size.by_row, size.count) > std::pair(size_.by_row, size_.count);
-    if (larger || (size == size_ && buffer.dims.size() > whole_->dims.size())) {
-      whole_ = &buffer;
-      size_ = size;
-    }
-  }
-
-  // After every add: the axes and the split into [m, n].
-  Space split(const std::vector<const Buffer*>& buffers, SpaceSplit wish) {
-    if (whole_ == nullptr) return {};
-    for (size_t i = 0; i < whole_->dims.size(); ++i) {
-      const bool by_row = i == 0 && whole_->per_row > 0;
-      if (whole_->dims[i] != 1 || by_row) kept_.push_back(i);
-    }
-    const bool columns = wish == SpaceSplit::last_axis && !kept_.empty() &&
-                         kept_.back() == whole_->dims.size() - 1 &&
-                         (kept_.back() > 0 || whole_->per_row == 0);
-    const size_t least = columns ? kept_.size() - 1 : whole_->per_row > 0 ? 1 : 0;
-    const size_t most = wish == SpaceSplit::last_axis ? kept_.size() - columns : kept_.size();
-    size_t best = 0;
-    int best_strided = -1;
-    // From the right: flat (n = 1) where nothing asks for a row or a column.
-    for (size_t at = most + 1; at-- > least;) {
-      int strided = 0;
-      for (const Buffer* buffer : buffers) strided += !extent(*buffer, at).has_value();
-      if (best_strided < 0 || strided < best_strided) {
-        best = at;
-        best_strided = strided;
-      }
-    }
-    at_ = best;
-    Space space;
-    for (size_t i = 0; i < kept_.size(); ++i) {
-      const bool by_row = i == 0 && whole_->per_row > 0;
-      const int64_t dim = whole_->dims[kept_[i]];
-      if (by_row) space.per_row = whole_->per_row;
-      if (i >= at_)
-        space.n *= dim;
-      else if (!by_row)
-        space.outer *= dim;
-    }
-    return space;
-  }
-
-  // Null: neither scalar, row, column nor full.
-  std::optional<Extent> extent(const Buffer& buffer) const { return extent(buffer, at_); }
-
-  std::vector<int64_t> axes() const {
-    std::vector<int64_t> axes;
-    for (const size_t i : kept_) axes.push_back(whole_->dims[i]);
-    return axes;
-  }
-
-  std::vector<int64_t> strides(const Buffer& buffer) const {
-    const std::vector<bool> varies = presence(buffer);
-    std::vector<int64_t> strides(kept_.size(), 0);
-    int64_t stride = 1;
-    for (size_t i = kept_.size(); i-- > 0;) {
-      if (!varies[i]) continue;
-      strides[i] = stride;
-      stride *= whole_->dims[kept_[i]];
-    }
-    return strides;
-  }
-
- private:
-  // Which kept axes the buffer has, by numpy's rule: aligned from the right.
-  std::vector<bool> presence(const Buffer& buffer) const {
-    if (size_in_space(buffer) == size_) return std::vector<bool>(kept_.size(), true);
-    std::vector<bool> varies(kept_.size(), false);
-    const size_t rank = buffer.dims.size(), whole = whole_->dims.size();
-    if (rank > whole) misfit(buffer);
-    for (size_t i = 0; i < rank; ++i) {
-      const size_t axis = i + whole - rank;
-      const bool by_row = i == 0 && buffer.per_row > 0;
-      if (buffer.dims[i] == 1 && !by_row) continue;
-      const bool same =
-          buffer.dims[i] == whole_->dims[axis] && by_row == (axis == 0 && whole_->per_row > 0);
-      const auto kept = std::find(kept_.begin(), kept_.end(), axis);
-      if (!same || kept == kept_.end()) misfit(buffer);
-      varies[static_cast<size_t>(kept - kept_.begin())] = true;
-    }
-    return varies;
-  }
-
-  std::optional<Extent> extent(const Buffer& buffer, size_t at) const {
-    const std::vector<bool> varies = presence(buffer);
-    int outer = 0, inner = 0;
-    for (size_t i = 0; i < varies.size(); ++i) (i < at ? outer : inner) += varies[i];
-    const int outers = static_cast<int>(at), inners = static_cast<int>(varies.size() - at);
-    const bool whole_outer = outer == outers && outers > 0;
-    const bool whole_inner = inner == inners && inners > 0;
-    if ((outer > 0 && !whole_outer) || (inner > 0 && !whole_inner)) return std::nullopt;
-    Extent extent = Extent::scalar;
-    if (whole_outer) extent = extent | Extent::column;
-    if (whole_inner) extent = extent | Extent::row;
-    // A side without axes has one element: what varies on the other varies everywhere.
-    if (extent != Extent::scalar && (outers == 0 || inners == 0)) extent = Extent::full;
-    return extent;
-  }
-
-  [[noreturn]] void misfit(const Buffer& buffer) const {
-    const auto text = [](const Buffer& b) {
-      std::string s = std::string(name_of(b.dtype)) + "[";
-      for (size_t i = 0; i < b.dims.size(); ++i) {
-        s += (i ? "," : "") + std::to_string(b.dims[i]);
-      }
-      return s + "]";
-    };
-    binding_.refuse("an operand or result " + text(buffer) + " does not broadcast to " +
-                    text(*whole_));
-  }
-
-  const Binding& binding_;
-  const Buffer* whole_ = nullptr;
-  Size size_;
-  std::vector<size_t> kept_;
-  size_t at_ = 0;
-};
 
 class Builder {
  public:
@@ -276,10 +135,6 @@ class Builder {
     if (node.op == "extent") return add_extent(node);
     if (node.op == "reduce_sum") return add_sum(node);
     if (node.op == "broadcast") {  // a register serves wherever it is read
-      of_value_[node.results[0]] = of_value_.at(node.operands[0]);
-      return;
-    }
-    if (node.op == "broadcast") {  // the store repeats it
       of_value_[node.results[0]] = of_value_.at(node.operands[0]);
       return;
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/kernel.h"
+#include "kernels/space.h"
 
 namespace slim {
 
@@ -26,23 +27,6 @@ enum class Operation : uint8_t {
 };
 
 std::optional<Operation> find_operation(const std::string& op);
-
-// Where in the iteration space [m, n] a value varies; a bit each, so | joins.
-enum class Extent : uint8_t { scalar = 0, row = 1, column = 2, full = 3 };
-
-constexpr Extent operator|(Extent a, Extent b) {
-  return static_cast<Extent>(static_cast<int>(a) | static_cast<int>(b));
-}
-
-// [m, n] with m = (per_row > 0 ? per_row * rows : 1) * outer. Values that vary nowhere or
-// everywhere make it flat: n = 1.
-struct Space {
-  int64_t per_row = 0;
-  int64_t outer = 1;
-  int64_t n = 1;
-
-  int64_t m(int64_t rows) const { return (per_row > 0 ? per_row * rows : 1) * outer; }
-};
 
 struct TapeRegister {
   enum class Source : uint8_t { operand, constant, rows, computed };
@@ -78,9 +62,6 @@ struct Tape {
   std::vector<int32_t> yields;                   // registers, one for each result
   std::vector<Extent> yield_extents;             // at least the register's own
 };
-
-// Flat, or rows and columns, as the operands ask; or always with the last axis as columns.
-enum class SpaceSplit : uint8_t { best, last_axis };
 
 // Compiles `region` for these operands and results; refuses in the binding's name.
 Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
