@@ -237,6 +237,8 @@ def test_the_environment_chooses_the_instruction_set():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("slim 0\n", "line 1: expected a version such as 1, found '0'"),
+        ("slim 01\n", "line 1: expected a version such as 1, found '01'"),
         ("slim 2\n", "newer than this slimlearn reads"),
         ("slim 1\n\nfunc f {\n  %x = what() : f32[]\n}\n", "what"),
         ("nonsense", "line 1"),

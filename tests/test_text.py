@@ -144,6 +144,8 @@ REFUSED = [
         "slim 2",
         r"version 2 is newer than this slimlearn reads \(1",
     ),
+    ("slim 1", "slim 0", r"line 1: expected a version such as 1, got 'slim 0'"),
+    ("slim 1", "slim 01", r"line 1: expected a version such as 1, got 'slim 01'"),
     ("slim 1", "slam 1", r"line 1: expected 'slim 1', got 'slam 1'"),
     ("slim 1", "", r"line 2: expected 'slim 1', got 'param"),
     ("f32[20,64]", "f16[20,64]", r"line 2: expected one of f32, f64, .* got 'f16"),

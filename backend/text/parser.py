@@ -41,9 +41,9 @@ class _Parser(Cursor):
             self.fail(f"'slim {VERSION}'")
         self.mark("slim")
         version = self.token("number", f"'slim {VERSION}'")
-        if not version.isdigit():
-            self.fail("a version number", 0)
-        if int(version) != VERSION:
+        if not version.isdigit() or version.startswith("0"):
+            self.fail("a version such as 1", 0)
+        if version != str(VERSION):
             self.refuse(
                 f"program text version {version} is newer than this slimlearn reads "
                 f"({VERSION}): upgrade slimlearn"

@@ -69,7 +69,7 @@ class Parser {
     need_line("'slim 1'");
     if (!cursor_.take_word("slim")) cursor_.fail("'slim 1'");
     const std::string version = cursor_.word("a version");
-    if (!std::all_of(version.begin(), version.end(), reading::is_digit)) {
+    if (version[0] == '0' || !std::all_of(version.begin(), version.end(), reading::is_digit)) {
       refuse(line_, "expected a version such as 1, found '" + version + '\'');
     }
     if (version != "1") {
