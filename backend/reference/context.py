@@ -35,6 +35,7 @@ class Context:
         self.first_row = first_row
         self.on_value = on_value
         self.status = 0
+        self.raised_by: str | None = None
 
     def result(self, node: Node) -> tuple[np.dtype, tuple[int, ...]]:
         """Return the NumPy type and the shape, in numbers, of a node's only result."""
@@ -91,6 +92,8 @@ def run_nodes(graph: Graph, values: dict, context: Context) -> None:
         for node in graph.nodes:
             arrays = [values[operand] for operand in node.operands]
             results = OPS[node.op].reference(context, arrays, node)
+            if context.status and context.raised_by is None:
+                context.raised_by = f"[{node.op} {node.results[0].name}]"
             for tensor, array in zip(node.results, results, strict=True):
                 dtype, shape = context.type(tensor)
                 array = np.asarray(array, dtype)

@@ -11,12 +11,13 @@ from slimlearn.backend.shape import parse_dim
 
 @dataclasses.dataclass
 class Result:
-    """What a function left: its returns, what it sets, its gradients, its status."""
+    """What a function left: its returns, sets, gradients, status and who raised it."""
 
     returns: tuple[np.ndarray, ...]
     sets: dict[str, np.ndarray]
     grads: dict[str, np.ndarray]
     status: int = 0
+    raised_by: str | None = None  # the first op with a status, as ``[op name]``
 
 
 def run(
@@ -85,6 +86,7 @@ def run(
         {name: values[value] for name, value in graph.sets.items()},
         {name: values[value] for name, value in graph.grads.items()},
         context.status,
+        context.raised_by,
     )
 
 

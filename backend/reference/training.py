@@ -115,7 +115,8 @@ class Trainer:
         arguments = (self.model, "grad", batch, self.params, self.state, hypers)
         result = run(*arguments, seed=self.seed, step=step)
         if result.status:
-            raise ValueError(f"step {step}: {status_text(result.status)}")
+            text = status_text(result.status)
+            raise ValueError(f"step {step}: {result.raised_by}: {text}")
         objective, loss, weight = (float(value) for value in result.returns)
         grads = result.grads
         finite = all(np.isfinite(g).all() for g in grads.values())

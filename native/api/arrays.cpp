@@ -6,8 +6,6 @@
 #include <set>
 #include <stdexcept>
 
-#include "runtime/executor.h"
-
 namespace slim {
 namespace {
 
@@ -38,8 +36,8 @@ double number_of(const std::string& name, const py::handle& value) {
 
 }  // namespace
 
-std::vector<Source> sources_of(const py::dict& arrays) {
-  std::vector<Source> sources;
+LentSources sources_of(const py::dict& arrays) {
+  LentSources lent;
   for (const auto& [key, value] : arrays) {
     Source source;
     source.name = py::cast<std::string>(key);
@@ -51,16 +49,18 @@ std::vector<Source> sources_of(const py::dict& arrays) {
     source.data = static_cast<const std::byte*>(array.data());
     source.shape.assign(array.shape(), array.shape() + array.ndim());
     source.strides.assign(array.strides(), array.strides() + array.ndim());
-    sources.push_back(std::move(source));
+    lent.sources.push_back(std::move(source));
+    lent.arrays.push_back(array);
   }
-  return sources;
+  return lent;
 }
 
 std::vector<uint32_t> index_of(const py::object& rows) {
   std::vector<uint32_t> index;
   if (rows.is_none()) return index;
+  const char kind = py::array(rows).dtype().kind();
   const auto numbers = py::array_t<int64_t, py::array::c_style>::ensure(rows);
-  if (!numbers || numbers.ndim() != 1 || py::array(rows).dtype().kind() == 'f') {
+  if (!numbers || numbers.ndim() != 1 || kind == 'f' || kind == 'b') {
     PyErr_Clear();
     throw py::value_error("rows must be a list of row numbers");
   }
@@ -165,11 +165,6 @@ py::array make_array(DType dtype, const std::vector<int64_t>& shape) {
                                                      {DType::i32, "i4"}, {DType::i64, "i8"},
                                                      {DType::b8, "?"},   {DType::u8, "u1"}};
   return py::array(py::dtype(names.at(dtype)), shape);
-}
-
-void raise_status(uint32_t status) {
-  const std::string text = status_text(status);
-  if (!text.empty()) throw py::value_error(text);
 }
 
 bool signal_came() {

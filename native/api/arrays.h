@@ -15,8 +15,13 @@ namespace slim {
 
 namespace py = pybind11;
 
-// Borrowed: the dict must outlive them. Throws for a type that the runtime cannot read.
-std::vector<Source> sources_of(const py::dict& arrays);
+// Sources and the arrays that they lie in: the dict they came from may change meanwhile.
+struct LentSources {
+  std::vector<Source> sources;
+  std::vector<py::array> arrays;
+};
+// Throws for a type that the runtime cannot read.
+LentSources sources_of(const py::dict& arrays);
 
 // None gives an empty vector. Throws for what is no list of row numbers.
 std::vector<uint32_t> index_of(const py::object& rows);
@@ -36,9 +41,6 @@ std::vector<Segment> segments_of(const py::list& segments);
 
 // A fresh array for a returned value.
 py::array make_array(DType dtype, const std::vector<int64_t>& shape);
-
-// Raises ValueError for the status bits that are the data's fault.
-void raise_status(uint32_t status);
 
 // True once Python has a signal's exception to raise; takes the interpreter's lock.
 bool signal_came();

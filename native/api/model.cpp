@@ -30,17 +30,17 @@ int64_t rows_of_call(const ModelPointer& model, const std::string& function,
 }
 
 std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string& function,
-                                    const py::dict& source_arrays, const py::object& index,
+                                    const std::vector<Source>& sources, const py::object& index,
                                     const Arrays& arrays, const py::dict& hypers,
                                     ForwardOptions options) {
   require_hypers(*model, function, hypers);
-  const std::vector<Source> sources = sources_of(source_arrays);
   std::vector<uint32_t> rows = index_of(index);
   options.rows = rows_of_call(model, function, sources, index, rows, options.chunk);
   return std::make_shared<Forward>(model, function, sources, std::move(rows), options, arrays,
                                    hypers_of(*model, hypers));
 }
 
+// (results, status): the caller can say which op met ids or labels out of range.
 py::tuple run(const ModelPointer& model, const std::string& function, const py::dict& sources,
               const py::object& index, const py::object& params, const py::object& state,
               const py::object& gradient, const py::dict& hypers, uint32_t seed, int64_t step,
@@ -54,7 +54,8 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
   if (!model->function(function).grads.empty() && gradient.is_none()) {
     throw py::value_error("function " + function + " writes gradients: lend an arena for them");
   }
-  const auto forward = forward_of(model, function, sources, index, arrays, hypers, options);
+  const LentSources lent = sources_of(sources);
+  const auto forward = forward_of(model, function, lent.sources, index, arrays, hypers, options);
   std::vector<py::array> results;
   for (Returned& returned : forward->returns()) {
     results.push_back(make_array(returned.dtype, returned.shape));
@@ -65,8 +66,7 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
     const py::gil_scoped_release free;
     status = forward->run();
   }
-  raise_status(status);
-  return py::tuple(py::cast(results));
+  return py::make_tuple(py::tuple(py::cast(results)), status);
 }
 
 py::list profile(const ModelPointer& model, const std::string& function, const py::dict& sources,
@@ -75,8 +75,9 @@ py::list profile(const ModelPointer& model, const std::string& function, const p
   ForwardOptions options;
   options.chunk = batch;
   const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
-  return list_of(
-      forward_of(model, function, sources, py::none(), arrays, hypers, options)->profile(rounds));
+  const LentSources lent = sources_of(sources);
+  return list_of(forward_of(model, function, lent.sources, py::none(), arrays, hypers, options)
+                     ->profile(rounds));
 }
 
 py::dict info(const ModelPointer& model, const std::string& function, int64_t rows) {

@@ -29,10 +29,11 @@ std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector
 // The native trainer and the arrays that it borrows, alive together.
 class BoundTrainer {
  public:
-  BoundTrainer(const ModelPointer& model, py::dict sources, const py::object& index, int64_t batch,
-               py::list arenas, const py::list& segments, const py::dict& hypers, double clip_norm,
-               double clip_value, bool shuffle, uint32_t seed, int threads)
-      : sources_(std::move(sources)), arenas_(std::move(arenas)) {
+  BoundTrainer(const ModelPointer& model, const py::dict& sources, const py::object& index,
+               int64_t batch, const py::list& arenas, const py::list& segments,
+               const py::dict& hypers, double clip_norm, double clip_value, bool shuffle,
+               uint32_t seed, int threads)
+      : sources_(sources_of(sources)), arenas_(py::tuple(arenas)) {
     for (const char* function : {"grad", "update"}) require_hypers(*model, function, hypers);
     TrainerOptions options;
     options.batch = batch;
@@ -41,7 +42,7 @@ class BoundTrainer {
     options.threads = threads;
     options.clip = {clip_value, clip_norm};
     const Arrays arrays = arrays_of(*model, arenas_[0], arenas_[1], arenas_[2], arenas_[3]);
-    const std::vector<Source> named = sources_of(sources_);
+    const std::vector<Source>& named = sources_.sources;
     trainer_ = std::make_unique<Trainer>(model, named, training_rows(model, named, index), options,
                                          arrays, segments_of(segments), hypers_of(*model, hypers));
   }
@@ -53,6 +54,7 @@ class BoundTrainer {
           "an epoch needs one learning rate a step: " + std::to_string(trainer_->steps()) +
           ", got " + std::to_string(rates.size()));
     }
+    const Turn turn(busy_);
     EpochResult result;
     {
       const py::gil_scoped_release free;
@@ -73,11 +75,28 @@ class BoundTrainer {
     return facts;
   }
 
-  py::list profile(int64_t steps, double rate) { return list_of(trainer_->profile(steps, rate)); }
+  py::list profile(int64_t steps, double rate) {
+    const Turn turn(busy_);
+    return list_of(trainer_->profile(steps, rate));
+  }
 
  private:
-  py::dict sources_;
-  py::list arenas_;
+  // One call at a time: an epoch lets other threads, and signal handlers, run Python. Only
+  // touched under the interpreter's lock.
+  struct Turn {
+    explicit Turn(bool& busy) : busy_(busy) {
+      if (busy) throw std::runtime_error("this trainer is training already: wait for it to end");
+      busy = true;
+    }
+    ~Turn() { busy_ = false; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    bool& busy_;
+  };
+
+  LentSources sources_;
+  py::tuple arenas_;
+  bool busy_ = false;
   std::unique_ptr<Trainer> trainer_;
 };
 
@@ -85,9 +104,12 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
                const py::list& arenas, const py::list& segments, const py::dict& hypers,
                uint32_t seed, int threads, int64_t max_iterations, double gradient_tolerance,
                double loss_tolerance, int64_t history, const py::object& callback) {
-  const Arrays arrays = arrays_of(*model, arenas[0], arenas[1], arenas[2], py::none());
+  const py::tuple lent_arenas(arenas);
+  const Arrays arrays =
+      arrays_of(*model, lent_arenas[0], lent_arenas[1], lent_arenas[2], py::none());
   require_hypers(*model, "grad", hypers);
-  const std::vector<Source> named = sources_of(sources);
+  const LentSources lent = sources_of(sources);
+  const std::vector<Source>& named = lent.sources;
   Objective objective(model, named, training_rows(model, named, index), seed, threads, arrays,
                       segments_of(segments), hypers_of(*model, hypers));
   LbfgsOptions options;
@@ -141,8 +163,9 @@ void bind_training(py::module_& module) {
       .def_readonly("finite", &EpochResult::finite)
       .def_readonly("bad_rows", &EpochResult::bad_rows);
   py::class_<BoundTrainer>(module, "Trainer")
-      .def(py::init<const ModelPointer&, py::dict, const py::object&, int64_t, py::list,
-                    const py::list&, const py::dict&, double, double, bool, uint32_t, int>())
+      .def(py::init<const ModelPointer&, const py::dict&, const py::object&, int64_t,
+                    const py::list&, const py::list&, const py::dict&, double, double, bool,
+                    uint32_t, int>())
       .def("epoch", &BoundTrainer::epoch)
       .def("info", &BoundTrainer::info)
       .def("profile", &BoundTrainer::profile);

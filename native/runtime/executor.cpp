@@ -1,7 +1,9 @@
 // The innermost loop: launches, tasks, barriers.
 #include "runtime/executor.h"
 
+#include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 namespace slim {
 
@@ -37,14 +39,15 @@ void run_moves(const Plan& plan, const Context& context) noexcept {
   }
 }
 
-std::string status_text(uint32_t status) {
-  if (status & kBadLabel) {
-    return "a label lies outside the classes that the network was built for";
+void check_sums(const Plan& plan) {
+  const auto& returns = plan.returns();
+  const bool fits = std::all_of(returns.begin(), returns.end(), [](const Buffer& buffer) {
+    return buffer.dtype == DType::f64 && buffer.dims.empty();
+  });
+  if (returns.size() != 3 || !fits) {
+    throw std::invalid_argument(
+        "grad must return objective, weighted loss and weights, each f64[]");
   }
-  if (status & kBadIndex) {
-    return "an index lies outside the table it looks up (an embedding's or a gather's rows)";
-  }
-  return "";
 }
 
 }  // namespace slim

@@ -24,7 +24,8 @@ inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);
 }
 
-// A message for the status of a finished step, or "" for none.
-std::string status_text(uint32_t status);
+// What training reads after `grad`: objective, weighted loss, weights, all f64[].
+// Throws std::invalid_argument for anything else.
+void check_sums(const Plan& plan);
 
 }  // namespace slim

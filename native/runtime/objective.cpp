@@ -96,9 +96,7 @@ Objective::Road Objective::make_road(int64_t rows, const std::vector<Source>& so
                                      uint32_t seed) {
   Road road;
   road.plan = model_->plan("grad", rows);
-  if (road.plan->returns().size() != 3) {
-    throw std::invalid_argument("grad must return objective, weighted loss and weights");
-  }
+  check_sums(*road.plan);
   road.gathers = bind_sources(*road.plan, sources, index_);
   const LaneGrant grant(threads_);
   threads_ = road.plan->useful_lanes(rows, grant.lanes());

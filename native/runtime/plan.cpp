@@ -96,6 +96,15 @@ class Planner {
   }
 
  private:
+  // Weights and gradients are read and written where they lie: one element for each.
+  void need_precision(ValueId id) const {
+    const Value& value = function_.graph.values[static_cast<size_t>(id)];
+    const Type needed{layout_.precision, {Dim::symbol(request_.symbol)}};
+    if (value.type == needed) return;
+    throw std::invalid_argument("[update " + value.name + "] needs " + to_string(needed) +
+                                ", declared as " + to_string(value.type));
+  }
+
   void plan_memory_of(const Program& program) {
     MemoryRequest request;
     request.symbols = symbols_;
@@ -109,6 +118,7 @@ class Planner {
       if (source != "weight" && source != "gradient") {
         throw std::invalid_argument("update reads the sources weight and gradient, not " + source);
       }
+      need_precision(node.results[0]);
       const Base base = source == "weight" ? Base::param : Base::gradient;
       request.fixed[node.results[0]] = {arena_of(base), 0};
     }
@@ -124,6 +134,7 @@ class Planner {
       if (function_.graph.returns.size() != 1) {
         throw std::invalid_argument("update returns the next weights and nothing else");
       }
+      need_precision(function_.graph.returns[0]);
       request.wanted.push_back({function_.graph.returns[0], {arena_of(Base::param), 0}});
     }
     memory_ = plan_memory(function_, request);

@@ -37,8 +37,8 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (many_.plan->exact()) refuse("its shapes mix rows");
   one_.plan = model_->plan(function, 1);
   const auto& inputs = many_.plan->inputs();
-  if (inputs.size() != 1 || inputs[0].source != "X" || inputs[0].buffer.dims.size() != 2 ||
-      !inputs[0].columns.empty()) {
+  if (inputs.size() != 1 || inputs[0].source != "X" || !inputs[0].by_row ||
+      inputs[0].buffer.dims.size() != 2 || !inputs[0].columns.empty()) {
     refuse("it must read X alone, as [rows, columns]");
   }
   columns_ = inputs[0].buffer.dims[1];

@@ -44,12 +44,11 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
       hypers_(std::move(hypers)) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   if (options_.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
+  options_.batch = rule_.batch = std::min(options_.batch, rule_.rows);  // larger ones overflow
   order_ = index_;
   const int64_t last = rule_.count(steps() - 1);
   const auto plan = model_->plan("grad", rule_.capacity());
-  if (plan->returns().size() != 3) {
-    throw std::invalid_argument("grad must return objective, weighted loss and weights");
-  }
+  check_sums(*plan);
   const LaneGrant grant(options_.threads);
   lanes_ = plan->useful_lanes(rule_.capacity(), grant.lanes());
   if (plan->exact() && last != options_.batch && steps() > 1) {

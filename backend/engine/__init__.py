@@ -1,0 +1,17 @@
+"""The door to native code: compiled programs, their caches, their errors."""
+
+from slimlearn.backend.engine.model import NativeModel, compile
+from slimlearn.backend.engine.native import NativeError, available_isas, isa
+from slimlearn.backend.engine.results import EpochResult, MinimizeResult
+from slimlearn.backend.engine.trainer import Trainer
+
+__all__ = [
+    "EpochResult",
+    "MinimizeResult",
+    "NativeError",
+    "NativeModel",
+    "Trainer",
+    "available_isas",
+    "compile",
+    "isa",
+]

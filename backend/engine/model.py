@@ -1,0 +1,233 @@
+"""Compiled programs and their cache: rebuilt from text, so pickles hold text only."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+
+from slimlearn.backend.arena import allocate
+from slimlearn.backend.engine.native import native
+from slimlearn.backend.engine.replay import explain_status
+from slimlearn.backend.engine.trainer import Trainer
+from slimlearn.backend.program import Program
+from slimlearn.backend.roofline import with_shares
+
+__all__ = ["NativeModel", "compile"]
+
+_CACHED = 64
+_cache: OrderedDict[tuple[str, str], NativeModel] = OrderedDict()
+_lock = threading.Lock()
+
+
+def compile(text: str, isa: str | None = None) -> NativeModel:
+    """Return the compiled program of a text, from the cache where it can.
+
+    Parameters
+    ----------
+    text : str
+        A program.
+    isa : str, optional
+        An instruction-set level; the machine's best by default.
+
+    Raises
+    ------
+    ValueError
+        If the text is no valid program, naming the line or the op.
+    """
+    key = text, isa or native.best_isa()
+    with _lock:
+        model = _cache.get(key)
+        if model is not None:
+            _cache.move_to_end(key)
+            return model
+    model = NativeModel(text, isa)
+    with _lock:
+        _cache[key] = model
+        while len(_cache) > _CACHED:
+            _cache.popitem(last=False)
+    return model
+
+
+class NativeModel:
+    """A program compiled for one instruction-set level; made by `compile`.
+
+    Parameters
+    ----------
+    text : str
+    isa : str or None
+    """
+
+    def __init__(self, text: str, isa: str | None = None):
+        self.text = text
+        self._wanted_isa = isa
+        self.native = native.Model(text, isa or "")
+
+    def __reduce__(self):
+        return compile, (self.text, self._wanted_isa)
+
+    def __repr__(self) -> str:
+        return f"<NativeModel for {self.isa}>"
+
+    @property
+    def isa(self) -> str:
+        """The instruction-set level of its kernels."""
+        return self.native.isa
+
+    def run(
+        self,
+        func: str,
+        sources: dict[str, np.ndarray],
+        program: Program,
+        *,
+        rows: np.ndarray | None = None,
+        hypers: dict[str, float] | None = None,
+        seed: int = 0,
+        step: int = 0,
+        n_threads: int | None = 1,
+        batch: int | None = None,
+        gradient: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, ...]:
+        """Run a function over all rows, in chunks where it treats rows one by one.
+
+        Parameters
+        ----------
+        func : str
+        sources : dict of str to ndarray
+        program : Program
+            Its arrays are read, and written by what the function sets.
+        rows : int array, optional
+            Row numbers; all rows by default.
+        hypers : dict of str to float, optional
+        seed, step : int
+            The random key and counter.
+        n_threads : int or None
+            None for as many as OpenMP allows.
+        batch : int, optional
+            Rows of a chunk.
+        gradient : ndarray of uint8, optional
+            An arena laid out as the parameters, for a function that writes gradients.
+
+        Returns
+        -------
+        tuple of ndarray
+            Rows of all chunks; sums over rows are added over the chunks.
+
+        Raises
+        ------
+        ValueError
+            For missing sources, wrong shapes, or labels and ids out of range, naming
+            the op that met them.
+        """
+        hypers = hypers or {}
+        results, status = self.native.run(
+            func,
+            sources,
+            rows,
+            program.params,
+            program.state,
+            gradient,
+            hypers,
+            seed,
+            step,
+            n_threads or 0,
+            batch or 0,
+        )
+        if status:
+            in_chunks = self.native.chunkable(func)
+            raise ValueError(
+                explain_status(
+                    status,
+                    program,
+                    func,
+                    sources,
+                    rows,
+                    hypers,
+                    size=self.native.chunk_rows(func) if in_chunks else None,
+                    seed=seed,
+                    step=step,
+                )
+            )
+        return results
+
+    def predictor(
+        self,
+        func: str,
+        program: Program,
+        *,
+        hypers: dict[str, float] | None = None,
+        n_threads: int | None = 1,
+    ) -> Callable[[np.ndarray], np.ndarray | None]:
+        """Return the short road of a function that reads ``X`` alone, row by row.
+
+        ``predictor(X)`` takes an exact ndarray, float32 or float64, C-contiguous, of
+        shape (rows, columns). It returns None for anything else and where a value is
+        not finite: then the long road says what is wrong. The program's arrays stay
+        bound: writing to them changes predictions, replacing them does not.
+
+        Raises
+        ------
+        ValueError
+            If the function has no short road.
+        """
+        return native.Predictor(
+            self.native,
+            func,
+            program.params,
+            program.state,
+            hypers or {},
+            n_threads or 0,
+        )
+
+    def trainer(self, program: Program, sources: dict[str, np.ndarray], **options):
+        """Return a `Trainer` of the program's arrays; options as there."""
+        return Trainer(self, program, sources, **options)
+
+    def info(self, func: str, rows: int) -> dict:
+        """Return facts of the plan for so many rows: launches, arena_bytes, steps."""
+        return self.native.info(func, rows)
+
+    def dump(self, func: str, rows: int = 1) -> str:
+        """Return the text of a function as its plan runs it, after all passes."""
+        return self.native.dump(func, rows)
+
+    def cache_info(self) -> dict[str, int]:
+        """Return how often a plan was found, and how often it was made."""
+        return {"hits": self.native.plan_hits, "misses": self.native.plan_misses}
+
+    def profile(
+        self,
+        func: str,
+        sources: dict[str, np.ndarray],
+        program: Program,
+        *,
+        hypers: dict[str, float] | None = None,
+        batch: int | None = None,
+        rounds: int = 100,
+    ) -> list[dict]:
+        """Time each launch of a function on one chunk of rows, on one thread.
+
+        Returns
+        -------
+        list of dict
+            ``name``, ``op``, ``seconds`` (mean), ``least``, ``flops``, ``bytes`` and
+            ``roofline``: the share of the speed that this machine could reach.
+        """
+        gradient = allocate(self.native.param_bytes)
+        launches = self.native.profile(
+            func,
+            sources,
+            program.params,
+            program.state,
+            gradient,
+            hypers or {},
+            batch or 0,
+            rounds,
+        )
+        return self.with_shares(launches)
+
+    def with_shares(self, launches: list[dict]) -> list[dict]:
+        """Return the launches of a profile with their ``roofline``."""
+        return with_shares(launches, self.isa, compile)

@@ -1,0 +1,36 @@
+"""The door to the native module: its only importer."""
+
+from __future__ import annotations
+
+try:
+    from slimlearn import _native
+except ImportError as error:
+    raise ImportError(
+        "slimlearn's native module is not built or does not load: run `make build` in "
+        "the source tree, or reinstall slimlearn with pip"
+    ) from error
+
+__all__ = ["NativeError", "available_isas", "isa", "native"]
+
+native = _native
+NativeError = _native.NativeError
+
+_ISAS = ("generic", "x86-64-v3", "x86-64-v4")
+
+
+def isa() -> str:
+    """Return the instruction-set level that programs are compiled for.
+
+    The best one that this machine runs, or ``SLIM_ISA`` from the environment.
+
+    Raises
+    ------
+    ValueError
+        If ``SLIM_ISA`` names a level that does not run here.
+    """
+    return _native.best_isa()
+
+
+def available_isas() -> list[str]:
+    """Return the instruction-set levels that run here, in rising order."""
+    return [name for name in _ISAS if _native.has_isa(name)]

@@ -1,0 +1,268 @@
+"""Training in place: epochs of steps, or L-BFGS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from slimlearn.backend import reference
+from slimlearn.backend.arena import ALIGNMENT, allocate
+from slimlearn.backend.engine.native import native
+from slimlearn.backend.engine.replay import explain_nonfinite, explain_status
+from slimlearn.backend.engine.results import EpochResult, MinimizeResult
+from slimlearn.backend.program import Program
+
+__all__ = ["Trainer"]
+
+_REPLAYED_ROWS = 512  # at a time, where a full batch met bad data
+
+
+class Trainer:
+    """Trains the arrays of a program in place; made by `NativeModel.trainer`.
+
+    Parameters
+    ----------
+    model : NativeModel
+        With ``grad``, and ``update`` for epochs.
+    program : Program
+    sources : dict of str to ndarray
+        All rows; read in place, never copied.
+    index : int array or None
+        The training rows; None for all.
+    batch_size : int
+    slots : ndarray of uint8, optional
+        The optimizer's arena; written in place.
+    segments : list of dict, optional
+        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``.
+    hypers : dict of str to float
+        All but the learning rate, the step and the segments' coefficients.
+    clip_norm, clip_value : float, optional
+        Largest norm of the whole gradient, largest size of one element (applied first).
+    shuffle : bool
+    seed : int
+    n_threads : int or None
+        None for as many as OpenMP allows; fewer where the work is small.
+    """
+
+    def __init__(
+        self,
+        model,
+        program: Program,
+        sources: dict[str, np.ndarray],
+        *,
+        index: np.ndarray | None = None,
+        batch_size: int,
+        slots: np.ndarray | None = None,
+        segments: list[dict] | None = None,
+        hypers: dict[str, float] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        n_threads: int | None = 1,
+    ):
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} must be greater than 0 or None, got {limit}")
+        self._model, self._program, self._sources = model, program, sources
+        self._index, self._batch_size = index, batch_size
+        self._segments = _segments(model, segments)
+        self._hypers = dict(hypers or {})
+        self._clip = clip_norm or 0.0, clip_value or 0.0
+        self._shuffle, self._seed = shuffle, seed
+        self._n_threads = n_threads or 0
+        if slots is None:
+            slots = allocate(model.native.slot_bytes)
+        self._slots = slots
+        self._lent_slots = slots if _lendable(slots) else allocate(slots.size)
+        self._gradient = allocate(model.native.param_bytes)
+        self._native = None
+
+    @property
+    def native(self):
+        """The native trainer, made when it is first needed."""
+        if self._native is None:
+            self._native = native.Trainer(
+                self._model.native,
+                self._sources,
+                self._index,
+                self._batch_size,
+                [
+                    self._program.params,
+                    self._program.state,
+                    self._gradient,
+                    self._lent_slots,
+                ],
+                self._segments,
+                self._hypers,
+                *self._clip,
+                self._shuffle,
+                self._seed,
+                self._n_threads,
+            )
+        return self._native
+
+    def info(self) -> dict:
+        """Return facts: steps, lanes, launches a step, arena_bytes, allocations."""
+        return self.native.info()
+
+    def epoch(self, epoch: int, step: int, learning_rates) -> EpochResult:
+        """Train one epoch.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Epochs and steps done before.
+        learning_rates : array of float
+            One for each step.
+
+        Raises
+        ------
+        ValueError
+            If a loss or a gradient is not finite, naming epoch, step and the first op
+            whose result was not; or for labels and indices out of range.
+        KeyboardInterrupt
+            Between two steps.
+        """
+        native = self.native
+        private = self._lent_slots is not self._slots
+        if private:
+            self._lent_slots[...] = self._slots
+        try:
+            result = native.epoch(epoch, step, learning_rates)
+        finally:
+            if private:
+                self._slots[...] = self._lent_slots
+        if result.status or not result.finite:
+            self._explain(result, epoch, step)
+        weight = result.weight_sum
+        loss = result.loss_sum / weight if weight else 0.0
+        return EpochResult(loss, weight, result.steps, result.status)
+
+    def lbfgs(
+        self,
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        history: int = 10,
+        callback: Callable[[int, float, float], bool] | None = None,
+        loss_tol: float = 64 * float(np.finfo(float).eps),
+    ) -> MinimizeResult:
+        """Minimise over all rows by L-BFGS.
+
+        Parameters
+        ----------
+        max_iter : int
+        tol : float
+            Ends where no component of the gradient is larger.
+        history : int
+            Pairs that are kept.
+        callback : callable, optional
+            ``callback(iteration, objective, loss)`` after each iteration, the weights
+            in place; True stops.
+        loss_tol : float
+            Ends where the objective falls by less, relative to the larger of itself
+            and 1.
+
+        Raises
+        ------
+        ValueError
+            For a program with random ops or state in ``grad``, an l1 penalty, or an
+            objective that is not finite at the start.
+        """
+        facts = native.lbfgs(
+            self._model.native,
+            self._sources,
+            self._index,
+            [self._program.params, self._program.state, self._gradient],
+            self._segments,
+            self._hypers,
+            self._seed,
+            self._n_threads,
+            max_iter,
+            tol,
+            loss_tol,
+            history,
+            callback,
+        )
+        if facts["status"]:
+            raise ValueError(
+                explain_status(
+                    facts["status"],
+                    self._program,
+                    "grad",
+                    self._sources,
+                    self._index,
+                    self._hypers,
+                    size=_REPLAYED_ROWS,
+                    seed=self._seed,
+                )
+            )
+        if facts["end"] == "nonfinite":
+            raise ValueError(
+                "the objective is not finite at the start: scale X and y, or lower the "
+                "initial weights"
+            )
+        weight = facts["weight_sum"]
+        return MinimizeResult(
+            facts["end"],
+            facts["iterations"],
+            facts["evaluations"],
+            facts["objective"],
+            facts["loss_sum"] / weight if weight else 0.0,
+            facts["gradient_max"],
+        )
+
+    def profile(self, steps: int = 100, learning_rate: float = 1e-3) -> list[dict]:
+        """Train `steps` steps on one thread, timing each launch.
+
+        Returns
+        -------
+        list of dict
+            As `NativeModel.profile`; the last is the update.
+        """
+        launches = self.native.profile(steps, learning_rate)
+        return self._model.with_shares(launches)
+
+    def _explain(self, result, epoch: int, step: int) -> None:
+        """Raise for an epoch that ended early: replay its last batch and look."""
+        at = step + result.steps + 1
+        where = f"epoch {epoch + 1}, step {at}"
+        rows = np.asarray(result.bad_rows)
+        replayed = self._program, "grad", self._sources
+        counters = {"seed": self._seed, "step": at}
+        if reference.status_text(result.status):
+            text = explain_status(
+                result.status, *replayed, rows, self._hypers, **counters
+            )
+            raise ValueError(f"{where}: {text}")
+        first = explain_nonfinite(*replayed, rows, self._hypers, **counters)
+        what = "the gradient" if result.finite else "the loss"
+        first = f"{first} is the first value that is" if first else f"{what} is"
+        raise ValueError(
+            f"{where}: {first} not finite: lower the learning rate, clip the gradient "
+            "(gradient_clip_norm) or scale the data"
+        )
+
+
+def _segments(model, segments: list[dict] | None) -> list[dict]:
+    parameters = model.native.parameters
+    if segments is None:
+        segments = [{} for _ in parameters]
+    if len(segments) != len(parameters):
+        raise ValueError(
+            f"there are {len(parameters)} parameters, got {len(segments)} segments"
+        )
+    return [
+        {**segment, "offset": offset, "length": length}
+        for segment, (_, offset, length) in zip(segments, parameters, strict=True)
+    ]
+
+
+def _lendable(arena: np.ndarray) -> bool:
+    """Whether native code may use it in place: aligned, with slack behind."""
+    whole = arena.base
+    if not isinstance(whole, np.ndarray) or arena.ctypes.data % ALIGNMENT:
+        return False
+    end = whole.ctypes.data + whole.nbytes
+    return arena.flags.writeable and end - arena.ctypes.data >= arena.size + ALIGNMENT
