@@ -1,0 +1,35 @@
+// What type rules ask of a node; each refuses in the node's name.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "ir/ops.h"
+
+namespace slim::typing {
+
+// "a is f32[B,20], b is f32[3]"
+std::string operands_text(const NodeView& v);
+bool in(DTypes set, DType dtype);
+// Operand i has a type of the set.
+void need_dtype(const NodeView& v, size_t i, DTypes set);
+// All operands from `first` on have one type.
+void need_equal_dtypes(const NodeView& v, size_t first = 0);
+void need_rank(const NodeView& v, size_t i, size_t least);
+// The result is declared with a type of the set.
+void need_result_dtype(const NodeView& v, DTypes set);
+// The result is declared as exactly this.
+void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims);
+// The attribute's number, once it is an axis of operand 0.
+size_t need_axis(const NodeView& v, const char* key, int64_t axis);
+// The dimensions but the last so many.
+std::vector<Dim> prefix(const Type& type, size_t drop_last);
+// The operand, the axes, keepdims and the result of a reduction.
+void check_reduce(const NodeView& v, DTypes accepts);
+// The region's parameters from `first` on are the operands from `operand` on.
+void check_parameters(const NodeView& v, size_t first, size_t operand);
+// The region's yields are the results.
+void check_yields(const NodeView& v);
+
+}  // namespace slim::typing
