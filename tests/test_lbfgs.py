@@ -5,10 +5,11 @@ import pytest
 from scipy.optimize import minimize
 from training_case import Case, data, network
 
-from slimlearn.backend import ops, reference
+from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 from slimlearn.backend.optimizer import Adam
+from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 
 
@@ -139,3 +140,23 @@ def test_data_that_cannot_be_minimised():
     case.sources["y"][3] = 9
     with pytest.raises(ValueError, match="label"):
         case.trainer().lbfgs()
+
+
+def test_a_parameter_without_gradient_does_not_move():
+    model = Model("f64")
+    w = model.parameter("w", (3,))
+    model.parameter("aside", (3,))
+    with model.function("grad") as graph:
+        x = ops.input_("X", (B, 3), "f64")
+        loss = ops.reduce_sum(ops.square(x - w))
+        graph.return_(loss, loss, ops.extent(B, "f64"))
+        graph.grad_(w, gradients([loss], [w])[0])
+    program = Program(model=model)
+    program.weights["aside"][...] = 1
+    segments = [{"l2": 0.1}, {"l2": 0.1}]
+    sources = {"X": np.ones((4, 3))}
+    trainer = engine.compile(program.text).trainer(
+        program, sources, batch_size=4, segments=segments
+    )
+    trainer.lbfgs()
+    assert (program.weights["w"] > 0.5).all() and (program.weights["aside"] == 1).all()

@@ -8,6 +8,7 @@
 #include "ir/ops.h"
 #include "runtime/bind.h"
 #include "runtime/executor.h"
+#include "runtime/freeze.h"
 #include "runtime/team.h"
 
 namespace slim {
@@ -67,6 +68,7 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
       threads_(threads) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   refuse_what_varies(model_->function("grad"));
+  freeze_without_gradient(*model_, segments);
   const int64_t total = model_->layout().param_bytes / size_of(precision_);
   for (Segment& segment : segments) {
     if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {

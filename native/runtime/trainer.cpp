@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <set>
 #include <stdexcept>
 
 #include "runtime/bind.h"
 #include "runtime/executor.h"
+#include "runtime/freeze.h"
 #include "runtime/team.h"
 
 namespace slim {
@@ -17,19 +17,6 @@ namespace {
 // Elements of one block of the update: weight, gradient and two slots stay in cache.
 constexpr int64_t kUpdateBlock = 16384;
 constexpr auto kInterruptEvery = std::chrono::milliseconds(50);
-
-// What `grad` does not compute must not move, not even by a penalty.
-void freeze_without_gradient(const Model& model, std::vector<Segment>& segments) {
-  std::set<int64_t> offsets;
-  const DType precision = model.layout().precision;
-  for (const Assignment& grad : model.function("grad").grads) {
-    const auto& place = model.layout().places[static_cast<size_t>(grad.declaration)];
-    offsets.insert(place.offset / size_of(precision));
-  }
-  for (Segment& segment : segments) {
-    if (offsets.count(segment.offset) == 0) segment.frozen = true;
-  }
-}
 
 }  // namespace
 
