@@ -18,7 +18,9 @@ from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
+from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.rows import Rows
+from slimlearn.estimators.settings import settings_of
 
 __all__ = ["Fitting"]
 
@@ -127,7 +129,9 @@ class Fitting:
         estimator = self.estimator
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
-        held = self._held_out(rows, X_val, y_val, sample_weight_val, seed)
+        held = held_out(
+            estimator, rows, self.classes, X_val, y_val, sample_weight_val, seed
+        )
         self._scale_weights(rows)
         self.head = estimator._fit_head(
             self.classes,
@@ -147,7 +151,16 @@ class Fitting:
         weighted = any(r is not None and r.weights is not None for r in (rows, held))
         built = self._built(rows.X.shape[1], precision, weighted, held is not None)
         self._start(built, seed)
-        self.settings = self._settings(built, len(rows), seed)
+        self.settings = settings_of(
+            estimator,
+            built,
+            self.head,
+            self.optimizer,
+            self.schedule,
+            rows=len(rows),
+            epochs=self.epochs,
+            seed=seed,
+        )
         self.sources = rows.sources(self.head, precision, weighted)
         self.held_sources = held and held.sources(self.head, precision, weighted)
         return rows, held
@@ -172,42 +185,6 @@ class Fitting:
             kept = target if index is None else target[index]
             estimator._check_target(self.classes, kept)
         return Rows(X, y, target, weights, index)
-
-    def _held_out(self, rows, X_val, y_val, sample_weight_val, seed) -> Rows | None:
-        """The rows for validation, taken out of `rows` if they are not given."""
-        estimator = self.estimator
-        if (X_val is None) != (y_val is None):
-            raise ValueError(
-                "X_val and y_val belong together: give both or neither of them"
-            )
-        if X_val is not None:
-            X, y = validation.check_fit_data(
-                estimator, X_val, y_val, regression=estimator._regression, reset=False
-            )
-            if y.shape[1:] != rows.y.shape[1:]:
-                raise ValueError(
-                    f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "
-                    "the same outputs"
-                )
-            target = estimator._encode_held_out(y, self.classes)
-            weights = validation.check_weights(sample_weight_val, X)
-            if dataset.uniform(weights):
-                weights = None
-            return Rows(X, y, target, weights)
-        if sample_weight_val is not None:
-            raise ValueError("sample_weight_val needs X_val and y_val")
-        if not estimator.early_stopping or estimator.validation_fraction is None:
-            return None
-        index = np.arange(len(rows.X)) if rows.index is None else rows.index
-        stratified = not estimator._regression and rows.target.ndim == 1
-        groups = rows.pick(rows.target) if stratified else None
-        rows.index, held = dataset.holdout(
-            index, estimator.validation_fraction, seed, groups
-        )
-        weights = rows.weights
-        if weights is not None and dataset.uniform(weights[held]):
-            weights = None
-        return Rows(rows.X, rows.y, rows.target, weights, held)
 
     def _scale_weights(self, rows: Rows) -> None:
         if dataset.uniform(rows.pick(rows.weights)):
@@ -291,43 +268,6 @@ class Fitting:
                 self.progress.step, self.progress.memory = 0, None
         for name, value in self.head.states().items():
             program.states[name][...] = value
-
-    def _settings(self, built: Built, rows: int, seed: int) -> training.Settings:
-        estimator, optimizer = self.estimator, self.optimizer
-        rate = estimator.learning_rate
-        l2 = float(estimator.l2_regularization)
-        segments = [
-            {
-                "rate": 1.0,
-                "l1": p["l1"] + optimizer.own_l1 * p["penalised"],
-                "l2": p["l2"] + l2 * p["penalised"],
-                "decay": optimizer.own_decay * p["penalised"],
-                "frozen": p["frozen"],
-            }
-            for p in built.penalties
-        ]
-        size = estimator.batch_size
-        return training.Settings(
-            optimizer=optimizer,
-            schedule=self.schedule,
-            learning_rate=(
-                optimizer.default_learning_rate if rate == "auto" else float(rate)
-            ),
-            max_iter=self.epochs,
-            batch_size=dataset.auto_batch_size(rows) if size == "auto" else int(size),
-            segments=segments,
-            hypers={
-                **built.hypers,
-                **estimator._network_hypers(),
-                **self.head.hypers(),
-                **optimizer.hypers(),
-            },
-            clip_norm=estimator.gradient_clip_norm,
-            tol=estimator.tol,
-            shuffle=estimator.shuffle,
-            seed=seed,
-            n_threads=estimator.n_threads,
-        )
 
     # -- watching and publishing ----------------------------------------------------
 

@@ -1,0 +1,65 @@
+"""The rows that a fit validates on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend import dataset
+from slimlearn.estimators import validation
+from slimlearn.estimators.rows import Rows
+
+__all__ = ["held_out"]
+
+
+def held_out(
+    estimator, rows: Rows, classes, X_val, y_val, sample_weight_val, seed: int
+) -> Rows | None:
+    """The rows for validation, taken out of `rows` if they are not given.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    rows : Rows
+        The training rows; their index shrinks where some are taken out.
+    classes : array or None
+        The labels of the training rows.
+    X_val, y_val, sample_weight_val : array or None
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If X_val and y_val do not come together, or do not fit X and y.
+    """
+    if (X_val is None) != (y_val is None):
+        raise ValueError(
+            "X_val and y_val belong together: give both or neither of them"
+        )
+    if X_val is not None:
+        X, y = validation.check_fit_data(
+            estimator, X_val, y_val, regression=estimator._regression, reset=False
+        )
+        if y.shape[1:] != rows.y.shape[1:]:
+            raise ValueError(
+                f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "
+                "the same outputs"
+            )
+        target = estimator._encode_held_out(y, classes)
+        weights = validation.check_weights(sample_weight_val, X)
+        if dataset.uniform(weights):
+            weights = None
+        return Rows(X, y, target, weights)
+    if sample_weight_val is not None:
+        raise ValueError("sample_weight_val needs X_val and y_val")
+    if not estimator.early_stopping or estimator.validation_fraction is None:
+        return None
+    index = np.arange(len(rows.X)) if rows.index is None else rows.index
+    stratified = not estimator._regression and rows.target.ndim == 1
+    groups = rows.pick(rows.target) if stratified else None
+    rows.index, held = dataset.holdout(
+        index, estimator.validation_fraction, seed, groups
+    )
+    weights = rows.weights
+    if weights is not None and dataset.uniform(weights[held]):
+        weights = None
+    return Rows(rows.X, rows.y, rows.target, weights, held)

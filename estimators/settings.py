@@ -1,0 +1,69 @@
+"""An estimator's parameters as the numbers of one run."""
+
+from __future__ import annotations
+
+from slimlearn.backend import dataset, training
+from slimlearn.backend.optimizer import Optimizer
+from slimlearn.backend.schedule import Schedule
+from slimlearn.estimators.build import Built
+
+__all__ = ["settings_of"]
+
+
+def settings_of(
+    estimator,
+    built: Built,
+    head,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    *,
+    rows: int,
+    epochs: int,
+    seed: int,
+) -> training.Settings:
+    """The numbers of one run.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    built : Built
+        Its network as a program.
+    head : Head
+    optimizer : Optimizer
+    schedule : Schedule
+    rows, epochs, seed : int
+    """
+    rate = estimator.learning_rate
+    l2 = float(estimator.l2_regularization)
+    segments = [
+        {
+            "rate": 1.0,
+            "l1": p["l1"] + optimizer.own_l1 * p["penalised"],
+            "l2": p["l2"] + l2 * p["penalised"],
+            "decay": optimizer.own_decay * p["penalised"],
+            "frozen": p["frozen"],
+        }
+        for p in built.penalties
+    ]
+    size = estimator.batch_size
+    return training.Settings(
+        optimizer=optimizer,
+        schedule=schedule,
+        learning_rate=(
+            optimizer.default_learning_rate if rate == "auto" else float(rate)
+        ),
+        max_iter=epochs,
+        batch_size=dataset.auto_batch_size(rows) if size == "auto" else int(size),
+        segments=segments,
+        hypers={
+            **built.hypers,
+            **estimator._network_hypers(),
+            **head.hypers(),
+            **optimizer.hypers(),
+        },
+        clip_norm=estimator.gradient_clip_norm,
+        tol=estimator.tol,
+        shuffle=estimator.shuffle,
+        seed=seed,
+        n_threads=estimator.n_threads,
+    )
