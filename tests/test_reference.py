@@ -179,7 +179,9 @@ def test_bad_labels_stop_the_training():
     made = reference.Trainer(
         model, {"w": np.zeros((2, 3), "f4")}, {}, {}, sources, batch_size=4
     )
-    with pytest.raises(ValueError, match=r"step 1: \[sparse\S+ .*\]: a label is negative"):
+    with pytest.raises(
+        ValueError, match=r"step 1: \[sparse\S+ .*\]: a label is negative"
+    ):
         made.epoch(0, 0, [0.1])
 
 
