@@ -313,7 +313,6 @@ POSITIVE = np.abs(iris_x[:, 1]) + 0.1
         (DNNRegressor((6,), loss="tweedie", early_stopping=True), POSITIVE),
         (DNNRegressor((6,), loss=summed), iris_x[:, :2]),
     ],
-    ids=str,
 )
 def test_training_is_the_reference_s(est, target, monkeypatch):
     weights = np.random.RandomState(0).randint(0, 3, 150)
