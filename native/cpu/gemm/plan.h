@@ -90,8 +90,10 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
   }
   const int64_t most_rows = use == TileUse::flipped ? 128 : 256;
   const int64_t by_rows = std::max(std::min(tasks, parts(m, 128)), parts(m, most_rows));
-  // A's block is read once for all columns of a tile: many rows want many columns.
-  const int64_t least_vectors = (m >= 64 ? 1024 : 256) / kVectorBytes;
+  // A's block is packed once for all columns of a tile: many rows want many columns, but two
+  // tiles at least, so that a product of one row of tiles is no serial stretch.
+  const int64_t wide = (m >= 64 ? 512 : 256) / kVectorBytes;
+  const int64_t least_vectors = std::clamp<int64_t>(vectors / 2, 256 / kVectorBytes, wide);
   int64_t by_columns = std::min(parts(tasks, by_rows), parts(vectors, least_vectors));
   if (use == TileUse::flipped) {
     const int64_t most_vectors = kTileBytes / kVectorBytes / parts(m, by_rows);
