@@ -18,11 +18,11 @@ _NATIVE = frozenset(
     np.dtype(kind) for kind in ("float32", "float64", "uint8", "int32", "int64")
 )
 _CONVERSIONS = {
-    "float16": np.float32,
-    "int8": np.int32,
-    "int16": np.int32,
-    "uint16": np.int32,
-    "uint32": np.int64,
+    np.dtype("float16"): np.float32,
+    np.dtype("int8"): np.int32,
+    np.dtype("int16"): np.int32,
+    np.dtype("uint16"): np.int32,
+    np.dtype("uint32"): np.int64,
 }
 _NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
@@ -47,10 +47,10 @@ def as_source(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
         return array
     if array.dtype == bool:
         return array.view(np.uint8)
-    plain = array.dtype.newbyteorder("=")
+    plain = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
     if plain in _NATIVE:
         return array.astype(plain)
-    return array.astype(_CONVERSIONS.get(plain.name, np.float64))
+    return array.astype(_CONVERSIONS.get(plain, np.float64))
 
 
 def uniform(weights: np.ndarray | None) -> bool:

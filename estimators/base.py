@@ -196,6 +196,8 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
         values = handle.quick(function, X, self.n_threads)
         if values is None:
             X = validation.check_predict_data(self, X)
+            values = handle.few(function, X, self.n_threads)
+        if values is None:
             validation.check_range(self, X, handle.precision)
             values = handle.run(function, X, self.n_threads)
         return values

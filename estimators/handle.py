@@ -11,6 +11,10 @@ from slimlearn.backend.program import Program
 __all__ = ["Handle"]
 
 
+# Numbers in X up to which a copy is cheaper than a look at their strides.
+_FEW = 4096
+
+
 def _no_road(X) -> None:
     return None
 
@@ -51,8 +55,19 @@ class Handle:
         It takes an exact ndarray of float32 or float64 in C order, of the right width
         and finite; what X is, is seen natively.
         """
-        if self.named:
+        return None if self.named else self._short(function, X, n_threads)
+
+    def few(self, function: str, X: np.ndarray, n_threads: int | None):
+        """The short road for a few checked rows of any order, else None.
+
+        Copying so little costs less than binding it as a source.
+        """
+        if X.dtype.kind != "f" or X.size > _FEW:
             return None
+        X = np.ascontiguousarray(as_source(X))
+        return self._short(function, X, n_threads)
+
+    def _short(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         key = function, n_threads
         road = self._roads.get(key)
         if road is None:
