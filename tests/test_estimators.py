@@ -229,6 +229,8 @@ def test_the_short_road_is_the_long_road():
         np.ma.asarray(iris_x).data,
     ):
         np.testing.assert_array_equal(clf.predict_proba(X), whole)
+        many = np.asfortranarray(np.tile(X, (8, 1)))  # too many to be copied
+        np.testing.assert_array_equal(clf.predict_proba(many), np.tile(whole, (8, 1)))
     rows = [clf.predict_proba(iris_x[i : i + 1])[0] for i in range(len(iris_x))]
     np.testing.assert_array_equal(rows, whole)
     np.testing.assert_array_equal(clf.predict_proba(iris_x[3:50]), whole[3:50])
