@@ -188,9 +188,10 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
 
     # -- what comes out -------------------------------------------------------------
 
-    def _values(self, function: str, X) -> np.ndarray:
-        """A function of the program on the rows of X, in float64."""
-        handle = self.__dict__.get("_handle")
+    def _values(self, function: str, X, handle: Handle | None = None):
+        """What a function of the program, or of a part of it, returns for X's rows."""
+        if handle is None:
+            handle = self.__dict__.get("_handle")
         if handle is None:
             check_is_fitted(self, "program_")
         values = handle.quick(function, X, self.n_threads)

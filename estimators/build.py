@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimlearn import layers
@@ -14,6 +15,7 @@ from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.estimators.heads import Head
+from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.initializers import build_init
 from slimlearn.layers.regularizers import coefficients
 
@@ -35,12 +37,15 @@ class Built:
         normalization), the layer's own ``l1`` and ``l2``, and ``frozen``.
     hypers : dict
         Run-time numbers that layers declared, with their values.
+    end_points : dict
+        Names of the values that the network function named, by its names.
     """
 
     program: Program
     bias: str | None
     penalties: list[dict]
     hypers: dict[str, float] = field(default_factory=dict)
+    end_points: dict[str, str] = field(default_factory=dict)
 
 
 def build(
@@ -100,7 +105,19 @@ def build(
     l2 = l2 or any(p["l2"] for p in penalties)
     optimizer.build(model, l1=l1, l2=l2, clip=clip)
     hypers = {h.name: h.value for h in model.hypers if h.value is not None}
-    return Built(Program(model=model), bias, penalties, hypers)
+    points = _end_points(model.functions["predict"])
+    return Built(Program(model=model), bias, penalties, hypers, points)
+
+
+def _end_points(graph: Graph) -> dict[str, str]:
+    found = graph.layers.get(END_POINTS)
+    if not isinstance(found, Mapping):
+        return {}
+    return {
+        str(name): value.name
+        for name, value in found.items()
+        if isinstance(value, Tensor) and value.graph is graph
+    }
 
 
 def _forward(network, head: Head, features: int, precision: str) -> Tensor:

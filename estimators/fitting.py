@@ -236,6 +236,7 @@ class Fitting:
         """The arrays to train: fresh ones, or copies of the fitted ones."""
         estimator = self.estimator
         self.program = program = built.program.copy()
+        self.end_points = built.end_points
         self.handle = Handle(program, "feature_names_in_" in estimator.__dict__)
         former = self.former
         if former is None:
@@ -344,7 +345,12 @@ class Fitting:
         return rate
 
     def _fitted(self) -> dict:
-        fitted = {"program_": self.program, "_head": self.head, "_handle": self.handle}
+        fitted = {
+            "program_": self.program,
+            "_head": self.head,
+            "_handle": self.handle,
+            "_end_points": self.end_points,
+        }
         if self.classes is not None:
             fitted["classes_"] = self.classes
         return fitted

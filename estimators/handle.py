@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from slimlearn.backend import training
@@ -29,25 +31,44 @@ class Handle:
         Whether X had column names, which every call then has to check.
     """
 
-    __slots__ = ("_native", "_roads", "named", "program")
+    __slots__ = ("_native", "_parts", "_roads", "named", "program", "text")
 
     def __init__(self, program: Program, named: bool):
         self.program = program
         self.named = named
+        self.text = program.text
         self._native = None
         self._roads: dict = {}
+        self._parts: dict = {}
 
     @property
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            self._native = training.compile_text(self.program.text)
+            self._native = training.compile_text(self.text)
         return self._native
 
     @property
     def precision(self) -> str:
         """What X is read as: "f32" or "f64"."""
         return self.program.model.precision
+
+    def part(self, key, text: Callable[[], str]) -> Handle:
+        """The handle of a part of the program, which runs on the program's arrays.
+
+        Parameters
+        ----------
+        key : hashable
+            What the part is found by when it is asked for again.
+        text : callable
+            Writes the part, such as `extract` does.
+        """
+        part = self._parts.get(key)
+        if part is None:
+            part = Handle(self.program, self.named)
+            part.text = text()
+            self._parts[key] = part
+        return part
 
     def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
@@ -82,7 +103,10 @@ class Handle:
             # A function that mixes rows has no short road.
             return _no_road
 
-    def run(self, function: str, X: np.ndarray, n_threads: int | None) -> np.ndarray:
-        """The result for checked rows of any type and order."""
+    def run(
+        self, function: str, X: np.ndarray, n_threads: int | None
+    ) -> np.ndarray | tuple[np.ndarray, ...]:
+        """The result, or several, for checked rows of any type and order."""
         sources = {"X": as_source(X)}
-        return self.native.run(function, sources, self.program, n_threads=n_threads)[0]
+        values = self.native.run(function, sources, self.program, n_threads=n_threads)
+        return values[0] if len(values) == 1 else values

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from slimlearn.backend.graph import type_text
-from slimlearn.backend.program import Program
+from slimlearn.backend.extract import extract
 from slimlearn.estimators.callbacks.weights import by_layer, transfer
 from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.tensors import FUNCTION, before_last, find, table
 
 __all__ = ["Inspection"]
 
@@ -66,13 +66,68 @@ class Inspection:
             number of rows, and how many numbers are trained.
         """
         check_is_fitted(self, "program_")
-        rows = [("layer", "output", "parameters"), *_layers(self.program_)]
-        total = sum(view.size for view in self.program_.weights.values())
-        rows.append(("total", "", f"{total:,}"))
+        rows = [("layer", "output", "parameters"), *table(self.program_)]
         first, second, third = (max(map(len, column)) for column in zip(*rows))
         return "\n".join(
             f"{a:<{first}}  {b:<{second}}  {c:>{third}}" for a, b, c in rows
         )
+
+    def activations(self, X, layer=None):
+        """What a layer of the fitted network computes for the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        layer : str, list of str or None, default=None
+            A layer, such as "fc1": its output. One of its values, such as "fc1/add". A
+            name among the end points that the network function returned. None is what
+            the last layer with weights reads: the features that the network found.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...), or dict of str to ndarray
+            In the type that the network computes in; a dict by name for a list. Nothing
+            is dropped out, and batch normalization uses its moving averages.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or its value has not one row for each of X.
+        TypeError
+            If `layer` is no name, and no list of names.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from slimlearn import DNNClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = DNNClassifier((8, 4), max_iter=5, random_state=0).fit(X, y)
+        >>> clf.activations(X).shape
+        (150, 4)
+        >>> {k: a.shape for k, a in clf.activations(X, ["fc1", "logits"]).items()}
+        {'fc1': (150, 8), 'logits': (150, 3)}
+        """
+        check_is_fitted(self, "program_")
+        single = layer is None or isinstance(layer, str)
+        names = (layer,) if single else tuple(layer)
+        if not (single or (names and all(isinstance(n, str) for n in names))):
+            raise TypeError(f"layer is a name, a list of names or None; got {layer!r}")
+        part = self._handle.part(names, lambda: self._part(names))
+        values = self._values(FUNCTION, X, part)
+        if single:
+            return values
+        return dict(zip(names, values if len(names) > 1 else [values]))
+
+    def _part(self, names: tuple) -> str:
+        """The text of the function that computes some named values."""
+        program = self.program_
+        tensors = [
+            before_last(program)
+            if name is None
+            else find(program, name, self._end_points)
+            for name in names
+        ]
+        return extract(program.model, FUNCTION, [tensor.name for tensor in tensors])
 
     def plot_history(self, ax=None):
         """Plot the losses of all epochs, and the scores on an axis of their own.
@@ -115,19 +170,3 @@ class Inspection:
                 lines += beside.plot(epochs, curve, "--", label=name)
         ax.legend(lines, [line.get_label() for line in lines])
         return ax
-
-
-def _layers(program: Program) -> list[tuple[str, str, str]]:
-    """Name, output type and number of parameters of each layer, in their order."""
-    outputs: dict[str, str] = {}
-    for node in program.model.functions["predict"].nodes:
-        for result in node.results:
-            if node.op == "input":
-                outputs[result.name] = type_text(*result.type)
-            elif "/" in result.name:
-                outputs[result.name.rpartition("/")[0]] = type_text(*result.type)
-    counts = dict.fromkeys(outputs, 0)
-    for name, view in program.weights.items():
-        layer = name.rpartition("/")[0]
-        counts[layer] = counts.get(layer, 0) + view.size
-    return [(k, outputs.get(k, ""), f"{count:,}") for k, count in counts.items()]

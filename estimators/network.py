@@ -10,11 +10,14 @@ from sklearn.base import BaseEstimator
 
 from slimlearn.backend.graph import Tensor, current_graph
 
-__all__ = ["Network", "as_network", "network"]
+__all__ = ["END_POINTS", "Network", "as_network", "network"]
 
 # Parameters that the builder gives; they are no hyper-parameters.
 TRAINING = "is_training"
 OUTPUTS = ("num_classes", "num_outputs")
+
+# Where a function's graph keeps what its network returned beside the output.
+END_POINTS = "end_points"
 
 
 class Network(BaseEstimator):
@@ -169,8 +172,11 @@ def _parameters(function, name):
 
 def first_output(output, name: str) -> Tensor:
     """The tensor that a network function returned, alone or before its end points."""
+    end_points = {}
     if isinstance(output, tuple) and len(output) == 2:
-        output = output[0]
+        output, end_points = output
+    # The outermost network ends last, and its end points are those that count.
+    current_graph().layers[END_POINTS] = end_points
     if not isinstance(output, Tensor):
         raise ValueError(
             f"network {name} must return a tensor, or a pair (net, end_points); "
