@@ -48,7 +48,7 @@ default="log_loss"
     batch_size : "auto" or int, default="auto"
         Rows of a step. "auto" is 32 up to 1,600 rows, then the power of two nearest
         to n_samples / 50, at most 256.
-    l2_regularization : float >= 0, default=0.0
+    l2_regularization : float >= 0, default={l2}
         λ of the penalty ½·λ·‖W‖² that is added to the mean loss. Biases and the
         parameters of normalizations are left out.
     gradient_clip_norm : float > 0 or None, default=None
@@ -137,14 +137,16 @@ def _part(name: str, **inner: str) -> str:
 
 def document(cls: type) -> type:
     """Fill in the shared paragraphs of a class's docstring."""
-    optimizer = inspect.signature(cls).parameters["optimizer"].default
-    classifier = "class_weight" in inspect.signature(cls).parameters
+    parameters = inspect.signature(cls).parameters
+    optimizer = parameters["optimizer"].default
+    l2 = str(parameters["l2_regularization"].default)
+    classifier = "class_weight" in parameters
     weight = _part("class_weight") + "\n" if classifier else ""
     classes = _part("classes") + "\n" if classifier else ""
     parts = {
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
-        "{tail}": _part("tail", optimizer=optimizer, class_weight=weight),
+        "{tail}": _part("tail", optimizer=optimizer, l2=l2, class_weight=weight),
         "{attributes}": _part("attributes", classes=classes),
     }
     text = inspect.cleandoc(cls.__doc__)

@@ -49,6 +49,10 @@ class Linear:
 class LinearClassifier(Linear, Classifier):
     """A linear classifier: logistic regression, or a linear SVM with loss="hinge".
 
+    It has a penalty by default, as scikit-learn's have: classes that a plane parts have
+    no best weights without one, and probabilities that round to 1. The default is that
+    of LogisticRegression's ``C=1`` at 1,000 rows; ``C`` is 1 / (l2_regularization · n).
+
     Parameters
     ----------
     {classifier_loss}
@@ -92,7 +96,7 @@ class LinearClassifier(Linear, Classifier):
         learning_rate_schedule="constant",
         max_iter=100,
         batch_size="auto",
-        l2_regularization=0.0,
+        l2_regularization=1e-3,
         gradient_clip_norm=None,
         class_weight=None,
         early_stopping=False,
