@@ -335,6 +335,9 @@ class Fitting:
         from sklearn.metrics import check_scoring
 
         candidate = self.candidate()
+        # The rows are checked arrays, whatever they came as.
+        candidate.__dict__.pop("feature_names_in_", None)
+        candidate._handle = Handle(self.program, named=False)
         scorer = check_scoring(candidate, scoring=scoring)
         X, y, weights = rows.pick(rows.X), rows.pick(rows.y), rows.pick(rows.weights)
         options = {} if weights is None else {"sample_weight": weights}

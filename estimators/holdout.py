@@ -37,7 +37,12 @@ def held_out(
         )
     if X_val is not None:
         X, y = validation.check_fit_data(
-            estimator, X_val, y_val, regression=estimator._regression, reset=False
+            estimator,
+            X_val,
+            y_val,
+            regression=estimator._regression,
+            reset=False,
+            name="X_val",
         )
         if y.shape[1:] != rows.y.shape[1:]:
             raise ValueError(

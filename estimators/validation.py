@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
+from slimlearn.estimators import frames
 from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
     HasMethods,
@@ -152,53 +153,21 @@ def check_parameters(estimator) -> None:
             )
 
 
-def _names(X) -> list | None:
-    columns = getattr(X, "columns", None)
-    return None if columns is None else list(columns)
-
-
-def _refuse_categories(estimator, X) -> None:
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or _names(X) is None:
-        return
-    columns = [
-        name
-        for name, dtype in zip(_names(X), dtypes)
-        if str(dtype).lower().startswith(("category", "categorical", "enum"))
-    ]
-    if columns:
-        raise ValueError(
-            f"X has categorical columns {columns}: encode them before "
-            f"{type(estimator).__name__}, for example with make_column_transformer("
-            f"(OneHotEncoder(), {columns}), remainder='passthrough')"
-        )
-
-
-def _explain(estimator, X, error: ValueError) -> ValueError:
-    """Scikit-learn's complaint about NaN and infinity, with columns and what to do."""
-    text = str(error)
-    if "contains NaN" not in text and "contains infinity" not in text:
-        return error
-    if "Input X" not in text:
-        return error
-    array = np.asarray(X)
-    if array.dtype == object:
-        array = array.astype(np.float64)
-    if array.ndim != 2:
-        return error
-    names = _names(X) or list(range(array.shape[1]))
-    who = type(estimator).__name__
-    missing = [names[i] for i in np.flatnonzero(np.isnan(array).any(axis=0))]
-    if missing:
-        return ValueError(
-            f"Input X contains NaN in columns {missing[:10]}: put "
-            f"SimpleImputer(add_indicator=True) before {who}."
-        )
-    endless = [names[i] for i in np.flatnonzero(~np.isfinite(array).all(axis=0))]
-    return ValueError(
-        f"Input X contains infinity (inf) or a value too large for {array.dtype} in "
-        f"columns {endless[:10]}: replace or clip them before {who}."
-    )
+def _validated(estimator, X, *y, name: str = "X", **options):
+    """Scikit-learn's `validate_data`, with the columns in what it refuses."""
+    frames.refuse_columns(estimator, X, name)
+    try:
+        found = validate_data(estimator, X, *y, **options)
+        array = found[0] if y else found
+        if array.dtype == object:
+            # What it makes of numbers and strings in a frame of polars.
+            array = check_array(array, dtype=np.float64, input_name="X")
+    except (ValueError, TypeError) as error:
+        told = frames.explain(estimator, X, error, name)
+        if told is None:
+            raise
+        raise told from None
+    return (array, found[1]) if y else array
 
 
 def check_range(estimator, X: np.ndarray, precision: str) -> None:
@@ -218,30 +187,24 @@ def check_range(estimator, X: np.ndarray, precision: str) -> None:
 
 def check_predict_data(estimator, X) -> np.ndarray:
     """X of a predict method, checked against the fitted columns."""
-    _refuse_categories(estimator, X)
-    try:
-        return validate_data(estimator, X, reset=False)
-    except ValueError as error:
-        told = _explain(estimator, X, error)
-        if told is error:
-            raise
-        raise told from None
+    return _validated(estimator, X, reset=False)
 
 
 def check_fit_data(
-    estimator, X, y, *, regression: bool, reset: bool = True
+    estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
 ) -> tuple[np.ndarray, np.ndarray]:
     """X and y of fit (or of validation, with ``reset=False``), checked."""
-    _refuse_categories(estimator, X)
-    try:
-        X, y = validate_data(
-            estimator, X, y, reset=reset, multi_output=True, y_numeric=regression
-        )
-    except ValueError as error:
-        told = _explain(estimator, X, error)
-        if told is error:
-            raise
-        raise told from None
+    if not regression:
+        y = frames.plain_labels(y)
+    X, y = _validated(
+        estimator,
+        X,
+        y,
+        name=name,
+        reset=reset,
+        multi_output=True,
+        y_numeric=regression,
+    )
     if not regression:
         if issparse(y):
             y = y.toarray()

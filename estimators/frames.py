@@ -1,0 +1,123 @@
+"""DataFrames of pandas, polars and pyarrow: columns by name in what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+__all__ = ["explain", "plain_labels", "refuse_columns"]
+
+# Columns that errors name at most.
+_MOST = 10
+
+# Beginnings of the names of types that no network reads, and what to do with them.
+_UNREAD = (
+    (
+        ("category", "categorical", "enum", "dictionary"),
+        "categorical columns {columns}: encode them before {who}, for example with "
+        "make_column_transformer((OneHotEncoder(), {columns}), "
+        "remainder='passthrough')",
+    ),
+    (
+        ("date", "time", "duration", "period", "interval"),
+        "columns of dates, times or intervals {columns}: derive numbers from them "
+        "before {who}, such as the year, the weekday or the seconds since a start",
+    ),
+)
+
+
+def _types(X) -> list[tuple] | None:
+    """Name and type of each column; None if X has no columns."""
+    if hasattr(X, "column_names"):
+        return list(zip(X.column_names, X.schema.types))
+    columns, dtypes = getattr(X, "columns", None), getattr(X, "dtypes", None)
+    return None if columns is None or dtypes is None else list(zip(columns, dtypes))
+
+
+def refuse_columns(estimator, X, name: str) -> None:
+    """Refuse columns that hold no numbers, by their names.
+
+    Scikit-learn would read dates, and categories that look like numbers, as numbers.
+    """
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError(f"{name} is a LazyFrame, which holds no rows yet: collect() it")
+    types = _types(X)
+    if types is None:
+        return
+    for beginnings, advice in _UNREAD:
+        columns = [n for n, dtype in types if str(dtype).lower().startswith(beginnings)]
+        if columns:
+            who = type(estimator).__name__
+            raise ValueError(
+                f"{name} has {advice.format(columns=columns[:_MOST], who=who)}"
+            )
+
+
+def explain(estimator, X, error: Exception, name: str) -> Exception | None:
+    """What scikit-learn says of X's values, with the columns and what to do.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    X : array-like
+        What was refused.
+    error : ValueError or TypeError
+        Scikit-learn's.
+    name : str
+        Of X, as the user knows it.
+
+    Returns
+    -------
+    Exception or None
+        None where there is nothing to add.
+    """
+    text, who = str(error), type(estimator).__name__
+    missing = text.startswith("Input X contains NaN")
+    if not (missing or text.startswith("Input X contains infinity")):
+        return _explain_types(X, error, who)
+    array = check_array(X, ensure_all_finite=False)
+    if array.dtype == object:
+        array = array.astype(np.float64)
+    bad = np.isnan(array) if missing else ~np.isfinite(array)
+    columns = np.flatnonzero(bad.any(axis=0))[:_MOST].tolist()
+    types = _types(X)
+    if types is not None:
+        columns = [types[i][0] for i in columns]
+    if missing:
+        return ValueError(
+            f"Input {name} contains NaN in columns {columns}: put "
+            f"SimpleImputer(add_indicator=True) before {who}."
+        )
+    return ValueError(
+        f"Input {name} contains infinity (inf) or a value too large for {array.dtype} "
+        f"in columns {columns}: replace or clip them before {who}."
+    )
+
+
+def _explain_types(X, error: Exception, who: str) -> Exception | None:
+    """An error of conversion, with the columns of a frame that do not convert."""
+    bad = []
+    types = _types(X) or []
+    if len({name for name, _ in types}) < len(types):
+        return None
+    for name, dtype in types:
+        try:
+            check_array(X[[name]], dtype=np.float64, ensure_all_finite=False)
+        except (ValueError, TypeError):
+            bad.append(f"{name!r} ({dtype})")
+    if not bad:
+        return None
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    text, columns = str(error).splitlines()[0], ", ".join(bad[:_MOST])
+    return kind(f"{text}, in columns {columns}: encode or drop them before {who}")
+
+
+def plain_labels(y):
+    """Nullable integers and booleans in their own type; anything else as it is.
+
+    Scikit-learn would make float64 of them, and the classes with them.
+    """
+    dtype = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    if dtype is None or dtype.kind not in "iub" or y.isna().any():
+        return y
+    return y.to_numpy(dtype=dtype)
