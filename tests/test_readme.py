@@ -24,3 +24,11 @@ def test_the_readme_names_every_folder():
     text = README.read_text()
     for folder in ("estimators", "layers", "backend", "native", "tests", "notebooks"):
         assert f"{folder}/" in text
+
+
+def test_the_readme_has_the_newest_measurements(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    import readme
+
+    text = README.read_text()
+    assert text == readme.written(text), "run python benchmarks/readme.py"
