@@ -5,6 +5,7 @@ from slimlearn.backend.graph import (
     Tensor,
     absolute_scope,
     current_graph,
+    storage_of,
     type_text,
 )
 from slimlearn.backend.op import OPS
@@ -37,6 +38,12 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
     ys = [ys] if isinstance(ys, Tensor) else list(ys)
     xs = [xs] if isinstance(xs, Tensor) else list(xs)
     grad_ys = [None] * len(ys) if grad_ys is None else list(grad_ys)
+    for x in xs:
+        if storage_of(x.dtype):
+            raise ValueError(
+                f"%{x.name} is {type_text(*x.type)}: sparse rows are data and have no "
+                "gradient"
+            )
     nodes = list(current_graph().nodes)
     path = _depends_on(xs, nodes)
     sums: dict[Tensor, Tensor] = {}

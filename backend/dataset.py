@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
+from scipy import sparse
 
 __all__ = [
     "as_source",
@@ -24,23 +27,36 @@ _CONVERSIONS = {
     np.dtype("uint16"): np.int32,
     np.dtype("uint32"): np.int64,
 }
+# Elements of sparse matrices: exact in float32, or float64.
+_CSR_TYPES = {
+    np.dtype(kind): np.float32
+    for kind in ("float32", "float16", "bool", "int8", "uint8", "int16", "uint16")
+}
 _NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
 
-def as_source(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
+def as_source(array, dtype: str | None = None):
     """`array` as the runtime reads it, without a copy where it can.
 
     Parameters
     ----------
-    array : ndarray of numbers or booleans
+    array : ndarray or sparse matrix of numbers or booleans
         May be strided, read-only or a memory map.
     dtype : {"f32", "f64", "i32", "i64"} or None
         Convert to this type; None keeps every type that the runtime converts itself.
 
     Returns
     -------
-    ndarray of float32, float64, uint8, int32 or int64 in native byte order
+    ndarray of float32, float64, uint8, int32 or int64 in native byte order, or CSR
+    matrix of float32 or float64 whose columns rise within each row
+
+    Raises
+    ------
+    ValueError
+        If the arrays of a sparse matrix do not fit each other or its shape.
     """
+    if sparse.issparse(array):
+        return _as_csr(array, dtype)
     if dtype is not None:
         return np.asarray(array, dtype=_NUMPY[dtype])
     if array.dtype in _NATIVE and array.dtype.isnative:
@@ -51,6 +67,56 @@ def as_source(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
     if plain in _NATIVE:
         return array.astype(plain)
     return array.astype(_CONVERSIONS.get(plain, np.float64))
+
+
+def _as_csr(matrix, dtype: str | None):
+    """A sparse matrix in canonical CSR form: itself where it has that already."""
+    csr = matrix.tocsr()
+    if csr is matrix:
+        _check_csr(csr)
+    if not csr.has_canonical_format:
+        csr = csr.copy() if csr is matrix else csr
+        csr.sum_duplicates()
+    wanted = _NUMPY[dtype] if dtype else _CSR_TYPES.get(csr.dtype, np.float64)
+    parts = [csr.data, csr.indices, csr.indptr]
+    plain = [
+        np.require(part, kind, "CA")
+        for part, kind in zip(
+            parts, [wanted, *(_index_type(part) for part in parts[1:])], strict=True
+        )
+    ]
+    if all(new is old for new, old in zip(plain, parts, strict=True)):
+        return csr
+    if csr is matrix:
+        csr = copy.copy(csr)
+    csr.data, csr.indices, csr.indptr = plain
+    return csr
+
+
+def _index_type(index: np.ndarray) -> type:
+    return np.int32 if index.dtype.itemsize == 4 else np.int64
+
+
+def _check_csr(csr) -> None:
+    """Refuse a CSR matrix whose arrays SciPy must not follow."""
+    rows, columns = csr.shape
+    data, indices, indptr = csr.data, csr.indices, csr.indptr
+    steps = indptr[1:] >= indptr[:-1]
+    if len(indptr) != rows + 1 or indptr[0] < 0 or not steps.all():
+        raise ValueError(
+            f"the sparse matrix is broken: indptr must have {rows + 1} elements, start "
+            "at 0 and never fall"
+        )
+    if len(data) != len(indices) or indptr[-1] > len(data):
+        raise ValueError(
+            f"the sparse matrix is broken: indptr ends at {indptr[-1]}, data has "
+            f"{len(data)} elements, indices {len(indices)}"
+        )
+    if len(indices) and not 0 <= indices.min() <= indices.max() < columns:
+        raise ValueError(
+            f"the sparse matrix is broken: its columns run from {indices.min()} to "
+            f"{indices.max()}, its shape is {csr.shape}"
+        )
 
 
 def uniform(weights: np.ndarray | None) -> bool:

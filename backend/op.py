@@ -1,6 +1,13 @@
 """An op is a class: what it infers, what it computes, and its gradient."""
 
-from slimlearn.backend.graph import DTYPES, Graph, Tensor, current_graph, type_text
+from slimlearn.backend.graph import (
+    DTYPES,
+    Graph,
+    Tensor,
+    current_graph,
+    storage_of,
+    type_text,
+)
 from slimlearn.backend.shape import as_dim
 
 OPS: dict[str, "Op"] = {}
@@ -48,6 +55,8 @@ class Op:
         May stand in a region though it is not elementwise.
     has_region : bool
         A region may stand behind the operands.
+    sparse : bool
+        Takes or gives values that are not dense.
     """
 
     name = ""
@@ -58,6 +67,7 @@ class Op:
     alias = False
     in_region = False
     has_region = False
+    sparse = False
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
@@ -65,6 +75,18 @@ class Op:
             if cls.name in OPS:
                 raise TypeError(f"op {cls.name!r} is defined twice")
             OPS[cls.name] = cls()
+
+    def checked(self, operands, attributes, declared=None, region=None) -> list[tuple]:
+        """Return what `infer` says of these tensors, if the op knows their storage."""
+        if not self.sparse:
+            for operand in operands:
+                if storage_of(operand.dtype):
+                    raise Refusal(not_dense(operand))
+            for type_ in declared or ():
+                if storage_of(type_[0]):
+                    raise Refusal(f"does not give {type_text(*type_)}")
+        types = [operand.type for operand in operands]
+        return self.infer(types, attributes, declared, region)
 
     def infer(self, types, attributes, declared=None, region=None) -> list[tuple]:
         """Return the (dtype, shape) of each result, or raise `Refusal`.
@@ -146,9 +168,10 @@ def emit(
     """
     graph = current_graph()
     attributes = _NO_ATTRIBUTES if attributes is None else attributes
-    given = [check_tensor(operand, name, wish).type for operand in operands]
+    for operand in operands:
+        check_tensor(operand, name, wish)
     try:
-        types = OPS[name].infer(given, attributes, results, region)
+        types = OPS[name].checked(operands, attributes, results, region)
     except Refusal as refusal:
         raise refusal.at(name, graph.scoped_name(wish or name)) from None
     made = graph.append(name, operands, attributes, types, wish, region).results
@@ -162,6 +185,14 @@ def check_tensor(value, op: str, name: str | None = None) -> Tensor:
     raise TypeError(
         f"[{op} {name or op}] needs a tensor of the network being built, "
         f"got {value_text(value)}{advice(value)}"
+    )
+
+
+def not_dense(tensor: Tensor) -> str:
+    """Return why a sparse tensor is refused, and what to do."""
+    return (
+        f"%{tensor.name} is {type_text(*tensor.type)}: only fully_connected and "
+        "ops.csr_matmul take sparse rows; densify X, or make it the first layer"
     )
 
 

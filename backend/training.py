@@ -129,7 +129,7 @@ def make_trainer(
 
 
 def _count(sources, rows) -> int:
-    return len(rows) if rows is not None else len(next(iter(sources.values())))
+    return len(rows) if rows is not None else next(iter(sources.values())).shape[0]
 
 
 def fit(

@@ -59,6 +59,7 @@ def build(
     scored: bool,
     l2: bool,
     clip: bool,
+    sparse: bool = False,
 ) -> Built:
     """Write the functions of a fit.
 
@@ -77,28 +78,31 @@ def build(
         Whether the loss on held-out rows will be asked for.
     l2, clip : bool
         Whether an l2 penalty, and clipping by norm, may be switched on.
+    sparse : bool, default=False
+        Whether X is a sparse matrix.
 
     Returns
     -------
     Built
     """
     model = Model(precision)
+    dtype = f"csr {precision}" if sparse else precision
     with model.function("predict") as graph:
-        raw, bias = _outputs(network, head, features, precision)
+        raw, bias = _outputs(network, head, features, dtype)
         raw = head.link(raw)
         graph.return_(ops.cast(raw, "f64"))
     if head.probabilistic:
         with model.function("predict_proba") as graph:
-            raw = _forward(network, head, features, precision)
+            raw = _forward(network, head, features, dtype)
             graph.return_(head.probabilities(ops.cast(raw, "f64")))
     if scored:
         with model.function("score") as graph:
-            raw = _forward(network, head, features, precision)
+            raw = _forward(network, head, features, dtype)
             loss = head.losses(raw, _labels(head, raw))[1]
             rows = ops.extent(B, "f64")
             graph.return_(*_sums(loss, _weights(precision, weighted), rows))
     with model.function("grad", training=True) as graph:
-        _write_grad(graph, network, head, features, precision, weighted)
+        _write_grad(graph, network, head, features, dtype, weighted)
     build_init(model)
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)
@@ -120,16 +124,16 @@ def _end_points(graph: Graph) -> dict[str, str]:
     }
 
 
-def _forward(network, head: Head, features: int, precision: str) -> Tensor:
+def _forward(network, head: Head, features: int, dtype: str) -> Tensor:
     """The head's raw values."""
-    return head.link(_outputs(network, head, features, precision)[0])
+    return head.link(_outputs(network, head, features, dtype)[0])
 
 
 def _outputs(
-    network, head: Head, features: int, precision: str
+    network, head: Head, features: int, dtype: str
 ) -> tuple[Tensor, str | None]:
     """The network's numbers, and the parameter that is added to them last."""
-    x = ops.input_("X", (B, features), precision)
+    x = ops.input_("X", (B, features), dtype)
     wanted = network.outputs_name
     if wanted is None:
         output = network(x)
@@ -184,10 +188,11 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
 
 
 def _write_grad(
-    graph: Graph, network, head: Head, features: int, precision: str, weighted: bool
+    graph: Graph, network, head: Head, features: int, dtype: str, weighted: bool
 ) -> None:
+    precision = graph.model.precision
     graph.sample_weight = weights = _weights(precision, weighted)
-    raw = _forward(network, head, features, precision)
+    raw = _forward(network, head, features, dtype)
     trained, reported = head.losses(raw, _labels(head, raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, name_scope
+from slimlearn.backend.graph import Tensor, name_scope, storage_of
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
 from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
@@ -38,7 +38,7 @@ def fully_connected(
     Parameters
     ----------
     inputs : Tensor
-        [B, …, n] with n fixed; the layer acts on the last axis.
+        [B, …, n] with n fixed; the layer acts on the last axis. Or sparse rows.
     num_outputs : int
         The number of units.
     activation_fn : callable, str or None, default=relu
@@ -71,7 +71,7 @@ def fully_connected(
         [B, …, num_outputs]
     """
     num_outputs = utils.check_size("fully_connected", "num_outputs", num_outputs)
-    utils.check_float("fully_connected", inputs, min_rank=2)
+    utils.check_float("fully_connected", inputs, min_rank=2, sparse=True)
     utils.check_function(
         "fully_connected", "normalizer_fn", normalizer_fn, "batch_norm"
     )
@@ -88,7 +88,8 @@ def fully_connected(
             trainable=trainable,
             collections=collections("weights"),
         )
-        outputs = ops.matmul(inputs, weights)
+        multiply = ops.csr_matmul if storage_of(inputs.dtype) else ops.matmul
+        outputs = multiply(inputs, weights)
         if normalizer_fn is not None:
             outputs = normalizer_fn(outputs, **(normalizer_params or {}))
         elif biases_initializer is not None:

@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import FLOATS, Tensor, current_graph, type_text
+from slimlearn.backend.graph import (
+    FLOATS,
+    Tensor,
+    current_graph,
+    element_of,
+    storage_of,
+    type_text,
+)
+from slimlearn.backend.op import not_dense
 
 
 def collect_named_outputs(
@@ -69,13 +77,18 @@ def get_variable_collections(
     return variables_collections
 
 
-def check_tensor(layer: str, inputs, min_rank: int = 0) -> Tensor:
-    """Return `inputs` if a tensor of at least `min_rank` dimensions."""
+def check_tensor(layer: str, inputs, min_rank: int = 0, sparse: bool = False) -> Tensor:
+    """Return `inputs` if a tensor of at least `min_rank` dimensions.
+
+    Sparse rows are refused unless the layer takes them.
+    """
     if not isinstance(inputs, Tensor):
         raise TypeError(
             f"{layer}: inputs must be a tensor of the network being built, got "
             f"{type(inputs).__name__}"
         )
+    if storage_of(inputs.dtype) and not sparse:
+        raise TypeError(f"{layer}: {not_dense(inputs)}")
     if inputs.rank < min_rank:
         raise ValueError(
             f"{layer}: inputs must have at least {min_rank} dimensions, "
@@ -85,10 +98,10 @@ def check_tensor(layer: str, inputs, min_rank: int = 0) -> Tensor:
     return inputs
 
 
-def check_float(layer: str, inputs, min_rank: int = 0) -> Tensor:
+def check_float(layer: str, inputs, min_rank: int = 0, sparse: bool = False) -> Tensor:
     """Return `inputs` if a tensor of floating numbers."""
-    check_tensor(layer, inputs, min_rank)
-    if inputs.dtype not in FLOATS:
+    check_tensor(layer, inputs, min_rank, sparse)
+    if element_of(inputs.dtype) not in FLOATS:
         raise TypeError(
             f"{layer}: inputs must be f32 or f64, %{inputs.name} is "
             f"{type_text(*inputs.type)}: cast it"

@@ -13,9 +13,17 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+from scipy import sparse
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Graph, Model, Tensor, inside
+from slimlearn.backend.graph import (
+    Graph,
+    Model,
+    Tensor,
+    element_of,
+    inside,
+    storage_of,
+)
 from slimlearn.backend.op import emit
 from slimlearn.backend.reference import DTYPES
 from slimlearn.backend.shape import B, evaluate
@@ -39,7 +47,11 @@ _SAMPLERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A named input: its shape, its numbers, its type ("F" is the precision)."""
+    """A named input: its shape, its numbers, its type ("F" is the precision).
+
+    Of the type "csr F" it is a sparse matrix: two full columns, scattered numbers,
+    some of them explicit zeros; its first row is empty.
+    """
 
     shape: tuple
     sampler: str = "normal"
@@ -103,12 +115,24 @@ class Case:
                 values = rng.integers(0, source.below, shape)
             else:
                 values = _SAMPLERS[source.sampler](rng, shape)
-            result[name] = np.asarray(values).astype(DTYPES[_dtype(source, precision)])
+            dtype = _dtype(source, precision)
+            result[name] = np.asarray(values).astype(DTYPES[element_of(dtype)])
+            if storage_of(dtype):
+                result[name] = _sparse(rng, result[name])
         return result
 
 
 def _dtype(source: Source, precision: str) -> str:
-    return precision if source.dtype == "F" else source.dtype
+    return source.dtype.replace("F", precision)
+
+
+def _sparse(rng, values: np.ndarray) -> sparse.csr_array:
+    kept = rng.random(values.shape) < 0.3
+    kept[:, :2] = True
+    kept[:1] = False
+    csr = sparse.csr_array(np.where(kept, values, 0))
+    csr.data[::5] = 0
+    return csr
 
 
 CASES: dict[str, list[Case]] = {}
@@ -329,6 +353,23 @@ case(
     a=Source((B, 6)),
     b=Source((B, 9)),
 )
+for _n in (1, 3, 19, 150):
+    case(
+        "csr_matmul",
+        ops.csr_matmul,
+        f"by_{_n}",
+        expect=lambda x, w: x.toarray() @ w,
+        x=Source((B, 17), dtype="csr F"),
+        w=Source((17, _n)),
+    )
+    case(
+        "csr_transpose",
+        lambda x, w: ops.csr_matmul(ops.csr_transpose(x), w),
+        f"by_{_n}",
+        expect=lambda x, w: x.toarray().T @ w,
+        x=Source((B, 5000), dtype="csr F"),
+        w=Source((B, _n)),
+    )
 
 
 def _epilogue(a, b, c):

@@ -20,9 +20,13 @@ def network(
     center=False,
     l2=False,
     clip=False,
+    sparse=False,
+    rows=False,
     sizes=(FEATURES, HIDDEN, CLASSES),
 ):
     """Return a model: dense, relu, dense, softmax cross-entropy.
+
+    `sparse` reads X as sparse rows; with `rows` the first gradient is kept as rows.
 
     `center` subtracts the batch's means in training and tracks them in a state, so that
     rows depend on each other.
@@ -37,7 +41,11 @@ def network(
     mean = model.state("mean", (hidden,)) if center else None
 
     def logits(graph, training):
-        hidden_ = ops.relu(ops.input_("X", (B, features), precision) @ w1 + b1)
+        if sparse:
+            x = ops.input_("X", (B, features), f"csr {precision}")
+            hidden_ = ops.relu(ops.csr_matmul(x, w1) + b1)
+        else:
+            hidden_ = ops.relu(ops.input_("X", (B, features), precision) @ w1 + b1)
         if center and training:
             batch = ops.reduce_mean(hidden_, axes=(0,))
             graph.set_(mean, mean * 0.9 + batch * 0.1)
@@ -71,6 +79,8 @@ def network(
             objective = total / ops.extent(B, "f64")
             graph.return_(objective, total, weights)
             slopes = gradients([objective], list(parameters))
+            if rows:
+                slopes[0] = ops.rows(slopes[0])
             for parameter, slope in zip(parameters, slopes, strict=True):
                 graph.grad_(parameter, slope)
     (optimizer or Adam()).build(model, l2=l2, clip=clip)

@@ -41,7 +41,7 @@ def explain_status(
     """
     by_row = _by_row(program, func, sources)
     if rows is None:
-        rows = np.arange(max(map(len, by_row.values()), default=0))
+        rows = np.arange(max((a.shape[0] for a in by_row.values()), default=0))
     rows = np.asarray(rows)
     for start in range(0, max(len(rows), 1), size or max(len(rows), 1)):
         batch = rows[start : start + size] if size else rows

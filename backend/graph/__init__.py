@@ -22,9 +22,12 @@ from slimlearn.backend.graph.tensor import (
     FLOATS,
     INTEGERS,
     NUMBERS,
+    STORAGES,
     Node,
     Tensor,
+    element_of,
     is_symbolic,
+    storage_of,
     type_text,
 )
 
@@ -34,6 +37,7 @@ __all__ = [
     "FLOATS",
     "INTEGERS",
     "NUMBERS",
+    "STORAGES",
     "Declaration",
     "Declarations",
     "Graph",
@@ -49,8 +53,10 @@ __all__ = [
     "current_graph",
     "current_model",
     "current_scope",
+    "element_of",
     "inside",
     "is_symbolic",
     "name_scope",
+    "storage_of",
     "type_text",
 ]

@@ -150,7 +150,8 @@ class Graph:
         if not isinstance(target, Declaration):
             raise TypeError(f"{word}: {target!r} is no parameter, state or slot")
         self._check_own(f"{word} %{target.name}", value)
-        if value.dtype != target.dtype or tuple(value.shape) != tuple(target.shape):
+        dtypes = (target.dtype, f"rows {target.dtype}" if word == "grad" else "")
+        if value.dtype not in dtypes or tuple(value.shape) != tuple(target.shape):
             raise ValueError(
                 f"[{word} {target.name}] needs {type_text(*target.type)}, "
                 f"%{value.name} is {type_text(*value.type)}"

@@ -8,6 +8,18 @@ DTYPES = ("f32", "f64", "i32", "i64", "bool", "u8")
 FLOATS = frozenset(("f32", "f64"))
 INTEGERS = frozenset(("i32", "i64"))
 NUMBERS = FLOATS | INTEGERS
+# How elements lie in memory, where not all do: a word before the type, as in "csr f32".
+STORAGES = ("csr", "rows")
+
+
+def storage_of(dtype: str) -> str:
+    """Return "csr" or "rows", "" for a dense type."""
+    return dtype.rpartition(" ")[0]
+
+
+def element_of(dtype: str) -> str:
+    """Return the type of one element: "f32" of "csr f32" and of "f32"."""
+    return dtype.rpartition(" ")[2]
 
 
 def type_text(dtype: str, shape: tuple) -> str:

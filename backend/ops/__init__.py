@@ -48,6 +48,12 @@ from slimlearn.backend.ops.source import (
     input_,
     iota,
 )
+from slimlearn.backend.ops.sparse import (
+    can_be_rows,
+    csr_matmul,
+    csr_transpose,
+    rows,
+)
 from slimlearn.backend.ops.structure import broadcast_to, reshape, transpose
 from slimlearn.backend.ops.unary import (
     abs,
@@ -85,12 +91,15 @@ __all__ = [
     "argmax",
     "as_tensor",
     "broadcast_to",
+    "can_be_rows",
     "cast",
     "ceil",
     "concat",
     "constant",
     "constant_list",
     "cos",
+    "csr_matmul",
+    "csr_transpose",
     "div",
     "dropout",
     "equal",
@@ -138,6 +147,7 @@ __all__ = [
     "relu_grad",
     "reshape",
     "round",
+    "rows",
     "rsqrt",
     "scatter_add",
     "select",

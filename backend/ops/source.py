@@ -10,6 +10,7 @@ from slimlearn.backend.graph import (
     Tensor,
     current_graph,
     is_symbolic,
+    storage_of,
     type_text,
 )
 from slimlearn.backend.op import (
@@ -24,7 +25,7 @@ from slimlearn.backend.op import (
     target,
     value_text,
 )
-from slimlearn.backend.shape import Dim, as_dim, evaluate, parse_dim
+from slimlearn.backend.shape import B, Dim, as_dim, evaluate, parse_dim
 
 _INTEGER_RANGE = {"i32": 2**31, "i64": 2**63}
 
@@ -87,13 +88,17 @@ class Input(Op):
     """Rows of a named source, converted to the declared type."""
 
     name = "input"
+    sparse = True
     attributes = takes(source=str, columns=list)
     optional = frozenset(("columns",))
 
     def infer(self, types, attributes, declared=None, region=None):
         check_count(types, 0)
-        _, shape = target(declared)
         columns = attributes.get("columns")
+        if declared and storage_of(declared[0][0]):
+            check_rows(declared[0], columns)
+            return [declared[0]]
+        _, shape = target(declared)
         if columns is not None:
             ok = (
                 len(columns) == 2
@@ -110,6 +115,24 @@ class Input(Op):
 
     def reference(self, context, arrays, node):
         return [context.source(node)]
+
+
+def check_rows(type_: tuple, columns) -> None:
+    """Refuse an input that is neither dense nor sparse rows."""
+    dtype, shape = type_
+    refuse_unless(
+        dtype in ("csr f32", "csr f64")
+        and len(shape) == 2
+        and shape[0] == B
+        and type(shape[1]) is int
+        and columns is None,
+        "sparse rows are csr f32[B,n] or csr f64[B,n] with all columns, not "
+        f"{type_text(*type_)}",
+    )
+    refuse_unless(
+        shape[1] < 2**31,
+        f"sparse rows have at most 2147483647 columns, not {shape[1]}",
+    )
 
 
 class Extent(Op):
@@ -190,7 +213,8 @@ def input_(
     shape : sequence of int or Dim
         Of the result: a source of shape (n, d) gives ``(B, d)``.
     dtype : str
-        What the source's numbers are converted to.
+        What the source's numbers are converted to; "csr f32" or "csr f64" for the rows
+        of a sparse matrix.
     columns : (start, stop), optional
         A range of a two-dimensional source's columns.
     name : str, optional

@@ -1,11 +1,21 @@
 """What ops know while they run, and running them one by one."""
 
 import numpy as np
+from scipy import sparse
 
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
-from slimlearn.backend.graph import Graph, Node, Tensor, is_symbolic, type_text
+from slimlearn.backend.graph import (
+    Graph,
+    Node,
+    Tensor,
+    element_of,
+    is_symbolic,
+    storage_of,
+    type_text,
+)
 from slimlearn.backend.op import OPS
+from slimlearn.backend.ops.sparse import Rows
 from slimlearn.backend.shape import Dim, evaluate
 
 DTYPES = {
@@ -44,7 +54,7 @@ class Context:
     def type(self, tensor: Tensor) -> tuple[np.dtype, tuple[int, ...]]:
         """Return the NumPy type and the shape, in numbers, of `tensor`."""
         shape = tuple(evaluate(dim, self.symbols) for dim in tensor.shape)
-        return DTYPES[tensor.dtype], shape
+        return DTYPES[element_of(tensor.dtype)], shape
 
     def rows(self, tensor: Tensor) -> np.ndarray | None:
         """Return the random row counter of each leading index, None without rows."""
@@ -57,6 +67,15 @@ class Context:
     def source(self, node: Node) -> np.ndarray:
         """Return the rows of an input, converted to its type."""
         array = self.sources[node.attributes["source"]]
+        wanted = storage_of(node.results[0].dtype)
+        if bool(wanted) != sparse.issparse(array):
+            raise ValueError(
+                f"[input {node.results[0].name}] source {node.attributes['source']} is "
+                f"{'dense' if wanted else 'a sparse matrix'}, needed is "
+                f"{type_text(*node.results[0].type)}"
+            )
+        if wanted:
+            return sparse.csr_array(array).astype(self.result(node)[0])
         columns = node.attributes.get("columns")
         if columns is not None:
             array = array[:, columns[0] : columns[1]]
@@ -96,7 +115,8 @@ def run_nodes(graph: Graph, values: dict, context: Context) -> None:
                 context.raised_by = f"[{node.op} {node.results[0].name}]"
             for tensor, array in zip(node.results, results, strict=True):
                 dtype, shape = context.type(tensor)
-                array = np.asarray(array, dtype)
+                if not storage_of(tensor.dtype):
+                    array = np.asarray(array, dtype)
                 if array.shape != shape:
                     raise ValueError(
                         f"[{node.op} {tensor.name}] computed shape {array.shape}, "
@@ -105,6 +125,18 @@ def run_nodes(graph: Graph, values: dict, context: Context) -> None:
                 values[tensor] = array
                 if context.on_value is not None:
                     context.on_value(node, array)
+
+
+def stored(array) -> np.ndarray:
+    """Return the elements that an array of any storage has in memory."""
+    if isinstance(array, Rows):
+        return array.values
+    return array.data if sparse.issparse(array) else array
+
+
+def as_array(source):
+    """Return a source as an ndarray, or as the sparse matrix that it is."""
+    return source if sparse.issparse(source) else np.asarray(source)
 
 
 def status_text(status: int) -> str:

@@ -5,13 +5,22 @@ import dataclasses
 import numpy as np
 
 from slimlearn.backend.graph import Graph, Model, Node, Tensor, is_symbolic
-from slimlearn.backend.reference.context import DTYPES, Context, run_nodes
+from slimlearn.backend.reference.context import (
+    DTYPES,
+    Context,
+    as_array,
+    run_nodes,
+    stored,
+)
 from slimlearn.backend.shape import parse_dim
 
 
 @dataclasses.dataclass
 class Result:
-    """What a function left: its returns, sets, gradients, status and who raised it."""
+    """What a function left: its returns, sets, gradients, status and who raised it.
+
+    A gradient kept as rows is a `Rows`.
+    """
 
     returns: tuple[np.ndarray, ...]
     sets: dict[str, np.ndarray]
@@ -57,7 +66,7 @@ def run(
         Nothing is written to the given arrays; `apply` does that.
     """
     graph = _function(model, func)
-    arrays = {name: np.asarray(array) for name, array in sources.items()}
+    arrays = {name: as_array(array) for name, array in sources.items()}
     context = Context(arrays, seed, step, first_row, on_value)
     values: dict[Tensor, np.ndarray] = {}
     given = {
@@ -106,6 +115,7 @@ def first_nonfinite(model: Model, func: str, *arguments, **keywords) -> str | No
     found: list[str] = []
 
     def scan(node, array):
+        array = stored(array)
         if not found and array.dtype.kind == "f" and not np.isfinite(array).all():
             found.append(f"[{node.op} {node.results[0].name}]")
 
@@ -139,7 +149,7 @@ def _lacks_rows(graph: Graph) -> bool:
 
 def _rows_of_sources(func: str, arrays: dict[str, np.ndarray]) -> int:
     """Return how many rows there are, where a function reads no source by rows."""
-    rows = {name: len(array) for name, array in arrays.items() if array.ndim}
+    rows = {name: array.shape[0] for name, array in arrays.items() if array.ndim}
     if not rows:
         raise ValueError(
             f"[{func}] has rows, but reads no source: give any source, so that their "

@@ -6,7 +6,8 @@ import numpy as np
 
 from slimlearn.backend import philox
 from slimlearn.backend.graph import Model
-from slimlearn.backend.reference.context import status_text
+from slimlearn.backend.ops.sparse import Rows
+from slimlearn.backend.reference.context import as_array, status_text
 from slimlearn.backend.reference.execution import apply, first_nonfinite, run
 
 
@@ -74,8 +75,8 @@ class Trainer:
     ):
         self.model = model
         self.params, self.state, self.slots = params, state, slots
-        self.sources = {name: np.asarray(array) for name, array in sources.items()}
-        rows = len(next(iter(self.sources.values())))
+        self.sources = {name: as_array(array) for name, array in sources.items()}
+        rows = next(iter(self.sources.values())).shape[0]
         self.index = np.arange(rows) if index is None else np.asarray(index)
         self.batch_size = batch_size
         self.segments = dict(
@@ -118,7 +119,11 @@ class Trainer:
             text = status_text(result.status)
             raise ValueError(f"step {step}: {result.raised_by}: {text}")
         objective, loss, weight = (float(value) for value in result.returns)
-        grads = result.grads
+        touched, grads = {}, {}
+        for name, gradient in result.grads.items():
+            compact = isinstance(gradient, Rows)
+            touched[name] = gradient.ids if compact else ...
+            grads[name] = gradient.values if compact else gradient
         finite = all(np.isfinite(g).all() for g in grads.values())
         if not (np.isfinite(objective) and finite):
             where = first_nonfinite(*arguments, seed=self.seed, step=step)
@@ -136,10 +141,10 @@ class Trainer:
             if norm > self.clip_norm:
                 hypers["gradient_scale"] = self.clip_norm / norm
         for name, gradient in grads.items():
-            self._update(name, gradient, hypers)
+            self._update(name, touched[name], gradient, hypers)
         return loss, weight
 
-    def _update(self, name: str, gradient, hypers: dict) -> None:
+    def _update(self, name: str, rows, gradient, hypers: dict) -> None:
         segment = self.segments[name]
         if segment.get("frozen", False):
             return
@@ -153,12 +158,11 @@ class Trainer:
         result = run(
             self.model,
             "update",
-            {"weight": weight.reshape(-1), "gradient": gradient.reshape(-1)},
+            {"weight": weight[rows].reshape(-1), "gradient": gradient.reshape(-1)},
             {},
             hypers={**hypers, **coefficients},
-            slots={slot: of[name].reshape(-1) for slot, of in self.slots.items()},
+            slots={slot: of[name][rows].reshape(-1) for slot, of in self.slots.items()},
         )
-        weight[...] = result.returns[0].reshape(weight.shape)
+        weight[rows] = result.returns[0].reshape(gradient.shape)
         for slot, value in result.sets.items():
-            array = self.slots[slot][name]
-            array[...] = value.reshape(array.shape)
+            self.slots[slot][name][rows] = value.reshape(gradient.shape)

@@ -5,7 +5,7 @@ import math
 import re
 from typing import NoReturn
 
-from slimlearn.backend.graph import DTYPES
+from slimlearn.backend.graph import DTYPES, STORAGES
 from slimlearn.backend.shape import parse_dim
 
 _MAX_RANK = 8
@@ -20,7 +20,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _SPACE = re.compile(r"[ \t\r]*(?:\#.*)?$")
-_TYPE = re.compile(r"[ \t]*([a-z]+[0-9]*)[ \t]*\[([^\]]*)\]")
+_TYPE = re.compile(
+    rf"[ \t]*(?:({'|'.join(STORAGES)})[ \t]+)?([a-z]+[0-9]*)[ \t]*\[([^\]]*)\]"
+)
 
 
 class ProgramError(ValueError):
@@ -83,11 +85,11 @@ class Cursor:
             self.fail("the end of the line")
 
     def type(self) -> tuple[str, tuple]:
-        """Take a type such as ``f32[B,64]``."""
+        """Take a type such as ``f32[B,64]`` or ``csr f32[B,64]``."""
         match = _TYPE.match(self.line, self.at)
         if not match:
             self.fail("a type such as f32[B,64]")
-        dtype, dims = match.group(1), match.group(2).strip()
+        storage, dtype, dims = match.group(1), match.group(2), match.group(3).strip()
         if dtype not in DTYPES:
             self.fail(f"one of {', '.join(DTYPES)}")
         try:
@@ -99,7 +101,7 @@ class Cursor:
         if len(shape) > _MAX_RANK:
             self.refuse(f"a type has at most {_MAX_RANK} dimensions: {dtype}[{dims}]")
         self.at = match.end()
-        return dtype, shape
+        return f"{storage} {dtype}" if storage else dtype, shape
 
     def attribute(self):
         """Take the value of an attribute, as the Python value it prints from."""

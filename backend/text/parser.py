@@ -12,6 +12,7 @@ from slimlearn.backend.graph import (
     Model,
     Node,
     Tensor,
+    storage_of,
     type_text,
 )
 from slimlearn.backend.op import OPS, Op, Refusal
@@ -72,6 +73,10 @@ class _Parser(Cursor):
         self.end_of_line()
         if name in model.declarations:
             self.refuse(f"%{name} is declared twice")
+        if storage_of(dtype):
+            self.refuse(
+                f"{kind} %{name} is {type_text(dtype, shape)}, needs to be dense"
+            )
         if kind == "hyper" and (dtype, shape) != ("f64", ()):
             self.refuse(f"hyper %{name} is {type_text(dtype, shape)}, needs f64[]")
         return model.declare(kind, name, dtype, shape)
@@ -102,6 +107,12 @@ class _Parser(Cursor):
                 self.assignment(graph, scope, word)
             elif word == "return":
                 graph.returns = self.value_list(scope, "return")
+                for value in graph.returns:
+                    if storage_of(value.dtype):
+                        self.refuse(
+                            f"%{value.name} is {type_text(*value.type)}: what a "
+                            "function returns is dense"
+                        )
             elif graph.sets or graph.grads:
                 self.fail("set, grad, return or '}'")
             else:
@@ -162,7 +173,7 @@ class _Parser(Cursor):
             region = self.region(depth + 1)
         types = self.result_types(len(names))
         try:
-            inferred = op.infer([o.type for o in operands], attributes, types, region)
+            inferred = op.checked(operands, attributes, types, region)
         except Refusal as refusal:
             where = refusal.at(word, names[0])
             raise ProgramError(f"line {first_line}: {where}") from None

@@ -36,13 +36,78 @@ double number_of(const std::string& name, const py::handle& value) {
 
 }  // namespace
 
+namespace {
+
+// One of a sparse matrix's three arrays, which the caller keeps alive.
+py::array part_of(const py::handle& matrix, const char* part, const std::string& kinds,
+                  const std::string& name) {
+  const py::object object = matrix.attr(part);
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error("source " + name + ": its " + part + " must be a NumPy array");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  const py::dtype dtype = array.dtype();
+  const bool plain = array.ndim() == 1 && (array.flags() & py::array::c_style) &&
+                     (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) &&
+                     py::bool_(dtype.attr("isnative"));
+  const bool sized = dtype.itemsize() == 4 || dtype.itemsize() == 8;
+  if (plain && sized && kinds.find(dtype.kind()) != kinds.npos) return array;
+  throw py::value_error("source " + name + ": its " + part + " is " +
+                        py::str(py::object(dtype)).cast<std::string>() +
+                        (plain ? "" : ", strided, unaligned or of another byte order") +
+                        ": dataset.as_source converts it");
+}
+
+// A SciPy CSR matrix or array.
+Source csr_source(const py::handle& matrix, const std::string& name, std::vector<py::array>& lent) {
+  Source source;
+  source.name = name;
+  const auto shape = py::cast<py::tuple>(matrix.attr("shape"));
+  for (const auto& size : shape) source.shape.push_back(py::cast<int64_t>(size));
+  const py::array values = part_of(matrix, "data", "f", name);
+  const py::array columns = part_of(matrix, "indices", "i", name);
+  const py::array offsets = part_of(matrix, "indptr", "i", name);
+  if (source.shape.size() != 2 || source.shape[0] < 0 || offsets.size() != source.shape[0] + 1) {
+    throw py::value_error("source " + name + ": indptr needs one element a row and one more, has " +
+                          std::to_string(offsets.size()));
+  }
+  if (values.size() != columns.size()) {
+    throw py::value_error("source " + name + ": data has " + std::to_string(values.size()) +
+                          " elements, indices " + std::to_string(columns.size()));
+  }
+  CsrArrays csr;
+  csr.values = static_cast<const std::byte*>(values.data());
+  csr.columns = static_cast<const std::byte*>(columns.data());
+  csr.offsets = static_cast<const std::byte*>(offsets.data());
+  csr.dtype = values.itemsize() == 4 ? DType::f32 : DType::f64;
+  csr.wide_columns = columns.itemsize() == 8;
+  csr.wide_offsets = offsets.itemsize() == 8;
+  csr.stored = values.size();
+  source.csr = csr;
+  for (const py::array& array : {values, columns, offsets}) lent.push_back(array);
+  return source;
+}
+
+bool is_csr(const py::handle& object) {
+  return py::hasattr(object, "indptr") && py::hasattr(object, "format") &&
+         py::isinstance<py::str>(object.attr("format")) &&
+         py::cast<std::string>(object.attr("format")) == "csr";
+}
+
+}  // namespace
+
 LentSources sources_of(const py::dict& arrays) {
   LentSources lent;
   for (const auto& [key, value] : arrays) {
     Source source;
     source.name = py::cast<std::string>(key);
     if (!py::isinstance<py::array>(value)) {
-      throw py::type_error("source " + source.name + " must be a NumPy array");
+      if (!is_csr(value)) {
+        throw py::type_error("source " + source.name +
+                             " must be a NumPy array or a SciPy CSR matrix");
+      }
+      lent.sources.push_back(csr_source(value, source.name, lent.arrays));
+      continue;
     }
     const auto array = py::reinterpret_borrow<py::array>(value);
     source.type = type_of(array, source.name);

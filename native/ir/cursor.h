@@ -83,6 +83,9 @@ class Cursor {
 
   Type type() {
     Type type;
+    for (const Storage storage : {Storage::csr, Storage::rows}) {
+      if (take_word(name_of(storage))) type.storage = storage;
+    }
     const std::string word = this->word("a type such as f32[B,20]");
     bool known = false;
     for (int i = 0; i <= static_cast<int>(DType::u8); ++i) {

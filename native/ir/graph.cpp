@@ -15,8 +15,15 @@ const char* name_of(DType dtype) {
   return kNames[static_cast<size_t>(dtype)];
 }
 
+const char* name_of(Storage storage) {
+  constexpr const char* kNames[] = {"", "csr", "rows"};
+  return kNames[static_cast<size_t>(storage)];
+}
+
 std::string to_string(const Type& type) {
-  std::string text = name_of(type.dtype);
+  std::string text = name_of(type.storage);
+  if (!text.empty()) text += ' ';
+  text += name_of(type.dtype);
   text += '[';
   for (size_t i = 0; i < type.dims.size(); ++i) {
     if (i > 0) text += ',';

@@ -18,13 +18,24 @@ enum class DType : uint8_t { f32, f64, i32, i64, b8, u8 };
 int64_t size_of(DType dtype);
 const char* name_of(DType dtype);  // the word in the text: f32 f64 i32 i64 bool u8
 
+// How the elements of a value lie in memory.
+enum class Storage : uint8_t {
+  dense,  // all, row-major
+  csr,    // of each row the stored ones, by rising column
+  rows,   // some rows, all elements of each; the other rows are zero
+};
+
+const char* name_of(Storage storage);  // the word in the text; empty for dense
+
 struct Type {
   DType dtype = DType::f32;
   std::vector<Dim> dims;
+  Storage storage = Storage::dense;
 
   bool operator==(const Type&) const = default;
 };
 
+inline bool is_dense(const Type& type) { return type.storage == Storage::dense; }
 std::string to_string(const Type& type);
 
 using Attribute =

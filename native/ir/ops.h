@@ -31,6 +31,7 @@ enum Trait : unsigned {
   kHasRegion = 8,    // may hold a region
   kInRegion = 16,    // may stand in a region though not elementwise
   kSource = 32,      // filled from outside before the function starts
+  kSparse = 64,      // takes or gives values that are not dense
 };
 
 // How a value depends on the rows of the batch.

@@ -121,6 +121,11 @@ Rows rows_gather(const NodeView& v, const std::vector<Rows>& operands, const std
   return operands[0] == Rows::local ? Rows::mixed : carried(v, operands, symbol);
 }
 
+Rows rows_csr_matmul(const NodeView& v, const std::vector<Rows>& operands,
+                     const std::string& symbol) {
+  return operands[1] == Rows::local ? Rows::mixed : carried(v, operands, symbol);
+}
+
 Rows rows_whole(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
   return any(operands, Rows::local) ? Rows::mixed : carried(v, operands, symbol);
 }
@@ -157,6 +162,7 @@ bool is_row_plan(const Function& function, const std::string& symbol) {
     const NodeView view{function.graph, node};
     for (size_t i = 0; i < node.results.size(); ++i) {
       const std::vector<Dim>& dims = view.result(i).dims;
+      if (!is_dense(view.result(i))) continue;
       if (!leads(view.result(i), symbol)) return false;
       if (!std::all_of(dims.begin(), dims.end(), fits)) return false;
     }

@@ -12,7 +12,8 @@ using RowRule = Rows(const NodeView& view, const std::vector<Rows>& operands,
                      const std::string& symbol);
 
 RowRule rows_wise, rows_copy, rows_extent, rows_iota, rows_matmul, rows_sum, rows_reduce,
-    rows_argmax, rows_last_axis, rows_transpose, rows_axis, rows_gather, rows_whole, rows_fused;
+    rows_argmax, rows_last_axis, rows_transpose, rows_axis, rows_gather, rows_whole, rows_fused,
+    rows_csr_matmul;
 
 // How each result of the function depends on the rows.
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol = "B");
@@ -22,7 +23,8 @@ std::vector<Rows> rows_of_returns(const Function& function, const std::string& s
 bool mixes_rows(const Function& function, const std::string& symbol = "B");
 
 // True when every dim mentions the symbol only as a leading c*symbol and no other symbol is
-// there, so that one plan serves any number of rows up to its capacity.
+// there, so that one plan serves any number of rows up to its capacity. (Sparse values have as
+// many stored elements as the data gives them, so any dim will do.)
 bool is_row_plan(const Function& function, const std::string& symbol = "B");
 
 }  // namespace slim

@@ -54,7 +54,10 @@ void need_result_dtype(const NodeView& v, DTypes set) {
 }
 
 void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims) {
-  const Type needed{dtype, dims};
+  need_result(v, {dtype, dims});
+}
+
+void need_result(const NodeView& v, const Type& needed) {
   if (v.result(0) == needed) return;
   const std::string operands = v.node.operands.empty() ? "" : ": " + operands_text(v);
   v.refuse("the result is " + to_string(needed) + ", declared as " + to_string(v.result(0)) +

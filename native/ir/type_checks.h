@@ -20,6 +20,7 @@ void need_rank(const NodeView& v, size_t i, size_t least);
 // The result is declared with a type of the set.
 void need_result_dtype(const NodeView& v, DTypes set);
 // The result is declared as exactly this.
+void need_result(const NodeView& v, const Type& needed);
 void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims);
 // The attribute's number, once it is an axis of operand 0.
 size_t need_axis(const NodeView& v, const char* key, int64_t axis);

@@ -83,6 +83,20 @@ void check_attributes(const OpRow& row, const NodeView& v) {
 
 void check_graph(const Graph& graph, size_t defined, bool region);
 
+// Only ops that know other storages than the dense one may meet them.
+void check_storage(const OpRow& row, const NodeView& v) {
+  if (row.has(kSparse)) return;
+  for (const std::vector<ValueId>* list : {&v.node.operands, &v.node.results}) {
+    for (ValueId id : *list) {
+      const Value& value = v.graph.values[id];
+      if (is_dense(value.type)) continue;
+      v.refuse('%' + value.name + " is " + to_string(value.type) +
+               ": only fully_connected and ops.csr_matmul take sparse rows; densify X, or make "
+               "it the first layer");
+    }
+  }
+}
+
 void check_node(const Graph& graph, const Node& node, bool in_region) {
   const NodeView v{graph, node};
   const OpRow* row = find_op(node.op);
@@ -101,6 +115,7 @@ void check_node(const Graph& graph, const Node& node, bool in_region) {
     v.refuse("cannot stand in a region");
   }
   check_attributes(*row, v);
+  check_storage(*row, v);
   if (node.region) check_graph(*node.region, 0, true);
   row->check(*row, v);
 }
@@ -124,7 +139,11 @@ void check_graph(const Graph& graph, size_t defined, bool region) {
     }
   }
   for (ValueId id : graph.returns) {
-    if (!known[id]) throw std::invalid_argument("%" + graph.values[id].name + " is never computed");
+    const Value& value = graph.values[id];
+    if (!known[id]) throw std::invalid_argument("%" + value.name + " is never computed");
+    if (is_dense(value.type)) continue;
+    throw std::invalid_argument("%" + value.name + " is " + to_string(value.type) +
+                                ": what a function returns is dense");
   }
 }
 
@@ -140,7 +159,10 @@ void check_assignments(const Function& f, const Program& program,
       throw std::invalid_argument(where + "func " + f.name + " cannot " + word +
                                   " this kind of declaration");
     }
-    if (value.type != d.type) {
+    // A gradient may be rows: the trainer updates these alone.
+    Type given = value.type;
+    if (f.name == "grad" && given.storage == Storage::rows) given.storage = Storage::dense;
+    if (given != d.type || (d.kind != DeclarationKind::param && !is_dense(value.type))) {
       throw std::invalid_argument(where + "needs " + to_string(d.type) + ", %" + value.name +
                                   " is " + to_string(value.type));
     }
@@ -154,6 +176,9 @@ void check_declarations(const Program& program) {
   const Declaration* first = nullptr;
   for (const Declaration& d : program.declarations) {
     const std::string where = "[" + d.name + "] ";
+    if (!is_dense(d.type)) {
+      throw std::invalid_argument(where + "is dense, declared as " + to_string(d.type));
+    }
     if (d.kind == DeclarationKind::hyper) {
       if (d.type == Type{DType::f64, {}}) continue;
       throw std::invalid_argument(where + "a hyper is f64[], declared as " + to_string(d.type));

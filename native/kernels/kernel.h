@@ -13,8 +13,9 @@
 
 namespace slim {
 
-// The arenas a launch can address. Offsets live in launches, pointers in the Context.
-enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, count };
+// The arenas a launch can address. Offsets live in launches, pointers in the Context. `sparse`
+// is none: its offsets count the values that are not dense.
+enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, sparse, count };
 inline constexpr int kBaseCount = static_cast<int>(Base::count);
 
 // Every arena and every buffer in it starts at a multiple of kAlignment bytes, and
@@ -27,13 +28,29 @@ enum StatusBit : uint32_t {
   kNonFiniteGradient = 4,  // a block of the update kept its old weights
 };
 
+// A value of csr or rows storage in one call, which owns the arrays: their size depends on
+// the data. Of csr rows only those listed have stored elements.
+struct SparseBatch {
+  std::byte* values = nullptr;  // csr: of each stored element; rows: of whole rows
+  int32_t* columns = nullptr;   // csr: of each stored element, rising within a row
+  int64_t* offsets = nullptr;   // csr: where each listed row begins, and the end
+  int32_t* ids = nullptr;       // the rows that are listed, rising; null: all
+  int64_t* count = nullptr;     // how many are listed; null: all
+  // Of a transpose, for its sort: two lists of (column, position), and the row of a position.
+  uint64_t* pairs[2] = {};
+  int32_t* row_of = nullptr;
+
+  int64_t listed(int64_t rows) const { return count != nullptr ? *count : rows; }
+};
+
 // What one running call owns. Shared by its threads; only `status` is written by launches.
 struct Context {
   std::byte* base[kBaseCount] = {};
-  int64_t rows = 0;       // rows of this batch, at most the plan's capacity
-  int64_t first_row = 0;  // of this batch's row 0 in the global batch: the random counter
-  int64_t step = 0;       // the random counter
-  uint32_t seed = 0;      // the random key
+  SparseBatch* sparse = nullptr;  // by the offset of a Buffer in Base::sparse
+  int64_t rows = 0;               // rows of this batch, at most the plan's capacity
+  int64_t first_row = 0;          // of this batch's row 0 in the global batch: the random counter
+  int64_t step = 0;               // the random counter
+  uint32_t seed = 0;              // the random key
   mutable std::atomic<uint32_t> status{0};
 
   void raise(uint32_t bits) const { status.fetch_or(bits, std::memory_order_relaxed); }
@@ -46,6 +63,7 @@ struct Buffer {
   DType dtype = DType::f32;
   std::vector<int64_t> dims;  // at capacity
   int64_t per_row = 0;        // > 0: the leading dimension is per_row * rows at run time
+  Storage storage = Storage::dense;
 
   int64_t leading(int64_t rows) const {
     return dims.empty() ? 1 : per_row > 0 ? per_row * rows : dims[0];
@@ -60,6 +78,7 @@ struct Buffer {
   T* in(const Context& context) const {
     return reinterpret_cast<T*>(context.base[static_cast<int>(base)] + offset);
   }
+  SparseBatch& sparse_in(const Context& context) const { return context.sparse[offset]; }
 };
 
 struct Cost {

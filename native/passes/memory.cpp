@@ -25,6 +25,7 @@ struct Storage {
 };
 
 int64_t bytes_of(const Value& value, const std::map<std::string, int64_t>& symbols) {
+  if (!is_dense(value.type)) return 0;  // as large as the data makes it: the call's
   int64_t bytes = size_of(value.type.dtype);
   for (const Dim& dim : value.type.dims) {
     const int64_t size = dim.evaluate(symbols);

@@ -2,6 +2,7 @@
 //
 //   identity(x), stop_gradient(x), x*1, x/1, x+0, x-0, neg(neg(x)), select(c, x, x)  =>  x
 //   cast, reshape, broadcast, transpose to the same type  =>  x;  two in a row  =>  one
+//   csr_transpose(csr_transpose(x))  =>  x
 //   matmul(transpose(a), b)      =>  matmul(a, b, transpose_a=true)
 //   add(a, neg(b))               =>  sub(a, b)
 //   mul(broadcast(s), x)         =>  mul(s, x)
@@ -88,6 +89,10 @@ class Simplifier {
     if (op == "transpose") {
       const auto& perm = std::get<std::vector<int64_t>>(node.attributes.at("perm"));
       return std::is_sorted(perm.begin(), perm.end()) ? x : -1;
+    }
+    if (op == "csr_transpose") {
+      const Node* inner = made_by(x, "csr_transpose");
+      return inner != nullptr ? inner->operands[0] : -1;
     }
     if (op == "reduce_sum") return x_fits ? x : -1;
     if (op == "neg") {

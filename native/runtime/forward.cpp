@@ -97,8 +97,8 @@ uint32_t Forward::run() {
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;
   for (int i = 0; i < contexts; ++i) {
-    start(calls.emplace_back(*plan_, inner));
-    if (last_plan_) start(last_calls.emplace_back(*last_plan_, inner));
+    start(calls.emplace_back(*plan_, inner), *plan_, gathers_);
+    if (last_plan_) start(last_calls.emplace_back(*last_plan_, inner), *last_plan_, last_gathers_);
   }
   run_lanes(lanes, [&](const Lane& lane) {
     const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
@@ -117,8 +117,10 @@ uint32_t Forward::run() {
   return status;
 }
 
-void Forward::start(Plan::Lease& lease) const {
+void Forward::start(Plan::Lease& lease, const Plan& plan,
+                    const std::vector<Gather>& gathers) const {
   Context& context = lease->context;
+  plan.reserve(*lease, gathers, index_);
   arrays_.lend(context);
   std::byte* hyper = lease->hyper.data();
   std::memcpy(hyper, hypers_.data(), static_cast<size_t>(hypers_.bytes()));
@@ -130,7 +132,7 @@ void Forward::start(Plan::Lease& lease) const {
 Profile Forward::profile(int64_t rounds) {
   Profile profile;
   Plan::Lease lease(*plan_, 1);
-  start(lease);
+  start(lease, *plan_, gathers_);
   lease->context.rows = std::min(chunk_, options_.rows);
   const FlushDenormals flush;
   for (int64_t round = 0; round < rounds; ++round) {

@@ -42,7 +42,7 @@ class Forward {
   Profile profile(int64_t rounds);
 
  private:
-  void start(Plan::Lease& lease) const;
+  void start(Plan::Lease& lease, const Plan& plan, const std::vector<Gather>& gathers) const;
   void run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept;
   void publish(int64_t chunk, const CallContext& call) noexcept;
   void add_up();

@@ -99,11 +99,15 @@ Objective::Road Objective::make_road(int64_t rows, const std::vector<Source>& so
   Road road;
   road.plan = model_->plan("grad", rows);
   check_sums(*road.plan);
+  if (!road.plan->row_gradients().empty()) {
+    throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
+  }
   road.gathers = bind_sources(*road.plan, sources, index_);
   const LaneGrant grant(threads_);
   threads_ = road.plan->useful_lanes(rows, grant.lanes());
   road.call = std::make_unique<Plan::Lease>(*road.plan, threads_);
   CallContext& call = **road.call;
+  road.plan->reserve(call, road.gathers, index_);
   arrays_.lend(call.context);
   call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
   std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));

@@ -24,6 +24,7 @@ constexpr int64_t kPooledBytes = 64 << 20;
 
 bool overlap(const Buffer& a, const Buffer& b) {
   if (a.base != b.base) return false;
+  if (a.base == Base::sparse) return a.offset == b.offset;
   const auto end = [](const Buffer& buffer) {
     int64_t bytes = size_of(buffer.dtype);
     for (const int64_t dim : buffer.dims) bytes *= dim;
@@ -59,6 +60,7 @@ class Planner {
   }
 
   const Graph& graph() const { return function_.graph; }
+  const Function& function() const { return function_; }
   const MemoryPlan& memory() const { return memory_; }
   const std::string& text() const { return text_; }
 
@@ -68,6 +70,7 @@ class Planner {
     buffer.base = static_cast<Base>(place.arena);
     buffer.offset = place.offset;
     buffer.dtype = type.dtype;
+    buffer.storage = type.storage;
     for (const Dim& dim : type.dims) buffer.dims.push_back(dim.evaluate(symbols_));
     if (!request_.exact && !type.dims.empty()) {
       buffer.per_row = type.dims[0].multiple_of(request_.symbol).value_or(0);
@@ -93,6 +96,10 @@ class Planner {
       slot.columns = std::get<std::vector<int64_t>>(columns->second);
     }
     return slot;
+  }
+
+  bool is_sparse(ValueId id) const {
+    return !is_dense(function_.graph.values[static_cast<size_t>(id)].type);
   }
 
  private:
@@ -122,7 +129,14 @@ class Planner {
       const Base base = source == "weight" ? Base::param : Base::gradient;
       request.fixed[node.results[0]] = {arena_of(base), 0};
     }
+    int64_t sparse = 0;
+    for (const Node& node : function_.graph.nodes) {
+      for (const ValueId id : node.results) {
+        if (is_sparse(id)) request.fixed[id] = {arena_of(Base::sparse), sparse++};
+      }
+    }
     for (const Assignment& grad : function_.grads) {
+      if (is_sparse(grad.value)) continue;  // rows: the updater fetches them
       const int64_t offset = layout_.places[static_cast<size_t>(grad.declaration)].offset;
       request.wanted.push_back({grad.value, {arena_of(Base::gradient), offset}});
     }
@@ -157,6 +171,11 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   scratch_bytes_ = planner.memory().scratch_bytes;
   std::vector<std::vector<Buffer>> reads, writes;
   for (const Node& node : graph.nodes) {
+    if (planner.is_sparse(node.results[0])) {
+      const bool gathered = node.operands.empty();
+      const int64_t from = gathered ? -1 : planner.of(node.operands[0]).offset;
+      sparse_.push_back({planner.of(node.results[0]), static_cast<int>(from)});
+    }
     if (node.op == "input") {
       if (!reads_optimizer(node, request_)) inputs_.push_back(planner.input(node));
       continue;
@@ -184,6 +203,12 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   });
   if (request_.function != "update") {
     for (const ValueId id : graph.returns) returns_.push_back(keep(planner.of(id)));
+  }
+  for (const Assignment& grad : planner.function().grads) {
+    if (!planner.is_sparse(grad.value)) continue;
+    const Buffer rows = planner.of(grad.value);
+    const Layout::Place& place = layout.places[static_cast<size_t>(grad.declaration)];
+    row_gradients_.push_back({place.offset, rows.dims[0], rows.inner(), rows.offset});
   }
   mark_meetings(reads, writes);
 }
@@ -243,6 +268,68 @@ int Plan::useful_lanes(int64_t rows, int available) const {
   return together < 0.9 * alone ? available : 1;
 }
 
+namespace {
+
+// Lays the arrays of a sparse value out from `data` on (null: only to count) for so many stored
+// elements in so many rows; returns the bytes they take.
+int64_t lay_out(const Buffer& value, bool gathered, int64_t stored, int64_t listed, std::byte* data,
+                SparseBatch& batch) {
+  int64_t at = 0;
+  const auto take = [&](auto*& array, int64_t bytes) {
+    if (data != nullptr)
+      array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(data + at);
+    at += round_up(bytes) + kAlignment;
+  };
+  if (value.storage == Storage::rows) {
+    take(batch.values, listed * value.inner() * size_of(value.dtype));
+    return at;
+  }
+  take(batch.values, stored * size_of(value.dtype));
+  take(batch.columns, stored * 4);
+  take(batch.offsets, (listed + 1) * 8);
+  if (gathered) return at;
+  take(batch.ids, listed * 4);
+  take(batch.count, 8);
+  for (uint64_t*& pairs : batch.pairs) take(pairs, stored * 8);
+  take(batch.row_of, stored * 4);
+  return at;
+}
+
+}  // namespace
+
+void Plan::reserve(CallContext& call, const std::vector<Gather>& gathers,
+                   const std::vector<uint32_t>& index) const {
+  call.sparse.resize(sparse_.size());
+  call.stored.resize(sparse_.size());
+  call.context.sparse = call.sparse.data();
+  std::vector<int64_t> stored(sparse_.size());
+  for (size_t i = 0; i < gathers.size(); ++i) {
+    if (!gathers[i].csr()) continue;
+    const auto value = static_cast<size_t>(inputs_[i].buffer.offset);
+    stored[value] = gathers[i].csr()->most_stored(capacity(), index);
+  }
+  for (size_t i = 0; i < sparse_.size(); ++i) {
+    const Sparse& sparse = sparse_[i];
+    const bool gathered = sparse.from < 0;
+    SparseBatch& batch = call.sparse[i];
+    if (!gathered) stored[i] = stored[static_cast<size_t>(sparse.from)];
+    if (!gathered && stored[i] > int64_t{UINT32_MAX}) {
+      throw std::invalid_argument("a batch may have " + std::to_string(stored[i]) +
+                                  " stored elements, at most are 4294967295: lower batch_size");
+    }
+    const int64_t rows = sparse.buffer.dims[0];
+    const int64_t listed = gathered ? rows : std::min(stored[i], rows);
+    const int64_t bytes = lay_out(sparse.buffer, gathered, stored[i], listed, nullptr, batch);
+    if (call.stored[i].size() < bytes) call.stored[i] = Arena(bytes);
+    lay_out(sparse.buffer, gathered, stored[i], listed, call.stored[i].data(), batch);
+    if (sparse.buffer.storage == Storage::rows) {
+      const SparseBatch& from = call.sparse[static_cast<size_t>(sparse.from)];
+      batch.ids = from.ids;
+      batch.count = from.count;
+    }
+  }
+}
+
 Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
   {
     const std::lock_guard<std::mutex> lock(plan.mutex_);
@@ -267,7 +354,10 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
 }
 
 Plan::Lease::~Lease() {
-  if (!owned_ || owned_->scratch.size() > kPooledBytes) return;
+  if (!owned_) return;
+  int64_t bytes = owned_->scratch.size();
+  for (const Arena& arena : owned_->stored) bytes += arena.size();
+  if (bytes > kPooledBytes) return;
   const std::lock_guard<std::mutex> lock(plan_->mutex_);
   plan_->idle_.push_back(std::move(owned_));
 }

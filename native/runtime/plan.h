@@ -21,13 +21,25 @@ struct CallContext {
   Arena scratch;
   Arena hyper;
   std::vector<Arena> locals;  // by lane
+  // Values that are not dense, and the memory of each.
+  std::vector<SparseBatch> sparse;
+  std::vector<Arena> stored;
+};
+
+// A gradient that a plan leaves as rows: of which parameter, and which sparse value it is.
+struct RowGradient {
+  int64_t offset = 0;  // bytes, in the parameter arena
+  int64_t rows = 0;    // of the parameter
+  int64_t width = 0;   // elements of a row
+  int64_t value = 0;
 };
 
 struct PlanRequest {
   std::string function;
   std::string symbol = "B";  // of the rows; P in update
   int64_t capacity = 1;
-  bool exact = false;  // specialised for rows == capacity
+  bool exact = false;    // specialised for rows == capacity
+  bool compact = false;  // of update: the parameter arena is as long as the capacity
 };
 
 // Immutable and shared by any number of calls at once.
@@ -51,6 +63,7 @@ class Plan {
   const std::vector<Move>& moves() const { return moves_; }
   const std::vector<InputSlot>& inputs() const { return inputs_; }
   const std::vector<Buffer>& returns() const { return returns_; }
+  const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }
   const std::string& text() const { return text_; }
   int64_t capacity() const { return request_.capacity; }
   bool exact() const { return request_.exact; }
@@ -58,6 +71,11 @@ class Plan {
   int64_t local_bytes() const { return local_bytes_; }
   // Lanes that are worth their barriers for this many rows, at most `available`.
   int useful_lanes(int64_t rows, int available) const;
+
+  // Makes room in a context for the stored elements that any rows of the index can have.
+  // Throws std::invalid_argument for more than a batch can hold.
+  void reserve(CallContext& call, const std::vector<Gather>& gathers,
+               const std::vector<uint32_t>& index) const;
 
   // A context of this plan, with room for so many lanes, until the lease ends.
   class Lease {
@@ -77,6 +95,11 @@ class Plan {
   };
 
  private:
+  // A value that is not dense.
+  struct Sparse {
+    Buffer buffer;
+    int from = -1;  // the sparse value whose stored elements or rows these are; -1: gathered
+  };
   Buffer keep(const Buffer& buffer);
   template <class MoveAt>
   void plan_moves(size_t count, MoveAt move_at);
@@ -88,6 +111,8 @@ class Plan {
   std::vector<Move> moves_;
   std::vector<InputSlot> inputs_;
   std::vector<Buffer> returns_;
+  std::vector<Sparse> sparse_;
+  std::vector<RowGradient> row_gradients_;
   std::string text_;
   int64_t scratch_bytes_ = 0;
   int64_t local_bytes_ = 0;

@@ -14,7 +14,7 @@ namespace {
 
 Source contiguous(SourceType type, const std::byte* data, int64_t rows, int64_t columns) {
   const int64_t size = type == SourceType::f32 ? 4 : 8;
-  return {"X", type, data, {rows, columns}, {columns * size, size}};
+  return {"X", type, data, {rows, columns}, {columns * size, size}, {}};
 }
 
 }  // namespace
@@ -38,7 +38,8 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   one_.plan = model_->plan(function, 1);
   const auto& inputs = many_.plan->inputs();
   if (inputs.size() != 1 || inputs[0].source != "X" || !inputs[0].by_row ||
-      inputs[0].buffer.dims.size() != 2 || !inputs[0].columns.empty()) {
+      inputs[0].buffer.dims.size() != 2 || !inputs[0].columns.empty() ||
+      inputs[0].buffer.storage != Storage::dense) {
     refuse("it must read X alone, as [rows, columns]");
   }
   columns_ = inputs[0].buffer.dims[1];

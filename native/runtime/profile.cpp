@@ -20,7 +20,7 @@ void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
                           const CallContext& call, const uint32_t* index, int64_t first) {
   const int64_t rows = call.context.rows;
   for (size_t i = 0; i < gathers.size(); ++i) {
-    const double bytes = 2.0 * static_cast<double>(gathers[i].row_bytes() * rows);
+    const double bytes = 2.0 * gathers[i].row_bytes() * static_cast<double>(rows);
     time(plan.inputs()[i].name, "input", {0, bytes},
          [&] { gathers[i].run(call.context, index, first, 0, rows); });
   }

@@ -127,6 +127,22 @@ Gather::Copy Gather::choose(DType dtype) {
 
 Gather::Gather(const InputSlot& slot, const Source& source)
     : buffer_(slot.buffer), data_(source.data), by_row_(slot.by_row) {
+  const std::string where = "[input " + slot.name + "] source " + slot.source;
+  const bool wants_csr = slot.buffer.storage == Storage::csr;
+  if (wants_csr != source.csr.has_value()) {
+    throw std::invalid_argument(
+        where + (wants_csr ? " is dense, needed are sparse rows: give a SciPy CSR matrix"
+                           : " is a sparse matrix, needed is a dense array: give X.toarray()"));
+  }
+  if (wants_csr) {
+    source_rows_ = source.shape[0];
+    if (source.shape[1] != slot.buffer.dims[1]) {
+      throw std::invalid_argument(where + " has the shape " + shape_text(source.shape) +
+                                  ", needed is " + shape_text({source_rows_, slot.buffer.dims[1]}));
+    }
+    csr_.emplace(*source.csr, source_rows_, source.shape[1], where + ": ");
+    return;
+  }
   std::vector<int64_t> wanted = slot.buffer.dims;
   std::vector<int64_t> given = source.shape;
   const bool has_rows = by_row_ && !given.empty();
@@ -193,8 +209,14 @@ Gather::Gather(const InputSlot& slot, const Source& source)
   }
 }
 
+double Gather::row_bytes() const {
+  if (!csr_) return static_cast<double>(row_bytes_);
+  return csr_->mean_stored() * static_cast<double>(size_of(buffer_.dtype) + 4);
+}
+
 void Gather::run(const Context& context, const uint32_t* index, int64_t first, int64_t begin,
                  int64_t end) const noexcept {
+  if (csr_) return csr_->copy(buffer_.sparse_in(context), buffer_.dtype, index, first, begin, end);
   if (row_bytes_ == 0) return;
   std::byte* dst = buffer_.in<std::byte>(context);
   if (by_row_) {

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/kernel.h"
+#include "runtime/csr_source.h"
 
 namespace slim {
 
@@ -19,6 +21,7 @@ struct Source {
   const std::byte* data = nullptr;
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // bytes, any sign
+  std::optional<CsrArrays> csr;  // a sparse matrix; then type, data and strides say nothing
 };
 
 // An `input` of a plan: what it reads and where the batch's rows go.
@@ -47,7 +50,8 @@ class Gather {
   void run_from(const std::byte* data, const Context& context, int64_t begin,
                 int64_t end) const noexcept;
 
-  int64_t row_bytes() const { return row_bytes_; }
+  double row_bytes() const;
+  const std::optional<CsrRows>& csr() const { return csr_; }
   int64_t source_rows() const { return source_rows_; }
   bool by_row() const { return by_row_; }
 
@@ -78,6 +82,7 @@ class Gather {
   bool by_row_;
   std::vector<Axis> inner_;  // under one row, neighbours that touch made one
   Copy copy_ = nullptr;
+  std::optional<CsrRows> csr_;  // then nothing but the buffer above says anything
 };
 
 }  // namespace slim

@@ -36,6 +36,9 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   const int64_t last = rule_.count(steps() - 1);
   const auto plan = model_->plan("grad", rule_.capacity());
   check_sums(*plan);
+  if (!plan->row_gradients().empty()) {
+    throw std::invalid_argument("gradients kept as rows are not trained yet");
+  }
   const LaneGrant grant(options_.threads);
   lanes_ = plan->useful_lanes(rule_.capacity(), grant.lanes());
   if (plan->exact() && last != options_.batch && steps() > 1) {
@@ -55,6 +58,7 @@ Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& source
   road.gathers = bind_sources(*road.plan, sources, index_);
   road.call = std::make_unique<Plan::Lease>(*road.plan, lanes_);
   CallContext& call = **road.call;
+  road.plan->reserve(call, road.gathers, index_);
   arrays_.lend(call.context);
   call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
   std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));

@@ -1,0 +1,174 @@
+"""Sparse rows: their product with a matrix, their transpose, gradients kept as rows."""
+
+import dataclasses
+
+import numpy as np
+
+from slimlearn.backend.graph import (
+    FLOATS,
+    Tensor,
+    current_graph,
+    element_of,
+    is_symbolic,
+    storage_of,
+)
+from slimlearn.backend.op import (
+    Op,
+    check_count,
+    check_tensor,
+    describe,
+    emit,
+    refuse_unless,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """A matrix of which only some rows are not zero.
+
+    Attributes
+    ----------
+    ids : int array of shape (n,)
+        The rows, ascending.
+    values : ndarray of shape (n, width)
+    shape : tuple of int
+        Of the matrix.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of an element."""
+        return self.values.dtype
+
+
+class CsrMatmul(Op):
+    """Sparse rows times a matrix.
+
+    An element is one chain of products and sums over the stored elements of its row, by
+    rising column: the bits of the dense product. The result is dense, or the rows that
+    can be anything but zero.
+    """
+
+    name = "csr_matmul"
+    sparse = True
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 2)
+        (a_dtype, a), (dtype, b) = types
+        refuse_unless(
+            storage_of(a_dtype) == "csr"
+            and dtype in FLOATS
+            and element_of(a_dtype) == dtype
+            and len(b) == 2,
+            f"multiplies csr [m,k] by a matrix [k,n] of its type: {describe(types)}",
+        )
+        refuse_unless(
+            a[1] == b[0],
+            f"inner dimensions differ: {describe(types)}: give b {a[1]} rows, or check "
+            "what feeds a",
+        )
+        wanted = storage_of(declared[0][0]) if declared else ""
+        refuse_unless(
+            wanted == "" or (wanted == "rows" and type(a[0]) is int),
+            "gives a dense matrix, or rows of a matrix of fixed height: "
+            f"{describe(types)}",
+        )
+        return [(f"{wanted} {dtype}" if wanted else dtype, (a[0], b[1]))]
+
+    def reference(self, context, arrays, node):
+        a, b = arrays
+        if not storage_of(node.results[0].dtype):
+            return [a @ b]
+        ids = np.flatnonzero(np.diff(a.indptr))
+        return [Rows(ids, a[ids] @ b, (a.shape[0], b.shape[1]))]
+
+    def grad(self, node, index, dy):
+        return csr_matmul(csr_transpose(node.operands[0]), dy)
+
+    def row_local(self, node):
+        a, b = node.operands
+        return not is_symbolic(a.shape[1:] + b.shape, "B")
+
+
+class CsrTranspose(Op):
+    """Sparse rows as sparse columns."""
+
+    name = "csr_transpose"
+    sparse = True
+
+    def infer(self, types, attributes, declared=None, region=None):
+        check_count(types, 1)
+        ((dtype, shape),) = types
+        refuse_unless(
+            storage_of(dtype) == "csr", f"transposes csr [m,k]: {describe(types)}"
+        )
+        return [(dtype, shape[::-1])]
+
+    def reference(self, context, arrays, node):
+        return [arrays[0].T.tocsr()]
+
+    def row_local(self, node):
+        return False
+
+
+def csr_matmul(x: Tensor, w: Tensor, name: str | None = None) -> Tensor:
+    """Return the product of sparse rows `x` [m,k] and a matrix `w` [k,n], dense.
+
+    Only `w` has a gradient: `x` is data.
+    """
+    return emit("csr_matmul", (x, w), None, None, name)
+
+
+def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
+    """Return the transpose of sparse rows `x`; that of a transpose is `x` itself."""
+    check_tensor(x, "csr_transpose", name)
+    if x.node is not None and x.node.op == "csr_transpose":
+        return x.node.operands[0]
+    return emit("csr_transpose", (x,), None, None, name)
+
+
+def can_be_rows(gradient: Tensor) -> bool:
+    """Return whether `rows` can keep this gradient compact.
+
+    It can where the parameter multiplies sparse rows once and is read nowhere else.
+    """
+    node = gradient.node
+    return (
+        node is not None
+        and node.op == "csr_matmul"
+        and node.operands[0].node.op == "csr_transpose"
+        and type(gradient.shape[0]) is int
+    )
+
+
+def rows(gradient: Tensor) -> Tensor:
+    """Return a gradient as the rows that the batch's sparse rows touch, for `grad_`.
+
+    Training then touches those rows of the parameter and of the optimizer's slots, and
+    no others.
+
+    Raises
+    ------
+    ValueError
+        If it is no gradient for which `can_be_rows`.
+    """
+    if not can_be_rows(check_tensor(gradient, "rows")):
+        raise ValueError(
+            f"%{gradient.name} is no product of transposed sparse rows: only the "
+            "gradient of a matrix that multiplies sparse rows can be kept as rows"
+        )
+    graph, node = current_graph(), gradient.node
+    if not any(gradient in other.operands for other in graph.nodes):
+        graph.nodes.remove(node)
+        del graph.values[gradient.name]
+    made = graph.append(
+        node.op,
+        node.operands,
+        node.attributes,
+        [(f"rows {gradient.dtype}", gradient.shape)],
+    ).results[0]
+    return made

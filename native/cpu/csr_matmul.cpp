@@ -1,0 +1,144 @@
+// The product of sparse rows and a dense matrix, as a dense matrix or as rows of one.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/lanes.h"
+#include "cpu/split.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+constexpr int kMostPanel = 8;       // vectors of one row of the result in registers
+constexpr int64_t kGuess = 8;       // stored elements of a row, as far as tasks go
+constexpr int64_t kRowsTasks = 16;  // of a result that has as many rows as the data says
+
+// One row of the result, a panel of it: each element one chain of fma over the stored
+// elements, which has the bits of the dense product, where the others add nothing.
+template <class T, int vectors>
+SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t stored, const T* b,
+                              int64_t n, T* dst, int64_t last) {
+  constexpr int64_t kStep = kLanes<T>;
+  Vec<T> sum[vectors] = {};
+  for (int64_t p = 0; p < stored; ++p) {
+    const Vec<T> left = broadcast<Vec<T>>(values[p]);
+    const T* row = b + columns[p] * n;
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; ++j) sum[j] = fma(left, load(row + j * kStep), sum[j]);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j + 1 < vectors; ++j) store(dst + j * kStep, sum[j]);
+  store_first(dst + (vectors - 1) * kStep, sum[vectors - 1], last);
+}
+
+template <class T>
+void one_row(const T* values, const int32_t* columns, int64_t stored, const T* b, int64_t n,
+             T* dst) {
+  constexpr int64_t kStep = kLanes<T>;
+  if (n == 1) {
+    T sum{0};
+    for (int64_t p = 0; p < stored; ++p) sum = fma(values[p], b[columns[p]], sum);
+    *dst = sum;
+    return;
+  }
+  for (int64_t j = 0; j < n;) {
+    const int64_t left = vectors_of(n - j, kStep);
+    const int64_t vectors = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const int64_t last = std::min(kStep, n - j - (vectors - 1) * kStep);
+    const auto run = [&]<int count>() {
+      panel_of_row<T, count>(values, columns, stored, b + j, n, dst + j, last);
+    };
+    switch (vectors) {
+      case 8:
+        run.template operator()<8>();
+        break;
+      case 4:
+        run.template operator()<4>();
+        break;
+      case 2:
+        run.template operator()<2>();
+        break;
+      default:
+        run.template operator()<1>();
+    }
+    j += vectors * kStep;
+  }
+}
+
+template <class T>
+class CsrMatmul final : public Launch {
+ public:
+  explicit CsrMatmul(const Binding& binding)
+      : a_(binding.operands[0]),
+        b_(binding.operands[1]),
+        c_(binding.results[0]),
+        n_(c_.dims[1]),
+        split_(Split::by_bytes(kGuess * n_ * static_cast<int64_t>(sizeof(T)))) {}
+
+  int64_t tasks(int64_t rows) const override {
+    return c_.storage == Storage::rows ? kRowsTasks : split_.tasks(c_.leading(rows));
+  }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    if (n_ == 0) return;
+    const SparseBatch& a = a_.sparse_in(context);
+    const int64_t listed = a.listed(context.rows);
+    if (c_.storage == Storage::rows) {
+      T* rows = reinterpret_cast<T*>(c_.sparse_in(context).values);
+      const int64_t end = listed * (task + 1) / kRowsTasks;
+      for (int64_t i = listed * task / kRowsTasks; i < end; ++i) {
+        compute(context, a, i, rows + i * n_);
+      }
+      return;
+    }
+    T* c = c_.in<T>(context);
+    const int64_t first = split_.first(task), last = split_.last(task, c_.leading(context.rows));
+    if (a.ids == nullptr) {
+      for (int64_t i = first; i < last; ++i) compute(context, a, i, c + i * n_);
+      return;
+    }
+    int64_t row = first;
+    for (int64_t i = std::lower_bound(a.ids, a.ids + listed, first) - a.ids;
+         i < listed && a.ids[i] < last; ++i) {
+      clear(c, row, a.ids[i]);
+      row = a.ids[i] + 1;
+      compute(context, a, i, c + a.ids[i] * n_);
+    }
+    clear(c, row, last);
+  }
+
+  // Plans do not know the data.
+  Cost cost(int64_t rows) const override {
+    const double terms = static_cast<double>(rows * kGuess) * static_cast<double>(n_);
+    const double result = c_.storage == Storage::rows ? terms : static_cast<double>(c_.count(rows));
+    return {2 * terms, sizeof(T) * (terms + result)};
+  }
+
+ private:
+  void compute(const Context& context, const SparseBatch& a, int64_t i, T* dst) const {
+    const int64_t begin = a.offsets[i];
+    one_row(reinterpret_cast<const T*>(a.values) + begin, a.columns + begin,
+            a.offsets[i + 1] - begin, b_.in<T>(context), n_, dst);
+  }
+
+  void clear(T* c, int64_t first, int64_t last) const {
+    std::memset(c + first * n_, 0, static_cast<size_t>((last - first) * n_) * sizeof(T));
+  }
+
+  Buffer a_, b_, c_;
+  int64_t n_;
+  Split split_;
+};
+
+std::unique_ptr<Launch> prepare_csr_matmul(const Binding& binding) {
+  require_arity(binding, 2);
+  if (binding.operands[0].dtype == DType::f32) return std::make_unique<CsrMatmul<float>>(binding);
+  return std::make_unique<CsrMatmul<double>>(binding);
+}
+
+}  // namespace
+
+SLIM_KERNEL(csr_matmul, prepare_csr_matmul);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE
