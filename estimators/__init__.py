@@ -3,6 +3,7 @@
 from slimlearn.estimators import callbacks
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
+from slimlearn.estimators.layer_transformer import LayerTransformer
 from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
 from slimlearn.estimators.losses import Focal, Huber, Ordinal, Tweedie
 from slimlearn.estimators.network import Network, network
@@ -12,6 +13,7 @@ __all__ = [
     "DNNRegressor",
     "Focal",
     "Huber",
+    "LayerTransformer",
     "LinearClassifier",
     "LinearRegressor",
     "Network",

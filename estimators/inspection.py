@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.extract import extract
+from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.callbacks.weights import by_layer, transfer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.tensors import FUNCTION, before_last, find, table
@@ -120,14 +121,26 @@ class Inspection:
 
     def _part(self, names: tuple) -> str:
         """The text of the function that computes some named values."""
-        program = self.program_
-        tensors = [
-            before_last(program)
-            if name is None
-            else find(program, name, self._end_points)
-            for name in names
-        ]
-        return extract(program.model, FUNCTION, [tensor.name for tensor in tensors])
+        outputs = [self.tensor_of(name).name for name in names]
+        return extract(self.program_.model, FUNCTION, outputs)
+
+    def tensor_of(self, layer: str | None) -> Tensor:
+        """What `activations` computes for a name, as a value of the graph.
+
+        Parameters
+        ----------
+        layer : str or None
+            As in `activations`.
+
+        Returns
+        -------
+        Tensor
+            With its ``name``, ``dtype`` and ``shape``, such as (B, 16).
+        """
+        check_is_fitted(self, "program_")
+        if layer is None:
+            return before_last(self.program_)
+        return find(self.program_, layer, self._end_points)
 
     def plot_history(self, ax=None):
         """Plot the losses of all epochs, and the scores on an axis of their own.

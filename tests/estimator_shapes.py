@@ -10,6 +10,7 @@ from slimlearn import layers
 from slimlearn.estimators import (
     DNNClassifier,
     DNNRegressor,
+    LayerTransformer,
     LinearClassifier,
     LinearRegressor,
     NetworkClassifier,
@@ -80,6 +81,7 @@ SHAPES = {
         LinearRegressor(),
         NetworkClassifier(tower()),
         NetworkRegressor(tower()),
+        LayerTransformer(DNNClassifier(random_state=0)),
     ],
     "float64": [
         DNNClassifier((20, 10), precision="float64"),
@@ -88,12 +90,14 @@ SHAPES = {
         LinearRegressor(precision="float64"),
         NetworkClassifier(logits(), precision="float64"),
         NetworkRegressor(logits(), precision="float64"),
+        LayerTransformer(DNNRegressor(precision="float64", random_state=0)),
     ],
     "batch norm": [
         DNNClassifier(batch_norm=True),
         DNNRegressor(batch_norm=True),
         NetworkClassifier(normalized()),
         NetworkRegressor(normalized()),
+        LayerTransformer(DNNClassifier(batch_norm=True, random_state=0), layer="fc1"),
     ],
     "dropout": [
         DNNClassifier(dropout=0.1),

@@ -1,0 +1,225 @@
+"""LayerTransformer: what a network's layer computes, as features for other models."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from math import prod
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    clone,
+    is_classifier,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from slimlearn.estimators import validation
+from slimlearn.estimators.compat import HasMethods
+
+__all__ = ["LayerTransformer", "kept_types"]
+
+
+def kept_types(precision: str) -> list[str]:
+    """The float types of X in which a layer's values come out too, for the tags."""
+    return ["float64" if precision == "float64" else "float32"]
+
+
+def _can_fit_partially(transformer) -> bool:
+    """Whether partial_fit means something; raises AttributeError with the reason."""
+    if isinstance(transformer.estimator, FrozenEstimator):
+        raise AttributeError("LayerTransformer has no partial_fit: its net is frozen")
+    return hasattr(transformer.estimator, "partial_fit")
+
+
+class LayerTransformer(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
+):
+    """A transformer that trains a network and gives the values of one of its layers.
+
+    Parameters
+    ----------
+    estimator : estimator of slimlearn
+        A classifier, a regressor or an autoencoder; a clone of it is fitted. One that
+        is fitted already is used as it is inside
+        `sklearn.frozen.FrozenEstimator`.
+    layer : str or None, default=None
+        As in `activations`: a layer, one of its values, or an end point of the network
+        function. None is what the last layer with weights reads.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted network.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names.
+
+    See Also
+    --------
+    Autoencoder : Features that need no y.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from slimlearn import DNNClassifier, LayerTransformer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> net = DNNClassifier((100, 32), max_iter=20, random_state=0)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), LayerTransformer(net), KNeighborsClassifier()
+    ... )
+    >>> print(f"{model.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]):.2f}")
+    0.94
+    >>> model[:-1].transform(X).shape
+    (1797, 32)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "estimator": [HasMethods(["fit", "activations"])],
+        "layer": [str, None],
+    }
+
+    def __init__(self, estimator, layer=None):
+        self.estimator = estimator
+        self.layer = layer
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit a clone of the estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            As the estimator takes it.
+        **fit_params
+            For the estimator's fit, such as ``sample_weight``, ``X_val`` and ``y_val``;
+            with ``enable_metadata_routing`` those that it requests.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the fitted network has no such layer.
+        """
+        validation.check_parameters(self)
+        estimator = clone(self.estimator)
+        estimator.fit(X, y, **self._routed("fit", fit_params))
+        return self._publish(estimator)
+
+    @available_if(_can_fit_partially)
+    def partial_fit(self, X, y=None, **fit_params):
+        """Train the estimator for one epoch on some of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        **fit_params
+            For the estimator's partial_fit. ``classes`` are by default the labels in
+            the first call's y.
+
+        Returns
+        -------
+        self
+        """
+        validation.check_parameters(self)
+        params = self._routed("partial_fit", fit_params)
+        estimator = self.__dict__.get("estimator_")
+        if estimator is None:
+            estimator = clone(self.estimator)
+            if is_classifier(estimator) and np.ndim(y) == 1:
+                params = {"classes": np.unique(y), **params}
+        estimator.partial_fit(X, y, **params)
+        return self._publish(estimator)
+
+    def _routed(self, method: str, params: dict) -> dict:
+        if not get_config()["enable_metadata_routing"]:
+            return params
+        return process_routing(self, method, **params).estimator[method]
+
+    def _publish(self, estimator):
+        estimator.tensor_of(self.layer)
+        self.estimator_ = estimator
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """Give the layer's values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            In the type that the network computes in; values of several dimensions in a
+            row, the last one fastest.
+        """
+        check_is_fitted(self)
+        values = self.estimator_.activations(X, self.layer)
+        return values.reshape(len(values), self._n_features_out)
+
+    @property
+    def _n_features_out(self) -> int:
+        return prod(self.estimator_.tensor_of(self.layer).shape[1:])
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of X."""
+        return self._fitted().n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the columns, where X had names."""
+        return self._fitted().feature_names_in_
+
+    def _fitted(self):
+        try:
+            return self.__dict__["estimator_"]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} is not fitted") from None
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What of the parameters of fit goes where.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        mapping = MethodMapping()
+        for method in ("fit", "partial_fit"):
+            mapping.add(caller=method, callee=method)
+        return MetadataRouter(owner=type(self).__name__).add(
+            estimator=self.estimator, method_mapping=mapping
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = deepcopy(inner.input_tags)
+        tags.target_tags = deepcopy(inner.target_tags)
+        tags.array_api_support = inner.array_api_support
+        precision = getattr(self.estimator, "precision", "auto")
+        tags.transformer_tags.preserves_dtype = kept_types(precision)
+        return tags
