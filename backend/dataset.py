@@ -11,7 +11,6 @@ __all__ = [
     "as_source",
     "auto_batch_size",
     "holdout",
-    "scaled_weights",
     "steps_per_epoch",
     "uniform",
 ]
@@ -122,21 +121,6 @@ def _check_csr(csr) -> None:
 def uniform(weights: np.ndarray | None) -> bool:
     """Whether weights say nothing: absent, or all the same."""
     return weights is None or len(weights) == 0 or weights.min() == weights.max()
-
-
-def scaled_weights(weights: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-    """Weights scaled to mean 1 over the training rows, as float64.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n,)
-    rows : index array or None
-        The training rows; None means all.
-    """
-    # Divided by the largest first: huge and tiny weights do not overflow the mean.
-    top = (weights if rows is None else weights[rows]).max()
-    scaled = weights.astype(np.float64) / np.float64(top)
-    return scaled / (scaled if rows is None else scaled[rows]).mean()
 
 
 def auto_batch_size(rows: int) -> int:

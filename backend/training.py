@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import Schedule
 
-__all__ = ["Progress", "Settings", "compile_text", "fit", "make_trainer"]
+__all__ = ["Part", "Progress", "Settings", "compile_text", "fit", "make_trainer"]
 
 
 def compile_text(text: str):
@@ -88,13 +89,34 @@ class Settings:
 Observe = Callable[[float], tuple[bool, float]]
 
 
+@dataclass(eq=False)
+class Part:
+    """Training rows that are in memory together: all of them, or a chunk.
+
+    Attributes
+    ----------
+    sources : dict of str to ndarray
+    rows : index array or None
+        The rows that are trained on; None means all.
+    """
+
+    sources: dict[str, np.ndarray]
+    rows: np.ndarray | None = None
+    trainer: object = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        if self.rows is not None:
+            return len(self.rows)
+        return next(iter(self.sources.values())).shape[0]
+
+
 def make_trainer(
     native,
     program: Program,
-    sources: dict[str, np.ndarray],
-    rows: np.ndarray | None,
+    part: Part,
     settings: Settings,
     slots: np.ndarray,
+    gradient: np.ndarray | None = None,
 ):
     """The native trainer of `program`'s arrays.
 
@@ -104,19 +126,19 @@ def make_trainer(
         What `compile_text` returned.
     program : Program
         Whose arrays are trained in place.
-    sources : dict of str to ndarray
-        All rows.
-    rows : index array or None
-        The training rows; None means all.
+    part : Part
+        The rows.
     settings : Settings
     slots : ndarray of uint8
         The optimizer's arena; written in place.
+    gradient : ndarray of uint8, optional
+        An arena as the parameters' for the gradient; a fresh one by default.
     """
     return native.trainer(
         program,
-        sources,
-        index=rows,
-        batch_size=min(settings.batch_size, _count(sources, rows)),
+        part.sources,
+        index=part.rows,
+        batch_size=min(settings.batch_size, len(part)),
         slots=slots,
         segments=settings.segments,
         hypers=settings.hypers,
@@ -125,18 +147,15 @@ def make_trainer(
         shuffle=settings.shuffle,
         seed=settings.seed,
         n_threads=settings.n_threads,
+        gradient=gradient,
     )
-
-
-def _count(sources, rows) -> int:
-    return len(rows) if rows is not None else next(iter(sources.values())).shape[0]
 
 
 def fit(
     native,
     program: Program,
-    sources: dict[str, np.ndarray],
-    rows: np.ndarray | None,
+    parts: Iterable[Part],
+    sizes: Sequence[int] | None,
     settings: Settings,
     progress: Progress,
     observe: Observe,
@@ -145,8 +164,13 @@ def fit(
 
     Parameters
     ----------
-    native, program, sources, rows, settings
+    native, program, settings
         As in `make_trainer`.
+    parts : iterable of Part
+        Iterated once an epoch. L-BFGS takes the only one of a list.
+    sizes : sequence of int or None
+        Rows of each part, which the schedule goes by; None where that is not known and
+        the rates depend on no number of steps.
     progress : Progress
         Read and moved on.
     observe : callable
@@ -165,28 +189,41 @@ def fit(
     slots = progress.slots
     if slots is None:
         slots = progress.slots = program.allocate_slots()
-    trainer = make_trainer(native, program, sources, rows, settings, slots)
     if not settings.optimizer.iterative:
+        [part] = parts
+        trainer = make_trainer(native, program, part, settings, slots)
         return _minimize(trainer, settings, progress, observe)
-    steps = steps_per_epoch(_count(sources, rows), settings.batch_size)
     schedule, last = settings.schedule, progress.epoch + settings.max_iter
-    settings.changed = False
-    while progress.epoch < last:
-        if settings.changed:
+    steps = sum(steps_per_epoch(n, settings.batch_size) for n in sizes or (1,) if n)
+    gradient = allocate(program.params.size)
+
+    def run(part: Part, number: int, step: int):
+        if part.trainer is None or settings.changed:
+            part.trainer = make_trainer(
+                native, program, part, settings, slots, gradient
+            )
             settings.changed = False
-            trainer = make_trainer(native, program, sources, rows, settings, slots)
         rates = schedule.rates(
             settings.learning_rate,
-            progress.step,
-            progress.step + steps,
+            step,
+            step + steps_per_epoch(len(part), settings.batch_size),
             steps_per_epoch=steps,
             total_steps=last * steps,
             memory=progress.memory,
         )
-        result = trainer.epoch(progress.epoch, progress.step, rates)
-        progress.step += result.steps
+        return part.trainer.epoch(progress.epoch, step, rates, part=number)
+
+    while progress.epoch < last:
+        numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
+        for part in parts:
+            result = run(part, next(numbers), step)
+            step += result.steps
+            weight += result.weight_sum
+            loss += (result.loss - loss) * (result.weight_sum / weight)
+            del part  # before the next one is loaded
+        progress.step = step
         progress.epoch += 1
-        stop, monitored = observe(result.loss)
+        stop, monitored = observe(loss)
         progress.memory = schedule.observe(monitored, progress.memory)
         if stop:
             return "stopped"

@@ -7,17 +7,20 @@ import warnings
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS
 from slimlearn.estimators import validation
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
+from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import CallbackSupportMixin, with_callbacks
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
 from slimlearn.estimators.inspection import Inspection
+from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
 
 __all__ = ["NetworkEstimator", "can_fit_partially"]
@@ -39,31 +42,29 @@ _UNCONVERGED = {
 
 def can_fit_partially(estimator) -> bool:
     """Whether partial_fit means something; raises AttributeError with the reason."""
+    reason = _needs_all_rows(estimator)
+    if estimator.early_stopping:
+        reason = "early stopping needs all epochs in one fit: set early_stopping=False"
+    elif is_balanced(getattr(estimator, "class_weight", None)):
+        reason = "balanced class weights need all rows: pass class_weight as a dict"
+    return _offered(estimator, "partial_fit", reason)
+
+
+def _can_fit_chunks(estimator) -> bool:
+    return _offered(estimator, "fit_chunks", _needs_all_rows(estimator))
+
+
+def _needs_all_rows(estimator) -> str | None:
     optimizer = estimator.optimizer
-    for refused, reason in (
-        (
-            isinstance(optimizer, LBFGS) or optimizer == "lbfgs",
-            "L-BFGS needs all rows at once: choose another optimizer",
-        ),
-        (
-            estimator.early_stopping,
-            "early stopping needs all epochs in one fit: set early_stopping=False",
-        ),
-        (
-            _balanced(getattr(estimator, "class_weight", None)),
-            "balanced class weights need all rows: pass class_weight as a dict",
-        ),
-    ):
-        if refused:
-            raise AttributeError(
-                f"{type(estimator).__name__} has no partial_fit: {reason}"
-            )
+    if isinstance(optimizer, LBFGS) or optimizer == "lbfgs":
+        return "L-BFGS needs all rows at once: choose another optimizer"
+    return None
+
+
+def _offered(estimator, method: str, reason: str | None) -> bool:
+    if reason is not None:
+        raise AttributeError(f"{type(estimator).__name__} has no {method}: {reason}")
     return True
-
-
-def _balanced(class_weight) -> bool:
-    parts = class_weight if isinstance(class_weight, list) else [class_weight]
-    return any(isinstance(part, str) for part in parts)
 
 
 class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
@@ -84,6 +85,9 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
     def _network_hypers(self) -> dict[str, float]:
         """Run-time numbers of the network that replace those it was built with."""
         return {}
+
+    def _check_summary(self, summary, shape: tuple[int, ...]) -> None:
+        """Refuse training rows, y having `shape` behind them, that teach nothing."""
 
     # -- training -------------------------------------------------------------------
 
@@ -131,14 +135,74 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
             (X, y, sample_weight, X_val, y_val, sample_weight_val),
         )
 
-    def _fit(self, epochs: int, resume: bool, data: tuple, **options):
+    @available_if(_can_fit_chunks)
+    def fit_chunks(
+        self, chunks, *, classes=None, X_val=None, y_val=None, sample_weight_val=None
+    ):
+        """Train on data that comes in chunks, as it does not fit in memory.
+
+        Parameters
+        ----------
+        chunks : iterable, or function that returns an iterator
+            Each chunk is (X, y) or (X, y, sample_weight), as `fit` takes them; memory
+            maps are not copied. It is iterated anew in each of `max_iter` epochs, and
+            once or twice before: a list, an object whose ``__iter__`` begins anew, or
+            a function such as the one that makes a generator. A generator itself can
+            be iterated once, which is enough for ``max_iter=1``.
+        classes : array-like of shape (n_classes,), optional
+            For classifiers: all labels that y can have, as in `partial_fit`. Needed
+            where chunks can be iterated only once; else None finds them.
+        X_val, y_val, sample_weight_val : array-like, optional
+            As in `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit`, naming the chunk; or if early stopping would have to hold out rows
+            of chunks: give X_val and y_val, or set ``validation_fraction=None``. A
+            former fit then stays as it was.
+
+        Notes
+        -----
+        Classes, the scale of y and of weights, and the number of rows are those of all
+        chunks together, found before the first step (in a second pass where there is
+        `class_weight`). Where chunks can be iterated only once, the first one decides.
+        Rows are shuffled within their chunk and the chunks keep their order, so mix
+        rows well when you write them. Batches do not reach across chunks: the last one
+        of a chunk is smaller, or a row larger.
+
+        One chunk of all rows gives the very bytes of `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from slimlearn import DNNRegressor
+        >>> def chunks():
+        ...     for seed in range(20):
+        ...         X = np.random.RandomState(seed).normal(size=(500, 3))
+        ...         yield X, X @ [1.0, 2.0, 3.0]
+        >>> reg = DNNRegressor((16,), max_iter=20, random_state=0).fit_chunks(chunks)
+        >>> X, y = next(chunks())
+        >>> print(f"{reg.score(X, y):.2f}")
+        0.99
+        """
+        data = (chunks, X_val, y_val, sample_weight_val)
+        return self._fit(
+            self.max_iter, self.warm_start, data, ChunkFitting, classes=classes
+        )
+
+    def _fit(self, epochs: int, resume: bool, data: tuple, kind=Fitting, **options):
         validation.check_parameters(self)
         watchers = []
         if "_skl_callbacks" in self.__dict__ and not options:
             watchers = [("scikit-learn", ScikitCallbacks(self, epochs, *data[:3]))]
         former = self.__dict__.copy()
         try:
-            fitting = Fitting(self, epochs, resume, watchers=watchers, **options)
+            fitting = kind(self, epochs, resume, watchers=watchers, **options)
             ended = fitting.run(*data)
         except BaseException:
             # Ctrl-C and a full disk publish the epochs that are done; anything else

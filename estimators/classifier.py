@@ -11,10 +11,11 @@ from slimlearn.estimators import validation
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import MultioutputHead, make_classifier_head
 from slimlearn.estimators.labels import (
-    class_weighted,
+    class_factors,
     codes_of,
     find_classes,
     given_classes,
+    outputs_of,
 )
 from slimlearn.estimators.losses import Hinge, Ordinal
 
@@ -65,14 +66,18 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         fitted = "program_" in self.__dict__
         if classes is None and not fitted:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        known = classes is None or not fitted
-        if not known and not _same_classes(classes, self.classes_):
-            raise ValueError(
-                f"classes={classes!r} is not the same as on the last call to "
-                f"partial_fit, was: {self.classes_!r}"
-            )
+        if fitted:
+            self._check_classes(classes)
         data = (X, y, sample_weight, None, None, None)
         return self._fit(1, True, data, partial=True, classes=classes)
+
+    def _check_classes(self, classes) -> None:
+        """Refuse other classes than the fitted ones; None stands for these."""
+        if classes is not None and not _same_classes(classes, self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to "
+                f"partial_fit or fit_chunks, was: {self.classes_!r}"
+            )
 
     def _encode_target(self, y, former, given):
         if former is not None:
@@ -89,35 +94,33 @@ class Classifier(ClassifierMixin, NetworkEstimator):
     def _encode_held_out(self, y, classes):
         return codes_of(classes, y)
 
-    def _check_target(self, classes, codes) -> None:
-        if codes.ndim == 2:
-            return
-        present = len(classes)
-        if present > 1:
-            present = np.count_nonzero(np.bincount(codes))
-        if present < 2:
-            label = classes[codes[0]] if len(codes) else classes[0]
+    def _check_summary(self, summary, shape) -> None:
+        present = summary.totals[0] > 0
+        if not shape and present.sum() < 2:
+            label = summary.labels[0][present.argmax()]
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in the "
                 f"data, but the data contains only one class: {label}"
             )
 
-    def _class_weighted(self, weights, codes, classes):
+    def _class_factors(self, classes, shape, summary):
         wish = self.class_weight
-        if isinstance(wish, list) and codes.ndim == 1:
+        if isinstance(wish, list) and not shape:
             raise ValueError(
                 f"The 'class_weight' parameter of {type(self).__name__} can be a list "
                 f"only for y with several outputs. Got {wish!r} instead."
             )
-        return class_weighted(wish, weights, codes, classes)
+        counts = summary and summary.counts_of(outputs_of(classes, bool(shape)))
+        return class_factors(wish, classes, bool(shape), counts)
 
-    def _fit_head(self, classes, codes, weights, former, partial, order):
+    def _fit_head(self, classes, shape, summary, former, partial, order):
         if former is not None:
             return self._former_head(former)
-        several = codes.ndim == 2
+        several = bool(shape)
         head = make_classifier_head(classes, self.loss, several=several, order=order)
         # Rows that are still to come count as one of each class.
-        head.fit(codes, weights, prior=1.0 if partial else 0.0)
+        counts = summary.counts_of(outputs_of(classes, several))
+        head.fit(counts, prior=1.0 if partial else 0.0)
         return head
 
     @available_if(_has_one_decision)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.utils import check_random_state
 
-from slimlearn.backend import dataset, training
+from slimlearn.backend import training
 from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
@@ -19,8 +19,10 @@ from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
 from slimlearn.estimators.holdout import held_out
+from slimlearn.estimators.labels import class_weighted, outputs_of
 from slimlearn.estimators.rows import Rows
 from slimlearn.estimators.settings import settings_of
+from slimlearn.estimators.summary import Summary
 
 __all__ = ["Fitting"]
 
@@ -63,10 +65,13 @@ class Fitting:
         self.optimizer = make_optimizer(estimator.optimizer)
         self.schedule = make_schedule(estimator.learning_rate_schedule)
 
-    def run(self, X, y, sample_weight, X_val, y_val, sample_weight_val) -> str:
-        """Train and publish; returns why the training ended."""
+    def run(self, *data) -> str:
+        """Train and publish; returns why the training ended.
+
+        `data` is fit's X, y, sample_weight, X_val, y_val and sample_weight_val.
+        """
         self.callbacks = fresh_callbacks(self.estimator.callbacks)
-        rows, held = self._prepare(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        rows, held = self._prepare(*data)
         monitor = self._monitor(rows, held)
         observe, calls = monitor.observe, None
         named = self.callbacks + self.watchers
@@ -79,8 +84,8 @@ class Fitting:
             ended = training.fit(
                 self.handle.native,
                 self.program,
-                self.sources,
-                rows.index,
+                self.parts,
+                self.sizes,
                 self.settings,
                 self.progress,
                 observe,
@@ -105,20 +110,20 @@ class Fitting:
     def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
         """Time the launches of training steps, on copies of the fitted arrays."""
         self.callbacks = []
-        rows, _ = self._prepare(X, y, sample_weight, None, None, None)
-        trainer = training.make_trainer(
-            self.handle.native,
-            self.program,
-            self.sources,
-            rows.index,
-            self.settings,
-            self.program.allocate_slots(),
-        )
+        self._prepare(X, y, sample_weight, None, None, None)
+        [part] = self.parts
         if self.optimizer.iterative:
+            trainer = training.make_trainer(
+                self.handle.native,
+                self.program,
+                part,
+                self.settings,
+                self.program.allocate_slots(),
+            )
             return trainer.profile(steps, self.settings.learning_rate)
         return self.handle.native.profile(
             "grad",
-            self.sources,
+            part.sources,
             self.program,
             hypers=self.settings.hypers,
             rounds=steps,
@@ -126,30 +131,41 @@ class Fitting:
 
     def _prepare(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
         """Everything before the first step; returns the training and held-out rows."""
-        estimator = self.estimator
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
-        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        seed = self._seed()
         held = held_out(
-            estimator, rows, self.classes, X_val, y_val, sample_weight_val, seed
+            self.estimator, rows, self.classes, X_val, y_val, sample_weight_val, seed
         )
-        self._scale_weights(rows)
+        summary = self._summary_of(rows)
+        self._ready(rows, held, summary, seed)
+        self.sizes = [len(rows)]
+        self.parts = [self._part(rows)]
+        return rows, held
+
+    def _ready(self, rows: Rows, held: Rows | None, summary: Summary, seed: int):
+        """Make the head, the program and the settings for `summary`'s rows.
+
+        `rows` are some of them, which say what all are like.
+        """
+        estimator = self.estimator
+        self.summary = summary
+        shape = rows.y.shape[1:]
+        if not self.partial:
+            estimator._check_summary(summary, shape)
         self.head = estimator._fit_head(
-            self.classes,
-            rows.pick(rows.target),
-            rows.pick(rows.weights),
-            self.former,
-            self.partial,
-            self.order,
+            self.classes, shape, summary, self.former, self.partial, self.order
         )
-        for part in (rows, held):
-            if part is not None:
-                self.head.check(part.pick(part.target))
-        precision = self._precision(rows, held)
-        validation.check_range(estimator, rows.X, precision)
+        count = summary.rows
+        if held is not None:
+            self.head.check(held.pick(held.target))
+            count += len(held) if held.X is rows.X else 0
+        self.precision = self._precision(rows.X.dtype, count)
         if held is not None and held.X is not rows.X:
-            validation.check_range(estimator, held.X, precision)
-        weighted = any(r is not None and r.weights is not None for r in (rows, held))
-        built = self._built(rows.X.shape[1], precision, weighted, held is not None)
+            validation.check_range(estimator, held.X, self.precision)
+        self.weighted = not summary.uniform or (
+            held is not None and held.weights is not None
+        )
+        built = self._built(rows.X.shape[1], held is not None)
         self._start(built, seed)
         self.settings = settings_of(
             estimator,
@@ -157,17 +173,19 @@ class Fitting:
             self.head,
             self.optimizer,
             self.schedule,
-            rows=len(rows),
+            rows=summary.rows,
             epochs=self.epochs,
             seed=seed,
         )
-        self.sources = rows.sources(self.head, precision, weighted)
-        self.held_sources = held and held.sources(self.head, precision, weighted)
-        return rows, held
+        self.held_part = None if held is None else self._sources(held)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.estimator.random_state).randint(2**31 - 1))
 
     # -- rows -----------------------------------------------------------------------
 
     def _rows(self, X, y, sample_weight, *, reset: bool) -> Rows:
+        """The rows of a fit that has all of them."""
         estimator = self.estimator
         self.order = validation.label_order(y)
         X, y = validation.check_fit_data(
@@ -177,43 +195,55 @@ class Fitting:
         self.classes, target = estimator._encode_target(
             y, self.former, self.given_classes
         )
-        weights = estimator._class_weighted(weights, target, self.classes)
-        index = None
-        if weights is not None and not weights.all():
-            index = np.flatnonzero(weights)
-        if not self.partial:
-            kept = target if index is None else target[index]
-            estimator._check_target(self.classes, kept)
-        return Rows(X, y, target, weights, index)
+        rows = Rows(X, y, target, weights)
+        rows.drop_weightless()
+        if getattr(estimator, "class_weight", None) is not None:
+            summary = self._summary_of(rows)
+            factors = estimator._class_factors(self.classes, y.shape[1:], summary)
+            rows.weights = class_weighted(factors, weights, target)
+            rows.drop_weightless()
+        return rows
 
-    def _scale_weights(self, rows: Rows) -> None:
-        if dataset.uniform(rows.pick(rows.weights)):
+    def _summary_of(self, rows: Rows) -> Summary:
+        labels = None
+        if self.classes is not None:
+            labels = outputs_of(self.classes, rows.y.ndim == 2)
+        return Summary.of(rows.pick(rows.target), rows.pick(rows.weights), labels)
+
+    def _part(self, rows: Rows) -> training.Part:
+        """Rows as the program trains on them, checked against head and precision."""
+        self.head.check(rows.pick(rows.target))
+        validation.check_range(self.estimator, rows.X, self.precision)
+        if self.summary.uniform:
             rows.weights = None
-        else:
-            rows.weights = dataset.scaled_weights(rows.weights, rows.index)
+        elif rows.weights is not None:
+            rows.weights = self.summary.scaled(rows.weights)
+        return self._sources(rows)
+
+    def _sources(self, rows: Rows) -> training.Part:
+        sources = rows.sources(self.head, self.precision, self.weighted)
+        return training.Part(sources, rows.index)
 
     # -- program --------------------------------------------------------------------
 
-    def _precision(self, rows: Rows, held: Rows | None) -> str:
+    def _precision(self, kind: np.dtype, count: int) -> str:
         wish = self.estimator.precision
         if wish != "auto":
             return "f32" if wish == "float32" else "f64"
         if self.former is not None:
             return self.former["program_"].model.precision
-        kind = rows.X.dtype
         if kind.kind == "f" and kind.itemsize <= 4:
             return "f32"
         if not self.optimizer.iterative:
             return "f64"
-        count = len(rows) + (0 if held is None or held.X is not rows.X else len(held))
         return "f64" if kind.kind == "f" and count <= 1000 else "f32"
 
-    def _built(self, features, precision, weighted, scored) -> Built:
+    def _built(self, features: int, scored: bool) -> Built:
         estimator = self.estimator
         settings = {
             "features": features,
-            "precision": precision,
-            "weighted": weighted,
+            "precision": self.precision,
+            "weighted": self.weighted,
             "scored": scored,
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None
@@ -276,7 +306,7 @@ class Fitting:
         estimator = self.estimator
         validate = rate = None
         if held is not None:
-            validate = self._validation(self.held_sources, held.index)
+            validate = self._validation(self.held_part)
         if estimator.scoring != "loss" and (
             held is not None or estimator.early_stopping
         ):
@@ -294,22 +324,34 @@ class Fitting:
             name=type(estimator).__name__,
         )
 
-    def _validation(self, sources, index):
+    def _validation(self, part: training.Part):
         native, threads = self.handle.native, self.estimator.n_threads
         hypers = self.head.hypers()
 
         def validate() -> float:
             loss, weight = native.run(
                 "score",
-                sources,
+                part.sources,
                 self.program,
-                rows=index,
+                rows=part.rows,
                 hypers=hypers,
                 n_threads=threads,
             )
             return float(loss) / float(weight)
 
         return validate
+
+    def facts(self) -> list:
+        """What else tells fits apart."""
+        return []
+
+    def samples(self) -> dict[str, training.Part]:
+        """Some of the training rows, and those of validation: they tell fits apart."""
+        held = {} if self.held_part is None else {"validation": self.held_part}
+        return {"train": self._first_part(), **held}
+
+    def _first_part(self) -> training.Part:
+        return self.parts[0]
 
     def candidate(self):
         """A fitted estimator whose weights are those that are being trained."""

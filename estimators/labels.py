@@ -12,7 +12,16 @@ from numbers import Number
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
-__all__ = ["class_weighted", "codes_of", "find_classes", "given_classes"]
+__all__ = [
+    "class_factors",
+    "class_weighted",
+    "codes_of",
+    "find_classes",
+    "given_classes",
+    "is_balanced",
+    "local_codes",
+    "outputs_of",
+]
 
 
 def find_classes(y: np.ndarray) -> np.ndarray | list[np.ndarray]:
@@ -109,49 +118,92 @@ def _is_indicator(y: np.ndarray) -> bool:
 # -- weights ------------------------------------------------------------------------
 
 
-def class_weighted(class_weight, weights, codes: np.ndarray, classes):
+def outputs_of(classes, several: bool) -> list[np.ndarray]:
+    """The labels of each output: one list, or one for each column of y."""
+    if isinstance(classes, list):
+        return classes
+    return [np.arange(2)] * len(classes) if several else [classes]
+
+
+def local_codes(y: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, bool]:
+    """The labels of each output as far as y has them, and y's codes by them.
+
+    Returns
+    -------
+    labels : list of ndarray
+        Ascending, for each output.
+    codes : ndarray, of y's shape
+    indicator : bool
+        Whether y has several columns of 0 and 1 only.
+    """
+    _check(y)
+    columns = [y] if y.ndim == 1 else _columns(y)
+    found = [np.unique(column, return_inverse=True) for column in columns]
+    codes = [inverse.reshape(len(y)) for _, inverse in found]
+    codes = codes[0] if y.ndim == 1 else np.stack(codes, axis=1)
+    return [labels for labels, _ in found], codes, y.ndim == 2 and _is_indicator(y)
+
+
+def is_balanced(class_weight) -> bool:
+    """Whether the weights of some classes go by how often they are."""
+    parts = class_weight if isinstance(class_weight, list) else [class_weight]
+    return any(isinstance(part, str) for part in parts)
+
+
+def class_factors(class_weight, classes, several: bool, counts) -> list:
+    """What `class_weight` multiplies the weights of rows by.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced", or a list of these and None
+        A list has one for each output, whose factors are multiplied.
+    classes : as `find_classes` gives them
+    several : bool
+        Whether y has several columns.
+    counts : list of ndarray
+        Weight of each class of each output; read where a part is "balanced".
+
+    Returns
+    -------
+    list of ndarray or None
+        For each output the factor of each class, by its code.
+    """
+    labels = outputs_of(classes, several)
+    parts = [class_weight]
+    if several:
+        parts = class_weight
+        if isinstance(class_weight, str):
+            parts = [class_weight] * len(labels)
+        if not isinstance(parts, list) or len(parts) != len(labels):
+            raise ValueError(
+                f"class_weight for y with {len(labels)} outputs must be 'balanced' or "
+                f"a list of one dict, 'balanced' or None for each of them; got "
+                f"{class_weight!r}"
+            )
+    return [
+        None if part is None else _factors(part, own, counts and counts[i])
+        for i, (part, own) in enumerate(zip(parts, labels))
+    ]
+
+
+def class_weighted(factors: list, weights, codes: np.ndarray) -> np.ndarray:
     """Weights of the rows times those of their classes.
 
     Parameters
     ----------
-    class_weight : dict, "balanced", None, or a list of these
-        A list has one for each output, whose factors are multiplied.
+    factors : as `class_factors` gives them
     weights : ndarray of shape (n,) or None
-    codes : ndarray of shape (n,) or (n, k)
-    classes : as `find_classes` gives them
-
-    Returns
-    -------
-    ndarray of shape (n,) or None
+    codes : ndarray of shape (n,) or (n, outputs)
     """
-    if class_weight is None:
-        return weights
-    if codes.ndim == 1:
-        factors = _factors(class_weight, weights, codes, classes)
-    else:
-        factors = _product(class_weight, weights, codes, classes)
-    return factors if weights is None else factors * weights
-
-
-def _product(class_weight, weights, codes, classes) -> np.ndarray:
-    outputs = codes.shape[1]
-    if isinstance(class_weight, str):
-        class_weight = [class_weight] * outputs
-    if not isinstance(class_weight, list) or len(class_weight) != outputs:
-        raise ValueError(
-            f"class_weight for y with {outputs} outputs must be 'balanced' or a list "
-            f"of one dict, 'balanced' or None for each of them; got {class_weight!r}"
-        )
-    if not isinstance(classes, list):
-        classes = [np.arange(2)] * outputs
-    factors = np.ones(len(codes))
-    for part, column, labels in zip(class_weight, codes.T, classes):
+    columns = codes.T if codes.ndim == 2 else [codes]
+    product = None if weights is None else weights
+    for part, column in zip(factors, columns):
         if part is not None:
-            factors *= _factors(part, weights, column, labels)
-    return factors
+            product = part[column] if product is None else part[column] * product
+    return np.ones(len(codes)) if product is None else product
 
 
-def _factors(class_weight, weights, codes, classes) -> np.ndarray:
+def _factors(class_weight, classes, counts) -> np.ndarray:
     if isinstance(class_weight, dict):
         if not any(c in class_weight for c in classes.tolist()):
             raise ValueError(
@@ -163,14 +215,13 @@ def _factors(class_weight, weights, codes, classes) -> np.ndarray:
             raise ValueError(
                 f"class_weight needs finite weights >= 0; got {class_weight}"
             )
-        return factors[codes]
+        return factors
     if not (isinstance(class_weight, str) and class_weight == "balanced"):
         raise ValueError(
             "class_weight must be a dict of factors or 'balanced' for each output, and "
             f"a list only for y with several outputs; got {class_weight!r}"
         )
-    counts = np.bincount(codes, weights=weights, minlength=len(classes))
     present = counts > 0
     factors = np.zeros(len(classes))
     factors[present] = counts.sum() / (present.sum() * counts[present])
-    return factors[codes]
+    return factors

@@ -66,9 +66,6 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def _encode_held_out(self, y, classes):
         return y
 
-    def _check_target(self, classes, y) -> None:
-        self._levels()
-
     def _levels(self) -> float | tuple[float, ...] | None:
         """The quantile, or several of them, checked."""
         if (self.loss == "quantile") != (self.quantile is not None):
@@ -89,10 +86,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
             raise ValueError(f"quantile={self.quantile!r} names a quantile twice")
         return tuple(map(float, levels))
 
-    def _class_weighted(self, weights, target, classes):
-        return weights
-
-    def _fit_head(self, classes, y, weights, former, partial, order) -> Head:
+    def _fit_head(self, classes, shape, summary, former, partial, order) -> Head:
         if former is not None:
             head = self._former_head(former)
             if head.quantile != self._levels():
@@ -101,9 +95,12 @@ class Regressor(RegressorMixin, NetworkEstimator):
                     f"now it is {self.quantile!r}: set warm_start=False"
                 )
             return head
-        head = make_regressor_head(self.loss, y.shape[1:], self._levels())
-        head.fit(y, weights)
+        head = self._new_head(shape)
+        head.fit(summary.moments)
         return head
+
+    def _new_head(self, shape: tuple[int, ...]) -> Head:
+        return make_regressor_head(self.loss, shape, self._levels())
 
     def predict(self, X) -> np.ndarray:
         """Predict the targets.

@@ -40,6 +40,11 @@ class Rows:
         """The elements of `array` that belong to the rows that count."""
         return array if self.index is None or array is None else array[self.index]
 
+    def drop_weightless(self) -> None:
+        """Rows of weight 0 count as absent."""
+        if self.weights is not None and not self.weights.all():
+            self.index = np.flatnonzero(self.weights)
+
     def sources(self, head, precision: str, weighted: bool) -> dict[str, np.ndarray]:
         """What the program reads, by source name."""
         sources = {

@@ -220,8 +220,18 @@ def label_order(y) -> list | None:
     return list(dtype.categories) if ordered else None
 
 
-def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
+def check_weights(
+    sample_weight, X: np.ndarray, *, some: bool = True
+) -> np.ndarray | None:
     """sample_weight as float64 (n,); None where it is None.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,), number or None
+    X : ndarray
+        The rows.
+    some : bool
+        Whether one of the weights has to be above 0.
 
     Raises
     ------
@@ -251,6 +261,6 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
         raise ValueError(
             "Negative values in data passed to `sample_weight`: weights must be >= 0"
         )
-    if not weights.any():
+    if some and not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

@@ -49,7 +49,9 @@ class ReferenceModel:
 
         return predict
 
-    def trainer(self, program, sources, *, slots, n_threads=None, **settings):
+    def trainer(
+        self, program, sources, *, slots, n_threads=None, gradient=None, **settings
+    ):
         views = program.slot_views(slots)
         trainer = reference.Trainer(
             self.model, program.weights, program.states, views, sources, **settings
@@ -63,8 +65,8 @@ class ReferenceTrainer:
     def __init__(self, trainer):
         self.trainer = trainer
 
-    def epoch(self, epoch, step, rates):
-        return self.trainer.epoch(epoch, step, rates)
+    def epoch(self, *arguments, **options):
+        return self.trainer.epoch(*arguments, **options)
 
     def lbfgs(self, *, max_iter, tol, history, callback):
         t = self.trainer

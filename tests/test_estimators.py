@@ -37,6 +37,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     network,
 )
+from slimlearn.estimators.summary import Summary
 
 iris_x, iris_y = load_iris(return_X_y=True)
 iris_x = StandardScaler().fit_transform(iris_x)
@@ -791,10 +792,11 @@ def test_holdout_keeps_shares_and_single_rows():
 
 
 def test_weights_are_scaled_without_overflow():
-    weights = dataset.scaled_weights(np.array([1e308, 1e308, 1e300]), None)
-    assert weights.mean() == pytest.approx(1.0)
-    part = dataset.scaled_weights(np.array([1.0, 2.0, 6.0]), np.array([0, 1]))
-    assert part.tolist() == pytest.approx([2 / 3, 4 / 3, 4.0])
+    weights = np.array([1e308, 1e308, 1e300])
+    scaled = Summary.of(np.arange(3), weights).scaled(weights)
+    assert scaled.mean() == pytest.approx(1.0)
+    part = Summary.of(np.arange(2), np.array([1.0, 2.0])).scaled(np.array([1.0, 6.0]))
+    assert part.tolist() == pytest.approx([2 / 3, 4.0])
 
 
 def test_a_known_network_is_built_once(monkeypatch):

@@ -43,6 +43,8 @@ class Trainer:
     seed : int
     n_threads : int or None
         None for as many as OpenMP allows; fewer where the work is small.
+    gradient : ndarray of uint8, optional
+        An arena as the parameters', for trainers that take turns; written in place.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Trainer:
         shuffle: bool = True,
         seed: int = 0,
         n_threads: int | None = 1,
+        gradient: np.ndarray | None = None,
     ):
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
@@ -76,7 +79,9 @@ class Trainer:
             slots = allocate(model.native.slot_bytes)
         self._slots = slots
         self._lent_slots = slots if _lendable(slots) else allocate(slots.size)
-        self._gradient = allocate(model.native.param_bytes)
+        if gradient is None:
+            gradient = allocate(model.native.param_bytes)
+        self._gradient = gradient
         self._native = None
 
     @property
@@ -107,7 +112,9 @@ class Trainer:
         """Return facts: steps, lanes, launches a step, arena_bytes, allocations."""
         return self.native.info()
 
-    def epoch(self, epoch: int, step: int, learning_rates) -> EpochResult:
+    def epoch(
+        self, epoch: int, step: int, learning_rates, part: int = 0
+    ) -> EpochResult:
         """Train one epoch.
 
         Parameters
@@ -116,6 +123,8 @@ class Trainer:
             Epochs and steps done before.
         learning_rates : array of float
             One for each step.
+        part : int
+            Which part of the epoch's rows these are: each is shuffled in its own way.
 
         Raises
         ------
@@ -130,7 +139,7 @@ class Trainer:
         if private:
             self._lent_slots[...] = self._slots
         try:
-            result = native.epoch(epoch, step, learning_rates)
+            result = native.epoch(epoch + (part << 32), step, learning_rates)
         finally:
             if private:
                 self._slots[...] = self._lent_slots

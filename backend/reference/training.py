@@ -87,7 +87,9 @@ class Trainer:
         self.shuffle = shuffle
         self.seed = seed
 
-    def epoch(self, epoch: int, step: int, learning_rates) -> EpochResult:
+    def epoch(
+        self, epoch: int, step: int, learning_rates, part: int = 0
+    ) -> EpochResult:
         """Train one epoch.
 
         Parameters
@@ -96,10 +98,12 @@ class Trainer:
             Epochs and steps done before.
         learning_rates : array of float
             One for each step.
+        part : int
+            Which part of the epoch's rows these are.
         """
         order = self.index
         if self.shuffle:
-            order = philox.permutation(order, self.seed, epoch)
+            order = philox.permutation(order, self.seed, epoch + (part << 32))
         total = weight = 0.0
         spans = batches(len(order), self.batch_size)
         for i, (start, stop) in enumerate(spans):

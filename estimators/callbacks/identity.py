@@ -13,7 +13,7 @@ __all__ = ["identity_of"]
 _ROWS = 2048
 
 
-def identity_of(fitting, last_epoch: int, rows: dict) -> str:
+def identity_of(fitting, last_epoch: int) -> str:
     """The name of a fit that has not begun.
 
     Parameters
@@ -23,8 +23,6 @@ def identity_of(fitting, last_epoch: int, rows: dict) -> str:
     last_epoch : int
         It counts only where the schedule's rates depend on it, so that a longer fit
         can go on from a shorter one.
-    rows : dict of str to Rows or None
-        The training and the validation rows.
 
     Returns
     -------
@@ -38,21 +36,16 @@ def identity_of(fitting, last_epoch: int, rows: dict) -> str:
         *(settings.segments, sorted(settings.hypers.items()), settings.shuffle),
         *(settings.clip_norm, settings.clip_value, settings.tol, settings.seed),
         *(settings.batch_size, zlib.crc32(program.params), zlib.crc32(program.state)),
+        *fitting.facts(),
     ]
     if _depends_on_length(settings.schedule, last_epoch):
         facts.append(last_epoch)
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=8)
-    for key, sources in (
-        ("train", fitting.sources),
-        ("validation", fitting.held_sources),
-    ):
-        part = rows[key]
-        if part is None:
-            continue
-        index = np.arange(len(part.X)) if part.index is None else part.index
+    for key, part in fitting.samples().items():
+        index = np.arange(len(part)) if part.rows is None else part.rows
         some = index[:: max(1, len(index) // _ROWS)]
         digest.update(f"{key} {len(index)}".encode())
-        for name, array in sources.items():
+        for name, array in part.sources.items():
             values = np.ascontiguousarray(array[some])
             digest.update(f"{name} {values.dtype} {values.shape}".encode())
             digest.update(values.tobytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slimlearn.estimators.callbacks.state import FitState
 
-__all__ = ["KEEPS_EPOCHS", "Calls", "FitStopped"]
+__all__ = ["KEEPS_EPOCHS", "Calls", "FitStopped", "note"]
 
 
 class FitStopped(OSError):
@@ -75,7 +75,7 @@ class Calls:
         try:
             self.end("interrupted" if interrupted else "error")
         except BaseException as further:
-            _note(error, f"on_fit_end failed too: {further!r}")
+            note(error, f"on_fit_end failed too: {further!r}")
 
     def _call(self, name: str, callback, hook: str):
         method = getattr(callback, hook, None)
@@ -85,11 +85,12 @@ class Calls:
             return method(self.state)
         except Exception as error:
             kind = type(callback).__name__
-            _note(error, f"raised by {hook} of the callback {name!r} ({kind})")
+            note(error, f"raised by {hook} of the callback {name!r} ({kind})")
             raise
 
 
-def _note(error: BaseException, text: str) -> None:
+def note(error: BaseException, text: str) -> None:
+    """Add a line that is shown below the error."""
     # Exceptions take notes from Python 3.11 on.
     if hasattr(error, "add_note"):
         error.add_note(text)

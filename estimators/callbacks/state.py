@@ -272,6 +272,11 @@ class FitState:
             Which rows.
         """
         rows = self._rows[on]
+        if rows is None and on == "train":
+            raise ValueError(
+                "the training rows of fit_chunks are never there together: give X_val "
+                "and y_val, and score on='validation'"
+            )
         if rows is None:
             raise ValueError(
                 "there are no validation rows: give X_val and y_val to fit, set "
@@ -287,5 +292,5 @@ class FitState:
         `n_jobs`; read it in `on_fit_begin`.
         """
         if self._identity is None:
-            self._identity = identity_of(self._fitting, self.last_epoch, self._rows)
+            self._identity = identity_of(self._fitting, self.last_epoch)
         return self._identity

@@ -12,9 +12,9 @@ from slimlearn.estimators.losses import OwnLoss
 __all__ = ["BinaryHead", "ClassifierHead", "MulticlassHead", "shares"]
 
 
-def shares(codes, weights, classes: int, prior: float) -> np.ndarray:
+def shares(counts: np.ndarray, prior: float) -> np.ndarray:
     """The classes' shares of the weight, none quite 0."""
-    counts = np.bincount(codes, weights=weights, minlength=classes) + prior
+    counts = counts + prior
     return np.maximum(counts / counts.sum(), 1e-4)
 
 
@@ -44,11 +44,17 @@ class ClassifierHead(Head):
     def probabilistic(self) -> bool:
         return self.formula.probabilistic
 
-    def fit(
-        self, codes: np.ndarray, weights: np.ndarray | None, prior: float = 0.0
-    ) -> None:
-        """Learn what the output starts from: the classes' shares of the weight."""
-        self.prior = shares(codes, weights, len(self.classes), prior)
+    def fit(self, counts: list[np.ndarray], prior: float = 0.0) -> None:
+        """Learn what the output starts from: the classes' shares of the weight.
+
+        Parameters
+        ----------
+        counts : list of ndarray
+            The weight of each class of each output.
+        prior : float
+            What is added to each of them.
+        """
+        self.prior = shares(counts[0], prior)
 
     @property
     def starts_at_prior(self) -> bool:

@@ -15,7 +15,7 @@ class LogLinkHead(RegressionHead):
 
     def check(self, y):
         wanted = self.formula.domain()
-        least = y.min()
+        least = np.min(y)
         if least > 0 or (wanted == ">= 0" and least == 0):
             return
         values = "negative values" if least < 0 else "zeros"
@@ -24,12 +24,10 @@ class LogLinkHead(RegressionHead):
             "such as 'squared_error'"
         )
 
-    def fit(self, y, weights):
+    def fit(self, moments):
         """Learn where the output starts: the logarithm of the mean."""
-        y = np.asarray(y, dtype=np.float64)
-        self.check(y)
-        mean = np.average(y, axis=0, weights=weights)
-        self._log_mean = np.log(np.maximum(mean, 1e-10))
+        self.check(moments.low)
+        self._log_mean = np.log(np.maximum(moments.mean, 1e-10))
 
     def decode(self, raw):
         return np.exp(raw.reshape((len(raw), *self.shape)))

@@ -25,11 +25,10 @@ class MultilabelHead(ClassifierHead):
     def outputs(self) -> int:
         return len(self.classes)
 
-    def fit(self, codes, weights, prior=0.0):
+    def fit(self, counts, prior=0.0):
         """Learn each label's share of the weight."""
-        rows = np.ones(len(codes)) if weights is None else weights
-        share = (rows @ codes + prior) / (rows.sum() + 2 * prior)
-        self.prior = np.clip(share, 1e-4, 1 - 1e-4)
+        without, with_ = np.transpose(counts) + prior
+        self.prior = np.clip(with_ / (without + with_), 1e-4, 1 - 1e-4)
 
     def bias(self):
         return np.log(self.prior / (1 - self.prior)) if self.starts_at_prior else None

@@ -39,14 +39,9 @@ class MultioutputHead(ClassifierHead):
         key = super().key
         return key and (*key, *self.ends)
 
-    def fit(self, codes, weights, prior=0.0):
+    def fit(self, counts, prior=0.0):
         """Learn the shares of each output's classes."""
-        self.prior = np.concatenate(
-            [
-                shares(column, weights, len(classes), prior)
-                for column, classes in zip(codes.T, self.classes)
-            ]
-        )
+        self.prior = np.concatenate([shares(own, prior) for own in counts])
 
     def bias(self):
         return np.log(self.prior) if self.starts_at_prior else None

@@ -8,6 +8,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
 from slimlearn.estimators.heads.base import Head
 from slimlearn.estimators.losses import OwnLoss
+from slimlearn.estimators.summary import Moments
 from slimlearn.layers import per_example
 
 __all__ = ["RegressionHead"]
@@ -43,17 +44,9 @@ class RegressionHead(Head):
     def flat(self) -> bool:
         return self.outputs == 1
 
-    def fit(self, y: np.ndarray, weights: np.ndarray | None) -> None:
+    def fit(self, moments: Moments) -> None:
         """Learn the centre and scale of each output from the training rows."""
-        y = np.asarray(y, dtype=np.float64)
-        # Divided by the largest first: squares neither overflow nor vanish.
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.average(y, axis=0, weights=weights)
-            centered = y - mean
-            top = np.abs(centered).max(axis=0)
-            unit = np.where(top > 0, top, 1.0)
-            squares = np.average((centered / unit) ** 2, axis=0, weights=weights)
-            deviation = unit * np.sqrt(squares)
+        mean, deviation = moments.mean, moments.deviation
         # A constant output keeps its unit; rounding must not look like a deviation.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
         self.center = mean
