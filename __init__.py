@@ -10,6 +10,7 @@ from slimlearn.backend.optimizer import (
     Adam,
     AdamW,
     Ftrl,
+    LazyAdam,
     Nadam,
     RMSProp,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Huber",
     "InverseScaling",
     "LayerTransformer",
+    "LazyAdam",
     "LinearClassifier",
     "LinearRegressor",
     "Nadam",

@@ -103,6 +103,7 @@ def build(
             graph.return_(*_sums(loss, _weights(precision, weighted), rows))
     with model.function("grad", training=True) as graph:
         _write_grad(graph, network, head, features, dtype, weighted)
+        _keep_rows(graph, optimizer, l2)
     build_init(model)
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)
@@ -217,6 +218,15 @@ def _write_grad(
     for parameter, gradient in zip(trainable, gradients(ends, trainable, starts)):
         if gradient is not None:
             graph.grad_(parameter, gradient)
+
+
+def _keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:
+    """Keep gradients as the rows that sparse X touches, where the update allows it."""
+    for name, gradient in list(graph.grads.items()):
+        own_l1, own_l2 = coefficients(graph.model.declarations[name])
+        keeps = optimizer.keeps_rows(own_l1 > 0, l2 or own_l2 > 0)
+        if keeps and ops.can_be_rows(gradient):
+            graph.grads[name] = ops.rows(gradient)
 
 
 def _penalty(parameter: Parameter) -> dict:

@@ -106,6 +106,7 @@ RULES = [
     (o.Adam(0.8, 0.9, 1e-3), adam, {"b1": 0.8, "b2": 0.9, "eps": 1e-3}),
     (o.AdamW(weight_decay=0.1), adam, {"decay": 0.1}),
     (o.Nadam(), adam, {"nesterov": True}),
+    (o.LazyAdam(), adam, {}),
     (o.RMSProp(), rmsprop, {}),
     (o.RMSProp(momentum=0.5), rmsprop, {"momentum": 0.5}),
     (o.Adagrad(), adagrad, {}),
@@ -140,6 +141,23 @@ def test_l2_is_part_of_the_gradient(name, problem):
     with_l2 = follow(o.make_optimizer(name), w, gradients[:1], l2=L2)
     by_hand = follow(o.make_optimizer(name), w, gradients[:1] + L2 * w)
     np.testing.assert_allclose(with_l2, by_hand, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(o.OPTIMIZERS))
+def test_rows_may_stay_untouched_where_zero_gradients_move_nothing(name, problem):
+    optimizer = o.make_optimizer(name)
+    if optimizer.row_sparse and name != "lazy_adam":
+        w, gradients = problem
+        touched = np.arange(40) % 3 > 0
+        got = follow(optimizer, w, gradients * touched)
+        assert np.array_equal(got[:, ~touched], np.tile(w[~touched], (STEPS, 1)))
+        assert np.array_equal(
+            got[:, touched], follow(optimizer, w, gradients)[:, touched]
+        )
+    assert not o.SGD().row_sparse
+    assert o.SGD(momentum=0.0).row_sparse
+    assert optimizer.keeps_rows(False, True) == (name == "lazy_adam")
+    assert optimizer.keeps_rows(True, False) == (name in ("ftrl", "lazy_adam"))
 
 
 def test_l1_pulls_with_the_sign_or_is_proximal(problem):

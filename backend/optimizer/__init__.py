@@ -6,7 +6,7 @@ arena: weight, gradient and slots are [P]; everything that is the same for all e
 numbers themselves are run-time hypers, so a search over them compiles once.
 """
 
-from slimlearn.backend.optimizer.adam import Adam, AdamW, Nadam
+from slimlearn.backend.optimizer.adam import Adam, AdamW, LazyAdam, Nadam
 from slimlearn.backend.optimizer.base import Optimizer
 from slimlearn.backend.optimizer.ftrl import Ftrl
 from slimlearn.backend.optimizer.lbfgs import LBFGS
@@ -23,6 +23,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Ftrl",
+    "LazyAdam",
     "Nadam",
     "Optimizer",
     "RMSProp",

@@ -59,6 +59,34 @@ class Adam(Optimizer):
         return ops.mul(m, u.scalar(rate))
 
 
+class LazyAdam(Adam):
+    r"""Adam that moves only what a batch of sparse rows touches.
+
+    Of a matrix that multiplies sparse rows, a step moves the rows of the columns that
+    are stored in the batch; the moments of the other rows stand still too. So a step
+    costs what the stored elements cost, but the result is not Adam's, where the moments
+    of every row decay and go on moving it. Penalties act on touched rows only, and the
+    bias corrections count all steps. On dense data, and for all other parameters, it is
+    Adam.
+
+    Parameters
+    ----------
+    beta1, beta2 : float, default=0.9 and 0.999
+        Decay of the two moments, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the denominator, > 0.
+
+    References
+    ----------
+    ``tf.contrib.opt.LazyAdamOptimizer`` of TensorFlow 1.
+    """
+
+    row_sparse = True
+
+    def keeps_rows(self, l1: bool, l2: bool) -> bool:
+        return True
+
+
 class AdamW(Adam):
     r"""Adam with decoupled decay: :math:`w` first shrinks by :math:`1-\eta\lambda`.
 

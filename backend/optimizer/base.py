@@ -74,6 +74,24 @@ class Optimizer(Parameters):
     proximal = False
     iterative = True
 
+    @property
+    def row_sparse(self) -> bool:
+        """Whether a step on sparse rows needs to touch no weights but theirs.
+
+        It does not where a weight without gradient would not have moved.
+        """
+        return False
+
+    def keeps_rows(self, l1: bool, l2: bool) -> bool:
+        """Whether that still holds for a parameter with these penalties.
+
+        Parameters
+        ----------
+        l1, l2 : bool
+            Whether the parameter has, or may get, such a penalty.
+        """
+        return self.row_sparse and not (l2 or (l1 and not self.proximal))
+
     def structure(self) -> tuple:
         """What changes the text of `update`; the rest are run-time numbers."""
         return (type(self).__name__,)

@@ -14,8 +14,9 @@ class Ftrl(Optimizer):
         w' = -\frac{\mathrm{sign}(z') \max(|z'| - \lambda_1, 0)}
                    {(\beta + \sqrt{n'}) / \eta + \lambda_2}
 
-    :math:`z` starts where :math:`w` is the weight's initial value. Biases and the
-    parameters of normalizations are not penalised.
+    :math:`z` starts where :math:`w` is the weight's initial value. As in the paper, a
+    step moves only the weights whose gradient is not zero. Biases and the parameters of
+    normalizations are not penalised.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class Ftrl(Optimizer):
 
     default_learning_rate = 0.1
     proximal = True
+    row_sparse = True
 
     def __init__(self, l1=0.0, l2=0.0, beta=0.0, initial_accumulator=0.1):
         self.l1 = l1
@@ -72,5 +74,7 @@ class Ftrl(Optimizer):
         l1 = u.scalar(u.hyper("segment.l1"))
         shrunk = ops.mul(ops.sign(z), ops.maximum(ops.sub(ops.abs(z), l1), 0.0))
         moved = ops.neg(ops.div(shrunk, ops.add(q, u.scalar(u.hyper("segment.decay")))))
-        u.set(lead, ops.add(z, ops.mul(moved, q)))
-        return moved
+        # Without a gradient nothing moves, not even by rounding or the first shrinking.
+        still = ops.equal(u.gradient, 0.0)
+        u.set(lead, ops.select(still, lead, ops.add(z, ops.mul(moved, q))))
+        return ops.select(still, u.weight, moved)

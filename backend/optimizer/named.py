@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimlearn.backend.optimizer.adam import Adam, AdamW, Nadam
+from slimlearn.backend.optimizer.adam import Adam, AdamW, LazyAdam, Nadam
 from slimlearn.backend.optimizer.base import Optimizer
 from slimlearn.backend.optimizer.ftrl import Ftrl
 from slimlearn.backend.optimizer.lbfgs import LBFGS
@@ -14,6 +14,7 @@ OPTIMIZERS = {
     "adam": Adam,
     "adamw": AdamW,
     "nadam": Nadam,
+    "lazy_adam": LazyAdam,
     "rmsprop": RMSProp,
     "adagrad": Adagrad,
     "adadelta": Adadelta,

@@ -75,6 +75,7 @@ class Adagrad(Optimizer):
     """
 
     default_learning_rate = 5e-2
+    row_sparse = True
 
     def __init__(self, initial_accumulator=0.1, epsilon=1e-7):
         self.initial_accumulator = initial_accumulator

@@ -36,6 +36,10 @@ class SGD(Optimizer):
         self._require("momentum", "a number in [0, 1)", lambda v: 0 <= v < 1)
         self._require_flag("nesterov")
 
+    @property
+    def row_sparse(self) -> bool:
+        return self.momentum == 0
+
     def structure(self) -> tuple:
         return ("SGD", self.momentum > 0, bool(self.nesterov))
 

@@ -51,7 +51,14 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
   options.step = step;
   options.threads = threads;
   const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
-  if (!model->function(function).grads.empty() && gradient.is_none()) {
+  const Function& body = model->function(function);
+  for (const Assignment& grad : body.grads) {
+    if (is_dense(body.graph.values[static_cast<size_t>(grad.value)].type)) continue;
+    throw py::value_error("[grad " + model->program().declarations[grad.declaration].name +
+                          "] is kept as rows, which only training reads: build the program "
+                          "without rows");
+  }
+  if (!body.grads.empty() && gradient.is_none()) {
     throw py::value_error("function " + function + " writes gradients: lend an arena for them");
   }
   const LentSources lent = sources_of(sources);

@@ -58,4 +58,16 @@ Layout::Layout(const Program& program) : places(program.declarations.size()) {
   }
 }
 
+Layout Layout::resized(int64_t bytes) const {
+  Layout changed = *this;
+  changed.param_bytes = bytes;
+  changed.slot_bytes = 0;
+  for (Place& place : changed.places) {
+    if (place.base != Base::slot) continue;
+    place.bytes = bytes;
+    place.offset = append(changed.slot_bytes, bytes);
+  }
+  return changed;
+}
+
 }  // namespace slim

@@ -20,6 +20,9 @@ struct Layout {
     int64_t bytes;   // without padding; of a slot: the parameter arena
     DType dtype;
   };
+  // The same with a parameter arena of so many bytes, and slots to match.
+  Layout resized(int64_t bytes) const;
+
   std::vector<Place> places;     // by declaration
   DType precision = DType::f32;  // of parameters, state and slots
   int64_t param_bytes = 0;

@@ -114,7 +114,7 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
   return plan;
 }
 
-std::shared_ptr<const Plan> Model::update_plan(int64_t elements) const {
+std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) const {
   if (!is_row_plan(function("update"), "P")) {
     throw std::invalid_argument("update works element by element: f32[P] and scalars only");
   }
@@ -122,6 +122,7 @@ std::shared_ptr<const Plan> Model::update_plan(int64_t elements) const {
   request.function = "update";
   request.symbol = "P";
   request.capacity = elements;
+  request.compact = compact;
   return cached(request);
 }
 
@@ -129,7 +130,8 @@ std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto same = [&](const Cached& entry) {
     return entry.request.function == request.function &&
-           entry.request.capacity == request.capacity && entry.request.exact == request.exact;
+           entry.request.capacity == request.capacity && entry.request.exact == request.exact &&
+           entry.request.compact == request.compact;
   };
   const auto found = std::find_if(plans_.begin(), plans_.end(), same);
   if (found != plans_.end()) {
@@ -138,7 +140,9 @@ std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
     return plans_.front().plan;
   }
   ++misses_;
-  plans_.push_front({request, std::make_shared<Plan>(program_, layout_, request, *kernels_)});
+  const int64_t block = request.capacity * size_of(layout_.precision);
+  const Layout& layout = request.compact ? layout_.resized(block) : layout_;
+  plans_.push_front({request, std::make_shared<Plan>(program_, layout, request, *kernels_)});
   if (plans_.size() > kPlans) plans_.pop_back();
   return plans_.front().plan;
 }

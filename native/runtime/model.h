@@ -37,8 +37,9 @@ class Model {
   // The plan that runs so many rows at once: one that serves up to them where the function
   // allows that, otherwise one for exactly them. From a small cache, least recently used out.
   std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows) const;
-  // The optimizer's step over blocks of `elements`.
-  std::shared_ptr<const Plan> update_plan(int64_t elements) const;
+  // The optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
+  // one block long.
+  std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false) const;
   // Rows of one chunk of a long call: a pure function of the program.
   int64_t chunk_rows(const std::string& function) const;
 

@@ -36,9 +36,6 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   const int64_t last = rule_.count(steps() - 1);
   const auto plan = model_->plan("grad", rule_.capacity());
   check_sums(*plan);
-  if (!plan->row_gradients().empty()) {
-    throw std::invalid_argument("gradients kept as rows are not trained yet");
-  }
   const LaneGrant grant(options_.threads);
   lanes_ = plan->useful_lanes(rule_.capacity(), grant.lanes());
   if (plan->exact() && last != options_.batch && steps() > 1) {
@@ -48,8 +45,11 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
     roads_.push_back(make_road(rule_.capacity(), sources));
   }
   freeze_without_gradient(*model_, segments);
-  updater_ = std::make_unique<Updater>(model_->update_plan(kUpdateBlock), model_->layout(), hypers_,
-                                       std::move(segments), arrays_, options_.clip, lanes_);
+  Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr};
+  const std::vector<RowGradient>& rows = plan->row_gradients();
+  if (!rows.empty()) plans.compact = model_->update_plan(kUpdateBlock, true);
+  updater_ = std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_,
+                                       std::move(segments), rows, arrays_, options_.clip, lanes_);
 }
 
 Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& sources) {
@@ -124,7 +124,7 @@ void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
     if (lane.first()) finish_forward(road, first_step + step, rates[step]);
     lane.barrier();
     if (stopped_) return;
-    const uint32_t raised = updater_->run(lane);
+    const uint32_t raised = updater_->run(call.context, lane);
     if (raised) call.context.raise(raised);
     lane.barrier();
     if (lane.first()) {
@@ -150,7 +150,8 @@ Profile Trainer::profile(int64_t steps, double learning_rate) {
     profile.run_gathers(*road.plan, road.gathers, call, order_.data(), rule_.begin(batch));
     profile.run_plan(*road.plan, call);
     updater_->begin(static_cast<double>(step + 1), learning_rate);
-    profile.time("update", "update", updater_->cost(), [&] { updater_->run(Lane(0, 1)); });
+    profile.time("update", "update", updater_->cost(call.context),
+                 [&] { updater_->run(call.context, Lane(0, 1)); });
   }
   return profile;
 }

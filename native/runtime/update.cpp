@@ -45,9 +45,10 @@ void Hypers::set(const std::string& name, double value) {
   set_if_declared(name, value);
 }
 
-Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const Hypers& hypers,
-                 std::vector<Segment> segments, Arrays arrays, Clip clip, int lanes)
-    : plan_(std::move(plan)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
+Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
+                 std::vector<Segment> segments, const std::vector<RowGradient>& rows, Arrays arrays,
+                 Clip clip, int lanes)
+    : plan_(std::move(plans.dense)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
   const int64_t total = layout.param_bytes / size_of(precision_);
   std::sort(segments.begin(), segments.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
@@ -65,7 +66,10 @@ Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const H
     const int64_t end =
         std::min(total, round_up((segment.offset + segment.length) * size_of(precision_)) /
                             size_of(precision_));
-    if (last && groups_.back().end == segment.offset &&
+    const auto compact = std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
+      return gradient.offset == from;
+    });
+    if (last && compact == rows.end() && groups_.back().end == segment.offset &&
         last->coefficients == segment.coefficients) {
       groups_.back().end = end;
     } else {
@@ -79,6 +83,11 @@ Updater::Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const H
         }
         if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
       }
+    }
+    if (compact != rows.end()) {
+      groups_.back().end = segment.offset;
+      rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(), arrays_,
+                         lanes);
     }
     last = &segment;
   }
@@ -111,23 +120,25 @@ void Updater::begin(double step, double learning_rate) {
   set_all(rate_offset_, learning_rate);
 }
 
-void Updater::clip(const Lane& lane) noexcept {
+void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
   const int64_t size = size_of(precision_);
   const int64_t count = static_cast<int64_t>(blocks_.size());
   for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
     const Block& block = blocks_[static_cast<size_t>(i)];
-    std::byte* gradient = arrays_.gradient + block.begin * size;
+    std::byte* values = arrays_.gradient + block.begin * size;
     const int64_t length = block.end - block.begin;
-    if (clip_.value > 0) clip_values(gradient, length, precision_, clip_.value);
+    if (clip_.value > 0) clip_values(values, length, precision_, clip_.value);
     if (clip_.norm > 0) {
-      partial_[static_cast<size_t>(i)] = sum_of_squares(gradient, length, precision_);
+      partial_[static_cast<size_t>(i)] = sum_of_squares(values, length, precision_);
     }
   }
+  for (RowUpdate& rows : rows_) rows.clip(gradient, clip_.value, clip_.norm > 0, lane);
   if (clip_.norm <= 0) return;
   lane.barrier();
   if (lane.first()) {
     double squares = 0;
     for (const double sum : partial_) squares += sum;
+    for (const RowUpdate& rows : rows_) squares += rows.squares(gradient);
     const double norm = std::sqrt(squares);
     norm_scale_ = norm > clip_.norm ? clip_.norm / norm : norm <= clip_.norm ? 1.0 : NAN;
     set_all(scale_offset_, norm_scale_);
@@ -152,9 +163,9 @@ bool Updater::update_block(const Block& block, CallContext& call) const noexcept
   return true;
 }
 
-uint32_t Updater::run(const Lane& lane) noexcept {
+uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
   if (clip_.value > 0 || clip_.norm > 0) {
-    clip(lane);
+    clip(gradient, lane);
     if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
   }
   CallContext& call = *leases_[static_cast<size_t>(lane.index())];
@@ -163,6 +174,7 @@ uint32_t Updater::run(const Lane& lane) noexcept {
   for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
     if (!update_block(blocks_[static_cast<size_t>(i)], call)) status |= kNonFiniteGradient;
   }
+  for (RowUpdate& rows : rows_) status |= rows.run(gradient, lane);
   return status;
 }
 
@@ -179,8 +191,13 @@ void Updater::clean_padding(const Layout& layout) const {
   }
 }
 
-Cost Updater::cost() const {
+Cost Updater::cost(const Context& gradient) const {
   Cost total;
+  for (const RowUpdate& rows : rows_) {
+    const Cost cost = rows.cost(gradient);
+    total.flops += cost.flops;
+    total.bytes += cost.bytes;
+  }
   for (const Block& block : blocks_) {
     for (const Plan::Step& step : plan_->steps()) {
       const Cost cost = step.launch->cost(block.end - block.begin);
@@ -192,7 +209,8 @@ Cost Updater::cost() const {
 }
 
 int64_t Updater::launches() const {
-  return static_cast<int64_t>(blocks_.size() * plan_->steps().size());
+  // A gradient of rows counts once: how many blocks these are, the data says.
+  return static_cast<int64_t>((blocks_.size() + rows_.size()) * plan_->steps().size());
 }
 
 }  // namespace slim

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "runtime/arrays.h"
 #include "runtime/plan.h"
+#include "runtime/row_update.h"
 #include "runtime/team.h"
 
 namespace slim {
@@ -18,21 +20,6 @@ struct Segment {
   int64_t length = 0;
   std::map<std::string, double> coefficients;  // hypers that only this stretch sees
   bool frozen = false;
-};
-
-// The arenas that Python lends for the length of a call.
-struct Arrays {
-  std::byte* param = nullptr;
-  std::byte* gradient = nullptr;
-  std::byte* state = nullptr;
-  std::byte* slot = nullptr;
-
-  void lend(Context& context) const {
-    context.base[static_cast<int>(Base::param)] = param;
-    context.base[static_cast<int>(Base::gradient)] = gradient;
-    context.base[static_cast<int>(Base::state)] = state;
-    context.base[static_cast<int>(Base::slot)] = slot;
-  }
 };
 
 // Hypers by name: where they live, and their values.
@@ -62,21 +49,28 @@ class Updater {
     double norm = 0;
   };
 
-  Updater(std::shared_ptr<const Plan> plan, const Layout& layout, const Hypers& hypers,
-          std::vector<Segment> segments, Arrays arrays, Clip clip, int lanes);
+  // Plans of the update: `dense` over the arenas, `compact` for the gradients that are rows.
+  struct Plans {
+    std::shared_ptr<const Plan> dense;
+    std::shared_ptr<const Plan> compact;
+  };
+
+  Updater(Plans plans, const Layout& layout, const Hypers& hypers, std::vector<Segment> segments,
+          const std::vector<RowGradient>& rows, Arrays arrays, Clip clip, int lanes);
 
   // By one lane, before the others enter run().
   void begin(double step, double learning_rate);
-  // By all lanes. Returns on each of them the status bits it raised.
-  uint32_t run(const Lane& lane) noexcept;
+  // By all lanes, after the gradient in whose context its rows are. Returns on each of them
+  // the status bits it raised.
+  uint32_t run(const Context& gradient, const Lane& lane) noexcept;
   // Padding between parameters back to zero: an update may have made it 0/0.
   void clean_padding(const Layout& layout) const;
 
   int64_t launches() const;
-  Cost cost() const;
+  Cost cost(const Context& gradient) const;
 
  private:
-  struct Group {  // segments of equal coefficients that touch
+  struct Group {  // segments of equal coefficients that touch; empty for one of rows
     int64_t begin;
     int64_t end;
     Arena hyper;
@@ -86,7 +80,7 @@ class Updater {
     int64_t begin;
     int64_t end;
   };
-  void clip(const Lane& lane) noexcept;
+  void clip(const Context& gradient, const Lane& lane) noexcept;
   bool update_block(const Block& block, CallContext& call) const noexcept;
   void set_all(int64_t offset, double value);
 
@@ -96,6 +90,7 @@ class Updater {
   Clip clip_;
   std::vector<Group> groups_;
   std::vector<Block> blocks_;
+  std::vector<RowUpdate> rows_;
   std::vector<double> partial_;  // sums of squares, by block
   double norm_scale_ = 1;
   int64_t step_offset_, rate_offset_, scale_offset_;
