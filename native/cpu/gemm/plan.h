@@ -52,13 +52,19 @@ MicroTile choose_tile(int64_t m, int64_t n) {
   return best;
 }
 
-// B's panel over one block of k stays in L1, A's block in L2.
+// B's panel over one block of k stays in L1, or streams from L2 where it is packed; A's block
+// and all panels of B stay in L2.
 inline constexpr int64_t kPanelBytes = 16 * 1024;
-inline constexpr int64_t kBlockBytes = 256 * 1024;
+inline constexpr int64_t kPackedPanelBytes = 32 * 1024;
+inline constexpr int64_t kBlockBytes = 320 * 1024;
+inline constexpr int64_t kColumnsBytes = 256 * 1024;
 inline constexpr int64_t kTileBytes = 64 * 1024;  // C's tile, where it needs local memory
 inline constexpr int64_t kTapeColumns = 512;      // about the tape's block
+inline constexpr int64_t kSquareK = 256;          // from here on packing outweighs the tape
 inline constexpr double kTaskFlops = 1.5e6;
 inline constexpr int64_t kMostTasks = 64;
+inline constexpr int64_t kFewTasks = 8;     // fewer leave lanes idle: smaller tiles then
+inline constexpr double kLargeFlops = 1e9;  // larger tiles then
 
 struct Grid {
   Parts rows, columns;  // columns in units of a vector
@@ -71,30 +77,30 @@ enum class TileUse : uint8_t {
   tape,     // local memory, for a tape over whole rows or long parts of them
 };
 
-// Output tiles: enough for many threads, none so small that packing B for it costs.
+// Output tiles: enough for many threads, none so small that packing for it costs.
 template <class T>
 Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
-  const int64_t vectors = (n + kLanes<T> - 1) / kLanes<T>;
-  const double flops =
-      2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const auto parts = [](int64_t length, int64_t most) { return (length + most - 1) / most; };
+  const int64_t vectors = parts(n, kLanes<T>);
+  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(vectors * kLanes<T>) *
+                       static_cast<double>(k);
   const int64_t tasks =
       std::clamp<int64_t>(static_cast<int64_t>(flops / kTaskFlops), 1, kMostTasks);
-  const auto parts = [](int64_t length, int64_t most) { return (length + most - 1) / most; };
   if (use == TileUse::tape) {
-    const int64_t by_columns = parts(n, kTapeColumns);
+    const int64_t by_columns = parts(n, k < kSquareK ? kTapeColumns : kTapeColumns / 4);
     const int64_t width = parts(vectors, by_columns) * kVectorBytes;
     const int64_t rows = std::max<int64_t>(kTileBytes / width, 1);
     const int64_t by_rows =
         std::max(parts(m, rows), std::min(parts(tasks, by_columns), parts(m, 16)));
     return {{m, by_rows}, {vectors, by_columns}};
   }
-  const int64_t most_rows = use == TileUse::flipped ? 128 : 256;
-  const int64_t by_rows = std::max(std::min(tasks, parts(m, 128)), parts(m, most_rows));
-  // A's block is packed once for all columns of a tile: many rows want many columns, but two
-  // tiles at least, so that a product of one row of tiles is no serial stretch.
-  const int64_t wide = (m >= 64 ? 512 : 256) / kVectorBytes;
-  const int64_t least_vectors = std::clamp<int64_t>(vectors / 2, 256 / kVectorBytes, wide);
-  int64_t by_columns = std::min(parts(tasks, by_rows), parts(vectors, least_vectors));
+  // B is packed once a row of tiles, A once a column of them.
+  const auto columns_of = [&](int64_t bytes) { return parts(vectors, bytes / kVectorBytes); };
+  int64_t by_rows = parts(m, use == TileUse::flipped ? 128 : 256);
+  int64_t by_columns = std::min(tasks, columns_of(flops > kLargeFlops && by_rows > 1 ? 1024 : 512));
+  const int64_t least = std::min(tasks, kFewTasks);
+  if (by_rows * by_columns < least) by_columns = std::min(parts(least, by_rows), columns_of(256));
+  if (by_rows * by_columns < least) by_rows = std::min(parts(least, by_columns), parts(m, 64));
   if (use == TileUse::flipped) {
     const int64_t most_vectors = kTileBytes / kVectorBytes / parts(m, by_rows);
     by_columns = std::max(by_columns, parts(vectors, std::max<int64_t>(most_vectors, 1)));

@@ -23,17 +23,58 @@ struct Product {
   Finish<T> finish;  // bias and mask at C's first element
 };
 
-// Scratch of one product: a packed panel of B, a packed block of A.
+// Scratch of one product: B's packed panels (of a transposed B one at a time), A's packed block.
 template <class T>
 struct ProductScratch {
-  static constexpr int64_t kPanel = kPanelBytes + kMostVectors * kVectorBytes;
-  static constexpr int64_t kBytes = kPanel + kBlockBytes;
+  static constexpr int64_t kColumns = kColumnsBytes + kMostVectors * kVectorBytes;
+  static constexpr int64_t kBytes = kColumns + kBlockBytes;
 
-  T* panel;
+  T* columns;
   T* block;
 
   explicit ProductScratch(std::byte* local)
-      : panel(reinterpret_cast<T*>(local)), block(reinterpret_cast<T*>(local + kPanel)) {}
+      : columns(reinterpret_cast<T*>(local)), block(reinterpret_cast<T*>(local + kColumns)) {}
+};
+
+// Rows of B into panels, row by row: what lies together is read together.
+template <class T>
+void pack_panels(const T* b, int64_t b_k, int64_t k, const Parts& panels, T* dst) {
+  constexpr int64_t kLane = kLanes<T>;
+  for (int64_t p = 0; p < k; ++p, b += b_k) {
+    const T* src = b;
+    for (int64_t panel = 0; panel < panels.count; ++panel) {
+      const int64_t first = panels.begin(panel), vectors = panels.end(panel) - first;
+      T* to = dst + (first * k + p * vectors) * kLane;
+      for (int64_t j = 0; j < vectors; ++j, src += kLane) store(to + j * kLane, load(src));
+    }
+  }
+}
+
+// Brings rows of memory near, a few lines at a time, while other work goes on.
+class Prefetcher {
+ public:
+  Prefetcher() = default;
+  // `bytes` of each of `rows` rows, in `calls` calls of advance().
+  Prefetcher(const void* first, int64_t stride, int64_t bytes, int64_t rows, int64_t calls)
+      : row_(static_cast<const std::byte*>(first)), stride_(stride), bytes_(bytes), rows_(rows) {
+    const int64_t lines_a_row = (bytes + kAlignment - 1) / kAlignment;
+    lines_ = (rows * lines_a_row + calls - 1) / calls;
+  }
+
+  void advance() {
+    for (int64_t line = 0; line < lines_ && rows_ > 0; ++line) {
+      __builtin_prefetch(row_ + at_, 0, 2);  // into L2: L1 is the tile's
+      at_ += kAlignment;
+      if (at_ < bytes_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --rows_;
+    }
+  }
+
+ private:
+  const std::byte* row_ = nullptr;
+  int64_t stride_ = 0, bytes_ = 0, rows_ = 0, lines_ = 0, at_ = 0;
 };
 
 template <class T>
@@ -47,12 +88,17 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
   // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy.
-  const bool pack_b = transposed || (product.b_k * kSize >= 1024 && strips.count >= 8);
+  const bool fits = panels.length * kVectorBytes <= kColumnsBytes / 32;
+  const bool pack_b = transposed || (product.b_k * kSize >= 1024 && strips.count >= 8 && fits);
   // The same for A, copied as it lies but without such a stride.
   const bool a_by_k = product.a_k == 1;
   const int64_t a_stride = a_by_k ? product.a_row : product.a_k;
   const bool pack_a = a_stride * kSize >= 1024 && panels.count >= 4 && strips.count >= 4;
-  int64_t block_k = std::max<int64_t>(kPanelBytes / (width * kSize), 32);
+  int64_t block_k =
+      std::max<int64_t>((pack_b ? kPackedPanelBytes : kPanelBytes) / (width * kSize), 32);
+  if (pack_b && !transposed) {
+    block_k = std::clamp<int64_t>(kColumnsBytes / (panels.length * kVectorBytes), 1, block_k);
+  }
   if (pack_a) {
     const int64_t room = kBlockBytes / kSize;
     const int64_t most =
@@ -77,22 +123,47 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
       a = scratch.block;
       (a_by_k ? call.a_row : call.a_k) = stride;
     }
+    if (pack_b && !transposed) {
+      pack_panels(product.b + p * product.b_k, product.b_k, call.k, panels, scratch.columns);
+    }
+    Prefetcher next_a, next_b;
+    const bool more = (pack_a || pack_b) && block + 1 < blocks.count;
+    if (more) {
+      const int64_t q = blocks.end(block), k = blocks.end(block + 1) - q;
+      const int64_t calls = panels.count * strips.count;
+      if (pack_a) {
+        next_a = {product.a + q * product.a_k, a_stride * kSize, (a_by_k ? k : product.m) * kSize,
+                  a_by_k ? product.m : k, calls};
+      }
+      if (pack_b) {
+        const int64_t stride = transposed ? product.b_column : product.b_k;
+        next_b = {product.b + q * product.b_k, stride * kSize, (transposed ? k : product.n) * kSize,
+                  transposed ? product.n : k, calls};
+      }
+    }
     for (int64_t panel = 0; panel < panels.count; ++panel) {
       const int64_t first = panels.begin(panel), vectors = panels.end(panel) - first;
       const int64_t j = first * kLane;
       const int64_t columns = std::min(vectors * kLane, product.n - j);
       call.last_columns = columns - (vectors - 1) * kLane;
-      if (transposed) {
-        transpose_block(product.b + j * product.b_column + p, product.b_column, columns, call.k,
-                        scratch.panel, vectors * kLane);
-      } else if (pack_b) {
-        copy_block(product.b + p * product.b_k + j, product.b_k, call.k, columns, scratch.panel,
-                   vectors * kLane);
+      if (pack_b) {
+        T* packed = scratch.columns + (transposed ? 0 : j * call.k);
+        if (transposed) {
+          transpose_block(product.b + j * product.b_column + p, product.b_column, columns, call.k,
+                          packed, vectors * kLane);
+        }
+        call.b = packed;
+        call.b_k = vectors * kLane;
+      } else {
+        call.b = product.b + p * product.b_k + j;
+        call.b_k = product.b_k;
       }
-      call.b = pack_b ? scratch.panel : product.b + p * product.b_k + j;
-      call.b_k = pack_b ? vectors * kLane : product.b_k;
       for (int64_t strip = 0; strip < strips.count; ++strip) {
         const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
+        if (more) {
+          next_a.advance();
+          next_b.advance();
+        }
         call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
         Finish<T> finish = product.finish;
