@@ -36,6 +36,12 @@ def count(estimator, false: dict[str, str]) -> dict:
         results = check_estimator(
             estimator, on_fail=None, on_skip=None, expected_failed_checks=false
         )
+    # Array libraries and devices that are not installed ask nothing.
+    results = [
+        result
+        for result in results
+        if result["status"] != "skipped" or "array_api" not in result["check_name"]
+    ]
     by_status = Counter(result["status"] for result in results)
     return {
         "asked": len(results),

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS
 from slimlearn.estimators import validation
+from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
 from slimlearn.estimators.chunks import ChunkFitting
@@ -252,20 +253,49 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
 
     # -- what comes out -------------------------------------------------------------
 
-    def _values(self, function: str, X, handle: Handle | None = None):
-        """What a function of the program, or of a part of it, returns for X's rows."""
+    def _values(
+        self,
+        function: str,
+        X,
+        method: str = "predict",
+        finish: str | None = None,
+        handle: Handle | None = None,
+    ):
+        """What a method gives for X's rows, in arrays of X's library.
+
+        Parameters
+        ----------
+        function : str
+            Of the program, or of the part of it that `handle` runs.
+        X : array-like of shape (n_samples, n_features)
+        method : str
+            The public method that is asked, for errors.
+        finish : str or None
+            The head's method that makes something else of the values.
+        handle : Handle or None
+        """
         if handle is None:
             handle = self.__dict__.get("_handle")
-        if handle is None:
-            check_is_fitted(self, "program_")
+            if handle is None:
+                check_is_fitted(self, "program_")
         values = handle.quick(function, X, self.n_threads)
-        if values is None:
-            X = validation.check_predict_data(self, X)
-            values = handle.few(function, X, self.n_threads)
+        if values is not None:
+            return values if finish is None else getattr(self._head, finish)(values)
+        home = home_of(X)
+        check_origin(self, home, method)
+        X = validation.check_predict_data(self, X)
+        values = handle.few(function, X, self.n_threads)
         if values is None:
             validation.check_range(self, X, handle.precision)
             values = handle.run(function, X, self.n_threads)
-        return values
+        if finish is not None:
+            values = getattr(self._head, finish)(values)
+        return values if home is None else home.give(values)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return "program_" in self.__dict__
@@ -344,4 +374,5 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         if "program_" in self.__dict__:
-            self._handle = Handle(self.program_, "feature_names_in_" in self.__dict__)
+            named = "feature_names_in_" in self.__dict__
+            self._handle = Handle(self.program_, named or self._origin.foreign)

@@ -133,7 +133,7 @@ class ChunkFitting(Fitting):
         self.chunks = Chunks(chunks, self.epochs)
         self.partial = self.chunks.once
         self.like: Rows | None = None
-        self.classes = self.order = None
+        self.classes = None
         self._refuse_settings(X_val)
         summary = self._summarise()
         seed = self._seed()
@@ -227,7 +227,7 @@ class ChunkFitting(Fitting):
     def _summary(self, X, y, sample_weight) -> Summary:
         """The facts of one chunk; the first tells what the others have to be like."""
         if self.like is None:
-            self.order = validation.label_order(y)
+            self._look_at(X, y)
         rows = self._checked(X, y, sample_weight)
         if self.classes is None and not self.estimator._regression:
             labels, rows.target, indicator = local_codes(rows.y)

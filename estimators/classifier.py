@@ -8,6 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from slimlearn.estimators import validation
+from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import MultioutputHead, make_classifier_head
 from slimlearn.estimators.labels import (
@@ -16,6 +17,7 @@ from slimlearn.estimators.labels import (
     find_classes,
     given_classes,
     outputs_of,
+    plain_classes,
 )
 from slimlearn.estimators.losses import Hinge, Ordinal
 
@@ -73,15 +75,16 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     def _check_classes(self, classes) -> None:
         """Refuse other classes than the fitted ones; None stands for these."""
-        if classes is not None and not _same_classes(classes, self.classes_):
+        classes, known = plain_classes(classes), self._head.classes
+        if classes is not None and not _same_classes(classes, known):
             raise ValueError(
                 f"classes={classes!r} is not the same as on the last call to "
-                f"partial_fit or fit_chunks, was: {self.classes_!r}"
+                f"partial_fit or fit_chunks, was: {known!r}"
             )
 
     def _encode_target(self, y, former, given):
         if former is not None:
-            classes = former["classes_"]
+            classes = former["_head"].classes
             if (y.ndim == 2) != former["_head"].several:
                 raise ValueError(
                     f"y has shape {y.shape}, but the fitted estimator has "
@@ -139,7 +142,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             label. Loss "ordinal" of three or more classes: the logarithms of their
             probabilities.
         """
-        return self._values("predict", X)
+        return self._values("predict", X, "decision_function")
 
     def predict(self, X) -> np.ndarray:
         """The most likely class of each row, or of each of its outputs.
@@ -152,8 +155,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
         """
-        raw = self._values("predict", X)
-        return self._head.labels(raw)
+        return self._values("predict", X, "predict", "labels")
 
     @available_if(_has_probabilities)
     def predict_proba(self, X) -> np.ndarray:
@@ -169,8 +171,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             Float64, in the order of ``classes_``. Several labels per row: of having
             each. Several outputs of several classes: a list with an array for each.
         """
-        values = self._values("predict_proba", X)
-        return self._head.arrange(values)
+        return self._values("predict_proba", X, "predict_proba", "arrange")
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X) -> np.ndarray:
@@ -184,8 +185,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         -------
         ndarray of shape (n_samples, n_classes), or a list of these
         """
-        raw = self._values("predict", X)
-        return self._head.log_proba(raw)
+        return self._values("predict", X, "predict_log_proba", "log_proba")
 
     def score(self, X, y, sample_weight=None) -> float:
         """The accuracy: the share of rows that are right in all of their labels.
@@ -203,12 +203,12 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         head = self.__dict__.get("_head")
         if head is None or not head.several:
             return super().score(X, y, sample_weight)
-        predicted = self.predict(X)
-        y = y.toarray() if issparse(y) else np.asarray(y)
+        predicted = to_numpy(self.predict(X))
+        y = y.toarray() if issparse(y) else np.asarray(to_numpy(y))
         if y.shape != predicted.shape:
             raise ValueError(f"y has shape {y.shape}, needed is {predicted.shape}")
         right = (predicted == y).all(axis=1)
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=to_numpy(sample_weight)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from sklearn.utils._array_api import (
+    _convert_to_numpy,
+    _max_precision_float_dtype,
+    get_namespace_and_device,
+)
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -24,13 +29,19 @@ except ImportError:
         return method
 
 
+convert_to_numpy = _convert_to_numpy
+max_precision_float_dtype = _max_precision_float_dtype
+
 __all__ = [
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
     "StrOptions",
+    "convert_to_numpy",
+    "get_namespace_and_device",
     "make_constraint",
+    "max_precision_float_dtype",
     "validate_data",
     "validate_parameter_constraints",
     "with_callbacks",

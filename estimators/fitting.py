@@ -12,6 +12,7 @@ from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators import validation
+from slimlearn.estimators.arrays import Origin, home_of, origin_of
 from slimlearn.estimators.build import BUILT, Built, build
 from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
@@ -19,7 +20,7 @@ from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
 from slimlearn.estimators.holdout import held_out
-from slimlearn.estimators.labels import class_weighted, outputs_of
+from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
 from slimlearn.estimators.rows import Rows
 from slimlearn.estimators.settings import settings_of
 from slimlearn.estimators.summary import Summary
@@ -58,7 +59,7 @@ class Fitting:
         self.estimator = estimator
         self.epochs = epochs
         self.partial = partial
-        self.given_classes = classes
+        self.given_classes = plain_classes(classes)
         self.watchers = list(watchers)
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
@@ -187,7 +188,7 @@ class Fitting:
     def _rows(self, X, y, sample_weight, *, reset: bool) -> Rows:
         """The rows of a fit that has all of them."""
         estimator = self.estimator
-        self.order = validation.label_order(y)
+        self._look_at(X, y)
         X, y = validation.check_fit_data(
             estimator, X, y, regression=estimator._regression, reset=reset
         )
@@ -203,6 +204,11 @@ class Fitting:
             rows.weights = class_weighted(factors, weights, target)
             rows.drop_weightless()
         return rows
+
+    def _look_at(self, X, y) -> None:
+        """What X and y tell before they are checked arrays."""
+        self.order = validation.label_order(y)
+        self.origin, self.home_of_labels = origin_of(home_of(X)), home_of(y)
 
     def _summary_of(self, rows: Rows) -> Summary:
         labels = None
@@ -267,7 +273,8 @@ class Fitting:
         estimator = self.estimator
         self.program = program = built.program.copy()
         self.end_points = built.end_points
-        self.handle = Handle(program, "feature_names_in_" in estimator.__dict__)
+        named = "feature_names_in_" in estimator.__dict__
+        self.handle = Handle(program, closely=named or self.origin.foreign)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)
@@ -366,7 +373,7 @@ class Fitting:
         return {
             **self._fitted(),
             "program_": program,
-            "_handle": Handle(program, self.handle.named),
+            "_handle": Handle(program, self.handle.closely),
             "history_": history,
             "n_iter_": history.epochs,
             "loss_curve_": history.loss_curve,
@@ -379,7 +386,10 @@ class Fitting:
         candidate = self.candidate()
         # The rows are checked arrays, whatever they came as.
         candidate.__dict__.pop("feature_names_in_", None)
-        candidate._handle = Handle(self.program, named=False)
+        candidate._origin = Origin()
+        if self.classes is not None:
+            candidate.classes_ = self.classes
+        candidate._handle = Handle(self.program, closely=False)
         scorer = check_scoring(candidate, scoring=scoring)
         X, y, weights = rows.pick(rows.X), rows.pick(rows.y), rows.pick(rows.weights)
         options = {} if weights is None else {"sample_weight": weights}
@@ -395,9 +405,13 @@ class Fitting:
             "_head": self.head,
             "_handle": self.handle,
             "_end_points": self.end_points,
+            "_origin": self.origin,
         }
         if self.classes is not None:
-            fitted["classes_"] = self.classes
+            home = self.home_of_labels
+            fitted["classes_"] = (
+                self.classes if home is None else home.give(self.classes)
+            )
         return fitted
 
     def _publish(self) -> None:

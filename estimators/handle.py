@@ -27,15 +27,16 @@ class Handle:
     Parameters
     ----------
     program : Program
-    named : bool
-        Whether X had column names, which every call then has to check.
+    closely : bool
+        Whether every call has to look at X closely, as `fit` was given column names or
+        arrays of another library.
     """
 
-    __slots__ = ("_native", "_parts", "_roads", "named", "program", "text")
+    __slots__ = ("_native", "_parts", "_roads", "closely", "program", "text")
 
-    def __init__(self, program: Program, named: bool):
+    def __init__(self, program: Program, closely: bool):
         self.program = program
-        self.named = named
+        self.closely = closely
         self.text = program.text
         self._native = None
         self._roads: dict = {}
@@ -65,7 +66,7 @@ class Handle:
         """
         part = self._parts.get(key)
         if part is None:
-            part = Handle(self.program, self.named)
+            part = Handle(self.program, self.closely)
             part.text = text()
             self._parts[key] = part
         return part
@@ -76,7 +77,7 @@ class Handle:
         It takes an exact ndarray of float32 or float64 in C order, of the right width
         and finite; what X is, is seen natively.
         """
-        return None if self.named else self._short(function, X, n_threads)
+        return None if self.closely else self._short(function, X, n_threads)
 
     def few(self, function: str, X: np.ndarray, n_threads: int | None):
         """The short road for a few checked rows of any order, else None.

@@ -54,7 +54,7 @@ class Inspection:
         program = self.program_.copy()
         transfer(program, weights, include, exclude, self._head.states())
         self.program_ = program
-        self._handle = Handle(program, self._handle.named)
+        self._handle = Handle(program, self._handle.closely)
         return self
 
     def summary(self) -> str:
@@ -114,7 +114,7 @@ class Inspection:
         if not (single or (names and all(isinstance(n, str) for n in names))):
             raise TypeError(f"layer is a name, a list of names or None; got {layer!r}")
         part = self._handle.part(names, lambda: self._part(names))
-        values = self._values(FUNCTION, X, part)
+        values = self._values(FUNCTION, X, "activations", handle=part)
         if single:
             return values
         return dict(zip(names, values if len(names) > 1 else [values]))

@@ -12,6 +12,8 @@ from numbers import Number
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
+from slimlearn.estimators.arrays import to_numpy
+
 __all__ = [
     "class_factors",
     "class_weighted",
@@ -21,6 +23,7 @@ __all__ = [
     "is_balanced",
     "local_codes",
     "outputs_of",
+    "plain_classes",
 ]
 
 
@@ -32,6 +35,13 @@ def find_classes(y: np.ndarray) -> np.ndarray | list[np.ndarray]:
     if _is_indicator(y):
         return np.arange(y.shape[1])
     return [np.unique(column) for column in _columns(y)]
+
+
+def plain_classes(classes):
+    """The classes that a user gives, where they are arrays of another library."""
+    if isinstance(classes, (list, tuple)):
+        return [to_numpy(labels) for labels in classes]
+    return to_numpy(classes)
 
 
 def given_classes(classes, y: np.ndarray) -> np.ndarray | list[np.ndarray]:

@@ -26,6 +26,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import validation
+from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.compat import HasMethods
 
 __all__ = ["LayerTransformer", "kept_types"]
@@ -148,8 +149,8 @@ class LayerTransformer(
         estimator = self.__dict__.get("estimator_")
         if estimator is None:
             estimator = clone(self.estimator)
-            if is_classifier(estimator) and np.ndim(y) == 1:
-                params = {"classes": np.unique(y), **params}
+            if is_classifier(estimator) and np.ndim(to_numpy(y)) == 1:
+                params = {"classes": np.unique(to_numpy(y)), **params}
         estimator.partial_fit(X, y, **params)
         return self._publish(estimator)
 
@@ -177,8 +178,11 @@ class LayerTransformer(
             row, the last one fastest.
         """
         check_is_fitted(self)
+        home = home_of(X)
+        check_origin(self.estimator_, home, "transform", type(self).__name__)
         values = self.estimator_.activations(X, self.layer)
-        return values.reshape(len(values), self._n_features_out)
+        shape = values.shape[0], self._n_features_out
+        return values.reshape(shape) if home is None else home.xp.reshape(values, shape)
 
     @property
     def _n_features_out(self) -> int:

