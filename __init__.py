@@ -25,6 +25,7 @@ from slimlearn.backend.schedule import (
     WarmRestarts,
 )
 from slimlearn.estimators import (
+    Autoencoder,
     DNNClassifier,
     DNNRegressor,
     Focal,
@@ -50,6 +51,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Autoencoder",
     "Constant",
     "Cosine",
     "DNNClassifier",

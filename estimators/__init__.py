@@ -1,6 +1,7 @@
 """What a scikit-learn user sees."""
 
 from slimlearn.estimators import callbacks
+from slimlearn.estimators.autoencoder import Autoencoder
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
 from slimlearn.estimators.layer_transformer import LayerTransformer
@@ -9,6 +10,7 @@ from slimlearn.estimators.losses import Focal, Huber, Ordinal, Tweedie
 from slimlearn.estimators.network import Network, network
 
 __all__ = [
+    "Autoencoder",
     "DNNClassifier",
     "DNNRegressor",
     "Focal",

@@ -24,7 +24,7 @@ from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
 
-__all__ = ["NetworkEstimator", "can_fit_partially"]
+__all__ = ["NetworkEstimator", "can_fit_chunks", "can_fit_partially"]
 
 # Names that stand for a parameter object, and an example of one.
 _OBJECTS = {
@@ -51,7 +51,7 @@ def can_fit_partially(estimator) -> bool:
     return _offered(estimator, "partial_fit", reason)
 
 
-def _can_fit_chunks(estimator) -> bool:
+def can_fit_chunks(estimator) -> bool:
     return _offered(estimator, "fit_chunks", _needs_all_rows(estimator))
 
 
@@ -89,6 +89,16 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
 
     def _check_summary(self, summary, shape: tuple[int, ...]) -> None:
         """Refuse training rows, y having `shape` behind them, that teach nothing."""
+
+    def _checked(self, X, y, **options) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of fit, or of validation, as `validation.check_fit_data` does."""
+        return validation.check_fit_data(
+            self, X, y, regression=self._regression, **options
+        )
+
+    def _encode_held_out(self, y, classes) -> np.ndarray:
+        """The targets of validation."""
+        return y
 
     # -- training -------------------------------------------------------------------
 
@@ -136,7 +146,7 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
             (X, y, sample_weight, X_val, y_val, sample_weight_val),
         )
 
-    @available_if(_can_fit_chunks)
+    @available_if(can_fit_chunks)
     def fit_chunks(
         self, chunks, *, classes=None, X_val=None, y_val=None, sample_weight_val=None
     ):
@@ -230,7 +240,7 @@ class NetworkEstimator(Inspection, CallbackSupportMixin, BaseEstimator):
             )
         return head
 
-    def profile(self, X, y, sample_weight=None, *, steps=100) -> Profile:
+    def profile(self, X, y=None, sample_weight=None, *, steps=100) -> Profile:
         """Train some steps on copies of the fitted arrays, timing each operation.
 
         Parameters

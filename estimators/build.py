@@ -98,7 +98,7 @@ def build(
     if scored:
         with model.function("score") as graph:
             raw = _forward(network, head, features, dtype)
-            loss = head.losses(raw, _labels(head, raw))[1]
+            loss = head.losses(raw, head.target(raw))[1]
             rows = ops.extent(B, "f64")
             graph.return_(*_sums(loss, _weights(precision, weighted), rows))
     with model.function("grad", training=True) as graph:
@@ -169,11 +169,6 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
         )
 
 
-def _labels(head: Head, raw: Tensor) -> Tensor:
-    dtype = head.label_dtype or raw.dtype
-    return ops.input_("y", (B, *head.label_shape), dtype)
-
-
 def _weights(precision: str, weighted: bool) -> Tensor | None:
     return ops.input_("sample_weight", (B,), precision) if weighted else None
 
@@ -194,7 +189,7 @@ def _write_grad(
     precision = graph.model.precision
     graph.sample_weight = weights = _weights(precision, weighted)
     raw = _forward(network, head, features, dtype)
-    trained, reported = head.losses(raw, _labels(head, raw))
+    trained, reported = head.losses(raw, head.target(raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)
     same = trained is reported

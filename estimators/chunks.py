@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 import numpy as np
+from sklearn.utils import get_tags
 
 from slimlearn.backend import training
 from slimlearn.estimators import validation
@@ -35,6 +36,8 @@ class Chunks:
     ----------
     chunks : iterable, or function that returns an iterator
     epochs : int
+    alone : bool, default=False
+        Whether a chunk can be X alone.
 
     Attributes
     ----------
@@ -49,7 +52,13 @@ class Chunks:
         If they can be iterated only once, and there are several epochs.
     """
 
-    def __init__(self, chunks: Iterable | Callable[[], Iterator], epochs: int):
+    def __init__(
+        self,
+        chunks: Iterable | Callable[[], Iterator],
+        epochs: int,
+        alone: bool = False,
+    ):
+        self._alone = alone
         iterable = hasattr(chunks, "__iter__")
         if not (iterable or callable(chunks)):
             raise TypeError(
@@ -94,6 +103,8 @@ class Chunks:
             except Exception as error:
                 note(error, f"raised by chunks, after chunk {number - 1}")
                 raise
+            if self._alone and not isinstance(chunk, tuple):
+                chunk = chunk, None
             if not (isinstance(chunk, (tuple, list)) and len(chunk) in (2, 3)):
                 shape = f" of shape {chunk.shape}" if hasattr(chunk, "shape") else ""
                 raise TypeError(
@@ -130,7 +141,8 @@ class ChunkFitting(Fitting):
     """
 
     def _prepare(self, chunks, X_val, y_val, sample_weight_val):
-        self.chunks = Chunks(chunks, self.epochs)
+        alone = not get_tags(self.estimator).target_tags.required
+        self.chunks = Chunks(chunks, self.epochs, alone)
         self.partial = self.chunks.once
         self.like: Rows | None = None
         self.classes = None
@@ -244,13 +256,7 @@ class ChunkFitting(Fitting):
         """A chunk as rows whose target is still missing."""
         estimator, like = self.estimator, self.like
         first = like is None
-        X, y = validation.check_fit_data(
-            estimator,
-            X,
-            y,
-            regression=estimator._regression,
-            reset=first and self.former is None,
-        )
+        X, y = estimator._checked(X, y, reset=first and self.former is None)
         weights = validation.check_weights(sample_weight, X, some=False)
         if first:
             self.like = Rows(X[:1].copy(), y[:1].copy(), None, None)

@@ -18,6 +18,7 @@ from slimlearn.estimators.validation import (
     QUANTILE,
     REGRESSOR_LOSS,
     TAIL,
+    check_units,
 )
 
 __all__ = ["DNNClassifier", "DNNRegressor"]
@@ -66,14 +67,7 @@ class DNN:
     """What DNNClassifier and DNNRegressor share."""
 
     def _units(self) -> tuple[int, ...]:
-        wish = self.hidden_units
-        units = [wish] if isinstance(wish, Integral) else list(wish)
-        if not all(isinstance(u, Integral) and u > 0 for u in units):
-            raise ValueError(
-                f"The 'hidden_units' parameter of {type(self).__name__} must be whole "
-                f"numbers > 0, one a layer. Got {wish!r} instead."
-            )
-        return tuple(map(int, units))
+        return check_units(self)
 
     def _network(self) -> Tower:
         return Tower(self._units(), self.activation, self.dropout, self.batch_norm)

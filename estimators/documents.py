@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 
 __all__ = ["document"]
 
@@ -65,8 +66,7 @@ default="log_loss"
     tol : float >= 0, default=1e-4
         Least improvement that counts, of the loss of scaled targets or of the score.
         L-BFGS stops where no component of the gradient is larger.
-    scoring : str or callable, default="loss"
-        What early stopping watches: the loss, or any scorer of scikit-learn.
+    {scoring}
     shuffle : bool, default=True
         Whether rows are put in a new order in each epoch.
     warm_start : bool, default=False
@@ -88,6 +88,15 @@ default="log_loss"
     verbose : int, default=0
         0 is silent, 1 shows a progress bar, 2 prints a line an epoch. The logger
         ``slimlearn`` has a DEBUG record of each epoch in any case.
+    """,
+    "scoring": """
+    scoring : str or callable, default="loss"
+        What early stopping watches: the loss, or any scorer of scikit-learn.
+    """,
+    "scoring_of_x": """
+    scoring : "loss" or callable, default="loss"
+        What early stopping watches: the loss, or what a function
+        ``scorer(estimator, X, X)`` returns; larger is better.
     """,
     "class_weight": """
     class_weight : dict, "balanced", list of these, or None, default=None
@@ -129,7 +138,7 @@ default="log_loss"
 
 
 def _part(name: str, **inner: str) -> str:
-    text = inspect.cleandoc(_PARTS[name].strip("\n"))
+    text = textwrap.dedent(_PARTS[name]).strip()
     for key, value in inner.items():
         text = text.replace("{" + key + "}", value)
     return text
@@ -141,12 +150,15 @@ def document(cls: type) -> type:
     optimizer = parameters["optimizer"].default
     l2 = str(parameters["l2_regularization"].default)
     classifier = "class_weight" in parameters
+    scoring = _part("scoring" if hasattr(cls, "predict") else "scoring_of_x")
     weight = _part("class_weight") + "\n" if classifier else ""
     classes = _part("classes") + "\n" if classifier else ""
     parts = {
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
-        "{tail}": _part("tail", optimizer=optimizer, l2=l2, class_weight=weight),
+        "{tail}": _part(
+            "tail", optimizer=optimizer, l2=l2, class_weight=weight, scoring=scoring
+        ),
         "{attributes}": _part("attributes", classes=classes),
     }
     text = inspect.cleandoc(cls.__doc__)

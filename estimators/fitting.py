@@ -189,9 +189,7 @@ class Fitting:
         """The rows of a fit that has all of them."""
         estimator = self.estimator
         self._look_at(X, y)
-        X, y = validation.check_fit_data(
-            estimator, X, y, regression=estimator._regression, reset=reset
-        )
+        X, y = estimator._checked(X, y, reset=reset)
         weights = validation.check_weights(sample_weight, X)
         self.classes, target = estimator._encode_target(
             y, self.former, self.given_classes

@@ -36,14 +36,7 @@ def held_out(
             "X_val and y_val belong together: give both or neither of them"
         )
     if X_val is not None:
-        X, y = validation.check_fit_data(
-            estimator,
-            X_val,
-            y_val,
-            regression=estimator._regression,
-            reset=False,
-            name="X_val",
-        )
+        X, y = estimator._checked(X_val, y_val, reset=False, name="X_val")
         if y.shape[1:] != rows.y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "

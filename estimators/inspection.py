@@ -113,11 +113,16 @@ class Inspection:
         names = (layer,) if single else tuple(layer)
         if not (single or (names and all(isinstance(n, str) for n in names))):
             raise TypeError(f"layer is a name, a list of names or None; got {layer!r}")
-        part = self._handle.part(names, lambda: self._part(names))
-        values = self._values(FUNCTION, X, "activations", handle=part)
+        values = self._activations(X, names, "activations")
         if single:
             return values
         return dict(zip(names, values if len(names) > 1 else [values]))
+
+    def _activations(self, X, names: tuple, method: str):
+        """The value of one name, or a tuple of those of several."""
+        check_is_fitted(self, "program_")
+        part = self._handle.part(names, lambda: self._part(names))
+        return self._values(FUNCTION, X, method, handle=part)
 
     def _part(self, names: tuple) -> str:
         """The text of the function that computes some named values."""

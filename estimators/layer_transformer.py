@@ -28,13 +28,9 @@ from sklearn.utils.validation import check_is_fitted
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.compat import HasMethods
+from slimlearn.estimators.tensors import kept_types
 
-__all__ = ["LayerTransformer", "kept_types"]
-
-
-def kept_types(precision: str) -> list[str]:
-    """The float types of X in which a layer's values come out too, for the tags."""
-    return ["float64" if precision == "float64" else "float32"]
+__all__ = ["LayerTransformer"]
 
 
 def _can_fit_partially(transformer) -> bool:

@@ -63,9 +63,6 @@ class Regressor(RegressorMixin, NetworkEstimator):
             )
         return None, y
 
-    def _encode_held_out(self, y, classes):
-        return y
-
     def _levels(self) -> float | tuple[float, ...] | None:
         """The quantile, or several of them, checked."""
         if (self.loss == "quantile") != (self.quantile is not None):

@@ -49,7 +49,7 @@ class Rows:
         """What the program reads, by source name."""
         sources = {
             "X": dataset.as_source(self.X),
-            "y": head.encode(self.target, precision),
+            **head.sources(self.target, precision),
         }
         if weighted:
             weights = np.ones(len(self.X)) if self.weights is None else self.weights

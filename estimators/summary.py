@@ -8,6 +8,9 @@ import numpy as np
 
 __all__ = ["Moments", "Summary"]
 
+# Numbers of y that are looked at in one go.
+_BLOCK = 1 << 20
+
 
 @dataclass
 class Moments:
@@ -25,7 +28,10 @@ class Moments:
 
     @classmethod
     def of(cls, y: np.ndarray, weights: np.ndarray | None) -> Moments:
-        """The moments of some rows, weighted."""
+        """The moments of some rows, weighted; a block of them at a time."""
+        step = max(1, _BLOCK // max(1, y[:1].size))
+        if len(y) > step:
+            return cls._of_blocks(y, weights, step)
         y = np.asarray(y, dtype=np.float64)
         # Divided by the largest first: squares neither overflow nor vanish.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -35,6 +41,18 @@ class Moments:
             unit = np.where(top > 0, top, 1.0)
             squares = np.average((centered / unit) ** 2, axis=0, weights=weights)
         return cls(mean, unit * np.sqrt(squares), y.min(axis=0))
+
+    @classmethod
+    def _of_blocks(cls, y, weights, step: int) -> Moments:
+        found, total = None, 0.0
+        for begin in range(0, len(y), step):
+            block = y[begin : begin + step]
+            some = None if weights is None else weights[begin : begin + step]
+            size = float(len(block) if some is None else some.sum())
+            total += size
+            own = cls.of(block, some)
+            found = own if found is None else found.add(own, size / total)
+        return found
 
     def add(self, other: Moments, share: float) -> Moments:
         """Those of the rows of both; `share` is the other's part of all weight."""

@@ -16,7 +16,7 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 
-__all__ = ["FUNCTION", "before_last", "find", "layers_of", "table"]
+__all__ = ["FUNCTION", "before_last", "find", "kept_types", "layers_of", "table"]
 
 FUNCTION = "predict"
 
@@ -121,6 +121,11 @@ def before_last(program: Program) -> Tensor:
         "the network has no layer before its last one: name a layer, or give it hidden "
         "layers"
     )
+
+
+def kept_types(precision: str) -> list[str]:
+    """The float types of X in which a layer's values come out too, for the tags."""
+    return ["float64" if precision == "float64" else "float32"]
 
 
 def _values(model: Model):

@@ -43,6 +43,7 @@ __all__ = [
     "check_parameters",
     "check_predict_data",
     "check_range",
+    "check_units",
     "check_weights",
     "label_order",
 ]
@@ -154,6 +155,18 @@ def check_parameters(estimator) -> None:
             )
 
 
+def check_units(estimator) -> tuple[int, ...]:
+    """The estimator's `hidden_units` as a tuple, checked."""
+    wish = estimator.hidden_units
+    units = [wish] if isinstance(wish, Integral) else list(wish)
+    if not all(isinstance(u, Integral) and u > 0 for u in units):
+        raise ValueError(
+            f"The 'hidden_units' parameter of {type(estimator).__name__} must be whole "
+            f"numbers > 0, one a layer. Got {wish!r} instead."
+        )
+    return tuple(map(int, units))
+
+
 def _validated(estimator, X, *y, name: str = "X", **options):
     """Scikit-learn's `validate_data`, with the columns in what it refuses."""
     frames.refuse_columns(estimator, X, name)
@@ -186,9 +199,11 @@ def check_range(estimator, X: np.ndarray, precision: str) -> None:
     )
 
 
-def check_predict_data(estimator, X) -> np.ndarray:
-    """X of a predict method, checked against the fitted columns."""
-    return _validated(estimator, to_numpy(X), reset=False)
+def check_predict_data(
+    estimator, X, *, reset: bool = False, name: str = "X"
+) -> np.ndarray:
+    """X without y, checked against the fitted columns; ``reset`` fits them."""
+    return _validated(estimator, to_numpy(X), reset=reset, name=name)
 
 
 def check_fit_data(

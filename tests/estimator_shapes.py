@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d
 
 from slimlearn import layers
 from slimlearn.estimators import (
+    Autoencoder,
     DNNClassifier,
     DNNRegressor,
     LayerTransformer,
@@ -83,6 +84,7 @@ SHAPES = {
         NetworkClassifier(tower()),
         NetworkRegressor(tower()),
         LayerTransformer(DNNClassifier(random_state=0)),
+        Autoencoder(),
     ],
     "float64": [
         DNNClassifier((20, 10), precision="float64"),
@@ -92,6 +94,7 @@ SHAPES = {
         NetworkClassifier(logits(), precision="float64"),
         NetworkRegressor(logits(), precision="float64"),
         LayerTransformer(DNNRegressor(precision="float64", random_state=0)),
+        Autoencoder((20, 10), precision="float64"),
     ],
     "batch norm": [
         DNNClassifier(batch_norm=True),
@@ -99,12 +102,14 @@ SHAPES = {
         NetworkClassifier(normalized()),
         NetworkRegressor(normalized()),
         LayerTransformer(DNNClassifier(batch_norm=True, random_state=0), layer="fc1"),
+        Autoencoder((20, 10), batch_norm=True),
     ],
     "dropout": [
         DNNClassifier(dropout=0.1),
         DNNRegressor(dropout=0.1),
         NetworkClassifier(dropped()),
         NetworkRegressor(dropped()),
+        Autoencoder((20, 10), dropout=0.1, input_dropout=0.1),
     ],
     "class weight": [
         DNNClassifier(class_weight="balanced"),
@@ -116,11 +121,13 @@ SHAPES = {
         DNNRegressor(**SHORT_LBFGS),
         NetworkClassifier(tower(), **LBFGS),
         NetworkRegressor(tower(), **SHORT_LBFGS),
+        Autoencoder(**SHORT_LBFGS),
     ],
     "Huber": [
         DNNRegressor(loss=Huber(delta=1.35)),
         LinearRegressor(loss="huber"),
         NetworkRegressor(tower(), loss="huber"),
+        Autoencoder(loss="huber"),
     ],
     "several outputs": [
         TwoTargets(),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
+from slimlearn.backend.shape import B
 from slimlearn.estimators.losses import make_loss
 
 __all__ = ["Head"]
@@ -81,6 +83,19 @@ class Head:
     def states(self) -> dict[str, np.ndarray]:
         """Values of the states that `losses` declares."""
         return {}
+
+    def sources(self, target: np.ndarray, precision: str) -> dict[str, np.ndarray]:
+        """What the program reads beside X and the weights."""
+        return {"y": self.encode(target, precision)}
+
+    def target(self, raw: Tensor) -> Tensor:
+        """What the loss compares the raw values with."""
+        dtype = self.label_dtype or raw.dtype
+        return ops.input_("y", (B, *self.label_shape), dtype)
+
+    def encode(self, target: np.ndarray, precision: str) -> np.ndarray:
+        """Targets as the program reads them."""
+        raise NotImplementedError
 
     def link(self, raw: Tensor) -> Tensor:
         """What stands between the network's numbers and the head's raw values."""

@@ -11,7 +11,7 @@ from slimlearn.estimators.losses import OwnLoss
 from slimlearn.estimators.summary import Moments
 from slimlearn.layers import per_example
 
-__all__ = ["RegressionHead"]
+__all__ = ["LOSS_UNITS", "RegressionHead", "ones"]
 
 # The state that brings the loss of several outputs back to the units of y.
 LOSS_UNITS = "head/loss_units"
@@ -27,7 +27,16 @@ class RegressionHead(Head):
         Of y behind its rows: () or (k,).
     quantile : float or None
         Of the loss "quantile".
+
+    Attributes
+    ----------
+    center, scale : ndarray or float
+        Mean and deviation of each output; a constant one has scale 1.
+    constant : ndarray of bool or bool
+        Which outputs are the same in all rows.
     """
+
+    target_name = "y"
 
     def __init__(self, loss, shape: tuple[int, ...], quantile: float | None = None):
         super().__init__(loss)
@@ -35,6 +44,7 @@ class RegressionHead(Head):
         self.quantile = quantile
         self.center: np.ndarray | float = 0.0
         self.scale: np.ndarray | float = 1.0
+        self.constant: np.ndarray | bool = False
 
     @property
     def outputs(self) -> int:
@@ -49,8 +59,9 @@ class RegressionHead(Head):
         mean, deviation = moments.mean, moments.deviation
         # A constant output keeps its unit; rounding must not look like a deviation.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
+        self.constant = ~(deviation > smallest)
         self.center = mean
-        self.scale = np.where(deviation > smallest, deviation, 1.0)
+        self.scale = np.where(self.constant, 1.0, deviation)
         self._fit_units()
 
     def _fit_units(self) -> None:
@@ -58,8 +69,9 @@ class RegressionHead(Head):
             units = np.ravel(self.scale) ** self.formula.degree
         if not (np.isfinite(units).all() and np.isfinite(self.center).all()):
             raise ValueError(
-                f"y is too large: its loss overflows float64, as y deviates by "
-                f"{np.max(self.scale):.2g}: divide y by that"
+                f"{self.target_name} is too large: its loss overflows float64, as "
+                f"{self.target_name} deviates by {np.max(self.scale):.2g}: divide "
+                f"{self.target_name} by that"
             )
         if self.flat:
             self.loss_unit = float(units[0])
@@ -108,7 +120,7 @@ class RegressionHead(Head):
         model = current_model()
         units = model.declarations.get(LOSS_UNITS)
         if units is None:
-            units = model.state(LOSS_UNITS, (loss.shape[1],), initializer=_ones)
+            units = model.state(LOSS_UNITS, (loss.shape[1],), initializer=ones)
         return trained, ops.reduce_mean(ops.mul(loss, units), [1])
 
     def _elementwise(self, raw, y):
@@ -119,5 +131,6 @@ class RegressionHead(Head):
         return self.formula.elementwise(raw, y)
 
 
-def _ones(shape, dtype, name=None):
+def ones(shape, dtype, name=None):
+    """The initializer of states that the fit sets."""
     return ops.constant(1.0, dtype, shape)

@@ -1,0 +1,466 @@
+"""Autoencoder: a network that learns a short code of X and X back from it."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from slimlearn import layers
+from slimlearn.backend.extract import extract
+from slimlearn.estimators import validation
+from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
+from slimlearn.estimators.base import (
+    NetworkEstimator,
+    can_fit_chunks,
+    can_fit_partially,
+)
+from slimlearn.estimators.chunks import ChunkFitting
+from slimlearn.estimators.compat import Interval, StrOptions, with_callbacks
+from slimlearn.estimators.documents import document
+from slimlearn.estimators.heads import ReconstructionHead
+from slimlearn.estimators.losses import Huber
+from slimlearn.estimators.tensors import FUNCTION, kept_types
+from slimlearn.estimators.validation import ACTIVATIONS, TAIL
+
+__all__ = ["Autoencoder"]
+
+_ACTIVATION = [StrOptions(set(ACTIVATIONS)), callable]
+_RATE = [Interval(Real, 0, 1, closed="left")]
+
+# The scope of the layer whose output is the code.
+_CODE = "code"
+_NOISE = "noise"
+
+
+class Hourglass:
+    """An encoder, the code and the encoder's layers in reverse.
+
+    Parameters
+    ----------
+    units : tuple of int
+        Of the encoder's layers, the code's last.
+    activation, code_activation : str or callable
+        Of the hidden layers, and of the code.
+    dropout, input_dropout : float
+        Probabilities of dropping a hidden unit, and a number of X.
+    batch_norm : bool
+        Whether hidden layers are normalized; the code never is.
+    """
+
+    outputs_name = "num_outputs"
+
+    def __init__(
+        self, units, activation, code_activation, dropout, input_dropout, batch_norm
+    ):
+        *self.hidden, self.code = units
+        self.activation = activation
+        self.code_activation = code_activation
+        self.keep_prob = 1.0 - dropout
+        self.keep_input = 1.0 - input_dropout
+        self.normalizer = layers.batch_norm if batch_norm else None
+
+    def __call__(self, x, num_outputs):
+        """Build the layers on `x`."""
+        net = x
+        if self.keep_input < 1.0:
+            net = layers.dropout(net, self.keep_input, scope=_NOISE)
+        for i, units in enumerate(self.hidden, start=1):
+            net = self._layer(net, units, "encoder", i)
+        net = layers.fully_connected(
+            net, self.code, activation_fn=self.code_activation, scope=_CODE
+        )
+        for i, units in enumerate(reversed(self.hidden), start=1):
+            net = self._layer(net, units, "decoder", i)
+        return layers.linear(net, num_outputs, scope="reconstruction")
+
+    def _layer(self, net, units, part, i):
+        net = layers.fully_connected(
+            net,
+            units,
+            activation_fn=self.activation,
+            normalizer_fn=self.normalizer,
+            scope=f"{part}{i}",
+        )
+        if self.keep_prob < 1.0:
+            net = layers.dropout(net, self.keep_prob, scope=f"{part}{i}/dropout")
+        return net
+
+
+@document
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
+    """A transformer that learns a short code of X, and to give X back from it.
+
+    X should be scaled, for example by StandardScaler. The network is trained to give
+    back the columns of X, each centred and scaled by its deviation, so that they count
+    alike.
+
+    Parameters
+    ----------
+    hidden_units : int or sequence of int, default=(32,)
+        Units of the encoder's layers, the code's last; the decoder has them in reverse:
+        (128, 32) is 128, 32 for the code, and 128 again.
+    activation : str or callable, default="relu"
+        Of the hidden layers but the code: "relu", "tanh", "sigmoid", "elu", "gelu",
+        "silu" and the others of `slimlearn.layers.activation`, or a function from
+        tensor to tensor.
+    code_activation : str or callable, default="linear"
+        Of the code: "linear" leaves it unbounded, "tanh" keeps it between -1 and 1.
+    dropout : float in [0, 1), default=0.0
+        Probability of *dropping* a hidden unit in training; the code is never dropped.
+    input_dropout : float in [0, 1), default=0.0
+        Probability of setting a number of X to 0 in training, while the network still
+        has to give back all of X: a denoising autoencoder.
+    batch_norm : bool, default=False
+        Whether hidden layers but the code are batch-normalized.
+    loss : {"squared_error", "absolute_error", "huber"}, Huber or callable, \
+default="squared_error"
+        Of a row: the mean over its columns, centred and scaled; reported in X's units.
+        A function ``loss(raw, x)`` of graph tensors [B, n_features] returns the loss of
+        each row [B], and is reported as it is.
+    {tail}
+
+    Attributes
+    ----------
+    {attributes}
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases of the layers; read-only views.
+
+    See Also
+    --------
+    LayerTransformer : Features of a network that is trained on y.
+
+    References
+    ----------
+    Vincent, Larochelle, Bengio and Manzagol, "Extracting and composing robust features
+    with denoising autoencoders", 2008, for `input_dropout`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from slimlearn import Autoencoder
+    >>> X = load_digits().data / 16
+    >>> ae = Autoencoder((64, 8), max_iter=30, random_state=0).fit(X)
+    >>> code = ae.transform(X)
+    >>> code.shape
+    (1797, 8)
+    >>> print(f"{ae.score(X):.1f} {abs(ae.inverse_transform(code) - X).mean():.1f}")
+    0.7 0.1
+    """
+
+    _regression = True
+    _parameter_constraints = {  # noqa: RUF012
+        "hidden_units": [
+            tuple,
+            list,
+            np.ndarray,
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": _ACTIVATION,
+        "code_activation": _ACTIVATION,
+        "dropout": _RATE,
+        "input_dropout": _RATE,
+        "batch_norm": ["boolean"],
+        "loss": [
+            StrOptions({"squared_error", "absolute_error", "huber"}),
+            Huber,
+            callable,
+        ],
+        **TAIL,
+        "scoring": [StrOptions({"loss"}), callable],
+    }
+
+    def __init__(
+        self,
+        hidden_units=(32,),
+        *,
+        activation="relu",
+        code_activation="linear",
+        dropout=0.0,
+        input_dropout=0.0,
+        batch_norm=False,
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate="auto",
+        learning_rate_schedule="constant",
+        max_iter=100,
+        batch_size="auto",
+        l2_regularization=0.0,
+        gradient_clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        shuffle=True,
+        warm_start=False,
+        callbacks=None,
+        precision="auto",
+        device="cpu",
+        n_threads=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.code_activation = code_activation
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.batch_norm = batch_norm
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_regularization = l2_regularization
+        self.gradient_clip_norm = gradient_clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.precision = precision
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- the network ----------------------------------------------------------------
+
+    def _network(self) -> Hourglass:
+        return Hourglass(
+            self._units(),
+            self.activation,
+            self.code_activation,
+            self.dropout,
+            self.input_dropout,
+            self.batch_norm,
+        )
+
+    def _units(self) -> tuple[int, ...]:
+        units = validation.check_units(self)
+        if not units:
+            raise ValueError(
+                f"The 'hidden_units' parameter of {type(self).__name__} must name the "
+                "code's units at least. Got () instead."
+            )
+        return units
+
+    def _network_key(self) -> tuple | None:
+        words = self.activation, self.code_activation
+        if not all(isinstance(word, str) for word in words):
+            return None
+        switches = self.dropout > 0, self.input_dropout > 0, bool(self.batch_norm)
+        return ("autoencoder", self._units(), *words, *switches)
+
+    def _network_hypers(self) -> dict[str, float]:
+        hypers = {}
+        if self.input_dropout:
+            hypers[f"{_NOISE}/keep_prob"] = 1.0 - float(self.input_dropout)
+        if self.dropout:
+            for i in range(1, len(self._units())):
+                for part in ("encoder", "decoder"):
+                    hypers[f"{part}{i}/dropout/keep_prob"] = 1.0 - float(self.dropout)
+        return hypers
+
+    # -- training -------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
+        """Train the network to give back X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+            Here for pipelines.
+        sample_weight : array-like of shape (n_samples,), optional
+            At least 0. Rows of weight 0 count as absent; the others are scaled to
+            mean 1.
+        X_val : array-like, optional
+            Held-out rows for the validation curves, and for early stopping in place of
+            `validation_fraction`.
+        sample_weight_val : array-like of shape (n_val,), optional
+            Weights of the held-out rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is out of range, or the loss becomes non-finite.
+            A former fit then stays as it was.
+        """
+        data = (X, None, sample_weight, X_val, X_val, sample_weight_val)
+        return self._fit(self.max_iter, self.warm_start, data)
+
+    @available_if(can_fit_chunks)
+    def fit_chunks(self, chunks, *, X_val=None, sample_weight_val=None):
+        """Train on rows that come in chunks, as they do not fit in memory.
+
+        Parameters
+        ----------
+        chunks : iterable, or function that returns an iterator
+            Each chunk is X, or a tuple (X, None, sample_weight). It is iterated anew in
+            each of `max_iter` epochs, and once before: a list, an object whose
+            ``__iter__`` begins anew, or a function such as the one that makes a
+            generator.
+        X_val, sample_weight_val : array-like, optional
+            As in `fit`.
+
+        Returns
+        -------
+        self
+
+        Notes
+        -----
+        As in `DNNRegressor.fit_chunks`; one chunk of all rows gives the very bytes of
+        `fit`.
+        """
+        data = (chunks, X_val, X_val, sample_weight_val)
+        return self._fit(
+            self.max_iter, self.warm_start, data, ChunkFitting, classes=None
+        )
+
+    @available_if(can_fit_partially)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Train one epoch on some of the rows, going on from the fitted state.
+
+        The first call fixes how columns are centred and scaled.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            Scaled to mean 1 over the rows of this call.
+
+        Returns
+        -------
+        self
+        """
+        data = (X, None, sample_weight, None, None, None)
+        return self._fit(1, True, data, partial=True)
+
+    def _checked(self, X, y, **options):
+        X = validation.check_predict_data(self, X, **options)
+        return X, X
+
+    def _encode_target(self, y, former, given):
+        return None, y
+
+    def _fit_head(self, classes, shape, summary, former, partial, order):
+        if former is not None:
+            return self._former_head(former)
+        head = self._new_head(shape)
+        head.fit(summary.moments)
+        return head
+
+    def _new_head(self, shape: tuple[int, ...]) -> ReconstructionHead:
+        return ReconstructionHead(self.loss, shape[0])
+
+    # -- what comes out -------------------------------------------------------------
+
+    def transform(self, X) -> np.ndarray:
+        """Give the code of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, hidden_units[-1])
+            In the type that the network computes in.
+        """
+        return self._activations(X, (_CODE,), "transform")
+
+    def inverse_transform(self, X) -> np.ndarray:
+        """Give rows back from their code.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, hidden_units[-1])
+            Codes, such as `transform` gives.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Float64, in the units of the X that was fitted.
+        """
+        check_is_fitted(self)
+        home = home_of(X)
+        check_origin(self, home, "inverse_transform")
+        X = check_array(to_numpy(X), dtype=[np.float64, np.float32], input_name="X")
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, the code of {type(self).__name__} has "
+                f"{self._n_features_out}: pass what transform gave"
+            )
+        decoder = self._handle.part("decoder", self._decoder)
+        validation.check_range(self, X, decoder.precision)
+        raw = decoder.few(FUNCTION, X, self.n_threads)
+        if raw is None:
+            raw = decoder.run(FUNCTION, X, self.n_threads)
+        found = self._head.decode(raw)
+        return found if home is None else home.give(found)
+
+    def _decoder(self) -> str:
+        """The text of what comes behind the code, which is read in the place of X."""
+        model = self.program_.model
+        outputs = [tensor.name for tensor in model.functions[FUNCTION].returns]
+        code = self.tensor_of(_CODE).name
+        return extract(model, FUNCTION, outputs, {code: "X"})
+
+    def reconstruct(self, X) -> np.ndarray:
+        """Give rows as the network gives them back: without what the code leaves out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Float64, in the units of X. ``((X - reconstruction) ** 2).mean(axis=1)``
+            tells rows that are unlike those of the fit.
+        """
+        return self._values(FUNCTION, X, "reconstruct", "decode")
+
+    def score(self, X, y=None, sample_weight=None) -> float:
+        """R² of the reconstruction: the mean over the columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            1 where X comes back as it was; 0 where its means come back.
+        """
+        from sklearn.metrics import r2_score
+
+        found = to_numpy(self.reconstruct(X))
+        X = validation.check_predict_data(self, X)
+        return r2_score(X, found, sample_weight=to_numpy(sample_weight))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.tensor_of(_CODE).shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = kept_types(self.precision)
+        return tags
