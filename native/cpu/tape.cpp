@@ -95,7 +95,7 @@ TapeRunner::Step TapeRunner::step(const Binding& binding, const Instruction& ins
   if (kernel == nullptr) {
     binding.refuse(std::string("no elementwise kernel for operands of type ") + name_of(from));
   }
-  return {kernel, instruction.dst, src[0], src[1], src[2]};
+  return {kernel, instruction.dst, {src[0], src[1], src[2], src[0], src[0]}};
 }
 
 void TapeRunner::compile(const Binding& binding) {
@@ -121,7 +121,7 @@ void TapeRunner::compile(const Binding& binding) {
   }
 }
 
-// The instructions over whole blocks; one whose only reader can take it along joins its reader.
+// The instructions over whole blocks; those whose only reader can take them along join it.
 void TapeRunner::compile_blocks(const Binding& binding) {
   const std::vector<Instruction>& code = tape_.code[static_cast<int>(Extent::full)];
   std::vector<int> readers(tape_.registers.size(), 0);
@@ -135,12 +135,25 @@ void TapeRunner::compile_blocks(const Binding& binding) {
   for (const Tape::Sum& sum : tape_.sums) readers[sum.src] += 2;
 
   std::vector<std::optional<Step>> steps(code.size());
-  std::vector<bool> single(code.size(), true);
+  std::vector<bool> single(code.size(), true);  // not joined with another
   for (size_t i = 0; i < code.size(); ++i) {
+    // Going back past a store could read what that store replaced.
+    std::vector<bool> lone(code.size(), false);
+    for (size_t j = i; j-- > 0 && !yielded[code[j].dst];) {
+      lone[j] = single[j] && readers[code[j].dst] == 1;
+    }
+    const auto chain = find_chain(code, i, lone, tape_.registers);
+    if (!chain) continue;
+    steps[i] = Step{nullptr, code[i].dst, chain->src, chain->kernel};
+    for (int32_t& src : steps[i]->src) src = at(src, Extent::full);
+    single[i] = false;
+    for (const size_t j : chain->inner) single[j] = false;
+  }
+  for (size_t i = 0; i < code.size(); ++i) {
+    if (!single[i]) continue;
     for (int side = 0; side < 2 && !steps[i]; ++side) {
       const int32_t src = code[i].src[side];
       if (src < 0 || readers[src] != 1 || yielded[src]) continue;
-      // Going back past a store could read what that store replaced.
       for (size_t j = i; j-- > 0 && (j + 1 == i || !yielded[code[j + 1].dst]);) {
         if (code[j].dst != src) continue;
         Step joined;
@@ -174,7 +187,8 @@ bool TapeRunner::join(const std::vector<Instruction>& code, size_t first, size_t
   const TapeKernel kernel =
       tape_pair_kernel(inner.op, outer.op, side == 1, tape_.registers[inner.dst].dtype, scalars);
   if (kernel == nullptr) return false;
-  *joined = {kernel, outer.dst, at(a, Extent::full), at(b, Extent::full), at(other, Extent::full)};
+  a = at(a, Extent::full);
+  *joined = {kernel, outer.dst, {a, at(b, Extent::full), at(other, Extent::full), a, a}};
   return true;
 }
 
@@ -226,14 +240,14 @@ void TapeRunner::allocate() {
 
   std::vector<size_t> last_use(count, 0);
   for (size_t i = 0; i < steps_[3].size(); ++i) {
-    for (const int32_t src : {steps_[3][i].a, steps_[3][i].b, steps_[3][i].c}) last_use[src] = i;
+    for (const int32_t src : steps_[3][i].src) last_use[src] = i;
   }
   for (const Store& store : stores_) last_use[store.reg] = steps_[3].size();
   for (const Tape::Sum& sum : tape_.sums) last_use[sum.src] = steps_[3].size();
   std::vector<std::pair<int64_t, int64_t>> free;  // (size of an element, slot)
   for (size_t i = 0; i < steps_[3].size(); ++i) {
     const Step& step = steps_[3][i];
-    for (const int32_t src : {step.a, step.b, step.c}) {
+    for (const int32_t src : step.src) {
       if (!pooled[src] || last_use[src] != i) continue;
       pooled[src] = false;  // once
       free.push_back({size_of(tape_.registers[src].dtype), slot_[src]});

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/tape_chains.h"
 #include "cpu/tape_kernels.h"
 #include "kernels/tape.h"
 
@@ -45,7 +46,11 @@ class TapeRunner {
  private:
   struct Step {
     TapeKernel kernel;
-    int32_t dst, a, b, c;
+    int32_t dst;
+    std::array<int32_t, kChainOperands> src;  // three, or those of a chain
+    ChainKernel chain = nullptr;              // instead of the kernel
+
+    void run(std::byte* const* pointer, int64_t n) const;
   };
   struct Place {  // a register and the memory it stands for
     int32_t reg;

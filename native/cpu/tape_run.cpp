@@ -69,6 +69,16 @@ struct TapeRunner::Run {
   int64_t column = 0, columns = 0;
 };
 
+void TapeRunner::Step::run(std::byte* const* pointer, int64_t n) const {
+  if (chain == nullptr) {
+    kernel(pointer[dst], pointer[src[0]], pointer[src[1]], pointer[src[2]], n);
+    return;
+  }
+  const std::byte* from[kChainOperands];
+  for (int i = 0; i < kChainOperands; ++i) from[i] = pointer[src[i]];
+  chain(pointer[dst], from, n);
+}
+
 void TapeRunner::scalar_phase(Run& run) const {
   for (size_t reg = 0; reg < slot_.size(); ++reg) {
     if (slot_[reg] >= 0) run.pointer[reg] = run.local + slot_[reg];
@@ -89,7 +99,7 @@ void TapeRunner::scalar_phase(Run& run) const {
   }
   for (const Step& step : steps_[0]) {
     std::byte* dst = run.pointer[step.dst];
-    step.kernel(dst, run.pointer[step.a], run.pointer[step.b], run.pointer[step.c], 1);
+    step.run(run.pointer, 1);
     repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
   }
   for (const int64_t slot : sum_slot_) {
@@ -103,8 +113,7 @@ void TapeRunner::row_phase(Run& run) const {
     run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.column * place.size;
   }
   for (const Step& step : steps_[static_cast<int>(Extent::row)]) {
-    step.kernel(run.pointer[step.dst], run.pointer[step.a], run.pointer[step.b],
-                run.pointer[step.c], run.columns);
+    step.run(run.pointer, run.columns);
   }
   for (const Spread& spread : spread_rows_) {
     std::byte* src = run.pointer[spread.from];
@@ -142,8 +151,7 @@ void TapeRunner::block(Run& run) const {
     run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.row * place.size;
   }
   for (const Step& step : steps_[static_cast<int>(Extent::column)]) {
-    step.kernel(run.pointer[step.dst], run.pointer[step.a], run.pointer[step.b],
-                run.pointer[step.c], run.rows);
+    step.run(run.pointer, run.rows);
   }
   for (const Spread& spread : spread_columns_) {
     for (int64_t i = 0; i < run.rows; ++i) {
@@ -167,7 +175,7 @@ void TapeRunner::block(Run& run) const {
   }
   std::byte* const* pointer = run.pointer;
   for (const Step& step : steps_[static_cast<int>(Extent::full)]) {
-    step.kernel(pointer[step.dst], pointer[step.a], pointer[step.b], pointer[step.c], n);
+    step.run(pointer, n);
   }
   for (const Store& store : stores_) {
     const std::byte* src = pointer[store.reg];
@@ -203,7 +211,7 @@ void TapeRunner::finish(Run& run) const {
   }
   for (const Step& step : finale_) {
     std::byte* dst = run.pointer[step.dst];
-    step.kernel(dst, run.pointer[step.a], run.pointer[step.b], run.pointer[step.c], 1);
+    step.run(run.pointer, 1);
     repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
   }
   if (run.window.row != 0 || run.window.column != 0) return;
