@@ -51,7 +51,7 @@ bench: build
 SANITIZED = build/sanitized
 NATIVE_TESTS = $(addprefix tests/test_,\
   native_text.py native_ops.py kernels.py passes.py engine.py trainer.py lbfgs.py \
-  lending.py untrusted.py)
+  lending.py sparse.py untrusted.py)
 sanitize: build $(VENV)/test.stamp
 	SLIM_SANITIZE=ON $(PYTHON) setup.py --quiet build --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from slimlearn import _native, layers
 from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.autodiff import gradients
-from slimlearn.backend.graph import Model
+from slimlearn.backend.graph import Model, element_of, storage_of
 from slimlearn.backend.optimizer import Adam
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
@@ -69,7 +70,9 @@ def run(text: str, function: str):
 
     def some(tensor):
         shape = [d if isinstance(d, int) else d.evaluate(sizes) for d in tensor.shape]
-        return rng.uniform(0.5, 1.5, shape).astype(reference.DTYPES[tensor.dtype])
+        values = rng.uniform(0.5, 1.5, shape)
+        array = values.astype(reference.DTYPES[element_of(tensor.dtype)])
+        return sparse.csr_array(array) if storage_of(tensor.dtype) else array
 
     declared = {d.name: some(d) for d in model.declarations.values()}
     of = {kind: {} for kind in ("param", "state", "slot", "hyper")}

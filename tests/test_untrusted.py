@@ -6,6 +6,8 @@ import re
 import numpy as np
 import pytest
 from op_cases import CASES
+from scipy import sparse
+from training_case import network
 
 from slimlearn import _native
 from slimlearn.backend import engine
@@ -45,6 +47,19 @@ REFUSED = {
     "a hundred regions": "%r = fused(%x) {\n  (%a : f32[B,4])\n" * 100,
     "ten thousand brackets": f"%r = relu(%x) : f32[{'(' * 9999}B{')' * 9999},4]",
     "ten thousand digits": f"%r = relu(%x) : f32[{'9' * 9999},4]",
+    "an unknown storage": "%r = relu(%x) : csc f32[B,4]",
+    "two storages": "%r = relu(%x) : csr rows f32[B,4]",
+    "sparse for nothing": "%r = relu(%x) : csr f32[B,4]",
+    "sparse rows of integers": '%r = input(source="X") : csr i32[B,4]',
+    "sparse rows of three axes": '%r = input(source="X") : csr f32[B,4,4]',
+    "sparse rows of a fixed number": '%r = input(source="X") : csr f32[4,4]',
+    "sparse rows of any width": '%r = input(source="X") : csr f32[B,B]',
+    "some sparse columns": '%r = input(columns=[0, 2], source="X") : csr f32[B,2]',
+    "more columns than 32 bits": f'%r = input(source="X") : csr f32[B,{2**31}]',
+    "rows from outside": '%r = input(source="X") : rows f32[B,4]',
+    "a dense transpose": "%r = csr_transpose(%x) : csr f32[4,B]",
+    "sparse times nothing": "%r = csr_matmul(%x, %x) : f32[B,4]",
+    "a sparse result": '%r = input(source="X") : csr f32[B,4]',
 }
 
 
@@ -154,6 +169,48 @@ def damaged(text: str, chance: random.Random) -> str:
     return "".join(tokens)
 
 
+# With %s, sparse rows; refused by both readers.
+SPARSE = {
+    "arithmetic": "%r = add(%s, %s) : f32[B,4]",
+    "a cast": "%r = cast(%s) : f64[B,4]",
+    "an alias": "%r = reshape(%s) : csr f32[B,2,2]",
+    "a dense product": "%r = matmul(%s, %w, transpose_a=false, transpose_b=false) : "
+    "f32[B,3]",
+    "a region": "%r = fused(%s) {\n  (%a : csr f32[B,4])\n  yield %a\n  } : "
+    "csr f32[B,4]",
+    "other inner sizes": "%r = csr_matmul(%s, %x) : f32[B,4]",
+    "another type": "%r = csr_matmul(%s, %w) : f64[B,3]",
+    "rows of the batch": "%r = csr_matmul(%s, %w) : rows f32[B,3]",
+    "a sparse product": "%r = csr_matmul(%s, %w) : csr f32[B,3]",
+    "the other way round": "%r = csr_matmul(%w, %s) : f32[4,4]",
+    "a transpose of its shape": "%r = csr_transpose(%s) : csr f32[B,4]",
+    "a dense transpose": "%r = csr_transpose(%s) : f32[4,B]",
+    "a sum": "%r = reduce_sum(%s, axes=[0], keepdims=false) : f32[4]",
+    "a returned transpose": "%r = csr_transpose(%s) : csr f32[4,B]",
+}
+
+
+@pytest.mark.parametrize("line", SPARSE.values(), ids=SPARSE)
+def test_both_readers_refuse_of_sparse_rows(line):
+    text = predict(
+        '%s = input(source="S") : csr f32[B,4]',
+        line,
+        declared="param %w : f32[4,3]",
+    )
+    with pytest.raises(ProgramError):
+        parse_program(text)
+    with pytest.raises(ValueError):
+        _native.verify(text)
+
+
+def test_declarations_are_dense():
+    text = predict("%r = relu(%x) : f32[B,4]", declared="param %w : csr f32[4,3]")
+    with pytest.raises(ProgramError, match=r"needs to be dense"):
+        parse_program(text)
+    with pytest.raises(ValueError, match="is dense, declared as csr"):
+        _native.verify(text)
+
+
 def test_damaged_programs_run_or_are_refused():
     chance = random.Random(0)
     texts = [print_program(case.model()) for cases in CASES.values() for case in cases]
@@ -170,3 +227,30 @@ def test_damaged_programs_run_or_are_refused():
         except (ValueError, MemoryError):
             continue
     assert compiled > 100
+
+
+def test_damaged_training_on_sparse_rows_runs_or_is_refused():
+    chance = random.Random(1)
+    options = {"sizes": (4, 3, 2), "sparse": True, "center": True}
+    texts = [
+        print_program(network("f32", rows=rows, **options)) for rows in (True, False)
+    ]
+    sources = {
+        "X": sparse.csr_array(X.astype("f4")),
+        "y": np.array([0, 1, 0], "i4"),
+        "sample_weight": np.ones(3, "f4"),
+    }
+    hypers = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    trained = 0
+    for _ in range(1500):
+        text = damaged(chance.choice(texts), chance)
+        try:
+            program = Program(text)
+            trainer = engine.compile(text).trainer(
+                program, sources, batch_size=2, hypers=hypers
+            )
+            trainer.epoch(0, 0, np.full(trainer.info()["steps"], 0.1))
+            trained += 1
+        except (ValueError, MemoryError):
+            continue
+    assert trained > 50

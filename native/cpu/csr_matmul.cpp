@@ -10,44 +10,50 @@
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMostPanel = 8;       // vectors of one row of the result in registers
-constexpr int64_t kGuess = 8;       // stored elements of a row, as far as tasks go
-constexpr int64_t kRowsTasks = 16;  // of a result that has as many rows as the data says
+constexpr int kMostPanel = 8;           // vectors of one row of the result in registers
+constexpr int64_t kTaskStored = 8;      // stored elements of a row, as far as tasks go
+constexpr int64_t kCostStored = 32;     // and as far as costs go: plans do not know the data
+constexpr int64_t kRowsTasks = 16;      // of a result that has as many rows as the data says
+constexpr int64_t kFarBytes = 1 << 20;  // a matrix b that leaves no place in near caches
+constexpr int64_t kAhead = 8;           // stored elements whose row of b is fetched early
 
 // One row of the result, a panel of it: each element one chain of fma over the stored
 // elements, which has the bits of the dense product, where the others add nothing.
-template <class T, int vectors>
-SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t stored, const T* b,
-                              int64_t n, T* dst, int64_t last) {
+template <class T, int vectors, bool far>
+SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t stored, int64_t left,
+                              const T* b, int64_t n, T* dst, int64_t last) {
   constexpr int64_t kStep = kLanes<T>;
   Vec<T> sum[vectors] = {};
   for (int64_t p = 0; p < stored; ++p) {
-    const Vec<T> left = broadcast<Vec<T>>(values[p]);
+    if constexpr (far) {
+      // Also of the next rows of a: `left` are the stored elements from this row on.
+      const T* soon = b + columns[std::min(p + kAhead, left - 1)] * n;
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) __builtin_prefetch(soon + j * kStep);
+    }
+    const Vec<T> factor = broadcast<Vec<T>>(values[p]);
     const T* row = b + columns[p] * n;
 #pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) sum[j] = fma(left, load(row + j * kStep), sum[j]);
+    for (int j = 0; j < vectors; ++j) sum[j] = fma(factor, load(row + j * kStep), sum[j]);
   }
 #pragma GCC unroll 8
   for (int j = 0; j + 1 < vectors; ++j) store(dst + j * kStep, sum[j]);
   store_first(dst + (vectors - 1) * kStep, sum[vectors - 1], last);
 }
 
-template <class T>
-void one_row(const T* values, const int32_t* columns, int64_t stored, const T* b, int64_t n,
-             T* dst) {
+template <class T, bool far>
+void one_row(const T* values, const int32_t* columns, int64_t stored, int64_t left, const T* b,
+             int64_t n, T* dst) {
   constexpr int64_t kStep = kLanes<T>;
-  if (n == 1) {
-    T sum{0};
-    for (int64_t p = 0; p < stored; ++p) sum = fma(values[p], b[columns[p]], sum);
-    *dst = sum;
-    return;
-  }
   for (int64_t j = 0; j < n;) {
-    const int64_t left = vectors_of(n - j, kStep);
-    const int64_t vectors = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const int64_t vectors_left = vectors_of(n - j, kStep);
+    const int64_t vectors = vectors_left >= 8   ? 8
+                            : vectors_left >= 4 ? 4
+                            : vectors_left >= 2 ? 2
+                                                : 1;
     const int64_t last = std::min(kStep, n - j - (vectors - 1) * kStep);
     const auto run = [&]<int count>() {
-      panel_of_row<T, count>(values, columns, stored, b + j, n, dst + j, last);
+      panel_of_row<T, count, far>(values, columns, stored, left, b + j, n, dst + j, last);
     };
     switch (vectors) {
       case 8:
@@ -66,6 +72,14 @@ void one_row(const T* values, const int32_t* columns, int64_t stored, const T* b
   }
 }
 
+// The same for a vector b.
+template <class T>
+SLIM_INLINE T one_sum(const T* values, const int32_t* columns, int64_t stored, const T* b) {
+  T sum{0};
+  for (int64_t p = 0; p < stored; ++p) sum = fma(values[p], b[columns[p]], sum);
+  return sum;
+}
+
 template <class T>
 class CsrMatmul final : public Launch {
  public:
@@ -74,7 +88,8 @@ class CsrMatmul final : public Launch {
         b_(binding.operands[1]),
         c_(binding.results[0]),
         n_(c_.dims[1]),
-        split_(Split::by_bytes(kGuess * n_ * static_cast<int64_t>(sizeof(T)))) {}
+        far_(b_.count(1) * static_cast<int64_t>(sizeof(T)) > kFarBytes),
+        split_(Split::by_bytes(kTaskStored * n_ * static_cast<int64_t>(sizeof(T)))) {}
 
   int64_t tasks(int64_t rows) const override {
     return c_.storage == Storage::rows ? kRowsTasks : split_.tasks(c_.leading(rows));
@@ -87,15 +102,14 @@ class CsrMatmul final : public Launch {
     if (c_.storage == Storage::rows) {
       T* rows = reinterpret_cast<T*>(c_.sparse_in(context).values);
       const int64_t end = listed * (task + 1) / kRowsTasks;
-      for (int64_t i = listed * task / kRowsTasks; i < end; ++i) {
-        compute(context, a, i, rows + i * n_);
-      }
+      const int64_t begin = listed * task / kRowsTasks;
+      compute(context, a, begin, end, rows + begin * n_);
       return;
     }
     T* c = c_.in<T>(context);
     const int64_t first = split_.first(task), last = split_.last(task, c_.leading(context.rows));
     if (a.ids == nullptr) {
-      for (int64_t i = first; i < last; ++i) compute(context, a, i, c + i * n_);
+      compute(context, a, first, last, c + first * n_);
       return;
     }
     int64_t row = first;
@@ -103,23 +117,34 @@ class CsrMatmul final : public Launch {
          i < listed && a.ids[i] < last; ++i) {
       clear(c, row, a.ids[i]);
       row = a.ids[i] + 1;
-      compute(context, a, i, c + a.ids[i] * n_);
+      compute(context, a, i, i + 1, c + a.ids[i] * n_);
     }
     clear(c, row, last);
   }
 
-  // Plans do not know the data.
   Cost cost(int64_t rows) const override {
-    const double terms = static_cast<double>(rows * kGuess) * static_cast<double>(n_);
+    const double terms = static_cast<double>(rows * kCostStored) * static_cast<double>(n_);
     const double result = c_.storage == Storage::rows ? terms : static_cast<double>(c_.count(rows));
     return {2 * terms, sizeof(T) * (terms + result)};
   }
 
  private:
-  void compute(const Context& context, const SparseBatch& a, int64_t i, T* dst) const {
-    const int64_t begin = a.offsets[i];
-    one_row(reinterpret_cast<const T*>(a.values) + begin, a.columns + begin,
-            a.offsets[i + 1] - begin, b_.in<T>(context), n_, dst);
+  // The listed rows begin … end-1 of a, to rows of c that follow each other.
+  void compute(const Context& context, const SparseBatch& a, int64_t begin, int64_t end,
+               T* dst) const {
+    const T* b = b_.in<T>(context);
+    const T* values = reinterpret_cast<const T*>(a.values);
+    const int64_t all = a.offsets[end];
+    for (int64_t i = begin; i < end; ++i, dst += n_) {
+      const int64_t at = a.offsets[i], stored = a.offsets[i + 1] - at;
+      if (n_ == 1) {
+        *dst = one_sum(values + at, a.columns + at, stored, b);
+      } else if (far_) {
+        one_row<T, true>(values + at, a.columns + at, stored, all - at, b, n_, dst);
+      } else {
+        one_row<T, false>(values + at, a.columns + at, stored, all - at, b, n_, dst);
+      }
+    }
   }
 
   void clear(T* c, int64_t first, int64_t last) const {
@@ -128,6 +153,7 @@ class CsrMatmul final : public Launch {
 
   Buffer a_, b_, c_;
   int64_t n_;
+  bool far_;
   Split split_;
 };
 
