@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sklearn.base import BaseEstimator
 from sklearn.utils._array_api import (
     _convert_to_numpy,
     _max_precision_float_dtype,
@@ -29,15 +30,35 @@ except ImportError:
         return method
 
 
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+except ImportError:
+    # Before 1.7.
+    from sklearn.utils._estimator_html_repr import _VisualBlock as VisualBlock
+
+# Whether diagrams have tables of parameters, from 1.7 on; else they have plain text.
+PARAMETERS_IN_DIAGRAMS = hasattr(BaseEstimator, "_get_params_html")
+
+
+def add_html(shown, more):
+    """Show the HTML that the function `more` returns under scikit-learn's own."""
+    own = shown._html_repr
+    shown._html_repr = lambda: own() + more()
+    return shown
+
+
 convert_to_numpy = _convert_to_numpy
 max_precision_float_dtype = _max_precision_float_dtype
 
 __all__ = [
+    "PARAMETERS_IN_DIAGRAMS",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
     "StrOptions",
+    "VisualBlock",
+    "add_html",
     "convert_to_numpy",
     "get_namespace_and_device",
     "make_constraint",

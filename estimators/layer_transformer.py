@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
-from slimlearn.estimators.compat import HasMethods
+from slimlearn.estimators.compat import HasMethods, VisualBlock
 from slimlearn.estimators.tensors import kept_types
 
 __all__ = ["LayerTransformer"]
@@ -199,6 +199,15 @@ class LayerTransformer(
             return self.__dict__["estimator_"]
         except KeyError:
             raise AttributeError(f"{type(self).__name__} is not fitted") from None
+
+    def _sk_visual_block_(self):
+        estimator = self.__dict__.get("estimator_", self.estimator)
+        return VisualBlock(
+            "parallel",
+            [estimator],
+            names=[f"estimator: {type(estimator).__name__}"],
+            name_details=[str(estimator)],
+        )
 
     def get_metadata_routing(self) -> MetadataRouter:
         """What of the parameters of fit goes where.
