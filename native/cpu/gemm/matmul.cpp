@@ -93,6 +93,12 @@ class Matmul final : public Launch {
         epilogue_(find_epilogue(binding)) {
     if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
     if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
+    int64_t rows = 0;  // capacity
+    for (const Buffer& buffer : {a_, b_, c_}) {
+      if (buffer.per_row > 0) rows = buffer.dims[0] / buffer.per_row;
+    }
+    full_sizes_ = sizes_of(rows);
+    full_ = schedule_of(full_sizes_);
     if (epilogue_.tape) {
       std::vector<Buffer> operands = {binding.results[0]};
       operands[0].dtype = a_.dtype;
@@ -106,14 +112,15 @@ class Matmul final : public Launch {
 
   int64_t tasks(int64_t rows) const override {
     const Sizes sizes = sizes_of(rows);
-    const Grid grid = grid_of(sizes);
+    const Grid& grid = schedule(sizes).grid;
     return std::max<int64_t>(sizes.batch, 1) * grid.rows.count * grid.columns.count;
   }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
     const Sizes sizes = sizes_of(context.rows);
     if (sizes.batch == 0 || sizes.m == 0 || shape_.n == 0) return;
-    const Grid grid = grid_of(sizes);
+    const Schedule schedule = this->schedule(sizes);
+    const Grid& grid = schedule.grid;
     const int64_t column = task % grid.columns.count;
     const int64_t row = task / grid.columns.count % grid.rows.count;
     const int64_t matrix = task / (grid.columns.count * grid.rows.count);
@@ -145,10 +152,10 @@ class Matmul final : public Launch {
       product.c = tile;
       product.c_row = product.n;
     }
-    if (flipped(sizes)) {
-      run_flipped(product, tile, ProductScratch<T>(local));
+    if (schedule.flipped) {
+      run_flipped(product, schedule.tile, tile, ProductScratch<T>(local));
     } else {
-      run_product(product, choose_tile<T>(product.m, product.n), ProductScratch<T>(local));
+      run_product(product, schedule.tile, ProductScratch<T>(local));
     }
     if (tape_) {
       const int64_t top = matrix * sizes.m;
@@ -178,25 +185,50 @@ class Matmul final : public Launch {
     return {shape_.batch(rows), shape_.m(rows), shape_.k(rows)};
   }
 
-  // Bᵀ·… with few rows: C's transpose is cheaper, for it packs A and turns C, not B.
+  // What the shape decides; that of a full batch is remembered.
+  struct Schedule {
+    Grid grid{{0, 1}, {0, 1}};
+    MicroTile tile;
+    bool flipped = false;
+  };
+
+  // Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
+  // B, and for Aᵀ where C's columns would leave more of a vector idle than its rows do.
   bool flipped(const Sizes& sizes) const {
-    return shape_.b.column_stride != 1 && shape_.a.column_stride == 1 && sizes.m >= kLanes<T> &&
-           shape_.n * sizes.k > 4 * (sizes.m * sizes.k + sizes.m * shape_.n);
+    const int64_t m = sizes.m, n = shape_.n, k = sizes.k, lanes = kLanes<T>;
+    if (shape_.b.column_stride != 1) {
+      return shape_.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
+    }
+    const int64_t direct = m * ((n + lanes - 1) / lanes), turned = n * ((m + lanes - 1) / lanes);
+    return shape_.a.row_stride == 1 && n < m && (direct - turned) * k > 4 * m * n;
   }
 
-  Grid grid_of(const Sizes& sizes) const {
-    const TileUse use = tape_ ? TileUse::tape : flipped(sizes) ? TileUse::flipped : TileUse::direct;
-    return choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+  Schedule schedule_of(const Sizes& sizes) const {
+    Schedule schedule;
+    schedule.flipped = flipped(sizes);
+    const TileUse use = epilogue_.tape     ? TileUse::tape
+                        : schedule.flipped ? TileUse::flipped
+                                           : TileUse::direct;
+    schedule.grid = choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+    const int64_t m = schedule.grid.rows.largest();
+    const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
+    schedule.tile = schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
+    return schedule;
+  }
+
+  Schedule schedule(const Sizes& sizes) const {
+    return sizes.m == full_sizes_.m && sizes.k == full_sizes_.k ? full_ : schedule_of(sizes);
   }
 
   // C's tile for the tape, then a flipped product's transpose.
   static constexpr int64_t kTileRoom = kTileBytes + 2 * kVectorBytes;
   int64_t tape_offset() const {
-    const bool flips = shape_.b.column_stride != 1;
+    const bool flips = shape_.b.column_stride != 1 || shape_.a.row_stride == 1;
     return ProductScratch<T>::kBytes + (tape_ || flips ? 2 * kTileRoom : 0);
   }
 
-  void run_flipped(const Product<T>& product, T* tile, ProductScratch<T> scratch) const noexcept {
+  void run_flipped(const Product<T>& product, const MicroTile& micro, T* tile,
+                   ProductScratch<T> scratch) const noexcept {
     Product<T> flip;
     flip.m = product.n;
     flip.n = product.m;
@@ -209,7 +241,7 @@ class Matmul final : public Launch {
     flip.b_column = product.a_row;
     flip.c = reinterpret_cast<T*>(reinterpret_cast<std::byte*>(tile) + kTileRoom);
     flip.c_row = flip.n;
-    run_product(flip, choose_tile<T>(flip.m, flip.n), scratch);
+    run_product(flip, micro, scratch);
     transpose_block(flip.c, flip.c_row, flip.m, flip.n, product.c, product.c_row);
     const Finish<T>& finish = product.finish;
     if (finish.bias == nullptr && !finish.relu && finish.mask == nullptr) return;
@@ -220,6 +252,8 @@ class Matmul final : public Launch {
   }
 
   Shape shape_;
+  Sizes full_sizes_;
+  Schedule full_;
   Buffer a_, b_, c_, bias_, mask_;
   Epilogue epilogue_;
   std::optional<TapeRunner> tape_;

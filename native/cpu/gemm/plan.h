@@ -8,17 +8,24 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-// A length in `count` parts whose sizes differ by one at most.
+// A length in `count` parts whose sizes differ by one at most, the larger ones first.
 struct Parts {
   int64_t length = 0;
   int64_t count = 1;
+  int64_t least = 0;   // of a part
+  int64_t larger = 0;  // parts that are longer by one
 
+  Parts(int64_t length, int64_t count)
+      : length(length),
+        count(std::max<int64_t>(count, 1)),
+        least(length / this->count),
+        larger(length % this->count) {}
   static Parts of_at_most(int64_t length, int64_t most) {
-    return {length, std::max<int64_t>((length + most - 1) / most, 1)};
+    return {length, (length + most - 1) / most};
   }
-  int64_t begin(int64_t part) const { return part * length / count; }
-  int64_t end(int64_t part) const { return (part + 1) * length / count; }
-  int64_t largest() const { return (length + count - 1) / count; }
+  int64_t begin(int64_t part) const { return part * least + std::min(part, larger); }
+  int64_t end(int64_t part) const { return begin(part + 1); }
+  int64_t largest() const { return least + (larger > 0 ? 1 : 0); }
 };
 
 // Cycles of one step over k, near enough to choose by: the sums' fma, their latency, loads.
