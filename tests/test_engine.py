@@ -262,6 +262,10 @@ def test_bad_calls_are_refused(case):
         case.compiled.run("predict", {"X": x}, case.program, hypers={"nope": "a"})
     with pytest.raises(ValueError, match="instruction set"):
         engine.compile(case.program.text, isa="vax")
+    for kind in ("u4", "u8", "f2", ">f4", "O"):
+        told = f"source X has the type {np.dtype(kind)}: convert it to .* int64, float3"
+        with pytest.raises(ValueError, match=told):
+            case.compiled.run("predict", {"X": x.astype(kind)}, case.program)
     with pytest.raises(TypeError, match="NumPy array"):
         case.compiled.run("predict", {"X": x.tolist()}, case.program)
     assert issubclass(engine.NativeError, RuntimeError)

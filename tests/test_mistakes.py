@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slimlearn import layers
-from slimlearn.backend import ops
+from slimlearn.backend import engine, ops
 from slimlearn.backend.graph import Model
 from slimlearn.backend.shape import B
 from slimlearn.layers import fully_connected as fc
@@ -144,6 +144,58 @@ def test_a_wrong_kind_of_value_is_a_type_error(message):
 def test_a_wrong_value_is_a_value_error(message):
     with pytest.raises(ValueError, match=re.escape(message)):
         _build(SHAPES[message])
+
+
+HALF = "\ud800"  # of a surrogate pair, which no text can hold
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda x: fc(x, 3, scope=HALF),
+        lambda x: ops.relu(x, name=HALF),
+        lambda x: ops.relu(x, name="café"),
+        lambda x: layers.dropout(x, 0.5, scope=f"a/{HALF}"),
+    ],
+    ids=["layer", "op", "accent", "scope"],
+)
+def test_names_are_plain(network):
+    with pytest.raises(ValueError, match="a name consists of letters, digits"):
+        _build(network)
+
+
+def test_half_characters_in_a_program():
+    model = Model()
+    with model.function("predict") as graph:
+        graph.return_(ops.input_(HALF, (B, 3)))
+    with pytest.raises(
+        ValueError, match=r"the program's text has '\\ud800' at 44, half"
+    ):
+        engine.compile(str(model))
+
+
+def test_values_of_another_network():
+    kept = []
+
+    def keep(x):
+        kept[:] = x, layers.model_variable("scale", (6,))
+        return x * kept[1]
+
+    _build(keep)
+    for network in (
+        lambda x: fc(kept[0], 3),
+        lambda x: x + kept[0],
+        lambda x: x * kept[1],
+        lambda x: ops.concat([x, kept[0]], 1),
+    ):
+        with pytest.raises(ValueError, match="belongs to another network, or to an ea"):
+            _build(network)
+    with pytest.raises(RuntimeError, match="no function is being built"):
+        fc(kept[0], 3)
+    model = Model()
+    with model.function("predict") as graph:
+        with pytest.raises(ValueError, match="return: %X belongs to another network"):
+            graph.return_(kept[0])
 
 
 def test_rows_cannot_be_selected():

@@ -63,6 +63,13 @@ class NativeModel:
     def __init__(self, text: str, isa: str | None = None):
         self.text = text
         self._wanted_isa = isa
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the program's text has {text[error.start]!r} at {error.start}, half "
+                "a character: read it as UTF-8"
+            ) from None
         self.native = native.Model(text, isa or "")
 
     def __reduce__(self):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from slimlearn.backend.graph.declarations import Declaration, Parameter
-from slimlearn.backend.graph.names import current_scope
+from slimlearn.backend.graph.names import check_name, current_scope
 from slimlearn.backend.graph.tensor import Node, Tensor, type_text
 
 _graph: ContextVar["Graph"] = ContextVar("slimlearn_graph")
@@ -87,6 +87,7 @@ class Graph:
 
     def scoped_name(self, wish: str) -> str:
         """Return a unique name for `wish` inside the current name scope."""
+        check_name(wish)
         scope = current_scope()
         return self.unique_name(f"{scope}/{wish}" if scope else wish)
 
@@ -106,11 +107,7 @@ class Graph:
         region : Graph, optional
         """
         for operand in operands:
-            if operand.graph is not self and operand.graph is not None:
-                raise ValueError(
-                    f"[{op}] %{operand.name} was computed in function "
-                    f"{operand.graph.name!r}, not in {self.name!r}: compute it here too"
-                )
+            self._check_own(f"[{op}]", operand)
         node = Node(op, operands, attributes, region)
         results = []
         for dtype, shape in types:
@@ -139,7 +136,7 @@ class Graph:
     def return_(self, *values: Tensor) -> None:
         """Return `values` from the function, after those returned already."""
         for value in values:
-            self._check_own("return", value)
+            self._check_own("return:", value)
         self.returns.extend(values)
 
     def collection(self, name: str) -> list:
@@ -149,7 +146,7 @@ class Graph:
     def _assign(self, table, word, target, value):
         if not isinstance(target, Declaration):
             raise TypeError(f"{word}: {target!r} is no parameter, state or slot")
-        self._check_own(f"{word} %{target.name}", value)
+        self._check_own(f"{word} %{target.name}:", value)
         dtypes = (target.dtype, f"rows {target.dtype}" if word == "grad" else "")
         if value.dtype not in dtypes or tuple(value.shape) != tuple(target.shape):
             raise ValueError(
@@ -160,12 +157,25 @@ class Graph:
             raise ValueError(f"[{word} {target.name}] is assigned twice")
         table[target.name] = value
 
-    def _check_own(self, word, value):
-        if value.graph is not self and value.graph is not None:
+    def _check_own(self, where: str, value: Tensor) -> None:
+        """Refuse what was made for another function or another network."""
+        graph, model = value.graph, self.model
+        if graph is self:
+            return
+        if graph is None:
+            # Declarations belong to all functions of their model; regions have none.
+            if model is None or model.declarations.get(value.name) is value:
+                return
+        elif graph.model is model or model is None or graph.model is None:
             raise ValueError(
-                f"{word}: %{value.name} was computed in function "
-                f"{value.graph.name!r}, not in {self.name!r}"
+                f"{where} %{value.name} was computed in function {graph.name!r}, not "
+                f"in {self.name!r}: compute it here too"
             )
+        raise ValueError(
+            f"{where} %{value.name} belongs to another network, or to an earlier build "
+            "of this one: use only the network function's own inputs and what is made "
+            "of them here, and keep no tensors between calls"
+        )
 
 
 def current_graph() -> Graph:

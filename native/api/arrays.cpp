@@ -20,8 +20,8 @@ SourceType type_of(const py::array& array, const std::string& name) {
   if (found == types.end() || !native) {
     throw py::value_error("source " + name + " has the type " +
                           py::str(py::object(dtype)).cast<std::string>() +
-                          ": convert it to float32, float64, bool or an integer type of this "
-                          "machine's byte order");
+                          ": convert it to bool, uint8, uint16, int8, int16, int32, int64, "
+                          "float32 or float64 of this machine's byte order");
   }
   return found->second;
 }
