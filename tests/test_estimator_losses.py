@@ -15,6 +15,7 @@ from sklearn.linear_model import (
     QuantileRegressor,
     TweedieRegressor,
 )
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
@@ -179,7 +180,9 @@ def test_several_quantiles():
 
 def test_quantiles_cost_what_they_should():
     reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
-    reg.set_params(max_iter=300, learning_rate=0.02, learning_rate_schedule="cosine")
+    reg.set_params(
+        max_iter=300, learning_rate=0.02, learning_rate_schedule="cosine"
+    ).set_params(random_state=0)
     reg.fit(X, y, X_val=X, y_val=y)
     costs, best = [], []
     for level, column in zip(LEVELS, reg.predict_quantiles(X).T):
@@ -194,7 +197,9 @@ def test_quantiles_cost_what_they_should():
 def test_quantiles_of_several_targets():
     both = np.c_[y, 1000 - 3 * y]
     reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
-    reg.set_params(max_iter=60, learning_rate=0.02).fit(X, both, X_val=X, y_val=both)
+    reg.set_params(max_iter=60, learning_rate=0.02, random_state=0).fit(
+        X, both, X_val=X, y_val=both
+    )
     found = reg.predict_quantiles(X)
     assert found.shape == (442, 2, 3)
     np.testing.assert_array_equal(reg.predict(X), found[..., 2])
@@ -262,6 +267,28 @@ def test_losses_of_one_s_own_for_targets_and_classes():
     assert clf.predict_proba(iris_x).min() > 1e-3
 
 
+def by_label(raw, y):
+    """A loss of the user's own, for several labels."""
+    return ops.reduce_mean(per_example.sigmoid_cross_entropy(raw, y), [1])
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(150) % 3], ids=["", "weighted"])
+def test_a_loss_of_one_s_own_for_labels_is_the_built_in_one(weights):
+    labels = np.stack([iris_y == 0, iris_y > 0, iris_x[:, 0] > 0], axis=1).astype(int)
+    held = {"X_val": iris_x, "y_val": labels}
+    clf = DNNClassifier((6,), max_iter=60, learning_rate=0.02, random_state=0)
+    clf.set_params(loss=by_label).fit(iris_x, labels, weights, **held)
+    # It starts from 0 rather than from the labels' shares, and learns the same.
+    plain = clone(clf).set_params(loss="log_loss").fit(iris_x, labels, weights, **held)
+    assert clf.predict_proba(iris_x).shape == (150, 3)
+    assert clf.score(iris_x, labels) > 0.85
+    assert clf.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1], rel=0.15)
+    loss = np.mean(
+        [log_loss(t, p) for t, p in zip(labels.T, clf.predict_proba(iris_x).T)]
+    )
+    assert clf.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
+
+
 def test_a_loss_that_returns_something_else():
     for loss, told in (
         (lambda raw, y: ops.square(raw - y), r"returned f32\[B,2\]"),
@@ -281,7 +308,8 @@ def test_a_loss_that_returns_something_else():
     [
         (Focal(gamma=-1), "'gamma' parameter of Focal"),
         (Huber(delta=0), "'delta' parameter of Huber"),
-        (Tweedie(power=0.5), "'power' parameter of Tweedie"),
+        (Tweedie(power=0.5), r"'power' parameter of Tweedie .*below 1 none is a dis"),
+        (Tweedie(power="some"), "'power' parameter of Tweedie"),
     ],
     ids=str,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.losses.base import Loss, hyper
@@ -142,7 +143,12 @@ class Tweedie(RegressorLoss):
         self.power = power
 
     def check(self):
-        self._require("power", "a number >= 1", lambda v: 1 <= v < math.inf)
+        self._require(
+            "power",
+            "a number >= 1 (below 1 none is a distribution of positive numbers; 0 is "
+            "loss='squared_error')",
+            lambda v: 1 <= v < math.inf,
+        )
 
     def hypers(self):
         return {} if self.power in (1, 2) else {"tweedie/power": float(self.power)}
@@ -158,4 +164,5 @@ class Tweedie(RegressorLoss):
         return per_example.tweedie(raw, y, hyper("tweedie/power", raw))
 
     def domain(self):
-        return ">= 0" if self.power < 2 else "> 0"
+        power = self.power
+        return "> 0" if isinstance(power, Real) and power >= 2 else ">= 0"
