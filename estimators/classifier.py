@@ -208,7 +208,8 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         if y.shape != predicted.shape:
             raise ValueError(f"y has shape {y.shape}, needed is {predicted.shape}")
         right = (predicted == y).all(axis=1)
-        return float(np.average(right, weights=to_numpy(sample_weight)))
+        weights = validation.check_weights(sample_weight, right)
+        return float(np.average(right, weights=weights))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,7 +7,7 @@ are an array of labels, ``arange(k)``, and a list of arrays.
 
 from __future__ import annotations
 
-from numbers import Number
+from numbers import Number, Real
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -215,17 +215,20 @@ def class_weighted(factors: list, weights, codes: np.ndarray) -> np.ndarray:
 
 def _factors(class_weight, classes, counts) -> np.ndarray:
     if isinstance(class_weight, dict):
-        if not any(c in class_weight for c in classes.tolist()):
+        labels = classes.tolist()
+        unknown = [c for c in class_weight if c not in labels]
+        # A part of the rows may lack a class, if all that it has are named.
+        if unknown and not all(c in class_weight for c in labels):
             raise ValueError(
-                f"class_weight names {list(class_weight)}, none of which is a class of "
-                f"y: the classes are {classes.tolist()}"
+                f"class_weight names {unknown}, none of which is a class of y: the "
+                f"classes are {labels}"
             )
-        factors = np.array([float(class_weight.get(c, 1.0)) for c in classes.tolist()])
-        if not (np.isfinite(factors).all() and factors.min() >= 0):
+        factors = [class_weight.get(c, 1.0) for c in labels]
+        if not all(isinstance(f, Real) and 0 <= f < np.inf for f in factors):
             raise ValueError(
                 f"class_weight needs finite weights >= 0; got {class_weight}"
             )
-        return factors
+        return np.array(factors, dtype=np.float64)
     if not (isinstance(class_weight, str) and class_weight == "balanced"):
         raise ValueError(
             "class_weight must be a dict of factors or 'balanced' for each output, and "

@@ -49,7 +49,9 @@ class _Log(Callback):
 
     def on_fit_begin(self, state) -> None:
         """Open the file."""
-        text = str(self.path).replace("{fit}", state.identity)
+        text = str(self.path)
+        if "{fit}" in text:
+            text = text.replace("{fit}", state.identity)
         self.path_ = text
         Path(text).parent.mkdir(parents=True, exist_ok=True)
         self._file = open(text, "a", newline="", encoding="utf-8")  # noqa: SIM115
