@@ -95,7 +95,7 @@ class Part:
 
     Attributes
     ----------
-    sources : dict of str to ndarray
+    sources : dict of str to ndarray or CSR matrix
     rows : index array or None
         The rows that are trained on; None means all.
     """

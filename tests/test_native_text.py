@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from op_cases import CASES
 from test_shape import build, dims
 from test_text import REFUSED, TEXT
+from training_case import network
 
 from slimlearn import _native
 from slimlearn.backend import ops
@@ -37,6 +38,14 @@ def test_every_op_prints_the_same_and_is_accepted(case, precision):
 def test_a_whole_program_prints_the_same():
     both_print(TEXT)
     _native.verify(TEXT)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_training_on_sparse_rows_prints_the_same(rows):
+    text = print_program(network(sparse=True, rows=rows))
+    assert ("rows f64[20,24]" in text) == rows
+    both_print(text)
+    _native.verify(text)
 
 
 @settings(max_examples=300, deadline=None)

@@ -102,7 +102,7 @@ class NativeModel:
         Parameters
         ----------
         func : str
-        sources : dict of str to ndarray
+        sources : dict of str to ndarray or CSR matrix
         program : Program
             Its arrays are read, and written by what the function sets.
         rows : int array, optional

@@ -30,7 +30,7 @@ def explain_status(
         Bits that the native call raised.
     program : Program
     func : str
-    sources : dict of str to ndarray
+    sources : dict of str to ndarray or CSR matrix
     rows : int array or None
         Row numbers; None for all.
     hypers : dict of str to float

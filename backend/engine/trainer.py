@@ -26,7 +26,7 @@ class Trainer:
     model : NativeModel
         With ``grad``, and ``update`` for epochs.
     program : Program
-    sources : dict of str to ndarray
+    sources : dict of str to ndarray or CSR matrix
         All rows; read in place, never copied.
     index : int array or None
         The training rows; None for all.

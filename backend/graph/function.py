@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 from slimlearn.backend.graph.declarations import Declaration, Parameter
 from slimlearn.backend.graph.names import check_name, current_scope
-from slimlearn.backend.graph.tensor import Node, Tensor, type_text
+from slimlearn.backend.graph.tensor import Node, Tensor, storage_of, type_text
 
 _graph: ContextVar["Graph"] = ContextVar("slimlearn_graph")
 
@@ -137,6 +137,11 @@ class Graph:
         """Return `values` from the function, after those returned already."""
         for value in values:
             self._check_own("return:", value)
+            if storage_of(value.dtype):
+                raise ValueError(
+                    f"%{value.name} is {type_text(*value.type)}: what a function "
+                    "returns is dense"
+                )
         self.returns.extend(values)
 
     def collection(self, name: str) -> list:

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph
+from slimlearn.backend.graph import (
+    FLOATS,
+    NUMBERS,
+    Tensor,
+    current_graph,
+    element_of,
+)
 from slimlearn.backend.op import (
     OPS,
     Op,
@@ -268,9 +274,11 @@ def _operands(word: str, a, b, name: str | None) -> tuple[Tensor, Tensor]:
     """Return both as tensors; a number takes the type of the other."""
     try:
         if isinstance(a, Tensor):
-            return a, b if isinstance(b, Tensor) else as_tensor(b, a.dtype)
+            if not isinstance(b, Tensor):
+                b = as_tensor(b, element_of(a.dtype))
+            return a, b
         if isinstance(b, Tensor):
-            return as_tensor(a, b.dtype), b
+            return as_tensor(a, element_of(b.dtype)), b
     except TypeError as error:
         raise TypeError(f"[{word} {name or word}] {error}") from None
     raise TypeError(f"[{word} {name or word}] one of {a!r}, {b!r} must be a tensor")

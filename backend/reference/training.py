@@ -41,7 +41,7 @@ class Trainer:
         With functions ``grad`` and ``update``.
     params, state, slots : dict of str to ndarray
         Written in place; a slot holds one array per parameter: ``slots[slot][param]``.
-    sources : dict of str to array
+    sources : dict of str to array or sparse matrix
         All rows.
     index : array of int, optional
         The training rows; all by default.

@@ -26,6 +26,8 @@ void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims);
 size_t need_axis(const NodeView& v, const char* key, int64_t axis);
 // The dimensions but the last so many.
 std::vector<Dim> prefix(const Type& type, size_t drop_last);
+// An input of sparse rows.
+void check_sparse_input(const NodeView& v);
 // The operand, the axes, keepdims and the result of a reduction.
 void check_reduce(const NodeView& v, DTypes accepts);
 // The region's parameters from `first` on are the operands from `operand` on.

@@ -39,14 +39,6 @@ void type_elementwise(const OpRow& row, const NodeView& v) {
   need_result(v, row.boolean ? DType::b8 : v.operand(0).dtype, dims);
 }
 
-namespace {
-// Columns are stored in 32 bits.
-void need_columns(const NodeView& v, const Dim& columns) {
-  if (columns.constant().value_or(0) <= INT32_MAX) return;
-  v.refuse("sparse rows have at most 2147483647 columns, not " + columns.str());
-}
-}  // namespace
-
 void type_cast(const OpRow&, const NodeView& v) {
   need_result(v, v.result(0).dtype, v.operand(0).dims);
 }
@@ -64,17 +56,7 @@ void type_select(const OpRow&, const NodeView& v) {
 }
 
 void type_input(const OpRow&, const NodeView& v) {
-  const Type& result = v.result(0);
-  if (!is_dense(result)) {
-    need_result_dtype(v, kFloats);
-    if (result.storage != Storage::csr || result.dims.size() != 2 ||
-        result.dims[0] != Dim::symbol("B") || !result.dims[1].constant() ||
-        v.node.attributes.count("columns") != 0) {
-      v.refuse("sparse rows are csr f32[B,n] or csr f64[B,n] with all columns, not " +
-               to_string(result));
-    }
-    need_columns(v, result.dims[1]);
-  }
+  if (!is_dense(v.result(0))) return check_sparse_input(v);
   if (v.node.attributes.count("columns") == 0) return;
   const std::vector<int64_t>& columns = v.integers("columns");
   if (columns.size() != 2 || columns[0] < 0 || columns[1] <= columns[0]) {
@@ -174,24 +156,6 @@ void type_matmul(const OpRow&, const NodeView& v) {
                to_string(Type{a.dtype, dims}));
     }
   }
-}
-
-void type_csr_matmul(const OpRow&, const NodeView& v) {
-  const Type &a = v.operand(0), &b = v.operand(1), &result = v.result(0);
-  if (a.storage != Storage::csr || !is_dense(b) || b.dims.size() != 2 || a.dtype != b.dtype) {
-    v.refuse("multiplies csr [m,k] by a matrix [k,n] of its type: " + operands_text(v));
-  }
-  if (a.dims[1] != b.dims[0]) v.refuse("inner dimensions differ: " + operands_text(v));
-  if (result.storage == Storage::csr || (!is_dense(result) && !a.dims[0].constant())) {
-    v.refuse("gives a dense matrix, or rows of a matrix of fixed height, not " + to_string(result));
-  }
-  need_result(v, {a.dtype, {a.dims[0], b.dims[1]}, result.storage});
-}
-
-void type_csr_transpose(const OpRow&, const NodeView& v) {
-  const Type& a = v.operand(0);
-  if (a.storage != Storage::csr) v.refuse("transposes csr [m,k]: " + operands_text(v));
-  need_result(v, {a.dtype, {a.dims[1], a.dims[0]}, Storage::csr});
 }
 
 void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }
