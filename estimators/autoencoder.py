@@ -21,7 +21,7 @@ from slimlearn.estimators.base import (
 from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import Interval, StrOptions, with_callbacks
 from slimlearn.estimators.documents import document
-from slimlearn.estimators.heads import ReconstructionHead
+from slimlearn.estimators.heads import Head, ReconstructionHead, ShareHead
 from slimlearn.estimators.losses import Huber
 from slimlearn.estimators.tensors import FUNCTION, kept_types
 from slimlearn.estimators.validation import ACTIVATIONS, TAIL
@@ -116,11 +116,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         has to give back all of X: a denoising autoencoder.
     batch_norm : bool, default=False
         Whether hidden layers but the code are batch-normalized.
-    loss : {"squared_error", "absolute_error", "huber"}, Huber or callable, \
-default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "log_loss"}, Huber or \
+callable, default="squared_error"
         Of a row: the mean over its columns, centred and scaled; reported in X's units.
-        A function ``loss(raw, x)`` of graph tensors [B, n_features] returns the loss of
-        each row [B], and is reported as it is.
+        "log_loss" is for X from 0 to 1, such as yes and no or bright pixels, which it
+        takes as they are and gives back through a sigmoid. A function ``loss(raw, x)``
+        of graph tensors [B, n_features] gets scaled columns, returns the loss of each
+        row [B], and is reported as it is.
     {tail}
 
     Attributes
@@ -165,7 +167,7 @@ default="squared_error"
         "input_dropout": _RATE,
         "batch_norm": ["boolean"],
         "loss": [
-            StrOptions({"squared_error", "absolute_error", "huber"}),
+            StrOptions({"squared_error", "absolute_error", "huber", "log_loss"}),
             Huber,
             callable,
         ],
@@ -365,8 +367,9 @@ default="squared_error"
         head.fit(summary.moments)
         return head
 
-    def _new_head(self, shape: tuple[int, ...]) -> ReconstructionHead:
-        return ReconstructionHead(self.loss, shape[0])
+    def _new_head(self, shape: tuple[int, ...]) -> Head:
+        shares = isinstance(self.loss, str) and self.loss == "log_loss"
+        return (ShareHead if shares else ReconstructionHead)(self.loss, shape)
 
     # -- what comes out -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -228,6 +229,48 @@ def test_an_own_loss_gets_scaled_columns():
     assert ((raw - scaled) ** 4).mean() == pytest.approx(near.loss_, rel=0.5)
 
 
+def test_shares_come_back_as_shares():
+    data = DIGITS[:300]
+    options = {"loss": "log_loss", "max_iter": 60, "random_state": 0}
+    ae = Autoencoder((32, 8), learning_rate=0.01, **options).fit(data, X_val=data)
+    back = ae.reconstruct(data)
+    assert back.min() >= 0 and back.max() <= 1 and ae.score(data) > 0.4
+    np.testing.assert_array_equal(ae.inverse_transform(ae.transform(data)), back)
+    loss = -(data * np.log(back) + (1 - data) * np.log1p(-back)).mean()
+    assert ae.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-4)
+    means = data.mean(axis=0).clip(1e-4, 1 - 1e-4)
+    entropy = -(means * np.log(means) + (1 - means) * np.log(1 - means)).mean()
+    assert ae.loss_ < 0.9 * entropy
+    bits = Autoencoder(4, **options).fit(data > 0.5)
+    assert bits.reconstruct(data > 0.5).shape == data.shape
+    for wrong in (2 * data, -data):
+        with pytest.raises(ValueError, match=r"needs X from 0 to 1.*MinMaxScaler"):
+            Autoencoder(loss="log_loss").fit(wrong)
+    with pytest.raises(ValueError, match=r"chunk 2: .*from 0 to 1"):
+        Autoencoder(loss="log_loss").fit_chunks([data, 2 * data])
+
+
+def test_arrays_of_other_libraries_come_back_as_their_own():
+    xp = pytest.importorskip("array_api_strict")
+    try:
+        with sklearn.config_context(array_api_dispatch=True):
+            check_other_library(xp)
+    except ImportError as error:
+        pytest.skip(f"this scikit-learn has no array API here: {error}")
+
+
+def check_other_library(xp):
+    rows = xp.asarray(X)
+    ae = Autoencoder(**FEW).fit(rows)
+    code = ae.transform(rows)
+    plain = Autoencoder(**FEW).fit(X).reconstruct(X)
+    for found in (ae.inverse_transform(code), ae.reconstruct(rows)):
+        assert isinstance(found, type(rows))
+        np.testing.assert_array_equal(np.asarray(found), plain)
+    with pytest.raises(ValueError, match=r"inverse_transform\(\) must use"):
+        ae.inverse_transform(np.asarray(code))
+
+
 def test_frames_pipelines_and_searches():
     frame = pd.DataFrame(X, columns=list("abcdef"))
     ae = Autoencoder(**FEW).set_output(transform="pandas").fit(frame)
@@ -259,7 +302,7 @@ def test_what_is_refused():
         Autoencoder().fit(sparse.csr_array(X))
     with pytest.raises(ValueError, match=r"X is too large.*divide X by that"):
         Autoencoder().fit(X * 1e300)
-    for loss in ("poisson", "quantile", "log_loss"):
+    for loss in ("poisson", "quantile", "focal"):
         with pytest.raises(ValueError, match="'loss' parameter"):
             Autoencoder(loss=loss).fit(X)
 

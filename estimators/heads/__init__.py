@@ -16,7 +16,7 @@ from slimlearn.estimators.heads.multilabel import MultilabelHead
 from slimlearn.estimators.heads.multioutput import MultioutputHead
 from slimlearn.estimators.heads.ordinal import OrdinalHead
 from slimlearn.estimators.heads.quantiles import QuantilesHead
-from slimlearn.estimators.heads.reconstruction import ReconstructionHead
+from slimlearn.estimators.heads.reconstruction import ReconstructionHead, ShareHead
 from slimlearn.estimators.heads.regression import RegressionHead
 from slimlearn.estimators.losses import Ordinal, make_loss
 
@@ -32,6 +32,7 @@ __all__ = [
     "QuantilesHead",
     "ReconstructionHead",
     "RegressionHead",
+    "ShareHead",
     "make_classifier_head",
     "make_regressor_head",
 ]

@@ -1,44 +1,52 @@
-"""Head of X itself: what an autoencoder learns to give back."""
+"""Heads of X itself: what an autoencoder learns to give back."""
 
 from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, logit
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
 from slimlearn.backend.shape import B
+from slimlearn.estimators.heads.base import Head
 from slimlearn.estimators.heads.regression import LOSS_UNITS, RegressionHead, ones
 
-__all__ = ["ReconstructionHead"]
+__all__ = ["ReconstructionHead", "ShareHead"]
 
 # The states by which the program centres and scales the rows it reads.
 CENTER = "head/center"
 SCALE = "head/scale"
 
 
-class ReconstructionHead(RegressionHead):
-    """The columns of X as targets, centred and scaled where they are read.
+class OfX(Head):
+    """Targets that the program reads from X, so that nothing is copied for them."""
+
+    flat = False
+
+    def sources(self, target, precision):
+        """Nothing: X is there."""
+        return {}
+
+    def target(self, raw: Tensor) -> Tensor:
+        """The rows of X."""
+        return ops.input_("X", (B, self.outputs), raw.dtype)
+
+
+class ReconstructionHead(OfX, RegressionHead):
+    """The columns of X, centred and scaled where they are read.
 
     Parameters
     ----------
     loss : str, loss object or callable
-    features : int
-        Columns of X.
+    shape : tuple
+        (columns of X,).
     """
 
-    flat = False
     target_name = "X"
 
-    def __init__(self, loss, features: int):
-        super().__init__(loss, (features,))
-
-    def sources(self, target, precision):
-        """Nothing: the targets are read from X."""
-        return {}
-
-    def target(self, raw: Tensor) -> Tensor:
-        """The rows of X as the loss reads them."""
-        x = ops.input_("X", (B, self.outputs), raw.dtype)
-        center, scale = self._state(CENTER), self._state(SCALE)
-        return ops.div(ops.sub(x, center), scale)
+    def target(self, raw):
+        x = super().target(raw)
+        return ops.div(ops.sub(x, self._state(CENTER)), self._state(SCALE))
 
     def _state(self, name: str) -> Tensor:
         model = current_model()
@@ -56,3 +64,42 @@ class ReconstructionHead(RegressionHead):
         if LOSS_UNITS in states:
             states[LOSS_UNITS] = states[LOSS_UNITS] * ~self.constant
         return {**states, CENTER: self.center, SCALE: self.scale}
+
+
+class ShareHead(OfX):
+    """The columns of X from 0 to 1, given back through a sigmoid.
+
+    Parameters
+    ----------
+    loss : "log_loss"
+    shape : tuple
+        (columns of X,).
+    """
+
+    def __init__(self, loss, shape: tuple[int, ...]):
+        super().__init__(loss)
+        [self.outputs] = shape
+
+    def check(self, target):
+        low, high = target.min(), target.max()
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"loss={self.loss!r} needs X from 0 to 1; X has values from {low:.3g} "
+                f"to {high:.3g}: put MinMaxScaler before, or take another loss, such "
+                "as 'squared_error'"
+            )
+
+    def fit(self, moments) -> None:
+        """Learn where the output starts: the columns' means."""
+        self.mean = np.clip(moments.mean, 1e-4, 1 - 1e-4)
+
+    def bias(self):
+        return logit(self.mean)
+
+    def losses(self, raw, y):
+        loss = ops.reduce_mean(self.formula.binary(raw, y), [1])
+        return loss, loss
+
+    def decode(self, raw: np.ndarray) -> np.ndarray:
+        """Numbers from 0 to 1 from the program's float64 values."""
+        return expit(raw)
