@@ -154,6 +154,7 @@ callable, default="squared_error"
     """
 
     _regression = True
+    _accept_sparse = False  # X is the target too, of which every number counts
     _parameter_constraints = {  # noqa: RUF012
         "hidden_units": [
             tuple,

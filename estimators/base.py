@@ -73,6 +73,8 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
     """Base of all estimators."""
 
     _regression = False
+    # The form in which sparse X is read, or False.
+    _accept_sparse: str | bool = "csr"
 
     # -- what subclasses say --------------------------------------------------------
 
@@ -118,7 +120,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For classifiers, columns of 0 and 1 are an indicator of several labels per
             row and may be sparse; other columns are outputs of several classes each.
@@ -278,7 +280,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         ----------
         function : str
             Of the program, or of the part of it that `handle` runs.
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
         method : str
             The public method that is asked, for errors.
         finish : str or None
@@ -306,6 +308,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        tags.input_tags.sparse = bool(self._accept_sparse)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -278,7 +278,7 @@ class ChunkFitting(Fitting):
             raise ValueError(
                 f"it {has} sample_weight, and chunk 1 {had}: give it in all or none"
             )
-        return Rows(X, y, None, weights)
+        return Rows(validation.stored_alike(X, self.like.X, "X"), y, None, weights)
 
     def _encode(self, rows: Rows) -> list[np.ndarray] | None:
         """Set the target and multiply the weights; the labels of each output."""

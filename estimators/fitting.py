@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from slimlearn.backend import training
@@ -166,7 +167,7 @@ class Fitting:
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None
         )
-        built = self._built(rows.X.shape[1], held is not None)
+        built = self._built(rows.X, held is not None)
         self._start(built, seed)
         self.settings = settings_of(
             estimator,
@@ -242,16 +243,17 @@ class Fitting:
             return "f64"
         return "f64" if kind.kind == "f" and count <= 1000 else "f32"
 
-    def _built(self, features: int, scored: bool) -> Built:
+    def _built(self, X, scored: bool) -> Built:
         estimator = self.estimator
         settings = {
-            "features": features,
+            "features": X.shape[1],
             "precision": self.precision,
             "weighted": self.weighted,
             "scored": scored,
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
+            "sparse": issparse(X),
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
-__all__ = ["explain", "plain_labels", "refuse_columns"]
+__all__ = ["columns_where", "explain", "plain_labels", "refuse_columns"]
 
 # Columns that errors name at most.
 _MOST = 10
@@ -75,11 +76,12 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
     missing = text.startswith("Input X contains NaN")
     if not (missing or text.startswith("Input X contains infinity")):
         return _explain_types(X, error, who)
-    array = check_array(X, ensure_all_finite=False)
+    array = check_array(X, accept_sparse="csr", ensure_all_finite=False)
     if array.dtype == object:
         array = array.astype(np.float64)
-    bad = np.isnan(array) if missing else ~np.isfinite(array)
-    columns = np.flatnonzero(bad.any(axis=0))[:_MOST].tolist()
+    columns = columns_where(
+        array, np.isnan if missing else lambda values: ~np.isfinite(values)
+    )
     types = _types(X)
     if types is not None:
         columns = [types[i][0] for i in columns]
@@ -102,7 +104,12 @@ def _explain_types(X, error: Exception, who: str) -> Exception | None:
         return None
     for name, dtype in types:
         try:
-            check_array(X[[name]], dtype=np.float64, ensure_all_finite=False)
+            check_array(
+                X[[name]],
+                accept_sparse=True,
+                dtype=np.float64,
+                ensure_all_finite=False,
+            )
         except (ValueError, TypeError):
             bad.append(f"{name!r} ({dtype})")
     if not bad:
@@ -110,6 +117,15 @@ def _explain_types(X, error: Exception, who: str) -> Exception | None:
     kind = TypeError if isinstance(error, TypeError) else ValueError
     text, columns = str(error).splitlines()[0], ", ".join(bad[:_MOST])
     return kind(f"{text}, in columns {columns}: encode or drop them before {who}")
+
+
+def columns_where(X, bad) -> list[int]:
+    """The first columns of a matrix, dense or CSR, in which `bad` is true."""
+    if issparse(X):
+        columns = np.unique(X.indices[bad(X.data)])
+    else:
+        columns = np.flatnonzero(bad(X).any(axis=0))
+    return columns[:_MOST].tolist()
 
 
 def plain_labels(y):

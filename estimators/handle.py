@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
 from slimlearn.backend import training
 from slimlearn.backend.dataset import as_source
+from slimlearn.backend.graph import storage_of
 from slimlearn.backend.program import Program
 
 __all__ = ["Handle"]
 
+
+# Numbers of the rows that are made dense, or sparse, at a time.
+_CHUNK = 2**21
 
 # Numbers in X up to which a copy is cheaper than a look at their strides.
 _FEW = 4096
@@ -32,13 +37,17 @@ class Handle:
         arrays of another library.
     """
 
-    __slots__ = ("_native", "_parts", "_roads", "closely", "program", "text")
+    __slots__ = (
+        *("_native", "_parts", "_roads", "_sparse"),
+        *("closely", "program", "text"),
+    )
 
     def __init__(self, program: Program, closely: bool):
         self.program = program
         self.closely = closely
         self.text = program.text
         self._native = None
+        self._sparse: bool | None = None
         self._roads: dict = {}
         self._parts: dict = {}
 
@@ -53,6 +62,16 @@ class Handle:
     def precision(self) -> str:
         """What X is read as: "f32" or "f64"."""
         return self.program.model.precision
+
+    @property
+    def sparse(self) -> bool:
+        """Whether X is read as sparse rows."""
+        if self._sparse is None:
+            self._sparse = any(
+                node.op == "input" and storage_of(node.results[0].dtype)
+                for node in self.program.model.functions["predict"].nodes
+            )
+        return self._sparse
 
     def part(self, key, text: Callable[[], str]) -> Handle:
         """The handle of a part of the program, which runs on the program's arrays.
@@ -84,7 +103,7 @@ class Handle:
 
         Copying so little costs less than binding it as a source.
         """
-        if X.dtype.kind != "f" or X.size > _FEW:
+        if self.sparse or issparse(X) or X.dtype.kind != "f" or X.size > _FEW:
             return None
         X = np.ascontiguousarray(as_source(X))
         return self._short(function, X, n_threads)
@@ -101,13 +120,38 @@ class Handle:
         try:
             return self.native.predictor(function, self.program, n_threads=n_threads)
         except ValueError:
-            # A function that mixes rows has no short road.
+            # A function that mixes rows, or reads sparse rows, has no short road.
             return _no_road
 
     def run(
-        self, function: str, X: np.ndarray, n_threads: int | None
+        self, function: str, X, n_threads: int | None
     ) -> np.ndarray | tuple[np.ndarray, ...]:
-        """The result, or several, for checked rows of any type and order."""
-        sources = {"X": as_source(X)}
-        values = self.native.run(function, sources, self.program, n_threads=n_threads)
-        return values[0] if len(values) == 1 else values
+        """The result, or several, for checked rows of any type and order.
+
+        Rows that are dense where the program reads sparse ones, or the other way round,
+        are converted a chunk at a time.
+        """
+        values = [
+            self.native.run(function, {"X": rows}, self.program, n_threads=n_threads)
+            for rows in self._readable(function, as_source(X))
+        ]
+        if len(values) > 1:
+            values = [tuple(map(np.concatenate, zip(*values)))]
+        return values[0][0] if len(values[0]) == 1 else values[0]
+
+    def _readable(self, function: str, X) -> Iterator:
+        """X as the program reads it, whole or in chunks."""
+        if issparse(X) == self.sparse:
+            yield X
+            return
+        step = max(1, _CHUNK // X.shape[1])
+        if not self.native.chunkable(function):
+            if not self.sparse:
+                raise ValueError(
+                    "X is sparse, but the network was fitted on dense X and mixes "
+                    "rows, so that it must see all of them at once: give X.toarray()"
+                )
+            step = X.shape[0]
+        for begin in range(0, X.shape[0], step):
+            rows = X[begin : begin + step]
+            yield as_source(csr_array(rows)) if self.sparse else rows.toarray()

@@ -37,6 +37,7 @@ def held_out(
         )
     if X_val is not None:
         X, y = estimator._checked(X_val, y_val, reset=False, name="X_val")
+        X = validation.stored_alike(X, rows.X, "X_val")
         if y.shape[1:] != rows.y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "
@@ -51,7 +52,7 @@ def held_out(
         raise ValueError("sample_weight_val needs X_val and y_val")
     if not estimator.early_stopping or estimator.validation_fraction is None:
         return None
-    index = np.arange(len(rows.X)) if rows.index is None else rows.index
+    index = np.arange(rows.X.shape[0]) if rows.index is None else rows.index
     stratified = not estimator._regression and rows.target.ndim == 1
     groups = rows.pick(rows.target) if stratified else None
     rows.index, held = dataset.holdout(

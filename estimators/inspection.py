@@ -78,7 +78,7 @@ class Inspection:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
         layer : str, list of str or None, default=None
             A layer, such as "fc1": its output. One of its values, such as "fc1/add". A
             name among the end points that the network function returned. None is what

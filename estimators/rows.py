@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array, csr_matrix
 
 from slimlearn.backend import dataset
 
@@ -17,8 +18,10 @@ class Rows:
 
     Attributes
     ----------
-    X, y : ndarray
-        As checked; y before it is encoded.
+    X : ndarray or CSR matrix
+        As checked.
+    y : ndarray
+        As checked, before it is encoded.
     target : ndarray
         Class codes, or y itself.
     weights : ndarray or None
@@ -27,16 +30,16 @@ class Rows:
         The rows that count; None means all.
     """
 
-    X: np.ndarray
+    X: np.ndarray | csr_array | csr_matrix
     y: np.ndarray
     target: np.ndarray
     weights: np.ndarray | None
     index: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.X if self.index is None else self.index)
+        return self.X.shape[0] if self.index is None else len(self.index)
 
-    def pick(self, array: np.ndarray | None) -> np.ndarray | None:
+    def pick(self, array):
         """The elements of `array` that belong to the rows that count."""
         return array if self.index is None or array is None else array[self.index]
 
@@ -52,6 +55,6 @@ class Rows:
             **head.sources(self.target, precision),
         }
         if weighted:
-            weights = np.ones(len(self.X)) if self.weights is None else self.weights
+            weights = np.ones(self.X.shape[0]) if self.weights is None else self.weights
             sources["sample_weight"] = dataset.as_source(weights, precision)
         return sources

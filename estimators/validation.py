@@ -5,13 +5,14 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     column_or_1d,
 )
 
+from slimlearn.backend.dataset import as_source
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
 from slimlearn.estimators import frames
@@ -46,6 +47,7 @@ __all__ = [
     "check_units",
     "check_weights",
     "label_order",
+    "stored_alike",
 ]
 
 ACTIVATIONS = (
@@ -171,7 +173,9 @@ def _validated(estimator, X, *y, name: str = "X", **options):
     """Scikit-learn's `validate_data`, with the columns in what it refuses."""
     frames.refuse_columns(estimator, X, name)
     try:
-        found = validate_data(estimator, X, *y, **options)
+        found = validate_data(
+            estimator, X, *y, accept_sparse=estimator._accept_sparse, **options
+        )
         array = found[0] if y else found
         if array.dtype == object:
             # What it makes of numbers and strings in a frame of polars.
@@ -184,31 +188,48 @@ def _validated(estimator, X, *y, name: str = "X", **options):
     return (array, found[1]) if y else array
 
 
-def check_range(estimator, X: np.ndarray, precision: str) -> None:
+def check_range(estimator, X, precision: str) -> None:
     """Refuse finite numbers that a float32 network would read as infinity."""
     if precision != "f32" or X.dtype.kind != "f" or X.dtype.itemsize <= 4:
         return
     largest = np.finfo(np.float32).max
-    if X.max() <= largest and X.min() >= -largest:
+    values = X.data if issparse(X) else X
+    if values.size == 0 or (values.max() <= largest and values.min() >= -largest):
         return
-    columns = np.flatnonzero((np.abs(X) > largest).any(axis=0)).tolist()
+    columns = frames.columns_where(X, lambda v: np.abs(v) > largest)
     raise ValueError(
         f"X has values beyond {largest:.2g}, too large for float32, in columns "
-        f"{columns[:10]}: scale them, or set precision='float64' before "
+        f"{columns}: scale them, or set precision='float64' before "
         f"{type(estimator).__name__} is fitted"
     )
 
 
-def check_predict_data(
-    estimator, X, *, reset: bool = False, name: str = "X"
-) -> np.ndarray:
+def stored_alike(X, like, name: str):
+    """X as a sparse matrix where `like` is one.
+
+    Raises
+    ------
+    ValueError
+        If X is sparse and `like` is not.
+    """
+    if issparse(X) == issparse(like):
+        return X
+    if issparse(X):
+        raise ValueError(
+            f"{name} is sparse, but the first rows of this fit are dense: give both "
+            "alike"
+        )
+    return csr_array(as_source(X))
+
+
+def check_predict_data(estimator, X, *, reset: bool = False, name: str = "X"):
     """X without y, checked against the fitted columns; ``reset`` fits them."""
     return _validated(estimator, to_numpy(X), reset=reset, name=name)
 
 
 def check_fit_data(
     estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple:
     """X and y of fit (or of validation, with ``reset=False``), checked."""
     X, y = to_numpy(X), to_numpy(y)
     if not regression:
@@ -259,7 +280,7 @@ def check_weights(
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
-        sample_weight = np.full(len(X), sample_weight, dtype=np.float64)
+        sample_weight = np.full(X.shape[0], sample_weight, dtype=np.float64)
     weights = check_array(
         to_numpy(sample_weight),
         ensure_2d=False,
@@ -271,7 +292,7 @@ def check_weights(
         raise ValueError(
             "Sample weights must be 1D array or scalar, got "
             f"{weights.ndim}D array. Expected either a scalar value or a 1D array of "
-            f"length {len(X)}."
+            f"length {X.shape[0]}."
         )
     check_consistent_length(X, weights)
     if len(weights) and weights.min() < 0:

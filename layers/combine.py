@@ -66,7 +66,7 @@ def stack(inputs: Tensor, layer: Callable, stack_args: Sequence, **kwargs) -> Te
 
 
 def _chain(inputs, layer, title, arguments, kwargs) -> Tensor:
-    utils.check_tensor(title.lower(), inputs)
+    utils.check_tensor(title.lower(), inputs, sparse=True)
     scope = kwargs.pop("scope", None)
     with variable_scope(scope, title):
         function = getattr(layer, "func", layer)

@@ -83,6 +83,10 @@ class NativeModel:
         """The instruction-set level of its kernels."""
         return self.native.isa
 
+    def chunkable(self, func: str) -> bool:
+        """Whether a function may be run over some of the rows at a time."""
+        return self.native.chunkable(func)
+
     def run(
         self,
         func: str,
@@ -143,7 +147,7 @@ class NativeModel:
             batch or 0,
         )
         if status:
-            in_chunks = self.native.chunkable(func)
+            in_chunks = self.chunkable(func)
             raise ValueError(
                 explain_status(
                     status,

@@ -6,6 +6,7 @@ import hashlib
 import zlib
 
 import numpy as np
+from scipy.sparse import issparse
 
 __all__ = ["identity_of"]
 
@@ -46,9 +47,11 @@ def identity_of(fitting, last_epoch: int) -> str:
         some = index[:: max(1, len(index) // _ROWS)]
         digest.update(f"{key} {len(index)}".encode())
         for name, array in part.sources.items():
-            values = np.ascontiguousarray(array[some])
-            digest.update(f"{name} {values.dtype} {values.shape}".encode())
-            digest.update(values.tobytes())
+            rows = array[some]
+            digest.update(f"{name} {rows.dtype} {rows.shape}".encode())
+            parts = [rows.data, rows.indices, rows.indptr] if issparse(rows) else [rows]
+            for values in parts:
+                digest.update(values.tobytes())
     return digest.hexdigest()
 
 
