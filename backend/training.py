@@ -98,10 +98,13 @@ class Part:
     sources : dict of str to ndarray or CSR matrix
     rows : index array or None
         The rows that are trained on; None means all.
+    name : str
+        What an error of its training begins with.
     """
 
     sources: dict[str, np.ndarray]
     rows: np.ndarray | None = None
+    name: str = ""
     trainer: object = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -211,7 +214,12 @@ def fit(
             total_steps=last * steps,
             memory=progress.memory,
         )
-        return part.trainer.epoch(progress.epoch, step, rates, part=number)
+        try:
+            return part.trainer.epoch(progress.epoch, step, rates, part=number)
+        except ValueError as error:
+            if not part.name:
+                raise
+            raise ValueError(f"{part.name}: {error}") from error
 
     while progress.epoch < last:
         numbers, step, loss, weight = count(), progress.step, 0.0, 0.0

@@ -304,7 +304,9 @@ class ChunkFitting(Fitting):
             rows = self._checked(X, y, sample_weight)
             self._encode(rows)
             rows.drop_weightless()
-            return self._part(rows)
+            part = self._part(rows)
+            part.name = f"chunk {number}"
+            return part
 
     def _first_part(self) -> training.Part:
         return self._loaded(*self.chunks.first())

@@ -21,7 +21,7 @@ from slimlearn import (
     Plateau,
     layers,
 )
-from slimlearn.backend import philox
+from slimlearn.backend import ops, philox
 from slimlearn.estimators.callbacks import (
     Callback,
     Checkpoint,
@@ -491,10 +491,22 @@ def test_ctrl_c_keeps_the_epochs():
     assert clf.n_iter_ == 2 and len(clf.predict(X)) == 150
 
 
-def test_numbers_that_go_wrong_name_the_step():
+def of_ids(x):
+    return layers.flatten(layers.embedding(ops.cast(x, "i32"), 10, 3))
+
+
+def test_numbers_that_go_wrong_name_chunk_and_step():
     reg = DNNRegressor(optimizer="sgd", learning_rate=1e30, precision="float32", **FEW)
-    with pytest.raises(ValueError, match=r"epoch \d+, step \d+: \[.*learning rate"):
+    told = r"chunk \d: epoch \d+, step \d+: \[.*learning rate"
+    with pytest.raises(ValueError, match=told):
         reg.fit_chunks(cut(X, NUMBERS))
+    ids = np.arange(150).reshape(-1, 1) % 10
+    ids[120] = 10
+    clf = NetworkClassifier(of_ids, shuffle=False, batch_size=10)
+    with pytest.raises(
+        ValueError, match=r"chunk 3: epoch 1, step 13: \[gather .*index"
+    ):
+        clf.fit_chunks(cut(ids, Y))
 
 
 # -- memory ---------------------------------------------------------------------------
