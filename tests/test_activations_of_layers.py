@@ -1,5 +1,6 @@
 """est.activations: what any layer of a fitted network computes for rows."""
 
+import doctest
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
+import slimlearn.estimators.inspection
 from slimlearn import (
     DNNClassifier,
     DNNRegressor,
@@ -53,6 +55,11 @@ def clf():
 def custom():
     settings = {"max_iter": 3, "random_state": 0, "precision": "float32"}
     return NetworkClassifier(pieces(), **settings).fit(X, Y)
+
+
+def test_example_in_the_docstring():
+    result = doctest.testmod(slimlearn.estimators.inspection)
+    assert result.attempted and not result.failed
 
 
 def test_values_are_those_of_numpy(clf):

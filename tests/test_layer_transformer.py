@@ -19,6 +19,7 @@ from sklearn.utils import get_tags
 
 import slimlearn.estimators.layer_transformer
 from slimlearn import (
+    Autoencoder,
     DNNClassifier,
     DNNRegressor,
     LayerTransformer,
@@ -69,6 +70,13 @@ def test_values_of_several_dimensions_are_rows():
     binary = LayerTransformer(NET, "logits").fit(X, Y > 0)
     assert binary.transform(X).shape == (150, 1)
     assert len(binary.get_feature_names_out()) == 1
+
+
+def test_a_network_that_needs_no_y():
+    net = Autoencoder((5, 3), max_iter=3, random_state=0)
+    transformer = LayerTransformer(net, "code").fit(X)
+    np.testing.assert_array_equal(transformer.transform(X), net.fit_transform(X))
+    assert transformer.partial_fit(X).estimator_.n_iter_ == 4
 
 
 def test_a_frozen_network_is_not_trained():
