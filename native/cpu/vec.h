@@ -36,6 +36,11 @@ struct VectorOf {
 template <class T>
 using Vec = typename VectorOf<T>::type;
 
+// Half a vector: where the full width takes two passes, the rest of a row needs but one.
+inline constexpr bool kHalves = kVectorBytes == 64;
+template <class T>
+using HalfVec = typename VectorOf<T, kVectorBytes / 2>::type;
+
 template <class T>
 inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
@@ -52,6 +57,13 @@ using Mask = std::remove_cvref_t<decltype(V{} < V{})>;
 template <class T>
 SLIM_INLINE Vec<T> load(const T* src) {
   Vec<T> v;
+  __builtin_memcpy(&v, src, sizeof(v));
+  return v;
+}
+
+template <class V>
+SLIM_INLINE V load_as(const Lane<V>* src) {
+  V v;
   __builtin_memcpy(&v, src, sizeof(v));
   return v;
 }
@@ -124,7 +136,13 @@ template <class V>
 SLIM_INLINE void store_partial(Lane<V>* dst, V v, int64_t n) {
   [[maybe_unused]] constexpr int kBytes = sizeof(Lane<V>);
 #if defined(__AVX512F__)
-  if constexpr (kBytes == 4) {
+  if constexpr (sizeof(V) == 32 && kBytes == 4) {
+    _mm256_mask_storeu_epi32(dst, static_cast<__mmask8>(tail_mask32(n)), bits_as<__m256i>(v));
+    return;
+  } else if constexpr (sizeof(V) == 32 && kBytes == 8) {
+    _mm256_mask_storeu_epi64(dst, tail_mask64(n), bits_as<__m256i>(v));
+    return;
+  } else if constexpr (kBytes == 4) {
     _mm512_mask_storeu_epi32(dst, tail_mask32(n), bits_as<__m512i>(v));
     return;
   } else if constexpr (kBytes == 8) {
@@ -151,6 +169,10 @@ SLIM_INLINE V fma(V a, V b, V c) {
   if constexpr (std::is_same_v<V, F32>) return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
   if constexpr (std::is_same_v<V, F64>)
     return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+  if constexpr (std::is_same_v<V, HalfVec<float>>)
+    return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+  if constexpr (std::is_same_v<V, HalfVec<double>>)
+    return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #elif defined(__FMA__)
   if constexpr (std::is_same_v<V, F32>) return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
   if constexpr (std::is_same_v<V, F64>)

@@ -199,8 +199,10 @@ class Matmul final : public Launch {
     if (shape_.b.column_stride != 1) {
       return shape_.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
     }
-    const int64_t direct = m * ((n + lanes - 1) / lanes), turned = n * ((m + lanes - 1) / lanes);
-    return shape_.a.row_stride == 1 && n < m && (direct - turned) * k > 4 * m * n;
+    const double direct = static_cast<double>(m) * RowVectorCount<T>(n).cost();
+    const double turned = static_cast<double>(n) * RowVectorCount<T>(m).cost();
+    const double moved = 4 * static_cast<double>(m) * static_cast<double>(n);
+    return shape_.a.row_stride == 1 && (direct - turned) * static_cast<double>(k) > moved;
   }
 
   Schedule schedule_of(const Sizes& sizes) const {

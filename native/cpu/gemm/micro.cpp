@@ -15,7 +15,7 @@ constexpr int rows_for(int vectors) {
 template <class T, int rows, int vectors>
 constexpr MicroKernel<T> entry() {
   if constexpr (rows <= rows_for(vectors)) {
-    return &micro<T, rows, vectors>;
+    return &micro<Vec<T>, rows, vectors>;
   } else {
     return nullptr;
   }
@@ -31,19 +31,29 @@ constexpr MicroTable<T> table(std::integer_sequence<int, rows...>) {
   return {row<T, rows + 1>(std::make_integer_sequence<int, kMostVectors>{})...};
 }
 
+template <class T, int... rows>
+constexpr std::array<MicroKernel<T>, kMostRows> half_table(std::integer_sequence<int, rows...>) {
+  if constexpr (kHalves) {
+    return {&micro<HalfVec<T>, rows + 1, 1>...};
+  } else {
+    return {};
+  }
+}
+
+constexpr auto kRows = std::make_integer_sequence<int, kMostRows>{};
 template <class T>
-constexpr MicroTable<T> kTable = table<T>(std::make_integer_sequence<int, kMostRows>{});
+constexpr MicroTables<T> kTables = {table<T>(kRows), half_table<T>(kRows)};
 
 }  // namespace
 
 template <>
-const MicroTable<float>& micro_table<float>() {
-  return kTable<float>;
+const MicroTables<float>& micro_tables<float>() {
+  return kTables<float>;
 }
 
 template <>
-const MicroTable<double>& micro_table<double>() {
-  return kTable<double>;
+const MicroTables<double>& micro_tables<double>() {
+  return kTables<double>;
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

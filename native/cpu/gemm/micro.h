@@ -29,23 +29,23 @@ struct MicroCall {
   T* c;
   int64_t c_row;
   bool accumulate;          // go on with the chain that stands in C
-  int64_t last_columns;     // of the last vector, 1 … kLanes
+  int64_t last_columns;     // of the last vector, 1 … its lanes
   const Finish<T>* finish;  // null: the chain goes on in a later call
 };
 
 template <class T>
 using MicroKernel = void (*)(const MicroCall<T>& call);
 
-template <class T, int rows, int vectors>
-void micro(const MicroCall<T>& call) {
-  using V = Vec<T>;
-  constexpr int64_t kStep = kLanes<T>;
+template <class V, int rows, int vectors>
+void micro(const MicroCall<Lane<V>>& call) {
+  using T = Lane<V>;
+  constexpr int64_t kStep = sizeof(V) / sizeof(T);
   V sum[rows][vectors];
   if (call.accumulate) {
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = load(call.c + i * call.c_row + j * kStep);
+      for (int j = 0; j < vectors; ++j) sum[i][j] = load_as<V>(call.c + i * call.c_row + j * kStep);
     }
   } else {
 #pragma GCC unroll 16
@@ -65,7 +65,7 @@ void micro(const MicroCall<T>& call) {
   for (int64_t p = call.k; p > 0; --p) {
     V right[vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) right[j] = load(b + j * kStep);
+    for (int j = 0; j < vectors; ++j) right[j] = load_as<V>(b + j * kStep);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
       const V left = broadcast<V>(a[i / 3][(i % 3) * a_row]);
@@ -82,7 +82,7 @@ void micro(const MicroCall<T>& call) {
     if (finish.bias != nullptr) {
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; ++j) {
-        const V bias = load(finish.bias + j * kStep);
+        const V bias = load_as<V>(finish.bias + j * kStep);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; ++i) sum[i][j] = sum[i][j] + bias;
       }
@@ -99,7 +99,8 @@ void micro(const MicroCall<T>& call) {
       for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; ++j) {
-          sum[i][j] = relu_grad(sum[i][j], load(finish.mask + i * finish.mask_row + j * kStep));
+          sum[i][j] =
+              relu_grad(sum[i][j], load_as<V>(finish.mask + i * finish.mask_row + j * kStep));
         }
       }
     }
@@ -150,6 +151,12 @@ template <class T>
 using MicroTable = std::array<std::array<MicroKernel<T>, kMostVectors>, kMostRows>;
 
 template <class T>
-const MicroTable<T>& micro_table();
+struct MicroTables {
+  MicroTable<T> full;
+  std::array<MicroKernel<T>, kMostRows> half;  // by [rows - 1]: one half vector
+};
+
+template <class T>
+const MicroTables<T>& micro_tables();
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -15,6 +15,7 @@ struct Parts {
   int64_t least = 0;   // of a part
   int64_t larger = 0;  // parts that are longer by one
 
+  Parts() = default;
   Parts(int64_t length, int64_t count)
       : length(length),
         count(std::max<int64_t>(count, 1)),
@@ -28,6 +29,20 @@ struct Parts {
   int64_t largest() const { return least + (larger > 0 ? 1 : 0); }
 };
 
+// A row of n elements in vectors, the rest in half a one if that holds it.
+template <class T>
+struct RowVectorCount {
+  int64_t full;
+  bool half;
+
+  explicit RowVectorCount(int64_t n) {
+    const int64_t rest = n % kLanes<T>;
+    half = kHalves && rest > 0 && 2 * rest <= kLanes<T>;
+    full = n / kLanes<T> + (rest > 0 && !half);
+  }
+  double cost() const { return static_cast<double>(full) + (half ? 0.5 : 0.0); }
+};
+
 // Cycles of one step over k, near enough to choose by: the sums' fma, their latency, loads.
 inline double step_cycles(double rows, double vectors) {
   constexpr double kFmaPerCycle = kVectorBytes == 64 ? 1.0 : 2.0;
@@ -35,6 +50,30 @@ inline double step_cycles(double rows, double vectors) {
   return std::max({rows * vectors / kFmaPerCycle, kLatency, rows / 2.0 + vectors / kFmaPerCycle}) +
          0.5;
 }
+
+// A row of C in panels of vectors, the half vector alone in a last one.
+template <class T>
+class Panels {
+ public:
+  Panels(int64_t n, int64_t most)
+      : row_(n),
+        full_(Parts::of_at_most(row_.full, most)),
+        whole_(row_.full > 0 ? full_.count : 0) {}
+
+  int64_t count() const { return whole_ + row_.half; }
+  int64_t length() const { return row_.full + row_.half; }
+  int64_t largest() const { return std::max<int64_t>(full_.largest(), 1); }
+  bool half(int64_t panel) const { return panel == whole_; }
+  int64_t begin(int64_t panel) const { return half(panel) ? row_.full : full_.begin(panel); }
+  int64_t vectors(int64_t panel) const {
+    return half(panel) ? 1 : full_.end(panel) - full_.begin(panel);
+  }
+
+ private:
+  RowVectorCount<T> row_;
+  Parts full_;
+  int64_t whole_;  // panels of whole vectors
+};
 
 struct MicroTile {
   int rows = 1;
@@ -44,7 +83,7 @@ struct MicroTile {
 
 template <class T>
 MicroTile choose_tile(int64_t m, int64_t n) {
-  const int64_t vectors = (n + kLanes<T> - 1) / kLanes<T>;
+  const int64_t vectors = std::max<int64_t>(RowVectorCount<T>(n).full, 1);
   MicroTile best;
   for (int width = 1; width <= kMostVectors; ++width) {
     const int most = most_rows(width);

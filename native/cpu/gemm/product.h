@@ -38,12 +38,12 @@ struct ProductScratch {
 
 // Rows of B into panels, row by row: what lies together is read together.
 template <class T>
-void pack_panels(const T* b, int64_t b_k, int64_t k, const Parts& panels, T* dst) {
+void pack_panels(const T* b, int64_t b_k, int64_t k, const Panels<T>& panels, T* dst) {
   constexpr int64_t kLane = kLanes<T>;
   for (int64_t p = 0; p < k; ++p, b += b_k) {
     const T* src = b;
-    for (int64_t panel = 0; panel < panels.count; ++panel) {
-      const int64_t first = panels.begin(panel), vectors = panels.end(panel) - first;
+    for (int64_t panel = 0; panel < panels.count(); ++panel) {
+      const int64_t first = panels.begin(panel), vectors = panels.vectors(panel);
       T* to = dst + (first * k + p * vectors) * kLane;
       for (int64_t j = 0; j < vectors; ++j, src += kLane) store(to + j * kLane, load(src));
     }
@@ -79,25 +79,25 @@ class Prefetcher {
 
 template <class T>
 void run_product(const Product<T>& product, const MicroTile& tile, ProductScratch<T> scratch) {
-  const MicroTable<T>& table = micro_table<T>();
+  const MicroTables<T>& tables = micro_tables<T>();
   constexpr int64_t kLane = kLanes<T>;
   constexpr int64_t kSize = sizeof(T);
   constexpr int64_t kPadding = kAlignment / kSize;
   const Parts strips = Parts::of_at_most(product.m, tile.rows);
-  const Parts panels = Parts::of_at_most((product.n + kLane - 1) / kLane, tile.vectors);
+  const Panels<T> panels(product.n, tile.vectors);
   const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
   // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy.
-  const bool fits = panels.length * kVectorBytes <= kColumnsBytes / 32;
+  const bool fits = panels.length() * kVectorBytes <= kColumnsBytes / 32;
   const bool pack_b = transposed || (product.b_k * kSize >= 1024 && strips.count >= 8 && fits);
   // The same for A, copied as it lies but without such a stride.
   const bool a_by_k = product.a_k == 1;
   const int64_t a_stride = a_by_k ? product.a_row : product.a_k;
-  const bool pack_a = a_stride * kSize >= 1024 && panels.count >= 4 && strips.count >= 4;
+  const bool pack_a = a_stride * kSize >= 1024 && panels.count() >= 4 && strips.count >= 4;
   int64_t block_k =
       std::max<int64_t>((pack_b ? kPackedPanelBytes : kPanelBytes) / (width * kSize), 32);
   if (pack_b && !transposed) {
-    block_k = std::clamp<int64_t>(kColumnsBytes / (panels.length * kVectorBytes), 1, block_k);
+    block_k = std::clamp<int64_t>(kColumnsBytes / (panels.length() * kVectorBytes), 1, block_k);
   }
   if (pack_a) {
     const int64_t room = kBlockBytes / kSize;
@@ -130,7 +130,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     const bool more = (pack_a || pack_b) && block + 1 < blocks.count;
     if (more) {
       const int64_t q = blocks.end(block), k = blocks.end(block + 1) - q;
-      const int64_t calls = panels.count * strips.count;
+      const int64_t calls = panels.count() * strips.count;
       if (pack_a) {
         next_a = {product.a + q * product.a_k, a_stride * kSize, (a_by_k ? k : product.m) * kSize,
                   a_by_k ? product.m : k, calls};
@@ -141,8 +141,8 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
                   transposed ? product.n : k, calls};
       }
     }
-    for (int64_t panel = 0; panel < panels.count; ++panel) {
-      const int64_t first = panels.begin(panel), vectors = panels.end(panel) - first;
+    for (int64_t panel = 0; panel < panels.count(); ++panel) {
+      const int64_t first = panels.begin(panel), vectors = panels.vectors(panel);
       const int64_t j = first * kLane;
       const int64_t columns = std::min(vectors * kLane, product.n - j);
       call.last_columns = columns - (vectors - 1) * kLane;
@@ -158,6 +158,11 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         call.b = product.b + p * product.b_k + j;
         call.b_k = product.b_k;
       }
+      const auto kernel = [&](int64_t rows) {
+        const auto& row = tables.full[static_cast<size_t>(rows - 1)];
+        return panels.half(panel) ? tables.half[static_cast<size_t>(rows - 1)]
+                                  : row[static_cast<size_t>(vectors - 1)];
+      };
       for (int64_t strip = 0; strip < strips.count; ++strip) {
         const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
         if (more) {
@@ -170,7 +175,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         if (finish.bias != nullptr) finish.bias += j;
         if (finish.mask != nullptr) finish.mask += i * finish.mask_row + j;
         call.finish = block + 1 == blocks.count ? &finish : nullptr;
-        table[static_cast<size_t>(rows - 1)][static_cast<size_t>(vectors - 1)](call);
+        kernel(rows)(call);
       }
     }
   }
