@@ -39,6 +39,15 @@ double flops_of(Operation op) {
   }
 }
 
+// Whether a result that others see would be lost.
+bool hides(const Chain& chain, const std::vector<Instruction>& code,
+           const std::vector<bool>& yielded) {
+  return std::any_of(chain.inner.begin(), chain.inner.end(), [&](size_t i) {
+    const int32_t dst = code[i].dst;
+    return yielded[dst] && std::find(chain.also.begin(), chain.also.end(), dst) == chain.also.end();
+  });
+}
+
 }  // namespace
 
 TapeRunner::TapeRunner(const Binding& binding, const Graph& region, std::vector<Buffer> operands,
@@ -95,7 +104,7 @@ TapeRunner::Step TapeRunner::step(const Binding& binding, const Instruction& ins
   if (kernel == nullptr) {
     binding.refuse(std::string("no elementwise kernel for operands of type ") + name_of(from));
   }
-  return {kernel, instruction.dst, {src[0], src[1], src[2], src[0], src[0]}};
+  return {kernel, instruction.dst, {src[0], src[1], src[2]}};
 }
 
 void TapeRunner::compile(const Binding& binding) {
@@ -136,15 +145,18 @@ void TapeRunner::compile_blocks(const Binding& binding) {
 
   std::vector<std::optional<Step>> steps(code.size());
   std::vector<bool> single(code.size(), true);  // not joined with another
-  for (size_t i = 0; i < code.size(); ++i) {
-    // Going back past a store could read what that store replaced.
-    std::vector<bool> lone(code.size(), false);
-    for (size_t j = i; j-- > 0 && !yielded[code[j].dst];) {
-      lone[j] = single[j] && readers[code[j].dst] == 1;
+  for (size_t i = code.size(); i-- > 0;) {
+    if (!single[i]) continue;
+    std::vector<bool> once(code.size(), false), lone(code.size(), false);
+    bool stored = false;  // going back past a store could read what that store replaced
+    for (size_t j = i; j-- > 0;) {
+      stored = stored || yielded[code[j].dst];
+      once[j] = single[j] && readers[code[j].dst] == 1;
+      lone[j] = once[j] && !stored;
     }
-    const auto chain = find_chain(code, i, lone, tape_.registers);
-    if (!chain) continue;
-    steps[i] = Step{nullptr, code[i].dst, chain->src, chain->kernel};
+    auto chain = find_chain(code, i, lone, once, tape_.registers);
+    if (!chain || hides(*chain, code, yielded)) continue;
+    steps[i] = Step{nullptr, code[i].dst, std::move(chain->src), chain->kernel, chain->also};
     for (int32_t& src : steps[i]->src) src = at(src, Extent::full);
     single[i] = false;
     for (const size_t j : chain->inner) single[j] = false;
@@ -188,7 +200,7 @@ bool TapeRunner::join(const std::vector<Instruction>& code, size_t first, size_t
       tape_pair_kernel(inner.op, outer.op, side == 1, tape_.registers[inner.dst].dtype, scalars);
   if (kernel == nullptr) return false;
   a = at(a, Extent::full);
-  *joined = {kernel, outer.dst, {a, at(b, Extent::full), at(other, Extent::full), a, a}};
+  *joined = {kernel, outer.dst, {a, at(b, Extent::full), at(other, Extent::full)}};
   return true;
 }
 
@@ -225,7 +237,9 @@ void TapeRunner::allocate() {
   local_bytes_ = round_up(count * static_cast<int64_t>(sizeof(std::byte*)));
   slot_.assign(count, -1);
   std::vector<bool> pooled(count, false);
-  for (const Step& step : steps_[3]) pooled[step.dst] = !in_place_[step.dst];
+  for (const Step& step : steps_[3]) {
+    for (const int32_t dst : step.results()) pooled[dst] = !in_place_[dst];
+  }
   for (int32_t reg = 0; reg < count; ++reg) {
     const TapeRegister& r = tape_.registers[reg];
     const bool in_memory = r.source == TapeRegister::Source::operand && r.strides.empty() &&
@@ -252,15 +266,17 @@ void TapeRunner::allocate() {
       pooled[src] = false;  // once
       free.push_back({size_of(tape_.registers[src].dtype), slot_[src]});
     }
-    if (in_place_[step.dst]) continue;
-    const int64_t size = size_of(tape_.registers[step.dst].dtype);
-    const auto found = std::find_if(free.begin(), free.end(),
-                                    [&](const auto& slot) { return slot.first == size; });
-    if (found != free.end()) {
-      slot_[step.dst] = found->second;
-      free.erase(found);
-    } else {
-      slot_[step.dst] = reserve(kTapeBlock * size + kPad);
+    for (const int32_t dst : step.results()) {
+      if (in_place_[dst]) continue;
+      const int64_t size = size_of(tape_.registers[dst].dtype);
+      const auto found = std::find_if(free.begin(), free.end(),
+                                      [&](const auto& slot) { return slot.first == size; });
+      if (found != free.end()) {
+        slot_[dst] = found->second;
+        free.erase(found);
+      } else {
+        slot_[dst] = reserve(kTapeBlock * size + kPad);
+      }
     }
   }
 }

@@ -47,9 +47,15 @@ class TapeRunner {
   struct Step {
     TapeKernel kernel;
     int32_t dst;
-    std::array<int32_t, kChainOperands> src;  // three, or those of a chain
-    ChainKernel chain = nullptr;              // instead of the kernel
+    std::vector<int32_t> src;        // three, or those of a chain
+    ChainKernel chain = nullptr;     // instead of the kernel
+    std::vector<int32_t> also = {};  // results of a chain beside dst
 
+    std::vector<int32_t> results() const {
+      std::vector<int32_t> all = also;
+      all.push_back(dst);
+      return all;
+    }
     void run(std::byte* const* pointer, int64_t n) const;
   };
   struct Place {  // a register and the memory it stands for

@@ -11,22 +11,25 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-inline constexpr int kChainOperands = 5;
+inline constexpr int kChainOperands = 10;
+inline constexpr int kChainResults = 3;
 
-// dst[i] of the operands' i-th elements; each operation is rounded on its own. dst may be an
-// operand, element for element.
-using ChainKernel = void (*)(std::byte* dst, const std::byte* const* src, int64_t n);
+// The i-th elements of the results from those of the operands; each operation is rounded on
+// its own. A result may lie where an operand does, element for element.
+using ChainKernel = void (*)(std::byte* const* dst, const std::byte* const* src, int64_t n);
 
 struct Chain {
   ChainKernel kernel;
-  std::array<int32_t, kChainOperands> src;
+  std::vector<int32_t> src;
   std::vector<size_t> inner;  // instructions it takes along
+  std::vector<int32_t> also;  // results of these that others see
 };
 
-// The chain that ends in code[root]. Only instructions of which `lone` holds can be taken
-// along: their value has one reader and nothing that they read changes before it.
+// The chain that ends in code[root]. Instructions whose value has `once` one reader can be
+// taken along: those that are `lone`, which nobody else sees and whose operands do not change
+// before the root; or all from some instruction on.
 std::optional<Chain> find_chain(const std::vector<Instruction>& code, size_t root,
-                                const std::vector<bool>& lone,
+                                const std::vector<bool>& lone, const std::vector<bool>& once,
                                 const std::vector<TapeRegister>& registers);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

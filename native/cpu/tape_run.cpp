@@ -75,8 +75,10 @@ void TapeRunner::Step::run(std::byte* const* pointer, int64_t n) const {
     return;
   }
   const std::byte* from[kChainOperands];
-  for (int i = 0; i < kChainOperands; ++i) from[i] = pointer[src[i]];
-  chain(pointer[dst], from, n);
+  std::byte* to[kChainResults] = {pointer[dst]};
+  for (size_t i = 0; i < src.size(); ++i) from[i] = pointer[src[i]];
+  for (size_t i = 0; i < also.size(); ++i) to[i + 1] = pointer[also[i]];
+  chain(to, from, n);
 }
 
 void TapeRunner::scalar_phase(Run& run) const {
