@@ -121,6 +121,9 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Sparse rows are read as CSR, which other formats are converted to, and never
+            made dense; the network must begin with ``fully_connected`` then. What was
+            fitted on either predicts on both.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             For classifiers, columns of 0 and 1 are an indicator of several labels per
             row and may be sparse; other columns are outputs of several classes each.

@@ -126,7 +126,15 @@ def unsorted(csr):
     return sparse.csr_array((data, np.r_[columns, columns[-1]], offsets), csr.shape)
 
 
+def read_only(csr):
+    made = csr.copy()
+    for part in (made.data, made.indices, made.indptr):
+        part.flags.writeable = False
+    return made
+
+
 FORMS = {
+    "read-only": read_only,
     "matrix": sparse.csr_matrix,
     "csc": sparse.csc_array,
     "coo": sparse.coo_array,
@@ -169,9 +177,10 @@ def test_columns_of_a_frame_that_are_sparse():
 # -- from dense to sparse and back ------------------------------
 
 
-def test_warm_starts_and_pieces_go_on_in_either_form():
-    plain = DNNClassifier((4,), max_iter=2, warm_start=True, random_state=0)
-    ours = clone(plain)
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_warm_starts_and_pieces_go_on_in_either_form(optimizer):
+    plain = DNNClassifier((4,), optimizer=optimizer, max_iter=2, random_state=0)
+    ours = clone(plain.set_params(warm_start=True))
     for rows in (CSR, X, CSR):
         plain.fit(X, Y)
         same_bytes(ours.fit(rows, Y), plain)
