@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from native_run import ISAS, apply
+from native_run import ISAS, apply, run
 from scipy import special
 
 from slimlearn.backend import ops, philox
+from slimlearn.backend.graph import Model
 from slimlearn.backend.op import emit
 from slimlearn.backend.shape import B
 
@@ -339,3 +340,39 @@ def test_extent_evaluates_the_rows_of_each_batch(isa):
             isa,
         )
         assert got == dim.evaluate({"B": rows}), (str(dim), rows)
+
+
+@pytest.mark.parametrize("rows", [1, 15, 520, 1100])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("seen", ["averages and weight", "weight", "root and weight"])
+def test_chains_round_every_operation(isa, dtype, rows, seen):
+    """Adam's arithmetic in one pass has the bits of one operation after the other."""
+    keep, fresh, rate, epsilon = (dtype(x) for x in (0.9, 0.1, 0.01, 1e-3))
+    rng = np.random.default_rng(rows)
+    arrays = {name: rng.random(rows).astype(dtype) for name in "mvgw"}
+    m, v, g, w = arrays.values()
+    m = m * keep + g * fresh
+    v = v * keep + (g * g) * fresh
+    root = np.sqrt(v)
+    w = w - (m * rate) / (root + epsilon)
+
+    model = Model("f32" if dtype == np.float32 else "f64")
+    with model.function("f") as graph:
+        inputs = {name: ops.input_(name, (B,), model.precision) for name in arrays}
+        mean = ops.add(ops.mul(inputs["m"], keep), ops.mul(inputs["g"], fresh))
+        square = ops.mul(ops.square(inputs["g"]), fresh)
+        square = ops.add(ops.mul(inputs["v"], keep), square)
+        sqrt = ops.sqrt(square)
+        quotient = ops.div(ops.mul(mean, rate), ops.add(sqrt, epsilon))
+        moved = ops.sub(inputs["w"], quotient)
+        results = {"m": mean, "v": square, "root": sqrt, "w": moved}
+        names = {
+            "averages and weight": "m v w",
+            "weight": "w",
+            "root and weight": "root w",
+        }
+        graph.return_(*(results[name] for name in names[seen].split()))
+    got = run(model, arrays, isa)
+    want = {"m": m, "v": v, "root": root, "w": w}
+    for name, value in zip(names[seen].split(), got, strict=True):
+        assert value.tobytes() == want[name].tobytes(), name
