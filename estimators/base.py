@@ -190,7 +190,8 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         `class_weight`). Where chunks can be iterated only once, the first one decides.
         Rows are shuffled within their chunk and the chunks keep their order, so mix
         rows well when you write them. Batches do not reach across chunks: the last one
-        of a chunk is smaller, or a row larger.
+        of a chunk is smaller, or a row larger. Callbacks hear of epochs, as in `fit`;
+        those of scikit-learn's ``set_callbacks`` hear of `fit` alone.
 
         One chunk of all rows gives the very bytes of `fit`.
 

@@ -123,6 +123,15 @@ def test_chunks_of_a_batch_are_the_batches_of_fit(name, weights):
         np.testing.assert_allclose(chunked.loss_curve_, whole.loss_curve_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("unit, shift", [(1e-170, 0), (1e150, 0), (1, 1e9), (0, 3)])
+def test_scales_of_any_unit(unit, shift):
+    options = {"shuffle": False, "batch_size": 50, "max_iter": 3, "random_state": 0}
+    y = unit * NUMBERS[np.argsort(NUMBERS)] + shift
+    whole = DNNRegressor((6,), **options).fit(X, y, WEIGHTS + 0.1)
+    chunked = DNNRegressor((6,), **options).fit_chunks(cut(X, y, WEIGHTS + 0.1))
+    np.testing.assert_allclose(chunked.predict(X), whole.predict(X), rtol=1e-12)
+
+
 def test_factors_that_leave_classes_out():
     chunks = cut(X, Y)
     clf = DNNClassifier(class_weight={0: 1.0, 1: 2.0, 2: 0.0}, **FEW)
