@@ -45,9 +45,11 @@ def refuse_columns(estimator, X, name: str) -> None:
     types = _types(X)
     if types is None:
         return
+    words = {dtype: str(dtype).lower() for dtype in {dtype for _, dtype in types}}
     for beginnings, advice in _UNREAD:
-        columns = [n for n, dtype in types if str(dtype).lower().startswith(beginnings)]
-        if columns:
+        unread = {d for d, word in words.items() if word.startswith(beginnings)}
+        if unread:
+            columns = [name for name, dtype in types if dtype in unread]
             who = type(estimator).__name__
             raise ValueError(
                 f"{name} has {advice.format(columns=columns[:_MOST], who=who)}"
