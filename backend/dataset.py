@@ -34,7 +34,9 @@ _CSR_TYPES = {
 _NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
 
-def as_source(array, dtype: str | None = None):
+def as_source(
+    array: np.ndarray | sparse.spmatrix | sparse.sparray, dtype: str | None = None
+) -> np.ndarray | sparse.csr_matrix | sparse.csr_array:
     """`array` as the runtime reads it, without a copy where it can.
 
     Parameters

@@ -429,3 +429,18 @@ def test_bad_labels_and_numbers_are_explained():
     run = case(made)
     with pytest.raises(ValueError, match=r"csr_matmul|relu|input X"):
         run.train(1)
+
+
+def test_a_matrix_in_files_is_read_in_place(tmp_path):
+    made = sources()
+    run = case(made)
+    (want,) = run.compiled.run("predict", made, run.program)
+    parts = []
+    for name in ("data", "indices", "indptr"):
+        np.save(tmp_path / name, getattr(made["X"], name))
+        parts.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    x = sparse.csr_matrix(tuple(parts), shape=made["X"].shape)
+    source = dataset.as_source(x)
+    assert np.shares_memory(source.data, parts[0])
+    (got,) = run.compiled.run("predict", {**made, "X": source}, run.program)
+    np.testing.assert_array_equal(got, want)

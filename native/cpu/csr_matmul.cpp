@@ -10,7 +10,6 @@
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMostPanel = 8;           // vectors of one row of the result in registers
 constexpr int64_t kTaskStored = 8;      // stored elements of a row, as far as tasks go
 constexpr int64_t kCostStored = 32;     // and as far as costs go: plans do not know the data
 constexpr int64_t kRowsTasks = 16;      // of a result that has as many rows as the data says
@@ -101,9 +100,8 @@ class CsrMatmul final : public Launch {
     const int64_t listed = a.listed(context.rows);
     if (c_.storage == Storage::rows) {
       T* rows = reinterpret_cast<T*>(c_.sparse_in(context).values);
-      const int64_t end = listed * (task + 1) / kRowsTasks;
       const int64_t begin = listed * task / kRowsTasks;
-      compute(context, a, begin, end, rows + begin * n_);
+      compute(context, a, begin, listed * (task + 1) / kRowsTasks, rows + begin * n_);
       return;
     }
     T* c = c_.in<T>(context);

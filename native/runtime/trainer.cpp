@@ -73,7 +73,10 @@ int64_t Trainer::launches_per_step() const {
 
 int64_t Trainer::scratch_bytes() const {
   int64_t bytes = 0;
-  for (const Road& road : roads_) bytes += road.plan->scratch_bytes();
+  for (const Road& road : roads_) {
+    bytes += road.plan->scratch_bytes();
+    for (const Arena& arena : (*road.call)->stored) bytes += arena.size();
+  }
   return bytes;
 }
 
