@@ -1,4 +1,4 @@
-"""What is measured: one network, its data and its schedule, the same for everyone.
+"""What is measured: networks, their data and schedules, the same for everyone.
 
 Needs nothing but numpy and scikit-learn: every contender's environment reads it.
 """
@@ -6,31 +6,54 @@ Needs nothing but numpy and scikit-learn: every contender's environment reads it
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+EVERYONE = ("skorch_net", "sklearn_mlp", "torch_loop", "jax_scan", "keras_fit")
+NO_LAYERS = ("skorch_net", "torch_loop", "torch_compiled", "jax_scan", "keras_fit")
+NO_SLOWER = 0.98  # of any peer, where a case sets no other target
+
 
 @dataclass(frozen=True)
 class Case:
-    """A training job: Adam at 1e-3, relu, softmax cross-entropy, float32, shuffled."""
+    """A training job: Adam at 1e-3, relu, float32, shuffled, nothing held out.
+
+    Classes have the softmax cross-entropy, numbers the squared error.
+    """
 
     name: str
-    units: tuple[int, ...]  # inputs, hidden layers, classes
+    data: str
+    units: tuple[int, ...]  # inputs, hidden layers, classes or 1
     batch: int
     epochs: int
-    threads: int
-    contenders: tuple[str, ...]
-    targets: dict[str, float]  # contender -> how many times faster slimlearn must be
-    step_target: float | None = None  # µs
+    contenders: tuple[str, ...] = EVERYONE
+    # contender -> how many times as fast as it slimlearn must be
+    targets: dict[str, float] = field(default_factory=dict)
+    share: float | None = None  # of the roofline, that is wanted
+    threads: int = 2
+    rounds: int = 3
+    slope: bool = False  # whether steps are timed apart from what a fit costs once
+    batch_norm: bool = False
+    dropout: float = 0.0
+    optimizer: str = "adam"  # or lbfgs: epochs are iterations, in float64
 
     @property
     def hidden(self) -> tuple[int, ...]:
         """Return the widths of the hidden layers."""
         return self.units[1:-1]
+
+    @property
+    def regression(self) -> bool:
+        """Whether y is a number."""
+        return self.units[-1] == 1
+
+    def target(self, contender: str) -> float:
+        """Return how many times as fast as a peer slimlearn must be."""
+        return self.targets.get(contender, NO_SLOWER)
 
     def steps(self, rows: int, epochs: int) -> int:
         """Return the number of updates; a last batch of one row joins its neighbour."""
@@ -55,39 +78,150 @@ CASES = {
     case.name: case
     for case in (
         Case(
+            "digits-32",
             "digits",
-            units=(64, 100, 10),
+            (64, 100, 10),
+            batch=32,
+            epochs=20,
+            targets={
+                "skorch_net": 80,
+                "sklearn_mlp": 25,
+                "torch_loop": 35,
+                "jax_scan": 5,
+            },
+            slope=True,
+            rounds=7,
+        ),
+        Case(
+            "digits-200",
+            "digits",
+            (64, 100, 10),
+            batch=200,
+            epochs=40,
+            targets={"jax_scan": 5},
+            slope=True,
+            rounds=7,
+        ),
+        # The same on one thread, where each peer is at its best.
+        Case(
+            "digits-32-one",
+            "digits",
+            (64, 100, 10),
             batch=32,
             epochs=20,
             threads=1,
-            contenders=("skorch_net", "sklearn_mlp", "torch_loop"),
-            targets={"skorch_net": 40, "sklearn_mlp": 15, "torch_loop": 15},
-            step_target=25,
+            slope=True,
+            rounds=7,
         ),
         Case(
             "fashion",
-            units=(784, 256, 128, 10),
+            "fashion",
+            (784, 256, 128, 10),
             batch=128,
             epochs=1,
-            threads=2,
-            contenders=("skorch_net", "torch_loop"),
-            targets={"skorch_net": 3, "torch_loop": 2},
+            contenders=(*EVERYONE, "torch_compiled"),
+            targets={"skorch_net": 4.5, "torch_loop": 2.5, "jax_scan": 1.7},
+            share=0.7,
+        ),
+        Case(
+            "fashion-large",
+            "fashion-30k",
+            (784, 1024, 1024, 10),
+            batch=256,
+            epochs=1,
+            share=0.8,
+        ),
+        Case(
+            "covertype",
+            "covertype",
+            (54, 256, 256, 7),
+            batch=1024,
+            epochs=1,
+            contenders=NO_LAYERS,
+            batch_norm=True,
+            dropout=0.1,
+        ),
+        Case(
+            "regression", "regression", (8, 64, 64, 1), batch=32, epochs=3, slope=True
+        ),
+        Case(
+            "wide",
+            "wide",
+            (2000, 2000, 2000, 10),
+            batch=256,
+            epochs=1,
+            share=0.8,
+        ),
+        Case(
+            "lbfgs",
+            "digits",
+            (64, 50, 10),
+            batch=0,
+            epochs=50,
+            contenders=("sklearn_mlp",),
+            optimizer="lbfgs",
+            rounds=7,
         ),
     )
 }
 
 
 def load(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return X, y to train on and X, y held out; X is float32."""
-    if case.name == "fashion":
-        import fashion_mnist
+    """Return X, y to train on and X, y held out; X is float32, numbers y too."""
+    return _DATA[case.data](case)
 
-        return *fashion_mnist.load("train"), *fashion_mnist.load("test")
+
+def _fashion(case, rows=None):
+    import fashion_mnist
+
+    X, y = fashion_mnist.load("train")
+    return X[:rows], y[:rows], *fashion_mnist.load("test")
+
+
+def _digits(case):
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
 
     X, y = load_digits(return_X_y=True)
-    X = StandardScaler().fit_transform(X).astype(np.float32)
+    X = StandardScaler().fit_transform(X)
+    X = X.astype(np.float64 if case.optimizer == "lbfgs" else np.float32)
     X, X_out, y, y_out = train_test_split(X, y, test_size=1 / 3, random_state=0)
     return X, y, X_out, y_out
+
+
+def _taught(case, rows, held_out=10_000, noise=0.3):
+    """Draw normal rows and let a random tanh network of 32 units label them."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows + held_out, case.units[0]), dtype=np.float32)
+    first = rng.standard_normal((case.units[0], 32)) / np.sqrt(case.units[0])
+    second = rng.standard_normal((32, case.units[-1]))
+    raw = np.tanh(2.0 * (X @ first.astype(np.float32))) @ second.astype(np.float32)
+    raw += noise * rng.standard_normal(raw.shape, dtype=np.float32)
+    y = raw.argmax(axis=1)
+    if case.regression:
+        y = (raw[:, 0] - raw.mean()) / raw.std()
+    return X[:rows], y[:rows], X[rows:], y[rows:]
+
+
+_DATA = {
+    "digits": _digits,
+    "fashion": _fashion,
+    "fashion-30k": lambda case: _fashion(case, 30_000),
+    "covertype": lambda case: _taught(case, 500_000),
+    "regression": lambda case: _taught(case, 20_000),
+    "wide": lambda case: _taught(case, 5_120),
+}
+
+# What is predicted, searched and started is the network of digits.
+PREDICTED = {1: 500, 100: 500, 100_000: 1}  # rows: calls to a mean
+SEARCHED = [(1, "loky"), (2, "loky"), (2, "threading")]
+SEARCHERS = ("skorch_net", "sklearn_mlp")
+SEARCH_TARGETS = {"skorch_net": 50}
+# Every contender's names for these are in its own module.
+SEARCH = {
+    "hidden": [(32,), (64,), (100,), (128,)],
+    "rate": [1e-3, 3e-3, 1e-2],
+    "batch": [32, 64],
+}
+SEARCH_EPOCHS = 5
