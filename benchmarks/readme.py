@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import median
+
+import tables
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -63,7 +66,105 @@ def _of(rows: list[dict]) -> str:
     return f"{sum(r['passed'] for r in rows)} of {sum(r['asked'] for r in rows)}"
 
 
-SECTIONS = {"conformance": conformance}
+PEERS = tuple(peer for peer in tables.PEERS if peer != "slimlearn_")
+
+
+def speed() -> str:
+    """Return how many times as fast slimlearn is, from the newest whole run."""
+    runs = [newest(path.name) for path in sorted((HERE / "results").glob("bench-*"))]
+    whole = [run for run in runs if run["whole"]]
+    if not whole:
+        return "No run of all cases is among the results yet."
+    run = whole[-1]
+    rows = [_trained(result) for result in run["cases"].values()]
+    rows += [
+        [f"predict, {count} row{'s' * (count != '1')}", *_ratios(peers), "", ""]
+        for count, peers in run["predict"].items()
+    ]
+    rows += [
+        [f"grid search, {how}", *_ratios(peers), _scores(peers), ""]
+        for how, peers in run["search"].items()
+    ]
+    rows += [[what, *_ratios(peers), "", ""] for what, peers in run["start"].items()]
+    header = ["times as fast as", *(tables.PEERS[peer] for peer in PEERS)]
+    words = table([*header, "score, theirs", "roofline"], rows)
+    alone = ", ".join(
+        f"{row['size']}³ {row['share']:.0%} on {row['threads']} "
+        f"thread{'s' * (row['threads'] > 1)}"
+        for row in run["products"]
+    )
+    sizes = "\n".join(
+        f"- {what}, MiB: "
+        + ", ".join(f"{tables.PEERS[name]} {mib:.0f}" for name, mib in found.items())
+        for what, found in run["footprint"].items()
+    )
+    machine = run["machine"]
+    return (
+        f"{words}\n\n"
+        f"- matrix products alone, of the FMA peak: {alone}\n{sizes}\n\n"
+        f"Measured {run['time'][:10]} on {machine['cpus']} cores of an "
+        f"{machine['processor']}, load of others {run['load']:.1f}, with "
+        f"{', '.join(run['peers']).replace('==', ' ')}. "
+        f"{_missed(run)}"
+    )
+
+
+def _trained(result: dict) -> list[str]:
+    kind = "".join(
+        f", {word}"
+        for word, present in (
+            ("L-BFGS", result["optimizer"] == "lbfgs"),
+            (f"batch {result['batch']}", result["batch"]),
+            ("batch norm", result["batch_norm"]),
+            ("dropout", result["dropout"]),
+            ("one thread", result["threads"] == 1),
+        )
+        if present
+    )
+    name = "-".join(map(str, result["units"])) + kind
+    peers = result["peers"]
+    share = f"{result['share']:.0%}" if "share" in result else ""
+    return [name, *_ratios(peers), _scores(peers), share]
+
+
+def _ratios(peers: dict) -> list[str]:
+    return [f"{peers[peer]['ratio']:.3g}" if peer in peers else "–" for peer in PEERS]
+
+
+def _scores(peers: dict) -> str:
+    ours = median(row["score"][0] for row in peers.values())
+    theirs = [row["score"][1] for row in peers.values()]
+    return f"{ours:.3f}, {min(theirs):.3f}–{max(theirs):.3f}"
+
+
+def _missed(run: dict) -> str:
+    """Return the goals that were not reached, by name."""
+    groups = [(name, result["peers"]) for name, result in run["cases"].items()]
+    groups += [(f"predict {count}", peers) for count, peers in run["predict"].items()]
+    groups += [*run["search"].items(), *run["start"].items()]
+    missed = [
+        f"{name} {row['ratio']:.3g} of {row['target']:g} × {tables.PEERS[peer]}"
+        for name, peers in groups
+        for peer, row in peers.items()
+        if row["ratio"] < row["target"]
+    ]
+    missed += [
+        f"{name} {result['share']:.0%} of {result['share_target']:.0%} of the roofline"
+        for name, result in run["cases"].items()
+        if result.get("share_target") and result["share"] < result["share_target"]
+    ]
+    missed += [
+        f"product of {row['size']}³ on {row['threads']} {row['share']:.0%} of "
+        f"{tables.PRODUCT_SHARE:.0%}"
+        for row in run["products"]
+        if row["share"] < tables.PRODUCT_SHARE
+    ]
+    if not missed:
+        return "Every goal of the cases is met."
+    return f"Goals of the cases that are not met: {'; '.join(missed)}."
+
+
+SECTIONS = {"conformance": conformance, "speed": speed}
 
 
 def written(text: str) -> str:
