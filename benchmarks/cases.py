@@ -224,4 +224,4 @@ SEARCH = {
     "rate": [1e-3, 3e-3, 1e-2],
     "batch": [32, 64],
 }
-SEARCH_EPOCHS = 5
+SEARCH_EPOCHS = 10
