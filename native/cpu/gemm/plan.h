@@ -145,7 +145,7 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
   int64_t by_rows = parts(m, use == TileUse::flipped ? 128 : 256);
   int64_t by_columns = std::min(tasks, columns_of(flops > kLargeFlops && by_rows > 1 ? 1024 : 512));
   const int64_t least = std::min(tasks, kFewTasks);
-  if (by_rows * by_columns < least) by_columns = std::min(parts(least, by_rows), columns_of(256));
+  if (by_rows * by_columns < least) by_columns = std::min(parts(least, by_rows), columns_of(128));
   if (by_rows * by_columns < least) by_rows = std::min(parts(least, by_columns), parts(m, 64));
   if (use == TileUse::flipped) {
     const int64_t most_vectors = kTileBytes / kVectorBytes / parts(m, by_rows);
