@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from slimlearn import layers
 from slimlearn.backend import ops
 from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.cache import Cache
 from slimlearn.backend.graph import Graph, Model, Parameter, Tensor, type_text
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
@@ -242,28 +241,5 @@ def _output_bias(raw: Tensor) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-class _BuiltCache:
-    """Programs of networks whose graph is known by a key, last used first."""
-
-    def __init__(self, size: int):
-        self._size = size
-        self._lock = threading.Lock()
-        self._entries: OrderedDict = OrderedDict()
-
-    def get(self, key: tuple | None, make) -> Built:
-        if key is None:
-            return make()
-        with self._lock:
-            found = self._entries.get(key)
-            if found is not None:
-                self._entries.move_to_end(key)
-                return found
-        made = make()
-        with self._lock:
-            self._entries[key] = made
-            if len(self._entries) > self._size:
-                self._entries.popitem(last=False)
-        return made
-
-
-BUILT = _BuiltCache(64)
+# Programs of networks whose graph is known by a key.
+BUILT: Cache[Built] = Cache(64)

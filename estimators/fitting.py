@@ -263,10 +263,11 @@ class Fitting:
                 self.optimizer.structure(),
                 *settings.values(),
             )
-        return BUILT.get(
-            key,
-            lambda: build(estimator._network(), self.head, self.optimizer, **settings),
-        )
+
+        def make() -> Built:
+            return build(estimator._network(), self.head, self.optimizer, **settings)
+
+        return make() if key is None else BUILT.get(key, make)
 
     def _start(self, built: Built, seed: int) -> None:
         """The arrays to train: fresh ones, or copies of the fitted ones."""

@@ -640,30 +640,6 @@ def test_searches_reach_every_parameter_object():
     assert np.isfinite(search.best_score_)
 
 
-def test_a_network_of_main_survives_a_search_in_processes(tmp_path):
-    script = tmp_path / "search.py"
-    script.write_text(
-        "from sklearn.datasets import load_iris\n"
-        "from sklearn.model_selection import cross_val_score\n"
-        "from slimlearn import layers\n"
-        "from slimlearn.estimators import NetworkClassifier, network\n"
-        "@network\n"
-        "def net(x, units=8):\n"
-        "    return layers.fully_connected(x, units)\n"
-        "if __name__ == '__main__':\n"
-        "    X, y = load_iris(return_X_y=True)\n"
-        "    clf = NetworkClassifier(net(units=4), max_iter=2)\n"
-        "    print(cross_val_score(clf, X, y, n_jobs=2, error_score='raise').shape)\n"
-    )
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout == "(5,)\n", done.stderr
-
-
 def test_frames():
     frame = pd.DataFrame(iris_x, columns=list("abcd"))
     clf = DNNClassifier((4,), max_iter=2, random_state=0).fit(frame, iris_y)

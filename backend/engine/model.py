@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 
 from slimlearn.backend.arena import allocate
+from slimlearn.backend.cache import Cache
 from slimlearn.backend.engine.native import native
 from slimlearn.backend.engine.replay import explain_status
 from slimlearn.backend.engine.trainer import Trainer
@@ -17,9 +16,7 @@ from slimlearn.backend.roofline import with_shares
 
 __all__ = ["NativeModel", "compile"]
 
-_CACHED = 64
-_cache: OrderedDict[tuple[str, str], NativeModel] = OrderedDict()
-_lock = threading.Lock()
+_compiled: Cache[NativeModel] = Cache(64)
 
 
 def compile(text: str, isa: str | None = None) -> NativeModel:
@@ -38,17 +35,7 @@ def compile(text: str, isa: str | None = None) -> NativeModel:
         If the text is no valid program, naming the line or the op.
     """
     key = text, isa or native.best_isa()
-    with _lock:
-        model = _cache.get(key)
-        if model is not None:
-            _cache.move_to_end(key)
-            return model
-    model = NativeModel(text, isa)
-    with _lock:
-        _cache[key] = model
-        while len(_cache) > _CACHED:
-            _cache.popitem(last=False)
-    return model
+    return _compiled.get(key, lambda: NativeModel(text, isa))
 
 
 class NativeModel:

@@ -87,12 +87,14 @@ uint32_t Forward::run() {
     }
     return 0;
   }
-  const LaneGrant grant(options_.threads);
+  const int allowed = allowed_lanes(options_.threads);
   // Many chunks: each lane runs its own alone. Few: the lanes share one chunk's tasks.
-  int lanes = static_cast<int>(std::min<int64_t>(grant.lanes(), chunks_));
+  int lanes = static_cast<int>(std::min<int64_t>(allowed, chunks_));
   const bool shared = lanes == 1;
-  if (shared) lanes = plan_->useful_lanes(chunk_, grant.lanes());
+  if (shared) lanes = plan_->useful_lanes(chunk_, allowed);
   if (!shared && plan_->useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
+  const LaneGrant grant(lanes);
+  lanes = grant.lanes();
   std::vector<Plan::Lease> calls, last_calls;
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;

@@ -2,11 +2,13 @@
 #include "runtime/model.h"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 
 #include "ir/row_rules.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "runtime/fork.h"
 
 namespace slim {
 namespace {
@@ -127,24 +129,30 @@ std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) c
 }
 
 std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  if (auto found = find(request)) return found;
+  const int64_t block = request.capacity * size_of(layout_.precision);
+  const Layout& layout = request.compact ? layout_.resized(block) : layout_;
+  auto made = std::make_shared<const Plan>(program_, layout, request, *kernels_);
+  std::list<Cached> dropped;  // ends after the lock
+  const std::lock_guard lock(cache_lock());
+  ++misses_;
+  plans_.push_front({request, made});
+  if (plans_.size() > kPlans) dropped.splice(dropped.begin(), plans_, std::prev(plans_.end()));
+  return made;
+}
+
+std::shared_ptr<const Plan> Model::find(const PlanRequest& request) const {
+  const std::lock_guard lock(cache_lock());
   const auto same = [&](const Cached& entry) {
     return entry.request.function == request.function &&
            entry.request.capacity == request.capacity && entry.request.exact == request.exact &&
            entry.request.compact == request.compact;
   };
   const auto found = std::find_if(plans_.begin(), plans_.end(), same);
-  if (found != plans_.end()) {
-    ++hits_;
-    plans_.splice(plans_.begin(), plans_, found);
-    return plans_.front().plan;
-  }
-  ++misses_;
-  const int64_t block = request.capacity * size_of(layout_.precision);
-  const Layout& layout = request.compact ? layout_.resized(block) : layout_;
-  plans_.push_front({request, std::make_shared<Plan>(program_, layout, request, *kernels_)});
-  if (plans_.size() > kPlans) plans_.pop_back();
-  return plans_.front().plan;
+  if (found == plans_.end()) return nullptr;
+  ++hits_;
+  plans_.splice(plans_.begin(), plans_, found);
+  return found->plan;
 }
 
 }  // namespace slim

@@ -6,7 +6,6 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +58,7 @@ class Model {
     std::shared_ptr<const Plan> plan;
   };
   std::shared_ptr<const Plan> cached(const PlanRequest& request) const;
+  std::shared_ptr<const Plan> find(const PlanRequest& request) const;
   const Facts& facts(const std::string& function) const;
 
   Program program_;
@@ -66,7 +66,7 @@ class Model {
   const KernelSet* kernels_;
   std::map<std::string, Facts> facts_;
 
-  mutable std::mutex mutex_;
+  // Under cache_lock().
   mutable std::list<Cached> plans_;  // most recently used first
   mutable int64_t hits_ = 0;
   mutable int64_t misses_ = 0;

@@ -103,8 +103,7 @@ Objective::Road Objective::make_road(int64_t rows, const std::vector<Source>& so
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
   }
   road.gathers = bind_sources(*road.plan, sources, index_);
-  const LaneGrant grant(threads_);
-  threads_ = road.plan->useful_lanes(rows, grant.lanes());
+  threads_ = road.plan->useful_lanes(rows, allowed_lanes(threads_));
   road.call = std::make_unique<Plan::Lease>(*road.plan, threads_);
   CallContext& call = **road.call;
   road.plan->reserve(call, road.gathers, index_);

@@ -8,6 +8,7 @@
 #include "ir/text.h"
 #include "passes/memory.h"
 #include "passes/passes.h"
+#include "runtime/fork.h"
 
 namespace slim {
 namespace {
@@ -270,7 +271,7 @@ int Plan::useful_lanes(int64_t rows, int available) const {
 
 Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
   {
-    const std::lock_guard<std::mutex> lock(plan.mutex_);
+    const std::lock_guard lock(cache_lock());
     if (!plan.idle_.empty()) {
       owned_ = std::move(plan.idle_.back());
       plan.idle_.pop_back();
@@ -296,7 +297,7 @@ Plan::Lease::~Lease() {
   int64_t bytes = owned_->scratch.size();
   for (const Arena& arena : owned_->stored) bytes += arena.size();
   if (bytes > kPooledBytes) return;
-  const std::lock_guard<std::mutex> lock(plan_->mutex_);
+  const std::lock_guard lock(cache_lock());
   plan_->idle_.push_back(std::move(owned_));
 }
 

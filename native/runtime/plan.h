@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -118,8 +117,7 @@ class Plan {
   int64_t local_bytes_ = 0;
   int64_t hyper_bytes_ = 0;
 
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<CallContext>> idle_;
+  mutable std::vector<std::unique_ptr<CallContext>> idle_;  // under cache_lock()
 };
 
 }  // namespace slim

@@ -2,10 +2,11 @@
 #include "runtime/team.h"
 
 #include <omp.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
+
+#include "runtime/fork.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -14,16 +15,12 @@
 namespace slim {
 namespace {
 
-std::atomic<bool> in_forked_child{false};
-std::atomic<int> lanes_in_use{0};
+// The lanes of all calls, and how many of these calls would take more than one: in the low
+// and in the high half of one number, so that two calls never take the same lane.
+std::atomic<int64_t> in_use{0};
+constexpr int64_t kCall = int64_t{1} << 32;
+
 std::atomic<int64_t> regions{0};
-
-void after_fork_in_child() {
-  in_forked_child = true;
-  lanes_in_use = 0;
-}
-
-[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, after_fork_in_child);
 
 uint64_t floating_mode() {
 #if defined(__x86_64__)
@@ -65,18 +62,27 @@ void pause() {
 
 }  // namespace
 
-LaneGrant::LaneGrant(int wanted) : lanes_(1) {
-  if (wanted == 1 || in_forked_child || omp_in_parallel()) return;
+int allowed_lanes(int wanted) {
+  if (wanted == 1 || in_forked_child() || omp_in_parallel()) return 1;
   const int allowed = omp_get_max_threads();
-  const int wish = wanted <= 0 ? allowed : std::min(wanted, allowed);
-  const int used = lanes_in_use.load(std::memory_order_relaxed);
-  lanes_ = std::max(1, std::min(wish, allowed - used));
-  if (lanes_ > 1) lanes_in_use += lanes_;
+  return wanted <= 0 ? allowed : std::min(wanted, allowed);
 }
 
-LaneGrant::~LaneGrant() {
-  if (lanes_ > 1) lanes_in_use -= lanes_;
+LaneGrant::LaneGrant(int wanted) : lanes_(1), taken_(1) {
+  const int wish = allowed_lanes(wanted);
+  const int64_t allowed = wish > 1 ? omp_get_max_threads() : 1;
+  int64_t before = in_use.load(std::memory_order_relaxed);
+  do {
+    if (wish > 1) {
+      const int64_t calls = before / kCall + 1, free = allowed - before % kCall;
+      const int64_t share = (allowed + calls - 1) / calls;
+      lanes_ = static_cast<int>(std::max<int64_t>(1, std::min({int64_t{wish}, free, share})));
+      taken_ = kCall + lanes_;
+    }
+  } while (!in_use.compare_exchange_weak(before, before + taken_, std::memory_order_relaxed));
 }
+
+LaneGrant::~LaneGrant() { in_use.fetch_sub(taken_, std::memory_order_relaxed); }
 
 // A barrier that gives its processor away soon: OpenMP's own spins for milliseconds, which on
 // a busy machine takes the time of the very lane that it waits for.

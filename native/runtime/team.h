@@ -7,9 +7,13 @@
 
 namespace slim {
 
-// Lanes that a call which wishes for `wanted` (0: as many as allowed) gets now. What OpenMP
-// allows bounds it (OMP_NUM_THREADS, threadpoolctl), calls at once share it, and it is 1
-// inside a parallel region or in a forked child, whose threads did not survive the fork.
+// Lanes that a call which wishes for `wanted` (0: as many as it can get) would get alone. What
+// OpenMP allows bounds it (OMP_NUM_THREADS, threadpoolctl), and it is 1 inside a parallel
+// region or in a forked child, whose threads did not survive the fork.
+int allowed_lanes(int wanted);
+
+// The lanes that such a call gets now: calls at once share them. Hold it no longer than they
+// run, so that a call that begins or ends changes what the others have.
 class LaneGrant {
  public:
   explicit LaneGrant(int wanted);
@@ -21,6 +25,7 @@ class LaneGrant {
 
  private:
   int lanes_;
+  int64_t taken_;
 };
 
 struct Meeting;  // what the lanes of one region count with

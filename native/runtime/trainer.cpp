@@ -36,8 +36,7 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   const int64_t last = rule_.count(steps() - 1);
   const auto plan = model_->plan("grad", rule_.capacity());
   check_sums(*plan);
-  const LaneGrant grant(options_.threads);
-  lanes_ = plan->useful_lanes(rule_.capacity(), grant.lanes());
+  lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads));
   if (plan->exact() && last != options_.batch && steps() > 1) {
     roads_.push_back(make_road(options_.batch, sources));
     roads_.push_back(make_road(last, sources));
@@ -86,12 +85,14 @@ EpochResult Trainer::epoch(uint64_t epoch, int64_t first_step, const double* rat
   result_ = EpochResult();
   stopped_ = false;
   next_ = 0;
-  const LaneGrant grant(lanes_);
   int64_t run = 1;  // steps between two looks at the clock
   while (next_ < steps() && !stopped_) {
     const auto begin = std::chrono::steady_clock::now();
     const int64_t end = std::min(steps(), next_ + run);
-    run_lanes(grant.lanes(), [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
+    {
+      const LaneGrant grant(lanes_);
+      run_lanes(grant.lanes(), [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
+    }
     const auto took = std::chrono::steady_clock::now() - begin;
     if (took < kInterruptEvery) run *= 2;
     if (took > 2 * kInterruptEvery && run > 1) run /= 2;
