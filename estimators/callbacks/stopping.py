@@ -46,11 +46,11 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, state) -> None:
         """Begin to count."""
-        self._require("patience", "at least 1", lambda v: v >= 1)
-        self._require("min_delta", "at least 0", lambda v: v >= 0)
+        self._kept = None
         self._lowest = self._target = math.inf
         self._waited = 0
-        self._kept = None
+        self._require("patience", "at least 1", lambda v: v >= 1)
+        self._require("min_delta", "at least 0", lambda v: v >= 0)
 
     def on_epoch_end(self, state) -> bool:
         """Compare this epoch with the best one."""
