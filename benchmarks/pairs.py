@@ -81,7 +81,7 @@ class Field:
         return found
 
 
-def compared(pairs: list[tuple[dict, dict]], target: float) -> dict:
+def compared(pairs: list[tuple[dict, dict]], target: float | None) -> dict:
     """Return the median of the paired ratios of seconds beside what it must be."""
     return {
         "ratio": median(b["seconds"] / a["seconds"] for a, b in pairs),

@@ -113,6 +113,7 @@ def _trained(result: dict) -> list[str]:
     kind = "".join(
         f", {word}"
         for word, present in (
+            ("sparse", result["optimizer"] == "lazy_adam"),
             ("L-BFGS", result["optimizer"] == "lbfgs"),
             (f"batch {result['batch']}", result["batch"]),
             ("batch norm", result["batch_norm"]),
@@ -146,7 +147,7 @@ def _missed(run: dict) -> str:
         f"{name} {row['ratio']:.3g} of {row['target']:g} × {tables.PEERS[peer]}"
         for name, peers in groups
         for peer, row in peers.items()
-        if row["ratio"] < row["target"]
+        if row["target"] and row["ratio"] < row["target"]
     ]
     missed += [
         f"{name} {result['share']:.0%} of {result['share_target']:.0%} of the roofline"

@@ -9,6 +9,8 @@ PEERS = {
     "torch_compiled": "torch.compile",
     "jax_scan": "JAX scan",
     "keras_fit": "Keras",
+    "torch_sparse": "torch sparse",
+    "sgd_linear": "SGDClassifier",
     "slimlearn_": "slimlearn",
 }
 
@@ -46,6 +48,8 @@ def training(name: str, result: dict) -> None:
     steps = f"batch {result['batch']}, {result['epochs']} epochs"
     if result["optimizer"] == "lbfgs":
         steps = f"L-BFGS, {result['epochs']} iterations"
+    if result["optimizer"] == "lazy_adam":
+        network = f"sparse {network}"
     print(
         f"\n{name}: {network} {' '.join(more)}, {result['rows']} rows, {steps}, "
         f"{result['threads']} threads"

@@ -24,7 +24,7 @@ def measure(case: cases.Case, rounds: int, machine: roofline.Machine) -> dict:
         if case.slope:
             twice = field.pairs(rounds, "fit", epochs=2 * case.epochs)
         profile = None
-        if case.optimizer != "lbfgs":
+        if case.optimizer == "adam":
             profile = field.ours.ask("profile", steps=10)["launches"]
     peers = {}
     for peer, pairs in once.items():

@@ -34,7 +34,7 @@ class Jobs:
         X, y = self.data[:2]
         start = time.perf_counter()
         self.module.prepare(self.case, 1).fit(X, y)
-        return {"rows": len(X), "seconds": time.perf_counter() - start}
+        return {"rows": X.shape[0], "seconds": time.perf_counter() - start}
 
     def fit(self, epochs: int) -> dict:
         """Fit and score."""

@@ -14,7 +14,7 @@ def prepare(case, epochs):
     kind = MLPRegressor if case.regression else MLPClassifier
     return kind(
         case.hidden,
-        solver=case.optimizer,
+        solver="lbfgs" if case.optimizer == "lbfgs" else "adam",
         max_iter=epochs,
         batch_size=case.batch or "auto",
         learning_rate_init=1e-3,
