@@ -88,6 +88,8 @@ def _train_in_child(queue):
     queue.put((losses, case.program.params.tobytes()))
 
 
+# From Python 3.12 on a fork beside other threads warns.
+@pytest.mark.filterwarnings("ignore:This process .*multi-threaded:DeprecationWarning")
 def test_a_forked_child_trains_alone_with_the_same_bits():
     case = big()
     losses = case.train(2, n_threads=2)
