@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -43,7 +44,6 @@ def main() -> None:
             f"no case {', '.join(sorted(unknown))}; there are {', '.join(names)}"
         )
     chosen = arguments.case or names
-    rounds = arguments.rounds or 3
     sys.stdout.reconfigure(line_buffering=True)
     machine = roofline.Machine()
     record = {
@@ -52,40 +52,20 @@ def main() -> None:
         "load": os.getloadavg()[0],  # of others: a table of a busy machine says so
         "versions": {name: version(name) for name in ("numpy", "scikit-learn")},
         "peers": (HERE / "requirements.txt").read_text().split("\n# for")[0].split(),
-        "whole": not arguments.case and not arguments.rounds,
+        "whole": not (arguments.case or arguments.rounds or arguments.threads),
+        "failed": [],
         "cases": {},
     }
     record["peers"] = [word for word in record["peers"] if "==" in word]
     start = time.perf_counter()
     for name in chosen:
-        if name in cases.CASES:
-            case = cases.CASES[name]
-            if arguments.threads:
-                case = replace(case, threads=arguments.threads)
-            pairs = arguments.rounds or case.rounds
-            result = record["cases"][name] = training.measure(case, pairs, machine)
-            tables.training(name, result)
-        elif name == "products":
-            record[name] = others.products(rounds, machine)
-            tables.products(record[name])
-        elif name == "predict":
-            record[name] = others.predictions(rounds, arguments.threads)
-            title = "predict, rows at once, 64-100-10"
-            tables.groups(title, record[name], 1e6, "µs")
-        elif name == "search":
-            record[name] = others.searches(1, arguments.threads)
-            title = "GridSearchCV of 24 candidates in 5 folds, digits"
-            tables.groups(title, record[name], 1.0, "s")
-        elif name == "start":
-            record[name] = others.starts(rounds, arguments.threads)
-            title = "from nothing to the first step (one batch of 64-n-10, new)"
-            tables.groups(title, record[name], 1e3, "ms")
-        elif name == "footprint":
-            record[name] = others.footprints(arguments.threads)
-            tables.footprints(record[name])
-        else:
-            record[name] = own.measure()
-            tables.own(record[name])
+        try:
+            measure(name, arguments, machine, record)
+        except (RuntimeError, subprocess.CalledProcessError) as failure:
+            # Of one contender, or a build; the others go on.
+            print(f"\n{name} FAILED: {failure}")
+            record["failed"].append(name)
+    record["whole"] = record["whole"] and not record["failed"]
     record["seconds"] = round(time.perf_counter() - start)
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
@@ -94,6 +74,39 @@ def main() -> None:
     print(
         f"\n{path} after {record['seconds']} s; benchmarks/readme.py reads whole runs"
     )
+
+
+def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> None:
+    """Measure one part, print it and add it to the record."""
+    rounds, threads = arguments.rounds or 3, arguments.threads
+    if name in cases.CASES:
+        case = cases.CASES[name]
+        if threads:
+            case = replace(case, threads=threads)
+        pairs = arguments.rounds or case.rounds
+        result = record["cases"][name] = training.measure(case, pairs, machine)
+        tables.training(name, result)
+    elif name == "products":
+        record[name] = others.products(rounds, machine)
+        tables.products(record[name])
+    elif name == "predict":
+        record[name] = others.predictions(rounds, threads)
+        title = "predict, rows at once, 64-100-10"
+        tables.groups(title, record[name], 1e6, "µs")
+    elif name == "search":
+        record[name] = others.searches(1, threads)
+        title = "GridSearchCV of 24 candidates in 5 folds, digits"
+        tables.groups(title, record[name], 1.0, "s")
+    elif name == "start":
+        record[name] = others.starts(rounds, threads)
+        title = "from nothing to the first step (one batch of 64-n-10, new)"
+        tables.groups(title, record[name], 1e3, "ms")
+    elif name == "footprint":
+        record[name] = others.footprints(threads)
+        tables.footprints(record[name])
+    else:
+        record[name] = own.measure()
+        tables.own(record[name])
 
 
 def processor() -> str:

@@ -13,7 +13,7 @@ def prepare(case, epochs):
     """Return the estimator of a case, not yet fitted."""
     kind = MLPRegressor if case.regression else MLPClassifier
     return kind(
-        case.hidden,
+        hidden_layer_sizes=case.hidden,
         solver="lbfgs" if case.optimizer == "lbfgs" else "adam",
         max_iter=epochs,
         batch_size=case.batch or "auto",
