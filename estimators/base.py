@@ -132,7 +132,10 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
             mean 1.
         X_val, y_val : array-like, optional
             Held-out rows for the validation curves, and for early stopping in place of
-            `validation_fraction`.
+            `validation_fraction`. The steps of a pipeline transform them if it is
+            told ``Pipeline(..., transform_input=["X_val"])`` and the estimator
+            ``set_fit_request(X_val=True, y_val=True)``, with scikit-learn's
+            ``set_config(enable_metadata_routing=True)``.
         sample_weight_val : array-like of shape (n_val,), optional
             Weights of the held-out rows.
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import scale
-from sklearn.utils import get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.class_weight import compute_sample_weight
 
 from slimlearn import DNNClassifier, LinearClassifier, Ordinal
@@ -97,6 +97,10 @@ def test_several_labels_and_outputs_with_all_that_fit_offers(loss, precision):
 
 def test_outputs_of_different_types():
     frame = pd.DataFrame({"name": NAMES[iris_y], "wide": iris_x[:, 1] > 0, "n": iris_y})
+    try:
+        check_array(frame, dtype=None)
+    except ValueError as error:
+        pytest.skip(f"this scikit-learn does not read strings of this pandas: {error}")
     clf = DNNClassifier((16,), random_state=0).fit(iris_x, frame)
     assert [c.tolist() for c in clf.classes_] == [
         ["high", "low", "middle"],
