@@ -4,7 +4,7 @@ PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h')
 
-.PHONY: build demo test lint format bench sanitize
+.PHONY: build demo test test-isa lint format bench sanitize
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -32,6 +32,15 @@ demo: build
 
 test: build $(VENV)/test.stamp
 	$(PYTHON) -m pytest -n 2 --dist worksteal
+
+# The same tests on every instruction-set level that runs here below the best, which is what
+# `make test` runs; `make test-isa ISAS=generic` selects.
+LOWER_ISAS = from slimlearn.backend import engine; print(*engine.available_isas()[:-1])
+test-isa: build $(VENV)/test.stamp
+	@set -e; isas='$(ISAS)'; test -n "$$isas" || isas=$$($(PYTHON) -c '$(LOWER_ISAS)'); \
+	for isa in $$isas; do \
+	  echo "SLIM_ISA=$$isa"; SLIM_ISA=$$isa $(PYTHON) -m pytest -n 2 --dist worksteal; \
+	done
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .

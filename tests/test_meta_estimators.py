@@ -186,7 +186,10 @@ def test_ensembles_of_classifiers(make, bound, kind):
         lambda est: VotingRegressor([("a", est), ("b", LinearRegressor())]),
         lambda est: StackingRegressor([("a", est)], cv=3),
         lambda est: StackingRegressor(
-            [("a", est)], final_estimator=clone(est), passthrough=True, cv=3
+            [("a", est)],
+            final_estimator=make_pipeline(StandardScaler(), clone(est)),
+            passthrough=True,
+            cv=3,
         ),
         lambda est: TransformedTargetRegressor(est, func=np.log, inverse_func=np.exp),
         lambda est: TransformedTargetRegressor(est, transformer=StandardScaler()),
