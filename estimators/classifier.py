@@ -202,6 +202,11 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         """
         head = self.__dict__.get("_head")
         if head is None or not head.several:
+            if sample_weight is None and _are_plain_labels(y, head):
+                # scikit-learn's checks of y would take longer than the prediction.
+                predicted = self.predict(X)
+                if type(predicted) is np.ndarray and len(predicted) == len(y):
+                    return np.count_nonzero(predicted == y) / len(y)
             return super().score(X, y, sample_weight)
         predicted = to_numpy(self.predict(X))
         y = y.toarray() if issparse(y) else np.asarray(to_numpy(y))
@@ -217,6 +222,13 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         tags.classifier_tags.multi_label = not ordered
         tags.target_tags.multi_output = not ordered
         return tags
+
+
+def _are_plain_labels(y, head) -> bool:
+    """Whether y is an array of labels of the fitted type."""
+    if type(y) is not np.ndarray or head is None or y.ndim != 1:
+        return False
+    return y.dtype == head.classes.dtype and y.dtype.kind in "iubU"
 
 
 def _same_classes(given, classes) -> bool:

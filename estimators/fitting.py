@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import issparse
@@ -182,7 +183,8 @@ class Fitting:
         self.held_part = None if held is None else self._sources(held)
 
     def _seed(self) -> int:
-        return int(check_random_state(self.estimator.random_state).randint(2**31 - 1))
+        given = self.estimator.random_state
+        return _draw_once(given) if isinstance(given, int) else _draw(given)
 
     # -- rows -----------------------------------------------------------------------
 
@@ -438,6 +440,14 @@ class Fitting:
         if self.optimizer.iterative:
             fitted["learning_rate_"] = self.settings.learning_rate
         estimator.__dict__.update(fitted)
+
+
+def _draw(random_state) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+# A generator takes longer to make than a small network's epoch.
+_draw_once = lru_cache(_draw)
 
 
 def _shapes(program: Program) -> list[tuple]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from numbers import Integral, Real
 
 import numpy as np
@@ -137,7 +138,22 @@ QUANTILE = {
     "quantile": [None, Interval(Real, 0, 1, closed="neither"), tuple, list, np.ndarray]
 }
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 _compiled: dict[type, list] = {}
+
+
+def _constraints(kind: type) -> list[tuple]:
+    """Name, constraints and a good value of each parameter: its default."""
+    given = inspect.signature(kind).parameters
+    found = []
+    for name, rows in kind._parameter_constraints.items():
+        accepted = [make_constraint(c) for c in rows]
+        good = given[name].default if name in given else inspect.Parameter.empty
+        if not any(one.is_satisfied_by(good) for one in accepted):
+            good = inspect.Parameter.empty
+        found.append((name, accepted, good))
+    return found
 
 
 def check_parameters(estimator) -> None:
@@ -145,12 +161,11 @@ def check_parameters(estimator) -> None:
     kind = type(estimator)
     constraints = _compiled.get(kind)
     if constraints is None:
-        constraints = _compiled[kind] = [
-            (name, [make_constraint(c) for c in rows])
-            for name, rows in kind._parameter_constraints.items()
-        ]
-    for name, accepted in constraints:
+        constraints = _compiled[kind] = _constraints(kind)
+    for name, accepted, good in constraints:
         value = getattr(estimator, name)
+        if value is good:
+            continue
         if not any(one.is_satisfied_by(value) for one in accepted):
             validate_parameter_constraints(
                 kind._parameter_constraints, {name: value}, kind.__name__
@@ -227,10 +242,36 @@ def check_predict_data(estimator, X, *, reset: bool = False, name: str = "X"):
     return _validated(estimator, to_numpy(X), reset=reset, name=name)
 
 
+def _are_plain(X, y) -> bool:
+    """Whether X and y are arrays that scikit-learn's checks would give as they are.
+
+    Its checks take longer than a small network's epoch.
+    """
+    if type(X) is not np.ndarray or type(y) is not np.ndarray:
+        return False
+    if X.dtype not in _FLOATS or y.dtype.kind not in "fiub":
+        return False
+    if X.ndim != 2 or y.shape != X.shape[:1] or X.size == 0:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()) and np.isfinite(y.sum()))
+
+
+def _take_plain(estimator, X, reset: bool) -> bool:
+    """Whether X's columns are those that are known, or now are."""
+    known = estimator.__dict__
+    if reset:
+        known.pop("feature_names_in_", None)
+        estimator.n_features_in_ = X.shape[1]
+    return "feature_names_in_" not in known and estimator.n_features_in_ == X.shape[1]
+
+
 def check_fit_data(
     estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
 ) -> tuple:
     """X and y of fit (or of validation, with ``reset=False``), checked."""
+    if _are_plain(X, y) and _take_plain(estimator, X, reset):
+        return X, y
     X, y = to_numpy(X), to_numpy(y)
     if not regression:
         y = frames.plain_labels(y)

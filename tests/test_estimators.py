@@ -20,6 +20,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -235,6 +236,35 @@ def test_the_short_road_is_the_long_road():
     rows = [clf.predict_proba(iris_x[i : i + 1])[0] for i in range(len(iris_x))]
     np.testing.assert_array_equal(rows, whole)
     np.testing.assert_array_equal(clf.predict_proba(iris_x[3:50]), whole[3:50])
+
+
+def test_plain_arrays_are_fitted_as_any_other():
+    clf = DNNClassifier((8,), max_iter=2, random_state=0)
+    short = clone(clf).fit(iris_x, iris_y)
+    names = list("abcd")
+    frame = clone(clf).fit(pd.DataFrame(iris_x, columns=names), iris_y.tolist())
+    assert short.program_.params.tobytes() == frame.program_.params.tobytes()
+    assert short.n_features_in_ == frame.n_features_in_ == 4
+    frame.fit(iris_x, iris_y)
+    assert not hasattr(frame, "feature_names_in_")
+    short.fit(iris_x[:, :2], iris_y)
+    assert short.n_features_in_ == 2
+    with pytest.raises(ValueError, match="X has 4 features"):
+        short.fit(iris_x[:, :2], iris_y, X_val=iris_x, y_val=iris_y)
+
+
+@pytest.mark.parametrize("kind", [int, bool, str, float])
+def test_the_score_is_scikit_learns_accuracy(kind):
+    y = (iris_y % 2).astype(kind)
+    clf = DNNClassifier((4,), max_iter=2, random_state=0).fit(iris_x, y)
+    for labels in (y, y[::-1], y.tolist(), pd.Series(y), y[:, None]):
+        expected = accuracy_score(labels, clf.predict(iris_x))
+        assert clf.score(iris_x, labels) == expected
+    weights = np.arange(150.0)
+    weighed = accuracy_score(y, clf.predict(iris_x), sample_weight=weights)
+    assert clf.score(iris_x, y, weights) == weighed
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clf.score(iris_x, y[:-1])
 
 
 @pytest.mark.parametrize(
