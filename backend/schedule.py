@@ -64,6 +64,11 @@ class Schedule(Parameters):
     def _factors(self, step, per_epoch, total):
         raise NotImplementedError
 
+    @property
+    def listens(self) -> bool:
+        """Whether the rates depend on what `observe` hears."""
+        return type(self).observe is not Schedule.observe
+
     def observe(self, loss: float, memory: dict | None) -> dict | None:
         """Hear the monitored loss of an epoch; returns the memory for the next one."""
         return None

@@ -88,6 +88,9 @@ class Settings:
 
 Observe = Callable[[float], tuple[bool, float]]
 
+# Steps that run in one go at most, where nobody watches: their rates are in memory.
+_STEPS_AHEAD = 1 << 16
+
 
 @dataclass(eq=False)
 class Part:
@@ -162,6 +165,8 @@ def fit(
     settings: Settings,
     progress: Progress,
     observe: Observe,
+    *,
+    watched: bool = True,
 ) -> str:
     """Train the arrays of `program` in place.
 
@@ -178,6 +183,9 @@ def fit(
         Read and moved on.
     observe : callable
         ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
+    watched : bool
+        Whether `observe` looks at the weights or may stop. Else epochs of a list of one
+        part run ahead of it.
 
     Returns
     -------
@@ -200,40 +208,56 @@ def fit(
     steps = sum(steps_per_epoch(n, settings.batch_size) for n in sizes or (1,) if n)
     gradient = allocate(program.params.size)
 
-    def run(part: Part, number: int, step: int):
+    def run(part: Part, number: int, step: int, epochs: int = 1):
         if part.trainer is None or settings.changed:
             part.trainer = make_trainer(
                 native, program, part, settings, slots, gradient
             )
             settings.changed = False
-        rates = schedule.rates(
-            settings.learning_rate,
-            step,
-            step + steps_per_epoch(len(part), settings.batch_size),
-            steps_per_epoch=steps,
-            total_steps=last * steps,
-            memory=progress.memory,
-        )
+        own = steps_per_epoch(len(part), settings.batch_size)
+        rates = [
+            schedule.rates(
+                settings.learning_rate,
+                begin,
+                begin + own,
+                steps_per_epoch=steps,
+                total_steps=last * steps,
+                memory=progress.memory,
+            )
+            for begin in range(step, step + epochs * own, own)
+        ]
+        rates = rates[0] if epochs == 1 else np.concatenate(rates)
         try:
-            return part.trainer.epoch(progress.epoch, step, rates, part=number)
+            yield from part.trainer.epochs(progress.epoch, step, rates, part=number)
         except ValueError as error:
             if not part.name:
                 raise
             raise ValueError(f"{part.name}: {error}") from error
 
-    while progress.epoch < last:
-        numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
-        for part in parts:
-            result = run(part, next(numbers), step)
-            step += result.steps
-            weight += result.weight_sum
-            loss += (result.loss - loss) * (result.weight_sum / weight)
-            del part  # before the next one is loaded
+    def end_epoch(step: int, loss: float) -> bool:
         progress.step = step
         progress.epoch += 1
         stop, monitored = observe(loss)
         progress.memory = schedule.observe(monitored, progress.memory)
-        if stop:
+        return stop
+
+    if not watched and not schedule.listens and isinstance(parts, list):
+        [part] = parts
+        while progress.epoch < last:
+            ahead = min(last - progress.epoch, max(1, _STEPS_AHEAD // steps))
+            for result in run(part, 0, progress.step, ahead):
+                end_epoch(progress.step + result.steps, result.loss)
+        return "epochs"
+
+    while progress.epoch < last:
+        numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
+        for part in parts:
+            [result] = run(part, next(numbers), step)
+            step += result.steps
+            weight += result.weight_sum
+            loss += (result.loss - loss) * (result.weight_sum / weight)
+            del part  # before the next one is loaded
+        if end_epoch(step, loss):
             return "stopped"
     return "epochs"
 

@@ -92,6 +92,7 @@ class Fitting:
                 self.settings,
                 self.progress,
                 observe,
+                watched=calls is not None or monitor.watches,
             )
             monitor.restore()
             if calls is not None:

@@ -181,6 +181,12 @@ class Monitor:
         self._debug = logger.isEnabledFor(logging.DEBUG)
         self._started = time.perf_counter()
 
+    @property
+    def watches(self) -> bool:
+        """Whether `observe` does more than to record losses."""
+        parts = (self.validate, self.rate, self.patience, self._report)
+        return self._debug or any(part is not None for part in parts)
+
     def observe(self, loss: float) -> tuple[bool, float]:
         """Record an epoch.
 

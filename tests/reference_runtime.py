@@ -65,8 +65,12 @@ class ReferenceTrainer:
     def __init__(self, trainer):
         self.trainer = trainer
 
-    def epoch(self, *arguments, **options):
-        return self.trainer.epoch(*arguments, **options)
+    def epochs(self, epoch, step, rates, part=0):
+        rows = len(self.trainer.index)
+        steps = len(reference.batches(rows, self.trainer.batch_size))
+        for own in np.reshape(rates, (-1, steps)):
+            yield self.trainer.epoch(epoch, step, own, part)
+            epoch, step = epoch + 1, step + steps
 
     def lbfgs(self, *, max_iter, tol, history, callback):
         t = self.trainer

@@ -1,5 +1,9 @@
 """Bad input: an error in the user's words, and a former fit that stays."""
 
+import os
+import signal
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -335,6 +339,18 @@ def test_ctrl_c_publishes_the_epochs_done():
         clf.set_params(scoring=interrupted).fit(X, Y)
     assert clf.n_iter_ == 4 and len(clf.validation_scores_) == 3
     assert clf.predict(X).shape == (40,)
+
+
+def test_ctrl_c_publishes_epochs_that_nobody_watched():
+    clf = DNNClassifier((4,), max_iter=1, random_state=0).fit(X, Y)  # builds
+    clf.set_params(max_iter=10**6)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    timer.join()
+    again = DNNClassifier((4,), max_iter=clf.n_iter_, random_state=0).fit(X, Y)
+    assert again.loss_curve_ == clf.loss_curve_
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_the_former_fit():

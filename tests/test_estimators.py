@@ -38,6 +38,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     network,
 )
+from slimlearn.estimators.callbacks import Callback
 from slimlearn.estimators.summary import Summary
 
 iris_x, iris_y = load_iris(return_X_y=True)
@@ -329,6 +330,18 @@ def test_one_seed_one_result():
     assert first.program_.params.tobytes() != other.program_.params.tobytes()
     threads = clone(first).set_params(n_threads=1).fit(iris_x, iris_y)
     assert first.program_.params.tobytes() == threads.program_.params.tobytes()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+def test_epochs_that_nobody_watches_are_the_same(schedule):
+    options = {"learning_rate_schedule": schedule, "batch_size": 7, "random_state": 5}
+    clf = DNNClassifier((8,), max_iter=6, dropout=0.3, warm_start=True, **options)
+    alone = clone(clf).fit(iris_x, iris_y).fit(iris_x[::9], iris_y[::9])
+    clf.set_params(callbacks=[Callback()]).fit(iris_x, iris_y)
+    clf.fit(iris_x[::9], iris_y[::9])
+    assert alone.program_.params.tobytes() == clf.program_.params.tobytes()
+    assert alone.loss_curve_ == clf.loss_curve_
+    assert alone.n_iter_ == alone.best_iteration_ == clf.n_iter_ == 12
 
 
 def test_integer_weights_are_repeated_rows_in_one_batch():

@@ -27,6 +27,7 @@ from slimlearn import (
     layers,
     network,
 )
+from slimlearn.backend import engine
 from slimlearn.backend.cache import Cache
 
 # From Python 3.12 on a fork beside other threads warns. Here it is what is tested.
@@ -298,6 +299,23 @@ def test_clones_that_share_a_plan_fit_at_once(name):
         found = list(pool.map(fit, [0, 1, 0, 1]))
     expected = [bits(name, random_state=seed) for seed in (0, 1)]
     assert found == expected * 2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_fits_of_a_search_share_what_is_compiled(n_jobs):
+    clf = clone(MODELS["small"][0]).set_params(net__units=(5,), batch_size=32)
+
+    def search(rates):
+        grid = {"learning_rate": rates, "random_state": [0, 1]}
+        with joblib.parallel_config("threading", n_jobs=n_jobs):
+            return GridSearchCV(clf, grid, cv=3).fit(SMALL, labels(SMALL))
+
+    best = search([0.1]).best_estimator_
+    compiled = engine.compile(best.program_.text)
+    made = compiled.cache_info()["misses"]
+    best = search([1e-4, 1e-3, 1e-2]).best_estimator_
+    assert engine.compile(best.program_.text) is compiled
+    assert compiled.cache_info()["misses"] == made
 
 
 # -- limits ------------------------------

@@ -206,6 +206,32 @@ def test_ctrl_c_ends_an_epoch():
     assert time.perf_counter() - begin < 30
 
 
+def test_epochs_in_one_go_are_epochs_one_by_one():
+    one_by_one, in_one_go = (
+        Case(network("f32"), data(precision="f32"), batch_size=9) for _ in range(2)
+    )
+    losses = one_by_one.train(5)
+    trainer = in_one_go.trainer()
+    steps = trainer.info()["steps"]
+    results = list(trainer.epochs(0, 0, np.full(5 * steps, 1e-2)))
+    assert [result.loss for result in results] == losses
+    assert [result.steps for result in results] == [steps] * 5
+    assert in_one_go.program.params.tobytes() == one_by_one.program.params.tobytes()
+    assert in_one_go.slots.tobytes() == one_by_one.slots.tobytes()
+
+
+def test_epochs_before_a_bad_one_are_told():
+    case = Case(network("f32", optimizer=SGD()), data(), optimizer=SGD())
+    trainer = case.trainer()
+    steps = trainer.info()["steps"]
+    rates = np.repeat([1e-3, 1e-3, 1e38, 1e-3], steps)
+    told = []
+    with pytest.raises(ValueError, match=rf"epoch 3, step {2 * steps + 2}: \["):
+        told.extend(trainer.epochs(0, 0, rates))
+    # `extend` has taken what came before the error.
+    assert len(told) == 2
+
+
 def test_profile_names_the_launches():
     case = Case(network("f32"), data(precision="f32"))
     launches = case.trainer().profile(20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -115,16 +115,28 @@ class Trainer:
     def epoch(
         self, epoch: int, step: int, learning_rates, part: int = 0
     ) -> EpochResult:
-        """Train one epoch.
+        """Train one epoch: `epochs`, with one learning rate for each step."""
+        [result] = self.epochs(epoch, step, learning_rates, part)
+        return result
+
+    def epochs(
+        self, epoch: int, step: int, learning_rates, part: int = 0
+    ) -> Iterator[EpochResult]:
+        """Train some epochs in one go, at the first result that is asked for.
 
         Parameters
         ----------
         epoch, step : int
             Epochs and steps done before.
         learning_rates : array of float
-            One for each step.
+            One for each step; they say how many epochs there are.
         part : int
             Which part of the epoch's rows these are: each is shuffled in its own way.
+
+        Yields
+        ------
+        EpochResult
+            Of each epoch that ended, before any error.
 
         Raises
         ------
@@ -139,15 +151,19 @@ class Trainer:
         if private:
             self._lent_slots[...] = self._slots
         try:
-            result = native.epoch(epoch + (part << 32), step, learning_rates)
+            results, error = native.epochs(epoch + (part << 32), step, learning_rates)
         finally:
             if private:
                 self._slots[...] = self._lent_slots
-        if result.status or not result.finite:
-            self._explain(result, epoch, step)
-        weight = result.weight_sum
-        loss = result.loss_sum / weight if weight else 0.0
-        return EpochResult(loss, weight, result.steps, result.status)
+        for result in results:
+            if result.status or not result.finite:
+                self._explain(result, epoch, step)
+            weight = result.weight_sum
+            loss = result.loss_sum / weight if weight else 0.0
+            yield EpochResult(loss, weight, result.steps, result.status)
+            epoch, step = epoch + 1, step + result.steps
+        if error is not None:
+            raise error
 
     def lbfgs(
         self,

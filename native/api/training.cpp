@@ -47,21 +47,28 @@ class BoundTrainer {
                                          arrays, segments_of(segments), hypers_of(*model, hypers));
   }
 
-  EpochResult epoch(uint64_t epoch, int64_t step,
-                    const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
-    if (rates.ndim() != 1 || rates.size() != trainer_->steps()) {
-      throw py::value_error(
-          "an epoch needs one learning rate a step: " + std::to_string(trainer_->steps()) +
-          ", got " + std::to_string(rates.size()));
+  // (results, error): of the epochs that ended, and what a signal's handler raised, or None.
+  py::tuple epochs(uint64_t first, int64_t step,
+                   const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
+    const int64_t steps = trainer_->steps();
+    if (rates.ndim() != 1 || rates.size() == 0 || rates.size() % steps != 0) {
+      throw py::value_error("an epoch needs one learning rate a step: " + std::to_string(steps) +
+                            ", got " + std::to_string(rates.size()));
     }
     const Turn turn(busy_);
-    EpochResult result;
+    Epochs done;
     {
       const py::gil_scoped_release free;
-      result = trainer_->epoch(epoch, step, rates.data(), signal_came);
+      done = trainer_->epochs(first, rates.size() / steps, step, rates.data(), signal_came);
     }
-    if (result.interrupted) throw py::error_already_set();
-    return result;
+    py::object error = py::none();
+    // A signal that came late must not raise before the caller has heard of these epochs.
+    if (done.interrupted || signal_came()) {
+      const py::error_already_set raised;
+      error = raised.value();
+      if (raised.trace()) PyException_SetTraceback(error.ptr(), raised.trace().ptr());
+    }
+    return py::make_tuple(std::move(done.results), error);
   }
 
   py::dict info() const {
@@ -166,7 +173,7 @@ void bind_training(py::module_& module) {
       .def(py::init<const ModelPointer&, const py::dict&, const py::object&, int64_t,
                     const py::list&, const py::list&, const py::dict&, double, double, bool,
                     uint32_t, int>())
-      .def("epoch", &BoundTrainer::epoch)
+      .def("epochs", &BoundTrainer::epochs)
       .def("info", &BoundTrainer::info)
       .def("profile", &BoundTrainer::profile);
   module.def("lbfgs", &lbfgs);

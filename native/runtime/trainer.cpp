@@ -16,6 +16,8 @@ namespace {
 
 // Elements of one block of the update: weight, gradient and two slots stay in cache.
 constexpr int64_t kUpdateBlock = 16384;
+// How long lanes are held at most: other calls that begin or end change how many there are.
+constexpr auto kHold = std::chrono::microseconds(1000);
 constexpr auto kInterruptEvery = std::chrono::milliseconds(50);
 
 }  // namespace
@@ -79,35 +81,52 @@ int64_t Trainer::scratch_bytes() const {
   return bytes;
 }
 
-EpochResult Trainer::epoch(uint64_t epoch, int64_t first_step, const double* rates,
-                           const Interrupt& interrupt) {
+Epochs Trainer::epochs(uint64_t first, int64_t count, int64_t first_step, const double* rates,
+                       const Interrupt& interrupt) {
+  Epochs done;
+  stopped_ = false;
+  looked_ = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < count && !done.interrupted && !stopped_; ++i) {
+    const int64_t before = i * steps();
+    const bool ended =
+        run_epoch(first + static_cast<uint64_t>(i), first_step + before, rates + before, interrupt);
+    done.interrupted = !ended;
+    if (stopped_ || next_ == steps()) done.results.push_back(std::move(result_));
+  }
+  updater_->clean_padding(model_->layout());
+  return done;
+}
+
+bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
+                        const Interrupt& interrupt) {
+  using Clock = std::chrono::steady_clock;
   if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
   result_ = EpochResult();
-  stopped_ = false;
   next_ = 0;
-  int64_t run = 1;  // steps between two looks at the clock
-  while (next_ < steps() && !stopped_) {
-    const auto begin = std::chrono::steady_clock::now();
-    const int64_t end = std::min(steps(), next_ + run);
+  bool interrupted = false;
+  while (next_ < steps() && !stopped_ && !interrupted) {
+    const auto begin = Clock::now();
+    const int64_t end = std::min(steps(), next_ + run_);
+    const bool whole = end == next_ + run_;
     {
       const LaneGrant grant(lanes_);
       run_lanes(grant.lanes(), [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
     }
-    const auto took = std::chrono::steady_clock::now() - begin;
-    if (took < kInterruptEvery) run *= 2;
-    if (took > 2 * kInterruptEvery && run > 1) run /= 2;
-    if (!stopped_ && next_ < steps() && interrupt && interrupt()) {
-      result_.interrupted = true;
-      break;
+    const auto now = Clock::now();
+    const auto took = now - begin;
+    if (whole && took < kHold / 2) run_ *= 2;
+    if (took > kHold && run_ > 1) run_ /= 2;
+    if (interrupt && now - looked_ >= kInterruptEvery) {
+      interrupted = !stopped_ && interrupt();
+      looked_ = Clock::now();
     }
   }
-  updater_->clean_padding(model_->layout());
   result_.steps = next_;
   if (stopped_) {
     const int64_t bad = rule_.begin(next_);
     result_.bad_rows.assign(order_.begin() + bad, order_.begin() + bad + rule_.count(next_));
   }
-  return std::move(result_);
+  return !interrupted;
 }
 
 void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,

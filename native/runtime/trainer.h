@@ -1,6 +1,7 @@
 // Training: whole epochs of steps without leaving native code.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,9 +29,13 @@ struct EpochResult {
   double weight_sum = 0;  // Σ w
   int64_t steps = 0;      // finished
   uint32_t status = 0;
-  bool finite = true;  // of the last objective
-  bool interrupted = false;
+  bool finite = true;              // of the last objective
   std::vector<uint32_t> bad_rows;  // of the batch that stopped the epoch
+};
+
+struct Epochs {
+  std::vector<EpochResult> results;  // the last one may have stopped early
+  bool interrupted = false;          // after these, perhaps within the next one
 };
 
 class Trainer {
@@ -40,11 +45,11 @@ class Trainer {
           std::vector<Segment> segments, Hypers hypers);
 
   int64_t steps() const { return rule_.steps(); }
-  // `first_step` counts the updates before this epoch; rates has one rate a step. Stops
-  // before an update whose objective is not finite and after one that met a bad gradient
-  // or bad data.
-  EpochResult epoch(uint64_t epoch, int64_t first_step, const double* rates,
-                    const Interrupt& interrupt);
+  // Trains `count` epochs; `first_step` counts the updates before them, rates has one rate a
+  // step. Stops before an update whose objective is not finite and after one that met a bad
+  // gradient or bad data.
+  Epochs epochs(uint64_t first, int64_t count, int64_t first_step, const double* rates,
+                const Interrupt& interrupt);
 
   // Times `steps` real steps from the epoch's first batch on, on one lane.
   Profile profile(int64_t steps, double learning_rate);
@@ -62,6 +67,9 @@ class Trainer {
   };
   Road make_road(int64_t rows, const std::vector<Source>& sources);
   Road& road(int64_t step) { return roads_[step + 1 == steps() ? roads_.size() - 1 : 0]; }
+  // Whether the epoch was not interrupted.
+  bool run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
+                 const Interrupt& interrupt);
   void run_steps(int64_t end, int64_t first_step, const double* rates, const Lane& lane) noexcept;
   void finish_forward(const Road& road, int64_t first_step, double rate) noexcept;
 
@@ -75,6 +83,8 @@ class Trainer {
   int lanes_;
   std::vector<Road> roads_;
   std::unique_ptr<Updater> updater_;
+  int64_t run_ = 1;                               // steps between two looks at the clock
+  std::chrono::steady_clock::time_point looked_;  // when `interrupt` was last asked
   // The running epoch, shared by the lanes; written by the first between barriers.
   EpochResult result_;
   bool stopped_ = false;
