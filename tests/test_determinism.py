@@ -9,17 +9,27 @@ from training_case import Case, data, network
 BIG = (64, 512, 10)  # large enough that threads pay
 
 
-def big(precision="f32", rows=600, **options):
-    sources = data(rows, precision, features=BIG[0], classes=BIG[2])
-    return Case(network(precision, sizes=BIG, **options), sources, batch_size=256)
+def big(precision="f32", rows=600, sizes=BIG, batch_size=256, **options):
+    sources = data(rows, precision, features=sizes[0], classes=sizes[2])
+    model = network(precision, sizes=sizes, **options)
+    return Case(model, sources, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("precision", ["f32", "f64"])
-@pytest.mark.parametrize("center", [False, True])
-def test_threads_do_not_change_a_bit(precision, center):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"center": True},
+        {"sizes": (64, 100, 10), "batch_size": 250},  # products cut into slices
+        {"sizes": (70, 131, 3), "batch_size": 277, "clip": True},
+    ],
+    ids=["large", "rows mix", "slices", "odd slices, clipped"],
+)
+def test_threads_do_not_change_a_bit(precision, options):
     results = []
     for n_threads in (1, 2):
-        case = big(precision, center=center)
+        case = big(precision, **options)
         losses = case.train(3, n_threads=n_threads)
         results.append((losses, case.program.params.tobytes(), case.slots.tobytes()))
     assert results[0] == results[1]

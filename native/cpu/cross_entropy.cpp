@@ -22,16 +22,14 @@ SLIM_INLINE Mask<V> lanes_equal(int64_t label, int64_t j) {
 }
 
 template <class T>
-class LastAxisLaunch : public Launch {
+class LastAxisLaunch : public RowLaunch {
  public:
   explicit LastAxisLaunch(const Binding& binding)
-      : logits_(binding.operands[0]),
+      : RowLaunch(binding.operands[0], binding.operands[0].dims.back(), kLanes<T>),
+        logits_(binding.operands[0]),
         labels_(binding.operands[1]),
         dst_(binding.results[0]),
-        width_(logits_.dims.back()),
-        split_(logits_, width_) {}
-
-  int64_t tasks(int64_t rows) const override { return split_.tasks(rows); }
+        width_(logits_.dims.back()) {}
 
   Cost cost(int64_t rows) const override {
     const auto n = static_cast<double>(logits_.count(rows));
@@ -41,7 +39,6 @@ class LastAxisLaunch : public Launch {
  protected:
   Buffer logits_, labels_, dst_;
   int64_t width_;
-  RowSplit split_;
 };
 
 // With s the shift, r the sum of exp(z_j - s) over all classes but the label:
@@ -54,8 +51,8 @@ class SparseLossLaunch final : public LastAxisLaunch<T> {
  public:
   using LastAxisLaunch<T>::LastAxisLaunch;
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t first = this->split_.first(task), last = this->split_.last(task, context.rows);
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
     with_row_vectors<T>(this->width_, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(this->width_);
       bool outside = false;
@@ -102,8 +99,8 @@ class SparseGradLaunch final : public LastAxisLaunch<T> {
 
   int64_t local_bytes() const override { return row_scratch<T>(this->width_); }
 
-  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
-    const int64_t first = this->split_.first(task), last = this->split_.last(task, context.rows);
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept override {
     const int64_t width = this->width_;
     const T* src = this->logits_.template in<T>(context);
     const T* g = g_.in<T>(context);
@@ -149,8 +146,8 @@ class DenseLossLaunch final : public LastAxisLaunch<T> {
  public:
   using LastAxisLaunch<T>::LastAxisLaunch;
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t first = this->split_.first(task), last = this->split_.last(task, context.rows);
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
     const int64_t width = this->width_;
     const T* src = this->logits_.template in<T>(context);
     const T* labels = this->labels_.template in<T>(context);

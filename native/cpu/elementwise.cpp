@@ -8,8 +8,8 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-// What a task is worth: about ten microseconds of light work.
-constexpr double kTaskWork = 32 * 1024;
+// What a task is worth: about half a microsecond of light work, or one block of the tape.
+constexpr double kTaskWork = 2 * 1024;
 
 class Elementwise final : public Launch {
  public:
@@ -28,10 +28,15 @@ class Elementwise final : public Launch {
   }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    run_all(context, task, task + 1, local);
+  }
+
+  // Neighbours are one window: scalars and rows are computed once for all of them.
+  void run_all(const Context& context, int64_t first, int64_t last,
+               std::byte* local) const noexcept override {
     const int64_t m = runner_.space().m(context.rows);
-    const int64_t first = task * task_rows_;
-    const int64_t last = runner_.sums() ? m : std::min(m, first + task_rows_);
-    runner_.run(context, {first, last, 0, runner_.space().n}, local);
+    const int64_t end = runner_.sums() ? m : std::min(m, last * task_rows_);
+    runner_.run(context, {first * task_rows_, end, 0, runner_.space().n}, local);
   }
 
   Cost cost(int64_t rows) const override {

@@ -9,24 +9,23 @@ namespace {
 enum class Kind { softmax, log_softmax };
 
 template <class T, Kind kind>
-class SoftmaxLaunch final : public Launch {
+class SoftmaxLaunch final : public RowLaunch {
   using V = Vec<T>;
 
  public:
   explicit SoftmaxLaunch(const Binding& binding)
-      : src_(binding.operands[0]),
+      : RowLaunch(binding.operands[0], binding.operands[0].dims.back(), kLanes<T>),
+        src_(binding.operands[0]),
         dst_(binding.results[0]),
-        width_(src_.dims.back()),
-        split_(src_, width_) {}
+        width_(src_.dims.back()) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(rows); }
   int64_t local_bytes() const override { return row_scratch<T>(width_); }
 
-  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept override {
     with_row_vectors<T>(width_, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(width_);
-      const int64_t last = split_.last(task, context.rows);
-      for (int64_t i = split_.first(task); i < last; ++i) {
+      for (int64_t i = first; i < last; ++i) {
         const T* src = src_.in<T>(context) + i * width_;
         T* dst = dst_.in<T>(context) + i * width_;
         if constexpr (kind == Kind::softmax) {
@@ -71,7 +70,6 @@ class SoftmaxLaunch final : public Launch {
 
   Buffer src_, dst_;
   int64_t width_;
-  RowSplit split_;
 };
 
 template <Kind kind>

@@ -107,16 +107,32 @@ SLIM_INLINE void with_row_vectors(int64_t width, Function f) {
   }
 }
 
-// Rows of the last axis, cut into tasks; an element costs about what moving 32 bytes does.
-struct RowSplit {
-  Count rows_;
-  Split split;
+// A launch over rows of the last axis, in tasks of whole vectors of rows; an element costs
+// about what moving 32 bytes does.
+class RowLaunch : public Launch {
+ public:
+  RowLaunch(const Buffer& rows, int64_t width, int64_t step)
+      : rows_(count_of(rows, 0, rows.dims.size() - 1)),
+        split_(Split::by_bytes(32 * width, step, kSliceBytes)) {}
 
-  RowSplit(const Buffer& logits, int64_t width)
-      : rows_(count_of(logits, 0, logits.dims.size() - 1)), split(Split::by_bytes(32 * width)) {}
-  int64_t tasks(int64_t rows) const { return split.tasks(rows_(rows)); }
-  int64_t first(int64_t task) const { return split.first(task); }
-  int64_t last(int64_t task, int64_t rows) const { return split.last(task, rows_(rows)); }
+  int64_t tasks(int64_t rows) const override { return split_.tasks(rows_(rows)); }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    run_all(context, task, task + 1, local);
+  }
+
+  void run_all(const Context& context, int64_t first, int64_t last,
+               std::byte* local) const noexcept override {
+    run_rows(context, split_.first(first), split_.last(last - 1, rows_(context.rows)), local);
+  }
+
+ protected:
+  virtual void run_rows(const Context& context, int64_t first, int64_t last,
+                        std::byte* local) const noexcept = 0;
+
+ private:
+  Count rows_;
+  Split split_;
 };
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -94,6 +94,11 @@ class Launch {
   virtual ~Launch() = default;
   virtual int64_t tasks(int64_t rows) const = 0;
   virtual void run(const Context& context, int64_t task, std::byte* local) const noexcept = 0;
+  // The tasks from first to last - 1; for kernels to which neighbours are cheaper in one.
+  virtual void run_all(const Context& context, int64_t first, int64_t last,
+                       std::byte* local) const noexcept {
+    for (int64_t task = first; task < last; ++task) run(context, task, local);
+  }
   virtual Cost cost(int64_t rows) const = 0;
   virtual int64_t local_bytes() const { return 0; }
 

@@ -21,10 +21,8 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
   for (const Plan::Step& step : plan.steps()) {
     if (step.meet) lane.barrier();
     const int64_t tasks = step.launch->tasks(context.rows);
-    const int64_t end = lane.end(tasks);
-    for (int64_t task = lane.begin(tasks); task < end; ++task) {
-      step.launch->run(context, task, local);
-    }
+    const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
+    if (begin < end) step.launch->run_all(context, begin, end, local);
   }
   if (plan.moves().empty()) return;
   lane.barrier();

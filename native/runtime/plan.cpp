@@ -13,12 +13,15 @@
 namespace slim {
 namespace {
 
-// Rough speeds of one lane, for the question whether threads pay at all: flop/s, byte/s, and
-// the seconds that a launch and a meeting cost.
-constexpr double kFlops = 40e9;
-constexpr double kBytes = 15e9;
+// Rough speeds of one lane, for the question how many pay: flop/s, byte/s, and the seconds
+// that a launch, another lane in a meeting, the start of a region, and the write to a line
+// of cache that another lane has read cost. The last is what keeps small networks on one.
+constexpr double kFlops = 60e9;
+constexpr double kBytes = 30e9;
 constexpr double kLaunchSeconds = 50e-9;
-constexpr double kMeetSeconds = 2e-6;
+constexpr double kMeetSeconds = 60e-9;
+constexpr double kRegionSeconds = 5e-6;
+constexpr double kLineSeconds = 13e-9;
 
 // A context with more scratch than this goes back to the system, not to the pool.
 constexpr int64_t kPooledBytes = 64 << 20;
@@ -194,6 +197,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     step.launch->op = node.op;
     step.launch->name = graph.values[static_cast<size_t>(node.results[0])].name;
     local_bytes_ = std::max(local_bytes_, step.launch->local_bytes());
+    step.results = binding.results;
     steps_.push_back(std::move(step));
     reads.push_back(binding.operands);
     writes.push_back(binding.results);
@@ -212,6 +216,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     row_gradients_.push_back({place.offset, rows.dims[0], rows.inner(), rows.offset});
   }
   mark_meetings(reads, writes);
+  if (!planner.function().grads.empty()) rewritten_bytes_ = layout.param_bytes;
 }
 
 // Every read sees the old value: what a later move or a store in place would overwrite goes
@@ -254,19 +259,41 @@ void Plan::mark_meetings(const std::vector<std::vector<Buffer>>& reads,
   }
 }
 
-int Plan::useful_lanes(int64_t rows, int available) const {
+int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
   if (available <= 1) return 1;
-  double alone = 0, together = 4 * kMeetSeconds;
+  struct Part {
+    double seconds;
+    int64_t tasks;
+  };
+  std::vector<Part> parts;
+  int64_t meetings = 3;  // the batch's, and before and after what follows the plan
+  int64_t written = rewritten_bytes_;
+  double best = 0;
   for (const Step& step : steps_) {
     const Cost cost = step.launch->cost(rows);
-    const double seconds = kLaunchSeconds + std::max(cost.flops / kFlops, cost.bytes / kBytes);
-    const int64_t tasks = std::max<int64_t>(1, step.launch->tasks(rows));
-    const int64_t longest = (tasks + available - 1) / available;
-    alone += seconds;
-    together += seconds * static_cast<double>(longest) / static_cast<double>(tasks);
-    if (step.meet) together += kMeetSeconds;
+    parts.push_back({kLaunchSeconds + std::max(cost.flops / kFlops, cost.bytes / kBytes),
+                     std::max<int64_t>(1, step.launch->tasks(rows))});
+    meetings += step.meet;
+    for (const Buffer& buffer : step.results) written += buffer.count(rows) * size_of(buffer.dtype);
+    best += parts.back().seconds;
   }
-  return together < 0.9 * alone ? available : 1;
+  best *= 0.9;  // less is no gain worth other calls' lanes
+  int useful = 1;
+  for (int lanes = 2; lanes <= available;
+       lanes = std::max(lanes + 1, std::min(2 * lanes, available))) {
+    double seconds = kMeetSeconds * static_cast<double>(meetings * lanes) +
+                     kRegionSeconds / static_cast<double>(runs) +
+                     kLineSeconds * static_cast<double>(written / kAlignment / lanes);
+    for (const Part& part : parts) {
+      const int64_t longest = (part.tasks + lanes - 1) / lanes;
+      seconds += part.seconds * static_cast<double>(longest) / static_cast<double>(part.tasks);
+    }
+    if (seconds < best) {
+      best = seconds;
+      useful = lanes;
+    }
+  }
+  return useful;
 }
 
 Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {

@@ -50,6 +50,7 @@ class Plan {
 
   struct Step {
     std::unique_ptr<Launch> launch;
+    std::vector<Buffer> results;
     bool meet = false;  // lanes must meet before it: it touches what another still may
   };
   // `set` and `grad` of values that could not be computed where they belong.
@@ -68,8 +69,9 @@ class Plan {
   bool exact() const { return request_.exact; }
   int64_t scratch_bytes() const { return scratch_bytes_; }
   int64_t local_bytes() const { return local_bytes_; }
-  // Lanes that are worth their barriers for this many rows, at most `available`.
-  int useful_lanes(int64_t rows, int available) const;
+  // Lanes that are worth their meetings for this many rows, at most `available`, where a
+  // region runs the plan so many times.
+  int useful_lanes(int64_t rows, int available, int64_t runs = 1) const;
 
   // Makes room in a context for the stored elements that any rows of the index can have.
   // Throws std::invalid_argument for more than a batch can hold.
@@ -116,6 +118,7 @@ class Plan {
   int64_t scratch_bytes_ = 0;
   int64_t local_bytes_ = 0;
   int64_t hyper_bytes_ = 0;
+  int64_t rewritten_bytes_ = 0;  // by the update that follows a gradient
 
   mutable std::vector<std::unique_ptr<CallContext>> idle_;  // under cache_lock()
 };

@@ -30,12 +30,8 @@ void Profile::run_plan(const Plan& plan, const CallContext& call) {
   const int64_t rows = call.context.rows;
   for (const Plan::Step& step : plan.steps()) {
     const Launch& launch = *step.launch;
-    time(launch.name, launch.op, launch.cost(rows), [&] {
-      const int64_t tasks = launch.tasks(rows);
-      for (int64_t task = 0; task < tasks; ++task) {
-        launch.run(call.context, task, call.locals[0].data());
-      }
-    });
+    time(launch.name, launch.op, launch.cost(rows),
+         [&] { launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data()); });
   }
   if (!plan.moves().empty()) {
     time("moves", "copy", {}, [&] { run_moves(plan, call.context); });

@@ -89,22 +89,26 @@ LaneGrant::~LaneGrant() { in_use.fetch_sub(taken_, std::memory_order_relaxed); }
 struct Meeting {
   alignas(64) std::atomic<int> arrived{0};
   alignas(64) std::atomic<uint32_t> round{0};
+  std::atomic<int> sleepers{0};  // to wake nobody costs more than the meeting
 };
 
 void Lane::meet() const {
-  auto& [arrived, round] = *meeting_;
+  auto& [arrived, round, sleepers] = *meeting_;
   const uint32_t now = round.load(std::memory_order_relaxed);
   if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
     arrived.store(0, std::memory_order_relaxed);
-    round.store(now + 1, std::memory_order_release);
-    round.notify_all();
+    // In one order with the sleepers' own: either they are seen here or they see the round.
+    round.store(now + 1, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst) > 0) round.notify_all();
     return;
   }
   for (int spin = 0; spin < kSpins; ++spin) {
     if (round.load(std::memory_order_acquire) != now) return;
     pause();
   }
-  round.wait(now, std::memory_order_acquire);
+  sleepers.fetch_add(1, std::memory_order_seq_cst);
+  round.wait(now, std::memory_order_seq_cst);
+  sleepers.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void run_lanes(int lanes, LaneBody body, void* self) {

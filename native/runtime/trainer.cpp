@@ -38,7 +38,7 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   const int64_t last = rule_.count(steps() - 1);
   const auto plan = model_->plan("grad", rule_.capacity());
   check_sums(*plan);
-  lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads));
+  lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads), steps());
   if (plan->exact() && last != options_.batch && steps() > 1) {
     roads_.push_back(make_road(options_.batch, sources));
     roads_.push_back(make_road(last, sources));
@@ -102,20 +102,23 @@ bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
   using Clock = std::chrono::steady_clock;
   if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
   result_ = EpochResult();
+  raised_ = 0;
+  for (Road& road : roads_) (*road.call)->context.status = 0;
   next_ = 0;
   bool interrupted = false;
   while (next_ < steps() && !stopped_ && !interrupted) {
-    const auto begin = Clock::now();
-    const int64_t end = std::min(steps(), next_ + run_);
-    const bool whole = end == next_ + run_;
+    const auto start = Clock::now();
+    const int64_t begin = next_, end = std::min(steps(), begin + run_);
     {
       const LaneGrant grant(lanes_);
-      run_lanes(grant.lanes(), [&](const Lane& lane) { run_steps(end, first_step, rates, lane); });
+      run_lanes(grant.lanes(),
+                [&](const Lane& lane) { run_steps(begin, end, first_step, rates, lane); });
     }
     const auto now = Clock::now();
-    const auto took = now - begin;
-    if (whole && took < kHold / 2) run_ *= 2;
+    const auto took = now - start;
+    if (end - begin == run_ && took < kHold / 2) run_ *= 2;
     if (took > kHold && run_ > 1) run_ /= 2;
+    stopped_ = next_ < end;
     if (interrupt && now - looked_ >= kInterruptEvery) {
       interrupted = !stopped_ && interrupt();
       looked_ = Clock::now();
@@ -129,34 +132,44 @@ bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
   return !interrupted;
 }
 
-void Trainer::run_steps(int64_t end, int64_t first_step, const double* rates,
+// What the launches of a step read; no lane may still be running those of the step before.
+void Trainer::prepare(int64_t step, int64_t first_step) noexcept {
+  Context& context = (*road(step).call)->context;
+  context.rows = rule_.count(step);
+  context.step = first_step + step + 1;  // 1 at the first, as the hyper step
+}
+
+// All lanes read the same facts after the same barrier, so each decides for itself to stop.
+void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const double* rates,
                         const Lane& lane) noexcept {
-  for (int64_t step = next_; step < end; ++step) {
+  if (lane.first()) prepare(begin, first_step);
+  lane.barrier();
+  for (int64_t step = begin; step < end; ++step) {
     const Road& road = this->road(step);
     CallContext& call = **road.call;
-    if (lane.first()) {
-      call.context.rows = rule_.count(step);
-      call.context.step = first_step + step + 1;  // 1 at the first, as the hyper step
-      call.context.status.store(0, std::memory_order_relaxed);
-    }
-    lane.barrier();
+    if (lane.first()) updater_->begin(static_cast<double>(first_step + step + 1), rates[step]);
     run_gathers(road.gathers, call, order_.data(), rule_.begin(step), lane);
     lane.barrier();
     run_plan(*road.plan, call, lane);
     lane.barrier();
-    if (lane.first()) finish_forward(road, first_step + step, rates[step]);
-    lane.barrier();
-    if (stopped_) return;
-    const uint32_t raised = updater_->run(call.context, lane);
-    if (raised) call.context.raise(raised);
-    lane.barrier();
+    const auto& returns = road.plan->returns();
+    const uint32_t status = call.context.status;
+    const bool finite = std::isfinite(read_f64(returns[0], call.context));
     if (lane.first()) {
-      result_.status = call.context.status;
-      stopped_ = result_.status != 0;
-      if (!stopped_) next_ = step + 1;
+      result_.status = status;
+      result_.finite = finite;
     }
+    if (status != 0 || !finite) return;
+    if (lane.first()) {
+      result_.loss_sum += read_f64(returns[1], call.context);
+      result_.weight_sum += read_f64(returns[2], call.context);
+      if (step + 1 < end) prepare(step + 1, first_step);  // the update does not read it
+    }
+    if (const uint32_t bits = updater_->run(call.context, lane)) raised_ |= bits;
     lane.barrier();
-    if (stopped_) return;
+    if (lane.first()) result_.status = raised_;
+    if (raised_ != 0) return;
+    if (lane.first()) next_ = step + 1;
   }
 }
 
@@ -177,18 +190,6 @@ Profile Trainer::profile(int64_t steps, double learning_rate) {
                  [&] { updater_->run(call.context, Lane(0, 1)); });
   }
   return profile;
-}
-
-void Trainer::finish_forward(const Road& road, int64_t step, double rate) noexcept {
-  const Context& context = (*road.call)->context;
-  const auto& returns = road.plan->returns();
-  result_.status = context.status;
-  result_.finite = std::isfinite(read_f64(returns[0], context));
-  stopped_ = result_.status != 0 || !result_.finite;
-  if (stopped_) return;
-  result_.loss_sum += read_f64(returns[1], context);
-  result_.weight_sum += read_f64(returns[2], context);
-  updater_->begin(static_cast<double>(step + 1), rate);
 }
 
 }  // namespace slim

@@ -1,6 +1,7 @@
 // Training: whole epochs of steps without leaving native code.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -70,8 +71,9 @@ class Trainer {
   // Whether the epoch was not interrupted.
   bool run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
                  const Interrupt& interrupt);
-  void run_steps(int64_t end, int64_t first_step, const double* rates, const Lane& lane) noexcept;
-  void finish_forward(const Road& road, int64_t first_step, double rate) noexcept;
+  void run_steps(int64_t begin, int64_t end, int64_t first_step, const double* rates,
+                 const Lane& lane) noexcept;
+  void prepare(int64_t step, int64_t first_step) noexcept;
 
   std::shared_ptr<const Model> model_;
   TrainerOptions options_;
@@ -85,10 +87,11 @@ class Trainer {
   std::unique_ptr<Updater> updater_;
   int64_t run_ = 1;                               // steps between two looks at the clock
   std::chrono::steady_clock::time_point looked_;  // when `interrupt` was last asked
-  // The running epoch, shared by the lanes; written by the first between barriers.
+  // The running epoch: written by the first lane, read when all have ended.
   EpochResult result_;
   bool stopped_ = false;
   int64_t next_ = 0;
+  std::atomic<uint32_t> raised_{0};  // by the updates of all lanes
 };
 
 }  // namespace slim

@@ -10,6 +10,12 @@
 #include "runtime/guard.h"
 
 namespace slim {
+namespace {
+
+// Elements of a block, the least that is worth a lane; a lane runs neighbours at once.
+constexpr int64_t kBlock = 1024;
+
+}  // namespace
 
 Hypers::Hypers(const Program& program, const Layout& layout) : values_(layout.hyper_bytes) {
   for (size_t i = 0; i < program.declarations.size(); ++i) {
@@ -91,10 +97,9 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
     }
     last = &segment;
   }
-  const int64_t block = plan_->capacity();
   for (size_t g = 0; g < groups_.size(); ++g) {
-    for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += block) {
-      blocks_.push_back({static_cast<int32_t>(g), begin, std::min(begin + block, groups_[g].end)});
+    for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += kBlock) {
+      blocks_.push_back({static_cast<int32_t>(g), begin, std::min(begin + kBlock, groups_[g].end)});
     }
   }
   partial_.resize(blocks_.size());
@@ -146,10 +151,13 @@ void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
   lane.barrier();
 }
 
-bool Updater::update_block(const Block& block, CallContext& call) const noexcept {
+bool Updater::is_finite(const Block& block) const noexcept {
+  return all_finite(arrays_.gradient + block.begin * size_of(precision_), block.end - block.begin,
+                    precision_);
+}
+
+void Updater::update_block(const Block& block, CallContext& call) const noexcept {
   const int64_t from = block.begin * size_of(precision_);
-  const int64_t length = block.end - block.begin;
-  if (!all_finite(arrays_.gradient + from, length, precision_)) return false;
   Context& context = call.context;
   Arrays moved = arrays_;
   moved.param += from;
@@ -158,9 +166,8 @@ bool Updater::update_block(const Block& block, CallContext& call) const noexcept
   moved.lend(context);
   context.base[static_cast<int>(Base::hyper)] =
       groups_[static_cast<size_t>(block.group)].hyper.data();
-  context.rows = length;
+  context.rows = block.end - block.begin;
   run_plan(*plan_, call, Lane(0, 1));
-  return true;
 }
 
 uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
@@ -170,9 +177,20 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
   }
   CallContext& call = *leases_[static_cast<size_t>(lane.index())];
   const int64_t count = static_cast<int64_t>(blocks_.size());
+  const auto first = blocks_.begin() + lane.begin(count), last = blocks_.begin() + lane.end(count);
   uint32_t status = 0;
-  for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
-    if (!update_block(blocks_[static_cast<size_t>(i)], call)) status |= kNonFiniteGradient;
+  for (auto block = first; block != last;) {
+    if (!is_finite(*block)) {  // it keeps its old weights
+      status |= kNonFiniteGradient;
+      ++block;
+      continue;
+    }
+    Block run = *block;
+    while (++block != last && block->group == run.group &&
+           block->end - run.begin <= plan_->capacity() && is_finite(*block)) {
+      run.end = block->end;
+    }
+    update_block(run, call);
   }
   for (RowUpdate& rows : rows_) status |= rows.run(gradient, lane);
   return status;
@@ -210,7 +228,11 @@ Cost Updater::cost(const Context& gradient) const {
 
 int64_t Updater::launches() const {
   // A gradient of rows counts once: how many blocks these are, the data says.
-  return static_cast<int64_t>((blocks_.size() + rows_.size()) * plan_->steps().size());
+  auto runs = static_cast<int64_t>(rows_.size());
+  for (const Group& group : groups_) {
+    runs += (group.end - group.begin + plan_->capacity() - 1) / plan_->capacity();
+  }
+  return runs * static_cast<int64_t>(plan_->steps().size());
 }
 
 }  // namespace slim

@@ -81,7 +81,8 @@ class Updater {
     int64_t end;
   };
   void clip(const Context& gradient, const Lane& lane) noexcept;
-  bool update_block(const Block& block, CallContext& call) const noexcept;
+  bool is_finite(const Block& block) const noexcept;
+  void update_block(const Block& block, CallContext& call) const noexcept;
   void set_all(int64_t offset, double value);
 
   std::shared_ptr<const Plan> plan_;

@@ -99,6 +99,9 @@ class Matmul final : public Launch {
     }
     full_sizes_ = sizes_of(rows);
     full_ = schedule_of(full_sizes_);
+    for (int64_t i = 1; i <= std::min(full_.grid.most, full_.grid.rows.count); ++i) {
+      joined_.push_back(tile_of(full_, full_sizes_, i));
+    }
     if (epilogue_.tape) {
       std::vector<Buffer> operands = {binding.results[0]};
       operands[0].dtype = a_.dtype;
@@ -117,50 +120,23 @@ class Matmul final : public Launch {
   }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    run_all(context, task, task + 1, local);
+  }
+
+  void run_all(const Context& context, int64_t first, int64_t last,
+               std::byte* local) const noexcept override {
     const Sizes sizes = sizes_of(context.rows);
     if (sizes.batch == 0 || sizes.m == 0 || shape_.n == 0) return;
     const Schedule schedule = this->schedule(sizes);
     const Grid& grid = schedule.grid;
-    const int64_t column = task % grid.columns.count;
-    const int64_t row = task / grid.columns.count % grid.rows.count;
-    const int64_t matrix = task / (grid.columns.count * grid.rows.count);
-    const int64_t i = grid.rows.begin(row), i_end = grid.rows.end(row);
-    const int64_t j = grid.columns.begin(column) * kLanes<T>;
-    const int64_t j_end = std::min(grid.columns.end(column) * kLanes<T>, shape_.n);
-
-    Product<T> product;
-    product.m = i_end - i;
-    product.n = j_end - j;
-    product.k = sizes.k;
-    product.a_row = shape_.a.row_stride;
-    product.a_k = shape_.a.column_stride;
-    product.b_k = shape_.b.row_stride;
-    product.b_column = shape_.b.column_stride;
-    product.a = a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row;
-    product.b = b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column;
-    const int64_t first = (matrix * sizes.m + i) * shape_.n + j;
-    product.c = c_.in<T>(context) + first;
-    product.c_row = shape_.n;
-    if (epilogue_.bias >= 0) product.finish.bias = bias_.in<T>(context) + j;
-    product.finish.relu = epilogue_.relu;
-    if (epilogue_.mask >= 0) {
-      product.finish.mask = mask_.in<T>(context) + first;
-      product.finish.mask_row = shape_.n;
-    }
-    T* tile = reinterpret_cast<T*>(local + ProductScratch<T>::kBytes);
-    if (tape_) {
-      product.c = tile;
-      product.c_row = product.n;
-    }
-    if (schedule.flipped) {
-      run_flipped(product, schedule.tile, tile, ProductScratch<T>(local));
-    } else {
-      run_product(product, schedule.tile, ProductScratch<T>(local));
-    }
-    if (tape_) {
-      const int64_t top = matrix * sizes.m;
-      const TapeRunner::Override acc{reinterpret_cast<const std::byte*>(tile), product.n};
-      tape_->run(context, {top + i, top + i_end, j, j_end}, local + tape_offset(), &acc);
+    while (first < last) {
+      const int64_t left = grid.rows.count - first / grid.columns.count % grid.rows.count;
+      const int64_t count = std::min({last - first, grid.most, left});
+      const MicroTile micro = count == 1       ? schedule.tile
+                              : is_full(sizes) ? joined_[static_cast<size_t>(count - 1)]
+                                               : tile_of(schedule, sizes, count);
+      run_tile(context, sizes, schedule, micro, first, count, local);
+      first += count;
     }
   }
 
@@ -212,14 +188,22 @@ class Matmul final : public Launch {
                         : schedule.flipped ? TileUse::flipped
                                            : TileUse::direct;
     schedule.grid = choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
-    const int64_t m = schedule.grid.rows.largest();
-    const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
-    schedule.tile = schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
+    schedule.tile = tile_of(schedule, sizes, 1);
     return schedule;
   }
 
+  // For so many tasks in one.
+  MicroTile tile_of(const Schedule& schedule, const Sizes& sizes, int64_t count) const {
+    const int64_t m = std::min(schedule.grid.rows.largest() * schedule.grid.unit * count, sizes.m);
+    const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
+    return schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
+  }
+
+  bool is_full(const Sizes& sizes) const {
+    return sizes.m == full_sizes_.m && sizes.k == full_sizes_.k;
+  }
   Schedule schedule(const Sizes& sizes) const {
-    return sizes.m == full_sizes_.m && sizes.k == full_sizes_.k ? full_ : schedule_of(sizes);
+    return is_full(sizes) ? full_ : schedule_of(sizes);
   }
 
   // C's tile for the tape, then a flipped product's transpose.
@@ -227,6 +211,54 @@ class Matmul final : public Launch {
   int64_t tape_offset() const {
     const bool flips = shape_.b.column_stride != 1 || shape_.a.row_stride == 1;
     return ProductScratch<T>::kBytes + (tape_ || flips ? 2 * kTileRoom : 0);
+  }
+
+  // The tile of `count` tasks that lie below each other.
+  void run_tile(const Context& context, const Sizes& sizes, const Schedule& schedule,
+                const MicroTile& micro, int64_t task, int64_t count,
+                std::byte* local) const noexcept {
+    const Grid& grid = schedule.grid;
+    const int64_t column = task % grid.columns.count;
+    const int64_t row = task / grid.columns.count % grid.rows.count;
+    const int64_t matrix = task / (grid.columns.count * grid.rows.count);
+    const int64_t i = grid.begin(row), i_end = std::min(grid.begin(row + count), sizes.m);
+    const int64_t j = grid.columns.begin(column) * kLanes<T>;
+    const int64_t j_end = std::min(grid.columns.end(column) * kLanes<T>, shape_.n);
+
+    Product<T> product;
+    product.m = i_end - i;
+    product.n = j_end - j;
+    product.k = sizes.k;
+    product.a_row = shape_.a.row_stride;
+    product.a_k = shape_.a.column_stride;
+    product.b_k = shape_.b.row_stride;
+    product.b_column = shape_.b.column_stride;
+    product.a = a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row;
+    product.b = b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column;
+    const int64_t first = (matrix * sizes.m + i) * shape_.n + j;
+    product.c = c_.in<T>(context) + first;
+    product.c_row = shape_.n;
+    if (epilogue_.bias >= 0) product.finish.bias = bias_.in<T>(context) + j;
+    product.finish.relu = epilogue_.relu;
+    if (epilogue_.mask >= 0) {
+      product.finish.mask = mask_.in<T>(context) + first;
+      product.finish.mask_row = shape_.n;
+    }
+    T* tile = reinterpret_cast<T*>(local + ProductScratch<T>::kBytes);
+    if (tape_) {
+      product.c = tile;
+      product.c_row = product.n;
+    }
+    if (schedule.flipped) {
+      run_flipped(product, micro, tile, ProductScratch<T>(local));
+    } else {
+      run_product(product, micro, ProductScratch<T>(local));
+    }
+    if (tape_) {
+      const int64_t top = matrix * sizes.m;
+      const TapeRunner::Override acc{reinterpret_cast<const std::byte*>(tile), product.n};
+      tape_->run(context, {top + i, top + i_end, j, j_end}, local + tape_offset(), &acc);
+    }
   }
 
   void run_flipped(const Product<T>& product, const MicroTile& micro, T* tile,
@@ -256,6 +288,7 @@ class Matmul final : public Launch {
   Shape shape_;
   Sizes full_sizes_;
   Schedule full_;
+  std::vector<MicroTile> joined_;  // of full_, by the count of tasks less one
   Buffer a_, b_, c_, bias_, mask_;
   Epilogue epilogue_;
   std::optional<TapeRunner> tape_;

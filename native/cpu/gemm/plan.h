@@ -109,11 +109,20 @@ inline constexpr int64_t kTapeColumns = 512;      // about the tape's block
 inline constexpr int64_t kSquareK = 256;          // from here on packing outweighs the tape
 inline constexpr double kTaskFlops = 1.5e6;
 inline constexpr int64_t kMostTasks = 64;
-inline constexpr int64_t kFewTasks = 8;     // fewer leave lanes idle: smaller tiles then
-inline constexpr double kLargeFlops = 1e9;  // larger tiles then
+inline constexpr int64_t kTileRows = 256;
+inline constexpr int64_t kFlippedRows = 128;
+inline constexpr int64_t kFewTasks = 8;      // fewer leave lanes idle: smaller tiles then
+inline constexpr double kLargeFlops = 1e9;   // larger tiles then
+inline constexpr double kSliceFlops = 16e3;  // some tenths of a microsecond
+inline constexpr int64_t kSliceRows = 8;
 
 struct Grid {
-  Parts rows, columns;  // columns in units of a vector
+  Parts rows;        // in units of so many rows
+  Parts columns;     // in units of a vector
+  int64_t unit = 1;  // rows
+  int64_t most = 1;  // tasks that a lane runs as one tile; above 1 there is one column
+
+  int64_t begin(int64_t row) const { return rows.begin(row) * unit; }
 };
 
 // What a task's C tile needs besides its place in memory.
@@ -140,9 +149,22 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
         std::max(parts(m, rows), std::min(parts(tasks, by_columns), parts(m, 16)));
     return {{m, by_rows}, {vectors, by_columns}};
   }
+  // A small product: slices of whole strips, of a flipped product's whole vectors.
+  const int64_t unit = use == TileUse::flipped ? kLanes<T> : kSliceRows;
+  const int64_t units = parts(m, unit);
+  const int64_t most_rows =
+      use == TileUse::flipped
+          ? std::min<int64_t>(kTileBytes / (vectors * kVectorBytes), kFlippedRows)
+          : kTileRows;
+  if (tasks < kFewTasks && units >= tasks && most_rows >= unit) {
+    const int64_t slices = std::max<int64_t>(static_cast<int64_t>(flops / kSliceFlops), 1);
+    Grid grid{{units, std::min(slices, units)}, {vectors, 1}, unit};
+    grid.most = std::max<int64_t>(most_rows / (grid.rows.largest() * unit), 1);
+    return grid;
+  }
   // B is packed once a row of tiles, A once a column of them.
   const auto columns_of = [&](int64_t bytes) { return parts(vectors, bytes / kVectorBytes); };
-  int64_t by_rows = parts(m, use == TileUse::flipped ? 128 : 256);
+  int64_t by_rows = parts(m, use == TileUse::flipped ? kFlippedRows : kTileRows);
   int64_t by_columns = std::min(tasks, columns_of(flops > kLargeFlops && by_rows > 1 ? 1024 : 512));
   const int64_t least = std::min(tasks, kFewTasks);
   if (by_rows * by_columns < least) by_columns = std::min(parts(least, by_rows), columns_of(128));
