@@ -238,6 +238,7 @@ class Matmul final : public Launch {
     const int64_t first = (matrix * sizes.m + i) * shape_.n + j;
     product.c = c_.in<T>(context) + first;
     product.c_row = shape_.n;
+    product.c_far = sizes.m * shape_.n * static_cast<int64_t>(sizeof(T)) > kFarBytes;
     if (epilogue_.bias >= 0) product.finish.bias = bias_.in<T>(context) + j;
     product.finish.relu = epilogue_.relu;
     if (epilogue_.mask >= 0) {
@@ -248,6 +249,7 @@ class Matmul final : public Launch {
     if (tape_) {
       product.c = tile;
       product.c_row = product.n;
+      product.c_far = false;
     }
     if (schedule.flipped) {
       run_flipped(product, micro, tile, ProductScratch<T>(local));
@@ -275,6 +277,7 @@ class Matmul final : public Launch {
     flip.b_column = product.a_row;
     flip.c = reinterpret_cast<T*>(reinterpret_cast<std::byte*>(tile) + kTileRoom);
     flip.c_row = flip.n;
+    flip.c_far = false;
     run_product(flip, micro, scratch);
     transpose_block(flip.c, flip.c_row, flip.m, flip.n, product.c, product.c_row);
     const Finish<T>& finish = product.finish;

@@ -98,15 +98,15 @@ MicroTile choose_tile(int64_t m, int64_t n) {
   return best;
 }
 
-// B's panel over one block of k stays in L1, or streams from L2 where it is packed; A's block
-// and all panels of B stay in L2.
+// B's panel over one block of k stays in L1, or streams from L2 where it is packed, so that
+// fewer blocks read and write C. A's block stays in L2.
 inline constexpr int64_t kPanelBytes = 16 * 1024;
-inline constexpr int64_t kPackedPanelBytes = 32 * 1024;
-inline constexpr int64_t kBlockBytes = 320 * 1024;
-inline constexpr int64_t kColumnsBytes = 256 * 1024;
-inline constexpr int64_t kTileBytes = 64 * 1024;  // C's tile, where it needs local memory
-inline constexpr int64_t kTapeColumns = 512;      // about the tape's block
-inline constexpr int64_t kSquareK = 256;          // from here on packing outweighs the tape
+inline constexpr int64_t kPackedPanelBytes = 64 * 1024;
+inline constexpr int64_t kBlockBytes = 640 * 1024;
+inline constexpr int64_t kFarBytes = 1024 * 1024;  // a larger C is not in L2 when it is written
+inline constexpr int64_t kTileBytes = 64 * 1024;   // C's tile, where it needs local memory
+inline constexpr int64_t kTapeColumns = 512;       // about the tape's block
+inline constexpr int64_t kSquareK = 256;           // from here on packing outweighs the tape
 inline constexpr double kTaskFlops = 1.5e6;
 inline constexpr int64_t kMostTasks = 64;
 inline constexpr int64_t kTileRows = 256;

@@ -20,35 +20,22 @@ struct Product {
   int64_t b_k, b_column;
   T* c;
   int64_t c_row;
+  bool c_far;        // all of C is more than L2 holds
   Finish<T> finish;  // bias and mask at C's first element
 };
 
-// Scratch of one product: B's packed panels (of a transposed B one at a time), A's packed block.
+// Scratch of one product: one packed panel of B, A's packed block.
 template <class T>
 struct ProductScratch {
-  static constexpr int64_t kColumns = kColumnsBytes + kMostVectors * kVectorBytes;
-  static constexpr int64_t kBytes = kColumns + kBlockBytes;
+  static constexpr int64_t kBytes = kPackedPanelBytes + kBlockBytes;
 
-  T* columns;
+  T* panel;
   T* block;
 
   explicit ProductScratch(std::byte* local)
-      : columns(reinterpret_cast<T*>(local)), block(reinterpret_cast<T*>(local + kColumns)) {}
+      : panel(reinterpret_cast<T*>(local)),
+        block(reinterpret_cast<T*>(local + kPackedPanelBytes)) {}
 };
-
-// Rows of B into panels, row by row: what lies together is read together.
-template <class T>
-void pack_panels(const T* b, int64_t b_k, int64_t k, const Panels<T>& panels, T* dst) {
-  constexpr int64_t kLane = kLanes<T>;
-  for (int64_t p = 0; p < k; ++p, b += b_k) {
-    const T* src = b;
-    for (int64_t panel = 0; panel < panels.count(); ++panel) {
-      const int64_t first = panels.begin(panel), vectors = panels.vectors(panel);
-      T* to = dst + (first * k + p * vectors) * kLane;
-      for (int64_t j = 0; j < vectors; ++j, src += kLane) store(to + j * kLane, load(src));
-    }
-  }
-}
 
 // Brings rows of memory near, a few lines at a time, while other work goes on.
 class Prefetcher {
@@ -77,6 +64,16 @@ class Prefetcher {
   int64_t stride_ = 0, bytes_ = 0, rows_ = 0, lines_ = 0, at_ = 0;
 };
 
+// The lines of rows × vectors of C, which a call with no sums to go on with writes in the end.
+template <class T>
+void prefetch_tile(const MicroCall<T>& call, int64_t rows, int64_t vectors) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < vectors; ++j) {
+      __builtin_prefetch(call.c + i * call.c_row + j * kLanes<T>, 1);
+    }
+  }
+}
+
 template <class T>
 void run_product(const Product<T>& product, const MicroTile& tile, ProductScratch<T> scratch) {
   const MicroTables<T>& tables = micro_tables<T>();
@@ -87,18 +84,15 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   const Panels<T> panels(product.n, tile.vectors);
   const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
+  const int64_t b_stride = transposed ? product.b_column : product.b_k;
   // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy.
-  const bool fits = panels.length() * kVectorBytes <= kColumnsBytes / 32;
-  const bool pack_b = transposed || (product.b_k * kSize >= 1024 && strips.count >= 8 && fits);
+  const bool pack_b = transposed || (b_stride * kSize >= 1024 && strips.count >= 8);
   // The same for A, copied as it lies but without such a stride.
   const bool a_by_k = product.a_k == 1;
   const int64_t a_stride = a_by_k ? product.a_row : product.a_k;
   const bool pack_a = a_stride * kSize >= 1024 && panels.count() >= 4 && strips.count >= 4;
   int64_t block_k =
       std::max<int64_t>((pack_b ? kPackedPanelBytes : kPanelBytes) / (width * kSize), 32);
-  if (pack_b && !transposed) {
-    block_k = std::clamp<int64_t>(kColumnsBytes / (panels.length() * kVectorBytes), 1, block_k);
-  }
   if (pack_a) {
     const int64_t room = kBlockBytes / kSize;
     const int64_t most =
@@ -106,9 +100,13 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     block_k = std::clamp<int64_t>(block_k, 1, most);
   }
   const Parts blocks = Parts::of_at_most(product.k, block_k);
+  const auto columns_of = [&](int64_t panel) {
+    return std::min(panels.vectors(panel) * kLane, product.n - panels.begin(panel) * kLane);
+  };
 
   for (int64_t block = 0; block < blocks.count; ++block) {
     const int64_t p = blocks.begin(block);
+    const bool last_block = block + 1 == blocks.count;
     MicroCall<T> call;
     call.k = blocks.end(block) - p;
     call.accumulate = block > 0;
@@ -116,47 +114,44 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     const T* a = product.a + p * product.a_k;
     call.a_row = product.a_row;
     call.a_k = product.a_k;
+    Prefetcher next_a, next_b;
     if (pack_a) {
       const int64_t length = a_by_k ? call.k : product.m;
       const int64_t stride = (length + kPadding - 1) / kPadding * kPadding + kPadding;
       copy_block(a, a_stride, a_by_k ? product.m : call.k, length, scratch.block, stride);
       a = scratch.block;
       (a_by_k ? call.a_row : call.a_k) = stride;
-    }
-    if (pack_b && !transposed) {
-      pack_panels(product.b + p * product.b_k, product.b_k, call.k, panels, scratch.columns);
-    }
-    Prefetcher next_a, next_b;
-    const bool more = (pack_a || pack_b) && block + 1 < blocks.count;
-    if (more) {
-      const int64_t q = blocks.end(block), k = blocks.end(block + 1) - q;
-      const int64_t calls = panels.count() * strips.count;
-      if (pack_a) {
+      if (!last_block) {
+        const int64_t q = blocks.end(block), k = blocks.end(block + 1) - q;
         next_a = {product.a + q * product.a_k, a_stride * kSize, (a_by_k ? k : product.m) * kSize,
-                  a_by_k ? product.m : k, calls};
-      }
-      if (pack_b) {
-        const int64_t stride = transposed ? product.b_column : product.b_k;
-        next_b = {product.b + q * product.b_k, stride * kSize, (transposed ? k : product.n) * kSize,
-                  transposed ? product.n : k, calls};
+                  a_by_k ? product.m : k, panels.count() * strips.count};
       }
     }
     for (int64_t panel = 0; panel < panels.count(); ++panel) {
-      const int64_t first = panels.begin(panel), vectors = panels.vectors(panel);
-      const int64_t j = first * kLane;
-      const int64_t columns = std::min(vectors * kLane, product.n - j);
+      const int64_t vectors = panels.vectors(panel), columns = columns_of(panel);
+      const int64_t j = panels.begin(panel) * kLane;
       call.last_columns = columns - (vectors - 1) * kLane;
+      call.b = product.b + p * product.b_k + j * product.b_column;
+      call.b_k = product.b_k;
       if (pack_b) {
-        T* packed = scratch.columns + (transposed ? 0 : j * call.k);
         if (transposed) {
-          transpose_block(product.b + j * product.b_column + p, product.b_column, columns, call.k,
-                          packed, vectors * kLane);
+          transpose_block(call.b, b_stride, columns, call.k, scratch.panel, vectors * kLane);
+        } else {
+          copy_block(call.b, b_stride, call.k, vectors * kLane, scratch.panel, vectors * kLane);
         }
-        call.b = packed;
+        call.b = scratch.panel;
         call.b_k = vectors * kLane;
-      } else {
-        call.b = product.b + p * product.b_k + j;
-        call.b_k = product.b_k;
+        // The next panel, of this block of k or the next.
+        const bool wrap = panel + 1 == panels.count();
+        if (!(wrap && last_block)) {
+          const int64_t next = wrap ? 0 : panel + 1, next_block = block + wrap;
+          const int64_t q = blocks.begin(next_block), k = blocks.end(next_block) - q;
+          const T* src =
+              product.b + q * product.b_k + panels.begin(next) * kLane * product.b_column;
+          const int64_t length = transposed ? k : columns_of(next);
+          const int64_t rows = transposed ? columns_of(next) : k;
+          next_b = {src, b_stride * kSize, length * kSize, rows, strips.count};
+        }
       }
       const auto kernel = [&](int64_t rows) {
         const auto& row = tables.full[static_cast<size_t>(rows - 1)];
@@ -165,16 +160,17 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
       };
       for (int64_t strip = 0; strip < strips.count; ++strip) {
         const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
-        if (more) {
+        if (pack_a || pack_b) {
           next_a.advance();
           next_b.advance();
         }
         call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
+        if (product.c_far && !call.accumulate) prefetch_tile(call, rows, vectors);
         Finish<T> finish = product.finish;
         if (finish.bias != nullptr) finish.bias += j;
         if (finish.mask != nullptr) finish.mask += i * finish.mask_row + j;
-        call.finish = block + 1 == blocks.count ? &finish : nullptr;
+        call.finish = last_block ? &finish : nullptr;
         kernel(rows)(call);
       }
     }
