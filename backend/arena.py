@@ -44,7 +44,7 @@ class Layout:
 
     def __init__(self, declarations):
         self.offsets: dict[str, int] = {}
-        self._types: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+        self._places: list[tuple] = []  # name, begin, end in bytes, dtype, shape
         end = 0
         for d in declarations:
             count = product(d.shape)
@@ -54,19 +54,18 @@ class Layout:
                     "needs a fixed shape"
                 )
             dtype = DTYPES[d.dtype]
-            self.offsets[d.name] = end
-            self._types[d.name] = dtype, d.shape
-            end = round_up(end + count * dtype.itemsize)
+            begin, end = end, end + count * dtype.itemsize
+            self.offsets[d.name] = begin
+            self._places.append((d.name, begin, end, dtype, d.shape))
+            end = round_up(end)
         self.size = end
 
     def views(self, arena: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
         """Return each array by name, as a view of `arena` from byte `start` on."""
-        result = {}
-        for name, offset in self.offsets.items():
-            dtype, shape = self._types[name]
-            end = start + offset + int(np.prod(shape)) * dtype.itemsize
-            result[name] = arena[start + offset : end].view(dtype).reshape(shape)
-        return result
+        return {
+            name: arena[start + begin : start + end].view(dtype).reshape(shape)
+            for name, begin, end, dtype, shape in self._places
+        }
 
 
 def copy_arena(arena: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -342,6 +343,12 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         return self._weights("biases")
 
     # -- parameters and state -------------------------------------------------------
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        # scikit-learn reads the signature anew three times for each fit of a search.
+        return super()._get_param_names()
 
     def set_params(self, **params):
         """Set parameters; ``<component>__<parameter>`` reaches into parameter objects.
