@@ -1,5 +1,6 @@
 """What kernels promise beyond their op's value: bits, places, extremes, bad data."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -216,6 +217,23 @@ def test_reductions_over_any_axes(isa, dtype, shape):
                 value = want(a.astype("f8"), axis=axes) if axes else a
                 assert got.dtype == a.dtype
                 np.testing.assert_allclose(got, value, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), (0, 2), (2,)])
+def test_sums_of_products_have_the_bits_of_sums_of_what_is_stored(isa, dtype, axes):
+    """The products' only readers are the sums, which multiply as they read."""
+    rng = np.random.default_rng(len(axes))
+    a, b = rng.normal(size=(2, 300, 3, 131)).astype(dtype)
+    run = functools.partial(apply, isa=isa, batch=300)
+    square = run(lambda a: ops.reduce_sum(ops.square(a), axes), {"a": a})
+    product = run(
+        lambda a, b: ops.reduce_sum(a * b, axes) + 0 * ops.reduce_sum(a, axes),
+        {"a": a, "b": b},
+    )
+    for got, terms in ((square, a * a), (product, a * b)):
+        want = run(lambda a: ops.reduce_sum(a, axes), {"a": terms})
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 10, 37, 100, 300])

@@ -25,6 +25,7 @@ PASSES = (
     "share",
     "legalize_broadcast",
     "detach",
+    "fuse_reduction",
     "fuse_epilogue",
     "fuse_elementwise",
 )

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cpu/kernel_set.h"
+#include "cpu/product_sum.h"
 #include "cpu/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -54,6 +55,7 @@ class Elementwise final : public Launch {
 
 std::unique_ptr<Launch> prepare_fused(const Binding& binding) {
   if (!binding.node.region) binding.refuse("needs a region");
+  if (auto launch = prepare_product_sum(binding)) return launch;
   return std::make_unique<Elementwise>(binding, *binding.node.region);
 }
 

@@ -55,9 +55,48 @@ struct SumExp {
   SLIM_INLINE V merge(V a, V b) const { return a + b; }
 };
 
+// Where the terms are, if not in memory themselves: products of two values, or squares of one,
+// which are multiplied as they are read.
+template <class T>
+struct Products {
+  const T *a, *b;
+
+  SLIM_INLINE Products operator+(int64_t n) const { return {a + n, b + n}; }
+};
+template <class T>
+struct Squares {
+  const T* a;
+
+  SLIM_INLINE Squares operator+(int64_t n) const { return {a + n}; }
+};
+
+template <class T>
+SLIM_INLINE Vec<T> load(Products<T> src) {
+  return load(src.a) * load(src.b);
+}
+template <class T>
+SLIM_INLINE Vec<T> load(Squares<T> src) {
+  const Vec<T> x = load(src.a);
+  return x * x;
+}
+
+template <class T>
+SLIM_INLINE void prefetch(const T* src) {
+  __builtin_prefetch(src);
+}
+template <class T>
+SLIM_INLINE void prefetch(Products<T> src) {
+  __builtin_prefetch(src.a);
+  __builtin_prefetch(src.b);
+}
+template <class T>
+SLIM_INLINE void prefetch(Squares<T> src) {
+  __builtin_prefetch(src.a);
+}
+
 // Partial results lane by lane, in an order that n alone decides.
-template <class T, class Fold>
-SLIM_INLINE Vec<T> fold_line(const T* src, int64_t n, const Fold& fold) {
+template <class T, class Terms, class Fold>
+SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
   using V = Vec<T>;
   constexpr int64_t kWidth = kLanes<T>;
   V part[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
@@ -75,11 +114,12 @@ SLIM_INLINE Vec<T> fold_line(const T* src, int64_t n, const Fold& fold) {
 // `lines` lines of kVectors vectors, `stride` elements apart, merged into total. Runs of kRun
 // lines are summed apart: the error grows with kRun + lines / kRun, not with lines. Few
 // vectors go down in several chains, so that one addition need not wait for the one before.
-template <int kVectors, class T, class Fold>
-SLIM_INLINE void fold_columns(const T* src, int64_t lines, int64_t stride,
+template <int kVectors, class T, class Terms, class Fold>
+SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
                               const Fold (&fold)[kVectors], Vec<T> (&total)[kVectors]) {
   constexpr int64_t kRun = 256;
   constexpr int kChains = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+  constexpr int kAhead = 16;  // lines: pieces of lines are no stream that processors know
   for (int64_t first = 0; first < lines; first += kRun) {
     const int64_t last = std::min(lines, first + kRun);
     Vec<T> part[kChains][kVectors];
@@ -89,8 +129,9 @@ SLIM_INLINE void fold_columns(const T* src, int64_t lines, int64_t stride,
     int64_t i = first;
     for (; i + kChains <= last; i += kChains) {
       for (int chain = 0; chain < kChains; ++chain) {
-        const T* line = src + (i + chain) * stride;
+        const Terms line = src + (i + chain) * stride;
         for (int j = 0; j < kVectors; ++j) {
+          prefetch(line + kAhead * stride + j * kLanes<T>);
           part[chain][j] = fold[j].step(part[chain][j], load(line + j * kLanes<T>));
         }
       }

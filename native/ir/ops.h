@@ -32,6 +32,7 @@ enum Trait : unsigned {
   kInRegion = 16,    // may stand in a region though not elementwise
   kSource = 32,      // filled from outside before the function starts
   kSparse = 64,      // takes or gives values that are not dense
+  kInPlace = 128,    // an element is read before the same one of the result is written
 };
 
 // How a value depends on the rows of the batch.

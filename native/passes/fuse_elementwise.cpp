@@ -6,7 +6,8 @@
 //                                    %b = exp(%a)
 //                                    yield %a, %b
 //                                  }
-// A group has one space and one split of it. Scalars that members read are computed inside.
+// A group has one space and one split of it. Scalars that members read are computed inside, and
+// so is what costs less to compute than to store (recompute.h).
 // A sum over all of a list closes a group, and scalars computed from it may follow inside:
 // the losses of a batch and their weighted mean are one launch.
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "ir/ops.h"
 #include "passes/form.h"
 #include "passes/passes.h"
+#include "passes/recompute.h"
 #include "passes/region.h"
 #include "passes/rewrite.h"
 
@@ -46,6 +48,7 @@ class ElementwiseFuser {
         scalars_(scalars),
         producer_(producers(graph_)),
         kept_(kept_values(function)),
+        recomputed_(recomputed(function, device)),
         readers_(graph_.values.size()),
         visited_(graph_.nodes.size(), 0) {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -66,7 +69,7 @@ class ElementwiseFuser {
     const Node& node = graph_.nodes[i];
     Unit u;
     u.members = {i};
-    if (node.results.size() != 1) return u;
+    if (node.results.size() != 1 || recomputed_[i]) return u;
     u.space = graph_.values[node.results[0]].type.dims;
     const bool scalar = u.space.empty();
     const bool widens = node.op == "broadcast" && !scalars_ && is_last(node);
@@ -74,11 +77,7 @@ class ElementwiseFuser {
       if (!device_.accepts_elementwise(graph_, node)) return u;
       u.after = scalar && !scalars_;
       u.fusable = scalar || !scalars_;
-      for (ValueId id : node.operands) {
-        const Form form = form_of(graph_.values[id].type, u.space);
-        u.fusable = u.fusable && u.split.admits(form);
-        u.split.add(form);
-      }
+      add_forms(node, u);
     } else if (scalar && !scalars_ && node.operands.empty() && kept_[node.results[0]]) {
       u.fusable = u.after = device_.accepts_elementwise(graph_, node);
     } else if (!scalars_ && node.op == "reduce_sum" && is_total(node)) {
@@ -86,6 +85,17 @@ class ElementwiseFuser {
       u.fusable = u.sums = device_.accepts_reduction(graph_, node);
     }
     return u;
+  }
+
+  void add_forms(const Node& node, Unit& u) const {
+    for (ValueId id : node.operands) {
+      const Form form = form_of(graph_.values[id].type, u.space);
+      u.fusable = u.fusable && u.split.admits(form);
+      u.split.add(form);
+      if (producer_[id] >= 0 && recomputed_[producer_[id]]) {
+        add_forms(graph_.nodes[producer_[id]], u);
+      }
+    }
   }
 
   bool is_total(const Node& node) const {
@@ -220,6 +230,7 @@ class ElementwiseFuser {
   std::optional<Node> build(const Unit& unit) const {
     if (unit.members.size() == 1 && (unit.after || unit.sums)) return std::nullopt;
     RegionBuilder builder(graph_, producer_, [&](int i) {
+      if (recomputed_[i]) return true;
       const Node& node = graph_.nodes[i];
       if (!is_scalar_node(graph_, node) || !device_.accepts_elementwise(graph_, node)) return false;
       return units_[unit_of_[i]].members.size() == 1;
@@ -244,6 +255,7 @@ class ElementwiseFuser {
   const bool scalars_;
   const std::vector<int> producer_;
   const std::vector<bool> kept_;
+  const std::vector<bool> recomputed_;     // by node
   std::vector<std::vector<int>> readers_;  // by value: nodes
   std::vector<int> unit_of_;               // by node
   std::vector<Unit> units_;

@@ -12,6 +12,7 @@
 #include "ir/ops.h"
 #include "passes/form.h"
 #include "passes/passes.h"
+#include "passes/recompute.h"
 #include "passes/region.h"
 #include "passes/rewrite.h"
 
@@ -28,6 +29,7 @@ class EpilogueFuser {
         device_(device),
         producer_(producers(graph_)),
         uses_(count_uses(function)),
+        recomputed_(recomputed(function, device)),
         space_(graph_.values[graph_.nodes[matmul].results[0]].type.dims) {}
 
   void run() {
@@ -60,7 +62,8 @@ class EpilogueFuser {
         late = late || waits[id];
       }
       if (!reads && !late) continue;
-      const bool joins = !late && chosen_.size() < kMostNodes && fits(node) && accepted(i);
+      const bool joins =
+          !late && !recomputed_[i] && chosen_.size() < kMostNodes && fits(node) && accepted(i);
       for (ValueId id : node.results) (joins ? inside_ : waits)[id] = true;
     }
   }
@@ -90,6 +93,7 @@ class EpilogueFuser {
   Node build(bool with_yields) const {
     const Node& matmul = graph_.nodes[matmul_];
     RegionBuilder builder(graph_, producer_, [&](int i) {
+      if (recomputed_[i]) return true;
       return is_scalar_node(graph_, graph_.nodes[i]) &&
              device_.accepts_elementwise(graph_, graph_.nodes[i]);
     });
@@ -124,6 +128,7 @@ class EpilogueFuser {
   const Device& device_;
   const std::vector<int> producer_;
   const std::vector<int> uses_;
+  const std::vector<bool> recomputed_;  // by node
   const std::vector<Dim> space_;
   std::vector<size_t> chosen_;  // nodes, in order
   std::vector<bool> inside_;    // by value

@@ -115,7 +115,7 @@ class Planner {
   }
 
   // The storage of an operand that result r may overwrite, -1 if there is none:
-  // elementwise, of the same shape and size, in scratch, and not read later.
+  // element for element, of the same shape and size, in scratch, and not read later.
   int dying_operand(int i, size_t r) const {
     const Node& node = graph_.nodes[i];
     const Value& result = graph_.values[node.results[r]];
@@ -148,7 +148,7 @@ class Planner {
 
   // Storing result r as it is computed never destroys what node still reads of operand k.
   static bool may_overwrite(const Node& node, size_t r, size_t k) {
-    if (is_elementwise(node)) return true;
+    if (is_elementwise(node) || op_row(node).has(kInPlace)) return true;
     if (node.op != "fused") return false;
     const Graph& region = *node.region;
     const ValueId parameter = region.parameters[k];

@@ -12,7 +12,8 @@ struct Device {
   virtual bool accepts_elementwise(const Graph& graph, const Node& node) const;
   // The matmul may end in this region.
   virtual bool accepts_epilogue(const Node& matmul, const Graph& region) const;
-  // A sum over all of a list may stand in a fused region, with scalars computed from it after.
+  // A sum may stand in a fused region: over all of a list, with scalars computed from it after,
+  // or of a product.
   virtual bool accepts_reduction(const Graph& graph, const Node& node) const;
 };
 
@@ -21,6 +22,7 @@ void share(Function& function);
 void prune(Function& function);
 void detach(Function& function);
 void legalize_broadcast(Function& function);
+void fuse_reduction(Function& function, const Device& device);
 void fuse_epilogue(Function& function, const Device& device);
 void fuse_elementwise(Function& function, const Device& device);
 

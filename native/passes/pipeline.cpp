@@ -22,13 +22,10 @@ void plain(Function& function, const Device&) {
 }
 
 constexpr Pass kPipeline[] = {
-    {"prune", plain<prune>},
-    {"simplify", plain<simplify>},
-    {"share", plain<share>},
-    {"legalize_broadcast", plain<legalize_broadcast>},
-    {"detach", plain<detach>},
-    {"fuse_epilogue", fuse_epilogue},
-    {"fuse_elementwise", fuse_elementwise},
+    {"prune", plain<prune>},          {"simplify", plain<simplify>},
+    {"share", plain<share>},          {"legalize_broadcast", plain<legalize_broadcast>},
+    {"detach", plain<detach>},        {"fuse_reduction", fuse_reduction},
+    {"fuse_epilogue", fuse_epilogue}, {"fuse_elementwise", fuse_elementwise},
 };
 
 }  // namespace

@@ -7,6 +7,9 @@
 //   add(a, neg(b))               =>  sub(a, b)
 //   mul(broadcast(s), x)         =>  mul(s, x)
 //   mul(2.0, 3.0)                =>  6.0
+//   reduce_sum(neg(x))           =>  neg(reduce_sum(x))
+//   relu_grad(dropout(g, k), y)  =>  mul(relu_grad(g, d), 1/k)  where d = dropout(y, k) is the
+//                                    same draw: d > 0 where y > 0 and y was kept
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -163,7 +166,42 @@ class Simplifier {
         node.op = "add";
         node.operands[1] = inner->operands[0];
       }
+    } else if (node.op == "reduce_sum") {
+      if (const Node* inner = made_by(node.operands[0], "neg")) {
+        const ValueId x = inner->operands[0];
+        node.operands[0] =
+            add_node("reduce_sum", {x}, node.results[0], ".positive", std::move(node.attributes));
+        node.op = "neg";
+        node.attributes.clear();
+      }
+    } else if (node.op == "relu_grad") {
+      draw_once(node);
     }
+  }
+
+  // A new value like `like`, computed by this op.
+  ValueId add_node(const char* op, std::vector<ValueId> operands, ValueId like, const char* suffix,
+                   Attributes attributes = {}) {
+    const Value value = graph_.values[like];
+    const ValueId id = graph_.add_value(graph_.unique_name(value.name + suffix), value.type);
+    keep({op, std::move(operands), {id}, std::move(attributes), nullptr});
+    return id;
+  }
+
+  void draw_once(Node& node) {
+    const Node* dropped = made_by(node.operands[0], "dropout");
+    if (dropped == nullptr || type(node.operands[0]) != type(node.operands[1])) return;
+    const ValueId slope = dropped->operands[0], keep_prob = dropped->operands[1];
+    const auto forward = std::find_if(graph_.nodes.begin(), graph_.nodes.end(), [&](const Node& n) {
+      return n.op == "dropout" && n.operands[0] == node.operands[1] && n.operands[1] == keep_prob &&
+             n.attributes == dropped->attributes;
+    });
+    if (forward == graph_.nodes.end()) return;
+    const ValueId kept =
+        add_node("relu_grad", {slope, forward->results[0]}, node.results[0], ".kept");
+    const ValueId factor = add_node("reciprocal", {keep_prob}, keep_prob, ".reciprocal");
+    node.op = "mul";
+    node.operands = {kept, factor};
   }
 
   void absorb_transpose(Node& node, size_t k, const char* flag) {
