@@ -28,38 +28,72 @@ SLIM_INLINE U64 multiply_low_words(U64 a, uint32_t b) {
 #endif
 }
 
-constexpr int kBlocks = 2 * kLanes<uint64_t>;  // counters of one draw: two chains in flight
+constexpr int kWidth = kLanes<uint64_t>;
+constexpr int kBlocks = 2 * kWidth;  // counters of one draw
+
+// Two vectors of counters at once: neither waits for the other's products.
+struct Chains {
+  U64 a, b;
+
+  SLIM_INLINE friend Chains operator^(Chains x, Chains y) { return {x.a ^ y.a, x.b ^ y.b}; }
+  SLIM_INLINE friend Chains operator^(Chains x, U64 key) { return {x.a ^ key, x.b ^ key}; }
+  SLIM_INLINE friend Chains operator>>(Chains x, int bits) { return {x.a >> bits, x.b >> bits}; }
+};
+
+// The rounds' keys, in vectors once for all draws of a task.
+class DrawKeys {
+ public:
+  explicit DrawKeys(PhiloxKeys keys) {
+    for (int round = 0; round < kPhiloxRounds; ++round) {
+      first_[round] = broadcast<U64>(keys.first(round));
+      second_[round] = broadcast<U64>(keys.second(round));
+    }
+  }
+  SLIM_INLINE U64 first(int round) const { return first_[round]; }
+  SLIM_INLINE U64 second(int round) const { return second_[round]; }
+
+ private:
+  U64 first_[kPhiloxRounds], second_[kPhiloxRounds];
+};
 
 // The place of a stretch of columns in the random sequence.
 struct Stretch {
-  uint32_t seed, stream, row;
+  const DrawKeys& keys;
+  uint32_t row;
   uint64_t step;
 
   // Words of kBlocks blocks from `block` on, in the order of the columns.
   SLIM_INLINE void draw(int64_t block, uint32_t (&words)[kBlocks][4]) const {
-    constexpr int kWidth = kLanes<uint64_t>;
-    for (int first = 0; first < kBlocks; first += kWidth) {
-      const U64 c0 = lane_numbers<U64>() + static_cast<uint64_t>(block + first);
-      const auto drawn = philox_rounds<U64>(
-          c0, broadcast<U64>(row), broadcast<U64>(step & 0xffffffffu), broadcast<U64>(step >> 32),
-          seed, stream, [](U64 a, uint32_t factor) { return multiply_low_words(a, factor); });
-      const U64 front = pair(drawn.word[0], drawn.word[1]);
-      const U64 back = pair(drawn.word[2], drawn.word[3]);
-      const auto lanes = std::make_integer_sequence<int, kWidth>();
-      const U64 blocks[2] = {interleave<0>(front, back, lanes),
-                             interleave<kWidth / 2>(front, back, lanes)};
-      __builtin_memcpy(words[first], blocks, sizeof(blocks));
-    }
+    const U64 first = lane_numbers<U64>() + static_cast<uint64_t>(block);
+    const Chains c0{first, first + uint64_t{kWidth}};
+    const auto drawn = philox_rounds(c0, both(row), both(step & 0xffffffffu), both(step >> 32),
+                                     keys, [](Chains c, uint32_t factor) {
+                                       return Chains{multiply_low_words(c.a, factor),
+                                                     multiply_low_words(c.b, factor)};
+                                     });
+    put(drawn.word[0].a, drawn.word[1].a, drawn.word[2].a, drawn.word[3].a, words[0]);
+    put(drawn.word[0].b, drawn.word[1].b, drawn.word[2].b, drawn.word[3].b, words[kWidth]);
   }
 
  private:
+  SLIM_INLINE static Chains both(uint64_t x) { return {broadcast<U64>(x), broadcast<U64>(x)}; }
+
+  // The four words of each block beside each other.
+  SLIM_INLINE static void put(U64 w0, U64 w1, U64 w2, U64 w3, uint32_t* words) {
+    const U64 front = pair(w0, w1), back = pair(w2, w3);
+    const auto lanes = std::make_integer_sequence<int, kWidth>();
+    const U64 blocks[2] = {interleave<0>(front, back, lanes),
+                           interleave<kWidth / 2>(front, back, lanes)};
+    __builtin_memcpy(words, blocks, sizeof(blocks));
+  }
+
   // Two words as they lie in (little-endian) memory.
   SLIM_INLINE static U64 pair(U64 low, U64 high) { return (low & 0xffffffffu) | (high << 32); }
 
   // a[from], b[from], a[from + 1], b[from + 1], ...
   template <int from, int... lane>
   SLIM_INLINE static U64 interleave(U64 a, U64 b, std::integer_sequence<int, lane...>) {
-    return __builtin_shufflevector(a, b, (from + lane / 2 + lane % 2 * kLanes<uint64_t>)...);
+    return __builtin_shufflevector(a, b, (from + lane / 2 + lane % 2 * kWidth)...);
   }
 };
 
@@ -85,16 +119,17 @@ class Stretches {
   template <class Each>
   SLIM_INLINE void run(const Context& context, int64_t task, Each each) const {
     const auto step = static_cast<uint64_t>(context.step);
+    const DrawKeys keys({context.seed, stream_});
     const int64_t first = split_.first(task);
     if (!by_row_) {
       const int64_t n = split_.last(task, columns_) - first;
-      each(Stretch{context.seed, stream_, 0, step}, first, n, first);
+      each(Stretch{keys, 0, step}, first, n, first);
       return;
     }
     const int64_t last = split_.last(task, dst_.leading(context.rows));
     for (int64_t row = first; row < last; ++row) {
       const auto counter = static_cast<uint32_t>(context.first_row + row);
-      each(Stretch{context.seed, stream_, counter, step}, 0, columns_, row * columns_);
+      each(Stretch{keys, counter, step}, 0, columns_, row * columns_);
     }
   }
 
@@ -233,11 +268,16 @@ class DropoutLaunch final : public Launch {
             stretch.draw((column + i) / 8, drawn.words);
             const T* from = src + element + i;
             T* to = dst + element + i;
-            const int64_t end = std::min<int64_t>(n - i, kColumns);
-            for (int64_t j = 0; j < end; j += kLanes<T>) {
-              const V result =
-                  select(widen(drawn.bits + j) < threshold, load(from + j) * scale, V{});
-              store_first(to + j, result, std::min<int64_t>(end - j, kLanes<T>));
+            const auto kept = [&](int64_t j) {
+              return select(widen(drawn.bits + j) < threshold, load(from + j) * scale, V{});
+            };
+            if (n - i >= kColumns) {
+#pragma GCC unroll 4
+              for (int64_t j = 0; j < kColumns; j += kLanes<T>) store(to + j, kept(j));
+              continue;
+            }
+            for (int64_t j = 0; j < n - i; j += kLanes<T>) {
+              store_first(to + j, kept(j), std::min<int64_t>(n - i - j, kLanes<T>));
             }
           }
         });
@@ -250,6 +290,12 @@ class DropoutLaunch final : public Launch {
  private:
   // As many 16-bit numbers as V has lanes.
   SLIM_INLINE static Mask<V> widen(const uint16_t* src) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+      return bits_as<Mask<V>>(_mm512_maskz_cvtepu16_epi32(
+          0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(src))));
+    }
+#endif
     typename VectorOf<uint16_t, 2 * kLanes<T>>::type narrow;
     __builtin_memcpy(&narrow, src, sizeof(narrow));
     return __builtin_convertvector(narrow, Mask<V>);
