@@ -1,4 +1,4 @@
-"""What needs no peer: the first step, one row, imports, memory, the wheel."""
+"""What needs no peer: the first step, one row, memory, the wheel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 def measure() -> list[dict]:
     """Return name, value, unit and the most that the value may be."""
     warnings.simplefilter("ignore")
-    rows = [*first_step(), *one_row(), import_time(), *memory(), wheel()]
+    rows = [*first_step(), *one_row(), *memory(), wheel()]
     names = ("name", "value", "unit", "target")
     return [dict(zip(names, row)) for row in rows]
 
@@ -83,16 +83,6 @@ def one_row() -> list[tuple]:
         ("predict_proba, one row, short road", short, "µs", 10.0),
         ("predict_proba, one row, beyond validate_data", long - door, "µs", 10.0),
     ]
-
-
-def import_time() -> tuple:
-    """Time ``import slimlearn`` after ``import sklearn``, in fresh processes."""
-    code = (
-        "import sklearn, time; start = time.perf_counter(); import slimlearn; "
-        "print(time.perf_counter() - start)"
-    )
-    runs = [subprocess.check_output([sys.executable, "-c", code]) for _ in range(7)]
-    return ("import slimlearn after sklearn", median(map(float, runs)), "s", 0.3)
 
 
 _MEMORY = """
