@@ -118,13 +118,18 @@ def batch_norm(
                 batch_weights = current_graph().sample_weight
             axes = list(range(inputs.rank - 1))
             mean = _mean(inputs, axes, batch_weights, "mean")
-            centered = ops.sub(inputs, mean, name="centered")
-            variance = _mean(ops.square(centered), axes, batch_weights, "variance")
+            # As a constant the shift takes no gradient over all rows. Around any
+            # constant the variance is M((x - shift)²) - (mean - shift)².
+            shift = ops.stop_gradient(mean)
+            rest = ops.sub(mean, shift, name="rest")  # 0, but for its slope
+            centered = ops.sub(inputs, shift, name="centered")
+            square = _mean(ops.square(centered), axes, batch_weights, "square")
+            variance = ops.sub(square, ops.square(rest), name="variance")
             averages.move(mean, variance)
         else:
             centered = ops.sub(inputs, averages.mean, name="centered")
-            variance = averages.variance
-        outputs = _normalize(centered, variance, offset, factor, epsilon)
+            variance, rest = averages.variance, None
+        outputs = _normalize(centered, rest, variance, offset, factor, epsilon)
         outputs = activation.get(activation_fn)(outputs)
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
@@ -254,11 +259,14 @@ def _offset_and_factor(
     )
 
 
-def _normalize(centered, variance, offset, factor, epsilon) -> Tensor:
+def _normalize(centered, rest, variance, offset, factor, epsilon) -> Tensor:
     slope = ops.rsqrt(variance + epsilon)
     if factor is not None:
         slope = ops.mul(slope, factor)
     outputs = ops.mul(centered, slope, name="normalized")
+    if rest is not None:
+        moved = ops.mul(rest, slope)
+        offset = ops.neg(moved) if offset is None else ops.sub(offset, moved)
     return outputs if offset is None else ops.add(outputs, offset)
 
 

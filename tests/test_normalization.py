@@ -8,6 +8,7 @@ from networks import B, Built, evaluate
 
 from slimlearn import layers as slim
 from slimlearn.backend import ops
+from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 
 rng = np.random.default_rng(0)
@@ -99,10 +100,15 @@ def test_batch_norm_takes_weights_of_its_own_and_many_axes():
     np.testing.assert_allclose(built.states["bn/moving_variance"], variance)
 
 
+@pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_gradient_of_batch_norm_is_that_of_finite_differences(weighted):
+def test_the_gradient_of_batch_norm_is_that_of_finite_differences(weighted, order):
     def net(x):
-        return slim.batch_norm(slim.linear(x, 3, scope="fc"), scale=True, scope="bn")
+        inputs = slim.linear(x, 3, scope="fc")
+        outputs = slim.batch_norm(inputs, scale=True, scope="bn")
+        if order == 1:
+            return outputs
+        return gradients([ops.reduce_sum(outputs * ops.square(outputs))], [inputs])[0]
 
     built = Built(net, weighted=weighted)
     built.params["bn/gamma"][...] = [0.5, 1.5, -2.0]

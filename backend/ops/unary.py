@@ -154,7 +154,7 @@ class Square(Unary):
     function = np.square
 
     def grad(self, node, index, dy):
-        return dy * (node.operands[0] * 2)
+        return dy * 2 * node.operands[0]
 
 
 class Tanh(Unary):
