@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 
 #include "runtime/fork.h"
 
@@ -19,6 +20,22 @@ namespace {
 // and in the high half of one number, so that two calls never take the same lane.
 std::atomic<int64_t> in_use{0};
 constexpr int64_t kCall = int64_t{1} << 32;
+
+// When calls last met, and how many they were. Threads that call again and again have other
+// work in between, which lanes of another call would only hold up.
+std::atomic<int64_t> met{0};
+std::atomic<int64_t> met_calls{1};
+constexpr int64_t kRemembered = 20'000'000;  // nanoseconds
+
+int64_t recent_calls(int64_t calls) {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  const int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
+  const bool recent = now - met.load(std::memory_order_relaxed) < kRemembered;
+  const int64_t before = recent ? met_calls.load(std::memory_order_relaxed) : 1;
+  if (calls > 1) met.store(now, std::memory_order_relaxed);
+  if (calls > before || !recent) met_calls.store(calls, std::memory_order_relaxed);
+  return std::max(calls, before);
+}
 
 std::atomic<int64_t> regions{0};
 
@@ -74,7 +91,7 @@ LaneGrant::LaneGrant(int wanted) : lanes_(1), taken_(1) {
   int64_t before = in_use.load(std::memory_order_relaxed);
   do {
     if (wish > 1) {
-      const int64_t calls = before / kCall + 1, free = allowed - before % kCall;
+      const int64_t calls = recent_calls(before / kCall + 1), free = allowed - before % kCall;
       const int64_t share = (allowed + calls - 1) / calls;
       lanes_ = static_cast<int>(std::max<int64_t>(1, std::min({int64_t{wish}, free, share})));
       taken_ = kCall + lanes_;
