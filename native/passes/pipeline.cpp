@@ -22,10 +22,14 @@ void plain(Function& function, const Device&) {
 }
 
 constexpr Pass kPipeline[] = {
-    {"prune", plain<prune>},          {"simplify", plain<simplify>},
-    {"share", plain<share>},          {"legalize_broadcast", plain<legalize_broadcast>},
-    {"detach", plain<detach>},        {"fuse_reduction", fuse_reduction},
-    {"fuse_epilogue", fuse_epilogue}, {"fuse_elementwise", fuse_elementwise},
+    {"prune", plain<prune>},
+    {"simplify", plain<simplify>},
+    {"share", plain<share>},
+    {"legalize_broadcast", plain<legalize_broadcast>},
+    {"detach", plain<detach>},
+    {"fuse_reduction", fuse_reduction},  // before its products join other regions
+    {"fuse_epilogue", fuse_epilogue},
+    {"fuse_elementwise", fuse_elementwise},
 };
 
 }  // namespace
