@@ -1,6 +1,6 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
-from slimlearn import layers
+from slimlearn import callbacks, layers
 from slimlearn.backend.engine import NativeError
 from slimlearn.backend.optimizer import (
     LBFGS,
@@ -38,7 +38,6 @@ from slimlearn.estimators import (
     NetworkRegressor,
     Ordinal,
     Tweedie,
-    callbacks,
     network,
 )
 

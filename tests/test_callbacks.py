@@ -15,9 +15,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV
 
-import slimlearn
 from slimlearn import DNNClassifier, DNNRegressor, LinearClassifier, Plateau
-from slimlearn.estimators.callbacks import (
+from slimlearn.callbacks import (
     Callback,
     CSVLog,
     EarlyStopping,
@@ -29,6 +28,7 @@ from slimlearn.estimators.callbacks import (
     ProgressBar,
     TimeLimit,
 )
+from slimlearn.estimators import callbacks
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -63,7 +63,7 @@ class Recorder(Callback):
 
 
 def test_the_example_in_the_docstring():
-    result = doctest.testmod(slimlearn.callbacks.base)
+    result = doctest.testmod(callbacks.base)
     assert result.attempted and not result.failed
 
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV
 
 from slimlearn import DNNClassifier, DNNRegressor, LinearClassifier, Plateau
-from slimlearn.estimators.callbacks import (
+from slimlearn.callbacks import (
     Callback,
     Checkpoint,
     CSVLog,

@@ -29,6 +29,7 @@ from slimlearn import layers
 from slimlearn.backend import dataset, reference, training
 from slimlearn.backend.optimizer import SGD, Adam, Ftrl
 from slimlearn.backend.schedule import Cosine, Plateau
+from slimlearn.callbacks import Callback
 from slimlearn.estimators import (
     DNNClassifier,
     DNNRegressor,
@@ -38,7 +39,6 @@ from slimlearn.estimators import (
     NetworkRegressor,
     network,
 )
-from slimlearn.estimators.callbacks import Callback
 from slimlearn.estimators.summary import Summary
 
 iris_x, iris_y = load_iris(return_X_y=True)

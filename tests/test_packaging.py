@@ -45,7 +45,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         for folder in ("estimators", "layers", "backend")
         for path in ROOT.glob(f"{folder}/**/*.py")
     }
-    sources |= {Path("slimlearn/__init__.py"), Path("slimlearn/py.typed")}
+    top = ("__init__.py", "callbacks.py", "py.typed")
+    sources |= {Path("slimlearn") / name for name in top}
     sources |= {Path("slimlearn/_native" + sysconfig.get_config_var("EXT_SUFFIX"))}
     info = f"slimlearn-{slimlearn.__version__}.dist-info/"
     assert {name for name in names if not name.startswith(info)} == set(

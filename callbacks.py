@@ -1,0 +1,4 @@
+"""What hears of each epoch: ``from slimlearn.callbacks import EarlyStopping``."""
+
+from slimlearn.estimators.callbacks import *  # noqa: F403
+from slimlearn.estimators.callbacks import __all__ as __all__
