@@ -1,4 +1,4 @@
-// Copies parts of A and B into the order in which a register tile reads them.
+// Copies parts of B into the order in which a register tile reads them.
 #pragma once
 
 #include <algorithm>

@@ -99,10 +99,9 @@ MicroTile choose_tile(int64_t m, int64_t n) {
 }
 
 // B's panel over one block of k stays in L1, or streams from L2 where it is packed, so that
-// fewer blocks read and write C. A's block stays in L2.
+// fewer blocks read and write C. A's part of a block stays in L2.
 inline constexpr int64_t kPanelBytes = 16 * 1024;
 inline constexpr int64_t kPackedPanelBytes = 64 * 1024;
-inline constexpr int64_t kBlockBytes = 640 * 1024;
 inline constexpr int64_t kFarBytes = 1024 * 1024;  // a larger C is not in L2 when it is written
 inline constexpr int64_t kTileBytes = 64 * 1024;   // C's tile, where it needs local memory
 inline constexpr int64_t kTapeColumns = 512;       // about the tape's block
@@ -162,7 +161,7 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
     grid.most = std::max<int64_t>(most_rows / (grid.rows.largest() * unit), 1);
     return grid;
   }
-  // B is packed once a row of tiles, A once a column of them.
+  // B is packed once a row of tiles, A read anew for each column of them.
   const auto columns_of = [&](int64_t bytes) { return parts(vectors, bytes / kVectorBytes); };
   int64_t by_rows = parts(m, use == TileUse::flipped ? kFlippedRows : kTileRows);
   int64_t by_columns = std::min(tasks, columns_of(flops > kLargeFlops && by_rows > 1 ? 1024 : 512));

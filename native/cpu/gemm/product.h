@@ -24,17 +24,14 @@ struct Product {
   Finish<T> finish;  // bias and mask at C's first element
 };
 
-// Scratch of one product: one packed panel of B, A's packed block.
+// Scratch of one product: a packed panel of B.
 template <class T>
 struct ProductScratch {
-  static constexpr int64_t kBytes = kPackedPanelBytes + kBlockBytes;
+  static constexpr int64_t kBytes = kPackedPanelBytes;
 
   T* panel;
-  T* block;
 
-  explicit ProductScratch(std::byte* local)
-      : panel(reinterpret_cast<T*>(local)),
-        block(reinterpret_cast<T*>(local + kPackedPanelBytes)) {}
+  explicit ProductScratch(std::byte* local) : panel(reinterpret_cast<T*>(local)) {}
 };
 
 // Brings rows of memory near, a few lines at a time, while other work goes on.
@@ -79,26 +76,16 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   const MicroTables<T>& tables = micro_tables<T>();
   constexpr int64_t kLane = kLanes<T>;
   constexpr int64_t kSize = sizeof(T);
-  constexpr int64_t kPadding = kAlignment / kSize;
   const Parts strips = Parts::of_at_most(product.m, tile.rows);
   const Panels<T> panels(product.n, tile.vectors);
   const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
   const int64_t b_stride = transposed ? product.b_column : product.b_k;
-  // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy.
+  // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy. A is not: a
+  // strip has few rows, and out of L2 they come in time.
   const bool pack_b = transposed || (b_stride * kSize >= 1024 && strips.count >= 8);
-  // The same for A, copied as it lies but without such a stride.
-  const bool a_by_k = product.a_k == 1;
-  const int64_t a_stride = a_by_k ? product.a_row : product.a_k;
-  const bool pack_a = a_stride * kSize >= 1024 && panels.count() >= 4 && strips.count >= 4;
-  int64_t block_k =
+  const int64_t block_k =
       std::max<int64_t>((pack_b ? kPackedPanelBytes : kPanelBytes) / (width * kSize), 32);
-  if (pack_a) {
-    const int64_t room = kBlockBytes / kSize;
-    const int64_t most =
-        a_by_k ? room / product.m - 2 * kPadding : room / (product.m + 2 * kPadding);
-    block_k = std::clamp<int64_t>(block_k, 1, most);
-  }
   const Parts blocks = Parts::of_at_most(product.k, block_k);
   const auto columns_of = [&](int64_t panel) {
     return std::min(panels.vectors(panel) * kLane, product.n - panels.begin(panel) * kLane);
@@ -114,19 +101,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     const T* a = product.a + p * product.a_k;
     call.a_row = product.a_row;
     call.a_k = product.a_k;
-    Prefetcher next_a, next_b;
-    if (pack_a) {
-      const int64_t length = a_by_k ? call.k : product.m;
-      const int64_t stride = (length + kPadding - 1) / kPadding * kPadding + kPadding;
-      copy_block(a, a_stride, a_by_k ? product.m : call.k, length, scratch.block, stride);
-      a = scratch.block;
-      (a_by_k ? call.a_row : call.a_k) = stride;
-      if (!last_block) {
-        const int64_t q = blocks.end(block), k = blocks.end(block + 1) - q;
-        next_a = {product.a + q * product.a_k, a_stride * kSize, (a_by_k ? k : product.m) * kSize,
-                  a_by_k ? product.m : k, panels.count() * strips.count};
-      }
-    }
+    Prefetcher next;
     for (int64_t panel = 0; panel < panels.count(); ++panel) {
       const int64_t vectors = panels.vectors(panel), columns = columns_of(panel);
       const int64_t j = panels.begin(panel) * kLane;
@@ -144,13 +119,12 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         // The next panel, of this block of k or the next.
         const bool wrap = panel + 1 == panels.count();
         if (!(wrap && last_block)) {
-          const int64_t next = wrap ? 0 : panel + 1, next_block = block + wrap;
+          const int64_t to = wrap ? 0 : panel + 1, next_block = block + wrap;
           const int64_t q = blocks.begin(next_block), k = blocks.end(next_block) - q;
-          const T* src =
-              product.b + q * product.b_k + panels.begin(next) * kLane * product.b_column;
-          const int64_t length = transposed ? k : columns_of(next);
-          const int64_t rows = transposed ? columns_of(next) : k;
-          next_b = {src, b_stride * kSize, length * kSize, rows, strips.count};
+          const T* src = product.b + q * product.b_k + panels.begin(to) * kLane * product.b_column;
+          const int64_t length = transposed ? k : columns_of(to);
+          const int64_t rows = transposed ? columns_of(to) : k;
+          next = {src, b_stride * kSize, length * kSize, rows, strips.count};
         }
       }
       const auto kernel = [&](int64_t rows) {
@@ -160,10 +134,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
       };
       for (int64_t strip = 0; strip < strips.count; ++strip) {
         const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
-        if (pack_a || pack_b) {
-          next_a.advance();
-          next_b.advance();
-        }
+        if (pack_b) next.advance();
         call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
         if (product.c_far && !call.accumulate) prefetch_tile(call, rows, vectors);
