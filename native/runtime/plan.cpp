@@ -22,6 +22,9 @@ constexpr double kLaunchSeconds = 50e-9;
 constexpr double kMeetSeconds = 60e-9;
 constexpr double kRegionSeconds = 5e-6;
 constexpr double kLineSeconds = 13e-9;
+// A shorter step stays alone: one turn of the system's scheduler at the wrong time takes what
+// another lane gives in thousands of them.
+constexpr double kLeastSeconds = 50e-6;
 
 // A context with more scratch than this goes back to the system, not to the pool.
 constexpr int64_t kPooledBytes = 64 << 20;
@@ -277,6 +280,7 @@ int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
     for (const Buffer& buffer : step.results) written += buffer.count(rows) * size_of(buffer.dtype);
     best += parts.back().seconds;
   }
+  if (best < kLeastSeconds) return 1;
   best *= 0.9;  // less is no gain worth other calls' lanes
   int useful = 1;
   for (int lanes = 2; lanes <= available;
