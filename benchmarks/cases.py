@@ -255,4 +255,8 @@ SEARCH = {
     "rate": [1e-3, 3e-3, 1e-2],
     "batch": [32, 64],
 }
-SEARCH_EPOCHS = 10
+SEARCH_EPOCHS = 10  # the best candidates are there, those of small rates are not
+
+# What a second job is worth in a search of so many epochs, and what it must be.
+SHARED = [(10, "loky"), (10, "threading"), (50, "loky"), (50, "threading")]
+SHARED_TARGET = 1.8

@@ -84,6 +84,24 @@ def searches(rounds: int, threads: int | None = None) -> dict:
     return found
 
 
+def jobs(rounds: int, threads: int | None = None) -> list[dict]:
+    """Compare searches with one job and with two: ours, and fits that only wait."""
+    rows = []
+    with Field(digits(threads), ("waiting",)) as field:
+        for epochs, backend in cases.SHARED:
+            for worker in (field.ours, *field.peers):
+                job = {"do": "search", "backend": backend, "epochs": epochs}
+                pairs = [
+                    [worker.ask(n_jobs=n_jobs, **job) for n_jobs in (2, 1)]
+                    for _ in range(rounds)
+                ]
+                ours = worker is field.ours
+                row = compared(pairs, cases.SHARED_TARGET if ours else None)
+                row |= {"epochs": epochs, "backend": backend, "ours": ours}
+                rows.append(row)
+    return rows
+
+
 _IMPORTS = {
     "slimlearn_": "import slimlearn",
     "sklearn_mlp": "import sklearn.neural_network",

@@ -93,19 +93,29 @@ def speed() -> str:
         f"thread{'s' * (row['threads'] > 1)}"
         for row in run["products"]
     )
+    jobs = ", ".join(
+        f"{row['ratio']:.2f} ({row['backend']}, {row['epochs']} epochs)"
+        for row in run["jobs"]
+        if row["ours"]
+    )
     sizes = "\n".join(
         f"- {what}, MiB: "
         + ", ".join(f"{tables.PEERS[name]} {mib:.0f}" for name, mib in found.items())
         for what, found in run["footprint"].items()
     )
     machine = run["machine"]
+    again = ", ".join(run.get("again", ()))
+    again = f" Measured again by themselves, for they were disturbed: {again}." * bool(
+        again
+    )
     return (
         f"{words}\n\n"
-        f"- matrix products alone, of the FMA peak: {alone}\n{sizes}\n\n"
+        f"- matrix products alone, of the FMA peak: {alone}\n"
+        f"- a grid search with two jobs, times as fast as with one: {jobs}\n{sizes}\n\n"
         f"Measured {run['time'][:10]} on {machine['cpus']} cores of an "
         f"{machine['processor']}, load of others {run['load']:.1f}, with "
-        f"{', '.join(run['peers']).replace('==', ' ')}. "
-        f"{_missed(run)}"
+        f"{', '.join(run['peers']).replace('==', ' ')}."
+        f"{again} {_missed(run)}"
     )
 
 
@@ -125,6 +135,8 @@ def _trained(result: dict) -> list[str]:
     name = "-".join(map(str, result["units"])) + kind
     peers = result["peers"]
     share = f"{result['share']:.0%}" if "share" in result else ""
+    if result.get("share", 0) > 1:
+        share = "disturbed"  # the machine was slower while its limits were measured
     return [name, *_ratios(peers), _scores(peers), share]
 
 
@@ -155,10 +167,21 @@ def _missed(run: dict) -> str:
         if result.get("share_target") and result["share"] < result["share_target"]
     ]
     missed += [
+        f"the roofline of {name} was disturbed"
+        for name, result in run["cases"].items()
+        if result.get("share", 0) > 1
+    ]
+    missed += [
         f"product of {row['size']}³ on {row['threads']} {row['share']:.0%} of "
         f"{tables.PRODUCT_SHARE:.0%}"
         for row in run["products"]
         if row["share"] < tables.PRODUCT_SHARE
+    ]
+    missed += [
+        f"a second {row['backend']} job in a search of {row['epochs']} epochs "
+        f"{row['ratio']:.3g} of {row['target']:g} ×"
+        for row in run["jobs"]
+        if row["target"] and row["ratio"] < row["target"]
     ]
     if not missed:
         return "Every goal of the cases is met."

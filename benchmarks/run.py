@@ -32,17 +32,22 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     """Run what the command line names, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parts = ("products", "predict", "search", "start", "footprint", "own")
+    parts = ("products", "predict", "search", "jobs", "start", "footprint", "own")
     names = (*cases.CASES, *parts)
     parser.add_argument("case", nargs="*", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--rounds", type=int, help="pairs; default as each case says")
     parser.add_argument("--threads", type=int, help="default as each case says")
+    parser.add_argument(
+        "--into", type=Path, help="a record in which these parts are measured again"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.case) - set(names)
     if unknown:
         parser.error(
             f"no case {', '.join(sorted(unknown))}; there are {', '.join(names)}"
         )
+    if arguments.into and (arguments.rounds or arguments.threads):
+        parser.error("--into measures as the record did: no --rounds, no --threads")
     chosen = arguments.case or names
     sys.stdout.reconfigure(line_buffering=True)
     machine = roofline.Machine()
@@ -57,6 +62,10 @@ def main() -> None:
         "cases": {},
     }
     record["peers"] = [word for word in record["peers"] if "==" in word]
+    if arguments.into:
+        record = json.loads(arguments.into.read_text())
+        record["again"] = sorted({*record.get("again", ()), *chosen})
+        record["failed"] = []
     start = time.perf_counter()
     for name in chosen:
         try:
@@ -66,10 +75,10 @@ def main() -> None:
             print(f"\n{name} FAILED: {failure}")
             record["failed"].append(name)
     record["whole"] = record["whole"] and not record["failed"]
-    record["seconds"] = round(time.perf_counter() - start)
+    record["seconds"] = round(record.get("seconds", 0) + time.perf_counter() - start)
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
-    path = folder / time.strftime("bench-%Y%m%d-%H%M%S.json")
+    path = arguments.into or folder / time.strftime("bench-%Y%m%d-%H%M%S.json")
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(
         f"\n{path} after {record['seconds']} s; benchmarks/readme.py reads whole runs"
@@ -97,6 +106,9 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
         record[name] = others.searches(1, threads)
         title = "GridSearchCV of 24 candidates in 5 folds, digits"
         tables.groups(title, record[name], 1.0, "s")
+    elif name == "jobs":
+        record[name] = others.jobs(rounds, threads)
+        tables.jobs(record[name])
     elif name == "start":
         record[name] = others.starts(rounds, threads)
         title = "from nothing to the first step (one batch of 64-n-10, new)"

@@ -93,6 +93,19 @@ def groups(title: str, found: dict, unit: float, name: str) -> None:
         _peers(peers, unit, name)
 
 
+def jobs(rows: list[dict]) -> None:
+    """Print what a second job is worth."""
+    print("\na search with two jobs against one")
+    for row in rows:
+        whose = "slimlearn" if row["ours"] else "fits that wait"
+        two, one = row["seconds"]
+        print(
+            f"    {row['epochs']} epochs, {row['backend']:9} {whose:14} "
+            f"{row['ratio']:5.2f} × ({one:.2f} and {two:.2f} s)  "
+            f"{verdict(row['ratio'], row['target'])}"
+        )
+
+
 def footprints(found: dict) -> None:
     """Print sizes in MiB."""
     print("\nMiB beyond scikit-learn's own")

@@ -60,7 +60,9 @@ class Jobs:
             means.append((time.perf_counter() - start) / repeats)
         return {"seconds": median(means)}
 
-    def search(self, n_jobs: int, backend: str) -> dict:
+    def search(
+        self, n_jobs: int, backend: str, epochs: int = cases.SEARCH_EPOCHS
+    ) -> dict:
         """Search the grid with five folds, in workers that already run."""
         from joblib import parallel_config
         from sklearn.model_selection import GridSearchCV
@@ -68,7 +70,7 @@ class Jobs:
         X, y = self.data[:2]
         grid = {self.module.SEARCH[key]: v for key, v in cases.SEARCH.items()}
         first = {name: values[:1] for name, values in grid.items()}
-        estimator = self.module.prepare(self.case, cases.SEARCH_EPOCHS)
+        estimator = self.module.prepare(self.case, epochs)
         with parallel_config(backend, n_jobs=n_jobs):
             GridSearchCV(estimator, first, cv=2, refit=False).fit(X, y)
             start = time.perf_counter()

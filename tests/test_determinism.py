@@ -21,8 +21,8 @@ def big(precision="f32", rows=600, sizes=BIG, batch_size=256, **options):
     [
         {},
         {"center": True},
-        {"sizes": (64, 100, 10), "batch_size": 250},  # products cut into slices
-        {"sizes": (70, 131, 3), "batch_size": 277, "clip": True},
+        {"sizes": (64, 100, 10), "batch_size": 450},  # products cut into slices
+        {"sizes": (70, 131, 3), "batch_size": 377, "clip": True},
     ],
     ids=["large", "rows mix", "slices", "odd slices, clipped"],
 )

@@ -24,7 +24,7 @@ constexpr double kRegionSeconds = 5e-6;
 constexpr double kLineSeconds = 13e-9;
 // A shorter step stays alone: one turn of the system's scheduler at the wrong time takes what
 // another lane gives in thousands of them.
-constexpr double kLeastSeconds = 50e-6;
+constexpr double kLeastSeconds = 200e-6;
 
 // A context with more scratch than this goes back to the system, not to the pool.
 constexpr int64_t kPooledBytes = 64 << 20;

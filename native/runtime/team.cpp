@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <thread>
 
 #include "runtime/fork.h"
 
@@ -68,8 +67,7 @@ constexpr uint64_t kFlushBits = uint64_t{1} << 24;
 constexpr uint64_t kFlushBits = 0;
 #endif
 
-constexpr int kSpins = 500;    // some 10 microseconds
-constexpr int kYields = 5000;  // some milliseconds
+constexpr int kSpins = 4000;  // some 50 to 200 microseconds
 
 void pause() {
 #if defined(__x86_64__)
@@ -121,16 +119,9 @@ void Lane::meet() const {
     if (sleepers.load(std::memory_order_seq_cst) > 0) round.notify_all();
     return;
   }
-  const auto passed = [&] { return round.load(std::memory_order_acquire) != now; };
   for (int spin = 0; spin < kSpins; ++spin) {
-    if (passed()) return;
+    if (round.load(std::memory_order_acquire) != now) return;
     pause();
-  }
-  // Still to be seen as running: where two lanes were woken on one processor, only a thread
-  // that wants to run is moved to a free one.
-  for (int turn = 0; turn < kYields; ++turn) {
-    if (passed()) return;
-    std::this_thread::yield();
   }
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   round.wait(now, std::memory_order_seq_cst);
