@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # Before scipy is imported, so that no estimator check is skipped.
@@ -11,6 +12,10 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import fashion_mnist
 import numpy as np
 import pytest
+
+# A shell starts what runs in its background deaf to Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
