@@ -135,9 +135,14 @@ def _trained(result: dict) -> list[str]:
     name = "-".join(map(str, result["units"])) + kind
     peers = result["peers"]
     share = f"{result['share']:.0%}" if "share" in result else ""
-    if result.get("share", 0) > 1:
-        share = "disturbed"  # the machine was slower while its limits were measured
+    if _is_disturbed(result):
+        share = "disturbed"
     return [name, *_ratios(peers), _scores(peers), share]
+
+
+def _is_disturbed(result: dict) -> bool:
+    """Whether the machine was slower while its limits were measured."""
+    return result.get("share", 0) > 1
 
 
 def _ratios(peers: dict) -> list[str]:
@@ -169,7 +174,7 @@ def _missed(run: dict) -> str:
     missed += [
         f"the roofline of {name} was disturbed"
         for name, result in run["cases"].items()
-        if result.get("share", 0) > 1
+        if _is_disturbed(result)
     ]
     missed += [
         f"product of {row['size']}³ on {row['threads']} {row['share']:.0%} of "

@@ -15,7 +15,7 @@ namespace {
 
 // Rough speeds of one lane, for the question how many pay: flop/s, byte/s, and the seconds
 // that a launch, another lane in a meeting, the start of a region, and the write to a line
-// of cache that another lane has read cost. The last is what keeps small networks on one.
+// of cache that another lane has read cost.
 constexpr double kFlops = 60e9;
 constexpr double kBytes = 30e9;
 constexpr double kLaunchSeconds = 50e-9;
