@@ -58,7 +58,7 @@ bench: build
 
 # The native tests on a build that stops at the first bad access or undefined result.
 SANITIZED = build/sanitized
-NATIVE_TESTS = $(addprefix tests/test_,\
+NATIVE_TESTS = $(addprefix tests/native/test_,\
   native_text.py native_ops.py kernels.py passes.py engine.py trainer.py lbfgs.py \
   lending.py sparse.py untrusted.py)
 sanitize: build $(VENV)/test.stamp

@@ -1,8 +1,9 @@
 """Count scikit-learn's own checks: ``python benchmarks/conformance.py``.
 
 Runs ``check_estimator(..., on_fail=None)`` on every estimator of slimlearn in every
-shape of ``tests/estimator_shapes.py`` and, in the peers' environment, on what its users
-would take instead; prints passed of asked, writes ``results/conformance-<date>.json``.
+shape of ``tests/support/estimator_shapes.py`` and, in the peers' environment, on what
+its users would take instead; prints passed of asked, writes
+``results/conformance-<date>.json``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _why(error: Exception) -> str:
 def ours() -> list[dict]:
     """Return the rows of slimlearn."""
     sys.path[:0] = [str(HERE.parent / "tests")]
-    from estimator_shapes import SHAPES, false_checks
+    from support.estimator_shapes import SHAPES, false_checks
 
     rows = []
     for shape, estimators in SHAPES.items():

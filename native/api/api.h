@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "runtime/profile.h"
+#include "runtime/call/profile.h"
 
 namespace slim {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/model.h"
-#include "runtime/source.h"
-#include "runtime/update.h"
+#include "runtime/data/source.h"
+#include "runtime/plan/model.h"
+#include "runtime/train/update.h"
 
 namespace slim {
 

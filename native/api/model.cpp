@@ -5,9 +5,9 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
-#include "runtime/bind.h"
-#include "runtime/forward.h"
-#include "runtime/predictor.h"
+#include "runtime/call/forward.h"
+#include "runtime/call/predictor.h"
+#include "runtime/data/bind.h"
 
 namespace slim {
 namespace {

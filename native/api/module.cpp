@@ -6,8 +6,8 @@
 
 #include "api/api.h"
 #include "kernels/kernel.h"
-#include "runtime/arena.h"
-#include "runtime/team.h"
+#include "runtime/call/team.h"
+#include "runtime/plan/arena.h"
 
 namespace py = pybind11;
 

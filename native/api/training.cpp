@@ -5,10 +5,10 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
-#include "runtime/bind.h"
-#include "runtime/lbfgs.h"
-#include "runtime/team.h"
-#include "runtime/trainer.h"
+#include "runtime/call/team.h"
+#include "runtime/data/bind.h"
+#include "runtime/train/lbfgs.h"
+#include "runtime/train/trainer.h"
 
 namespace slim {
 namespace {

@@ -197,7 +197,7 @@ std::optional<Operation> find_operation(const std::string& op) {
 #define LIBM_BINARY(name, types, formula) {#name, Operation::name},
 #define TEST_UNARY(name, types, formula) {#name, Operation::name},
 #define TEST_BINARY(name, types, formula) {#name, Operation::name},
-#include "kernels/elementwise.def"
+#include "ir/elementwise.def"
       {"select", Operation::select},
       {"cast", Operation::cast},
       {"identity", Operation::copy},

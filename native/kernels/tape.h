@@ -20,7 +20,7 @@ enum class Operation : uint8_t {
 #define LIBM_BINARY(name, types, formula) name,
 #define TEST_UNARY(name, types, formula) name,
 #define TEST_BINARY(name, types, formula) name,
-#include "kernels/elementwise.def"
+#include "ir/elementwise.def"
   select,
   cast,
   copy,

@@ -15,8 +15,8 @@
 #include <optional>
 #include <string>
 
+#include "ir/form.h"
 #include "ir/ops.h"
-#include "passes/form.h"
 #include "passes/passes.h"
 #include "passes/recompute.h"
 #include "passes/region.h"

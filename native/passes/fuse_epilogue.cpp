@@ -9,8 +9,8 @@
 // What others read of %p or %t is yielded too.
 #include <algorithm>
 
+#include "ir/form.h"
 #include "ir/ops.h"
-#include "passes/form.h"
 #include "passes/passes.h"
 #include "passes/recompute.h"
 #include "passes/region.h"

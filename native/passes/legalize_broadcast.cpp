@@ -3,8 +3,8 @@
 //
 //   %c = add(%a, %b)              %b.wide = broadcast(%b) : f32[B,8,8,3]
 //     a [B,8,8,3], b [B,1,1,3]  =>  %c = add(%a, %b.wide)
+#include "ir/form.h"
 #include "ir/ops.h"
-#include "passes/form.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 

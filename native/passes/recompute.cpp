@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ir/form.h"
 #include "ir/ops.h"
-#include "passes/form.h"
 #include "passes/rewrite.h"
 
 namespace slim {

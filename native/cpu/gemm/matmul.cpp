@@ -8,7 +8,7 @@
 #include "cpu/gemm/product.h"
 #include "cpu/kernel_set.h"
 #include "cpu/split.h"
-#include "cpu/tape.h"
+#include "cpu/tape/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 

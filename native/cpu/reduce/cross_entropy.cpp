@@ -1,0 +1,239 @@
+// Losses of logits along the last axis: sparse_softmax_cross_entropy, its gradient, and
+// softmax_cross_entropy with labels as probabilities.
+#include <algorithm>
+
+#include "cpu/check.h"
+#include "cpu/kernel_set.h"
+#include "cpu/reduce/softmax_row.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+namespace {
+
+int64_t clamp_label(int32_t label, int64_t classes, bool* outside) {
+  *outside |= static_cast<uint64_t>(int64_t{label}) >= static_cast<uint64_t>(classes);
+  return std::clamp<int64_t>(label, 0, classes - 1);
+}
+
+// Whether a lane of vector j of a row is the label's.
+template <class V>
+SLIM_INLINE Mask<V> lanes_equal(int64_t label, int64_t j) {
+  using Number = Lane<Mask<V>>;
+  return lane_numbers<Mask<V>>() == static_cast<Number>(label - j * kLanes<Lane<V>>);
+}
+
+template <class T>
+class LastAxisLaunch : public RowLaunch {
+ public:
+  explicit LastAxisLaunch(const Binding& binding)
+      : RowLaunch(binding.operands[0], binding.operands[0].dims.back(), kLanes<T>),
+        logits_(binding.operands[0]),
+        labels_(binding.operands[1]),
+        dst_(binding.results[0]),
+        width_(logits_.dims.back()) {}
+
+  Cost cost(int64_t rows) const override {
+    const auto n = static_cast<double>(logits_.count(rows));
+    return {24 * n, 2 * n * sizeof(T)};
+  }
+
+ protected:
+  Buffer logits_, labels_, dst_;
+  int64_t width_;
+};
+
+// With s the shift, r the sum of exp(z_j - s) over all classes but the label:
+//   loss = log1p(r + (exp(z_label - s) - 1)) + (s - z_label)
+// which is log1p(r), exact for the smallest losses, where the label has the largest logit.
+template <class T>
+class SparseLossLaunch final : public LastAxisLaunch<T> {
+  using V = Vec<T>;
+
+ public:
+  using LastAxisLaunch<T>::LastAxisLaunch;
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
+    with_row_vectors<T>(this->width_, [&](auto vectors) {
+      const RowShape<T, vectors.value> shape(this->width_);
+      bool outside = false;
+      for (int64_t i = first; i < last; i += kLanes<T>) {
+        block(shape, context, i, std::min<int64_t>(last - i, kLanes<T>), &outside);
+      }
+      if (outside) context.raise(kBadLabel);
+    });
+  }
+
+ private:
+  // n rows at most kLanes: what is left to do once a row is done for all in one vector.
+  template <int kVectors>
+  SLIM_INLINE void block(const RowShape<T, kVectors>& shape, const Context& context, int64_t first,
+                         int64_t n, bool* outside) const {
+    const T* src = this->logits_.template in<T>(context) + first * this->width_;
+    const int32_t* labels = this->labels_.template in<int32_t>(context) + first;
+    alignas(kVectorBytes) T rest[kLanes<T>] = {}, shift[kLanes<T>] = {}, logit[kLanes<T>] = {};
+    for (int64_t i = 0; i < n; ++i, src += this->width_) {
+      const int64_t label = clamp_label(labels[i], this->width_, outside);
+      const V largest = finite_shift(shape.largest(src));
+      V sum{};
+      for (int64_t j = 0; j < shape.vectors(); ++j) {
+        sum += select(lanes_equal<V>(label, j), V{}, exp(shape.at(src, j) - largest));
+      }
+      rest[i] = total_of(sum)[0];
+      shift[i] = largest[0];
+      logit[i] = src[label];
+    }
+    const V s = load(shift), z = load(logit);
+    const V loss = log1p(load(rest) + (exp(z - s) - T(1))) + (s - z);
+    store_first(this->dst_.template in<T>(context) + first, loss, n);
+  }
+};
+
+// (softmax(logits) - one_hot(labels))·g
+template <class T>
+class SparseGradLaunch final : public LastAxisLaunch<T> {
+  using V = Vec<T>;
+
+ public:
+  explicit SparseGradLaunch(const Binding& binding)
+      : LastAxisLaunch<T>(binding), g_(binding.operands[2]) {}
+
+  int64_t local_bytes() const override { return row_scratch<T>(this->width_); }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept override {
+    const int64_t width = this->width_;
+    const T* src = this->logits_.template in<T>(context);
+    const T* g = g_.in<T>(context);
+    const int32_t* labels = this->labels_.template in<int32_t>(context);
+    T* dst = this->dst_.template in<T>(context);
+    with_row_vectors<T>(width, [&](auto vectors) {
+      const RowShape<T, vectors.value> shape(width);
+      bool outside = false;
+      for (int64_t i = first; i < last; ++i) {
+        const int64_t label = clamp_label(labels[i], width, &outside);
+        row(shape, src + i * width, label, g[i], dst + i * width, local);
+      }
+      if (outside) context.raise(kBadLabel);
+    });
+  }
+
+ private:
+  template <int kVectors>
+  SLIM_INLINE static void row(const RowShape<T, kVectors>& shape, const T* src, int64_t label, T g,
+                              T* dst, std::byte* local) {
+    const V shift = shape.largest(src);
+    RowVectors<T, kVectors> e(local);
+    V sum{};
+    for (int64_t j = 0; j < shape.vectors(); ++j) {
+      e[j] = exp(shape.at(src, j) - shift);
+      sum += e[j];
+    }
+    const V scale = T(1) / total_of(sum);
+    for (int64_t j = 0; j < shape.vectors(); ++j) {
+      const V p = e[j] * scale;
+      shape.put(dst, j, select(lanes_equal<V>(label, j), p - T(1), p) * g);
+    }
+  }
+
+  Buffer g_;
+};
+
+// -sum(labels·log(softmax(logits)))
+template <class T>
+class DenseLossLaunch final : public LastAxisLaunch<T> {
+  using V = Vec<T>;
+
+ public:
+  using LastAxisLaunch<T>::LastAxisLaunch;
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
+    const int64_t width = this->width_;
+    const T* src = this->logits_.template in<T>(context);
+    const T* labels = this->labels_.template in<T>(context);
+    T* dst = this->dst_.template in<T>(context);
+    with_row_vectors<T>(width, [&](auto vectors) {
+      const RowShape<T, vectors.value> shape(width);
+      for (int64_t i = first; i < last; ++i) {
+        dst[i] = row(shape, src + i * width, labels + i * width);
+      }
+    });
+  }
+
+ private:
+  template <int kVectors>
+  SLIM_INLINE static T row(const RowShape<T, kVectors>& shape, const T* src, const T* labels) {
+    const V shift = finite_shift(shape.largest(src));
+    V sum{};
+    for (int64_t j = 0; j < shape.vectors(); ++j) sum += exp(shape.at(src, j) - shift);
+    const V log_sum = log(total_of(sum));
+    V loss{};
+    for (int64_t j = 0; j < shape.vectors(); ++j) {
+      const V term = load(labels + j * kLanes<T>) * ((shape.at(src, j) - shift) - log_sum);
+      loss -= j + 1 < shape.vectors() ? term : select(shape.tail, term, V{});
+    }
+    return total_of(loss)[0];
+  }
+};
+
+void require_sparse(const Binding& binding, size_t operands) {
+  require_arity(binding, operands);
+  require_float(binding, 0);
+  require_last_axis(binding);
+  const Buffer& logits = binding.operands[0];
+  const Buffer& labels = binding.operands[1];
+  if (labels.dtype != DType::i32 || labels.dims.size() + 1 != logits.dims.size() ||
+      !same_dims(labels, logits, 0, labels.dims.size())) {
+    binding.refuse("labels must be i32 of the shape of " + operand_text(binding, 0) +
+                   " without its last axis, got " + operand_text(binding, 1));
+  }
+}
+
+// One value a row, of the type of the logits.
+void require_per_row(const Binding& binding, const Buffer& value, const std::string& text) {
+  const Buffer& logits = binding.operands[0];
+  if (value.dtype != logits.dtype || value.dims.size() + 1 != logits.dims.size() ||
+      !same_dims(value, logits, 0, value.dims.size())) {
+    binding.refuse(text + " must be one value a row of " + operand_text(binding, 0));
+  }
+}
+
+template <template <class> class KernelOf>
+std::unique_ptr<Launch> of_type(const Binding& binding) {
+  if (binding.operands[0].dtype == DType::f32) return std::make_unique<KernelOf<float>>(binding);
+  return std::make_unique<KernelOf<double>>(binding);
+}
+
+std::unique_ptr<Launch> prepare_sparse(const Binding& binding) {
+  require_sparse(binding, 2);
+  require_per_row(binding, binding.results[0], "the result " + result_text(binding));
+  return of_type<SparseLossLaunch>(binding);
+}
+
+std::unique_ptr<Launch> prepare_sparse_grad(const Binding& binding) {
+  require_sparse(binding, 3);
+  require_per_row(binding, binding.operands[2], "g " + operand_text(binding, 2));
+  require_result_like(binding, 0);
+  return of_type<SparseGradLaunch>(binding);
+}
+
+std::unique_ptr<Launch> prepare_dense(const Binding& binding) {
+  require_arity(binding, 2);
+  require_float(binding, 0);
+  require_last_axis(binding);
+  if (!same_shape(binding.operands[0], binding.operands[1]) ||
+      binding.operands[0].dtype != binding.operands[1].dtype) {
+    binding.refuse("logits " + operand_text(binding, 0) + " and labels " +
+                   operand_text(binding, 1) + " must be of one type");
+  }
+  require_per_row(binding, binding.results[0], "the result " + result_text(binding));
+  return of_type<DenseLossLaunch>(binding);
+}
+
+}  // namespace
+
+SLIM_KERNEL(sparse_softmax_cross_entropy, prepare_sparse);
+SLIM_KERNEL(sparse_softmax_cross_entropy_grad, prepare_sparse_grad);
+SLIM_KERNEL(softmax_cross_entropy, prepare_dense);
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,248 @@
+// Runs a tape: scalars once, rows once a window, then a few pointers a block and a call a step.
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/tape/tape.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+namespace {
+
+template <class T>
+void repeat(T* dst, T x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dst[i] = x;
+}
+
+// n copies of the element at src.
+void repeat_element(std::byte* dst, const std::byte* src, int64_t n, int64_t size) {
+  if (size == 4) {
+    repeat(reinterpret_cast<uint32_t*>(dst), *reinterpret_cast<const uint32_t*>(src), n);
+  } else if (size == 8) {
+    repeat(reinterpret_cast<uint64_t*>(dst), *reinterpret_cast<const uint64_t*>(src), n);
+  } else {
+    repeat(reinterpret_cast<uint8_t*>(dst), *reinterpret_cast<const uint8_t*>(src), n);
+  }
+}
+
+void put_number(std::byte* dst, DType dtype, double number, int64_t integer) {
+  switch (dtype) {
+    case DType::f32:
+      *reinterpret_cast<float*>(dst) = static_cast<float>(number);
+      break;
+    case DType::f64:
+      *reinterpret_cast<double*>(dst) = number;
+      break;
+    case DType::i32:
+      *reinterpret_cast<int32_t*>(dst) = static_cast<int32_t>(integer);
+      break;
+    case DType::i64:
+      *reinterpret_cast<int64_t*>(dst) = integer;
+      break;
+    case DType::b8:
+      *reinterpret_cast<uint8_t*>(dst) = integer != 0;
+      break;
+    case DType::u8:
+      *reinterpret_cast<uint8_t*>(dst) = static_cast<uint8_t>(integer);
+      break;
+  }
+}
+
+template <class T>
+void add_to_cells(double* cells, const T* src, int64_t n) {
+  int64_t i = 0;
+  for (; i + kTapeCells <= n; i += kTapeCells) {
+    for (int64_t j = 0; j < kTapeCells; ++j) cells[j] += static_cast<double>(src[i + j]);
+  }
+  for (; i < n; ++i) cells[i % kTapeCells] += static_cast<double>(src[i]);
+}
+
+}  // namespace
+
+// What one call holds on its stack.
+struct TapeRunner::Run {
+  const Context& context;
+  const Window& window;
+  std::byte* local;
+  std::byte** pointer;  // by register
+  const Override* acc;
+  int64_t row = 0, rows = 0;  // of this block
+  int64_t column = 0, columns = 0;
+};
+
+void TapeRunner::Step::run(std::byte* const* pointer, int64_t n) const {
+  if (chain == nullptr) {
+    kernel(pointer[dst], pointer[src[0]], pointer[src[1]], pointer[src[2]], n);
+    return;
+  }
+  const std::byte* from[kChainOperands];
+  std::byte* to[kChainResults] = {pointer[dst]};
+  for (size_t i = 0; i < src.size(); ++i) from[i] = pointer[src[i]];
+  for (size_t i = 0; i < also.size(); ++i) to[i + 1] = pointer[also[i]];
+  chain(to, from, n);
+}
+
+void TapeRunner::scalar_phase(Run& run) const {
+  for (size_t reg = 0; reg < slot_.size(); ++reg) {
+    if (slot_[reg] >= 0) run.pointer[reg] = run.local + slot_[reg];
+    const TapeRegister& r = tape_.registers[reg];
+    if (r.source == TapeRegister::Source::constant || r.source == TapeRegister::Source::rows) {
+      const bool rows = r.source == TapeRegister::Source::rows;
+      const double number = rows ? r.number * static_cast<double>(run.context.rows) : r.number;
+      put_number(run.pointer[reg], r.dtype, number,
+                 rows ? static_cast<int64_t>(number) : r.integer);
+      repeat_element(run.pointer[reg], run.pointer[reg], kScalarCopies, size_of(r.dtype));
+    }
+  }
+  for (const Place& place : scalars_) {
+    const bool is_acc = run.acc != nullptr && place.reg == 0;
+    repeat_element(run.pointer[place.reg],
+                   is_acc ? run.acc->data : place.buffer.in<std::byte>(run.context), kScalarCopies,
+                   place.size);
+  }
+  for (const Step& step : steps_[0]) {
+    std::byte* dst = run.pointer[step.dst];
+    step.run(run.pointer, 1);
+    repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
+  }
+  for (const int64_t slot : sum_slot_) {
+    std::memset(run.local + slot, 0, kTapeCells * sizeof(double));
+  }
+}
+
+// Once for the columns of a run's blocks: what depends on the column alone.
+void TapeRunner::row_phase(Run& run) const {
+  for (const Place& place : rows_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.column * place.size;
+  }
+  for (const Step& step : steps_[static_cast<int>(Extent::row)]) {
+    step.run(run.pointer, run.columns);
+  }
+  for (const Spread& spread : spread_rows_) {
+    std::byte* src = run.pointer[spread.from];
+    if (run.rows == 1) {
+      run.pointer[spread.to] = src;
+      continue;
+    }
+    const size_t bytes = static_cast<size_t>(run.columns * spread.size);
+    for (int64_t i = 0; i < run.rows; ++i) {
+      std::memcpy(run.pointer[spread.to] + static_cast<size_t>(i) * bytes, src, bytes);
+    }
+  }
+  if (run.window.row != 0) return;
+  for (const Store& store : stores_) {
+    if (store.extent != Extent::row) continue;
+    const std::byte* src = run.pointer[store.reg];
+    store.copy(store.buffer.in<std::byte>(run.context) + run.column * size_of(store.buffer.dtype),
+               src, src, src, run.columns);
+  }
+}
+
+void TapeRunner::block(Run& run) const {
+  const int64_t first = run.row * tape_.space.n + run.column;
+  const int64_t n = run.rows * run.columns;
+  for (const Place& place : blocks_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + first * place.size;
+  }
+  if (run.acc != nullptr && tape_.registers[0].extent == Extent::full) {
+    run.pointer[0] =
+        const_cast<std::byte*>(run.acc->data) +
+        ((run.row - run.window.row) * run.acc->stride + run.column - run.window.column) *
+            size_of(tape_.registers[0].dtype);
+  }
+  for (const Place& place : columns_) {
+    run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.row * place.size;
+  }
+  for (const Step& step : steps_[static_cast<int>(Extent::column)]) {
+    step.run(run.pointer, run.rows);
+  }
+  for (const Spread& spread : spread_columns_) {
+    for (int64_t i = 0; i < run.rows; ++i) {
+      repeat_element(run.pointer[spread.to] + i * run.columns * spread.size,
+                     run.pointer[spread.from] + i * spread.size, run.columns, spread.size);
+    }
+  }
+  for (const Place& place : gathers_) {
+    const std::vector<int64_t>& strides = tape_.registers[place.reg].strides;
+    const std::byte* src = place.buffer.in<std::byte>(run.context);
+    std::byte* dst = run.pointer[place.reg];
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t rest = first + i, offset = 0;
+      for (size_t axis = strides.size(); axis-- > 1;) {
+        offset += rest % tape_.axes[axis] * strides[axis];
+        rest /= tape_.axes[axis];
+      }
+      offset += rest * strides[0];
+      std::memcpy(dst + i * place.size, src + offset * place.size, static_cast<size_t>(place.size));
+    }
+  }
+  std::byte* const* pointer = run.pointer;
+  for (const Step& step : steps_[static_cast<int>(Extent::full)]) {
+    step.run(pointer, n);
+  }
+  for (const Store& store : stores_) {
+    const std::byte* src = pointer[store.reg];
+    std::byte* dst = store.buffer.in<std::byte>(run.context);
+    const int64_t size = size_of(store.buffer.dtype);
+    if (store.extent == Extent::full) {
+      store.copy(dst + first * size, src, src, src, n);
+    } else if (store.extent == Extent::column && run.column == 0) {
+      store.copy(dst + run.row * size, src, src, src, run.rows);
+    }
+  }
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    const int32_t src = tape_.sums[i].src;
+    double* cells = reinterpret_cast<double*>(run.local + sum_slot_[i]);
+    if (tape_.registers[src].dtype == DType::f32) {
+      add_to_cells(cells, reinterpret_cast<const float*>(pointer[src]), n);
+    } else {
+      add_to_cells(cells, reinterpret_cast<const double*>(pointer[src]), n);
+    }
+  }
+}
+
+void TapeRunner::finish(Run& run) const {
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    double* cells = reinterpret_cast<double*>(run.local + sum_slot_[i]);
+    for (int64_t half = kTapeCells / 2; half > 0; half /= 2) {
+      for (int64_t j = 0; j < half; ++j) cells[j] += cells[j + half];
+    }
+    const int32_t dst = tape_.sums[i].dst;
+    const DType dtype = tape_.registers[dst].dtype;
+    put_number(run.pointer[dst], dtype, cells[0], 0);
+    repeat_element(run.pointer[dst], run.pointer[dst], kScalarCopies, size_of(dtype));
+  }
+  for (const Step& step : finale_) {
+    std::byte* dst = run.pointer[step.dst];
+    step.run(run.pointer, 1);
+    repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
+  }
+  if (run.window.row != 0 || run.window.column != 0) return;
+  for (const Store& store : stores_) {
+    if (store.extent != Extent::scalar) continue;
+    std::memcpy(store.buffer.in<std::byte>(run.context), run.pointer[store.reg],
+                static_cast<size_t>(size_of(store.buffer.dtype)));
+  }
+}
+
+void TapeRunner::run(const Context& context, const Window& window, std::byte* local,
+                     const Override* acc) const noexcept {
+  const int64_t columns = window.column_end - window.column;
+  if (columns <= 0) return;
+  Run run{context, window, local, reinterpret_cast<std::byte**>(local), acc};
+  scalar_phase(run);
+  // Rows are one stretch of memory only where a window spans them.
+  const bool whole = columns == tape_.space.n && (acc == nullptr || acc->stride == columns);
+  const int64_t block_rows = whole ? std::max<int64_t>(kTapeBlock / columns, 1) : 1;
+  for (run.column = window.column; run.column < window.column_end; run.column += kTapeBlock) {
+    run.columns = std::min(kTapeBlock, window.column_end - run.column);
+    run.rows = std::min(block_rows, window.row_end - window.row);
+    row_phase(run);
+    for (run.row = window.row; run.row < window.row_end; run.row += block_rows) {
+      run.rows = std::min(block_rows, window.row_end - run.row);
+      block(run);
+    }
+  }
+  finish(run);
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,0 +1,51 @@
+// The innermost loop: launches, tasks, barriers.
+#include "runtime/call/executor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace slim {
+
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
+                 int64_t first, const Lane& lane) noexcept {
+  const int64_t rows = call.context.rows;
+  for (const Gather& gather : gathers) {
+    gather.run(call.context, index, first, lane.begin(rows), lane.end(rows));
+  }
+}
+
+void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
+  const Context& context = call.context;
+  std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
+  for (const Plan::Step& step : plan.steps()) {
+    if (step.meet) lane.barrier();
+    const int64_t tasks = step.launch->tasks(context.rows);
+    const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
+    if (begin < end) step.launch->run_all(context, begin, end, local);
+  }
+  if (plan.moves().empty()) return;
+  lane.barrier();
+  if (lane.first()) run_moves(plan, context);
+}
+
+void run_moves(const Plan& plan, const Context& context) noexcept {
+  for (const Plan::Move& move : plan.moves()) {
+    const int64_t bytes = move.from.count(context.rows) * size_of(move.from.dtype);
+    std::memcpy(move.to.in<std::byte>(context), move.from.in<std::byte>(context),
+                static_cast<size_t>(bytes));
+  }
+}
+
+void check_sums(const Plan& plan) {
+  const auto& returns = plan.returns();
+  const bool fits = std::all_of(returns.begin(), returns.end(), [](const Buffer& buffer) {
+    return buffer.dtype == DType::f64 && buffer.dims.empty();
+  });
+  if (returns.size() != 3 || !fits) {
+    throw std::invalid_argument(
+        "grad must return objective, weighted loss and weights, each f64[]");
+  }
+}
+
+}  // namespace slim

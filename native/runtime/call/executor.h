@@ -1,0 +1,31 @@
+// Runs the launches of a plan on one lane of a call.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/call/team.h"
+#include "runtime/data/source.h"
+#include "runtime/plan/plan.h"
+
+namespace slim {
+
+// Gathers this batch's rows; the lanes share them. `first` is the place in `index`.
+void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
+                 int64_t first, const Lane& lane) noexcept;
+
+// All launches and moves of a plan. Lanes meet where the plan says so, not at the end.
+void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
+
+// What could not be computed where it belongs, at the end of a plan.
+void run_moves(const Plan& plan, const Context& context) noexcept;
+
+inline double read_f64(const Buffer& buffer, const Context& context) {
+  return *buffer.in<double>(context);
+}
+
+// What training reads after `grad`: objective, weighted loss, weights, all f64[].
+// Throws std::invalid_argument for anything else.
+void check_sums(const Plan& plan);
+
+}  // namespace slim

@@ -1,0 +1,197 @@
+// Chunks of a call: each with a context of its own, results in the order of the rows.
+#include "runtime/call/forward.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "runtime/call/executor.h"
+#include "runtime/call/team.h"
+#include "runtime/data/bind.h"
+
+namespace slim {
+namespace {
+
+template <class T>
+void add(std::byte* total, const std::byte* part, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    reinterpret_cast<T*>(total)[i] += reinterpret_cast<const T*>(part)[i];
+  }
+}
+
+void add(DType dtype, std::byte* total, const std::byte* part, int64_t count) {
+  switch (dtype) {
+    case DType::f32:
+      return add<float>(total, part, count);
+    case DType::f64:
+      return add<double>(total, part, count);
+    case DType::i32:
+      return add<int32_t>(total, part, count);
+    case DType::i64:
+      return add<int64_t>(total, part, count);
+    case DType::b8:
+    case DType::u8:
+      return add<uint8_t>(total, part, count);
+  }
+}
+
+int64_t bytes_of(const Buffer& buffer, int64_t rows) {
+  return buffer.count(rows) * size_of(buffer.dtype);
+}
+
+}  // namespace
+
+Forward::Forward(std::shared_ptr<const Model> model, std::string function,
+                 const std::vector<Source>& sources, std::vector<uint32_t> index,
+                 const ForwardOptions& options, Arrays arrays, Hypers hypers)
+    : model_(std::move(model)),
+      options_(options),
+      index_(std::move(index)),
+      arrays_(arrays),
+      hypers_(std::move(hypers)),
+      rows_(model_->rows(function)) {
+  const int64_t rows = options_.rows;
+  chunk_ = rows;
+  if (model_->chunkable(function)) {
+    chunk_ = std::min(rows, options_.chunk > 0 ? options_.chunk : model_->chunk_rows(function));
+  }
+  chunk_ = std::max<int64_t>(chunk_, 1);
+  chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
+  plan_ = model_->plan(function, chunk_);
+  gathers_ = bind_sources(*plan_, sources, index_);
+  const int64_t last = rows - (chunks_ - 1) * chunk_;
+  if (plan_->exact() && last != chunk_) {
+    last_plan_ = model_->plan(function, last);
+    last_gathers_ = bind_sources(*last_plan_, sources, index_);
+  }
+  for (size_t i = 0; i < plan_->returns().size(); ++i) {
+    const Buffer& buffer = plan_->returns()[i];
+    Returned returned{buffer.dtype, buffer.dims};
+    const Rows use = rows_[i];
+    if (use == Rows::local) {
+      returned.shape[0] = buffer.dims[0] / chunk_ * rows;
+    } else if (use == Rows::sum && chunks_ > 1) {
+      partial_.resize(plan_->returns().size());
+      partial_[i] = Arena(chunks_ * round_up(bytes_of(buffer, chunk_)));
+    }
+    returns_.push_back(returned);
+  }
+}
+
+uint32_t Forward::run() {
+  if (options_.rows == 0) {
+    for (const Returned& returned : returns_) {
+      int64_t bytes = size_of(returned.dtype);
+      for (const int64_t dim : returned.shape) bytes *= dim;
+      std::memset(returned.data, 0, static_cast<size_t>(bytes));
+    }
+    return 0;
+  }
+  const int allowed = allowed_lanes(options_.threads);
+  // Many chunks: each lane runs its own alone. Few: the lanes share one chunk's tasks.
+  int lanes = static_cast<int>(std::min<int64_t>(allowed, chunks_));
+  const bool shared = lanes == 1;
+  if (shared) lanes = plan_->useful_lanes(chunk_, allowed);
+  if (!shared && plan_->useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
+  const LaneGrant grant(lanes);
+  lanes = grant.lanes();
+  std::vector<Plan::Lease> calls, last_calls;
+  const int contexts = shared ? 1 : lanes;
+  const int inner = shared ? lanes : 1;
+  for (int i = 0; i < contexts; ++i) {
+    start(calls.emplace_back(*plan_, inner), *plan_, gathers_);
+    if (last_plan_) start(last_calls.emplace_back(*last_plan_, inner), *last_plan_, last_gathers_);
+  }
+  run_lanes(lanes, [&](const Lane& lane) {
+    const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
+    const int64_t begin = shared ? 0 : lane.begin(chunks_);
+    const int64_t end = shared ? chunks_ : lane.end(chunks_);
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const bool last = last_plan_ && chunk + 1 == chunks_;
+      run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
+    }
+  });
+  if (!partial_.empty()) add_up();
+  uint32_t status = 0;
+  for (const auto* leases : {&calls, &last_calls}) {
+    for (const Plan::Lease& lease : *leases) status |= lease->context.status;
+  }
+  return status;
+}
+
+void Forward::start(Plan::Lease& lease, const Plan& plan,
+                    const std::vector<Gather>& gathers) const {
+  Context& context = lease->context;
+  plan.reserve(*lease, gathers, index_);
+  arrays_.lend(context);
+  std::byte* hyper = lease->hyper.data();
+  std::memcpy(hyper, hypers_.data(), static_cast<size_t>(hypers_.bytes()));
+  context.base[static_cast<int>(Base::hyper)] = hyper;
+  context.seed = options_.seed;
+  context.step = options_.step;
+}
+
+Profile Forward::profile(int64_t rounds) {
+  Profile profile;
+  Plan::Lease lease(*plan_, 1);
+  start(lease, *plan_, gathers_);
+  lease->context.rows = std::min(chunk_, options_.rows);
+  const FlushDenormals flush;
+  for (int64_t round = 0; round < rounds; ++round) {
+    profile.begin_round();
+    profile.run_gathers(*plan_, gathers_, *lease, index_.empty() ? nullptr : index_.data(), 0);
+    profile.run_plan(*plan_, *lease);
+  }
+  return profile;
+}
+
+void Forward::run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept {
+  const bool last = chunk + 1 == chunks_;
+  const bool own = last && last_plan_;
+  const int64_t first = chunk * chunk_;
+  if (lane.first()) {
+    call.context.rows = last ? options_.rows - first : chunk_;
+    call.context.first_row = first;
+  }
+  lane.barrier();
+  run_gathers(own ? last_gathers_ : gathers_, call, index_.empty() ? nullptr : index_.data(), first,
+              lane);
+  lane.barrier();
+  run_plan(own ? *last_plan_ : *plan_, call, lane);
+  lane.barrier();
+  if (lane.first()) publish(chunk, call);
+  lane.barrier();
+}
+
+void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
+  const Plan& plan = last_plan_ && chunk + 1 == chunks_ ? *last_plan_ : *plan_;
+  for (size_t i = 0; i < returns_.size(); ++i) {
+    const Buffer& buffer = plan.returns()[i];
+    const Rows use = rows_[i];
+    const int64_t bytes = bytes_of(buffer, call.context.rows);
+    std::byte* dst = returns_[i].data;
+    if (use == Rows::local) {
+      dst += chunk * bytes_of(plan_->returns()[i], chunk_);
+    } else if (use == Rows::sum && chunks_ > 1) {
+      dst = partial_[i].data() + chunk * round_up(bytes);
+    } else if (chunk > 0) {
+      continue;
+    }
+    std::memcpy(dst, buffer.in<std::byte>(call.context), static_cast<size_t>(bytes));
+  }
+}
+
+void Forward::add_up() {
+  for (size_t i = 0; i < returns_.size(); ++i) {
+    if (rows_[i] != Rows::sum) continue;
+    const Buffer& buffer = plan_->returns()[i];
+    const int64_t bytes = bytes_of(buffer, chunk_);
+    std::memset(returns_[i].data, 0, static_cast<size_t>(bytes));
+    for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
+      add(buffer.dtype, returns_[i].data, partial_[i].data() + chunk * round_up(bytes),
+          buffer.count(chunk_));
+    }
+  }
+}
+
+}  // namespace slim

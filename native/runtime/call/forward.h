@@ -1,0 +1,66 @@
+// Runs a function over any number of rows, in chunks that several lanes may share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/call/profile.h"
+#include "runtime/data/source.h"
+#include "runtime/plan/model.h"
+#include "runtime/train/update.h"
+
+namespace slim {
+
+struct ForwardOptions {
+  int64_t rows = 0;   // of the call; of the sources, without an index
+  int64_t chunk = 0;  // rows of one chunk; 0: the model's choice
+  uint32_t seed = 0;
+  int64_t step = 0;
+  int threads = 1;
+};
+
+// A value of a finished call: rows of all chunks one after the other, sums added in order.
+struct Returned {
+  DType dtype;
+  std::vector<int64_t> shape;
+  std::byte* data = nullptr;  // from `allocate`
+};
+
+class Forward {
+ public:
+  Forward(std::shared_ptr<const Model> model, std::string function,
+          const std::vector<Source>& sources, std::vector<uint32_t> index,
+          const ForwardOptions& options, Arrays arrays, Hypers hypers);
+
+  // Types and shapes of what run() fills in; set each `data` before.
+  std::vector<Returned>& returns() { return returns_; }
+  // The status bits that were raised.
+  uint32_t run();
+  // Times the first chunk's launches, so many times over.
+  Profile profile(int64_t rounds);
+
+ private:
+  void start(Plan::Lease& lease, const Plan& plan, const std::vector<Gather>& gathers) const;
+  void run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept;
+  void publish(int64_t chunk, const CallContext& call) noexcept;
+  void add_up();
+
+  std::shared_ptr<const Model> model_;
+  ForwardOptions options_;
+  std::vector<uint32_t> index_;
+  Arrays arrays_;
+  Hypers hypers_;
+  const std::vector<Rows>& rows_;
+  int64_t chunk_ = 1;
+  int64_t chunks_ = 1;
+  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const Plan> last_plan_;  // of a shorter last chunk, where plans are exact
+  std::vector<Gather> gathers_;
+  std::vector<Gather> last_gathers_;
+  std::vector<Returned> returns_;
+  std::vector<Arena> partial_;  // of returns that are sums: one entry a chunk
+};
+
+}  // namespace slim

@@ -1,0 +1,41 @@
+// Times launches one by one.
+#include "runtime/call/profile.h"
+
+#include <algorithm>
+
+namespace slim {
+
+void Profile::add(const std::string& name, const std::string& op, const Cost& cost,
+                  double seconds) {
+  if (next_ == launches_.size()) {
+    launches_.push_back({name, op, 0, 0, seconds, cost.flops, cost.bytes});
+  }
+  LaunchProfile& launch = launches_[next_++];
+  ++launch.calls;
+  launch.seconds += seconds;
+  launch.least = std::min(launch.least, seconds);
+}
+
+void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
+                          const CallContext& call, const uint32_t* index, int64_t first) {
+  const int64_t rows = call.context.rows;
+  for (size_t i = 0; i < gathers.size(); ++i) {
+    const double bytes = 2.0 * gathers[i].row_bytes() * static_cast<double>(rows);
+    time(plan.inputs()[i].name, "input", {0, bytes},
+         [&] { gathers[i].run(call.context, index, first, 0, rows); });
+  }
+}
+
+void Profile::run_plan(const Plan& plan, const CallContext& call) {
+  const int64_t rows = call.context.rows;
+  for (const Plan::Step& step : plan.steps()) {
+    const Launch& launch = *step.launch;
+    time(launch.name, launch.op, launch.cost(rows),
+         [&] { launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data()); });
+  }
+  if (!plan.moves().empty()) {
+    time("moves", "copy", {}, [&] { run_moves(plan, call.context); });
+  }
+}
+
+}  // namespace slim

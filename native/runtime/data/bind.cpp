@@ -1,0 +1,87 @@
+// Finds each input's source by name and checks its rows.
+#include "runtime/data/bind.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace slim {
+namespace {
+
+const Source& source_of(const InputSlot& slot, const std::vector<Source>& sources) {
+  std::string have;
+  for (const Source& source : sources) {
+    if (source.name == slot.source) return source;
+    have += (have.empty() ? "" : ", ") + source.name;
+  }
+  throw std::invalid_argument("[input " + slot.name + "] source " + slot.source +
+                              " is missing: given are " + (have.empty() ? "none" : have));
+}
+
+bool has_rows(const Function& function, ValueId value) {
+  const auto& dims = function.graph.values[static_cast<size_t>(value)].type.dims;
+  return std::any_of(dims.begin(), dims.end(), [](const Dim& dim) { return dim.mentions("B"); });
+}
+
+bool reads_rows(const Function& function, const Node& node) {
+  return node.op == "input" && has_rows(function, node.results[0]);
+}
+
+}  // namespace
+
+std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
+                                 const std::vector<uint32_t>& index) {
+  const int64_t needed =
+      index.empty() ? 0 : int64_t{*std::max_element(index.begin(), index.end())} + 1;
+  std::vector<Gather> gathers;
+  for (const InputSlot& slot : plan.inputs()) {
+    const Source& source = source_of(slot, sources);
+    gathers.emplace_back(slot, source);
+    if (slot.by_row && gathers.back().source_rows() < needed) {
+      throw std::invalid_argument("[input " + slot.name + "] source " + slot.source + " has " +
+                                  std::to_string(gathers.back().source_rows()) +
+                                  " rows, the index asks for row " + std::to_string(needed - 1));
+    }
+  }
+  return gathers;
+}
+
+int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
+  std::vector<const Source*> read;
+  for (const Node& node : function.graph.nodes) {
+    if (!reads_rows(function, node)) continue;
+    const auto& name = std::get<std::string>(node.attributes.at("source"));
+    // One that is missing is refused by bind_sources, which can say where it is needed.
+    for (const Source& source : sources) {
+      if (source.name == name) read.push_back(&source);
+    }
+  }
+  if (read.empty() && lacks_rows(function)) {
+    for (const Source& source : sources) read.push_back(&source);
+  }
+  int64_t rows = -1;
+  for (const Source* source : read) {
+    const int64_t own = source->shape.empty() ? 0 : source->shape[0];
+    if (rows >= 0 && own != rows) {
+      throw std::invalid_argument("sources differ in rows: " + read[0]->name + " has " +
+                                  std::to_string(rows) + ", " + source->name + " has " +
+                                  std::to_string(own));
+    }
+    rows = own;
+  }
+  return rows;
+}
+
+bool lacks_rows(const Function& function) {
+  bool needed = false;
+  for (const Node& node : function.graph.nodes) {
+    if (reads_rows(function, node)) return false;
+    for (const ValueId result : node.results) needed = needed || has_rows(function, result);
+    if (node.op == "extent") {
+      const auto& dim = std::get<std::string>(node.attributes.at("dim"));
+      needed = needed || Dim::parse(dim).mentions("B");
+    }
+  }
+  return needed;
+}
+
+}  // namespace slim

@@ -1,0 +1,23 @@
+// Ties the inputs of a plan to the sources of a call.
+#pragma once
+
+#include <vector>
+
+#include "runtime/data/source.h"
+#include "runtime/plan/plan.h"
+
+namespace slim {
+
+// One gather an input. Throws std::invalid_argument for a source that is missing, has the
+// wrong shape, or has fewer rows than `index` asks for.
+std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
+                                 const std::vector<uint32_t>& index);
+
+// Rows of the given sources that the function reads by row, or of all where it reads none;
+// -1 if none is given. Throws where they differ.
+int64_t common_rows(const Function& function, const std::vector<Source>& sources);
+
+// True where a value has rows, or computes with their number, and no input says how many.
+bool lacks_rows(const Function& function);
+
+}  // namespace slim

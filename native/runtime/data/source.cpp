@@ -1,0 +1,234 @@
+// The gather: rows of any strided source, converted on their way into the batch.
+#include "runtime/data/source.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <type_traits>
+
+namespace slim {
+namespace {
+
+template <class Dst, class Src>
+Dst convert(Src value) {
+  if constexpr (std::is_same_v<Dst, bool>) {
+    return value != Src{0};
+  } else if constexpr (std::is_floating_point_v<Dst> || std::is_same_v<Dst, Src>) {
+    return static_cast<Dst>(value);
+  } else if constexpr (std::is_floating_point_v<Src>) {
+    const double wide = static_cast<double>(value);
+    if (std::isnan(wide)) return std::numeric_limits<Dst>::min();
+    if (wide >= static_cast<double>(std::numeric_limits<Dst>::max())) {
+      return std::numeric_limits<Dst>::max();
+    }
+    if (wide <= static_cast<double>(std::numeric_limits<Dst>::min())) {
+      return std::numeric_limits<Dst>::min();
+    }
+    return static_cast<Dst>(wide);
+  } else {
+    const int64_t wide = static_cast<int64_t>(value);
+    if (wide > static_cast<int64_t>(std::numeric_limits<Dst>::max())) {
+      return std::numeric_limits<Dst>::max();
+    }
+    if (wide < static_cast<int64_t>(std::numeric_limits<Dst>::min())) {
+      return std::numeric_limits<Dst>::min();
+    }
+    return static_cast<Dst>(wide);
+  }
+}
+
+// memcpy: a strided view may stand at any address.
+template <class Src, class Dst>
+void convert_run(std::byte* __restrict dst, const std::byte* __restrict src, int64_t count,
+                 int64_t stride) {
+  if (stride == static_cast<int64_t>(sizeof(Src))) {
+    if constexpr (std::is_same_v<Src, Dst>) {
+      std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(Src));
+      return;
+    }
+    stride = sizeof(Src);  // known to the compiler: the loop below becomes vectors
+    for (int64_t i = 0; i < count; ++i) {
+      Src value;
+      std::memcpy(&value, src + i * static_cast<int64_t>(sizeof(Src)), sizeof(Src));
+      const Dst converted = convert<Dst>(value);
+      std::memcpy(dst + i * static_cast<int64_t>(sizeof(Dst)), &converted, sizeof(Dst));
+    }
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    Src value;
+    std::memcpy(&value, src + i * stride, sizeof(Src));
+    const Dst converted = convert<Dst>(value);
+    std::memcpy(dst + i * static_cast<int64_t>(sizeof(Dst)), &converted, sizeof(Dst));
+  }
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    text += (i ? ", " : "") + std::to_string(shape[i]);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+}  // namespace
+
+template <class Src, class Dst>
+void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
+                  const Rows& rows) noexcept {
+  const auto& inner = gather.inner_;
+  const Axis last = inner.empty() ? Axis{1, 0} : inner.back();
+  const int64_t last_bytes = last.extent * static_cast<int64_t>(sizeof(Dst));
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const int64_t from = rows.index ? rows.index[rows.first + row] : rows.first + row;
+    const std::byte* src = data + from * gather.row_stride_;
+    std::byte* out = dst + row * gather.row_bytes_;
+    if (inner.size() <= 1) {
+      convert_run<Src, Dst>(out, src, last.extent, last.stride);
+      continue;
+    }
+    int64_t position[8] = {};  // an odometer over the outer axes
+    for (bool more = true; more;) {
+      convert_run<Src, Dst>(out, src, last.extent, last.stride);
+      out += last_bytes;
+      more = false;
+      for (size_t axis = inner.size() - 1; axis-- > 0;) {
+        src += inner[axis].stride;
+        if (++position[axis] < inner[axis].extent) {
+          more = true;
+          break;
+        }
+        src -= inner[axis].extent * inner[axis].stride;
+        position[axis] = 0;
+      }
+    }
+  }
+}
+
+template <class Src>
+Gather::Copy Gather::choose(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return copy<Src, float>;
+    case DType::f64:
+      return copy<Src, double>;
+    case DType::i32:
+      return copy<Src, int32_t>;
+    case DType::i64:
+      return copy<Src, int64_t>;
+    case DType::b8:
+      return copy<Src, bool>;
+    case DType::u8:
+      return copy<Src, uint8_t>;
+  }
+  return nullptr;
+}
+
+Gather::Gather(const InputSlot& slot, const Source& source)
+    : buffer_(slot.buffer), data_(source.data), by_row_(slot.by_row) {
+  const std::string where = "[input " + slot.name + "] source " + slot.source;
+  const bool wants_csr = slot.buffer.storage == Storage::csr;
+  if (wants_csr != source.csr.has_value()) {
+    throw std::invalid_argument(
+        where + (wants_csr ? " is dense, needed are sparse rows: give a SciPy CSR matrix"
+                           : " is a sparse matrix, needed is a dense array: give X.toarray()"));
+  }
+  if (wants_csr) {
+    source_rows_ = source.shape[0];
+    if (source.shape[1] != slot.buffer.dims[1]) {
+      throw std::invalid_argument(where + " has the shape " + shape_text(source.shape) +
+                                  ", needed is " + shape_text({source_rows_, slot.buffer.dims[1]}));
+    }
+    csr_.emplace(*source.csr, source_rows_, source.shape[1], where + ": ");
+    return;
+  }
+  std::vector<int64_t> wanted = slot.buffer.dims;
+  std::vector<int64_t> given = source.shape;
+  const bool has_rows = by_row_ && !given.empty();
+  if (has_rows && !wanted.empty()) wanted[0] = given[0];
+  if (!slot.columns.empty() && given.size() >= 2) {
+    if (slot.columns[1] > given[1]) {
+      throw std::invalid_argument("[input " + slot.name + "] source " + slot.source +
+                                  " has the shape " + shape_text(source.shape) +
+                                  ", needed are columns " + std::to_string(slot.columns[0]) +
+                                  " to " + std::to_string(slot.columns[1]));
+    }
+    given[1] = slot.columns[1] - slot.columns[0];
+  }
+  if (given != wanted || given.size() > 8) {
+    if (by_row_ && !wanted.empty()) wanted[0] = given.empty() ? 0 : given[0];
+    throw std::invalid_argument("[input " + slot.name + "] source " + slot.source +
+                                " has the shape " + shape_text(source.shape) + ", needed is " +
+                                shape_text(wanted));
+  }
+  if (!slot.columns.empty()) columns_offset_ = slot.columns_start() * source.strides[1];
+  if (has_rows) {
+    row_stride_ = source.strides[0];
+    source_rows_ = given[0];
+  }
+  row_bytes_ = size_of(buffer_.dtype);
+  for (size_t axis = has_rows ? 1 : 0; axis < given.size(); ++axis) {
+    row_bytes_ *= given[axis];
+    if (given[axis] == 1) continue;
+    const Axis next{given[axis], source.strides[axis]};
+    if (!inner_.empty() && inner_.back().stride == next.extent * next.stride) {
+      inner_.back() = {inner_.back().extent * next.extent, next.stride};
+    } else {
+      inner_.push_back(next);
+    }
+  }
+  switch (source.type) {
+    case SourceType::f32:
+      copy_ = choose<float>(buffer_.dtype);
+      break;
+    case SourceType::f64:
+      copy_ = choose<double>(buffer_.dtype);
+      break;
+    case SourceType::i8:
+      copy_ = choose<int8_t>(buffer_.dtype);
+      break;
+    case SourceType::i16:
+      copy_ = choose<int16_t>(buffer_.dtype);
+      break;
+    case SourceType::i32:
+      copy_ = choose<int32_t>(buffer_.dtype);
+      break;
+    case SourceType::i64:
+      copy_ = choose<int64_t>(buffer_.dtype);
+      break;
+    case SourceType::u8:
+      copy_ = choose<uint8_t>(buffer_.dtype);
+      break;
+    case SourceType::u16:
+      copy_ = choose<uint16_t>(buffer_.dtype);
+      break;
+    case SourceType::b8:
+      copy_ = choose<bool>(buffer_.dtype);
+      break;
+  }
+}
+
+double Gather::row_bytes() const {
+  if (!csr_) return static_cast<double>(row_bytes_);
+  return csr_->mean_stored() * static_cast<double>(size_of(buffer_.dtype) + 4);
+}
+
+void Gather::run(const Context& context, const uint32_t* index, int64_t first, int64_t begin,
+                 int64_t end) const noexcept {
+  if (csr_) return csr_->copy(buffer_.sparse_in(context), buffer_.dtype, index, first, begin, end);
+  if (row_bytes_ == 0) return;
+  std::byte* dst = buffer_.in<std::byte>(context);
+  if (by_row_) {
+    copy_(*this, data_ + columns_offset_, dst, {index, first, begin, end});
+  } else if (begin == 0) {
+    copy_(*this, data_ + columns_offset_, dst, {nullptr, 0, 0, 1});
+  }
+}
+
+void Gather::run_from(const std::byte* data, const Context& context, int64_t begin,
+                      int64_t end) const noexcept {
+  copy_(*this, data + columns_offset_, buffer_.in<std::byte>(context), {nullptr, 0, begin, end});
+}
+
+}  // namespace slim

@@ -1,0 +1,88 @@
+// Named data of a call, in whatever type and strides it came, and its way into a batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "runtime/data/csr_source.h"
+
+namespace slim {
+
+enum class SourceType : uint8_t { f32, f64, i8, i16, i32, i64, u8, u16, b8 };
+
+// Borrowed, never copied, possibly read-only. Axis 0 are the rows.
+struct Source {
+  std::string name;
+  SourceType type = SourceType::f32;
+  const std::byte* data = nullptr;
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;  // bytes, any sign
+  std::optional<CsrArrays> csr;  // a sparse matrix; then type, data and strides say nothing
+};
+
+// An `input` of a plan: what it reads and where the batch's rows go.
+struct InputSlot {
+  std::string name;  // the value's
+  std::string source;
+  Buffer buffer;
+  bool by_row = true;            // leading dimension is the batch; otherwise the whole source
+  std::vector<int64_t> columns;  // {start, stop} of axis 1, or empty
+
+  int64_t columns_start() const { return columns.empty() ? 0 : columns[0]; }
+};
+
+// Rows of a source, converted to the type of an input. Floats become integers toward zero
+// and integers narrow by saturation, so a value out of range stays out of range.
+class Gather {
+ public:
+  // Throws std::invalid_argument where the source's shape does not fit the input.
+  Gather(const InputSlot& slot, const Source& source);
+
+  // Batch row i is source row index[first + i], or first + i without an index; fills the
+  // rows begin…end-1 of the batch.
+  void run(const Context& context, const uint32_t* index, int64_t first, int64_t begin,
+           int64_t end) const noexcept;
+  // The same from other data of the same type and strides.
+  void run_from(const std::byte* data, const Context& context, int64_t begin,
+                int64_t end) const noexcept;
+
+  double row_bytes() const;
+  const std::optional<CsrRows>& csr() const { return csr_; }
+  int64_t source_rows() const { return source_rows_; }
+  bool by_row() const { return by_row_; }
+
+ private:
+  struct Axis {
+    int64_t extent;
+    int64_t stride;
+  };
+  struct Rows {
+    const uint32_t* index;
+    int64_t first;
+    int64_t begin;
+    int64_t end;
+  };
+  using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst, const Rows&) noexcept;
+  template <class Src>
+  static Copy choose(DType dtype);
+  template <class Src, class Dst>
+  static void copy(const Gather& gather, const std::byte* data, std::byte* dst,
+                   const Rows& rows) noexcept;
+
+  Buffer buffer_;
+  const std::byte* data_;
+  int64_t columns_offset_ = 0;  // bytes
+  int64_t row_stride_ = 0;
+  int64_t row_bytes_ = 0;
+  int64_t source_rows_ = 1;
+  bool by_row_;
+  std::vector<Axis> inner_;  // under one row, neighbours that touch made one
+  Copy copy_ = nullptr;
+  std::optional<CsrRows> csr_;  // then nothing but the buffer above says anything
+};
+
+}  // namespace slim

@@ -1,0 +1,29 @@
+// Aligned zeroed memory and the count of its allocations.
+#include "runtime/plan/arena.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace slim {
+namespace {
+
+std::atomic<int64_t> allocated{0};
+
+}  // namespace
+
+// calloc: pages of a large arena cost nothing until they are used.
+Arena::Arena(int64_t bytes)
+    : memory_(std::calloc(1, static_cast<size_t>(round_up(bytes) + 2 * kAlignment))),
+      size_(round_up(bytes)) {
+  if (!memory_) throw std::bad_alloc();
+  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
+  data_ = static_cast<std::byte*>(memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;
+  allocated.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Arena::Free::operator()(void* memory) const { std::free(memory); }
+
+int64_t Arena::allocations() { return allocated; }
+
+}  // namespace slim

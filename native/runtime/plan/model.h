@@ -1,0 +1,75 @@
+// A parsed program with its layout and the plans made for it so far.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/ops.h"
+#include "runtime/plan/layout.h"
+#include "runtime/plan/plan.h"
+
+namespace slim {
+
+class Model {
+ public:
+  // Parses and verifies; an empty isa means the best one. Throws std::invalid_argument.
+  Model(std::string_view text, std::string isa);
+
+  const Program& program() const { return program_; }
+  const Layout& layout() const { return layout_; }
+  const std::string& isa() const { return kernels_->isa; }
+  bool has(const std::string& function) const { return program_.find(function) != nullptr; }
+  // Throws std::invalid_argument that lists the functions there are.
+  const Function& function(const std::string& name) const;
+  // How each return depends on the rows of the batch.
+  const std::vector<Rows>& rows(const std::string& function) const;
+  // Whether it may run on part of the rows at a time: returns are rows or sums over them.
+  bool chunkable(const std::string& function) const;
+
+  // The plan that runs so many rows at once: one that serves up to them where the function
+  // allows that, otherwise one for exactly them. From a small cache, least recently used out.
+  std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows) const;
+  // The optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
+  // one block long.
+  std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false) const;
+  // Rows of one chunk of a long call: a pure function of the program.
+  int64_t chunk_rows(const std::string& function) const;
+
+  int64_t plan_hits() const { return hits_; }
+  int64_t plan_misses() const { return misses_; }
+
+ private:
+  struct Facts {
+    std::vector<Rows> rows;
+    bool chunkable = true;
+    bool by_row = true;
+    int64_t bytes_per_row = 0;
+    mutable std::atomic<bool> refused = false;  // a kernel would not run for any rows
+  };
+  struct Cached {
+    PlanRequest request;
+    std::shared_ptr<const Plan> plan;
+  };
+  std::shared_ptr<const Plan> cached(const PlanRequest& request) const;
+  std::shared_ptr<const Plan> find(const PlanRequest& request) const;
+  const Facts& facts(const std::string& function) const;
+
+  Program program_;
+  Layout layout_;
+  const KernelSet* kernels_;
+  std::map<std::string, Facts> facts_;
+
+  // Under cache_lock().
+  mutable std::list<Cached> plans_;  // most recently used first
+  mutable int64_t hits_ = 0;
+  mutable int64_t misses_ = 0;
+};
+
+}  // namespace slim

@@ -1,0 +1,126 @@
+// A function made ready to run: kernels prepared, memory planned, nothing left to decide.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "runtime/data/source.h"
+#include "runtime/plan/arena.h"
+#include "runtime/plan/layout.h"
+
+namespace slim {
+
+// What one running call owns beside the lent arenas; returned to its plan's pool.
+struct CallContext {
+  Context context;
+  Arena scratch;
+  Arena hyper;
+  std::vector<Arena> locals;  // by lane
+  // Values that are not dense, and the memory of each.
+  std::vector<SparseBatch> sparse;
+  std::vector<Arena> stored;
+};
+
+// A gradient that a plan leaves as rows: of which parameter, and which sparse value it is.
+struct RowGradient {
+  int64_t offset = 0;  // bytes, in the parameter arena
+  int64_t rows = 0;    // of the parameter
+  int64_t width = 0;   // elements of a row
+  int64_t value = 0;
+};
+
+struct PlanRequest {
+  std::string function;
+  std::string symbol = "B";  // of the rows; P in update
+  int64_t capacity = 1;
+  bool exact = false;    // specialised for rows == capacity
+  bool compact = false;  // of update: the parameter arena is as long as the capacity
+};
+
+// Immutable and shared by any number of calls at once.
+class Plan {
+ public:
+  // Throws std::invalid_argument where the program cannot run, in the user's names.
+  Plan(const Program& program, const Layout& layout, const PlanRequest& request,
+       const KernelSet& kernels);
+
+  struct Step {
+    std::unique_ptr<Launch> launch;
+    std::vector<Buffer> results;
+    bool meet = false;  // lanes must meet before it: it touches what another still may
+  };
+  // `set` and `grad` of values that could not be computed where they belong.
+  struct Move {
+    Buffer from;
+    Buffer to;
+  };
+
+  const std::vector<Step>& steps() const { return steps_; }
+  const std::vector<Move>& moves() const { return moves_; }
+  const std::vector<InputSlot>& inputs() const { return inputs_; }
+  const std::vector<Buffer>& returns() const { return returns_; }
+  const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }
+  const std::string& text() const { return text_; }
+  int64_t capacity() const { return request_.capacity; }
+  bool exact() const { return request_.exact; }
+  int64_t scratch_bytes() const { return scratch_bytes_; }
+  int64_t local_bytes() const { return local_bytes_; }
+  // Lanes that are worth their meetings for this many rows, at most `available`, where a
+  // region runs the plan so many times.
+  int useful_lanes(int64_t rows, int available, int64_t runs = 1) const;
+
+  // Makes room in a context for the stored elements that any rows of the index can have.
+  // Throws std::invalid_argument for more than a batch can hold.
+  void reserve(CallContext& call, const std::vector<Gather>& gathers,
+               const std::vector<uint32_t>& index) const;
+
+  // A context of this plan, with room for so many lanes, until the lease ends.
+  class Lease {
+   public:
+    Lease(const Plan& plan, int lanes);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Lease(Lease&& other) noexcept = default;
+
+    CallContext& operator*() const { return *owned_; }
+    CallContext* operator->() const { return owned_.get(); }
+
+   private:
+    const Plan* plan_;
+    std::unique_ptr<CallContext> owned_;
+  };
+
+ private:
+  // A value that is not dense.
+  struct Sparse {
+    Buffer buffer;
+    int from = -1;  // the sparse value whose stored elements or rows these are; -1: gathered
+  };
+  Buffer keep(const Buffer& buffer);
+  template <class MoveAt>
+  void plan_moves(size_t count, MoveAt move_at);
+  void mark_meetings(const std::vector<std::vector<Buffer>>& reads,
+                     const std::vector<std::vector<Buffer>>& writes);
+
+  PlanRequest request_;
+  std::vector<Step> steps_;
+  std::vector<Move> moves_;
+  std::vector<InputSlot> inputs_;
+  std::vector<Buffer> returns_;
+  std::vector<Sparse> sparse_;
+  std::vector<RowGradient> row_gradients_;
+  std::string text_;
+  int64_t scratch_bytes_ = 0;
+  int64_t local_bytes_ = 0;
+  int64_t hyper_bytes_ = 0;
+  int64_t rewritten_bytes_ = 0;  // by the update that follows a gradient
+
+  mutable std::vector<std::unique_ptr<CallContext>> idle_;  // under cache_lock()
+};
+
+}  // namespace slim

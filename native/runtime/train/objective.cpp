@@ -1,0 +1,163 @@
+// Runs `grad` over all chunks and adds up, with the penalties of the segments.
+#include "runtime/train/objective.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "ir/ops.h"
+#include "runtime/call/executor.h"
+#include "runtime/call/team.h"
+#include "runtime/data/bind.h"
+#include "runtime/train/freeze.h"
+
+namespace slim {
+namespace {
+
+constexpr int64_t kChunkRows = 512;
+
+void refuse_what_varies(const Function& grad) {
+  for (const Node& node : grad.graph.nodes) {
+    if (op_row(node).has(kRandom)) {
+      throw std::invalid_argument(
+          "[" + node.op + " " + grad.graph.values[static_cast<size_t>(node.results[0])].name +
+          "] draws random numbers: L-BFGS needs the same objective at every call; use another "
+          "optimizer or remove dropout and noise");
+    }
+  }
+  if (!grad.sets.empty()) {
+    throw std::invalid_argument(
+        "the network updates state while it trains (batch normalization): L-BFGS cannot "
+        "train it; use another optimizer");
+  }
+}
+
+double coefficient(const Segment& segment, const std::string& name) {
+  const auto found = segment.coefficients.find(name);
+  return found == segment.coefficients.end() ? 0.0 : found->second;
+}
+
+// Calls visit(element of the arena, coordinate, l2) for every free coordinate.
+template <class T, class Visit>
+void for_each(const std::vector<Segment>& segments, std::byte* arena, Visit visit) {
+  size_t i = 0;
+  for (const Segment& segment : segments) {
+    const double l2 = coefficient(segment, "segment.l2");
+    T* values = reinterpret_cast<T*>(arena) + segment.offset;
+    for (int64_t k = 0; k < segment.length; ++k, ++i) visit(values[k], i, l2);
+  }
+}
+
+template <class Visit>
+void for_each(DType precision, const std::vector<Segment>& segments, std::byte* arena,
+              Visit visit) {
+  if (precision == DType::f32) return for_each<float>(segments, arena, visit);
+  for_each<double>(segments, arena, visit);
+}
+
+}  // namespace
+
+Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
+                     std::vector<uint32_t> index, uint32_t seed, int threads, Arrays arrays,
+                     std::vector<Segment> segments, Hypers hypers)
+    : model_(std::move(model)),
+      index_(std::move(index)),
+      arrays_(arrays),
+      hypers_(std::move(hypers)),
+      precision_(model_->layout().precision),
+      threads_(threads) {
+  if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
+  refuse_what_varies(model_->function("grad"));
+  freeze_without_gradient(*model_, segments);
+  const int64_t total = model_->layout().param_bytes / size_of(precision_);
+  for (Segment& segment : segments) {
+    if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {
+      throw std::invalid_argument("a segment lies outside the parameter arena");
+    }
+    if (segment.frozen) continue;
+    if (coefficient(segment, "segment.l1") != 0 || coefficient(segment, "segment.decay") != 0) {
+      throw std::invalid_argument(
+          "L-BFGS minimises smooth objectives: it takes no l1 penalty and no weight decay; use "
+          "l2, or another optimizer");
+    }
+    size_ += segment.length;
+    segments_.push_back(std::move(segment));
+  }
+  std::sort(segments_.begin(), segments_.end(),
+            [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
+  roads_.push_back(make_road(rule_.capacity(), sources, seed));
+  const int64_t last = rule_.count(rule_.steps() - 1);
+  if (roads_[0].plan->exact() && rule_.steps() > 1 && last != kChunkRows) {
+    roads_[0] = make_road(kChunkRows, sources, seed);
+    roads_.push_back(make_road(last, sources, seed));
+  }
+}
+
+Objective::Road Objective::make_road(int64_t rows, const std::vector<Source>& sources,
+                                     uint32_t seed) {
+  Road road;
+  road.plan = model_->plan("grad", rows);
+  check_sums(*road.plan);
+  if (!road.plan->row_gradients().empty()) {
+    throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
+  }
+  road.gathers = bind_sources(*road.plan, sources, index_);
+  threads_ = road.plan->useful_lanes(rows, allowed_lanes(threads_));
+  road.call = std::make_unique<Plan::Lease>(*road.plan, threads_);
+  CallContext& call = **road.call;
+  road.plan->reserve(call, road.gathers, index_);
+  arrays_.lend(call.context);
+  call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
+  std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));
+  call.context.seed = seed;
+  return road;
+}
+
+void Objective::read_weights(std::vector<double>& x) const {
+  x.resize(size());
+  for_each(precision_, segments_, arrays_.param,
+           [&](auto& weight, size_t i, double) { x[i] = static_cast<double>(weight); });
+}
+
+void Objective::write_weights(const std::vector<double>& x) const {
+  for_each(precision_, segments_, arrays_.param, [&](auto& weight, size_t i, double) {
+    weight = static_cast<std::remove_reference_t<decltype(weight)>>(x[i]);
+  });
+}
+
+void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient) {
+  const Road& road = roads_[chunk + 1 == rule_.steps() ? roads_.size() - 1 : 0];
+  CallContext& call = **road.call;
+  call.context.rows = rule_.count(chunk);
+  call.context.first_row = rule_.begin(chunk);
+  const LaneGrant grant(threads_);
+  run_lanes(grant.lanes(), [&](const Lane& lane) {
+    run_gathers(road.gathers, call, index_.data(), rule_.begin(chunk), lane);
+    lane.barrier();
+    run_plan(*road.plan, call, lane);
+  });
+  const double share = static_cast<double>(rule_.count(chunk)) / static_cast<double>(rule_.rows);
+  const auto& returns = road.plan->returns();
+  value_ += share * read_f64(returns[0], call.context);
+  loss_sum_ += read_f64(returns[1], call.context);
+  weight_sum_ += read_f64(returns[2], call.context);
+  status_ |= call.context.status;
+  for_each(precision_, segments_, arrays_.gradient,
+           [&](auto& g, size_t i, double) { gradient[i] += share * static_cast<double>(g); });
+}
+
+double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient) {
+  write_weights(x);
+  gradient.assign(size(), 0.0);
+  value_ = loss_sum_ = weight_sum_ = 0;
+  for (int64_t chunk = 0; chunk < rule_.steps(); ++chunk) run_chunk(chunk, gradient);
+  double penalty = 0;
+  for_each(precision_, segments_, arrays_.param, [&](auto&, size_t i, double l2) {
+    penalty += 0.5 * l2 * x[i] * x[i];
+    gradient[i] += l2 * x[i];
+  });
+  return value_ + penalty;
+}
+
+}  // namespace slim

@@ -1,0 +1,59 @@
+// The full-batch objective and its gradient: fixed chunks of rows, sums in float64.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/data/batches.h"
+#include "runtime/data/source.h"
+#include "runtime/plan/model.h"
+#include "runtime/train/update.h"
+
+namespace slim {
+
+// Over the free coordinates: parameters of segments that are not frozen, in their order.
+class Objective {
+ public:
+  // Throws std::invalid_argument for what a full-batch method cannot minimise.
+  Objective(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
+            std::vector<uint32_t> index, uint32_t seed, int threads, Arrays arrays,
+            std::vector<Segment> segments, Hypers hypers);
+
+  size_t size() const { return static_cast<size_t>(size_); }
+  void read_weights(std::vector<double>& x) const;
+  void write_weights(const std::vector<double>& x) const;
+  // At x, which it writes into the parameter arena; returns the value.
+  double evaluate(const std::vector<double>& x, std::vector<double>& gradient);
+
+  double loss_sum() const { return loss_sum_; }  // Σ w·l of the last evaluation
+  double weight_sum() const { return weight_sum_; }
+  uint32_t status() const { return status_; }
+
+ private:
+  struct Road {
+    std::shared_ptr<const Plan> plan;
+    std::vector<Gather> gathers;
+    std::unique_ptr<Plan::Lease> call;
+  };
+  Road make_road(int64_t rows, const std::vector<Source>& sources, uint32_t seed);
+  void run_chunk(int64_t chunk, std::vector<double>& gradient);
+
+  std::shared_ptr<const Model> model_;
+  std::vector<uint32_t> index_;
+  Arrays arrays_;
+  std::vector<Segment> segments_;  // free ones, by offset
+  Hypers hypers_;
+  DType precision_;
+  int threads_;
+  int64_t size_ = 0;
+  BatchRule rule_;
+  std::vector<Road> roads_;  // the chunks', and the last one's where plans are exact
+  double value_ = 0;
+  double loss_sum_ = 0;
+  double weight_sum_ = 0;
+  uint32_t status_ = 0;
+};
+
+}  // namespace slim

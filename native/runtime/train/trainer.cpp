@@ -1,0 +1,195 @@
+// The loop of an epoch: gather, gradient, look, update.
+#include "runtime/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "runtime/call/executor.h"
+#include "runtime/call/team.h"
+#include "runtime/data/bind.h"
+#include "runtime/train/freeze.h"
+
+namespace slim {
+namespace {
+
+// Elements of one block of the update: weight, gradient and two slots stay in cache.
+constexpr int64_t kUpdateBlock = 16384;
+// How long lanes are held at most: other calls that begin or end change how many there are.
+constexpr auto kHold = std::chrono::microseconds(1000);
+constexpr auto kInterruptEvery = std::chrono::milliseconds(50);
+
+}  // namespace
+
+Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
+                 std::vector<uint32_t> index, const TrainerOptions& options, Arrays arrays,
+                 std::vector<Segment> segments, Hypers hypers)
+    : model_(std::move(model)),
+      options_(options),
+      index_(std::move(index)),
+      rule_{static_cast<int64_t>(index_.size()), options.batch},
+      arrays_(arrays),
+      hypers_(std::move(hypers)) {
+  if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
+  if (options_.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
+  options_.batch = rule_.batch = std::min(options_.batch, rule_.rows);  // larger ones overflow
+  order_ = index_;
+  const int64_t last = rule_.count(steps() - 1);
+  const auto plan = model_->plan("grad", rule_.capacity());
+  check_sums(*plan);
+  lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads), steps());
+  if (plan->exact() && last != options_.batch && steps() > 1) {
+    roads_.push_back(make_road(options_.batch, sources));
+    roads_.push_back(make_road(last, sources));
+  } else {
+    roads_.push_back(make_road(rule_.capacity(), sources));
+  }
+  freeze_without_gradient(*model_, segments);
+  Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr};
+  const std::vector<RowGradient>& rows = plan->row_gradients();
+  if (!rows.empty()) plans.compact = model_->update_plan(kUpdateBlock, true);
+  updater_ = std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_,
+                                       std::move(segments), rows, arrays_, options_.clip, lanes_);
+}
+
+Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& sources) {
+  Road road;
+  road.plan = model_->plan("grad", rows);
+  road.gathers = bind_sources(*road.plan, sources, index_);
+  road.call = std::make_unique<Plan::Lease>(*road.plan, lanes_);
+  CallContext& call = **road.call;
+  road.plan->reserve(call, road.gathers, index_);
+  arrays_.lend(call.context);
+  call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
+  std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));
+  call.context.seed = options_.seed;
+  return road;
+}
+
+int64_t Trainer::launches_per_step() const {
+  const Plan& plan = *roads_[0].plan;
+  return 1 + static_cast<int64_t>(plan.steps().size()) + updater_->launches();  // 1: the gather
+}
+
+int64_t Trainer::scratch_bytes() const {
+  int64_t bytes = 0;
+  for (const Road& road : roads_) {
+    bytes += road.plan->scratch_bytes();
+    for (const Arena& arena : (*road.call)->stored) bytes += arena.size();
+  }
+  return bytes;
+}
+
+Epochs Trainer::epochs(uint64_t first, int64_t count, int64_t first_step, const double* rates,
+                       const Interrupt& interrupt) {
+  Epochs done;
+  stopped_ = false;
+  looked_ = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < count && !done.interrupted && !stopped_; ++i) {
+    const int64_t before = i * steps();
+    const bool ended =
+        run_epoch(first + static_cast<uint64_t>(i), first_step + before, rates + before, interrupt);
+    done.interrupted = !ended;
+    if (stopped_ || next_ == steps()) done.results.push_back(std::move(result_));
+  }
+  updater_->clean_padding(model_->layout());
+  return done;
+}
+
+bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
+                        const Interrupt& interrupt) {
+  using Clock = std::chrono::steady_clock;
+  if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
+  result_ = EpochResult();
+  raised_ = 0;
+  for (Road& road : roads_) (*road.call)->context.status = 0;
+  next_ = 0;
+  bool interrupted = false;
+  while (next_ < steps() && !stopped_ && !interrupted) {
+    const auto start = Clock::now();
+    const int64_t begin = next_, end = std::min(steps(), begin + run_);
+    {
+      const LaneGrant grant(lanes_);
+      run_lanes(grant.lanes(),
+                [&](const Lane& lane) { run_steps(begin, end, first_step, rates, lane); });
+    }
+    const auto now = Clock::now();
+    const auto took = now - start;
+    if (end - begin == run_ && took < kHold / 2) run_ *= 2;
+    if (took > kHold && run_ > 1) run_ /= 2;
+    stopped_ = next_ < end;
+    if (interrupt && now - looked_ >= kInterruptEvery) {
+      interrupted = !stopped_ && interrupt();
+      looked_ = Clock::now();
+    }
+  }
+  result_.steps = next_;
+  if (stopped_) {
+    const int64_t bad = rule_.begin(next_);
+    result_.bad_rows.assign(order_.begin() + bad, order_.begin() + bad + rule_.count(next_));
+  }
+  return !interrupted;
+}
+
+// What the launches of a step read; no lane may still be running those of the step before.
+void Trainer::prepare(int64_t step, int64_t first_step) noexcept {
+  Context& context = (*road(step).call)->context;
+  context.rows = rule_.count(step);
+  context.step = first_step + step + 1;  // 1 at the first, as the hyper step
+}
+
+// All lanes read the same facts after the same barrier, so each decides for itself to stop.
+void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const double* rates,
+                        const Lane& lane) noexcept {
+  if (lane.first()) prepare(begin, first_step);
+  lane.barrier();
+  for (int64_t step = begin; step < end; ++step) {
+    const Road& road = this->road(step);
+    CallContext& call = **road.call;
+    if (lane.first()) updater_->begin(static_cast<double>(first_step + step + 1), rates[step]);
+    run_gathers(road.gathers, call, order_.data(), rule_.begin(step), lane);
+    lane.barrier();
+    run_plan(*road.plan, call, lane);
+    lane.barrier();
+    const auto& returns = road.plan->returns();
+    const uint32_t status = call.context.status;
+    const bool finite = std::isfinite(read_f64(returns[0], call.context));
+    if (lane.first()) {
+      result_.status = status;
+      result_.finite = finite;
+    }
+    if (status != 0 || !finite) return;
+    if (lane.first()) {
+      result_.loss_sum += read_f64(returns[1], call.context);
+      result_.weight_sum += read_f64(returns[2], call.context);
+      if (step + 1 < end) prepare(step + 1, first_step);  // the update does not read it
+    }
+    if (const uint32_t bits = updater_->run(call.context, lane)) raised_ |= bits;
+    lane.barrier();
+    if (lane.first()) result_.status = raised_;
+    if (raised_ != 0) return;
+    if (lane.first()) next_ = step + 1;
+  }
+}
+
+Profile Trainer::profile(int64_t steps, double learning_rate) {
+  Profile profile;
+  const FlushDenormals flush;
+  const Road& road = roads_[0];
+  CallContext& call = **road.call;
+  for (int64_t step = 0; step < steps; ++step) {
+    const int64_t batch = step % std::max<int64_t>(1, this->steps() - 1);
+    call.context.rows = rule_.count(batch);
+    call.context.step = step + 1;
+    profile.begin_round();
+    profile.run_gathers(*road.plan, road.gathers, call, order_.data(), rule_.begin(batch));
+    profile.run_plan(*road.plan, call);
+    updater_->begin(static_cast<double>(step + 1), learning_rate);
+    profile.time("update", "update", updater_->cost(call.context),
+                 [&] { updater_->run(call.context, Lane(0, 1)); });
+  }
+  return profile;
+}
+
+}  // namespace slim

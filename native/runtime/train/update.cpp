@@ -1,0 +1,238 @@
+// Runs the update over blocks that stay in cache: guard, then the tape, in place.
+#include "runtime/train/update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "runtime/call/executor.h"
+#include "runtime/train/guard.h"
+
+namespace slim {
+namespace {
+
+// Elements of a block, the least that is worth a lane; a lane runs neighbours at once.
+constexpr int64_t kBlock = 1024;
+
+}  // namespace
+
+Hypers::Hypers(const Program& program, const Layout& layout) : values_(layout.hyper_bytes) {
+  for (size_t i = 0; i < program.declarations.size(); ++i) {
+    const Declaration& declaration = program.declarations[i];
+    if (declaration.kind == DeclarationKind::hyper) {
+      offsets_[declaration.name] = layout.places[i].offset;
+    }
+  }
+}
+
+Hypers Hypers::copy() const {
+  Hypers same;
+  same.offsets_ = offsets_;
+  same.values_ = Arena(values_.size());
+  std::memcpy(same.values_.data(), values_.data(), static_cast<size_t>(values_.size()));
+  return same;
+}
+
+int64_t Hypers::offset(const std::string& name) const {
+  const auto found = offsets_.find(name);
+  return found == offsets_.end() ? -1 : found->second;
+}
+
+void Hypers::set_if_declared(const std::string& name, double value) {
+  const int64_t at = offset(name);
+  if (at >= 0) std::memcpy(values_.data() + at, &value, sizeof value);
+}
+
+void Hypers::set(const std::string& name, double value) {
+  if (offset(name) < 0) {
+    throw std::invalid_argument("this program declares no hyper " + name);
+  }
+  set_if_declared(name, value);
+}
+
+Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
+                 std::vector<Segment> segments, const std::vector<RowGradient>& rows, Arrays arrays,
+                 Clip clip, int lanes)
+    : plan_(std::move(plans.dense)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
+  const int64_t total = layout.param_bytes / size_of(precision_);
+  std::sort(segments.begin(), segments.end(),
+            [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  const Segment* last = nullptr;
+  for (const Segment& segment : segments) {
+    if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {
+      throw std::invalid_argument("a segment lies outside the parameter arena of " +
+                                  std::to_string(total) + " elements");
+    }
+    const int64_t from = segment.offset * size_of(precision_);
+    if (from % kAlignment != 0) {
+      throw std::invalid_argument("a segment starts between two parameters");
+    }
+    if (segment.frozen || segment.length == 0) continue;
+    const int64_t end =
+        std::min(total, round_up((segment.offset + segment.length) * size_of(precision_)) /
+                            size_of(precision_));
+    const auto compact = std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
+      return gradient.offset == from;
+    });
+    if (last && compact == rows.end() && groups_.back().end == segment.offset &&
+        last->coefficients == segment.coefficients) {
+      groups_.back().end = end;
+    } else {
+      groups_.push_back({segment.offset, end, Arena(hypers.bytes())});
+      std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
+      for (const auto& [name, value] : segment.coefficients) {
+        const int64_t at = hypers.offset(name);
+        if (at < 0 && value != (name == "segment.rate" ? 1.0 : 0.0)) {
+          throw std::invalid_argument("update does not read " + name +
+                                      ": build the program with it, or leave it out");
+        }
+        if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
+      }
+    }
+    if (compact != rows.end()) {
+      groups_.back().end = segment.offset;
+      rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(), arrays_,
+                         lanes);
+    }
+    last = &segment;
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += kBlock) {
+      blocks_.push_back({static_cast<int32_t>(g), begin, std::min(begin + kBlock, groups_[g].end)});
+    }
+  }
+  partial_.resize(blocks_.size());
+  step_offset_ = hypers.offset("step");
+  rate_offset_ = hypers.offset("learning_rate");
+  scale_offset_ = hypers.offset("gradient_scale");
+  if (clip_.norm > 0 && scale_offset_ < 0) {
+    throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
+  }
+  set_all(scale_offset_, 1.0);
+  for (int i = 0; i < lanes; ++i) leases_.emplace_back(*plan_, 1);
+}
+
+void Updater::set_all(int64_t offset, double value) {
+  if (offset < 0) return;
+  for (const Group& group : groups_) {
+    std::memcpy(group.hyper.data() + offset, &value, sizeof value);
+  }
+}
+
+void Updater::begin(double step, double learning_rate) {
+  set_all(step_offset_, step);
+  set_all(rate_offset_, learning_rate);
+}
+
+void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
+  const int64_t size = size_of(precision_);
+  const int64_t count = static_cast<int64_t>(blocks_.size());
+  for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
+    const Block& block = blocks_[static_cast<size_t>(i)];
+    std::byte* values = arrays_.gradient + block.begin * size;
+    const int64_t length = block.end - block.begin;
+    if (clip_.value > 0) clip_values(values, length, precision_, clip_.value);
+    if (clip_.norm > 0) {
+      partial_[static_cast<size_t>(i)] = sum_of_squares(values, length, precision_);
+    }
+  }
+  for (RowUpdate& rows : rows_) rows.clip(gradient, clip_.value, clip_.norm > 0, lane);
+  if (clip_.norm <= 0) return;
+  lane.barrier();
+  if (lane.first()) {
+    double squares = 0;
+    for (const double sum : partial_) squares += sum;
+    for (const RowUpdate& rows : rows_) squares += rows.squares(gradient);
+    const double norm = std::sqrt(squares);
+    norm_scale_ = norm > clip_.norm ? clip_.norm / norm : norm <= clip_.norm ? 1.0 : NAN;
+    set_all(scale_offset_, norm_scale_);
+  }
+  lane.barrier();
+}
+
+bool Updater::is_finite(const Block& block) const noexcept {
+  return all_finite(arrays_.gradient + block.begin * size_of(precision_), block.end - block.begin,
+                    precision_);
+}
+
+void Updater::update_block(const Block& block, CallContext& call) const noexcept {
+  const int64_t from = block.begin * size_of(precision_);
+  Context& context = call.context;
+  Arrays moved = arrays_;
+  moved.param += from;
+  moved.gradient += from;
+  if (moved.slot) moved.slot += from;
+  moved.lend(context);
+  context.base[static_cast<int>(Base::hyper)] =
+      groups_[static_cast<size_t>(block.group)].hyper.data();
+  context.rows = block.end - block.begin;
+  run_plan(*plan_, call, Lane(0, 1));
+}
+
+uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
+  if (clip_.value > 0 || clip_.norm > 0) {
+    clip(gradient, lane);
+    if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
+  }
+  CallContext& call = *leases_[static_cast<size_t>(lane.index())];
+  const int64_t count = static_cast<int64_t>(blocks_.size());
+  const auto first = blocks_.begin() + lane.begin(count), last = blocks_.begin() + lane.end(count);
+  uint32_t status = 0;
+  for (auto block = first; block != last;) {
+    if (!is_finite(*block)) {  // it keeps its old weights
+      status |= kNonFiniteGradient;
+      ++block;
+      continue;
+    }
+    Block run = *block;
+    while (++block != last && block->group == run.group &&
+           block->end - run.begin <= plan_->capacity() && is_finite(*block)) {
+      run.end = block->end;
+    }
+    update_block(run, call);
+  }
+  for (RowUpdate& rows : rows_) status |= rows.run(gradient, lane);
+  return status;
+}
+
+void Updater::clean_padding(const Layout& layout) const {
+  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  for (const Layout::Place& place : layout.places) {
+    if (place.base != Base::param || place.bytes % kAlignment == 0) continue;
+    const int64_t from = place.offset + place.bytes;
+    const size_t bytes = static_cast<size_t>(round_up(place.bytes) - place.bytes);
+    std::memset(arrays_.param + from, 0, bytes);
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      std::memset(arrays_.slot + slot * layout.param_bytes + from, 0, bytes);
+    }
+  }
+}
+
+Cost Updater::cost(const Context& gradient) const {
+  Cost total;
+  for (const RowUpdate& rows : rows_) {
+    const Cost cost = rows.cost(gradient);
+    total.flops += cost.flops;
+    total.bytes += cost.bytes;
+  }
+  for (const Block& block : blocks_) {
+    for (const Plan::Step& step : plan_->steps()) {
+      const Cost cost = step.launch->cost(block.end - block.begin);
+      total.flops += cost.flops;
+      total.bytes += cost.bytes;
+    }
+  }
+  return total;
+}
+
+int64_t Updater::launches() const {
+  // A gradient of rows counts once: how many blocks these are, the data says.
+  auto runs = static_cast<int64_t>(rows_.size());
+  for (const Group& group : groups_) {
+    runs += (group.end - group.begin + plan_->capacity() - 1) / plan_->capacity();
+  }
+  return runs * static_cast<int64_t>(plan_->steps().size());
+}
+
+}  // namespace slim

@@ -1,0 +1,101 @@
+// The optimizer's step: clip, then the update function over segments of the flat arenas.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/call/arrays.h"
+#include "runtime/call/team.h"
+#include "runtime/plan/plan.h"
+#include "runtime/train/row_update.h"
+
+namespace slim {
+
+// A stretch of the flat parameter arena and its coefficients.
+struct Segment {
+  int64_t offset = 0;  // elements
+  int64_t length = 0;
+  std::map<std::string, double> coefficients;  // hypers that only this stretch sees
+  bool frozen = false;
+};
+
+// Hypers by name: where they live, and their values.
+class Hypers {
+ public:
+  Hypers(const Program& program, const Layout& layout);
+  Hypers copy() const;
+
+  void set(const std::string& name, double value);  // throws for an unknown name
+  void set_if_declared(const std::string& name, double value);
+  const std::byte* data() const { return values_.data(); }
+  int64_t bytes() const { return values_.size(); }
+  // Bytes from the arena's start, -1 if this program does not declare it.
+  int64_t offset(const std::string& name) const;
+
+ private:
+  Hypers() = default;
+
+  std::map<std::string, int64_t> offsets_;
+  Arena values_;
+};
+
+class Updater {
+ public:
+  struct Clip {
+    double value = 0;  // 0: none
+    double norm = 0;
+  };
+
+  // Plans of the update: `dense` over the arenas, `compact` for the gradients that are rows.
+  struct Plans {
+    std::shared_ptr<const Plan> dense;
+    std::shared_ptr<const Plan> compact;
+  };
+
+  Updater(Plans plans, const Layout& layout, const Hypers& hypers, std::vector<Segment> segments,
+          const std::vector<RowGradient>& rows, Arrays arrays, Clip clip, int lanes);
+
+  // By one lane, before the others enter run().
+  void begin(double step, double learning_rate);
+  // By all lanes, after the gradient in whose context its rows are. Returns on each of them
+  // the status bits it raised.
+  uint32_t run(const Context& gradient, const Lane& lane) noexcept;
+  // Padding between parameters back to zero: an update may have made it 0/0.
+  void clean_padding(const Layout& layout) const;
+
+  int64_t launches() const;
+  Cost cost(const Context& gradient) const;
+
+ private:
+  struct Group {  // segments of equal coefficients that touch; empty for one of rows
+    int64_t begin;
+    int64_t end;
+    Arena hyper;
+  };
+  struct Block {
+    int32_t group;
+    int64_t begin;
+    int64_t end;
+  };
+  void clip(const Context& gradient, const Lane& lane) noexcept;
+  bool is_finite(const Block& block) const noexcept;
+  void update_block(const Block& block, CallContext& call) const noexcept;
+  void set_all(int64_t offset, double value);
+
+  std::shared_ptr<const Plan> plan_;
+  DType precision_;
+  Arrays arrays_;
+  Clip clip_;
+  std::vector<Group> groups_;
+  std::vector<Block> blocks_;
+  std::vector<RowUpdate> rows_;
+  std::vector<double> partial_;  // sums of squares, by block
+  double norm_scale_ = 1;
+  int64_t step_offset_, rate_offset_, scale_offset_;
+  std::vector<Plan::Lease> leases_;  // by lane
+};
+
+}  // namespace slim

@@ -1,0 +1,364 @@
+"""The estimators' losses: what they find, against scikit-learn's and scipy's."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import huber
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import (
+    GammaRegressor,
+    PoissonRegressor,
+    QuantileRegressor,
+    TweedieRegressor,
+)
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
+from support.reference_runtime import ReferenceModel
+
+from slimlearn import (
+    DNNClassifier,
+    DNNRegressor,
+    Focal,
+    Huber,
+    LinearClassifier,
+    LinearRegressor,
+    Ordinal,
+    Tweedie,
+)
+from slimlearn.backend import ops, training
+from slimlearn.layers import per_example
+
+iris_x, iris_y = load_iris(return_X_y=True)
+iris_x = scale(iris_x)
+X, y = load_diabetes(return_X_y=True)
+X = scale(X)
+exact = {"tol": 1e-8, "max_iter": 1000}
+loose = {"tol": 1e-9, "max_iter": 5000}
+
+
+def absolute(raw, y):
+    """A loss of the user's own, for one target."""
+    return ops.abs(raw - y)
+
+
+def summed(raw, y):
+    """A loss of the user's own, for several targets."""
+    return ops.reduce_sum(ops.square(raw - y), [1])
+
+
+def smoothed(raw, y):
+    """A loss of the user's own, for classes."""
+    loss = per_example.sparse_softmax_cross_entropy(raw, y)
+    return loss * 0.9 - ops.reduce_mean(ops.log_softmax(raw), [1]) * 0.1
+
+
+# -- classes ------------------------------
+
+
+def test_focal_without_gamma_is_log_loss():
+    for target in (iris_y, iris_y > 0):
+        clf = DNNClassifier((6,), max_iter=5, random_state=0)
+        plain = clone(clf).fit(iris_x, target).predict_proba(iris_x)
+        focal = clf.set_params(loss=Focal(gamma=0.0)).fit(iris_x, target)
+        np.testing.assert_allclose(focal.predict_proba(iris_x), plain, rtol=1e-8)
+
+
+def test_focal_reports_its_formula():
+    clf = LinearClassifier(loss="focal", **exact).fit(iris_x, iris_y > 1)
+    p = clf.predict_proba(iris_x)[np.arange(150), (iris_y > 1).astype(int)]
+    assert clf.loss_ == pytest.approx(np.mean(-((1 - p) ** 2) * np.log(p)), rel=1e-4)
+    search = GridSearchCV(
+        DNNClassifier((4,), loss=Focal(), max_iter=2), {"loss__gamma": [0.0, 1.0]}, cv=2
+    )
+    assert search.fit(iris_x, iris_y).best_params_["loss__gamma"] in (0.0, 1.0)
+    with pytest.raises(ValueError, match="pass an object, such as Focal"):
+        DNNClassifier(loss="focal").set_params(loss__gamma=1.0)
+
+
+def test_gammas_share_a_program():
+    first = LinearClassifier(loss=Focal(1.0)).fit(iris_x, iris_y)
+    second = LinearClassifier(loss=Focal(3.0)).fit(iris_x, iris_y)
+    assert first.program_.text == second.program_.text
+    assert not np.allclose(first.coef_, second.coef_)
+
+
+# -- numbers ------------------------------
+
+
+@pytest.mark.parametrize("delta", [0.3, 1.0])
+def test_huber_is_in_deviations_of_y(delta):
+    reg = LinearRegressor(loss=Huber(delta=delta), **exact).fit(X, y)
+    target = (y - y.mean()) / y.std()
+    design = np.c_[X, np.ones(len(X))]
+
+    def cost(w):
+        residual = design @ w - target
+        slope = np.clip(residual, -delta, delta)
+        return huber(delta, residual).mean(), design.T @ slope / len(X)
+
+    best = minimize(cost, np.zeros(11), jac=True, tol=1e-12)
+    wanted = (design @ best.x) * y.std() + y.mean()
+    np.testing.assert_allclose(reg.predict(X), wanted, rtol=1e-3)
+    assert reg.loss_ == pytest.approx(best.fun * y.var(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss, peer",
+    [
+        ("poisson", PoissonRegressor(alpha=0, **loose)),
+        ("gamma", GammaRegressor(alpha=0, **loose)),
+        ("tweedie", TweedieRegressor(power=1.5, link="log", alpha=0, **loose)),
+        (Tweedie(1), PoissonRegressor(alpha=0, **loose)),
+        (Tweedie(2), GammaRegressor(alpha=0, **loose)),
+        (Tweedie(3), TweedieRegressor(power=3, link="log", alpha=0, **loose)),
+    ],
+    ids=str,
+)
+def test_log_links_are_scikit_learn_s_models(loss, peer):
+    amounts, weights = y / 100, np.arange(len(y)) % 3
+    reg = LinearRegressor(loss=loss, **exact).fit(X, amounts, weights)
+    peer.fit(X, amounts, weights)
+    np.testing.assert_allclose(reg.coef_, peer.coef_, atol=2e-4)
+    assert reg.intercept_ == pytest.approx(peer.intercept_, abs=2e-4)
+    np.testing.assert_allclose(reg.predict(X), peer.predict(X), rtol=2e-3)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie", Tweedie(3)], ids=str)
+def test_log_links_start_at_the_mean(loss):
+    both = np.c_[y, y / 50]
+    reg = LinearRegressor(loss=loss, optimizer="sgd", learning_rate=1e-12, max_iter=1)
+    for target in (y, both):
+        reg.fit(X, target)
+        start = np.broadcast_to(target.mean(axis=0), target.shape)
+        np.testing.assert_allclose(reg.predict(X), start, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss, bad, told",
+    [
+        ("poisson", -1.0, "needs y >= 0; y has negative values"),
+        ("gamma", 0.0, "needs y > 0; y has zeros"),
+        ("tweedie", -1.0, "needs y >= 0"),
+        (Tweedie(2.5), 0.0, "needs y > 0"),
+    ],
+    ids=str,
+)
+def test_targets_outside_the_domain(loss, bad, told):
+    wrong = np.where(np.arange(len(y)) == 3, bad, y)
+    reg = LinearRegressor(loss=loss, optimizer="adam", max_iter=1)
+    with pytest.raises(ValueError, match=told):
+        reg.fit(X, wrong)
+    with pytest.raises(ValueError, match=told):
+        reg.fit(X, y, X_val=X, y_val=wrong)
+    with pytest.raises(ValueError, match=told):
+        reg.partial_fit(X, y).partial_fit(X, wrong)
+    # A row of weight 0 counts as absent.
+    reg.fit(X, wrong, np.arange(len(y)) != 3)
+
+
+# -- quantiles ------------------------------
+
+LEVELS = (0.9, 0.1, 0.5)
+
+
+def test_several_quantiles():
+    reg = DNNRegressor((16,), loss="quantile", quantile=LEVELS, random_state=0)
+    reg.set_params(max_iter=150, learning_rate=0.005).fit(X, y)
+    found = reg.predict_quantiles(X)
+    assert found.shape == (442, 3)
+    assert (found[:, 1] <= found[:, 2]).all() and (found[:, 2] <= found[:, 0]).all()
+    np.testing.assert_allclose((y[:, None] <= found).mean(axis=0), LEVELS, atol=0.06)
+    np.testing.assert_array_equal(reg.predict(X), found[:, 2])
+    assert np.array_equal(clone(reg).fit(X, y[:, None]).predict(X), found[:, [2]])
+    nearest = reg.set_params(quantile=[0.9, 0.3], max_iter=1).fit(X, y)
+    assert np.array_equal(nearest.predict(X), nearest.predict_quantiles(X)[:, 1])
+
+
+def test_quantiles_cost_what_they_should():
+    reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
+    reg.set_params(
+        max_iter=300, learning_rate=0.02, learning_rate_schedule="cosine"
+    ).set_params(random_state=0)
+    reg.fit(X, y, X_val=X, y_val=y)
+    costs, best = [], []
+    for level, column in zip(LEVELS, reg.predict_quantiles(X).T):
+        peer = QuantileRegressor(quantile=level, alpha=0).fit(X, y).predict(X)
+        for values, into in ((column, costs), (peer, best)):
+            e = y - values
+            into.append(np.maximum(level * e, (level - 1) * e).mean())
+    assert reg.validation_loss_curve_[-1] == pytest.approx(np.mean(costs), rel=1e-3)
+    assert np.mean(costs) == pytest.approx(np.mean(best), rel=1e-2)
+
+
+def test_quantiles_of_several_targets():
+    both = np.c_[y, 1000 - 3 * y]
+    reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
+    reg.set_params(max_iter=60, learning_rate=0.02, random_state=0).fit(
+        X, both, X_val=X, y_val=both
+    )
+    found = reg.predict_quantiles(X)
+    assert found.shape == (442, 2, 3)
+    np.testing.assert_array_equal(reg.predict(X), found[..., 2])
+    below = (both[..., None] <= found).mean(axis=0)
+    np.testing.assert_allclose(below, [LEVELS, LEVELS], atol=0.06)
+    e = both[..., None] - found
+    cost = np.maximum(np.multiply(LEVELS, e), (np.array(LEVELS) - 1) * e).mean()
+    assert reg.validation_loss_curve_[-1] == pytest.approx(cost, rel=1e-3)
+    assert reg.coef_.shape == (6, 10)
+
+
+def test_one_quantile_has_a_column():
+    reg = LinearRegressor(loss="quantile", quantile=0.3, optimizer="adam", max_iter=2)
+    assert np.array_equal(
+        reg.fit(X, y).predict_quantiles(X), reg.predict(X)[:, np.newaxis]
+    )
+    assert not hasattr(LinearRegressor(), "predict_quantiles")
+
+
+@pytest.mark.parametrize(
+    "quantile, told",
+    [
+        ((0.1, 1.0), r"must be numbers in \(0, 1\)"),
+        ((), r"must be numbers in \(0, 1\)"),
+        ([0.5, 0.5], "twice"),
+        (["a"], r"must be numbers in \(0, 1\)"),
+    ],
+)
+def test_quantiles_out_of_range(quantile, told):
+    with pytest.raises(ValueError, match=told):
+        DNNRegressor(loss="quantile", quantile=quantile).fit(X, y)
+
+
+def test_warm_start_keeps_its_quantiles():
+    reg = DNNRegressor((4,), loss="quantile", quantile=(0.2, 0.8), max_iter=1)
+    reg.set_params(warm_start=True).fit(X, y).fit(X, y)
+    assert reg.n_iter_ == 2
+    with pytest.raises(ValueError, match="set warm_start=False"):
+        reg.set_params(quantile=(0.2, 0.7)).fit(X, y)
+
+
+# -- a function of the user's own ------------------------------
+
+
+def test_a_loss_of_one_s_own_is_the_built_in_one():
+    reg = DNNRegressor((6,), max_iter=5, random_state=0)
+    plain = clone(reg).set_params(loss="absolute_error").fit(X, y)
+    reg.set_params(loss=absolute).fit(X, y, X_val=X, y_val=y)
+    assert np.array_equal(reg.predict(X), plain.predict(X))
+    scaled = plain.loss_curve_ / y.std()
+    np.testing.assert_allclose(reg.loss_curve_, scaled, rtol=1e-6)
+    twin = pickle.loads(pickle.dumps(clone(reg).fit(X, y)))
+    assert np.array_equal(twin.predict(X), plain.predict(X))
+    twin.set_params(warm_start=True).fit(X, y)
+    assert twin.n_iter_ == 10
+
+
+def test_losses_of_one_s_own_for_targets_and_classes():
+    both = np.c_[y, -y]
+    reg = DNNRegressor((6,), loss=summed, random_state=0).fit(X, both)
+    assert reg.score(X, both) > 0.4
+    clf = DNNClassifier((16,), loss=smoothed, early_stopping=True, random_state=0)
+    clf.fit(iris_x, iris_y, np.arange(150) % 2 + 1)
+    assert clf.score(iris_x, iris_y) > 0.9
+    assert clf.predict_proba(iris_x).min() > 1e-3
+
+
+def by_label(raw, y):
+    """A loss of the user's own, for several labels."""
+    return ops.reduce_mean(per_example.sigmoid_cross_entropy(raw, y), [1])
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(150) % 3], ids=["", "weighted"])
+def test_a_loss_of_one_s_own_for_labels_is_the_built_in_one(weights):
+    labels = np.stack([iris_y == 0, iris_y > 0, iris_x[:, 0] > 0], axis=1).astype(int)
+    held = {"X_val": iris_x, "y_val": labels}
+    clf = DNNClassifier((6,), max_iter=60, learning_rate=0.02, random_state=0)
+    clf.set_params(loss=by_label).fit(iris_x, labels, weights, **held)
+    # It starts from 0 rather than from the labels' shares, and learns the same.
+    plain = clone(clf).set_params(loss="log_loss").fit(iris_x, labels, weights, **held)
+    assert clf.predict_proba(iris_x).shape == (150, 3)
+    assert clf.score(iris_x, labels) > 0.85
+    assert clf.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1], rel=0.15)
+    loss = np.mean(
+        [log_loss(t, p) for t, p in zip(labels.T, clf.predict_proba(iris_x).T)]
+    )
+    assert clf.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_loss_that_returns_something_else():
+    for loss, told in (
+        (lambda raw, y: ops.square(raw - y), r"returned f32\[B,2\]"),
+        (lambda raw, y: ops.reduce_sum(raw - y), r"returned f32\[\]"),
+        (lambda raw, y: None, "returned None"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            DNNRegressor(loss=loss, precision="float32").fit(X, np.c_[y, y])
+    with pytest.raises(ValueError, match=r"pass Focal\(\)"):
+        DNNClassifier(loss=Focal).fit(iris_x, iris_y)
+    with pytest.raises(ValueError, match="The 'loss' parameter of DNNRegressor"):
+        DNNRegressor(loss=Focal()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "loss, told",
+    [
+        (Focal(gamma=-1), "'gamma' parameter of Focal"),
+        (Huber(delta=0), "'delta' parameter of Huber"),
+        (Tweedie(power=0.5), r"'power' parameter of Tweedie .*below 1 none is a dis"),
+        (Tweedie(power="some"), "'power' parameter of Tweedie"),
+    ],
+    ids=str,
+)
+def test_parameters_of_losses_are_checked(loss, told):
+    kind = DNNClassifier if isinstance(loss, Focal) else DNNRegressor
+    with pytest.raises(ValueError, match=told):
+        kind(loss=loss).fit(iris_x, iris_y)
+
+
+# -- the native loop ------------------------------
+
+SEVERAL = np.stack([iris_y, iris_x[:, 0] > 0], axis=1)
+POSITIVE = np.abs(iris_x[:, 1]) + 0.1
+
+
+@pytest.mark.parametrize(
+    "est, target",
+    [
+        (DNNClassifier((6,), loss=Focal(1.5)), iris_y),
+        (DNNClassifier((6,), loss=Focal(1.5)), iris_y > 0),
+        (DNNClassifier((6,), loss=Ordinal([2, 0, 1]), early_stopping=True), iris_y),
+        (DNNClassifier((6,), loss="hinge"), SEVERAL),
+        (DNNClassifier((6,)), SEVERAL),
+        (DNNClassifier((6,), loss="focal", early_stopping=True), SEVERAL > 0),
+        (DNNRegressor((6,), loss=Huber(0.4)), iris_x[:, :2]),
+        (DNNRegressor((6,), loss="quantile", quantile=LEVELS), iris_x[:, :2]),
+        (DNNRegressor((6,), loss="quantile", quantile=LEVELS), iris_x[:, 0]),
+        (DNNRegressor((6,), loss="gamma"), POSITIVE),
+        (DNNRegressor((6,), loss="tweedie", early_stopping=True), POSITIVE),
+        (DNNRegressor((6,), loss=summed), iris_x[:, :2]),
+    ],
+)
+def test_training_is_the_reference_s(est, target, monkeypatch):
+    weights = np.random.RandomState(0).randint(0, 3, 150)
+    est.set_params(max_iter=3, random_state=0, precision="float64")
+    native = clone(est).fit(iris_x, target, weights)
+    monkeypatch.setattr(training, "compile_text", ReferenceModel)
+    reference = clone(est).fit(iris_x, target, weights)
+    np.testing.assert_allclose(native.loss_curve_, reference.loss_curve_, rtol=1e-9)
+    np.testing.assert_allclose(
+        native.validation_loss_curve_, reference.validation_loss_curve_, rtol=1e-9
+    )
+    functions = ["predict"]
+    if hasattr(native, "predict_proba"):
+        functions.append("predict_proba")
+    for function in functions:
+        np.testing.assert_allclose(
+            native._values(function, iris_x),
+            reference._values(function, iris_x),
+            rtol=1e-7,
+            atol=1e-9,
+        )

@@ -1,0 +1,215 @@
+"""Normalizing layers: moments, averages, weights of rows, gradients."""
+
+import math
+
+import numpy as np
+import pytest
+from support.networks import B, Built, evaluate
+
+from slimlearn import layers as slim
+from slimlearn.backend import ops
+from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.graph import Model
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(7, 5))
+
+
+def names(built):
+    return [p.name for p in built.model.parameters]
+
+
+@pytest.fixture
+def graph():
+    """A function in which layers may be built by hand."""
+    model = Model("f64")
+    with model.function("predict") as made:
+        yield made
+
+
+@pytest.fixture
+def x(graph):
+    return ops.input_("X", (B, 5), "f64")
+
+
+def moments(x, weights=None):
+    mean = np.average(x, axis=0, weights=weights)
+    return mean, np.average((x - mean) ** 2, axis=0, weights=weights)
+
+
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_batch_norm_uses_the_batch_in_training(precision):
+    built = Built(lambda x: slim.batch_norm(x, scale=True, scope="bn"), (5,), precision)
+    built.params["bn/gamma"][...] = 2.0
+    built.params["bn/beta"][...] = 1.0
+    mean, variance = moments(X)
+    out, _ = built.train(X)
+    wanted = 2 * (X - mean) / np.sqrt(variance + 0.001) + 1
+    np.testing.assert_allclose(out, wanted, rtol=2e-5 if precision == "f32" else 1e-12)
+
+
+def test_batch_norm_averages_are_free_of_bias():
+    built = Built(lambda x: slim.batch_norm(x, decay=0.9, scope="bn"))
+    batches = [rng.normal(3.0, 2.0, size=(7, 5)) for _ in range(4)]
+    built.train(batches[0])
+    np.testing.assert_allclose(built.states["bn/moving_mean"], moments(batches[0])[0])
+    for batch in batches[1:]:
+        built.train(batch)
+    shares = 0.9 ** np.arange(3, -1, -1.0)
+    shares /= shares.sum()
+    means, variances = np.array([moments(b) for b in batches]).transpose(1, 0, 2)
+    np.testing.assert_allclose(built.states["bn/moving_mean"], shares @ means)
+    np.testing.assert_allclose(built.states["bn/moving_variance"], shares @ variances)
+    wanted = (X - shares @ means) / np.sqrt(shares @ variances + 0.001)
+    np.testing.assert_allclose(built.predict(X), wanted)
+
+
+def test_batch_norm_weights_its_moments_by_the_rows():
+    weights = np.array([1.0, 2, 0.5, 3, 1, 1, 4])
+    built = Built(lambda x: slim.batch_norm(x, scope="bn"), weighted=True)
+    built.train(X, weights=weights)
+    mean, variance = moments(X, weights)
+    np.testing.assert_allclose(built.states["bn/moving_mean"], mean)
+    np.testing.assert_allclose(built.states["bn/moving_variance"], variance)
+
+
+def test_integer_weights_of_batch_norm_are_repeated_rows():
+    weights = np.array([1, 2, 1, 3, 1, 1, 2])
+    net = Built(lambda x: slim.batch_norm(slim.linear(x, 3), scope="bn"), weighted=True)
+    direction = rng.normal(size=(7, 3))
+    out, grads = net.train(X, direction * weights[:, None], weights)
+    again = np.repeat(np.arange(7), weights)
+    repeated, more = net.train(X[again], direction[again], np.ones(len(again)))
+    np.testing.assert_allclose(out[again], repeated)
+    for name, gradient in grads.items():
+        np.testing.assert_allclose(gradient, more[name], atol=1e-12)
+
+
+def test_batch_norm_takes_weights_of_its_own_and_many_axes():
+    def net(x):
+        weights = ops.slice_(x, 2, 0, 1)
+        weights = ops.reshape(ops.slice_(weights, 1, 0, 1), (B,))
+        return slim.batch_norm(x, batch_weights=ops.exp(weights), scope="bn")
+
+    x = rng.normal(size=(6, 3, 4))
+    built = Built(net, (3, 4))
+    built.train(x)
+    weights = np.repeat(np.exp(x[:, 0, 0]), 3)
+    mean, variance = moments(x.reshape(18, 4), weights)
+    np.testing.assert_allclose(built.states["bn/moving_mean"], mean)
+    np.testing.assert_allclose(built.states["bn/moving_variance"], variance)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gradient_of_batch_norm_is_that_of_finite_differences(weighted, order):
+    def net(x):
+        inputs = slim.linear(x, 3, scope="fc")
+        outputs = slim.batch_norm(inputs, scale=True, scope="bn")
+        if order == 1:
+            return outputs
+        return gradients([ops.reduce_sum(outputs * ops.square(outputs))], [inputs])[0]
+
+    built = Built(net, weighted=weighted)
+    built.params["bn/gamma"][...] = [0.5, 1.5, -2.0]
+    weights = np.array([1.0, 2, 0.5, 3, 1, 1, 4]) if weighted else None
+    direction = rng.normal(size=(7, 3))
+    _, grads = built.train(X, direction, weights)
+    for name in ("fc/weights", "bn/gamma", "bn/beta"):
+        array = built.params[name]
+        for index in np.ndindex(array.shape):
+            old = array[index]
+            step = []
+            for move in (1e-6, -1e-6):
+                array[index] = old + move
+                step.append((built.train(X, direction, weights)[0] * direction).sum())
+            array[index] = old
+            slope = (step[0] - step[1]) / 2e-6
+            assert math.isclose(grads[name][index], slope, rel_tol=1e-5, abs_tol=1e-6)
+
+
+def test_batch_norm_used_twice_moves_its_averages_twice():
+    def net(x):
+        first = slim.batch_norm(x, decay=0.5, scope="bn")
+        return first + slim.batch_norm(x * 2.0, decay=0.5, scope="bn", reuse=True)
+
+    built = Built(net)
+    built.train(X)
+    mean = X.mean(axis=0)
+    np.testing.assert_allclose(
+        built.states["bn/moving_mean"], (0.25 * mean + 0.5 * 2 * mean) / 0.75
+    )
+
+
+def test_batch_norm_before_training_changes_little():
+    built = Built(slim.batch_norm)
+    np.testing.assert_allclose(built.predict(X), X / np.sqrt(1.001))
+
+
+def test_inference_of_batch_norm_leaves_the_averages():
+    built = Built(lambda x: slim.batch_norm(x, scope="bn"))
+    assert built.model.functions["predict"].sets == {}
+    assert sorted(built.model.functions["grad"].sets) == [
+        "bn/moving_mean",
+        "bn/moving_variance",
+        "bn/moving_weight",
+    ]
+
+
+def test_batch_norm_is_few_ops():
+    built = Built(lambda x: slim.batch_norm(x, scale=True, scope="bn"))
+    assert len(built.model.functions["predict"].nodes) <= 8
+
+
+def test_batch_norm_refuses_what_it_does_not_offer(x):
+    with pytest.raises(ValueError, match="data_format='NCHW'"):
+        slim.batch_norm(x, data_format="NCHW")
+    with pytest.raises(ValueError, match="renorm and adjustment"):
+        slim.batch_norm(x, renorm=True)
+    with pytest.raises(ValueError, match="decay must be"):
+        slim.batch_norm(x, decay=1.0)
+    with pytest.raises(ValueError, match="batch_weights must have the shape"):
+        slim.batch_norm(x, batch_weights=x, is_training=True)
+
+
+def test_parameters_of_batch_norm_take_initializers_and_regularizers(graph, x):
+    slim.batch_norm(
+        x,
+        scale=True,
+        scope="bn",
+        param_initializers={"gamma": slim.constant_initializer(3.0)},
+        param_regularizers={"beta": slim.l1_regularizer(0.2)},
+    )
+    parameters = graph.model.parameters
+    assert parameters["bn/gamma"].initializer == slim.constant_initializer(3.0)
+    assert slim.regularizers.coefficients(parameters["bn/beta"]) == (0.2, 0.0)
+
+
+def test_layer_norm_normalizes_each_row():
+    built = Built(lambda x: slim.layer_norm(x, scope="ln"))
+    assert names(built) == ["ln/beta", "ln/gamma"]
+    built.params["ln/gamma"][...] = 3.0
+    wanted = X - X.mean(axis=1, keepdims=True)
+    wanted *= 3 / X.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(built.predict(X), wanted)
+
+
+def test_layer_norm_over_the_last_axis_of_many():
+    built = Built(
+        lambda x: slim.layer_norm(x, begin_norm_axis=-1, activation_fn="tanh"), (4, 3)
+    )
+    x = rng.normal(size=(2, 4, 3))
+    wanted = (x - x.mean(2, keepdims=True)) / x.std(2, keepdims=True)
+    np.testing.assert_allclose(built.predict(x), np.tanh(wanted))
+
+
+def test_layer_norm_refuses_axes_that_are_not_there(x):
+    with pytest.raises(ValueError, match="begin_norm_axis=2 is no axis"):
+        slim.layer_norm(x, begin_norm_axis=2)
+    with pytest.raises(ValueError, match="begin_params_axis=0 makes parameters"):
+        slim.layer_norm(x, begin_params_axis=0)
+
+
+def test_unit_norm_brings_rows_to_length_one():
+    out = evaluate(lambda x: slim.unit_norm(x, 1), x=X)
+    np.testing.assert_allclose(out, X / np.sqrt((X**2).sum(1, keepdims=True) + 1e-7))

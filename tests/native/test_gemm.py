@@ -1,0 +1,142 @@
+"""Matrix products: values, and bits that neither place nor tile decides."""
+
+import numpy as np
+import pytest
+from support.native_run import ISAS, apply
+
+from slimlearn.backend import ops
+
+pytestmark = pytest.mark.parametrize("isa", ISAS)
+
+# m, k, n: one row, tails of every tile, several blocks of k, panels and tasks
+SHAPES = [
+    (1, 1, 1),
+    (1, 64, 100),
+    (1, 700, 400),
+    (3, 5, 7),
+    (32, 64, 100),
+    (32, 100, 10),
+    (33, 10, 100),
+    (64, 1, 5),
+    (130, 257, 65),
+    (200, 700, 300),
+    (17, 300, 1300),
+    (600, 20, 17),
+]
+FLOATS = (np.float32, np.float64)
+
+
+def matrices(m, k, n, dtype):
+    rng = np.random.default_rng(m + k + n)
+    return (
+        rng.standard_normal((m, k)).astype(dtype),
+        rng.standard_normal((k, n)).astype(dtype),
+    )
+
+
+def product(a, b, isa, transpose_a=False, transpose_b=False):
+    def build(a, b):
+        return ops.matmul(a, b, transpose_a, transpose_b)
+
+    arrays = {
+        "a": np.ascontiguousarray(a.T) if transpose_a else a,
+        "b": np.ascontiguousarray(b.T) if transpose_b else b,
+    }
+    fixed = ("a", "b") if transpose_a else ("b",)
+    return apply(build, arrays, isa, fixed)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_values(shape, dtype, isa):
+    a, b = matrices(*shape, dtype)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    bound = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    bound *= (shape[1] + 2) * np.finfo(dtype).eps
+    assert (np.abs(product(a, b, isa) - want) <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_transposes_keep_the_bits(shape, dtype, isa):
+    a, b = matrices(*shape, dtype)
+    want = product(a, b, isa)
+    for transpose_a, transpose_b in [(True, False), (False, True), (True, True)]:
+        got = product(a, b, isa, transpose_a, transpose_b)
+        assert got.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_row_has_the_same_bits_in_every_batch(shape, dtype, isa):
+    a, b = matrices(*shape, dtype)
+    whole = product(a, b, isa)
+    m = shape[0]
+    for first, last in {(0, 1), (m // 2, m // 2 + 1), (m // 3, m), (0, (m + 1) // 2)}:
+        part = product(a[first:last], b, isa)
+        assert part.tobytes() == whole[first:last].tobytes()
+
+
+def test_every_element_is_one_chain_over_k(isa):
+    if isa != "generic":
+        pytest.skip("numpy has no fma to compare with")
+    a, b = matrices(37, 300, 45, np.float32)
+    want = np.zeros((37, 45), np.float32)
+    for p in range(300):
+        want += a[:, p : p + 1] * b[p : p + 1]
+    assert product(a, b, isa).tobytes() == want.tobytes()
+
+
+EPILOGUES = {
+    "bias": lambda y, v, w: ops.add(y, v),
+    "relu": lambda y, v, w: ops.relu(ops.add(y, v)),
+    "relu_alone": lambda y, v, w: ops.relu(y),
+    "tanh": lambda y, v, w: ops.tanh(ops.add(y, v)),
+    "relu_grad": lambda y, v, w: ops.relu_grad(y, w),
+    "scaled": lambda y, v, w: ops.mul(ops.mul(y, w), v),
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1), (33, 20, 70), (40, 30, 600)], ids=str)
+@pytest.mark.parametrize("name", EPILOGUES)
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_an_epilogue_keeps_the_bits(name, shape, transpose_b, isa):
+    m, _, n = shape
+    a, b = matrices(*shape, np.float32)
+    rng = np.random.default_rng(0)
+    v = rng.standard_normal(n).astype(np.float32)
+    w = rng.standard_normal((m, n)).astype(np.float32)
+    arrays = {"a": a, "b": np.ascontiguousarray(b.T) if transpose_b else b}
+    fused = apply(
+        lambda a, b, v, w: EPILOGUES[name](ops.matmul(a, b, False, transpose_b), v, w),
+        {**arrays, "v": v, "w": w},
+        isa,
+        ("b", "v"),
+    )
+    alone = apply(
+        lambda y, v, w: EPILOGUES[name](y, v, w),
+        {"y": product(a, b, isa, False, transpose_b), "v": v, "w": w},
+        isa,
+        ("v",),
+    )
+    assert fused.tobytes() == alone.tobytes()
+
+
+def test_batches_of_matrices(isa):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((5, 3, 6, 9))
+    b = rng.standard_normal((5, 3, 9, 11))
+    got = apply(lambda a, b: ops.matmul(a, b), {"a": a, "b": b}, isa)
+    np.testing.assert_allclose(got, a @ b, rtol=1e-13, atol=1e-13)
+    one = b[0, 0]
+    got = apply(lambda a, b: ops.matmul(a, b), {"a": a, "b": one}, isa, ("b",))
+    np.testing.assert_allclose(got, a @ one, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_a_weight_gradient_sums_over_the_rows(rows, isa):
+    rng = np.random.default_rng(rows)
+    x = rng.standard_normal((rows, 20))
+    dy = rng.standard_normal((rows, 33))
+    got = apply(lambda x, dy: ops.matmul(x, dy, True, False), {"x": x, "dy": dy}, isa)
+    np.testing.assert_allclose(got, x.T @ dy, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,1 @@
+"""What several tests share: cases, networks, ways to run them."""

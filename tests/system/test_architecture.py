@@ -1,0 +1,127 @@
+"""The house rules that a machine can check: who imports whom, and first lines."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("estimators", "layers", "backend")
+PYTHON = sorted(p for name in PACKAGES for p in ROOT.glob(f"{name}/**/*.py"))
+NATIVE = sorted(p for p in ROOT.glob("native/**/*.*") if p.suffix != ".txt")
+
+# Importer -> what it may import; the longest matching row counts.
+PYTHON_RULES = {
+    "estimators": ("estimators", "layers", "backend"),
+    "layers": ("layers", "backend.shape", "backend.graph", "backend.op", "backend.ops"),
+    "backend.shape": ("backend.shape",),
+    # text: str() of a model
+    "backend.graph": ("backend.shape", "backend.graph", "backend.text"),
+    "backend.op": ("backend.shape", "backend.graph"),
+    "backend.ops": (
+        "backend.shape",
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.philox",
+    ),
+    "backend.autodiff": ("backend.shape", "backend.graph", "backend.op", "backend.ops"),
+    "backend": ("backend",),
+}
+# What a network means; these modules know no device.
+MEANING = ("shape", "graph", "op", "ops", "autodiff", "text", "reference", "philox")
+
+DOOR = "backend.engine.native"
+
+# Third-party packages beyond numpy and the standard library, and who may see them.
+THIRD_PARTY = {
+    "sklearn": ("estimators",),
+    "joblib": ("estimators",),
+    "scipy": ("estimators", "backend"),
+}
+
+NATIVE_RULES = {
+    "ir": {"ir"},
+    "passes": {"passes", "ir"},
+    "kernels": {"kernels", "ir"},
+    "cpu": {"cpu", "kernels", "ir"},
+    "runtime": {"runtime", "passes", "kernels", "ir"},
+    "api": {"api", "runtime", "passes", "kernels", "ir"},
+}
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path) -> list[str]:
+    """Return every imported module, `from a import b` as `a.b`, lazily or not."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def _under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=_dotted)
+def test_python_imports_follow_the_rules(path):
+    importer = _dotted(path)
+    row = max((r for r in PYTHON_RULES if _under(importer, r)), key=len)
+    for name in _imports(path):
+        top, _, rest = name.partition(".")
+        if top == "slimlearn":
+            assert any(_under(rest, ok) for ok in PYTHON_RULES[row]) or (
+                rest == "_native" and importer == DOOR
+            ), f"{importer} may not import {name}"
+            door = _under(rest, "backend.engine") or rest == "_native"
+            meaning = any(_under(importer, f"backend.{m}") for m in MEANING)
+            assert not (door and meaning), f"{importer} knows no device: {name}"
+        elif top in THIRD_PARTY:
+            assert importer.startswith(THIRD_PARTY[top]), f"{importer} imports {top}"
+
+
+def test_only_the_engine_s_door_opens_the_native_module():
+    users = [_dotted(p) for p in PYTHON if "slimlearn._native" in _imports(p)]
+    assert users == [DOOR]
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_native_includes_follow_the_rules(path):
+    folder = path.relative_to(ROOT / "native").parts[0]
+    text = path.read_text()
+    for include in re.findall(r'#include "([^"]+)"', text):
+        top = include.split("/")[0]
+        assert (ROOT / "native" / include).exists(), "write paths from native/"
+        assert top in NATIVE_RULES[folder], f"{folder}/ may not include {include}"
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_native_files_say_what_they_are_for(path):
+    first = path.read_text().split("\n", 1)[0]
+    assert re.match(r"// \S.{15,}", first), "the first line says what the file is for"
+
+
+def test_only_the_team_sees_openmp():
+    users = [p for p in NATIVE if re.search(r"omp\.h|#pragma omp", p.read_text())]
+    names = [str(p.relative_to(ROOT / "native")) for p in users]
+    assert names == ["runtime/call/team.cpp"]
+
+
+def test_python_ops_are_the_native_rows():
+    from slimlearn.backend import op, ops  # noqa: F401  (ops registers by being imported)
+
+    text = (ROOT / "native/ir/ops.def").read_text()
+    rows = re.findall(r"^[A-Z][A-Z_]*\((\w+)", text, re.MULTILINE)
+    assert len(rows) == len(set(rows))
+    assert set(op.OPS) == set(rows)

@@ -1,0 +1,129 @@
+"""The wheel: what is in it, what it needs, and that it works away from the sources."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import slimlearn
+
+ROOT = Path(__file__).resolve().parents[2]
+FIT = """
+import numpy as np, slimlearn, sys
+X = np.random.default_rng(0).normal(size=(40, 3))
+model = slimlearn.DNNClassifier((4,), max_iter=2, random_state=0).fit(X, X[:, 0] > 0)
+assert model.predict_proba(X).shape == (40, 2)
+print(slimlearn.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True)
+    return next(folder.glob("slimlearn-*.whl"))
+
+
+def test_the_wheel_is_small(wheel):
+    assert wheel.stat().st_size <= 8 * 2**20
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {
+        "slimlearn" / path.relative_to(ROOT)
+        for folder in ("estimators", "layers", "backend")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    }
+    top = ("__init__.py", "callbacks.py", "py.typed")
+    sources |= {Path("slimlearn") / name for name in top}
+    sources |= {Path("slimlearn/_native" + sysconfig.get_config_var("EXT_SUFFIX"))}
+    info = f"slimlearn-{slimlearn.__version__}.dist-info/"
+    assert {name for name in names if not name.startswith(info)} == set(
+        map(str, sources)
+    )
+    assert info + "licenses/LICENSE" in names
+
+
+def test_the_wheel_needs_four_packages(wheel):
+    info = f"slimlearn-{slimlearn.__version__}.dist-info/METADATA"
+    metadata = Parser().parsestr(zipfile.ZipFile(wheel).read(info).decode())
+    assert metadata["Version"] == slimlearn.__version__
+    needed = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in needed}
+    assert names == {"numpy", "scipy", "scikit-learn", "joblib"}
+
+
+def test_the_native_module_needs_only_the_compiler_s_libraries(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    module = next(tmp_path.glob("slimlearn/_native*"))
+    text = subprocess.check_output(["readelf", "-d", module], text=True)
+    needed = set(re.findall(r"NEEDED.*\[(\w+)", text)) - {"ld"}
+    assert needed <= {"libstdc", "libm", "libgomp", "libgcc_s", "libc", "libpthread"}
+
+
+def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path):
+    environment = tmp_path / "environment"
+    make = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+    subprocess.run(make, check=True)
+    python = environment / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    install += ["--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True)
+    # The four packages are lent by this environment, behind the new one's own folder.
+    own = next(environment.glob("lib/python*/site-packages"))
+    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (own / "lent.pth").write_text("\n".join(lent))
+    for place in (tmp_path, ROOT):
+        run = [str(python), "-W", "error", "-c", FIT]
+        output = subprocess.check_output(run, cwd=place, text=True)
+        assert Path(output.strip()).parent == own / "slimlearn"
+
+
+def test_the_source_archive_is_complete(tmp_path):
+    command = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base"]
+    command += [str(tmp_path), "sdist", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    archive = next(tmp_path.glob("slimlearn-*.tar.gz"))
+    listing = subprocess.check_output(["tar", "tzf", archive], text=True)
+    names = {line.partition("/")[2] for line in listing.splitlines()}
+    native = {str(p.relative_to(ROOT)) for p in ROOT.glob("native/**/*.*")}
+    assert native <= names
+    assert {"LICENSE", "README.md", "py.typed", "pyproject.toml"} <= names
+
+
+def test_the_build_s_needs_stand_twice_and_agree():
+    tomllib = pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
+
+
+def test_import_is_quick_and_frugal():
+    code = """
+import sklearn, sys, time
+before = set(sys.modules)
+start = time.perf_counter()
+import slimlearn
+seconds = time.perf_counter() - start
+heavy = {"pandas", "matplotlib", "torch", "polars", "IPython", "hypothesis", "tqdm"}
+print(seconds, *heavy & (set(sys.modules) - before))
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "SCIPY_ARRAY_API"}
+    runs = [
+        subprocess.check_output(
+            [sys.executable, "-c", code], text=True, env=environment
+        ).split()
+        for _ in range(3)
+    ]
+    assert min(float(run[0]) for run in runs) < 0.3
+    assert runs[0][1:] == []
