@@ -19,7 +19,8 @@ class CMakeBuild(build_ext):
     """Configure and build ``native/`` in a folder that keeps its objects.
 
     Environment: ``SLIM_WERROR=ON`` makes warnings errors, ``SLIM_SANITIZE=ON`` builds
-    with sanitizers, ``SLIM_BUILD_DIR`` names another folder than ``build/``.
+    with sanitizers, ``SLIM_BUILD_DIR`` names another folder than ``build/``,
+    ``SLIM_LEVELS="v3"`` builds these instruction-set levels alone.
     """
 
     def build_extension(self, ext: Extension) -> None:
@@ -35,6 +36,9 @@ class CMakeBuild(build_ext):
             "pybind11_DIR": pybind11.get_cmake_dir(),
             "SLIM_WERROR": os.environ.get("SLIM_WERROR", "OFF"),
             "SLIM_SANITIZE": sanitize,
+            "SLIM_LEVELS": os.environ.get("SLIM_LEVELS", "generic v3 v4").replace(
+                " ", ";"
+            ),
         }
         cmake, ninja = _tool("cmake"), _tool("ninja")
         generator = []
