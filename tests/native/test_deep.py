@@ -1,0 +1,36 @@
+"""Towers of layers: native training is NumPy's, of every kind of tower."""
+
+import numpy as np
+import pytest
+
+from tests.support import deep
+
+CASES = {
+    "dense": {"depth": 20, "width": 16},
+    "normed": {"depth": 6, "width": 16},
+    "residual": {"depth": 3, "width": 16},
+    "concatenating": {"depth": 6, "width": 4},
+    "resnet": {"depth": 26, "width": 2, "size": 8, "features": 192},
+}
+
+
+@pytest.mark.parametrize("tower", deep.TOWERS)
+def test_two_epochs_are_those_of_the_reference(tower):
+    case = deep.case(tower, rows=20, precision="f64", batch_size=8, **CASES[tower])
+    trainer = case.trainer(n_threads=2)
+    oracle, twin = case.oracle()
+    steps = trainer.info()["steps"]
+    rates = np.full(steps, 1e-3)
+    for epoch in range(2):
+        mine = trainer.epoch(epoch, epoch * steps, rates)
+        theirs = oracle.epoch(epoch, epoch * steps, rates)
+        np.testing.assert_allclose(mine.loss, theirs.loss, rtol=1e-7)
+    for name, weights in case.program.weights.items():
+        np.testing.assert_allclose(
+            weights, twin.weights[name], rtol=1e-6, atol=1e-8, err_msg=name
+        )
+
+
+def test_resnet152_has_the_nodes_that_budgets_of_compile_time_count():
+    nodes = len(deep.resnet152().functions["grad"].nodes)
+    assert 10_000 <= nodes <= 11_000
