@@ -19,7 +19,7 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
   const Context& context = call.context;
   std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
   for (const Plan::Step& step : plan.steps()) {
-    if (step.meet) lane.barrier();
+    if (step.barrier) lane.barrier();
     const int64_t tasks = step.launch->tasks(context.rows);
     const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
     if (begin < end) step.launch->run_all(context, begin, end, local);

@@ -14,7 +14,7 @@ namespace slim {
 void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
                  int64_t first, const Lane& lane) noexcept;
 
-// All launches and moves of a plan. Lanes meet where the plan says so, not at the end.
+// All launches and moves of a plan. Lanes wait where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
 // What could not be computed where it belongs, at the end of a plan.

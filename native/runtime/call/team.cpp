@@ -103,14 +103,14 @@ LaneGrant::~LaneGrant() { in_use.fetch_sub(taken_, std::memory_order_relaxed); }
 
 // A barrier that gives its processor away soon: OpenMP's own spins for milliseconds, which on
 // a busy machine takes the time of the very lane that it waits for.
-struct Meeting {
+struct Barrier {
   alignas(64) std::atomic<int> arrived{0};
   alignas(64) std::atomic<uint32_t> round{0};
-  std::atomic<int> sleepers{0};  // to wake nobody costs more than the meeting
+  std::atomic<int> sleepers{0};  // to wake nobody costs more than the barrier
 };
 
-void Lane::meet() const {
-  auto& [arrived, round, sleepers] = *meeting_;
+void Lane::wait() const {
+  auto& [arrived, round, sleepers] = *barrier_;
   const uint32_t now = round.load(std::memory_order_relaxed);
   if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
     arrived.store(0, std::memory_order_relaxed);
@@ -135,11 +135,11 @@ void run_lanes(int lanes, LaneBody body, void* self) {
     return;
   }
   regions.fetch_add(1, std::memory_order_relaxed);
-  Meeting meeting;
+  Barrier barrier;
 #pragma omp parallel num_threads(lanes)
   {
     const FlushDenormals flush;
-    const Lane lane(omp_get_thread_num(), omp_get_num_threads(), &meeting);
+    const Lane lane(omp_get_thread_num(), omp_get_num_threads(), &barrier);
     body(self, lane);
     lane.barrier();  // or the first to end would spin in the region's own
   }

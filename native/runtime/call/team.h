@@ -1,4 +1,4 @@
-// The threads of a call: lanes that run one body together and meet at barriers.
+// The threads of a call: lanes that run one body together and wait at barriers.
 #pragma once
 
 #include <cstdint>
@@ -28,30 +28,30 @@ class LaneGrant {
   int64_t taken_;
 };
 
-struct Meeting;  // what the lanes of one region count with
+struct Barrier;  // what the lanes of one region count with
 
-// One of the lanes of a parallel region. A lane alone needs no meeting.
+// One of the lanes of a parallel region. A lane alone needs no barrier.
 class Lane {
  public:
-  Lane(int index, int count, Meeting* meeting = nullptr)
-      : index_(index), count_(count), meeting_(meeting) {}
+  Lane(int index, int count, Barrier* barrier = nullptr)
+      : index_(index), count_(count), barrier_(barrier) {}
 
   int index() const { return index_; }
   int count() const { return count_; }
   bool first() const { return index_ == 0; }
   void barrier() const {
-    if (count_ > 1) meet();
+    if (count_ > 1) wait();
   }
   // This lane's part of `total` tasks: a contiguous range, the same for the same count.
   int64_t begin(int64_t total) const { return total * index_ / count_; }
   int64_t end(int64_t total) const { return total * (index_ + 1) / count_; }
 
  private:
-  void meet() const;
+  void wait() const;
 
   int index_;
   int count_;
-  Meeting* meeting_;
+  Barrier* barrier_;
 };
 
 using LaneBody = void (*)(void* self, const Lane& lane) noexcept;

@@ -51,7 +51,7 @@ class Plan {
   struct Step {
     std::unique_ptr<Launch> launch;
     std::vector<Buffer> results;
-    bool meet = false;  // lanes must meet before it: it touches what another still may
+    bool barrier = false;  // lanes wait before it: it touches what another still may
   };
   // `set` and `grad` of values that could not be computed where they belong.
   struct Move {
@@ -69,7 +69,7 @@ class Plan {
   bool exact() const { return request_.exact; }
   int64_t scratch_bytes() const { return scratch_bytes_; }
   int64_t local_bytes() const { return local_bytes_; }
-  // Lanes that are worth their meetings for this many rows, at most `available`, where a
+  // Lanes that are worth their barriers for this many rows, at most `available`, where a
   // region runs the plan so many times.
   int useful_lanes(int64_t rows, int available, int64_t runs = 1) const;
 
@@ -104,7 +104,7 @@ class Plan {
   Buffer keep(const Buffer& buffer);
   template <class MoveAt>
   void plan_moves(size_t count, MoveAt move_at);
-  void mark_meetings(const std::vector<std::vector<Buffer>>& reads,
+  void mark_barriers(const std::vector<std::vector<Buffer>>& reads,
                      const std::vector<std::vector<Buffer>>& writes);
 
   PlanRequest request_;

@@ -1,6 +1,4 @@
-// parse → passes → memory → prepare: the last two stages, and the contexts of the calls.
-#include "runtime/plan/plan.h"
-
+// parse → passes → memory → prepare: the last two stages.
 #include <algorithm>
 #include <stdexcept>
 
@@ -8,44 +6,10 @@
 #include "ir/text.h"
 #include "passes/memory.h"
 #include "passes/passes.h"
-#include "runtime/call/fork.h"
+#include "runtime/plan/plan.h"
 
 namespace slim {
 namespace {
-
-// Rough speeds of one lane, for the question how many pay: flop/s, byte/s, and the seconds
-// that a launch, another lane in a meeting, the start of a region, and the write to a line
-// of cache that another lane has read cost.
-constexpr double kFlops = 60e9;
-constexpr double kBytes = 30e9;
-constexpr double kLaunchSeconds = 50e-9;
-constexpr double kMeetSeconds = 60e-9;
-constexpr double kRegionSeconds = 5e-6;
-constexpr double kLineSeconds = 13e-9;
-// A shorter step stays alone: one turn of the system's scheduler at the wrong time takes what
-// another lane gives in thousands of them.
-constexpr double kLeastSeconds = 200e-6;
-
-// A context with more scratch than this goes back to the system, not to the pool.
-constexpr int64_t kPooledBytes = 64 << 20;
-
-bool overlap(const Buffer& a, const Buffer& b) {
-  if (a.base != b.base) return false;
-  if (a.base == Base::sparse) return a.offset == b.offset;
-  const auto end = [](const Buffer& buffer) {
-    int64_t bytes = size_of(buffer.dtype);
-    for (const int64_t dim : buffer.dims) bytes *= dim;
-    return buffer.offset + bytes;
-  };
-  return a.offset < end(b) && b.offset < end(a);
-}
-
-bool any_overlap(const std::vector<Buffer>& some, const std::vector<Buffer>& others) {
-  return std::any_of(some.begin(), some.end(), [&](const Buffer& a) {
-    return std::any_of(others.begin(), others.end(),
-                       [&](const Buffer& b) { return overlap(a, b); });
-  });
-}
 
 int arena_of(Base base) { return static_cast<int>(base); }
 
@@ -218,7 +182,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     const Layout::Place& place = layout.places[static_cast<size_t>(grad.declaration)];
     row_gradients_.push_back({place.offset, rows.dims[0], rows.inner(), rows.offset});
   }
-  mark_meetings(reads, writes);
+  mark_barriers(reads, writes);
   if (!planner.function().grads.empty()) rewritten_bytes_ = layout.param_bytes;
 }
 
@@ -243,93 +207,6 @@ void Plan::plan_moves(size_t count, MoveAt move_at) {
     move.from = keep(move.from);
     moves_.push_back(std::move(move));
   }
-}
-
-// Lanes run on from launch to launch as long as these touch nothing that another lane may
-// still be reading or writing.
-void Plan::mark_meetings(const std::vector<std::vector<Buffer>>& reads,
-                         const std::vector<std::vector<Buffer>>& writes) {
-  std::vector<Buffer> read, written;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (any_overlap(reads[i], written) || any_overlap(writes[i], written) ||
-        any_overlap(writes[i], read)) {
-      steps_[i].meet = true;
-      read.clear();
-      written.clear();
-    }
-    read.insert(read.end(), reads[i].begin(), reads[i].end());
-    written.insert(written.end(), writes[i].begin(), writes[i].end());
-  }
-}
-
-int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
-  if (available <= 1) return 1;
-  struct Part {
-    double seconds;
-    int64_t tasks;
-  };
-  std::vector<Part> parts;
-  int64_t meetings = 3;  // the batch's, and before and after what follows the plan
-  int64_t written = rewritten_bytes_;
-  double best = 0;
-  for (const Step& step : steps_) {
-    const Cost cost = step.launch->cost(rows);
-    parts.push_back({kLaunchSeconds + std::max(cost.flops / kFlops, cost.bytes / kBytes),
-                     std::max<int64_t>(1, step.launch->tasks(rows))});
-    meetings += step.meet;
-    for (const Buffer& buffer : step.results) written += buffer.count(rows) * size_of(buffer.dtype);
-    best += parts.back().seconds;
-  }
-  if (best < kLeastSeconds) return 1;
-  best *= 0.9;  // less is no gain worth other calls' lanes
-  int useful = 1;
-  for (int lanes = 2; lanes <= available;
-       lanes = std::max(lanes + 1, std::min(2 * lanes, available))) {
-    double seconds = kMeetSeconds * static_cast<double>(meetings * lanes) +
-                     kRegionSeconds / static_cast<double>(runs) +
-                     kLineSeconds * static_cast<double>(written / kAlignment / lanes);
-    for (const Part& part : parts) {
-      const int64_t longest = (part.tasks + lanes - 1) / lanes;
-      seconds += part.seconds * static_cast<double>(longest) / static_cast<double>(part.tasks);
-    }
-    if (seconds < best) {
-      best = seconds;
-      useful = lanes;
-    }
-  }
-  return useful;
-}
-
-Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
-  {
-    const std::lock_guard lock(cache_lock());
-    if (!plan.idle_.empty()) {
-      owned_ = std::move(plan.idle_.back());
-      plan.idle_.pop_back();
-    }
-  }
-  if (!owned_) {
-    owned_ = std::make_unique<CallContext>();
-    owned_->scratch = Arena(plan.scratch_bytes_);
-    owned_->hyper = Arena(plan.hyper_bytes_);
-    owned_->context.base[arena_of(Base::scratch)] = owned_->scratch.data();
-  }
-  while (owned_->locals.size() < static_cast<size_t>(lanes)) {
-    owned_->locals.emplace_back(plan.local_bytes_);
-  }
-  owned_->context.status.store(0, std::memory_order_relaxed);
-  owned_->context.first_row = 0;
-  owned_->context.step = 0;
-  owned_->context.seed = 0;
-}
-
-Plan::Lease::~Lease() {
-  if (!owned_) return;
-  int64_t bytes = owned_->scratch.size();
-  for (const Arena& arena : owned_->stored) bytes += arena.size();
-  if (bytes > kPooledBytes) return;
-  const std::lock_guard lock(cache_lock());
-  plan_->idle_.push_back(std::move(owned_));
 }
 
 }  // namespace slim
