@@ -125,6 +125,15 @@ struct Polynomials {
   Dim floor_divide(const Dim& a, const Dim& b) const { return a.floor_divide(b); }
 };
 
+struct Substituted : Polynomials {
+  const std::map<std::string, int64_t>& symbols;
+  explicit Substituted(const std::map<std::string, int64_t>& symbols) : symbols(symbols) {}
+  Dim symbol(const std::string& name) const {
+    const auto found = symbols.find(name);
+    return found == symbols.end() ? Dim::symbol(name) : Dim(found->second);
+  }
+};
+
 struct Numbers {
   using Value = int64_t;
   const std::map<std::string, int64_t>& symbols;
@@ -184,29 +193,38 @@ void add_term(std::map<std::string, int64_t>& terms, const std::string& monomial
 
 }  // namespace
 
-Dim::Dim(int64_t value) {
-  if (value != 0) terms_[""] = value;
+Dim::Dim(Terms terms) {
+  if (terms.empty()) return;
+  if (terms.size() == 1 && terms.begin()->first.empty()) {
+    constant_ = terms.begin()->second;
+  } else {
+    terms_ = std::make_shared<const Terms>(std::move(terms));
+  }
 }
 
-Dim Dim::symbol(const std::string& name) {
-  Dim dim;
-  dim.terms_[name] = 1;
-  return dim;
+Dim::Terms Dim::terms() const {
+  if (terms_ != nullptr) return *terms_;
+  return constant_ == 0 ? Terms() : Terms{{"", constant_}};
 }
 
-Dim Dim::parse(const std::string& text) {
+Dim Dim::symbol(const std::string& name) { return Dim(Terms{{name, 1}}); }
+
+Dim Dim::parse(std::string_view text) {
+  static const Dim rows = symbol("B");
+  if (text == "B") return rows;
   const Polynomials algebra;
   return Reader<Polynomials>(text, algebra).all();
 }
 
 std::string Dim::str() const {
+  if (terms_ == nullptr) return std::to_string(constant_);
   struct Term {
     size_t degree;
     const std::string* monomial;
     int64_t coefficient;
   };
   std::vector<Term> terms;
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : *terms_) {
     terms.push_back({factors_of(monomial).size(), &monomial, coefficient});
   }
   std::stable_sort(terms.begin(), terms.end(),
@@ -225,26 +243,23 @@ std::string Dim::str() const {
       text += std::to_string(term.coefficient) + '*' + *term.monomial;
     }
   }
-  return text.empty() ? "0" : text;
-}
-
-std::optional<int64_t> Dim::constant() const {
-  if (terms_.empty()) return 0;
-  if (terms_.size() == 1 && terms_.begin()->first.empty()) return terms_.begin()->second;
-  return std::nullopt;
+  return text;
 }
 
 std::optional<int64_t> Dim::multiple_of(const std::string& symbol) const {
-  if (terms_.size() != 1 || terms_.begin()->first != symbol) return std::nullopt;
-  if (terms_.begin()->second < 1) return std::nullopt;
-  return terms_.begin()->second;
+  if (terms_ == nullptr || terms_->size() != 1 || terms_->begin()->first != symbol) {
+    return std::nullopt;
+  }
+  if (terms_->begin()->second < 1) return std::nullopt;
+  return terms_->begin()->second;
 }
 
 bool Dim::mentions(const std::string& symbol) const {
+  if (terms_ == nullptr) return false;
   const auto is_word = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
   };
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : *terms_) {
     for (size_t at = monomial.find(symbol); at != std::string::npos;
          at = monomial.find(symbol, at + 1)) {
       const size_t end = at + symbol.size();
@@ -258,39 +273,52 @@ bool Dim::mentions(const std::string& symbol) const {
 }
 
 int64_t Dim::evaluate(const std::map<std::string, int64_t>& symbols) const {
+  if (terms_ == nullptr) return constant_;
   const Numbers algebra{symbols};
   int64_t sum = 0;
-  for (const auto& [monomial, coefficient] : terms_) {
+  for (const auto& [monomial, coefficient] : *terms_) {
     const int64_t value = monomial.empty() ? 1 : Reader<Numbers>(monomial, algebra).all();
     sum = checked_add(sum, checked_multiply(coefficient, value));
   }
   return sum;
 }
 
+Dim Dim::substitute(const std::map<std::string, int64_t>& symbols) const {
+  if (terms_ == nullptr) return *this;
+  const Substituted algebra(symbols);
+  return Reader<Substituted>(str(), algebra).all();
+}
+
 Dim Dim::operator+(const Dim& other) const {
-  Dim sum = *this;
-  for (const auto& [monomial, coefficient] : other.terms_) {
-    add_term(sum.terms_, monomial, coefficient);
+  if (terms_ == nullptr && other.terms_ == nullptr) {
+    return checked_add(constant_, other.constant_);
   }
-  return sum;
+  Terms sum = terms();
+  for (const auto& [monomial, coefficient] : other.terms()) add_term(sum, monomial, coefficient);
+  return Dim(std::move(sum));
 }
 
 Dim Dim::operator*(const Dim& other) const {
-  Dim product;
-  for (const auto& [a, x] : terms_) {
-    for (const auto& [b, y] : other.terms_) {
-      add_term(product.terms_, multiply_monomials(a, b), checked_multiply(x, y));
+  if (terms_ == nullptr && other.terms_ == nullptr) {
+    return checked_multiply(constant_, other.constant_);
+  }
+  Terms product;
+  const Terms right = other.terms();
+  for (const auto& [a, x] : terms()) {
+    for (const auto& [b, y] : right) {
+      add_term(product, multiply_monomials(a, b), checked_multiply(x, y));
     }
   }
-  return product;
+  return Dim(std::move(product));
 }
 
 // a / b where b is one term that divides every term of a.
 std::optional<Dim> Dim::exact_divide(const Dim& other) const {
-  if (other.terms_.size() != 1) return *this == other ? std::optional<Dim>(1) : std::nullopt;
-  const auto& [divided_by, divisor] = *other.terms_.begin();
-  Dim quotient;
-  for (const auto& [monomial, coefficient] : terms_) {
+  const Terms below = other.terms();
+  if (below.size() != 1) return *this == other ? std::optional<Dim>(1) : std::nullopt;
+  const auto& [divided_by, divisor] = *below.begin();
+  Terms quotient;
+  for (const auto& [monomial, coefficient] : terms()) {
     std::vector<std::string> rest = factors_of(monomial);
     for (const std::string& factor : factors_of(divided_by)) {
       const auto found = std::find(rest.begin(), rest.end(), factor);
@@ -298,9 +326,9 @@ std::optional<Dim> Dim::exact_divide(const Dim& other) const {
       rest.erase(found);
     }
     if (divisor < 1 || coefficient % divisor != 0) return std::nullopt;
-    add_term(quotient.terms_, join(rest), coefficient / divisor);
+    add_term(quotient, join(rest), coefficient / divisor);
   }
-  return quotient;
+  return Dim(std::move(quotient));
 }
 
 // By a number: whole multiples leave the numerator and the common divisor of the rest is
@@ -308,18 +336,18 @@ std::optional<Dim> Dim::exact_divide(const Dim& other) const {
 Dim Dim::floor_divide(const Dim& other) const {
   if (const std::optional<int64_t> divisor = other.constant()) {
     if (*divisor <= 0) refuse("a dimension is divided by " + std::to_string(*divisor));
-    Dim whole, rest;
+    Terms whole, rest;
     int64_t common = *divisor;
-    for (const auto& [monomial, coefficient] : terms_) {
+    for (const auto& [monomial, coefficient] : terms()) {
       const int64_t quotient = checked_floor_divide(coefficient, *divisor);
       const int64_t remainder = coefficient - quotient * *divisor;
-      if (quotient != 0) add_term(whole.terms_, monomial, quotient);
-      if (remainder != 0) add_term(rest.terms_, monomial, remainder);
+      if (quotient != 0) add_term(whole, monomial, quotient);
+      if (remainder != 0) add_term(rest, monomial, remainder);
       common = std::gcd(common, remainder);
     }
-    if (rest.constant()) return whole;
-    for (auto& term : rest.terms_) term.second /= common;
-    return whole + floor_atom(rest, *divisor / common);
+    if (Dim(rest).constant()) return Dim(std::move(whole));
+    for (auto& term : rest) term.second /= common;
+    return Dim(std::move(whole)) + floor_atom(Dim(std::move(rest)), *divisor / common);
   }
   const std::optional<Dim> exact = exact_divide(other);
   return exact ? *exact : floor_atom(*this, other);
@@ -328,18 +356,17 @@ Dim Dim::floor_divide(const Dim& other) const {
 Dim Dim::floor_atom(const Dim& above, const Dim& below) {
   // * and // group from the left, so a product may stand before // but not after it.
   const auto text = [](const Dim& dim, bool product) {
-    const auto& terms = dim.terms_;
     bool plain = dim.constant() && *dim.constant() >= 0;
-    if (!dim.constant() && terms.size() == 1 && terms.begin()->second == 1) {
-      plain = product || terms.begin()->first.find_first_of("(*") == std::string::npos;
+    if (!dim.constant()) {
+      const Terms& terms = *dim.terms_;
+      plain = terms.size() == 1 && terms.begin()->second == 1 &&
+              (product || terms.begin()->first.find_first_of("(*") == std::string::npos);
     }
     return plain ? dim.str() : '(' + dim.str() + ')';
   };
-  Dim atom;
   const std::string key = '(' + text(above, true) + "//" + text(below, false) + ')';
   if (key.size() > kMaxText) refuse("a dimension of more than 1024 characters");
-  atom.terms_[key] = 1;
-  return atom;
+  return Dim(Terms{{key, 1}});
 }
 
 }  // namespace slim

@@ -32,6 +32,21 @@ std::string to_string(const Type& type) {
   return text + ']';
 }
 
+Attributes::Attributes(Map map) {
+  if (!map.empty()) map_ = std::make_shared<const Map>(std::move(map));
+}
+
+Attributes Attributes::with(const std::string& key, Attribute value) const {
+  Map changed = map();
+  changed[key] = std::move(value);
+  return changed;
+}
+
+const Attributes::Map& Attributes::map() const {
+  static const Map none;
+  return map_ != nullptr ? *map_ : none;
+}
+
 ValueId Graph::add_value(std::string name, Type type) {
   values.push_back({std::move(name), std::move(type)});
   return static_cast<ValueId>(values.size() - 1);

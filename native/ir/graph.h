@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,7 +41,34 @@ std::string to_string(const Type& type);
 
 using Attribute =
     std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>>;
-using Attributes = std::map<std::string, Attribute>;  // sorted: one spelling per node
+
+// Attributes by name, sorted: one spelling per node. Immutable and shared by copies, which so
+// neither allocate nor can fail.
+class Attributes {
+ public:
+  using Map = std::map<std::string, Attribute>;
+
+  Attributes() = default;
+  Attributes(Map map);  // NOLINT(google-explicit-constructor): a list of them in braces too
+  Attributes(std::initializer_list<Map::value_type> list) : Attributes(Map(list)) {}
+
+  // A copy in which `key` has this value.
+  Attributes with(const std::string& key, Attribute value) const;
+
+  const Attribute& at(const std::string& key) const { return map().at(key); }
+  Map::const_iterator find(const std::string& key) const { return map().find(key); }
+  size_t count(const std::string& key) const { return map().count(key); }
+  Map::const_iterator begin() const { return map().begin(); }
+  Map::const_iterator end() const { return map().end(); }
+  size_t size() const { return map().size(); }
+  bool empty() const { return map_ == nullptr; }
+  bool operator==(const Attributes& other) const { return map() == other.map(); }
+
+ private:
+  const Map& map() const;
+
+  std::shared_ptr<const Map> map_;  // null where there are none
+};
 
 using ValueId = int32_t;
 
@@ -55,8 +83,8 @@ struct Node {
   std::string op;
   std::vector<ValueId> operands;
   std::vector<ValueId> results;
-  Attributes attributes;
-  std::shared_ptr<Graph> region;  // null for most; isolated: sees its parameters only
+  Attributes attributes = {};
+  std::vector<Graph> regions = {};  // isolated: each sees its parameters only
 };
 
 // A region or the body of a function. `nodes` stand in an order that computes.

@@ -18,9 +18,9 @@ const std::vector<OpRow>& all_ops() {
   constexpr bool same = false, boolean = true;
   static const std::vector<OpRow> rows = {
 #define ELEMENTWISE(name, operands, accepts, result) \
-  {#name, operands, operands, "", kElementwise, accepts, result, type_elementwise, rows_wise},
-#define OP(name, least, most, attributes, traits, type_rule, row_rule) \
-  {#name, least, most, attributes, traits, kAll, same, type_rule, row_rule},
+  {#name, operands, operands, 1, 0, "", kElementwise, accepts, result, type_elementwise, rows_wise},
+#define OP(name, least, most, results, regions, attributes, traits, type_rule, row_rule) \
+  {#name, least, most, results, regions, attributes, traits, kAll, same, type_rule, row_rule},
 #include "ir/ops.def"
 #undef ELEMENTWISE
 #undef OP

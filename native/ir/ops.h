@@ -28,8 +28,8 @@ enum Trait : unsigned {
   kElementwise = 1,  // results have the operands' broadcast shape, element from element
   kRandom = 2,       // an effect: never shared, folded or moved
   kAlias = 4,        // the result is the operand's memory under another type
-  kHasRegion = 8,    // may hold a region
-  kInRegion = 16,    // may stand in a region though not elementwise
+  kTapeRegion = 8,   // its regions are elementwise: instructions of a tape
+  kInTape = 16,      // may stand in such a region though not elementwise
   kSource = 32,      // filled from outside before the function starts
   kSparse = 64,      // takes or gives values that are not dense
   kInPlace = 128,    // an element is read before the same one of the result is written
@@ -55,6 +55,8 @@ struct OpRow {
   const char* name;
   size_t least_operands;
   size_t most_operands;
+  size_t results;       // kMany: as many as its regions yield
+  size_t most_regions;  // the type rule says whether it may have fewer
   const char* attributes;
   unsigned traits;
   DTypes accepts;                                         // elementwise rows: of every operand
@@ -69,5 +71,10 @@ const std::vector<OpRow>& all_ops();
 const OpRow* find_op(const std::string& name);  // null if there is none
 const OpRow& op_row(const Node& node);          // of a verified node
 inline bool is_elementwise(const Node& node) { return op_row(node).has(kElementwise); }
+// May stand in a region that runs as a tape.
+inline bool fits_tape(const Node& node) {
+  const OpRow& row = op_row(node);
+  return node.regions.empty() && (row.has(kElementwise) || row.has(kInTape));
+}
 
 }  // namespace slim

@@ -47,8 +47,7 @@ class Printer {
         inside += key + '=' + print(value);
       }
       text += inside + ')';
-      if (node.region) {
-        const Graph& r = *node.region;
+      for (const Graph& r : node.regions) {
         const auto parameter = [&](ValueId id) {
           return '%' + r.values[id].name + " : " + to_string(r.values[id].type);
         };

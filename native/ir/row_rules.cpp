@@ -131,7 +131,7 @@ Rows rows_whole(const NodeView& v, const std::vector<Rows>& operands, const std:
 }
 
 Rows rows_fused(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
-  const Graph& region = *v.node.region;
+  const Graph& region = v.node.regions[0];
   std::vector<Rows> parameters(region.values.size(), Rows::none);
   for (size_t i = 0; i < region.parameters.size(); ++i) {
     parameters[region.parameters[i]] = operands[i];

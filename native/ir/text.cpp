@@ -180,21 +180,23 @@ class Parser {
     Node node;
     node.op = cursor_.word("the name of an op");
     cursor_.expect("(");
+    Attributes::Map attributes;
     for (bool first = true; !cursor_.take(")"); first = false) {
       if (!first) cursor_.expect(",");
-      if (cursor_.peek() == '%' && node.attributes.empty()) {
+      if (cursor_.peek() == '%' && attributes.empty()) {
         node.operands.push_back(operand(names));
         continue;
       }
       const std::string key = cursor_.word("an operand %x or an attribute key=value");
       cursor_.expect("=");
-      if (!node.attributes.emplace(key, cursor_.attribute()).second) {
+      if (!attributes.emplace(key, cursor_.attribute()).second) {
         refuse(line_, "the attribute " + key + " stands twice");
       }
     }
-    if (cursor_.take("{")) {
+    node.attributes = std::move(attributes);
+    while (cursor_.take("{")) {
       cursor_.end();
-      node.region = region(depth + 1);
+      node.regions.push_back(region(depth + 1));
     }
     cursor_.expect(":");
     for (size_t i = 0; i < results.size(); ++i) {
@@ -205,19 +207,19 @@ class Parser {
     graph.nodes.push_back(std::move(node));
   }
 
-  std::shared_ptr<Graph> region(int depth) {
-    auto graph = std::make_shared<Graph>();
+  Graph region(int depth) {
+    Graph graph;
     Names names;
     need_line("the region's parameters");
     cursor_.expect("(");
     while (!cursor_.take(")")) {
-      if (!graph->parameters.empty()) cursor_.expect(",");
+      if (!graph.parameters.empty()) cursor_.expect(",");
       const std::string name = cursor_.name();
       cursor_.expect(":");
-      graph->parameters.push_back(define(*graph, names, name, cursor_.type()));
+      graph.parameters.push_back(define(graph, names, name, cursor_.type()));
     }
     cursor_.end();
-    body(*graph, names, depth, nullptr);
+    body(graph, names, depth, nullptr);
     return graph;
   }
 

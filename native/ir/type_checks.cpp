@@ -95,8 +95,7 @@ void check_reduce(const NodeView& v, DTypes accepts) {
   need_result(v, v.operand(0).dtype, dims);
 }
 
-void check_parameters(const NodeView& v, size_t first, size_t operand) {
-  const Graph& region = *v.node.region;
+void check_parameters(const NodeView& v, const Graph& region, size_t first, size_t operand) {
   if (region.parameters.size() - first != v.node.operands.size() - operand) {
     v.refuse("the region takes " + std::to_string(region.parameters.size()) +
              " values, the operands do not match");
@@ -111,8 +110,7 @@ void check_parameters(const NodeView& v, size_t first, size_t operand) {
   }
 }
 
-void check_yields(const NodeView& v) {
-  const Graph& region = *v.node.region;
+void check_yields(const NodeView& v, const Graph& region) {
   if (region.returns.size() != v.node.results.size() || region.returns.empty()) {
     v.refuse("the region yields " + std::to_string(region.returns.size()) + " values for " +
              std::to_string(v.node.results.size()) + " results");

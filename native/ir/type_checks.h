@@ -30,9 +30,9 @@ std::vector<Dim> prefix(const Type& type, size_t drop_last);
 void check_sparse_input(const NodeView& v);
 // The operand, the axes, keepdims and the result of a reduction.
 void check_reduce(const NodeView& v, DTypes accepts);
-// The region's parameters from `first` on are the operands from `operand` on.
-void check_parameters(const NodeView& v, size_t first, size_t operand);
-// The region's yields are the results.
-void check_yields(const NodeView& v);
+// A region's parameters from `first` on are the operands from `operand` on.
+void check_parameters(const NodeView& v, const Graph& region, size_t first, size_t operand);
+// A region's yields are the results.
+void check_yields(const NodeView& v, const Graph& region);
 
 }  // namespace slim::typing

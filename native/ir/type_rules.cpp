@@ -120,7 +120,8 @@ void type_iota(const OpRow&, const NodeView& v) {
 }
 
 void type_matmul(const OpRow&, const NodeView& v) {
-  if (v.node.operands.size() > 2 && !v.node.region) v.refuse("takes 2 operands without a region");
+  if (v.node.operands.size() > 2 && v.node.regions.empty())
+    v.refuse("takes 2 operands without a region");
   need_dtype(v, 0, kFloats);
   need_dtype(v, 1, kFloats);
   need_rank(v, 0, 2);
@@ -141,15 +142,15 @@ void type_matmul(const OpRow&, const NodeView& v) {
   std::vector<Dim> dims = prefix(a, 2);
   dims.push_back(a.dims[ra - (ta ? 1 : 2)]);
   dims.push_back(b.dims[rb - (tb ? 2 : 1)]);
-  if (!v.node.region) return need_result(v, a.dtype, dims);
+  if (v.node.regions.empty()) return need_result(v, a.dtype, dims);
 
-  const Graph& region = *v.node.region;
+  const Graph& region = v.node.regions[0];
   if (region.parameters.empty() ||
       region.values[region.parameters[0]].type != Type{a.dtype, dims}) {
     v.refuse("the region's first parameter must be the product, " + to_string(Type{a.dtype, dims}));
   }
-  check_parameters(v, 1, 2);
-  check_yields(v);
+  check_parameters(v, region, 1, 2);
+  check_yields(v, region);
   for (size_t i = 0; i < v.node.results.size(); ++i) {
     if (v.result(i).dims != dims) {
       v.refuse("the region yields " + to_string(v.result(i)) + ", needs the shape of " +
@@ -329,9 +330,9 @@ void type_orthogonal(const OpRow&, const NodeView& v) {
 }
 
 void type_fused(const OpRow&, const NodeView& v) {
-  if (!v.node.region) v.refuse("needs a region");
-  check_parameters(v, 0, 0);
-  check_yields(v);
+  if (v.node.regions.empty()) v.refuse("needs a region");
+  check_parameters(v, v.node.regions[0], 0, 0);
+  check_yields(v, v.node.regions[0]);
 }
 
 }  // namespace slim

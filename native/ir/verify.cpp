@@ -81,7 +81,20 @@ void check_attributes(const OpRow& row, const NodeView& v) {
            (allowed.empty() ? "none" : allowed));
 }
 
-void check_graph(const Graph& graph, size_t defined, bool region);
+void check_graph(const Graph& graph, size_t defined);
+
+// A tape knows elementwise ops and little else; the regions of other ops hold any but sources.
+void check_region(const OpRow& row, const NodeView& outer, const Graph& region) {
+  for (const Node& node : region.nodes) {
+    const NodeView v{region, node};
+    const OpRow* inner = find_op(node.op);
+    if (inner == nullptr) v.refuse("there is no such op");
+    if (inner->has(kSource) || (row.has(kTapeRegion) && !fits_tape(node))) {
+      v.refuse("cannot stand in a region of " + outer.node.op);
+    }
+  }
+  check_graph(region, 0);
+}
 
 // Only ops that know other storages than the dense one may meet them.
 void check_storage(const OpRow& row, const NodeView& v) {
@@ -97,7 +110,7 @@ void check_storage(const OpRow& row, const NodeView& v) {
   }
 }
 
-void check_node(const Graph& graph, const Node& node, bool in_region) {
+void check_node(const Graph& graph, const Node& node) {
   const NodeView v{graph, node};
   const OpRow* row = find_op(node.op);
   if (row == nullptr) v.refuse("there is no such op");
@@ -107,20 +120,22 @@ void check_node(const Graph& graph, const Node& node, bool in_region) {
              (row->most_operands > row->least_operands ? " or more" : "") + " operands, got " +
              std::to_string(count));
   }
-  if (node.region && !row->has(kHasRegion)) v.refuse("takes no region");
-  if (!node.region && node.results.size() != 1) {
-    v.refuse("has 1 result, got " + std::to_string(node.results.size()));
+  if (node.regions.size() > row->most_regions) {
+    v.refuse("takes " + (row->most_regions == 0 ? "no" : std::to_string(row->most_regions)) +
+             " region, got " + std::to_string(node.regions.size()));
   }
-  if (in_region && !row->has(kElementwise) && !row->has(kInRegion)) {
-    v.refuse("cannot stand in a region");
+  const size_t results = row->results == kMany && node.regions.empty() ? 1 : row->results;
+  if (results != kMany && node.results.size() != results) {
+    v.refuse("has " + std::to_string(results) + (results == 1 ? " result" : " results") + ", got " +
+             std::to_string(node.results.size()));
   }
   check_attributes(*row, v);
   check_storage(*row, v);
-  if (node.region) check_graph(*node.region, 0, true);
+  for (const Graph& region : node.regions) check_region(*row, v, region);
   row->check(*row, v);
 }
 
-void check_graph(const Graph& graph, size_t defined, bool region) {
+void check_graph(const Graph& graph, size_t defined) {
   if (graph.nodes.size() > kMaxNodes) {
     throw std::invalid_argument("a function of more than 1048576 statements");
   }
@@ -132,7 +147,7 @@ void check_graph(const Graph& graph, size_t defined, bool region) {
     for (ValueId id : node.operands) {
       if (!known[id]) v.refuse("reads %" + graph.values[id].name + " before it is computed");
     }
-    check_node(graph, node, region);
+    check_node(graph, node);
     for (ValueId id : node.results) {
       if (known[id]) v.refuse("computes %" + graph.values[id].name + " a second time");
       known[id] = true;
@@ -209,7 +224,7 @@ void check_declarations(const Program& program) {
 }  // namespace
 
 void verify(const Function& f, const Program& program) {
-  check_graph(f.graph, program.declarations.size(), false);
+  check_graph(f.graph, program.declarations.size());
   using Kind = DeclarationKind;
   const std::set<Kind> settable = f.name == "init"     ? std::set<Kind>{Kind::param, Kind::state}
                                   : f.name == "grad"   ? std::set<Kind>{Kind::state}

@@ -215,7 +215,7 @@ Tape build_tape(const Binding& binding, const Graph& region, const std::vector<B
 
 Graph region_of(const Graph& graph, const Node& node) {
   Graph region;
-  Node inner{node.op, {}, {}, node.attributes, nullptr};
+  Node inner{node.op, {}, {}, node.attributes};
   for (const ValueId id : node.operands) {
     inner.operands.push_back(region.add_value(graph.values[id].name, graph.values[id].type));
   }

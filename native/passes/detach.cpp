@@ -20,7 +20,7 @@ void detach(Function& function) {
     if (node >= 0 && !op_row(graph.nodes[node]).has(kSource)) return;
     const Value value = graph.values[a.value];
     const ValueId copy = graph.add_value(graph.unique_name(value.name + ".copy"), value.type);
-    graph.nodes.push_back({"identity", {a.value}, {copy}, {}, nullptr});
+    graph.nodes.push_back({"identity", {a.value}, {copy}});
     a.value = copy;
   };
   for (Assignment& a : function.sets) own(a);

@@ -236,8 +236,8 @@ class ElementwiseFuser {
       return units_[unit_of_[i]].members.size() == 1;
     });
     for (int i : unit.members) builder.add(graph_.nodes[i]);
-    if (builder.nodes() < 2) return std::nullopt;
-    Node fused{"fused", builder.operands(), {}, {}, builder.region()};
+    if (builder.region().nodes.size() < 2) return std::nullopt;
+    Node fused{"fused", {}, {}};
     for (int i : unit.members) {
       const ValueId id = graph_.nodes[i].results[0];
       const auto outside = [&](int reader) {
@@ -247,6 +247,8 @@ class ElementwiseFuser {
       builder.yield(id);
       fused.results.push_back(id);
     }
+    fused.operands = builder.operands();
+    fused.regions = {builder.region()};
     return fused;
   }
 

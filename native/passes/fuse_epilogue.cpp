@@ -84,7 +84,7 @@ class EpilogueFuser {
   bool accepted(size_t i) {
     chosen_.push_back(i);
     const Node candidate = build(false);
-    if (device_.accepts_epilogue(candidate, *candidate.region)) return true;
+    if (device_.accepts_epilogue(candidate, candidate.regions[0])) return true;
     chosen_.pop_back();
     return false;
   }
@@ -99,7 +99,7 @@ class EpilogueFuser {
     });
     builder.parameter(matmul.results[0]);
     for (size_t i : chosen_) builder.add(graph_.nodes[i]);
-    Node fused{"matmul", {matmul.operands[0], matmul.operands[1]}, {}, matmul.attributes, nullptr};
+    Node fused{"matmul", {matmul.operands[0], matmul.operands[1]}, {}, matmul.attributes};
     if (with_yields) {
       yield_if_read(builder, fused, matmul.results[0]);
       for (size_t i : chosen_) yield_if_read(builder, fused, graph_.nodes[i].results[0]);
@@ -108,7 +108,7 @@ class EpilogueFuser {
     }
     fused.operands.insert(fused.operands.end(), builder.operands().begin() + 1,
                           builder.operands().end());
-    fused.region = builder.region();
+    fused.regions = {builder.region()};
     return fused;
   }
 
@@ -139,7 +139,7 @@ class EpilogueFuser {
 void fuse_epilogue(Function& function, const Device& device) {
   std::vector<ValueId> products;
   for (const Node& node : function.graph.nodes) {
-    if (node.op == "matmul" && !node.region) products.push_back(node.results[0]);
+    if (node.op == "matmul" && node.regions.empty()) products.push_back(node.results[0]);
   }
   for (ValueId id : products) {
     const int matmul = producers(function.graph)[id];

@@ -36,7 +36,7 @@ void fuse_reduction(Function& function, const Device& device) {
     builder.add(product);
     builder.add(sum);
     builder.yield(sum.results[0]);
-    sum = {"fused", builder.operands(), sum.results, {}, builder.region()};
+    sum = {"fused", builder.operands(), sum.results, {}, {builder.region()}};
   }
   prune(function);
 }

@@ -27,7 +27,7 @@ void legalize_broadcast(Function& function) {
         }
         const ValueId wide =
             graph.add_value(graph.unique_name(value.name + ".wide"), {value.type.dtype, space});
-        graph.nodes.push_back({"broadcast", {id}, {wide}, {}, nullptr});
+        graph.nodes.push_back({"broadcast", {id}, {wide}});
         id = wide;
       }
     }

@@ -150,7 +150,7 @@ class Planner {
   static bool may_overwrite(const Node& node, size_t r, size_t k) {
     if (is_elementwise(node) || op_row(node).has(kInPlace)) return true;
     if (node.op != "fused") return false;
-    const Graph& region = *node.region;
+    const Graph& region = node.regions[0];
     const ValueId parameter = region.parameters[k];
     for (ValueId id : region.returns) {
       if (id == parameter) return false;

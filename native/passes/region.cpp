@@ -13,8 +13,8 @@ constexpr int kMaxPulled = 32;  // scalars in a row that come along
 }  // namespace
 
 ValueId RegionBuilder::parameter(ValueId outer) {
-  const ValueId id = region_->add_value(outer_.values[outer].name, outer_.values[outer].type);
-  region_->parameters.push_back(id);
+  const ValueId id = region_.add_value(outer_.values[outer].name, outer_.values[outer].type);
+  region_.parameters.push_back(id);
   operands_.push_back(outer);
   return inner_[outer] = id;
 }
@@ -29,16 +29,16 @@ ValueId RegionBuilder::read(ValueId outer, int depth) {
 }
 
 void RegionBuilder::add(const Node& node, int depth) {
-  Node copy{node.op, {}, {}, node.attributes, node.region};
+  Node copy{node.op, {}, {}, node.attributes, node.regions};
   for (ValueId id : node.operands) copy.operands.push_back(read(id, depth));
   for (ValueId id : node.results) {
-    copy.results.push_back(region_->add_value(outer_.values[id].name, outer_.values[id].type));
+    copy.results.push_back(region_.add_value(outer_.values[id].name, outer_.values[id].type));
     inner_[id] = copy.results.back();
   }
-  region_->nodes.push_back(std::move(copy));
+  region_.nodes.push_back(std::move(copy));
 }
 
-void RegionBuilder::yield(ValueId outer) { region_->returns.push_back(read(outer)); }
+void RegionBuilder::yield(ValueId outer) { region_.returns.push_back(read(outer)); }
 
 bool is_scalar_node(const Graph& graph, const Node& node) {
   const OpRow& row = op_row(node);

@@ -22,15 +22,14 @@ class RegionBuilder {
   void add(const Node& node, int depth = 0);
   void yield(ValueId outer);
 
-  size_t nodes() const { return region_->nodes.size(); }
   const std::vector<ValueId>& operands() const { return operands_; }  // of the parameters
-  const std::shared_ptr<Graph>& region() const { return region_; }
+  const Graph& region() const { return region_; }
 
  private:
   const Graph& outer_;
   const std::vector<int>& producer_;
   std::function<bool(int)> may_pull_;
-  std::shared_ptr<Graph> region_ = std::make_shared<Graph>();
+  Graph region_;
   std::vector<ValueId> operands_;
   std::map<ValueId, ValueId> inner_;  // by outer value
 };

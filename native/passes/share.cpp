@@ -19,7 +19,7 @@ void share(Function& function) {
   Substitution same;
   for (Node& node : graph.nodes) {
     for (ValueId& id : node.operands) id = same.of(id);
-    if (op_row(node).has(kRandom) || node.region) continue;
+    if (op_row(node).has(kRandom) || !node.regions.empty()) continue;
     std::string key = node.op;
     for (ValueId id : node.operands) key += '%' + std::to_string(id);
     for (const auto& [name, value] : node.attributes) key += ' ' + name + '=' + print(value);

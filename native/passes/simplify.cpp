@@ -75,7 +75,7 @@ class Simplifier {
 
   // A value that the node's only result equals, -1 if none is known.
   ValueId known_value(const Node& node) const {
-    if (node.operands.empty() || node.results.size() != 1 || node.region) return -1;
+    if (node.operands.empty() || node.results.size() != 1 || !node.regions.empty()) return -1;
     const ValueId x = node.operands[0];
     const ValueId y = node.operands.back();
     const Type& result = type(node.results[0]);
@@ -129,7 +129,7 @@ class Simplifier {
 
   ValueId scalar_like(const Node& filled) {
     const Value value = graph_.values[filled.results[0]];
-    Node scalar{"constant", {}, {}, filled.attributes, nullptr};
+    Node scalar{"constant", {}, {}, filled.attributes};
     const ValueId id = graph_.add_value(graph_.unique_name(value.name), {value.type.dtype, {}});
     scalar.results = {id};
     keep(std::move(scalar));
@@ -148,9 +148,10 @@ class Simplifier {
       }
     } else if (node.op == "transpose") {
       if (const Node* inner = made_by(node.operands[0], "transpose")) {
-        auto& perm = std::get<std::vector<int64_t>>(node.attributes.at("perm"));
+        auto perm = std::get<std::vector<int64_t>>(node.attributes.at("perm"));
         const auto& first = std::get<std::vector<int64_t>>(inner->attributes.at("perm"));
         for (int64_t& axis : perm) axis = first[static_cast<size_t>(axis)];
+        node.attributes = node.attributes.with("perm", std::move(perm));
         node.operands = inner->operands;
       }
     } else if (node.op == "matmul") {
@@ -170,9 +171,9 @@ class Simplifier {
       if (const Node* inner = made_by(node.operands[0], "neg")) {
         const ValueId x = inner->operands[0];
         node.operands[0] =
-            add_node("reduce_sum", {x}, node.results[0], ".positive", std::move(node.attributes));
+            add_node("reduce_sum", {x}, node.results[0], ".positive", node.attributes);
         node.op = "neg";
-        node.attributes.clear();
+        node.attributes = {};
       }
     } else if (node.op == "relu_grad") {
       draw_once(node);
@@ -184,7 +185,7 @@ class Simplifier {
                    Attributes attributes = {}) {
     const Value value = graph_.values[like];
     const ValueId id = graph_.add_value(graph_.unique_name(value.name + suffix), value.type);
-    keep({op, std::move(operands), {id}, std::move(attributes), nullptr});
+    keep({op, std::move(operands), {id}, std::move(attributes)});
     return id;
   }
 
@@ -215,13 +216,13 @@ class Simplifier {
     // A stack of matrices against one matrix knows no flags.
     if (type(node.operands[0]).dims.size() != type(node.operands[1]).dims.size()) return;
     node.operands[k] = inner->operands[0];
-    bool& transposed = std::get<bool>(node.attributes.at(flag));
-    transposed = !transposed;
+    const bool transposed = std::get<bool>(node.attributes.at(flag));
+    node.attributes = node.attributes.with(flag, !transposed);
   }
 
   // Arithmetic on constants, rounded as the kernels round it.
   void fold(Node& node) {
-    if (node.operands.empty() || node.results.size() != 1 || node.region) return;
+    if (node.operands.empty() || node.results.size() != 1 || !node.regions.empty()) return;
     const Type& result = type(node.results[0]);
     const std::optional<double> x = number(node.operands[0]);
     const std::optional<double> y = number(node.operands.back());
@@ -245,7 +246,7 @@ class Simplifier {
     }
     // For + - * / of two f32, rounding the f64 result gives the f32 result.
     if (result.dtype == DType::f32) value = static_cast<double>(static_cast<float>(value));
-    node = {"constant", {}, node.results, {{"value", value}}, nullptr};
+    node = {"constant", {}, node.results, {{"value", value}}};
   }
 
   Function& function_;

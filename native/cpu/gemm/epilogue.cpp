@@ -22,8 +22,8 @@ bool is_whole(const Buffer& buffer, const Buffer& c) {
 
 Epilogue find_epilogue(const Binding& binding) {
   Epilogue epilogue;
-  if (!binding.node.region) return epilogue;
-  const Graph& region = *binding.node.region;
+  if (binding.node.regions.empty()) return epilogue;
+  const Graph& region = binding.node.regions[0];
   const Buffer& c = binding.results[0];
   epilogue.tape = true;
   if (region.returns.size() != 1 || region.nodes.empty() || region.nodes.size() > 2 ||

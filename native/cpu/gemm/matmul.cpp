@@ -106,7 +106,7 @@ class Matmul final : public Launch {
       std::vector<Buffer> operands = {binding.results[0]};
       operands[0].dtype = a_.dtype;
       operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
-      tape_.emplace(binding, *binding.node.region, operands, binding.results,
+      tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
                     SpaceSplit::last_axis);
     } else if (binding.results.size() != 1) {
       binding.refuse("several results need a region that yields them");

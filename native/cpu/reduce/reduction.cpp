@@ -261,7 +261,7 @@ std::unique_ptr<Launch> product_sum(const Binding& binding) {
 }  // namespace
 
 std::unique_ptr<Launch> prepare_product_sum(const Binding& binding) {
-  const Graph& region = *binding.node.region;
+  const Graph& region = binding.node.regions[0];
   const size_t count = binding.operands.size();
   if (count < 1 || count > 2 || region.nodes.size() != 2 || binding.results.size() != 1) {
     return nullptr;
@@ -275,7 +275,7 @@ std::unique_ptr<Launch> prepare_product_sum(const Binding& binding) {
   if (!is_float(a) || a.dtype != b.dtype || !same_shape(a, b) || binding.results[0].dims.empty()) {
     return nullptr;
   }
-  const Node alone{sum.op, binding.node.operands, binding.node.results, sum.attributes, nullptr};
+  const Node alone{sum.op, binding.node.operands, binding.node.results, sum.attributes};
   const Binding plain{binding.graph, alone, binding.operands, binding.results};
   return a.dtype == DType::f32 ? product_sum<float>(plain) : product_sum<double>(plain);
 }

@@ -54,9 +54,9 @@ class Elementwise final : public Launch {
 };
 
 std::unique_ptr<Launch> prepare_fused(const Binding& binding) {
-  if (!binding.node.region) binding.refuse("needs a region");
+  if (binding.node.regions.empty()) binding.refuse("needs a region");
   if (auto launch = prepare_product_sum(binding)) return launch;
-  return std::make_unique<Elementwise>(binding, *binding.node.region);
+  return std::make_unique<Elementwise>(binding, binding.node.regions[0]);
 }
 
 std::unique_ptr<Launch> prepare_elementwise(const Binding& binding) {
