@@ -81,7 +81,11 @@ def _depends_on(xs, nodes) -> set[Tensor]:
 def _backward(node, sums, path, keep) -> None:
     """Hand the gradients of a node's results on to its operands."""
     op = OPS[node.op]
-    wanted = [i for i, operand in enumerate(node.operands) if operand in path]
+    wanted = [
+        i
+        for i, operand in enumerate(node.operands)
+        if operand in path and operand.dtype in FLOATS
+    ]
     results = node.results
     given = [sums.get(r) if r in keep else sums.pop(r, None) for r in results]
     if not wanted:
@@ -90,13 +94,10 @@ def _backward(node, sums, path, keep) -> None:
         if not op.elementwise:
             pairs = zip(results, given, strict=True)
             given = [g if g is None else broadcast_to(g, r.shape) for r, g in pairs]
-        for i in wanted:
-            operand = node.operands[i]
-            if operand.dtype not in FLOATS:
-                continue
-            gradient = op.grad(node, i, *given)
+        for i, gradient in zip(wanted, op.grads(node, wanted, *given), strict=True):
             if gradient is None:
                 continue
+            operand = node.operands[i]
             if op.elementwise and operand.shape != results[0].shape:
                 gradient = broadcast_to(gradient, results[0].shape)
                 gradient = sum_to(gradient, operand.shape)

@@ -47,7 +47,7 @@ def extract(
         source = feeds.get(node.results[0].name)
         if source is not None:
             results = node.results
-            node = Node("input", (), {"source": source}, None)
+            node = Node("input", (), {"source": source})
             node.results = results
         needed.update(node.operands)
         part.nodes.append(node)

@@ -1,5 +1,7 @@
 """An op is a class: what it infers, what it computes, and its gradient."""
 
+from collections.abc import Sequence
+
 from slimlearn.backend.graph import (
     DTYPES,
     Graph,
@@ -51,10 +53,14 @@ class Op:
         The value depends on seed, step and row: never shared, folded or moved.
     alias : bool
         The result may be the operand's memory.
-    in_region : bool
-        May stand in a region though it is not elementwise.
-    has_region : bool
-        A region may stand behind the operands.
+    results : int or None
+        How many there are; None: as many as its regions yield.
+    regions : int
+        How many regions may stand behind the operands.
+    tape_region : bool
+        Its regions hold elementwise ops alone: they run as a tape.
+    in_tape : bool
+        May stand in such a region though it is not elementwise.
     sparse : bool
         Takes or gives values that are not dense.
     """
@@ -65,8 +71,10 @@ class Op:
     elementwise = False
     random = False
     alias = False
-    in_region = False
-    has_region = False
+    in_tape = False
+    results: int | None = 1
+    regions = 0
+    tape_region = False
     sparse = False
 
     def __init_subclass__(cls, **keywords):
@@ -76,7 +84,7 @@ class Op:
                 raise TypeError(f"op {cls.name!r} is defined twice")
             OPS[cls.name] = cls()
 
-    def checked(self, operands, attributes, declared=None, region=None) -> list[tuple]:
+    def checked(self, operands, attributes, declared=None, regions=()) -> list[tuple]:
         """Return what `infer` says of these tensors, if the op knows their storage."""
         if not self.sparse:
             for operand in operands:
@@ -86,9 +94,9 @@ class Op:
                 if storage_of(type_[0]):
                     raise Refusal(f"does not give {type_text(*type_)}")
         types = [operand.type for operand in operands]
-        return self.infer(types, attributes, declared, region)
+        return self.infer(types, attributes, declared, regions)
 
-    def infer(self, types, attributes, declared=None, region=None) -> list[tuple]:
+    def infer(self, types, attributes, declared=None, regions=()) -> list[tuple]:
         """Return the (dtype, shape) of each result, or raise `Refusal`.
 
         Parameters
@@ -98,7 +106,7 @@ class Op:
         attributes : dict
         declared : list of (dtype, shape), optional
             The results' types as written, where the op takes its target from them.
-        region : Graph, optional
+        regions : sequence of Graph
         """
         raise NotImplementedError(self.name)
 
@@ -126,6 +134,13 @@ class Op:
             f"[{self.name} {node.results[0].name}] has no gradient for operand {index}"
         )
 
+    def grads(self, node, wanted, *output_gradients) -> list[Tensor | None]:
+        """Return the gradients for the operands whose indices are `wanted`.
+
+        An op with regions computes them in one go; others are asked for each.
+        """
+        return [self.grad(node, index, *output_gradients) for index in wanted]
+
     def row_local(self, node) -> bool:
         """Return whether each row of B in the results depends on that row alone."""
         return True
@@ -137,7 +152,7 @@ def emit(
     attributes: dict | None = None,
     results: list[tuple] | None = None,
     wish: str | None = None,
-    region: Graph | None = None,
+    regions: Sequence[Graph] = (),
 ) -> Tensor | tuple[Tensor, ...]:
     """Append op `name` to the current function, after checking its types.
 
@@ -152,8 +167,8 @@ def emit(
         The results' types, for ops whose target stands in the result (cast, reshape).
     wish : str, optional
         Name of the result, inside the current scope.
-    region : Graph, optional
-        For ops with a region.
+    regions : sequence of Graph
+        For ops with regions.
 
     Returns
     -------
@@ -171,10 +186,10 @@ def emit(
     for operand in operands:
         check_tensor(operand, name, wish)
     try:
-        types = OPS[name].checked(operands, attributes, results, region)
+        types = OPS[name].checked(operands, attributes, results, regions)
     except Refusal as refusal:
         raise refusal.at(name, graph.scoped_name(wish or name)) from None
-    made = graph.append(name, operands, attributes, types, wish, region).results
+    made = graph.append(name, operands, attributes, types, wish, regions).results
     return made[0] if len(made) == 1 else made
 
 

@@ -91,7 +91,7 @@ class Graph:
         scope = current_scope()
         return self.unique_name(f"{scope}/{wish}" if scope else wish)
 
-    def append(self, op, operands, attributes, types, wish=None, region=None) -> Node:
+    def append(self, op, operands, attributes, types, wish=None, regions=()) -> Node:
         """Append a node without checking its types (`op.emit` checks).
 
         Parameters
@@ -104,11 +104,11 @@ class Graph:
             One per result.
         wish : str, optional
             Name of the first result inside the current name scope; the op's by default.
-        region : Graph, optional
+        regions : sequence of Graph
         """
         for operand in operands:
             self._check_own(f"[{op}]", operand)
-        node = Node(op, operands, attributes, region)
+        node = Node(op, operands, attributes, tuple(regions))
         results = []
         for dtype, shape in types:
             name = self.scoped_name(wish or op)

@@ -139,10 +139,10 @@ class Tensor:
 class Node:
     """One application of an op: operands in, results out, attributes fixed."""
 
-    __slots__ = ("attributes", "op", "operands", "region", "results")
+    __slots__ = ("attributes", "op", "operands", "regions", "results")
 
-    def __init__(self, op, operands, attributes, region):
+    def __init__(self, op, operands, attributes, regions=()):
         self.op = op
         self.operands = operands
         self.attributes = attributes
-        self.region = region
+        self.regions = regions

@@ -42,7 +42,7 @@ class Binary(Op):
     result_dtype: str | None = None
     function = None
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types, self.dtypes)
         return [(self.result_dtype or types[0][0], broadcast_types(types))]
@@ -235,7 +235,7 @@ class Select(Op):
     name = "select"
     elementwise = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 3)
         check_dtype(types[:1], _BOOL, ["the condition"])
         check_dtype(types[1:], NUMBERS | _BOOL)

@@ -24,9 +24,11 @@ class Matmul(Op):
 
     name = "matmul"
     attributes = takes(transpose_a=bool, transpose_b=bool)
-    has_region = True
+    results = None
+    regions = 1
+    tape_region = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")
         check_dtype(types[:2], FLOATS)
         (dtype, a), (_, b) = types[:2]
@@ -54,10 +56,10 @@ class Matmul(Op):
                 "or check what feeds a"
             )
         shape = a[:-2] + (m, n)
-        if region is None:
+        if not regions:
             check_count(types, 2)
             return [(dtype, shape)]
-        return infer_region(region, [(dtype, shape), *types[2:]], shape)
+        return infer_region(regions[0], [(dtype, shape), *types[2:]], shape)
 
     def reference(self, context, arrays, node):
         a, b = arrays[:2]
@@ -66,12 +68,12 @@ class Matmul(Op):
         if node.attributes["transpose_b"]:
             b = np.swapaxes(b, -1, -2)
         y = np.matmul(a, b)
-        if node.region is None:
+        if not node.regions:
             return [y]
-        return context.region(node, [y, *arrays[2:]])
+        return context.region(node.regions[0], [y, *arrays[2:]])
 
     def grad(self, node, index, *output_gradients):
-        if node.region is not None:
+        if node.regions:
             return super().grad(node, index, *output_gradients)
         (dy,) = output_gradients
         a, b = node.operands
@@ -109,7 +111,7 @@ class Orthogonal(Op):
 
     name = "orthogonal"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, FLOATS)
         refuse_unless(

@@ -9,14 +9,16 @@ class Fused(Op):
     """A region of elementwise ops, computed in one pass over the elements."""
 
     name = "fused"
-    has_region = True
+    results = None
+    regions = 1
+    tape_region = True
 
-    def infer(self, types, attributes, declared=None, region=None):
-        refuse_unless(region is not None, "needs a region")
-        return infer_region(region, types, None)
+    def infer(self, types, attributes, declared=None, regions=()):
+        refuse_unless(len(regions) == 1, "needs a region")
+        return infer_region(regions[0], types, None)
 
     def reference(self, context, arrays, node):
-        return context.region(node, arrays)
+        return context.region(node.regions[0], arrays)
 
     def grad(self, node, index, *output_gradients):
         raise NotImplementedError(
@@ -44,7 +46,7 @@ def infer_region(region, types, shape) -> list[tuple]:
     for node in region.nodes:
         op = OPS[node.op]
         refuse_unless(
-            (op.elementwise or op.in_region) and node.region is None,
+            (op.elementwise or op.in_tape) and not node.regions,
             f"{node.op} is not elementwise and cannot stand in the region",
         )
     refuse_unless(bool(region.returns), "the region yields nothing")

@@ -27,7 +27,7 @@ class Gather(Op):
 
     name = "gather"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types[1:], INTEGERS, ["ids"])
         (dtype, table), (_, ids) = types
@@ -52,7 +52,7 @@ class ScatterAdd(Op):
 
     name = "scatter_add"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types[:1], INTEGERS, ["ids"])
         check_dtype(types[1:], FLOATS, ["updates"])
@@ -90,7 +90,7 @@ class OneHot(Op):
     name = "one_hot"
     attributes = takes(off_value=float, on_value=float)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, INTEGERS, ["ids"])
         dtype, shape = target(declared)

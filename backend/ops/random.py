@@ -32,7 +32,7 @@ class _Random(Op):
 
 
 class _Distribution(_Random):
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         refuse_unless(target(declared)[0] in FLOATS, "the result is f32 or f64")
         _check_stream(attributes)
@@ -69,7 +69,7 @@ class Dropout(_Random):
 
     name = "dropout"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types, FLOATS)
         if types[1][1] != ():

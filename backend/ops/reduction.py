@@ -26,7 +26,7 @@ class Reduction(Op):
     attributes = takes(axes=list, keepdims=bool)
     dtypes = FLOATS
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, self.dtypes)
         dtype, shape = types[0]
@@ -49,7 +49,7 @@ class ReduceSum(Reduction):
     """The sum."""
 
     name = "reduce_sum"
-    in_region = True
+    in_tape = True
     dtypes = NUMBERS
 
     def compute(self, a, axis, keepdims):
@@ -108,7 +108,7 @@ class Argmax(Op):
     name = "argmax"
     attributes = takes(axis=int)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, NUMBERS)
         shape, axis = types[0][1], attributes["axis"]

@@ -26,7 +26,7 @@ class Concat(Op):
     name = "concat"
     attributes = takes(axis=int)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 1, "needs at least one operand")
         check_dtype(types[:1], _ANY)
         dtype, first = types[0]
@@ -74,7 +74,7 @@ class Slice(Op):
     name = "slice"
     attributes = takes(axis=int, start=int, stop=int)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         dtype, shape = types[0]
         axis = _check_axis(attributes["axis"], shape, types)
@@ -111,7 +111,7 @@ class Pad(Op):
     name = "pad"
     attributes = takes(after=int, axis=int, before=int)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, NUMBERS)
         dtype, shape = types[0]

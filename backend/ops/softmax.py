@@ -32,7 +32,7 @@ class _LastAxis(Op):
 
 
 class _Softmax(_LastAxis):
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, FLOATS)
         refuse_unless(len(types[0][1]) >= 1, "needs at least one dimension")
@@ -71,7 +71,7 @@ class SparseSoftmaxCrossEntropy(_LastAxis):
 
     name = "sparse_softmax_cross_entropy"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         _check_sparse(types)
         return [(types[0][0], types[1][1])]
@@ -93,7 +93,7 @@ class SparseSoftmaxCrossEntropyGrad(_LastAxis):
 
     name = "sparse_softmax_cross_entropy_grad"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 3)
         _check_sparse(types)
         refuse_unless(
@@ -128,7 +128,7 @@ class SoftmaxCrossEntropy(_LastAxis):
 
     name = "softmax_cross_entropy"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types, FLOATS)
         if types[0][1] != types[1][1] or not types[0][1]:

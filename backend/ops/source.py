@@ -34,10 +34,10 @@ class Constant(Op):
     """An array filled with one value."""
 
     name = "constant"
-    in_region = True
+    in_tape = True
     attributes = takes(value=object)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         dtype, _ = target(declared)
         value = attributes["value"]
@@ -62,7 +62,7 @@ class ConstantList(Op):
     name = "constant_list"
     attributes = takes(values=list)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         dtype, shape = target(declared)
         values = attributes["values"]
@@ -92,7 +92,7 @@ class Input(Op):
     attributes = takes(source=str, columns=list)
     optional = frozenset(("columns",))
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         columns = attributes.get("columns")
         if declared and storage_of(declared[0][0]):
@@ -139,10 +139,10 @@ class Extent(Op):
     """The value of a dimension as a number."""
 
     name = "extent"
-    in_region = True
+    in_tape = True
     attributes = takes(dim=str)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         dtype, shape = target(declared)
         refuse_unless(dtype in FLOATS and shape == (), "the result is f32[] or f64[]")
@@ -169,7 +169,7 @@ class Iota(Op):
 
     name = "iota"
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 0)
         dtype, shape = target(declared)
         refuse_unless(

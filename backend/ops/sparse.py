@@ -56,7 +56,7 @@ class CsrMatmul(Op):
     name = "csr_matmul"
     sparse = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         (a_dtype, a), (dtype, b) = types
         refuse_unless(
@@ -100,7 +100,7 @@ class CsrTranspose(Op):
     name = "csr_transpose"
     sparse = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         ((dtype, shape),) = types
         refuse_unless(

@@ -32,7 +32,7 @@ class Reshape(Op):
     name = "reshape"
     alias = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         dtype, shape = target(declared)
         (old_dtype, old) = types[0]
@@ -62,7 +62,7 @@ class Transpose(Op):
     name = "transpose"
     attributes = takes(perm=list)
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         dtype, shape = types[0]
         perm = attributes["perm"]
@@ -87,9 +87,9 @@ class Broadcast(Op):
     """Repeated along axes of length 1 and new leading axes."""
 
     name = "broadcast"
-    in_region = True
+    in_tape = True
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         dtype, shape = target(declared)
         old_dtype, old = types[0]

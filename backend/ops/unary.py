@@ -28,7 +28,7 @@ class Unary(Op):
     result_dtype: str | None = None
     function = None
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         check_dtype(types, self.dtypes)
         dtype, shape = types[0]
@@ -319,7 +319,7 @@ class Cast(Unary):
     name = "cast"
     dtypes = NUMBERS | {"bool", "u8"}
 
-    def infer(self, types, attributes, declared=None, region=None):
+    def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
         return [(target(declared)[0], types[0][1])]
 

@@ -81,11 +81,11 @@ class Context:
             array = array[:, columns[0] : columns[1]]
         return array.astype(self.result(node)[0])
 
-    def region(self, node: Node, arrays) -> list[np.ndarray]:
-        """Run the region of `node` on its operands."""
-        values = dict(zip(node.region.parameters, arrays, strict=True))
-        run_nodes(node.region, values, self)
-        return [values[value] for value in node.region.returns]
+    def region(self, region: Graph, arrays) -> list[np.ndarray]:
+        """Run a region on its operands."""
+        values = dict(zip(region.parameters, arrays, strict=True))
+        run_nodes(region, values, self)
+        return [values[value] for value in region.returns]
 
     def bind(self, name: str, declared: Tensor, actual: tuple[int, ...]):
         """Learn the sizes of symbols from an array of known shape."""

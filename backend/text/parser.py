@@ -164,16 +164,17 @@ class _Parser(Cursor):
         op = OPS[word]
         operands, attributes = self.arguments(scope)
         self.check_attributes(op, attributes)
-        region = None
-        if self.peek() == "{":
-            if not op.has_region:
-                self.fail(f"':' ({word} has no region)")
+        regions: list[Graph] = []
+        while self.peek() == "{":
+            if len(regions) == op.regions:
+                most = op.regions or "no"
+                self.fail(f"':' ({word} has {most} region)")
             self.mark("{")
             self.end_of_line()
-            region = self.region(depth + 1)
+            regions.append(self.region(depth + 1))
         types = self.result_types(len(names))
         try:
-            inferred = op.checked(operands, attributes, types, region)
+            inferred = op.checked(operands, attributes, types, regions)
         except Refusal as refusal:
             where = refusal.at(word, names[0])
             raise ProgramError(f"line {first_line}: {where}") from None
@@ -187,7 +188,7 @@ class _Parser(Cursor):
             self.refuse(
                 f"[{word} {names[0]}] has {len(inferred)} results, not {len(types)}"
             )
-        node = Node(word, tuple(operands), attributes, region)
+        node = Node(word, tuple(operands), attributes, tuple(regions))
         results = []
         for name, (dtype, shape) in zip(names, types, strict=True):
             if name in scope:

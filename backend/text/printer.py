@@ -43,9 +43,9 @@ def _print_nodes(graph: Graph, indent: str, lines: list[str]) -> None:
             if text is None:
                 text = types[key] = type_text(*key)
             texts.append(text)
-        if node.region is not None:
+        for region in node.regions:
             lines.append(head + " {")
-            _print_region(node.region, indent + "  ", lines)
+            _print_region(region, indent + "  ", lines)
             head = indent + "}"
         lines.append(f"{head} : {', '.join(texts)}")
 

@@ -39,7 +39,7 @@ def test_built_and_read_models_print_the_same():
         p = a.add_parameter("a", "f32", (B, 3))
         with inside(a):
             a.returns = [p * 2.5, p > 0]
-        first, _ = emit("fused", (y,), region=a, wish="both")
+        first, _ = emit("fused", (y,), regions=[a], wish="both")
         graph.return_(first)
     assert (
         print_program(model)

@@ -96,19 +96,21 @@ def native_rows():
     """Return attributes and traits of each op as native/ir/ops.def writes them."""
     text = (Path(__file__).parents[2] / "native/ir/ops.def").read_text()
     names = re.findall(r"^ELEMENTWISE\((\w+)", text, re.M)
-    rows = dict.fromkeys(names, ("", "kElementwise"))
-    pattern = r'^OP\((\w+), \w+, \w+, "([^"]*)", ([^,]*),'
+    rows = dict.fromkeys(names, ("1", "0", "", "kElementwise"))
+    pattern = r'^OP\((\w+), \w+, \w+, (\w+), (\d), "([^"]*)", ([^,]*),'
     rows.update({name: rest for name, *rest in re.findall(pattern, text, re.M)})
     return rows
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_attributes_and_traits_are_those_of_the_native_row(name):
-    attributes, traits = native_rows()[name]
+    results, regions, attributes, traits = native_rows()[name]
     op = OPS[name]
     keys = [f"{k}?" if k in op.optional else k for k in op.attributes]
     assert sorted(keys) == sorted(item.split(":")[0] for item in attributes.split())
     assert op.random == ("kRandom" in traits)
-    assert op.in_region == ("kInRegion" in traits)
-    assert op.has_region == ("kHasRegion" in traits)
+    assert op.results == (None if results == "kMany" else int(results))
+    assert op.regions == int(regions)
+    assert op.tape_region == ("kTapeRegion" in traits)
+    assert op.in_tape == ("kInTape" in traits)
     assert op.elementwise == ("kElementwise" in traits)

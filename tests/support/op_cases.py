@@ -382,7 +382,7 @@ def _epilogue(a, b, c):
         y = ops.relu(ops.add(acc, bias))
         region.returns = [y, ops.square(y)]
     attributes = {"transpose_a": False, "transpose_b": False}
-    return emit("matmul", (a, b, c), attributes, region=region)
+    return emit("matmul", (a, b, c), attributes, regions=[region])
 
 
 def _epilogue_expected(a, b, c):
@@ -410,7 +410,7 @@ def _fused(a, b):
     with inside(region):
         y = ops.tanh(x * w + 2)
         region.returns = [y, y > 0]
-    return emit("fused", (a, b), region=region)
+    return emit("fused", (a, b), regions=[region])
 
 
 def _fused_expected(a, b):
