@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from tests.support import deep
+from support import deep
 
 CASES = {
     "dense": {"depth": 20, "width": 16},

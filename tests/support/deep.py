@@ -11,7 +11,7 @@ from slimlearn.backend.graph import Model
 from slimlearn.backend.optimizer import Adam
 from slimlearn.backend.shape import B
 from slimlearn.layers.initializers import build_init
-from tests.support import training_case
+from support import training_case
 
 CLASSES = 10
 
