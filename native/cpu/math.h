@@ -206,77 +206,7 @@ SLIM_INLINE V sigmoid_cross_entropy(V z, V y) {
   return (maximum(z, V{}) - z * y) + log1p(exp(-absolute(z)));
 }
 
-// <= 4 ulp in f32 (Norbert Juffa's polynomials, stackoverflow.com/q/35148198); libm in f64
-template <class V>
-SLIM_INLINE V erf(V x) {
-  if constexpr (sizeof(Lane<V>) == 8) {
-    return each_lane(x, [](double lane) { return std::erf(lane); });
-  } else {
-    constexpr float kInner[] = {1.28379166e-1f,  -3.76125336e-1f, 1.12819925e-1f,
-                                -2.67681349e-2f, 4.99119423e-3f,  -5.96761703e-4f};
-    constexpr float kOuter[] = {-1.28717512e-1f, -6.34846687e-1f, -1.06777877e-1f, 2.42546219e-2f,
-                                -3.88396438e-3f, 3.83197126e-4f,  -1.72853470e-5f};
-    const V t = absolute(x);
-    const V inner = fma(polynomial(t * t, kInner), x, x);
-    const V power = fma(polynomial(t, kOuter), t, -t);
-    const V outer = with_sign(1.0f - exp(power), x);
-    const V result = select(t > 0.927734375f, outer, inner);
-    return select(x != x, x, select(t > 4.0f, with_sign(broadcast<V>(1.0f), x), result));
-  }
-}
-
-// Inverse of erf: Giles' single-precision start (GPU Computing Gems, 2011), then two steps of
-// Halley in f64 on erfc, which keeps the tails. Out of [-1, 1] is NaN.
-inline double erfinv_of(double x) {
-  constexpr double kCentre[] = {2.81022636e-08,  3.43273939e-07, -3.5233877e-06,
-                                -4.39150654e-06, 0.00021858087,  -0.00125372503,
-                                -0.00417768164,  0.246640727,    1.50140941};
-  constexpr double kTail[] = {-0.000200214257, 0.000100950558, 0.00134934322,
-                              -0.00367342844,  0.00573950773,  -0.0076224613,
-                              0.00943887047,   1.00167406,     2.83297682};
-  const double left = 1.0 - std::fabs(x);
-  if (!(left > 0.0)) {
-    return left == 0.0 ? std::copysign(std::numeric_limits<double>::infinity(), x)
-                       : std::numeric_limits<double>::quiet_NaN();
-  }
-  double w = -std::log(left * (1.0 + std::fabs(x)));
-  double y;
-  if (w < 5.0) {
-    w -= 2.5;
-    y = 0;
-    for (double c : kCentre) y = y * w + c;
-  } else {
-    w = std::sqrt(w) - 3.0;
-    y = 0;
-    for (double c : kTail) y = y * w + c;
-  }
-  y *= std::fabs(x);
-  for (int step = 0; step < 2; ++step) {
-    // near zero erf keeps the digits that erfc loses
-    const double error = y < 0.5 ? std::fabs(x) - std::erf(y) : std::erfc(y) - left;
-    const double slope = 1.1283791670955126 * std::exp(-y * y);
-    const double newton = error / slope;
-    y += newton / (1.0 - y * newton);
-  }
-  return std::copysign(y, x);
-}
-
-// <= 4 ulp
-template <class V>
-SLIM_INLINE V erfinv(V x) {
-  return each_lane(x, [](auto lane) { return static_cast<Lane<V>>(erfinv_of(lane)); });
-}
-
-template <class V>
-SLIM_INLINE V sin(V x) {
-  return each_lane(x, [](auto lane) { return std::sin(lane); });
-}
-
-template <class V>
-SLIM_INLINE V cos(V x) {
-  return each_lane(x, [](auto lane) { return std::cos(lane); });
-}
-
+// libm's: in vectors it would be no faster, as f64 needs a logarithm of 64 bits and more
 template <class V>
 SLIM_INLINE V pow(V x, V y) {
   for (int i = 0; i < kLanes<Lane<V>>; ++i) x[i] = std::pow(x[i], y[i]);

@@ -99,6 +99,24 @@ SLIM_INLINE V select(Mask<V> mask, V a, V b) {
   return mask ? a : b;
 }
 
+// Whether a comparison holds in some lane.
+template <class M>
+SLIM_INLINE bool any(M mask) {
+  static_assert(sizeof(M) == kVectorBytes);
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(bits_as<__m512i>(mask), bits_as<__m512i>(mask)) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_epi8(bits_as<__m256i>(mask)) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_epi8(bits_as<__m128i>(mask)) != 0;
+#else
+  for (int i = 0; i < kLanes<Lane<M>>; ++i) {
+    if (mask[i] != 0) return true;
+  }
+  return false;
+#endif
+}
+
 #if defined(__AVX512F__)
 SLIM_INLINE __mmask16 tail_mask32(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 SLIM_INLINE __mmask8 tail_mask64(int64_t n) { return static_cast<__mmask8>((1u << n) - 1); }

@@ -1,4 +1,4 @@
-// The table of ops, made from ops.def.
+// The table of ops, made from elementwise.def and ops.def.
 #include "ir/ops.h"
 
 #include <stdexcept>
@@ -16,13 +16,20 @@ void NodeView::refuse(const std::string& text) const {
 
 const std::vector<OpRow>& all_ops() {
   constexpr bool same = false, boolean = true;
+  constexpr DTypes F = kFloats, N = kNumbers, B = kBools, NB = N | B;
   static const std::vector<OpRow> rows = {
-#define ELEMENTWISE(name, operands, accepts, result) \
-  {#name, operands, operands, 1, 0, "", kElementwise, accepts, result, type_elementwise, rows_wise},
+#define ELEMENTWISE(name, operands, accepts, result, type_rule, row_rule) \
+  {#name, operands, operands, 1, 0, "", kElementwise, accepts, result, type_rule, row_rule},
+#define FORMULA(name, operands, types, result, cost) \
+  ELEMENTWISE(name, operands, types, result, type_elementwise, rows_wise)
+#define COPY(name) ELEMENTWISE(name, 1, kAll, same, type_elementwise, rows_wise)
+#define SPECIAL(name, operands, type_rule, row_rule) \
+  ELEMENTWISE(name, operands, kAll, same, type_rule, row_rule)
+#include "ir/elementwise.def"
+#undef ELEMENTWISE
 #define OP(name, least, most, results, regions, attributes, traits, type_rule, row_rule) \
   {#name, least, most, results, regions, attributes, traits, kAll, same, type_rule, row_rule},
 #include "ir/ops.def"
-#undef ELEMENTWISE
 #undef OP
   };
   return rows;

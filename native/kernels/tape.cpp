@@ -191,21 +191,26 @@ class Builder {
 
 std::optional<Operation> find_operation(const std::string& op) {
   static const std::map<std::string, Operation> operations = {
-#define UNARY(name, types, formula) {#name, Operation::name},
-#define BINARY(name, types, formula) {#name, Operation::name},
-#define LIBM_UNARY(name, types, formula) {#name, Operation::name},
-#define LIBM_BINARY(name, types, formula) {#name, Operation::name},
-#define TEST_UNARY(name, types, formula) {#name, Operation::name},
-#define TEST_BINARY(name, types, formula) {#name, Operation::name},
+#define FORMULA(name, operands, types, result, cost) {#name, Operation::name},
+#define SPECIAL(name, operands, type_rule, row_rule) {#name, Operation::name},
+#define COPY(name) {#name, Operation::copy},
 #include "ir/elementwise.def"
-      {"select", Operation::select},
-      {"cast", Operation::cast},
-      {"identity", Operation::copy},
-      {"stop_gradient", Operation::copy},
   };
   const auto found = operations.find(op);
   if (found == operations.end()) return std::nullopt;
   return found->second;
+}
+
+double flops_of(Operation op) {
+  constexpr double light = 1, division = 5, series = 20, library = 100;
+  switch (op) {
+#define FORMULA(name, operands, types, result, cost) \
+  case Operation::name:                              \
+    return cost;
+#include "ir/elementwise.def"
+    default:
+      return light;
+  }
 }
 
 Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,

@@ -14,19 +14,14 @@
 namespace slim {
 
 enum class Operation : uint8_t {
-#define UNARY(name, types, formula) name,
-#define BINARY(name, types, formula) name,
-#define LIBM_UNARY(name, types, formula) name,
-#define LIBM_BINARY(name, types, formula) name,
-#define TEST_UNARY(name, types, formula) name,
-#define TEST_BINARY(name, types, formula) name,
+#define FORMULA(name, operands, types, result, cost) name,
+#define SPECIAL(name, operands, type_rule, row_rule) name,
 #include "ir/elementwise.def"
-  select,
-  cast,
   copy,
 };
 
 std::optional<Operation> find_operation(const std::string& op);
+double flops_of(Operation op);  // of an element
 
 struct TapeRegister {
   enum class Source : uint8_t { operand, constant, rows, computed };

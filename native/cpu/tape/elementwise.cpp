@@ -66,18 +66,9 @@ std::unique_ptr<Launch> prepare_elementwise(const Binding& binding) {
 }  // namespace
 
 SLIM_KERNEL(fused, prepare_fused);
-SLIM_KERNEL(select, prepare_elementwise);
-SLIM_KERNEL(cast, prepare_elementwise);
-SLIM_KERNEL(identity, prepare_elementwise);
-SLIM_KERNEL(stop_gradient, prepare_elementwise);
-#define SLIM_ROW(name, types, formula) SLIM_KERNEL(name, prepare_elementwise);
-#define UNARY SLIM_ROW
-#define BINARY SLIM_ROW
-#define LIBM_UNARY SLIM_ROW
-#define LIBM_BINARY SLIM_ROW
-#define TEST_UNARY SLIM_ROW
-#define TEST_BINARY SLIM_ROW
+#define FORMULA(name, operands, types, result, cost) SLIM_KERNEL(name, prepare_elementwise);
+#define SPECIAL(name, operands, type_rule, row_rule) SLIM_KERNEL(name, prepare_elementwise);
+#define COPY(name) SLIM_KERNEL(name, prepare_elementwise);
 #include "ir/elementwise.def"
-#undef SLIM_ROW
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

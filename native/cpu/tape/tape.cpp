@@ -12,33 +12,6 @@ constexpr int64_t kPad = kAlignment;
 
 int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-double flops_of(Operation op) {
-  switch (op) {
-    case Operation::exp:
-    case Operation::expm1:
-    case Operation::log:
-    case Operation::log1p:
-    case Operation::tanh:
-    case Operation::sigmoid:
-    case Operation::softplus:
-    case Operation::erf:
-    case Operation::sigmoid_cross_entropy:
-      return 20;
-    case Operation::erfinv:
-    case Operation::sin:
-    case Operation::cos:
-    case Operation::pow:
-      return 100;
-    case Operation::div:
-    case Operation::sqrt:
-    case Operation::rsqrt:
-    case Operation::reciprocal:
-      return 5;
-    default:
-      return 1;
-  }
-}
-
 // Whether a result that others see would be lost.
 bool hides(const Chain& chain, const std::vector<Instruction>& code,
            const std::vector<bool>& yielded) {

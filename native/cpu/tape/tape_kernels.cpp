@@ -3,6 +3,8 @@
 
 #include <type_traits>
 
+#include "cpu/circular.h"
+#include "cpu/error_functions.h"
 #include "cpu/math.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -38,7 +40,7 @@ SLIM_INLINE void vector_loop(std::byte* dst_bytes, const T* a, const T* b, int64
   }
 }
 
-#define UNARY(name, types_, formula)                                                        \
+#define UNARY(name, types_, cost, formula)                                                  \
   struct Row_##name {                                                                       \
     static constexpr unsigned types = types_;                                               \
     static constexpr unsigned most_scalars = 0;                                             \
@@ -49,7 +51,7 @@ SLIM_INLINE void vector_loop(std::byte* dst_bytes, const T* a, const T* b, int64
                                   [](auto x, auto) { return formula; });                    \
     }                                                                                       \
   };
-#define BINARY(name, types_, formula)                                                           \
+#define BINARY(name, types_, cost, formula)                                                     \
   struct Row_##name {                                                                           \
     static constexpr unsigned types = types_;                                                   \
     static constexpr unsigned most_scalars = 2;                                                 \
@@ -60,34 +62,7 @@ SLIM_INLINE void vector_loop(std::byte* dst_bytes, const T* a, const T* b, int64
           dst, of<T>(a_), of<T>(b_), n, [](auto a, auto b) { return formula; });                \
     }                                                                                           \
   };
-#define LIBM_UNARY(name, types_, formula)                                                   \
-  struct Row_##name {                                                                       \
-    static constexpr unsigned types = types_;                                               \
-    static constexpr unsigned most_scalars = 0;                                             \
-    template <class T, unsigned scalars>                                                    \
-    static void run(std::byte* dst, const std::byte* a, const std::byte*, const std::byte*, \
-                    int64_t n) {                                                            \
-      for (int64_t i = 0; i < n; ++i) {                                                     \
-        const T x = of<T>(a)[i];                                                            \
-        reinterpret_cast<T*>(dst)[i] = static_cast<T>(formula);                             \
-      }                                                                                     \
-    }                                                                                       \
-  };
-#define LIBM_BINARY(name, types_, formula)                                                      \
-  struct Row_##name {                                                                           \
-    static constexpr unsigned types = types_;                                                   \
-    static constexpr unsigned most_scalars = 2;                                                 \
-    template <class T, unsigned scalars>                                                        \
-    static void run(std::byte* dst, const std::byte* a_, const std::byte* b_, const std::byte*, \
-                    int64_t n) {                                                                \
-      for (int64_t i = 0; i < n; ++i) {                                                         \
-        const T a = of<T>(a_)[(scalars & 1) != 0 ? 0 : i];                                      \
-        const T b = of<T>(b_)[(scalars & 2) != 0 ? 0 : i];                                      \
-        reinterpret_cast<T*>(dst)[i] = static_cast<T>(formula);                                 \
-      }                                                                                         \
-    }                                                                                           \
-  };
-#define TEST_UNARY(name, types_, formula)                                                   \
+#define TEST_UNARY(name, types_, cost, formula)                                             \
   struct Row_##name {                                                                       \
     static constexpr unsigned types = types_;                                               \
     static constexpr unsigned most_scalars = 0;                                             \
@@ -101,7 +76,7 @@ SLIM_INLINE void vector_loop(std::byte* dst_bytes, const T* a, const T* b, int64
       }                                                                                     \
     }                                                                                       \
   };
-#define TEST_BINARY(name, types_, formula)                                                      \
+#define TEST_BINARY(name, types_, cost, formula)                                                \
   struct Row_##name {                                                                           \
     static constexpr unsigned types = types_;                                                   \
     static constexpr unsigned most_scalars = 2;                                                 \
@@ -242,17 +217,10 @@ TapeKernel tape_kernel(Operation op, DType from, DType to, unsigned scalars) {
       return of_row<Row_copy>(from == DType::u8 ? DType::b8 : from, scalars);
     case Operation::select:
       return of_row<Row_select>(from == DType::u8 ? DType::b8 : from, scalars);
-#define SLIM_ROW(name, types, formula) \
-  case Operation::name:                \
+#define FORMULA(name, operands, types, result, cost) \
+  case Operation::name:                              \
     return of_row<Row_##name>(from, scalars);
-#define UNARY SLIM_ROW
-#define BINARY SLIM_ROW
-#define LIBM_UNARY SLIM_ROW
-#define LIBM_BINARY SLIM_ROW
-#define TEST_UNARY SLIM_ROW
-#define TEST_BINARY SLIM_ROW
 #include "ir/elementwise.def"
-#undef SLIM_ROW
   }
   return nullptr;
 }
