@@ -76,6 +76,16 @@ def test_training_has_the_bytes_of_dense_rows(run, precision):
     assert_same_bytes(one, other)
 
 
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.parametrize("density", [0.003, 0.1])
+def test_many_columns_are_added_as_a_dense_product_adds_them(density, precision):
+    made = sources(700, precision, density=density, features=1300)
+    options = {"batch_size": 600}
+    one, other = (case(made, is_sparse=s, options=options) for s in (True, False))
+    assert one.train(2) == other.train(2)
+    assert_same_bytes(one, other)
+
+
 @pytest.mark.parametrize("rows", [False, True])
 @pytest.mark.parametrize("optimizer", [Adam(), Adagrad()], ids=repr)
 def test_threads_change_nothing(optimizer, rows):

@@ -1,4 +1,5 @@
-// The register tile of matmul: rows × vectors of C, every element one chain of fma over k.
+// The register tile of matmul: rows × vectors of C, every element a chain of fma over one
+// block of k, added to what the blocks before it came to.
 #pragma once
 
 #include <array>
@@ -18,7 +19,8 @@ struct Finish {
   int64_t mask_row = 0;
 };
 
-// C tile (+)= A strip · B panel. Strides in elements; a panel's vectors are contiguous.
+// C tile (+)= A strip · B panel over at most kFoldK of k. Strides in elements; a panel's
+// vectors are contiguous.
 template <class T>
 struct MicroCall {
   int64_t k;
@@ -28,9 +30,9 @@ struct MicroCall {
   int64_t b_k;
   T* c;
   int64_t c_row;
-  bool accumulate;          // go on with the chain that stands in C
+  bool accumulate;          // add to the sum of the blocks before, which stands in C
   int64_t last_columns;     // of the last vector, 1 … its lanes
-  const Finish<T>* finish;  // null: the chain goes on in a later call
+  const Finish<T>* finish;  // null: blocks follow in later calls
 };
 
 template <class T>
@@ -41,18 +43,10 @@ void micro(const MicroCall<Lane<V>>& call) {
   using T = Lane<V>;
   constexpr int64_t kStep = sizeof(V) / sizeof(T);
   V sum[rows][vectors];
-  if (call.accumulate) {
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
+  for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = load_as<V>(call.c + i * call.c_row + j * kStep);
-    }
-  } else {
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
-    }
+    for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
   }
 
   // Three rows share a pointer: base, base + stride, base + 2·stride.
@@ -77,6 +71,15 @@ void micro(const MicroCall<Lane<V>>& call) {
     b += b_k;
   }
 
+  if (call.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) {
+        sum[i][j] = load_as<V>(call.c + i * call.c_row + j * kStep) + sum[i][j];
+      }
+    }
+  }
   if (call.finish != nullptr) {
     const Finish<T>& finish = *call.finish;
     if (finish.bias != nullptr) {

@@ -98,11 +98,13 @@ MicroTile choose_tile(int64_t m, int64_t n) {
   return best;
 }
 
-// B's panel over one block of k stays in L1, or streams from L2 where it is packed, so that
-// fewer blocks read and write C. A's part of a block stays in L2.
-inline constexpr int64_t kPanelBytes = 16 * 1024;
-inline constexpr int64_t kPackedPanelBytes = 64 * 1024;
-inline constexpr int64_t kFarBytes = 1024 * 1024;  // a larger C is not in L2 when it is written
+// An element of C is the sum, in order, of blocks of kFoldK of k, each a chain of fma that
+// starts at zero: the error grows with kFoldK + k / kFoldK, and no tile moves a block's end.
+inline constexpr int64_t kFoldK = 512;
+// B's panel over a block of k, packed or where it lies; it streams from L2.
+inline constexpr int64_t kPanelBytes = kFoldK * kMostVectors * kVectorBytes;
+inline constexpr int64_t kNearBytes = 24 * 1024;   // a panel that L1 keeps beside A and C
+inline constexpr int64_t kFarBytes = 1024 * 1024;  // a larger matrix is not in L2
 inline constexpr int64_t kTileBytes = 64 * 1024;   // C's tile, where it needs local memory
 inline constexpr int64_t kTapeColumns = 512;       // about the tape's block
 inline constexpr int64_t kSquareK = 256;           // from here on packing outweighs the tape

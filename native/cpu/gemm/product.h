@@ -27,7 +27,7 @@ struct Product {
 // Scratch of one product: a packed panel of B.
 template <class T>
 struct ProductScratch {
-  static constexpr int64_t kBytes = kPackedPanelBytes;
+  static constexpr int64_t kBytes = kPanelBytes;
 
   T* panel;
 
@@ -61,7 +61,7 @@ class Prefetcher {
   int64_t stride_ = 0, bytes_ = 0, rows_ = 0, lines_ = 0, at_ = 0;
 };
 
-// The lines of rows × vectors of C, which a call with no sums to go on with writes in the end.
+// The lines of rows × vectors of C, which a call touches in the end.
 template <class T>
 void prefetch_tile(const MicroCall<T>& call, int64_t rows, int64_t vectors) {
   for (int64_t i = 0; i < rows; ++i) {
@@ -78,24 +78,25 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   constexpr int64_t kSize = sizeof(T);
   const Parts strips = Parts::of_at_most(product.m, tile.rows);
   const Panels<T> panels(product.n, tile.vectors);
-  const int64_t width = panels.largest() * kLane;
   const bool transposed = product.b_column != 1;
   const int64_t b_stride = transposed ? product.b_column : product.b_k;
   // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy. A is not: a
   // strip has few rows, and out of L2 they come in time.
-  const bool pack_b = transposed || (b_stride * kSize >= 1024 && strips.count >= 8);
-  const int64_t block_k =
-      std::max<int64_t>((pack_b ? kPackedPanelBytes : kPanelBytes) / (width * kSize), 32);
-  const Parts blocks = Parts::of_at_most(product.k, block_k);
+  const int64_t panel_bytes = panels.largest() * kVectorBytes * std::min(kFoldK, product.k);
+  const bool far_rows =
+      b_stride * kSize >= 1024 || (panels.count() > 1 && panel_bytes > kNearBytes);
+  const bool pack_b = transposed || (far_rows && strips.count >= 8);
+  const int64_t blocks = std::max<int64_t>((product.k + kFoldK - 1) / kFoldK, 1);
+  const auto k_of = [&](int64_t block) { return std::min(kFoldK, product.k - block * kFoldK); };
   const auto columns_of = [&](int64_t panel) {
     return std::min(panels.vectors(panel) * kLane, product.n - panels.begin(panel) * kLane);
   };
 
-  for (int64_t block = 0; block < blocks.count; ++block) {
-    const int64_t p = blocks.begin(block);
-    const bool last_block = block + 1 == blocks.count;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t p = block * kFoldK;
+    const bool last_block = block + 1 == blocks;
     MicroCall<T> call;
-    call.k = blocks.end(block) - p;
+    call.k = k_of(block);
     call.accumulate = block > 0;
     call.c_row = product.c_row;
     const T* a = product.a + p * product.a_k;
@@ -120,7 +121,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         const bool wrap = panel + 1 == panels.count();
         if (!(wrap && last_block)) {
           const int64_t to = wrap ? 0 : panel + 1, next_block = block + wrap;
-          const int64_t q = blocks.begin(next_block), k = blocks.end(next_block) - q;
+          const int64_t q = next_block * kFoldK, k = k_of(next_block);
           const T* src = product.b + q * product.b_k + panels.begin(to) * kLane * product.b_column;
           const int64_t length = transposed ? k : columns_of(to);
           const int64_t rows = transposed ? columns_of(to) : k;
@@ -137,7 +138,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         if (pack_b) next.advance();
         call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
-        if (product.c_far && !call.accumulate) prefetch_tile(call, rows, vectors);
+        if (product.c_far) prefetch_tile(call, rows, vectors);
         Finish<T> finish = product.finish;
         if (finish.bias != nullptr) finish.bias += j;
         if (finish.mask != nullptr) finish.mask += i * finish.mask_row + j;

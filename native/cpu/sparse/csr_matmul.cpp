@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/check.h"
+#include "cpu/gemm/plan.h"
 #include "cpu/kernel_set.h"
 #include "cpu/lanes.h"
 #include "cpu/split.h"
@@ -10,19 +11,23 @@
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kTaskStored = 8;      // stored elements of a row, as far as tasks go
-constexpr int64_t kCostStored = 32;     // and as far as costs go: plans do not know the data
-constexpr int64_t kRowsTasks = 16;      // of a result that has as many rows as the data says
-constexpr int64_t kFarBytes = 1 << 20;  // a matrix b that leaves no place in near caches
-constexpr int64_t kAhead = 8;           // stored elements whose row of b is fetched early
+constexpr int64_t kTaskStored = 8;   // stored elements of a row, as far as tasks go
+constexpr int64_t kCostStored = 32;  // and as far as costs go: plans do not know the data
+constexpr int64_t kRowsTasks = 16;   // of a result that has as many rows as the data says
+constexpr int64_t kAhead = 8;        // stored elements whose row of b is fetched early
 
-// One row of the result, a panel of it: each element one chain of fma over the stored
-// elements, which has the bits of the dense product, where the others add nothing.
+// Where the block of k that holds this column ends.
+int64_t fold_end(int32_t column) { return (column / kFoldK + 1) * kFoldK; }
+
+// One row of the result, a panel of it: each element a chain of fma over the stored elements
+// of each block of k, the blocks added in order, which has the bits of the dense product,
+// where the others add nothing.
 template <class T, int vectors, bool far>
 SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t stored, int64_t left,
                               const T* b, int64_t n, T* dst, int64_t last) {
   constexpr int64_t kStep = kLanes<T>;
-  Vec<T> sum[vectors] = {};
+  Vec<T> sum[vectors] = {}, chain[vectors] = {};
+  int64_t end = stored > 0 ? fold_end(columns[0]) : 0;
   for (int64_t p = 0; p < stored; ++p) {
     if constexpr (far) {
       // Also of the next rows of a: `left` are the stored elements from this row on.
@@ -30,11 +35,18 @@ SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t s
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; ++j) __builtin_prefetch(soon + j * kStep);
     }
+    if (columns[p] >= end) {
+      end = fold_end(columns[p]);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + chain[j], chain[j] = Vec<T>{};
+    }
     const Vec<T> factor = broadcast<Vec<T>>(values[p]);
     const T* row = b + columns[p] * n;
 #pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) sum[j] = fma(factor, load(row + j * kStep), sum[j]);
+    for (int j = 0; j < vectors; ++j) chain[j] = fma(factor, load(row + j * kStep), chain[j]);
   }
+#pragma GCC unroll 8
+  for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + chain[j];
 #pragma GCC unroll 8
   for (int j = 0; j + 1 < vectors; ++j) store(dst + j * kStep, sum[j]);
   store_first(dst + (vectors - 1) * kStep, sum[vectors - 1], last);
@@ -74,9 +86,16 @@ void one_row(const T* values, const int32_t* columns, int64_t stored, int64_t le
 // The same for a vector b.
 template <class T>
 SLIM_INLINE T one_sum(const T* values, const int32_t* columns, int64_t stored, const T* b) {
-  T sum{0};
-  for (int64_t p = 0; p < stored; ++p) sum = fma(values[p], b[columns[p]], sum);
-  return sum;
+  T sum{0}, chain{0};
+  for (int64_t p = 0, end = 0; p < stored; ++p) {
+    if (columns[p] >= end) {
+      sum += chain;
+      chain = 0;
+      end = fold_end(columns[p]);
+    }
+    chain = fma(values[p], b[columns[p]], chain);
+  }
+  return sum + chain;
 }
 
 template <class T>
