@@ -1,6 +1,6 @@
 """An op is a class: what it infers, what it computes, and its gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from slimlearn.backend.graph import (
     DTYPES,
@@ -13,6 +13,7 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.shape import as_dim
 
 OPS: dict[str, "Op"] = {}
+FUNCTIONS: dict[str, Callable] = {}  # of `backend.ops`, by name
 _NUMBER = ": write a number as ops.constant(value, dtype)"
 _LIST = ": write numbers into the network as ops.constant_list(values, dtype)"
 _ADVICE = {
@@ -31,6 +32,15 @@ class Refusal(ValueError):
     def at(self, op: str, name: str) -> ValueError:
         """Return the error that also says where."""
         return ValueError(f"[{op} {name}] {self}")
+
+
+def public(function: Callable) -> Callable:
+    """Make `function` one of `backend.ops`; used as a decorator.
+
+    What is written by hand takes the place of what a base class made for an op.
+    """
+    FUNCTIONS[function.__name__] = function
+    return function
 
 
 def takes(**kinds: type) -> dict[str, type]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import (
     FLOATS,
     NUMBERS,
@@ -17,8 +18,8 @@ from slimlearn.backend.op import (
     check_dtype,
     describe,
     emit,
+    public,
 )
-from slimlearn.backend.ops import unary
 from slimlearn.backend.ops.source import as_tensor, is_number
 from slimlearn.backend.shape import broadcast_shapes
 
@@ -34,13 +35,35 @@ def broadcast_types(types) -> tuple:
         raise Refusal(f"shapes do not broadcast: {describe(types)}: {error}") from None
 
 
+def _function(op: "Binary"):
+    """Return the public function of the op."""
+    word = op.name
+
+    def function(a, b, name: str | None = None) -> Tensor:
+        return _binary(word, a, b, name, op)
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = (
+        f"{type(op).__doc__[:-1]}, element by element; one of them may be a number."
+    )
+    return function
+
+
 class Binary(Op):
-    """Base: element i of the result comes from elements i of two operands."""
+    """Base: element i of the result comes from elements i of two operands.
+
+    Makes its public function.
+    """
 
     elementwise = True
     dtypes = NUMBERS
     result_dtype: str | None = None
     function = None
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if "name" in cls.__dict__:
+            public(_function(OPS[cls.name]))
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
@@ -71,7 +94,7 @@ class Sub(Binary):
     function = np.subtract
 
     def grad(self, node, index, dy):
-        return unary.neg(dy) if index else dy
+        return ops.neg(dy) if index else dy
 
 
 class Mul(Binary):
@@ -93,7 +116,7 @@ class Div(Binary):
 
     def grad(self, node, index, dy):
         b = node.operands[1]
-        return unary.neg(dy) * node.results[0] / b if index else dy / b
+        return ops.neg(dy) * node.results[0] / b if index else dy / b
 
 
 class Pow(Binary):
@@ -108,7 +131,7 @@ class Pow(Binary):
         if index == 0:
             return dy * (b * pow(a, b - 1))
         # a**b has no slope in b where a = 0 (and no real one where a < 0).
-        logarithm = unary.log(select(greater(a, 0), a, 1.0))
+        logarithm = ops.log(select(ops.greater(a, 0), a, 1.0))
         return dy * (node.results[0] * logarithm)
 
 
@@ -120,7 +143,7 @@ class Maximum(Binary):
 
     def grad(self, node, index, dy):
         a, b = node.operands
-        return select(less(a, b) if index else greater_equal(a, b), dy, 0.0)
+        return select(ops.less(a, b) if index else ops.greater_equal(a, b), dy, 0.0)
 
 
 class Minimum(Binary):
@@ -131,7 +154,7 @@ class Minimum(Binary):
 
     def grad(self, node, index, dy):
         a, b = node.operands
-        return select(greater(a, b) if index else less_equal(a, b), dy, 0.0)
+        return select(ops.greater(a, b) if index else ops.less_equal(a, b), dy, 0.0)
 
 
 class Equal(Binary):
@@ -211,7 +234,7 @@ class ReluGrad(Binary):
         return [np.where(y > 0, dy, dy.dtype.type(0))]
 
     def grad(self, node, index, dy):
-        return None if index else relu_grad(dy, node.operands[1])
+        return None if index else ops.relu_grad(dy, node.operands[1])
 
 
 class SigmoidCrossEntropy(Binary):
@@ -226,7 +249,7 @@ class SigmoidCrossEntropy(Binary):
 
     def grad(self, node, index, dy):
         z, y = node.operands
-        return unary.neg(dy) * z if index else dy * (unary.sigmoid(z) - y)
+        return ops.neg(dy) * z if index else dy * (ops.sigmoid(z) - y)
 
 
 class Select(Op):
@@ -251,6 +274,7 @@ class Select(Op):
         return select(condition, dy, 0.0) if index == 1 else select(condition, 0.0, dy)
 
 
+@public
 def select(condition: Tensor, a, b, name: str | None = None) -> Tensor:
     """Return `a` where `condition` holds, else `b`; one of them may be a number."""
     a, b = _operands("select", a, b, name)
@@ -284,46 +308,16 @@ def _operands(word: str, a, b, name: str | None) -> tuple[Tensor, Tensor]:
     raise TypeError(f"[{word} {name or word}] one of {a!r}, {b!r} must be a tensor")
 
 
-def _function(word: str):
-    op = OPS[word]
-
-    def function(a, b, name: str | None = None) -> Tensor:
-        return _binary(word, a, b, name, op)
-
-    function.__name__ = function.__qualname__ = word
-    function.__doc__ = (
-        f"{type(op).__doc__[:-1]}, element by element; one of them may be a number."
-    )
-    return function
-
-
-add = _function("add")
-sub = _function("sub")
-mul = _function("mul")
-div = _function("div")
-maximum = _function("maximum")
-minimum = _function("minimum")
-equal = _function("equal")
-not_equal = _function("not_equal")
-less = _function("less")
-less_equal = _function("less_equal")
-greater = _function("greater")
-greater_equal = _function("greater_equal")
-logical_and = _function("logical_and")
-logical_or = _function("logical_or")
-relu_grad = _function("relu_grad")
-sigmoid_cross_entropy = _function("sigmoid_cross_entropy")
-
-
+@public
 def pow(a, b, name: str | None = None) -> Tensor:
     """Return `a` to the power `b`; exponents 2, 1/2 and -1 have ops of their own."""
     if is_number(b) and isinstance(a, Tensor):
         if b == 1 and name is None:
             return a
         if b == 2:
-            return unary.square(a, name)
+            return ops.square(a, name)
         if b == 0.5:
-            return unary.sqrt(a, name)
+            return ops.sqrt(a, name)
         if b == -1:
-            return unary.reciprocal(a, name)
+            return ops.reciprocal(a, name)
     return _binary("pow", a, b, name, OPS["pow"])

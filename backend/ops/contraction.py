@@ -11,6 +11,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
 )
@@ -130,6 +131,7 @@ class Orthogonal(Op):
         return not is_symbolic(node.operands[0].shape, "B")
 
 
+@public
 def matmul(
     a: Tensor,
     b: Tensor,
@@ -164,6 +166,7 @@ def matmul(
     return emit("matmul", (a, b), attributes, None, name)
 
 
+@public
 def orthogonal(a: Tensor, name: str | None = None) -> Tensor:
     """Return the matrix with orthonormal columns (or rows) that QR finds in `a`."""
     return emit("orthogonal", (a,), None, None, name)

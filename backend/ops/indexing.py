@@ -12,6 +12,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
     target,
@@ -118,11 +119,13 @@ def clamp(context, ids, size: int, status: int) -> np.ndarray:
     return inside
 
 
+@public
 def gather(table: Tensor, ids: Tensor, name: str | None = None) -> Tensor:
     """Return the rows `ids` of `table`: shape ``ids.shape + table.shape[1:]``."""
     return emit("gather", (table, ids), None, None, name)
 
 
+@public
 def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) -> Tensor:
     """Return zeros of `shape` with `updates` added to the rows `ids`."""
     check_tensor(updates, "scatter_add", name)
@@ -130,6 +133,7 @@ def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) ->
     return emit("scatter_add", (ids, updates), None, [(updates.dtype, shape)], name)
 
 
+@public
 def one_hot(
     ids: Tensor,
     depth: int,

@@ -15,6 +15,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
     target,
@@ -102,6 +103,7 @@ def stream_of(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
+@public
 def random_uniform(
     shape, dtype: str = "f32", low: float = 0.0, high: float = 1.0, name=None
 ) -> Tensor:
@@ -112,6 +114,7 @@ def random_uniform(
     return value + low if low != 0 else value
 
 
+@public
 def random_normal(
     shape, dtype: str = "f32", mean: float = 0.0, stddev: float = 1.0, name=None
 ) -> Tensor:
@@ -122,6 +125,7 @@ def random_normal(
     return value + mean if mean != 0 else value
 
 
+@public
 def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     """Return `x` with elements zeroed at random and the others scaled up.
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import special
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, is_symbolic
 from slimlearn.backend.op import (
     OPS,
@@ -12,19 +13,43 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
 )
-from slimlearn.backend.ops import binary, structure, unary
+from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.source import extent
 from slimlearn.backend.shape import product
 
 
+def _function(op: "Reduction"):
+    """Return the public function of the op."""
+    word = op.name
+
+    def function(
+        a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
+    ) -> Tensor:
+        attributes = {
+            "axes": axes_of(a, axes, word, name),
+            "keepdims": bool(keepdims),
+        }
+        return emit(word, (a,), attributes, None, name)
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = f"{type(op).__doc__[:-1]}, along `axes` (all by default)."
+    return function
+
+
 class Reduction(Op):
-    """Base: one value from all elements along the axes."""
+    """Base: one value from all elements along the axes. Makes its public function."""
 
     attributes = takes(axes=list, keepdims=bool)
     dtypes = FLOATS
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if "name" in cls.__dict__:
+            public(_function(OPS[cls.name]))
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
@@ -64,7 +89,7 @@ class _Extreme(Reduction):
 
     def grad(self, node, index, dy):
         a = node.operands[0]
-        at = unary.cast(binary.equal(a, _keep(node, node.results[0])), a.dtype)
+        at = ops.cast(ops.equal(a, _keep(node, node.results[0])), a.dtype)
         ties = emit("reduce_sum", (at,), {**node.attributes, "keepdims": True})
         return at * (_keep(node, dy) / ties)
 
@@ -98,7 +123,7 @@ class LogSumExp(Reduction):
         return special.logsumexp(a, axis=axis, keepdims=keepdims).astype(a.dtype)
 
     def grad(self, node, index, dy):
-        share = unary.exp(node.operands[0] - _keep(node, node.results[0]))
+        share = ops.exp(node.operands[0] - _keep(node, node.results[0]))
         return share * _keep(node, dy)
 
 
@@ -150,47 +175,27 @@ def axes_of(a: Tensor, axes, op: str, name: str | None = None) -> list[int]:
     return sorted({structure.axis_of(a, axis, op, name) for axis in axes})
 
 
-def _function(word: str):
-    op = OPS[word]
-
-    def function(
-        a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
-    ) -> Tensor:
-        attributes = {
-            "axes": axes_of(a, axes, word, name),
-            "keepdims": bool(keepdims),
-        }
-        return emit(word, (a,), attributes, None, name)
-
-    function.__name__ = function.__qualname__ = word
-    function.__doc__ = f"{type(op).__doc__[:-1]}, along `axes` (all by default)."
-    return function
-
-
-reduce_sum = _function("reduce_sum")
-reduce_max = _function("reduce_max")
-reduce_min = _function("reduce_min")
-logsumexp = _function("logsumexp")
-
-
+@public
 def reduce_mean(
     a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
     """Return the mean along `axes` (all by default)."""
     positions = axes_of(a, axes, "reduce_mean", name)
     size = product(a.shape[axis] for axis in positions)
-    total = reduce_sum(a, positions, keepdims)
+    total = ops.reduce_sum(a, positions, keepdims)
     if size == 1 and name is None:
         return total
-    return binary.div(total, size if type(size) is int else extent(size, a.dtype), name)
+    return ops.div(total, size if type(size) is int else extent(size, a.dtype), name)
 
 
+@public
 def argmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
     """Return the position of the largest element along `axis`, as i64."""
     axis = structure.axis_of(a, axis, "argmax", name)
     return emit("argmax", (a,), {"axis": axis}, None, name)
 
 
+@public
 def sum_to(a: Tensor, shape: tuple) -> Tensor:
     """Return `a` summed over the axes along which `shape` would broadcast to it."""
     if a.shape == shape:
@@ -203,6 +208,6 @@ def sum_to(a: Tensor, shape: tuple) -> Tensor:
     ]
     axes = [*range(extra), *ones]
     if ones and not extra:
-        return reduce_sum(a, axes, keepdims=True)
-    summed = reduce_sum(a, axes)
+        return ops.reduce_sum(a, axes, keepdims=True)
+    summed = ops.reduce_sum(a, axes)
     return structure.reshape(summed, shape)

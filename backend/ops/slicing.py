@@ -12,6 +12,7 @@ from slimlearn.backend.op import (
     check_dtype,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
 )
@@ -147,6 +148,7 @@ class Pad(Op):
         )
 
 
+@public
 def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
     """Return `tensors` one after the other along `axis`."""
     if isinstance(tensors, Tensor):
@@ -163,6 +165,7 @@ def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
     return emit("concat", tensors, {"axis": axis}, None, name)
 
 
+@public
 def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None):
     """Return elements `start` … `stop` - 1 of `a` along `axis`."""
     axis = axis_of(a, axis, "slice", name)
@@ -172,6 +175,7 @@ def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None)
     return emit("slice", (a,), attributes, None, name)
 
 
+@public
 def pad(
     a: Tensor, axis: int, before: int = 0, after: int = 0, name: str | None = None
 ) -> Tensor:
@@ -183,6 +187,7 @@ def pad(
     return emit("pad", (a,), attributes, None, name)
 
 
+@public
 def getitem(a: Tensor, key) -> Tensor:
     """Return ``a[key]`` for ranges of step 1, integers, ``...`` and ``None``."""
     keys = list(key) if isinstance(key, tuple) else [key]

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import special
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import FLOATS, Tensor, is_symbolic, type_text
 from slimlearn.backend.op import (
     Op,
@@ -11,11 +12,11 @@ from slimlearn.backend.op import (
     check_dtype,
     describe,
     emit,
+    public,
     refuse_unless,
 )
-from slimlearn.backend.ops import structure, unary
+from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.indexing import clamp
-from slimlearn.backend.ops.reduction import reduce_sum
 from slimlearn.backend.ops.source import as_tensor
 
 BAD_LABEL = 2
@@ -50,7 +51,7 @@ class Softmax(_Softmax):
     def grad(self, node, index, dy):
         y = node.results[0]
         weighted = dy * y
-        return weighted - y * reduce_sum(weighted, -1, keepdims=True)
+        return weighted - y * ops.reduce_sum(weighted, -1, keepdims=True)
 
 
 class LogSoftmax(_Softmax):
@@ -62,8 +63,8 @@ class LogSoftmax(_Softmax):
         return [special.log_softmax(arrays[0], axis=-1)]
 
     def grad(self, node, index, dy):
-        total = reduce_sum(dy, -1, keepdims=True)
-        return dy - unary.exp(node.results[0]) * total
+        total = ops.reduce_sum(dy, -1, keepdims=True)
+        return dy - ops.exp(node.results[0]) * total
 
 
 class SparseSoftmaxCrossEntropy(_LastAxis):
@@ -117,10 +118,10 @@ class SparseSoftmaxCrossEntropyGrad(_LastAxis):
         if index == 2:
             one = emit("broadcast", (as_tensor(1.0, g.dtype),), None, [g.type])
             slope = emit(self.name, (logits, labels, one))
-            return reduce_sum(dy * slope, -1)
+            return ops.reduce_sum(dy * slope, -1)
         p = softmax(logits)
         weighted = p * (dy * structure.reshape(g, column))
-        return weighted - p * reduce_sum(weighted, -1, keepdims=True)
+        return weighted - p * ops.reduce_sum(weighted, -1, keepdims=True)
 
 
 class SoftmaxCrossEntropy(_LastAxis):
@@ -143,8 +144,8 @@ class SoftmaxCrossEntropy(_LastAxis):
         logits, labels = node.operands
         column = structure.reshape(dy, dy.shape + (1,))
         if index:
-            return unary.neg(column) * log_softmax(logits)
-        mass = reduce_sum(labels, -1, keepdims=True)
+            return ops.neg(column) * log_softmax(logits)
+        mass = ops.reduce_sum(labels, -1, keepdims=True)
         return (softmax(logits) * mass - labels) * column
 
 
@@ -159,16 +160,19 @@ def _check_sparse(types) -> None:
         )
 
 
+@public
 def softmax(a: Tensor, name: str | None = None) -> Tensor:
     """Return exp(a) / sum(exp(a)) along the last axis."""
     return emit("softmax", (a,), None, None, name)
 
 
+@public
 def log_softmax(a: Tensor, name: str | None = None) -> Tensor:
     """Return log(softmax(a)) along the last axis."""
     return emit("log_softmax", (a,), None, None, name)
 
 
+@public
 def sparse_softmax_cross_entropy(
     logits: Tensor, labels: Tensor, name: str | None = None
 ) -> Tensor:
@@ -176,6 +180,7 @@ def sparse_softmax_cross_entropy(
     return emit("sparse_softmax_cross_entropy", (logits, labels), None, None, name)
 
 
+@public
 def softmax_cross_entropy(
     logits: Tensor, labels: Tensor, name: str | None = None
 ) -> Tensor:

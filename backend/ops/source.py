@@ -20,6 +20,7 @@ from slimlearn.backend.op import (
     check_count,
     check_shape,
     emit,
+    public,
     refuse_unless,
     takes,
     target,
@@ -186,6 +187,7 @@ class Iota(Op):
         return not is_symbolic(node.results[0].shape, "B")
 
 
+@public
 def constant(value, dtype: str = "f32", shape=(), name: str | None = None) -> Tensor:
     """Return a tensor of `shape` filled with the number `value`."""
     value = _convert(value, dtype)
@@ -193,6 +195,7 @@ def constant(value, dtype: str = "f32", shape=(), name: str | None = None) -> Te
     return emit("constant", (), {"value": value}, [(dtype, shape)], name)
 
 
+@public
 def constant_list(values, dtype: str = "i32", name: str | None = None) -> Tensor:
     """Return a one-dimensional tensor of the given numbers."""
     values = [_convert(value, dtype) for value in values]
@@ -201,6 +204,7 @@ def constant_list(values, dtype: str = "i32", name: str | None = None) -> Tensor
     )
 
 
+@public
 def input_(
     source: str, shape, dtype: str = "f32", columns=None, name: str | None = None
 ) -> Tensor:
@@ -231,16 +235,19 @@ def input_(
     return emit("input", (), attributes, [(dtype, shape)], name)
 
 
+@public
 def extent(dim: int | Dim, dtype: str = "f64", name: str | None = None) -> Tensor:
     """Return the value of `dim` at run time as a scalar."""
     return emit("extent", (), {"dim": str(as_dim(dim))}, [(dtype, ())], name)
 
 
+@public
 def iota(size: int | Dim, dtype: str = "i32", name: str | None = None) -> Tensor:
     """Return 0, 1, …, size - 1."""
     return emit("iota", (), {}, [(dtype, (as_dim(size),))], name)
 
 
+@public
 def as_tensor(value, dtype: str) -> Tensor:
     """Return `value` itself if a tensor, or the number as a scalar of `dtype`.
 

@@ -18,6 +18,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
 )
 
@@ -115,6 +116,7 @@ class CsrTranspose(Op):
         return False
 
 
+@public
 def csr_matmul(x: Tensor, w: Tensor, name: str | None = None) -> Tensor:
     """Return the product of sparse rows `x` [m,k] and a matrix `w` [k,n], dense.
 
@@ -123,6 +125,7 @@ def csr_matmul(x: Tensor, w: Tensor, name: str | None = None) -> Tensor:
     return emit("csr_matmul", (x, w), None, None, name)
 
 
+@public
 def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
     """Return the transpose of sparse rows `x`; that of a transpose is `x` itself."""
     check_tensor(x, "csr_transpose", name)
@@ -131,6 +134,7 @@ def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
     return emit("csr_transpose", (x,), None, None, name)
 
 
+@public
 def can_be_rows(gradient: Tensor) -> bool:
     """Return whether `rows` can keep this gradient compact.
 
@@ -145,6 +149,7 @@ def can_be_rows(gradient: Tensor) -> bool:
     )
 
 
+@public
 def rows(gradient: Tensor) -> Tensor:
     """Return a gradient as the rows that the batch's sparse rows touch, for `grad_`.
 

@@ -13,6 +13,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    public,
     refuse_unless,
     takes,
     target,
@@ -113,6 +114,7 @@ class Broadcast(Op):
         return leads(node.operands[0].shape) and leads(node.results[0].shape)
 
 
+@public
 def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
     """Return `a` under `shape`; one entry may be -1 or None and is worked out."""
     check_tensor(a, "reshape", name)
@@ -141,6 +143,7 @@ def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
     return emit("reshape", (a,), None, [(a.dtype, shape)], name)
 
 
+@public
 def transpose(a: Tensor, perm=None, name: str | None = None) -> Tensor:
     """Return `a` with its axes in the order `perm` (reversed by default)."""
     check_tensor(a, "transpose", name)
@@ -149,6 +152,7 @@ def transpose(a: Tensor, perm=None, name: str | None = None) -> Tensor:
     return emit("transpose", (a,), {"perm": perm}, None, name)
 
 
+@public
 def broadcast_to(a: Tensor, shape, name: str | None = None) -> Tensor:
     """Return `a` repeated to `shape` by NumPy's rule."""
     check_tensor(a, "broadcast", name)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy import special
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph, is_symbolic
 from slimlearn.backend.op import (
     OPS,
@@ -13,20 +14,42 @@ from slimlearn.backend.op import (
     check_dtype,
     check_tensor,
     emit,
+    public,
     target,
 )
-from slimlearn.backend.ops import binary
 
 _NONE: dict = {}
 
 
+def _function(op: "Unary"):
+    """Return the public function of the op, which checks no more than it must."""
+    word, dtypes, result_dtype = op.name, op.dtypes, op.result_dtype
+
+    def function(a: Tensor, name: str | None = None) -> Tensor:
+        if not isinstance(a, Tensor):
+            check_tensor(a, word, name)
+        if a.dtype not in dtypes:
+            return emit(word, (a,), None, None, name)
+        types = ((result_dtype or a.dtype, a.shape),)
+        return current_graph().append(word, (a,), _NONE, types, name).results[0]
+
+    function.__name__ = function.__qualname__ = word
+    function.__doc__ = f"{type(op).__doc__[:-1]}, element by element."
+    return function
+
+
 class Unary(Op):
-    """Base: result i is a function of operand element i."""
+    """Base: result i is a function of operand element i. Makes its public function."""
 
     elementwise = True
     dtypes = FLOATS
     result_dtype: str | None = None
     function = None
+
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if "name" in cls.__dict__:
+            public(_function(OPS[cls.name]))
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
@@ -49,7 +72,7 @@ class Neg(Unary):
     function = np.negative
 
     def grad(self, node, index, dy):
-        return neg(dy)
+        return ops.neg(dy)
 
 
 class Abs(Unary):
@@ -60,7 +83,7 @@ class Abs(Unary):
     function = np.abs
 
     def grad(self, node, index, dy):
-        return dy * sign(node.operands[0])
+        return dy * ops.sign(node.operands[0])
 
 
 class Sign(Unary):
@@ -143,7 +166,7 @@ class Reciprocal(Unary):
     function = np.reciprocal
 
     def grad(self, node, index, dy):
-        return neg(dy) * square(node.results[0])
+        return ops.neg(dy) * ops.square(node.results[0])
 
 
 class Square(Unary):
@@ -164,7 +187,7 @@ class Tanh(Unary):
     function = np.tanh
 
     def grad(self, node, index, dy):
-        return dy * (1 - square(node.results[0]))
+        return dy * (1 - ops.square(node.results[0]))
 
 
 class Sigmoid(Unary):
@@ -187,7 +210,7 @@ class Softplus(Unary):
         return [np.logaddexp(arrays[0].dtype.type(0), arrays[0])]
 
     def grad(self, node, index, dy):
-        return dy * sigmoid(node.operands[0])
+        return dy * ops.sigmoid(node.operands[0])
 
 
 class Erf(Unary):
@@ -197,7 +220,9 @@ class Erf(Unary):
     function = special.erf
 
     def grad(self, node, index, dy):
-        return dy * (exp(neg(square(node.operands[0]))) * (2 / math.sqrt(math.pi)))
+        return dy * (
+            ops.exp(ops.neg(ops.square(node.operands[0]))) * (2 / math.sqrt(math.pi))
+        )
 
 
 class Erfinv(Unary):
@@ -207,7 +232,7 @@ class Erfinv(Unary):
     function = special.erfinv
 
     def grad(self, node, index, dy):
-        return dy * (exp(square(node.results[0])) * (math.sqrt(math.pi) / 2))
+        return dy * (ops.exp(ops.square(node.results[0])) * (math.sqrt(math.pi) / 2))
 
 
 class Sin(Unary):
@@ -217,7 +242,7 @@ class Sin(Unary):
     function = np.sin
 
     def grad(self, node, index, dy):
-        return dy * cos(node.operands[0])
+        return dy * ops.cos(node.operands[0])
 
 
 class Cos(Unary):
@@ -227,7 +252,7 @@ class Cos(Unary):
     function = np.cos
 
     def grad(self, node, index, dy):
-        return neg(dy * sin(node.operands[0]))
+        return ops.neg(dy * ops.sin(node.operands[0]))
 
 
 class Floor(Unary):
@@ -270,7 +295,7 @@ class Relu(Unary):
         return [np.maximum(arrays[0], 0)]
 
     def grad(self, node, index, dy):
-        return binary.relu_grad(dy, node.results[0])
+        return ops.relu_grad(dy, node.results[0])
 
 
 class IsFinite(Unary):
@@ -332,54 +357,10 @@ class Cast(Unary):
         return cast(dy, node.operands[0].dtype)
 
 
+@public
 def cast(a: Tensor, dtype: str, name: str | None = None) -> Tensor:
     """Return `a` as `dtype`; `a` itself if it has that type and no name is given."""
     check_tensor(a, "cast", name)
     if a.dtype == dtype and name is None:
         return a
     return emit("cast", (a,), None, [(dtype, a.shape)], name)
-
-
-def _function(word: str):
-    op = OPS[word]
-    dtypes, result_dtype = op.dtypes, op.result_dtype
-
-    def function(a: Tensor, name: str | None = None) -> Tensor:
-        if not isinstance(a, Tensor):
-            check_tensor(a, word, name)
-        if a.dtype not in dtypes:
-            return emit(word, (a,), None, None, name)
-        types = ((result_dtype or a.dtype, a.shape),)
-        return current_graph().append(word, (a,), _NONE, types, name).results[0]
-
-    function.__name__ = function.__qualname__ = word
-    function.__doc__ = f"{type(op).__doc__[:-1]}, element by element."
-    return function
-
-
-neg = _function("neg")
-abs = _function("abs")
-sign = _function("sign")
-exp = _function("exp")
-expm1 = _function("expm1")
-log = _function("log")
-log1p = _function("log1p")
-sqrt = _function("sqrt")
-rsqrt = _function("rsqrt")
-reciprocal = _function("reciprocal")
-square = _function("square")
-tanh = _function("tanh")
-sigmoid = _function("sigmoid")
-softplus = _function("softplus")
-erf = _function("erf")
-erfinv = _function("erfinv")
-sin = _function("sin")
-cos = _function("cos")
-floor = _function("floor")
-ceil = _function("ceil")
-round = _function("round")
-relu = _function("relu")
-is_finite = _function("is_finite")
-logical_not = _function("logical_not")
-stop_gradient = _function("stop_gradient")
-identity = _function("identity")

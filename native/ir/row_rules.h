@@ -11,9 +11,10 @@ namespace slim {
 using RowRule = Rows(const NodeView& view, const std::vector<Rows>& operands,
                      const std::string& symbol);
 
-RowRule rows_wise, rows_copy, rows_extent, rows_iota, rows_matmul, rows_sum, rows_reduce,
-    rows_argmax, rows_last_axis, rows_transpose, rows_axis, rows_gather, rows_whole, rows_fused,
-    rows_csr_matmul;
+#define OP(name, least, most, results, regions, attributes, traits, type_rule, row_rule) \
+  RowRule row_rule;
+#include "ir/ops.def"
+#undef OP
 
 // How each result of the function depends on the rows.
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol = "B");

@@ -24,7 +24,9 @@ from slimlearn.backend.graph import (
     inside,
     storage_of,
 )
-from slimlearn.backend.op import emit
+from slimlearn.backend.op import OPS, emit
+from slimlearn.backend.ops.binary import Binary
+from slimlearn.backend.ops.unary import Unary
 from slimlearn.backend.reference import DTYPES
 from slimlearn.backend.shape import B, evaluate
 
@@ -146,59 +148,29 @@ def case(op, build, label="", smooth=None, expect=None, **inputs):
 
 
 ROWS = Source((B, 7))
+# Where an elementwise op takes other numbers than normal ones.
 _UNARY = {
-    "neg": "normal",
     "abs": "away",
     "sign": "away",
-    "exp": "normal",
-    "expm1": "normal",
     "log": "positive",
     "log1p": "positive",
     "sqrt": "positive",
     "rsqrt": "positive",
     "reciprocal": "away",
-    "square": "normal",
-    "tanh": "normal",
     "sigmoid": "wide",
     "softplus": "wide",
-    "erf": "normal",
     "erfinv": "unit",
-    "sin": "normal",
-    "cos": "normal",
     "floor": "fraction",
     "ceil": "fraction",
     "round": "fraction",
     "relu": "away",
-    "stop_gradient": "normal",
-    "identity": "normal",
 }
-for _op, _sampler in _UNARY.items():
-    _f = getattr(ops, _op)
-    # stop_gradient's gradient is zero by definition, not by mathematics.
-    _smooth = () if _op == "stop_gradient" else None
-    case(_op, lambda a, f=_f: f(a), smooth=_smooth, a=Source((B, 7), _sampler))
-    case(_op, lambda a, f=_f: f(a), "scalar", smooth=_smooth, a=Source((), _sampler))
-    case(
-        _op,
-        lambda a, f=_f: f(a),
-        "rank3",
-        smooth=_smooth,
-        a=Source((B, 3, 2), _sampler),
-    )
-for _op in ("neg", "abs", "sign", "square", "relu"):
-    for _kind in ("i32", "i64"):
-        _f = getattr(ops, _op)
-        _source = Source((B, 5), "integer", _kind)
-        case(_op, lambda a, f=_f: f(a), _kind, a=_source)
-case(
-    "is_finite",
-    lambda a: ops.is_finite(a / (a - a)),
-    smooth=(),
-    a=Source((B, 3), "integer", "F"),
-)
-case("is_finite", lambda a: ops.is_finite(a), "finite", smooth=(), a=ROWS)
-case("logical_not", ops.logical_not, a=Source((B, 5), "bool", "bool"))
-
+_BINARY = {
+    "div": ("normal", "away"),
+    "pow": ("positive", "normal"),
+    "relu_grad": ("normal", "away"),
+    "sigmoid_cross_entropy": ("wide", "probability"),
+}
 _PAIRS = {
     "same": ((B, 5), (B, 5)),
     "row": ((B, 5), (5,)),
@@ -209,32 +181,47 @@ _PAIRS = {
     "rank3": ((B, 3, 4), (3, 1)),
     "fixed": ((3, 4), (3, 4)),
 }
-_BINARY = {
-    "add": ("normal", "normal"),
-    "sub": ("normal", "normal"),
-    "mul": ("normal", "normal"),
-    "div": ("normal", "away"),
-    "pow": ("positive", "normal"),
-    "maximum": ("normal", "normal"),
-    "minimum": ("normal", "normal"),
-    "relu_grad": ("normal", "away"),
-    "sigmoid_cross_entropy": ("wide", "probability"),
-}
-for _op, (_left, _right) in _BINARY.items():
+
+
+def _of_type(base):
+    """Return the elementwise ops that give their operands' type, by name."""
+    special = ("cast",)
+    return {
+        name: op
+        for name, op in OPS.items()
+        if isinstance(op, base) and not op.result_dtype and name not in special
+        if "f32" in op.dtypes
+    }
+
+
+for _op, _class in _of_type(Unary).items():
+    _sampler, _f = _UNARY.get(_op, "normal"), getattr(ops, _op)
+    # stop_gradient's gradient is zero by definition, not by mathematics.
+    _smooth = () if _op == "stop_gradient" else None
+    for _label, _shape in {"": (B, 7), "scalar": (), "rank3": (B, 3, 2)}.items():
+        case(_op, _f, _label, _smooth, a=Source(_shape, _sampler))
+    for _kind in ("i32", "i64"):
+        if _kind in _class.dtypes:
+            case(_op, _f, _kind, a=Source((B, 5), "integer", _kind))
+for _op, _class in _of_type(Binary).items():
+    _left, _right = _BINARY.get(_op, ("normal", "normal"))
     _f = getattr(ops, _op)
     for _label, (_a, _b) in _PAIRS.items():
-        case(
-            _op,
-            lambda a, b, f=_f: f(a, b),
-            _label,
-            a=Source(_a, _left),
-            b=Source(_b, _right),
-        )
-for _op in ("add", "sub", "mul", "maximum", "minimum"):
+        case(_op, _f, _label, a=Source(_a, _left), b=Source(_b, _right))
     for _kind in ("i32", "i64"):
-        _f = getattr(ops, _op)
-        _s = Source((B, 5), "integer", _kind)
-        case(_op, lambda a, b, f=_f: f(a, b), _kind, a=_s, b=_s)
+        if _kind in _class.dtypes:
+            _s = Source((B, 5), "integer", _kind)
+            case(_op, _f, _kind, a=_s, b=_s)
+
+case(
+    "is_finite",
+    lambda a: ops.is_finite(a / (a - a)),
+    smooth=(),
+    a=Source((B, 3), "integer", "F"),
+)
+case("is_finite", lambda a: ops.is_finite(a), "finite", smooth=(), a=ROWS)
+case("logical_not", ops.logical_not, a=Source((B, 5), "bool", "bool"))
+
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 for _op in _COMPARISONS:
     _f = getattr(ops, _op)
