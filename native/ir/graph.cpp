@@ -1,8 +1,6 @@
 // Types and names: the few functions of the program's data structure.
 #include "ir/graph.h"
 
-#include <algorithm>
-
 namespace slim {
 
 int64_t size_of(DType dtype) {
@@ -50,16 +48,6 @@ const Attributes::Map& Attributes::map() const {
 ValueId Graph::add_value(std::string name, Type type) {
   values.push_back({std::move(name), std::move(type)});
   return static_cast<ValueId>(values.size() - 1);
-}
-
-std::string Graph::unique_name(const std::string& wish) const {
-  const auto taken = [&](const std::string& name) {
-    return std::any_of(values.begin(), values.end(),
-                       [&](const Value& value) { return value.name == name; });
-  };
-  std::string name = wish;
-  for (int i = 1; taken(name); ++i) name = wish + '_' + std::to_string(i);
-  return name;
 }
 
 const Function* Program::find(const std::string& name) const {

@@ -95,7 +95,6 @@ struct Graph {
   std::vector<ValueId> returns;  // `return` of a function, `yield` of a region
 
   ValueId add_value(std::string name, Type type);
-  std::string unique_name(const std::string& wish) const;
 };
 
 enum class DeclarationKind : uint8_t { param, state, hyper, slot };

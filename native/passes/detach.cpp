@@ -9,8 +9,9 @@
 
 namespace slim {
 
-void detach(Function& function) {
-  Graph& graph = function.graph;
+void detach(Body body) {
+  Graph& graph = body.graph;
+  Names names(graph);
   const std::vector<int> producer = producers(graph);
   const auto own = [&](Assignment& a) {
     int node = producer[a.value];
@@ -19,12 +20,12 @@ void detach(Function& function) {
     }
     if (node >= 0 && !op_row(graph.nodes[node]).has(kSource)) return;
     const Value value = graph.values[a.value];
-    const ValueId copy = graph.add_value(graph.unique_name(value.name + ".copy"), value.type);
+    const ValueId copy = graph.add_value(names.unique(value.name + ".copy"), value.type);
     graph.nodes.push_back({"identity", {a.value}, {copy}});
     a.value = copy;
   };
-  for (Assignment& a : function.sets) own(a);
-  for (Assignment& a : function.grads) own(a);
+  for (Assignment& a : body.sets) own(a);
+  for (Assignment& a : body.grads) own(a);
 }
 
 }  // namespace slim

@@ -21,17 +21,17 @@
 #include "passes/recompute.h"
 #include "passes/region.h"
 #include "passes/rewrite.h"
+#include "passes/units.h"
 
 namespace slim {
 namespace {
 
-constexpr size_t kMostNodes = 64;     // of a group
-constexpr size_t kMostVisits = 2000;  // of one search for a cycle
-constexpr size_t kMostSiblings = 8;   // other readers of an operand that are tried
+constexpr size_t kMostNodes = 64;      // of a group
+constexpr size_t kMostScalars = 1024;  // of a group of scalars alone
+constexpr size_t kMostSiblings = 8;    // other readers of an operand that are tried
 
-// Nodes that run as one; every node starts as a unit of its own.
-struct Unit {
-  std::vector<int> members;  // nodes, in order
+// What a unit is to those that would join it.
+struct Group {
   bool fusable = false;
   std::vector<Dim> space;
   Split split;
@@ -42,20 +42,16 @@ struct Unit {
 class ElementwiseFuser {
  public:
   // `scalars`: groups of scalars alone, what is left of them after the other groups.
-  ElementwiseFuser(Function& function, const Device& device, bool scalars)
-      : graph_(function.graph),
+  ElementwiseFuser(Body body, const Device& device, bool scalars)
+      : graph_(body.graph),
         device_(device),
         scalars_(scalars),
         producer_(producers(graph_)),
-        kept_(kept_values(function)),
-        recomputed_(recomputed(function, device)),
-        readers_(graph_.values.size()),
-        visited_(graph_.nodes.size(), 0) {
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      for (ValueId id : graph_.nodes[i].operands) readers_[id].push_back(static_cast<int>(i));
-      unit_of_.push_back(static_cast<int>(i));
-      units_.push_back(unit(static_cast<int>(i)));
-    }
+        kept_(kept_values(body)),
+        recomputed_(recomputed(body, device)),
+        readers_(readers(graph_)),
+        units_(graph_, producer_, readers_) {
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) groups_.push_back(group(static_cast<int>(i)));
   }
 
   void run() {
@@ -65,10 +61,9 @@ class ElementwiseFuser {
   }
 
  private:
-  Unit unit(int i) const {
+  Group group(int i) const {
     const Node& node = graph_.nodes[i];
-    Unit u;
-    u.members = {i};
+    Group u;
     if (node.results.size() != 1 || recomputed_[i]) return u;
     u.space = graph_.values[node.results[0]].type.dims;
     const bool scalar = u.space.empty();
@@ -87,7 +82,7 @@ class ElementwiseFuser {
     return u;
   }
 
-  void add_forms(const Node& node, Unit& u) const {
+  void add_forms(const Node& node, Group& u) const {
     for (ValueId id : node.operands) {
       const Form form = form_of(graph_.values[id].type, u.space);
       u.fusable = u.fusable && u.split.admits(form);
@@ -111,115 +106,89 @@ class ElementwiseFuser {
     });
   }
 
+  Group& group_of(int i) { return groups_[units_.of(i)]; }
+
   // With the groups that compute its operands, then with those that read the same ones.
   void join(int i) {
-    if (!units_[i].fusable) return;
+    if (!group_of(i).fusable) return;
     for (ValueId id : graph_.nodes[i].operands) {
-      if (producer_[id] >= 0) merge(unit_of_[producer_[id]], unit_of_[i]);
+      if (producer_[id] >= 0) merge(producer_[id], i);
     }
     for (ValueId id : graph_.nodes[i].operands) {
       if (graph_.values[id].type.dims.empty() && !scalars_) continue;
-      size_t tried = 0;
-      for (int reader : readers_[id]) {
-        if (reader >= i || ++tried > kMostSiblings) break;
-        merge(unit_of_[reader], unit_of_[i]);
+      const std::vector<int>& siblings = readers_[id];
+      auto at = std::lower_bound(siblings.begin(), siblings.end(), i);
+      for (size_t tried = 0; at != siblings.begin() && tried < kMostSiblings; ++tried) {
+        merge(*--at, i);
       }
     }
     // Lists and scalars are small: one launch for many, though they share nothing.
-    if (units_[unit_of_[i]].after || units_[unit_of_[i]].space.size() > 1) return;
-    int& last = last_of_space_.try_emplace(space_name(units_[unit_of_[i]]), i).first->second;
-    merge(unit_of_[last], unit_of_[i]);
+    if (group_of(i).after || group_of(i).space.size() > 1) return;
+    int& last = last_of_space_.try_emplace(space_name(group_of(i)), i).first->second;
+    merge(last, i);
     last = i;
   }
 
   // A returned constant or extent is stored by any group that stores scalars.
   void join_leaf(int i) {
-    if (!units_[unit_of_[i]].after || !graph_.nodes[i].operands.empty()) return;
-    const auto sums = [](const Unit& unit) { return unit.sums && !unit.members.empty(); };
-    const auto group = std::find_if(units_.begin(), units_.end(), sums);
-    if (group != units_.end()) merge(static_cast<int>(group - units_.begin()), unit_of_[i]);
+    if (!group_of(i).after || !graph_.nodes[i].operands.empty()) return;
+    for (size_t j = 0; j < graph_.nodes.size(); ++j) {
+      if (group_of(static_cast<int>(j)).sums) return merge(static_cast<int>(j), i);
+    }
   }
 
-  static std::string space_name(const Unit& unit) {
-    return unit.space.empty() ? "" : unit.space[0].str();
+  static std::string space_name(const Group& group) {
+    return group.space.empty() ? "" : group.space[0].str();
   }
 
-  void merge(int a, int b) {
-    if (a == b || !fit(units_[a], units_[b]) || !fit_around(a, b)) return;
-    Unit& into = units_[a];
-    Unit& from = units_[b];
+  // The group of node `i` takes that of node `j`.
+  void merge(int i, int j) {
+    const int a = units_.of(i), b = units_.of(j);
+    if (a == b || !fit(a, b) || !units_.join(a, b)) return;
+    Group& into = groups_[a];
+    const Group& from = groups_[b];
     into.after = into.after && from.after;
     if (!from.after) into.space = from.space;
     into.split.add(from.split);
     into.sums = into.sums || from.sums;
-    for (int i : from.members) {
-      unit_of_[i] = a;
-      into.members.push_back(i);
-    }
-    std::sort(into.members.begin(), into.members.end());
-    from.members.clear();
   }
 
-  bool fit(const Unit& a, const Unit& b) const {
-    if (!a.fusable || !b.fusable || a.members.size() + b.members.size() > kMostNodes) return false;
-    if (a.after != b.after) return (a.after ? b : a).sums && reads_sum(a, b);
-    if (a.after) return false;
-    return a.space == b.space && a.split.agrees(b.split) && !reads_late(a, b) && !reads_late(b, a);
+  bool fit(int a, int b) const {
+    const Group &x = groups_[a], &y = groups_[b];
+    if (!x.fusable || !y.fusable) return false;
+    const size_t most = scalars_ ? kMostScalars : kMostNodes;
+    if (units_.members(a).size() + units_.members(b).size() > most) return false;
+    if (x.after != y.after) return (x.after ? y : x).sums && reads_sum(a, b);
+    if (x.after) return false;
+    return x.space == y.space && x.split.agrees(y.split) && !reads_late(a, b) && !reads_late(b, a);
   }
 
   // A scalar follows the group whose sum it reads; one from nothing follows any.
-  bool reads_sum(const Unit& a, const Unit& b) const {
-    const Unit& group = a.after ? b : a;
-    const Unit& scalar = a.after ? a : b;
-    const bool leaf = graph_.nodes[scalar.members[0]].operands.empty();
+  bool reads_sum(int a, int b) const {
+    const int group = groups_[a].after ? b : a, scalar = groups_[a].after ? a : b;
+    const bool leaf = graph_.nodes[units_.members(scalar)[0]].operands.empty();
     return leaf || (reads_late(scalar, group) && !reads_late(group, scalar));
   }
 
   // A member of `reader` reads a scalar of `group`: a sum, or what follows one.
-  bool reads_late(const Unit& reader, const Unit& group) const {
+  bool reads_late(int reader, int group) const {
     if (scalars_) return false;
-    for (int i : reader.members) {
+    for (int i : units_.members(reader)) {
       for (ValueId id : graph_.nodes[i].operands) {
         const int from = producer_[id];
         if (from < 0 || !graph_.values[id].type.dims.empty()) continue;
-        if (std::binary_search(group.members.begin(), group.members.end(), from)) return true;
+        if (units_.of(from) == group) return true;
       }
     }
     return false;
   }
 
-  // As one, a and b must not wait for a unit that waits for either.
-  bool fit_around(int a, int b) const {
-    std::vector<int> open;
-    ++mark_;
-    const auto open_inputs = [&](int u) {
-      for (int i : units_[u].members) {
-        for (ValueId id : graph_.nodes[i].operands) {
-          if (producer_[id] >= 0) open.push_back(unit_of_[producer_[id]]);
-        }
-      }
-    };
-    open_inputs(a);
-    open_inputs(b);
-    std::erase_if(open, [&](int u) { return u == a || u == b; });
-    size_t visits = 0;
-    while (!open.empty()) {
-      const int u = open.back();
-      open.pop_back();
-      if (u == a || u == b || ++visits > kMostVisits) return false;
-      if (visited_[u] == mark_) continue;
-      visited_[u] = mark_;
-      open_inputs(u);
-    }
-    return true;
-  }
-
   void rebuild() {
     std::vector<Node> nodes;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const Unit& unit = units_[unit_of_[i]];
-      if (unit.members.back() != static_cast<int>(i)) continue;
-      std::optional<Node> fused = unit.fusable ? build(unit) : std::nullopt;
+      const int unit = units_.of(static_cast<int>(i));
+      if (units_.members(unit).back() != static_cast<int>(i)) continue;
+      std::optional<Node> fused = groups_[unit].fusable ? build(unit) : std::nullopt;
       nodes.push_back(fused ? std::move(*fused) : graph_.nodes[i]);
     }
     graph_.nodes = std::move(nodes);
@@ -227,22 +196,21 @@ class ElementwiseFuser {
   }
 
   // Nothing if the unit is a node that stays itself.
-  std::optional<Node> build(const Unit& unit) const {
-    if (unit.members.size() == 1 && (unit.after || unit.sums)) return std::nullopt;
+  std::optional<Node> build(int unit) const {
+    const std::vector<int>& members = units_.members(unit);
+    if (members.size() == 1 && (groups_[unit].after || groups_[unit].sums)) return std::nullopt;
     RegionBuilder builder(graph_, producer_, [&](int i) {
       if (recomputed_[i]) return true;
       const Node& node = graph_.nodes[i];
       if (!is_scalar_node(graph_, node) || !device_.accepts_elementwise(graph_, node)) return false;
-      return units_[unit_of_[i]].members.size() == 1;
+      return units_.members(units_.of(i)).size() == 1;
     });
-    for (int i : unit.members) builder.add(graph_.nodes[i]);
+    for (int i : members) builder.add(graph_.nodes[i]);
     if (builder.region().nodes.size() < 2) return std::nullopt;
     Node fused{"fused", {}, {}};
-    for (int i : unit.members) {
+    for (int i : members) {
       const ValueId id = graph_.nodes[i].results[0];
-      const auto outside = [&](int reader) {
-        return unit_of_[reader] != unit_of_[unit.members[0]];
-      };
+      const auto outside = [&](int reader) { return units_.of(reader) != unit; };
       if (!kept_[id] && std::none_of(readers_[id].begin(), readers_[id].end(), outside)) continue;
       builder.yield(id);
       fused.results.push_back(id);
@@ -257,21 +225,19 @@ class ElementwiseFuser {
   const bool scalars_;
   const std::vector<int> producer_;
   const std::vector<bool> kept_;
-  const std::vector<bool> recomputed_;     // by node
-  std::vector<std::vector<int>> readers_;  // by value: nodes
-  std::vector<int> unit_of_;               // by node
-  std::vector<Unit> units_;
+  const std::vector<bool> recomputed_;           // by node
+  const std::vector<std::vector<int>> readers_;  // by value: nodes, in order
+  Units units_;
+  std::vector<Group> groups_;                 // by unit
   std::map<std::string, int> last_of_space_;  // a node of the last group
-  mutable std::vector<unsigned> visited_;     // by unit: the last search that met it
-  mutable unsigned mark_ = 0;
 };
 
 }  // namespace
 
-void fuse_elementwise(Function& function, const Device& device) {
+void fuse_elementwise(Body body, const Device& device) {
   for (const bool scalars : {false, true}) {
-    ElementwiseFuser(function, device, scalars).run();
-    prune(function);
+    ElementwiseFuser(body, device, scalars).run();
+    prune(body);
   }
 }
 

@@ -15,9 +15,9 @@
 
 namespace slim {
 
-void fuse_reduction(Function& function, const Device& device) {
-  Graph& graph = function.graph;
-  const std::vector<int> producer = producers(graph), uses = count_uses(function);
+void fuse_reduction(Body body, const Device& device) {
+  Graph& graph = body.graph;
+  const std::vector<int> producer = producers(graph), uses = count_uses(body);
   const auto pays = [&](const Node& product) {
     if (product.op == "square") return true;
     if (product.op != "mul") return false;
@@ -38,7 +38,7 @@ void fuse_reduction(Function& function, const Device& device) {
     builder.yield(sum.results[0]);
     sum = {"fused", builder.operands(), sum.results, {}, {builder.region()}};
   }
-  prune(function);
+  prune(body);
 }
 
 }  // namespace slim

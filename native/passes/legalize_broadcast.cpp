@@ -10,8 +10,9 @@
 
 namespace slim {
 
-void legalize_broadcast(Function& function) {
-  Graph& graph = function.graph;
+void legalize_broadcast(Body body) {
+  Graph& graph = body.graph;
+  Names names(graph);
   std::vector<Node> before = std::move(graph.nodes);
   graph.nodes.clear();
   for (Node& node : before) {
@@ -26,7 +27,7 @@ void legalize_broadcast(Function& function) {
           continue;
         }
         const ValueId wide =
-            graph.add_value(graph.unique_name(value.name + ".wide"), {value.type.dtype, space});
+            graph.add_value(names.unique(value.name + ".wide"), {value.type.dtype, space});
         graph.nodes.push_back({"broadcast", {id}, {wide}});
         id = wide;
       }

@@ -1,7 +1,7 @@
-// The passes, one file each: every one keeps the values of a function and its types.
+// The passes, one file each: every one keeps the values of a body and their types.
 #pragma once
 
-#include "ir/graph.h"
+#include "passes/body.h"
 
 namespace slim {
 
@@ -17,19 +17,20 @@ struct Device {
   virtual bool accepts_reduction(const Graph& graph, const Node& node) const;
 };
 
-void simplify(Function& function);
-void share(Function& function);
-void prune(Function& function);
-void detach(Function& function);
-void legalize_broadcast(Function& function);
-void fuse_reduction(Function& function, const Device& device);
-void fuse_epilogue(Function& function, const Device& device);
-void fuse_elementwise(Function& function, const Device& device);
+void simplify(Body body);
+void share(Body body);
+void prune(Body body);
+void detach(Body body);
+void legalize_broadcast(Body body);
+void fuse_reduction(Body body, const Device& device);
+void fuse_epilogue(Body body, const Device& device);
+void fuse_elementwise(Body body, const Device& device);
 
-// All of them, in the order of pipeline.cpp. SLIM_DUMP=1 prints the text after each pass.
+// All of them, in the order of pipeline.cpp, each in the regions of nodes too, innermost first.
+// SLIM_DUMP=1 prints the text after each pass.
 void optimize(Function& function, const Program& program, const Device& device);
 
-// One pass by its name; throws std::invalid_argument for an unknown name.
+// One pass by its name, likewise; throws std::invalid_argument for an unknown name.
 void run_pass(Function& function, const std::string& pass, const Device& device);
 
 }  // namespace slim

@@ -13,12 +13,12 @@ namespace {
 
 struct Pass {
   const char* name;
-  void (*run)(Function&, const Device&);
+  void (*run)(Body, const Device&);
 };
 
-template <void (*pass)(Function&)>
-void plain(Function& function, const Device&) {
-  pass(function);
+template <void (*pass)(Body)>
+void plain(Body body, const Device&) {
+  pass(body);
 }
 
 constexpr Pass kPipeline[] = {
@@ -32,12 +32,21 @@ constexpr Pass kPipeline[] = {
     {"fuse_elementwise", fuse_elementwise},
 };
 
+// In the regions of nodes first. A tape is what the passes make of a region: it stays.
+void run_inside(const Pass& pass, Body body, const Device& device) {
+  for (Node& node : body.graph.nodes) {
+    if (node.regions.empty() || op_row(node).has(kTapeRegion)) continue;
+    for (Graph& region : node.regions) run_inside(pass, region, device);
+  }
+  pass.run(body, device);
+}
+
 }  // namespace
 
 void run_pass(Function& function, const std::string& name, const Device& device) {
   std::string known;
   for (const Pass& pass : kPipeline) {
-    if (name == pass.name) return pass.run(function, device);
+    if (name == pass.name) return run_inside(pass, function, device);
     known += std::string(known.empty() ? "" : ", ") + pass.name;
   }
   throw std::invalid_argument("there is no pass " + name + ": there are " + known);
@@ -47,7 +56,7 @@ void optimize(Function& function, const Program& program, const Device& device) 
   const char* dump = std::getenv("SLIM_DUMP");
   const bool dumping = dump != nullptr && *dump != '\0' && *dump != '0';
   for (const Pass& pass : kPipeline) {
-    pass.run(function, device);
+    run_inside(pass, function, device);
     if (dumping) {
       std::fprintf(stderr, "# after %s\n%s\n", pass.name, print(function, program).c_str());
     }

@@ -10,9 +10,9 @@
 
 namespace slim {
 
-void prune(Function& function) {
-  std::vector<bool> used = kept_values(function);
-  std::vector<Node>& nodes = function.graph.nodes;
+void prune(Body body) {
+  std::vector<bool> used = kept_values(body);
+  std::vector<Node>& nodes = body.graph.nodes;
   std::vector<Node> live;
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
     const bool wanted = std::any_of(node->results.begin(), node->results.end(),

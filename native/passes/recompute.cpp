@@ -19,16 +19,15 @@ constexpr int kMostReaders = 2;
 
 class Finder {
  public:
-  Finder(const Function& function, const Device& device)
-      : graph_(function.graph),
+  Finder(const Body& body, const Device& device)
+      : graph_(body.graph),
         device_(device),
-        kept_(kept_values(function)),
-        readers_(graph_.values.size()),
+        kept_(kept_values(body)),
+        readers_(readers(graph_)),
         stage_(graph_.nodes.size(), 0) {
     const std::vector<int> producer = producers(graph_);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       for (ValueId id : graph_.nodes[i].operands) {
-        readers_[id].push_back(i);
         if (producer[id] >= 0) stage_[i] = std::max(stage_[i], stage_[producer[id]]);
       }
       if (!is_elementwise(graph_.nodes[i])) ++stage_[i];
@@ -51,7 +50,7 @@ class Finder {
         return false;
       }
     }
-    return whole == 1 && std::all_of(readers_[n].begin(), readers_[n].end(), [&](size_t reader) {
+    return whole == 1 && std::all_of(readers_[n].begin(), readers_[n].end(), [&](int reader) {
              const Node& later = graph_.nodes[reader];
              return stage_[reader] > stage_[i] && is_elementwise(later) &&
                     device_.accepts_elementwise(graph_, later) &&
@@ -72,7 +71,7 @@ class Finder {
 
   // Whatever is fused with what.
   bool is_stored(ValueId id) const {
-    return kept_[id] || std::any_of(readers_[id].begin(), readers_[id].end(), [&](size_t reader) {
+    return kept_[id] || std::any_of(readers_[id].begin(), readers_[id].end(), [&](int reader) {
              return !is_elementwise(graph_.nodes[reader]);
            });
   }
@@ -80,16 +79,16 @@ class Finder {
   const Graph& graph_;
   const Device& device_;
   const std::vector<bool> kept_;
-  std::vector<std::vector<size_t>> readers_;  // by value
+  std::vector<std::vector<int>> readers_;  // by value
   std::vector<int> stage_;  // by node: how many nodes that end a fused region come before it
 };
 
 }  // namespace
 
-std::vector<bool> recomputed(const Function& function, const Device& device) {
-  const Finder finder(function, device);
+std::vector<bool> recomputed(const Body& body, const Device& device) {
+  const Finder finder(body, device);
   std::vector<bool> result;
-  for (size_t i = 0; i < function.graph.nodes.size(); ++i) result.push_back(finder.recomputed(i));
+  for (size_t i = 0; i < body.graph.nodes.size(); ++i) result.push_back(finder.recomputed(i));
   return result;
 }
 

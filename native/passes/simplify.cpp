@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <unordered_map>
 
 #include "ir/ops.h"
 #include "ir/type_rules.h"
@@ -26,7 +27,7 @@ bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; 
 
 class Simplifier {
  public:
-  explicit Simplifier(Function& function) : function_(function), graph_(function.graph) {}
+  explicit Simplifier(Body body) : body_(body), graph_(body.graph), names_(graph_) {}
 
   void run() {
     std::vector<Node> before = std::move(graph_.nodes);
@@ -42,8 +43,8 @@ class Simplifier {
         keep(std::move(node));
       }
     }
-    same_.apply(function_);
-    prune(function_);
+    same_.apply(body_);
+    prune(body_);
   }
 
  private:
@@ -58,6 +59,7 @@ class Simplifier {
   void keep(Node node) {
     producer_.resize(graph_.values.size(), -1);
     for (ValueId id : node.results) producer_[id] = static_cast<int>(graph_.nodes.size());
+    if (node.op == "dropout") dropouts_.emplace(node.operands[0], graph_.nodes.size());
     graph_.nodes.push_back(std::move(node));
   }
 
@@ -130,7 +132,7 @@ class Simplifier {
   ValueId scalar_like(const Node& filled) {
     const Value value = graph_.values[filled.results[0]];
     Node scalar{"constant", {}, {}, filled.attributes};
-    const ValueId id = graph_.add_value(graph_.unique_name(value.name), {value.type.dtype, {}});
+    const ValueId id = graph_.add_value(names_.unique(value.name), {value.type.dtype, {}});
     scalar.results = {id};
     keep(std::move(scalar));
     return id;
@@ -184,7 +186,7 @@ class Simplifier {
   ValueId add_node(const char* op, std::vector<ValueId> operands, ValueId like, const char* suffix,
                    Attributes attributes = {}) {
     const Value value = graph_.values[like];
-    const ValueId id = graph_.add_value(graph_.unique_name(value.name + suffix), value.type);
+    const ValueId id = graph_.add_value(names_.unique(value.name + suffix), value.type);
     keep({op, std::move(operands), {id}, std::move(attributes)});
     return id;
   }
@@ -193,13 +195,16 @@ class Simplifier {
     const Node* dropped = made_by(node.operands[0], "dropout");
     if (dropped == nullptr || type(node.operands[0]) != type(node.operands[1])) return;
     const ValueId slope = dropped->operands[0], keep_prob = dropped->operands[1];
-    const auto forward = std::find_if(graph_.nodes.begin(), graph_.nodes.end(), [&](const Node& n) {
-      return n.op == "dropout" && n.operands[0] == node.operands[1] && n.operands[1] == keep_prob &&
-             n.attributes == dropped->attributes;
-    });
-    if (forward == graph_.nodes.end()) return;
-    const ValueId kept =
-        add_node("relu_grad", {slope, forward->results[0]}, node.results[0], ".kept");
+    ValueId forward = -1;
+    const auto [first, last] = dropouts_.equal_range(node.operands[1]);
+    for (auto at = first; at != last; ++at) {
+      const Node& other = graph_.nodes[at->second];
+      if (other.operands[1] != keep_prob || other.attributes != dropped->attributes) continue;
+      forward = other.results[0];
+      break;
+    }
+    if (forward < 0) return;
+    const ValueId kept = add_node("relu_grad", {slope, forward}, node.results[0], ".kept");
     const ValueId factor = add_node("reciprocal", {keep_prob}, keep_prob, ".reciprocal");
     node.op = "mul";
     node.operands = {kept, factor};
@@ -249,14 +254,16 @@ class Simplifier {
     node = {"constant", {}, node.results, {{"value", value}}};
   }
 
-  Function& function_;
+  const Body body_;
   Graph& graph_;
+  Names names_;
   std::vector<int> producer_;
+  std::unordered_multimap<ValueId, size_t> dropouts_;  // nodes, by what they drop from
   Substitution same_;
 };
 
 }  // namespace
 
-void simplify(Function& function) { Simplifier(function).run(); }
+void simplify(Body body) { Simplifier(body).run(); }
 
 }  // namespace slim

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from support import deep
 
+from slimlearn.backend import engine
+from slimlearn.backend.text import print_program
+
 CASES = {
     "dense": {"depth": 20, "width": 16},
     "normed": {"depth": 6, "width": 16},
@@ -33,3 +36,19 @@ def test_two_epochs_are_those_of_the_reference(tower):
 def test_resnet152_has_the_nodes_that_budgets_of_compile_time_count():
     nodes = len(deep.resnet152().functions["grad"].nodes)
     assert 10_000 <= nodes <= 11_000
+
+
+# Launches of a layer's gradient.
+BUDGETS = {"dense": 4, "normed": 13, "residual": 26, "concatenating": 17}
+
+
+@pytest.mark.parametrize("tower", BUDGETS)
+def test_launches_of_a_layer_are_the_same_at_any_depth(tower):
+    depths = 5, 10, 100, 200
+    counts = []
+    for depth in depths:
+        text = print_program(deep.model(tower, depth, width=8))
+        counts.append(engine.compile(text).info("grad", 32)["launches"])
+    first = counts[0] - BUDGETS[tower] * depths[0]
+    assert counts == [first + BUDGETS[tower] * depth for depth in depths]
+    assert first <= 12
