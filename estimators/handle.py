@@ -22,7 +22,7 @@ _CHUNK = 2**21
 _FEW = 4096
 
 
-def _no_road(X) -> None:
+def _look_closely(X) -> None:
     return None
 
 
@@ -38,7 +38,7 @@ class Handle:
     """
 
     __slots__ = (
-        *("_native", "_parts", "_roads", "_sparse"),
+        *("_native", "_parts", "_predictors", "_sparse"),
         *("closely", "program", "text"),
     )
 
@@ -48,7 +48,7 @@ class Handle:
         self.text = program.text
         self._native = None
         self._sparse: bool | None = None
-        self._roads: dict = {}
+        self._predictors: dict = {}
         self._parts: dict = {}
 
     @property
@@ -110,18 +110,18 @@ class Handle:
 
     def _short(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         key = function, n_threads
-        road = self._roads.get(key)
-        if road is None:
-            road = self._roads[key] = self._road(function, n_threads)
-        values = road(X)
+        predictor = self._predictors.get(key)
+        if predictor is None:
+            predictor = self._predictors[key] = self._bind(function, n_threads)
+        values = predictor(X)
         return None if values is None or len(values) == 0 else values
 
-    def _road(self, function: str, n_threads: int | None):
+    def _bind(self, function: str, n_threads: int | None):
         try:
             return self.native.predictor(function, self.program, n_threads=n_threads)
         except ValueError:
             # A function that mixes rows, or reads sparse rows, has no short road.
-            return _no_road
+            return _look_closely
 
     def run(
         self, function: str, X, n_threads: int | None

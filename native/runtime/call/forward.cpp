@@ -57,21 +57,24 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   }
   chunk_ = std::max<int64_t>(chunk_, 1);
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
-  plan_ = model_->plan(function, chunk_);
-  gathers_ = bind_sources(*plan_, sources, index_);
+  arrays_.hyper = hypers_.data();
+  const auto bind = [&](int64_t count) {
+    auto plan = model_->plan(function, count);
+    auto gathers = bind_sources(*plan, sources, index_);
+    return BoundPlan(std::move(plan), std::move(gathers), arrays_, options_.seed);
+  };
+  bound_.emplace(bind(chunk_));
+  const Plan& plan = bound_->plan();
   const int64_t last = rows - (chunks_ - 1) * chunk_;
-  if (plan_->exact() && last != chunk_) {
-    last_plan_ = model_->plan(function, last);
-    last_gathers_ = bind_sources(*last_plan_, sources, index_);
-  }
-  for (size_t i = 0; i < plan_->returns().size(); ++i) {
-    const Buffer& buffer = plan_->returns()[i];
+  if (plan.exact() && last != chunk_) last_.emplace(bind(last));
+  for (size_t i = 0; i < plan.returns().size(); ++i) {
+    const Buffer& buffer = plan.returns()[i];
     Returned returned{buffer.dtype, buffer.dims};
     const Rows use = rows_[i];
     if (use == Rows::local) {
       returned.shape[0] = buffer.dims[0] / chunk_ * rows;
     } else if (use == Rows::sum && chunks_ > 1) {
-      partial_.resize(plan_->returns().size());
+      partial_.resize(plan.returns().size());
       partial_[i] = Arena(chunks_ * round_up(bytes_of(buffer, chunk_)));
     }
     returns_.push_back(returned);
@@ -87,27 +90,28 @@ uint32_t Forward::run() {
     }
     return 0;
   }
+  const Plan& plan = bound_->plan();
   const int allowed = allowed_lanes(options_.threads);
   // Many chunks: each lane runs its own alone. Few: the lanes share one chunk's tasks.
   int lanes = static_cast<int>(std::min<int64_t>(allowed, chunks_));
   const bool shared = lanes == 1;
-  if (shared) lanes = plan_->useful_lanes(chunk_, allowed);
-  if (!shared && plan_->useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
+  if (shared) lanes = plan.useful_lanes(chunk_, allowed);
+  if (!shared && plan.useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
   const LaneGrant grant(lanes);
   lanes = grant.lanes();
   std::vector<Plan::Lease> calls, last_calls;
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;
   for (int i = 0; i < contexts; ++i) {
-    start(calls.emplace_back(*plan_, inner), *plan_, gathers_);
-    if (last_plan_) start(last_calls.emplace_back(*last_plan_, inner), *last_plan_, last_gathers_);
+    calls.push_back(start(*bound_, inner));
+    if (last_) last_calls.push_back(start(*last_, inner));
   }
   run_lanes(lanes, [&](const Lane& lane) {
     const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
     const int64_t begin = shared ? 0 : lane.begin(chunks_);
     const int64_t end = shared ? chunks_ : lane.end(chunks_);
     for (int64_t chunk = begin; chunk < end; ++chunk) {
-      const bool last = last_plan_ && chunk + 1 == chunks_;
+      const bool last = last_ && chunk + 1 == chunks_;
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
@@ -119,59 +123,47 @@ uint32_t Forward::run() {
   return status;
 }
 
-void Forward::start(Plan::Lease& lease, const Plan& plan,
-                    const std::vector<Gather>& gathers) const {
-  Context& context = lease->context;
-  plan.reserve(*lease, gathers, index_);
-  arrays_.lend(context);
-  std::byte* hyper = lease->hyper.data();
-  std::memcpy(hyper, hypers_.data(), static_cast<size_t>(hypers_.bytes()));
-  context.base[static_cast<int>(Base::hyper)] = hyper;
-  context.seed = options_.seed;
-  context.step = options_.step;
+Plan::Lease Forward::start(const BoundPlan& bound, int lanes) const {
+  Plan::Lease call = bound.lease(lanes, index_);
+  call->context.step = options_.step;
+  return call;
 }
 
 Profile Forward::profile(int64_t rounds) {
   Profile profile;
-  Plan::Lease lease(*plan_, 1);
-  start(lease, *plan_, gathers_);
-  lease->context.rows = std::min(chunk_, options_.rows);
+  const Plan::Lease call = start(*bound_, 1);
+  call->context.rows = std::min(chunk_, options_.rows);
   const FlushDenormals flush;
   for (int64_t round = 0; round < rounds; ++round) {
     profile.begin_round();
-    profile.run_gathers(*plan_, gathers_, *lease, index_.empty() ? nullptr : index_.data(), 0);
-    profile.run_plan(*plan_, *lease);
+    bound_->profile(profile, *call, index_.empty() ? nullptr : index_.data(), 0);
   }
   return profile;
 }
 
 void Forward::run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept {
   const bool last = chunk + 1 == chunks_;
-  const bool own = last && last_plan_;
   const int64_t first = chunk * chunk_;
   if (lane.first()) {
     call.context.rows = last ? options_.rows - first : chunk_;
     call.context.first_row = first;
   }
   lane.barrier();
-  run_gathers(own ? last_gathers_ : gathers_, call, index_.empty() ? nullptr : index_.data(), first,
-              lane);
-  lane.barrier();
-  run_plan(own ? *last_plan_ : *plan_, call, lane);
+  bound(chunk).run(call, index_.empty() ? nullptr : index_.data(), first, lane);
   lane.barrier();
   if (lane.first()) publish(chunk, call);
   lane.barrier();
 }
 
 void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
-  const Plan& plan = last_plan_ && chunk + 1 == chunks_ ? *last_plan_ : *plan_;
+  const Plan& plan = bound(chunk).plan();
   for (size_t i = 0; i < returns_.size(); ++i) {
     const Buffer& buffer = plan.returns()[i];
     const Rows use = rows_[i];
     const int64_t bytes = bytes_of(buffer, call.context.rows);
     std::byte* dst = returns_[i].data;
     if (use == Rows::local) {
-      dst += chunk * bytes_of(plan_->returns()[i], chunk_);
+      dst += chunk * bytes_of(bound_->plan().returns()[i], chunk_);
     } else if (use == Rows::sum && chunks_ > 1) {
       dst = partial_[i].data() + chunk * round_up(bytes);
     } else if (chunk > 0) {
@@ -184,7 +176,7 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
 void Forward::add_up() {
   for (size_t i = 0; i < returns_.size(); ++i) {
     if (rows_[i] != Rows::sum) continue;
-    const Buffer& buffer = plan_->returns()[i];
+    const Buffer& buffer = bound_->plan().returns()[i];
     const int64_t bytes = bytes_of(buffer, chunk_);
     std::memset(returns_[i].data, 0, static_cast<size_t>(bytes));
     for (int64_t chunk = 0; chunk < chunks_; ++chunk) {

@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "runtime/call/profile.h"
-#include "runtime/data/source.h"
+#include "runtime/call/bound_plan.h"
 #include "runtime/plan/model.h"
 #include "runtime/train/update.h"
 
@@ -42,7 +42,10 @@ class Forward {
   Profile profile(int64_t rounds);
 
  private:
-  void start(Plan::Lease& lease, const Plan& plan, const std::vector<Gather>& gathers) const;
+  Plan::Lease start(const BoundPlan& bound, int lanes) const;
+  const BoundPlan& bound(int64_t chunk) const {
+    return last_ && chunk + 1 == chunks_ ? *last_ : *bound_;
+  }
   void run_chunk(int64_t chunk, CallContext& call, const Lane& lane) noexcept;
   void publish(int64_t chunk, const CallContext& call) noexcept;
   void add_up();
@@ -55,10 +58,8 @@ class Forward {
   const std::vector<Rows>& rows_;
   int64_t chunk_ = 1;
   int64_t chunks_ = 1;
-  std::shared_ptr<const Plan> plan_;
-  std::shared_ptr<const Plan> last_plan_;  // of a shorter last chunk, where plans are exact
-  std::vector<Gather> gathers_;
-  std::vector<Gather> last_gathers_;
+  std::optional<BoundPlan> bound_;
+  std::optional<BoundPlan> last_;  // of a shorter last chunk, where plans are exact
   std::vector<Returned> returns_;
   std::vector<Arena> partial_;  // of returns that are sums: one entry a chunk
 };

@@ -33,10 +33,9 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (rows.size() != 1 || rows[0] != Rows::local || !model_->chunkable(function)) {
     refuse("it must return one array, row by row");
   }
-  many_.plan = model_->plan(function, model_->chunk_rows(function));
-  if (many_.plan->exact()) refuse("its shapes mix rows");
-  one_.plan = model_->plan(function, 1);
-  const auto& inputs = many_.plan->inputs();
+  const auto many = model_->plan(function, model_->chunk_rows(function));
+  if (many->exact()) refuse("its shapes mix rows");
+  const auto& inputs = many->inputs();
   if (inputs.size() != 1 || inputs[0].source != "X" || !inputs[0].by_row ||
       inputs[0].buffer.dims.size() != 2 || !inputs[0].columns.empty() ||
       inputs[0].buffer.storage != Storage::dense) {
@@ -44,14 +43,18 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   }
   columns_ = inputs[0].buffer.dims[1];
   reads_ = inputs[0].buffer.dtype;
-  for (Road* road : {&one_, &many_}) {
-    const int64_t capacity = road->plan->capacity();
-    const InputSlot& slot = road->plan->inputs()[0];
+  arrays_.hyper = hypers_.data();
+  const auto bind = [&](std::shared_ptr<const Plan> plan) {
+    std::vector<Gather> gathers;
     for (const SourceType type : {SourceType::f32, SourceType::f64}) {
-      road->gathers.emplace_back(slot, contiguous(type, nullptr, capacity, columns_));
+      gathers.emplace_back(plan->inputs()[0],
+                           contiguous(type, nullptr, plan->capacity(), columns_));
     }
-  }
-  const Buffer& result = one_.plan->returns()[0];
+    return BoundPlan(std::move(plan), std::move(gathers), arrays_);
+  };
+  one_.emplace(bind(model_->plan(function, 1)));
+  many_.emplace(bind(many));
+  const Buffer& result = one_->plan().returns()[0];
   dtype_ = result.dtype;
   row_shape_.assign(result.dims.begin() + 1, result.dims.end());
   row_bytes_ = result.count(1) * size_of(dtype_);
@@ -65,22 +68,18 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
     return false;
   }
   if (rows == 0) return true;
-  if (rows > many_.plan->capacity()) {
+  if (rows > many_->plan().capacity()) {
     return run_long(contiguous(type, x, rows, columns_), rows, result);
   }
-  const Road& road = rows == 1 ? one_ : many_;
-  const Plan& plan = *road.plan;
-  const Plan::Lease call(plan, 1);
+  const BoundPlan& bound = rows == 1 ? *one_ : *many_;
+  const Plan::Lease call = bound.lease(1);
   Context& context = call->context;
-  arrays_.lend(context);
-  // Predict writes no hyper, so calls at once may share them.
-  context.base[static_cast<int>(Base::hyper)] = const_cast<std::byte*>(hypers_.data());
   context.rows = rows;
   run_lanes(1, [&](const Lane& lane) {
-    road.gathers[type == SourceType::f32 ? 0 : 1].run_from(x, context, 0, rows);
-    run_plan(plan, *call, lane);
+    bound.gathers()[type == SourceType::f32 ? 0 : 1].run_from(x, context, 0, rows);
+    run_plan(bound.plan(), *call, lane);
   });
-  std::memcpy(result, plan.returns()[0].in<std::byte>(context),
+  std::memcpy(result, bound.plan().returns()[0].in<std::byte>(context),
               static_cast<size_t>(rows * row_bytes_));
   return context.status.load(std::memory_order_relaxed) == 0;
 }

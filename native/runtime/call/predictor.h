@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/call/bound_plan.h"
 #include "runtime/plan/model.h"
 #include "runtime/train/update.h"
 
@@ -28,10 +30,6 @@ class Predictor {
   bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const;
 
  private:
-  struct Road {
-    std::shared_ptr<const Plan> plan;
-    std::vector<Gather> gathers;  // from f32, from f64
-  };
   bool run_long(const Source& source, int64_t rows, std::byte* result) const;
 
   std::shared_ptr<const Model> model_;
@@ -39,8 +37,8 @@ class Predictor {
   Arrays arrays_;
   Hypers hypers_;
   int threads_;
-  Road one_;
-  Road many_;
+  std::optional<BoundPlan> one_;  // whose gathers are X's as f32 and as f64
+  std::optional<BoundPlan> many_;
   int64_t columns_ = 0;
   DType reads_ = DType::f64;
   DType dtype_ = DType::f64;

@@ -135,7 +135,7 @@ class Planner {
 
 Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& request,
            const KernelSet& kernels)
-    : request_(request), hyper_bytes_(layout.hyper_bytes) {
+    : request_(request) {
   const Planner planner(program, layout, request_);
   const Graph& graph = planner.graph();
   text_ = planner.text();

@@ -21,7 +21,6 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
   if (!owned_) {
     owned_ = std::make_unique<CallContext>();
     owned_->scratch = Arena(plan.scratch_bytes_);
-    owned_->hyper = Arena(plan.hyper_bytes_);
     owned_->context.base[static_cast<int>(Base::scratch)] = owned_->scratch.data();
   }
   while (owned_->locals.size() < static_cast<size_t>(lanes)) {

@@ -18,7 +18,6 @@ namespace slim {
 struct CallContext {
   Context context;
   Arena scratch;
-  Arena hyper;
   std::vector<Arena> locals;  // by lane
   // Values that are not dense, and the memory of each.
   std::vector<SparseBatch> sparse;
@@ -117,7 +116,6 @@ class Plan {
   std::string text_;
   int64_t scratch_bytes_ = 0;
   int64_t local_bytes_ = 0;
-  int64_t hyper_bytes_ = 0;
   int64_t rewritten_bytes_ = 0;  // by the update that follows a gradient
 
   mutable std::vector<std::unique_ptr<CallContext>> idle_;  // under cache_lock()

@@ -2,13 +2,11 @@
 #include "runtime/train/objective.h"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 
 #include "ir/ops.h"
 #include "runtime/call/executor.h"
 #include "runtime/call/team.h"
-#include "runtime/data/bind.h"
 #include "runtime/train/freeze.h"
 
 namespace slim {
@@ -86,32 +84,15 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
-  roads_.push_back(make_road(rule_.capacity(), sources, seed));
-  const int64_t last = rule_.count(rule_.steps() - 1);
-  if (roads_[0].plan->exact() && rule_.steps() > 1 && last != kChunkRows) {
-    roads_[0] = make_road(kChunkRows, sources, seed);
-    roads_.push_back(make_road(last, sources, seed));
-  }
-}
-
-Objective::Road Objective::make_road(int64_t rows, const std::vector<Source>& sources,
-                                     uint32_t seed) {
-  Road road;
-  road.plan = model_->plan("grad", rows);
-  check_sums(*road.plan);
-  if (!road.plan->row_gradients().empty()) {
+  const auto plan = model_->plan("grad", rule_.capacity());
+  check_sums(*plan);
+  if (!plan->row_gradients().empty()) {
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
   }
-  road.gathers = bind_sources(*road.plan, sources, index_);
-  threads_ = road.plan->useful_lanes(rows, allowed_lanes(threads_));
-  road.call = std::make_unique<Plan::Lease>(*road.plan, threads_);
-  CallContext& call = **road.call;
-  road.plan->reserve(call, road.gathers, index_);
-  arrays_.lend(call.context);
-  call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
-  std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));
-  call.context.seed = seed;
-  return road;
+  threads_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(threads_));
+  arrays_.hyper = hypers_.data();
+  chunks_ = std::make_unique<BoundBatches>(*model_, "grad", rule_, sources, index_, arrays_, seed,
+                                           threads_);
 }
 
 void Objective::read_weights(std::vector<double>& x) const {
@@ -127,18 +108,15 @@ void Objective::write_weights(const std::vector<double>& x) const {
 }
 
 void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient) {
-  const Road& road = roads_[chunk + 1 == rule_.steps() ? roads_.size() - 1 : 0];
-  CallContext& call = **road.call;
+  const BoundPlan& bound = chunks_->of(chunk).plan;
+  CallContext& call = *chunks_->of(chunk).call;
   call.context.rows = rule_.count(chunk);
   call.context.first_row = rule_.begin(chunk);
   const LaneGrant grant(threads_);
-  run_lanes(grant.lanes(), [&](const Lane& lane) {
-    run_gathers(road.gathers, call, index_.data(), rule_.begin(chunk), lane);
-    lane.barrier();
-    run_plan(*road.plan, call, lane);
-  });
+  run_lanes(grant.lanes(),
+            [&](const Lane& lane) { bound.run(call, index_.data(), rule_.begin(chunk), lane); });
   const double share = static_cast<double>(rule_.count(chunk)) / static_cast<double>(rule_.rows);
-  const auto& returns = road.plan->returns();
+  const auto& returns = bound.plan().returns();
   value_ += share * read_f64(returns[0], call.context);
   loss_sum_ += read_f64(returns[1], call.context);
   weight_sum_ += read_f64(returns[2], call.context);

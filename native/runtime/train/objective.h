@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "runtime/data/batches.h"
-#include "runtime/data/source.h"
 #include "runtime/plan/model.h"
+#include "runtime/train/bound_batches.h"
 #include "runtime/train/update.h"
 
 namespace slim {
@@ -32,12 +31,6 @@ class Objective {
   uint32_t status() const { return status_; }
 
  private:
-  struct Road {
-    std::shared_ptr<const Plan> plan;
-    std::vector<Gather> gathers;
-    std::unique_ptr<Plan::Lease> call;
-  };
-  Road make_road(int64_t rows, const std::vector<Source>& sources, uint32_t seed);
   void run_chunk(int64_t chunk, std::vector<double>& gradient);
 
   std::shared_ptr<const Model> model_;
@@ -49,7 +42,7 @@ class Objective {
   int threads_;
   int64_t size_ = 0;
   BatchRule rule_;
-  std::vector<Road> roads_;  // the chunks', and the last one's where plans are exact
+  std::unique_ptr<BoundBatches> chunks_;
   double value_ = 0;
   double loss_sum_ = 0;
   double weight_sum_ = 0;

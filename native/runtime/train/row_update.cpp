@@ -91,8 +91,7 @@ bool RowUpdate::run_block(const SparseBatch& rows, int64_t begin, int64_t end, C
   if (!all_finite(gradient, end - begin, precision_)) return false;
   move_all<true>(rows, begin, end, room);
   Context& context = call.context;
-  Arrays{room, gradient, arrays_.state, room + block_bytes_}.lend(context);
-  context.base[static_cast<int>(Base::hyper)] = const_cast<std::byte*>(hyper_);
+  Arrays{room, gradient, arrays_.state, room + block_bytes_, hyper_}.lend(context);
   context.rows = end - begin;
   run_plan(*plan_, call, Lane(0, 1));
   move_all<false>(rows, begin, end, room);

@@ -3,12 +3,10 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 
 #include "runtime/call/executor.h"
 #include "runtime/call/team.h"
-#include "runtime/data/bind.h"
 #include "runtime/train/freeze.h"
 
 namespace slim {
@@ -35,16 +33,12 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   if (options_.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
   options_.batch = rule_.batch = std::min(options_.batch, rule_.rows);  // larger ones overflow
   order_ = index_;
-  const int64_t last = rule_.count(steps() - 1);
+  arrays_.hyper = hypers_.data();
   const auto plan = model_->plan("grad", rule_.capacity());
   check_sums(*plan);
   lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads), steps());
-  if (plan->exact() && last != options_.batch && steps() > 1) {
-    roads_.push_back(make_road(options_.batch, sources));
-    roads_.push_back(make_road(last, sources));
-  } else {
-    roads_.push_back(make_road(rule_.capacity(), sources));
-  }
+  batches_ = std::make_unique<BoundBatches>(*model_, "grad", rule_, sources, index_, arrays_,
+                                            options_.seed, lanes_);
   freeze_without_gradient(*model_, segments);
   Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr};
   const std::vector<RowGradient>& rows = plan->row_gradients();
@@ -53,30 +47,16 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
                                        std::move(segments), rows, arrays_, options_.clip, lanes_);
 }
 
-Trainer::Road Trainer::make_road(int64_t rows, const std::vector<Source>& sources) {
-  Road road;
-  road.plan = model_->plan("grad", rows);
-  road.gathers = bind_sources(*road.plan, sources, index_);
-  road.call = std::make_unique<Plan::Lease>(*road.plan, lanes_);
-  CallContext& call = **road.call;
-  road.plan->reserve(call, road.gathers, index_);
-  arrays_.lend(call.context);
-  call.context.base[static_cast<int>(Base::hyper)] = call.hyper.data();
-  std::memcpy(call.hyper.data(), hypers_.data(), static_cast<size_t>(hypers_.bytes()));
-  call.context.seed = options_.seed;
-  return road;
-}
-
 int64_t Trainer::launches_per_step() const {
-  const Plan& plan = *roads_[0].plan;
+  const Plan& plan = batches_->of(0).plan.plan();
   return 1 + static_cast<int64_t>(plan.steps().size()) + updater_->launches();  // 1: the gather
 }
 
 int64_t Trainer::scratch_bytes() const {
   int64_t bytes = 0;
-  for (const Road& road : roads_) {
-    bytes += road.plan->scratch_bytes();
-    for (const Arena& arena : (*road.call)->stored) bytes += arena.size();
+  for (const BoundBatches::Batch& batch : *batches_) {
+    bytes += batch.plan.plan().scratch_bytes();
+    for (const Arena& arena : batch.call->stored) bytes += arena.size();
   }
   return bytes;
 }
@@ -103,7 +83,7 @@ bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
   if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
   result_ = EpochResult();
   raised_ = 0;
-  for (Road& road : roads_) (*road.call)->context.status = 0;
+  for (const BoundBatches::Batch& batch : *batches_) batch.call->context.status = 0;
   next_ = 0;
   bool interrupted = false;
   while (next_ < steps() && !stopped_ && !interrupted) {
@@ -134,7 +114,7 @@ bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
 
 // What the launches of a step read; no lane may still be running those of the step before.
 void Trainer::prepare(int64_t step, int64_t first_step) noexcept {
-  Context& context = (*road(step).call)->context;
+  Context& context = batches_->of(step).call->context;
   context.rows = rule_.count(step);
   context.step = first_step + step + 1;  // 1 at the first, as the hyper step
 }
@@ -145,14 +125,12 @@ void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const do
   if (lane.first()) prepare(begin, first_step);
   lane.barrier();
   for (int64_t step = begin; step < end; ++step) {
-    const Road& road = this->road(step);
-    CallContext& call = **road.call;
+    const auto& [bound, lease] = batches_->of(step);
+    CallContext& call = *lease;
     if (lane.first()) updater_->begin(static_cast<double>(first_step + step + 1), rates[step]);
-    run_gathers(road.gathers, call, order_.data(), rule_.begin(step), lane);
+    bound.run(call, order_.data(), rule_.begin(step), lane);
     lane.barrier();
-    run_plan(*road.plan, call, lane);
-    lane.barrier();
-    const auto& returns = road.plan->returns();
+    const auto& returns = bound.plan().returns();
     const uint32_t status = call.context.status;
     const bool finite = std::isfinite(read_f64(returns[0], call.context));
     if (lane.first()) {
@@ -176,15 +154,14 @@ void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const do
 Profile Trainer::profile(int64_t steps, double learning_rate) {
   Profile profile;
   const FlushDenormals flush;
-  const Road& road = roads_[0];
-  CallContext& call = **road.call;
+  const auto& [bound, lease] = batches_->of(0);
+  CallContext& call = *lease;
   for (int64_t step = 0; step < steps; ++step) {
     const int64_t batch = step % std::max<int64_t>(1, this->steps() - 1);
     call.context.rows = rule_.count(batch);
     call.context.step = step + 1;
     profile.begin_round();
-    profile.run_gathers(*road.plan, road.gathers, call, order_.data(), rule_.begin(batch));
-    profile.run_plan(*road.plan, call);
+    bound.profile(profile, call, order_.data(), rule_.begin(batch));
     updater_->begin(static_cast<double>(step + 1), learning_rate);
     profile.time("update", "update", updater_->cost(call.context),
                  [&] { updater_->run(call.context, Lane(0, 1)); });

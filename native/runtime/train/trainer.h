@@ -9,10 +9,8 @@
 #include <vector>
 
 #include "runtime/call/interrupt.h"
-#include "runtime/call/profile.h"
-#include "runtime/data/batches.h"
-#include "runtime/data/source.h"
 #include "runtime/plan/model.h"
+#include "runtime/train/bound_batches.h"
 #include "runtime/train/update.h"
 
 namespace slim {
@@ -60,14 +58,6 @@ class Trainer {
   int64_t scratch_bytes() const;
 
  private:
-  // A batch size's plan: the full batches' and, where plans are exact, the last one's.
-  struct Road {
-    std::shared_ptr<const Plan> plan;
-    std::vector<Gather> gathers;
-    std::unique_ptr<Plan::Lease> call;
-  };
-  Road make_road(int64_t rows, const std::vector<Source>& sources);
-  Road& road(int64_t step) { return roads_[step + 1 == steps() ? roads_.size() - 1 : 0]; }
   // Whether the epoch was not interrupted.
   bool run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
                  const Interrupt& interrupt);
@@ -83,7 +73,7 @@ class Trainer {
   Arrays arrays_;
   Hypers hypers_;
   int lanes_;
-  std::vector<Road> roads_;
+  std::unique_ptr<BoundBatches> batches_;
   std::unique_ptr<Updater> updater_;
   int64_t run_ = 1;                               // steps between two looks at the clock
   std::chrono::steady_clock::time_point looked_;  // when `interrupt` was last asked

@@ -163,9 +163,8 @@ void Updater::update_block(const Block& block, CallContext& call) const noexcept
   moved.param += from;
   moved.gradient += from;
   if (moved.slot) moved.slot += from;
+  moved.hyper = groups_[static_cast<size_t>(block.group)].hyper.data();
   moved.lend(context);
-  context.base[static_cast<int>(Base::hyper)] =
-      groups_[static_cast<size_t>(block.group)].hyper.data();
   context.rows = block.end - block.begin;
   run_plan(*plan_, call, Lane(0, 1));
 }

@@ -1,0 +1,33 @@
+// Leases contexts for a bound plan and runs its batches.
+#include "runtime/call/bound_plan.h"
+
+#include "runtime/call/executor.h"
+
+namespace slim {
+
+BoundPlan::BoundPlan(std::shared_ptr<const Plan> plan, std::vector<Gather> gathers,
+                     const Arrays& arrays, uint32_t seed)
+    : plan_(std::move(plan)), gathers_(std::move(gathers)), arrays_(arrays), seed_(seed) {}
+
+Plan::Lease BoundPlan::lease(int lanes, const std::vector<uint32_t>& index) const {
+  Plan::Lease call(*plan_, lanes);
+  plan_->reserve(*call, gathers_, index);
+  arrays_.lend(call->context);
+  call->context.seed = seed_;
+  return call;
+}
+
+void BoundPlan::run(const CallContext& call, const uint32_t* index, int64_t first,
+                    const Lane& lane) const noexcept {
+  run_gathers(gathers_, call, index, first, lane);
+  lane.barrier();
+  run_plan(*plan_, call, lane);
+}
+
+void BoundPlan::profile(Profile& profile, const CallContext& call, const uint32_t* index,
+                        int64_t first) const {
+  profile.run_gathers(*plan_, gathers_, call, index, first);
+  profile.run_plan(*plan_, call);
+}
+
+}  // namespace slim
