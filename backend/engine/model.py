@@ -183,17 +183,24 @@ class NativeModel:
         """Return a `Trainer` of the program's arrays; options as there."""
         return Trainer(self, program, sources, **options)
 
-    def info(self, func: str, rows: int) -> dict:
-        """Return facts of the plan for so many rows: launches, arena_bytes, steps."""
-        return self.native.info(func, rows)
+    def info(self, func: str, rows: int, symbols: dict[str, int] | None = None) -> dict:
+        """Return facts of the plan for so many rows: launches, arena_bytes, steps.
 
-    def dump(self, func: str, rows: int = 1) -> str:
+        `symbols` are the sizes of the function's symbols beside B.
+        """
+        return self.native.info(func, rows, symbols or {})
+
+    def dump(
+        self, func: str, rows: int = 1, symbols: dict[str, int] | None = None
+    ) -> str:
         """Return the text of a function as its plan runs it, after all passes."""
-        return self.native.dump(func, rows)
+        return self.native.dump(func, rows, symbols or {})
 
     def cache_info(self) -> dict[str, int]:
-        """Return how often a plan was found, and how often it was made."""
-        return {"hits": self.native.plan_hits, "misses": self.native.plan_misses}
+        """Return how often a plan was found and made, and how many are kept."""
+        native = self.native
+        counts = {"hits": native.plan_hits, "misses": native.plan_misses}
+        return {**counts, "size": native.plan_count}
 
     def profile(
         self,

@@ -87,8 +87,14 @@ py::list profile(const ModelPointer& model, const std::string& function, const p
                      ->profile(rounds));
 }
 
-py::dict info(const ModelPointer& model, const std::string& function, int64_t rows) {
-  const auto plan = function == "update" ? model->update_plan(rows) : model->plan(function, rows);
+std::shared_ptr<const Plan> plan_of(const ModelPointer& model, const std::string& function,
+                                    int64_t rows, const Symbols& symbols) {
+  return function == "update" ? model->update_plan(rows) : model->plan(function, rows, symbols);
+}
+
+py::dict info(const ModelPointer& model, const std::string& function, int64_t rows,
+              const Symbols& symbols) {
+  const auto plan = plan_of(model, function, rows, symbols);
   py::dict facts;
   facts["launches"] = plan->steps().size();
   facts["gathers"] = plan->inputs().size();
@@ -191,6 +197,7 @@ void bind_model(py::module_& module) {
       .def_property_readonly("isa", &Model::isa)
       .def_property_readonly("plan_hits", &Model::plan_hits)
       .def_property_readonly("plan_misses", &Model::plan_misses)
+      .def_property_readonly("plan_count", &Model::plan_count)
       .def_property_readonly("param_bytes", [](const Model& m) { return m.layout().param_bytes; })
       .def_property_readonly("state_bytes", [](const Model& m) { return m.layout().state_bytes; })
       .def_property_readonly("slot_bytes", [](const Model& m) { return m.layout().slot_bytes; })
@@ -216,13 +223,12 @@ void bind_model(py::module_& module) {
              }
              return names;
            })
-      .def("chunkable", &Model::chunkable)
-      .def("chunk_rows", &Model::chunk_rows)
+      .def("chunkable", [](const Model& m, const std::string& f) { return m.chunkable(f); })
+      .def("chunk_rows", [](const Model& m, const std::string& f) { return m.chunk_rows(f); })
       .def("info", &info)
       .def("dump",
-           [](const ModelPointer& m, const std::string& function, int64_t rows) {
-             return (function == "update" ? m->update_plan(rows) : m->plan(function, rows))->text();
-           })
+           [](const ModelPointer& m, const std::string& function, int64_t rows,
+              const Symbols& symbols) { return plan_of(m, function, rows, symbols)->text(); })
       .def("run", &run)
       .def("profile", &profile);
   py::class_<BoundPredictor>(module, "Predictor")

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "ir/row_rules.h"
+#include "ir/specialise.h"
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "passes/memory.h"
@@ -38,6 +39,14 @@ std::string after_pass(const std::string& text, const std::string& name, const s
 std::string optimized(const std::string& text, const std::string& name) {
   Program program = checked(text);
   optimize(function_of(program, name), program, Device());
+  return print(program);
+}
+
+std::string specialised(const std::string& text, const std::string& name, const Symbols& symbols) {
+  Program program = checked(text);
+  Function& function = function_of(program, name);
+  function = specialise(std::move(function), symbols);
+  verify(function, program);
   return print(program);
 }
 
@@ -84,6 +93,7 @@ void bind_tools(py::module_& module) {
   module.def("verify", [](const std::string& text) { verify(parse(text)); });
   module.def("run_pass", &after_pass);
   module.def("optimize", &optimized);
+  module.def("specialise", &specialised);
   module.def("memory", &memory);
   module.def("mixes_rows", [](const std::string& text, const std::string& name) {
     Program program = checked(text);

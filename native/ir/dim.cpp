@@ -254,22 +254,29 @@ std::optional<int64_t> Dim::multiple_of(const std::string& symbol) const {
   return terms_->begin()->second;
 }
 
-bool Dim::mentions(const std::string& symbol) const {
-  if (terms_ == nullptr) return false;
+void Dim::add_symbols(std::set<std::string>& found) const {
+  if (terms_ == nullptr) return;
   const auto is_word = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
   };
   for (const auto& [monomial, coefficient] : *terms_) {
-    for (size_t at = monomial.find(symbol); at != std::string::npos;
-         at = monomial.find(symbol, at + 1)) {
-      const size_t end = at + symbol.size();
-      if ((at == 0 || !is_word(monomial[at - 1])) &&
-          (end == monomial.size() || !is_word(monomial[end]))) {
-        return true;
+    for (size_t at = 0; at < monomial.size();) {
+      size_t end = at;
+      while (end < monomial.size() && is_word(monomial[end])) ++end;
+      if (end > at && !std::isdigit(static_cast<unsigned char>(monomial[at]))) {
+        found.insert(monomial.substr(at, end - at));
       }
+      at = std::max(end, at + 1);
     }
   }
-  return false;
+}
+
+bool Dim::mentions(const std::string& symbol) const {
+  if (terms_ == nullptr) return false;
+  if (terms_->size() == 1 && terms_->begin()->first == symbol) return true;
+  std::set<std::string> found;
+  add_symbols(found);
+  return found.count(symbol) > 0;
 }
 
 int64_t Dim::evaluate(const std::map<std::string, int64_t>& symbols) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ class Dim {
   // c when this is c*symbol with c >= 1 (the batch dimension of a flattened value too).
   std::optional<int64_t> multiple_of(const std::string& symbol) const;
   bool mentions(const std::string& symbol) const;
+  void add_symbols(std::set<std::string>& found) const;
   // Overflow-checked; throws std::invalid_argument for an unknown symbol or overflow.
   int64_t evaluate(const std::map<std::string, int64_t>& symbols) const;
   // With numbers in place of these symbols; others stay. Throws as evaluate does.

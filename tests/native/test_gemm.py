@@ -146,3 +146,15 @@ def test_a_weight_gradient_sums_over_the_rows(rows, isa):
     dy = rng.standard_normal((rows, 33))
     got = apply(lambda x, dy: ops.matmul(x, dy, True, False), {"x": x, "dy": dy}, isa)
     np.testing.assert_allclose(got, x.T @ dy, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("flags", [(False, False), (False, True), (True, False)])
+@pytest.mark.parametrize("sizes", [(0, 8, 5), (3, 0, 5), (3, 8, 0)], ids=str)
+def test_empty_products(isa, sizes, flags):
+    m, k, n = sizes
+    a, b = np.ones((m, k), "f4"), np.ones((k, n), "f4")
+    a, b = (x.T.copy() if flag else x for x, flag in zip((a, b), flags))
+    got = apply(
+        lambda a, b: ops.matmul(a, b, *flags), {"a": a, "b": b}, isa, fixed=("a", "b")
+    )
+    np.testing.assert_array_equal(got, np.zeros((m, n)))

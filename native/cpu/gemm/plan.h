@@ -137,6 +137,8 @@ enum class TileUse : uint8_t {
 template <class T>
 Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
   const auto parts = [](int64_t length, int64_t most) { return (length + most - 1) / most; };
+  m = std::max<int64_t>(m, 1);  // an empty product has a grid too
+  n = std::max<int64_t>(n, 1);
   const int64_t vectors = parts(n, kLanes<T>);
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(vectors * kLanes<T>) *
                        static_cast<double>(k);

@@ -49,17 +49,19 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
       index_(std::move(index)),
       arrays_(arrays),
       hypers_(std::move(hypers)),
-      rows_(model_->rows(function)) {
+      symbols_(bind_symbols(model_->function(function), sources)),
+      rows_(model_->rows(function, symbols_)) {
   const int64_t rows = options_.rows;
   chunk_ = rows;
-  if (model_->chunkable(function)) {
-    chunk_ = std::min(rows, options_.chunk > 0 ? options_.chunk : model_->chunk_rows(function));
+  if (model_->chunkable(function, symbols_)) {
+    chunk_ = std::min(rows,
+                      options_.chunk > 0 ? options_.chunk : model_->chunk_rows(function, symbols_));
   }
   chunk_ = std::max<int64_t>(chunk_, 1);
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
   arrays_.hyper = hypers_.data();
   const auto bind = [&](int64_t count) {
-    auto plan = model_->plan(function, count);
+    auto plan = model_->plan(function, count, symbols_);
     auto gathers = bind_sources(*plan, sources, index_);
     return BoundPlan(std::move(plan), std::move(gathers), arrays_, options_.seed);
   };

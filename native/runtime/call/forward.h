@@ -55,7 +55,8 @@ class Forward {
   std::vector<uint32_t> index_;
   Arrays arrays_;
   Hypers hypers_;
-  const std::vector<Rows>& rows_;
+  Symbols symbols_;
+  std::vector<Rows> rows_;
   int64_t chunk_ = 1;
   int64_t chunks_ = 1;
   std::optional<BoundPlan> bound_;

@@ -45,6 +45,43 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
   return gathers;
 }
 
+Symbols bind_symbols(const Function& function, const std::vector<Source>& sources) {
+  std::set<std::string> open = symbols_of(function);
+  open.erase("B");
+  Symbols sizes;
+  if (open.empty()) return sizes;
+  std::map<std::string, std::string> told;  // by symbol: the input that told its size
+  for (const Node& node : function.graph.nodes) {
+    if (node.op != "input") continue;
+    const Value& value = function.graph.values[static_cast<size_t>(node.results[0])];
+    const auto& name = std::get<std::string>(node.attributes.at("source"));
+    const auto source = std::find_if(sources.begin(), sources.end(),
+                                     [&](const Source& given) { return given.name == name; });
+    const std::vector<Dim>& dims = value.type.dims;
+    // What is missing or has another rank is refused where it is bound.
+    if (source == sources.end() || source->shape.size() != dims.size()) continue;
+    for (size_t i = 0; i < dims.size(); ++i) {
+      for (const std::string& symbol : open) {
+        const auto factor = dims[i].multiple_of(symbol);
+        if (!factor || source->shape[i] % *factor != 0) continue;
+        const int64_t size = source->shape[i] / *factor;
+        const auto [known, is_new] = sizes.emplace(symbol, size);
+        if (is_new) told[symbol] = value.name;
+        if (known->second == size) continue;
+        throw std::invalid_argument("[input " + value.name + "] " + symbol + " is " +
+                                    std::to_string(size) + " in source " + name + ", but " +
+                                    std::to_string(known->second) + " in input " + told[symbol]);
+      }
+    }
+  }
+  for (const std::string& symbol : open) {
+    if (sizes.count(symbol) > 0) continue;
+    throw std::invalid_argument("the size of " + symbol + " is unknown in func " + function.name +
+                                ": no input of it has " + symbol + " as a dimension of its own");
+  }
+  return sizes;
+}
+
 int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
   std::vector<const Source*> read;
   for (const Node& node : function.graph.nodes) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "ir/specialise.h"
 #include "runtime/data/source.h"
 #include "runtime/plan/plan.h"
 
@@ -12,6 +13,10 @@ namespace slim {
 // wrong shape, or has fewer rows than `index` asks for.
 std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
                                  const std::vector<uint32_t>& index);
+
+// Sizes of the function's symbols beside the rows', from the shapes of the sources it reads.
+// Throws std::invalid_argument for two sizes of one symbol, and for one that no shape tells.
+Symbols bind_symbols(const Function& function, const std::vector<Source>& sources);
 
 // Rows of the given sources that the function reads by row, or of all where it reads none;
 // -1 if none is given. Throws where they differ.

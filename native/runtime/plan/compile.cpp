@@ -23,7 +23,16 @@ bool reads_optimizer(const Node& node, const PlanRequest& request) {
 class Planner {
  public:
   Planner(const Program& program, const Layout& layout, const PlanRequest& request)
-      : layout_(layout), request_(request), function_(*program.find(request.function)) {
+      : layout_(layout),
+        request_(request),
+        function_(specialise(*program.find(request.function), request.symbols)) {
+    if (const auto open = symbols_of(function_); open.size() > open.count(request.symbol)) {
+      const auto size = std::find_if(open.begin(), open.end(), [&](const std::string& symbol) {
+        return symbol != request.symbol;
+      });
+      throw std::invalid_argument("the size of " + *size + " is unknown in func " +
+                                  request.function + ": give it a value");
+    }
     symbols_[request.symbol] = request.capacity;
     optimize(function_, program, Device());
     text_ = print(function_, program);

@@ -58,14 +58,16 @@ Model::Model(std::string_view text, std::string isa)
     : program_(checked(text)), layout_(program_), kernels_(choose_kernels(std::move(isa))) {
   for (const Function& function : program_.functions) {
     if (function.name == "update") continue;
-    Facts& facts = facts_[function.name];
-    facts.rows = rows_of_returns(function);
-    facts.chunkable = function.sets.empty() && function.grads.empty() &&
-                      std::count(facts.rows.begin(), facts.rows.end(), Rows::mixed) == 0;
-    facts.by_row = is_row_plan(function);
-    facts.bytes_per_row = row_bytes(function);
+    facts_[function.name] = std::make_shared<const Facts>(function);
   }
 }
+
+Model::Facts::Facts(const Function& function)
+    : rows(rows_of_returns(function)),
+      chunkable(function.sets.empty() && function.grads.empty() &&
+                std::count(rows.begin(), rows.end(), Rows::mixed) == 0),
+      by_row(is_row_plan(function)),
+      bytes_per_row(row_bytes(function)) {}
 
 const Function& Model::function(const std::string& name) const {
   const Function* found = program_.find(name);
@@ -77,32 +79,59 @@ const Function& Model::function(const std::string& name) const {
   throw std::invalid_argument("this program has no function " + name + ": it has " + have);
 }
 
-const Model::Facts& Model::facts(const std::string& name) const {
-  const auto found = facts_.find(name);
-  if (found != facts_.end()) return found->second;
-  function(name);
-  throw std::invalid_argument("function " + name + " runs over parameters, not over rows");
+std::shared_ptr<const Model::Facts> Model::facts(const std::string& name,
+                                                 const Symbols& symbols) const {
+  const auto known = facts_.find(name);
+  if (known == facts_.end()) {
+    function(name);
+    throw std::invalid_argument("function " + name + " runs over parameters, not over rows");
+  }
+  if (symbols.empty()) return known->second;
+  const auto same = [&](const Sized& entry) {
+    return entry.function == name && entry.symbols == symbols;
+  };
+  {
+    const std::lock_guard lock(cache_lock());
+    const auto found = std::find_if(sized_.begin(), sized_.end(), same);
+    if (found != sized_.end()) return found->facts;
+  }
+  auto made = std::make_shared<const Facts>(specialise(function(name), symbols));
+  std::list<Sized> dropped;  // ends after the lock
+  const std::lock_guard lock(cache_lock());
+  sized_.push_front({name, symbols, made});
+  if (sized_.size() > kPlans) dropped.splice(dropped.begin(), sized_, std::prev(sized_.end()));
+  return made;
 }
 
-const std::vector<Rows>& Model::rows(const std::string& function) const {
-  return facts(function).rows;
+std::vector<Rows> Model::rows(const std::string& function, const Symbols& symbols) const {
+  return facts(function, symbols)->rows;
 }
 
-bool Model::chunkable(const std::string& function) const { return facts(function).chunkable; }
+bool Model::chunkable(const std::string& function, const Symbols& symbols) const {
+  return facts(function, symbols)->chunkable;
+}
 
-int64_t Model::chunk_rows(const std::string& function) const {
-  const int64_t wish = kChunkBytes / std::max<int64_t>(1, facts(function).bytes_per_row);
+int64_t Model::chunk_rows(const std::string& function, const Symbols& symbols) const {
+  const int64_t row = facts(function, symbols)->bytes_per_row;
+  const int64_t wish = kChunkBytes / std::max<int64_t>(1, row);
   int64_t rows = 64;
   while (rows * 2 <= wish && rows < 1024) rows *= 2;
   return rows;
 }
 
-std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t rows) const {
+int64_t Model::plan_count() const {
+  const std::lock_guard lock(cache_lock());
+  return static_cast<int64_t>(plans_.size());
+}
+
+std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t rows,
+                                        const Symbols& symbols) const {
   PlanRequest request;
   request.function = function;
   request.capacity = rows;
-  const Facts& known = facts(function);
-  request.exact = !known.by_row || known.refused;
+  request.symbols = symbols;
+  const std::shared_ptr<const Facts> known = facts(function, symbols);
+  request.exact = !known->by_row || known->refused;
   if (!request.exact) {
     try {
       return cached(request);
@@ -112,7 +141,7 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
     }
   }
   auto plan = cached(request);
-  known.refused = true;
+  known->refused = true;
   return plan;
 }
 
@@ -146,7 +175,7 @@ std::shared_ptr<const Plan> Model::find(const PlanRequest& request) const {
   const auto same = [&](const Cached& entry) {
     return entry.request.function == request.function &&
            entry.request.capacity == request.capacity && entry.request.exact == request.exact &&
-           entry.request.compact == request.compact;
+           entry.request.compact == request.compact && entry.request.symbols == request.symbols;
   };
   const auto found = std::find_if(plans_.begin(), plans_.end(), same);
   if (found == plans_.end()) return nullptr;

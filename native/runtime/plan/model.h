@@ -28,25 +28,29 @@ class Model {
   bool has(const std::string& function) const { return program_.find(function) != nullptr; }
   // Throws std::invalid_argument that lists the functions there are.
   const Function& function(const std::string& name) const;
-  // How each return depends on the rows of the batch.
-  const std::vector<Rows>& rows(const std::string& function) const;
+  // How each return depends on the rows of the batch, for these sizes of other symbols.
+  std::vector<Rows> rows(const std::string& function, const Symbols& symbols = {}) const;
   // Whether it may run on part of the rows at a time: returns are rows or sums over them.
-  bool chunkable(const std::string& function) const;
+  bool chunkable(const std::string& function, const Symbols& symbols = {}) const;
 
   // The plan that runs so many rows at once: one that serves up to them where the function
   // allows that, otherwise one for exactly them. From a small cache, least recently used out.
-  std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows) const;
+  std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows,
+                                   const Symbols& symbols = {}) const;
   // The optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
   // one block long.
   std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false) const;
   // Rows of one chunk of a long call: a pure function of the program.
-  int64_t chunk_rows(const std::string& function) const;
+  int64_t chunk_rows(const std::string& function, const Symbols& symbols = {}) const;
 
   int64_t plan_hits() const { return hits_; }
   int64_t plan_misses() const { return misses_; }
+  int64_t plan_count() const;
 
  private:
   struct Facts {
+    explicit Facts(const Function& function);
+
     std::vector<Rows> rows;
     bool chunkable = true;
     bool by_row = true;
@@ -59,14 +63,20 @@ class Model {
   };
   std::shared_ptr<const Plan> cached(const PlanRequest& request) const;
   std::shared_ptr<const Plan> find(const PlanRequest& request) const;
-  const Facts& facts(const std::string& function) const;
+  std::shared_ptr<const Facts> facts(const std::string& function, const Symbols& symbols) const;
 
   Program program_;
   Layout layout_;
   const KernelSet* kernels_;
-  std::map<std::string, Facts> facts_;
+  std::map<std::string, std::shared_ptr<const Facts>> facts_;  // whatever other symbols are
 
   // Under cache_lock().
+  struct Sized {
+    std::string function;
+    Symbols symbols;
+    std::shared_ptr<const Facts> facts;
+  };
+  mutable std::list<Sized> sized_;   // for some of their sizes, the latest first
   mutable std::list<Cached> plans_;  // most recently used first
   mutable int64_t hits_ = 0;
   mutable int64_t misses_ = 0;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/specialise.h"
 #include "kernels/kernel.h"
 #include "runtime/data/source.h"
 #include "runtime/plan/arena.h"
@@ -38,6 +39,7 @@ struct PlanRequest {
   int64_t capacity = 1;
   bool exact = false;    // specialised for rows == capacity
   bool compact = false;  // of update: the parameter arena is as long as the capacity
+  Symbols symbols = {};  // sizes of all others
 };
 
 // Immutable and shared by any number of calls at once.

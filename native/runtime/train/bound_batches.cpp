@@ -10,12 +10,13 @@ BoundBatches::BoundBatches(const Model& model, const std::string& function, cons
                            const Arrays& arrays, uint32_t seed, int lanes)
     : steps_(rule.steps()) {
   const int64_t last = rule.count(steps_ - 1);
+  const Symbols symbols = bind_symbols(model.function(function), sources);
   std::vector<int64_t> rows{rule.capacity()};
-  if (steps_ > 1 && last != rule.batch && model.plan(function, rule.capacity())->exact()) {
+  if (steps_ > 1 && last != rule.batch && model.plan(function, rule.capacity(), symbols)->exact()) {
     rows = {rule.batch, last};
   }
   for (const int64_t count : rows) {
-    auto plan = model.plan(function, count);
+    auto plan = model.plan(function, count, symbols);
     auto gathers = bind_sources(*plan, sources, index);
     BoundPlan bound(std::move(plan), std::move(gathers), arrays, seed);
     Plan::Lease call = bound.lease(lanes, index);

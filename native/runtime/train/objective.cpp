@@ -7,6 +7,7 @@
 #include "ir/ops.h"
 #include "runtime/call/executor.h"
 #include "runtime/call/team.h"
+#include "runtime/data/bind.h"
 #include "runtime/train/freeze.h"
 
 namespace slim {
@@ -84,7 +85,8 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
-  const auto plan = model_->plan("grad", rule_.capacity());
+  const Symbols symbols = bind_symbols(model_->function("grad"), sources);
+  const auto plan = model_->plan("grad", rule_.capacity(), symbols);
   check_sums(*plan);
   if (!plan->row_gradients().empty()) {
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");

@@ -7,6 +7,7 @@
 
 #include "runtime/call/executor.h"
 #include "runtime/call/team.h"
+#include "runtime/data/bind.h"
 #include "runtime/train/freeze.h"
 
 namespace slim {
@@ -34,7 +35,8 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   options_.batch = rule_.batch = std::min(options_.batch, rule_.rows);  // larger ones overflow
   order_ = index_;
   arrays_.hyper = hypers_.data();
-  const auto plan = model_->plan("grad", rule_.capacity());
+  const Symbols symbols = bind_symbols(model_->function("grad"), sources);
+  const auto plan = model_->plan("grad", rule_.capacity(), symbols);
   check_sums(*plan);
   lanes_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(options_.threads), steps());
   batches_ = std::make_unique<BoundBatches>(*model_, "grad", rule_, sources, index_, arrays_,
