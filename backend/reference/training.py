@@ -135,7 +135,6 @@ class Trainer:
                 f"step {step}: {where or 'the gradient'} is not finite: "
                 "lower the learning rate, clip the gradient or scale the data"
             )
-        apply(result, self.state)
         if self.clip_value is not None:
             limit = self.clip_value
             grads = {name: np.clip(g, -limit, limit) for name, g in grads.items()}
@@ -146,6 +145,7 @@ class Trainer:
                 hypers["gradient_scale"] = self.clip_norm / norm
         for name, gradient in grads.items():
             self._update(name, touched[name], gradient, hypers)
+        apply(result, self.state)
         return loss, weight
 
     def _update(self, name: str, rows, gradient, hypers: dict) -> None:

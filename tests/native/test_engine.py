@@ -132,6 +132,39 @@ def test_every_read_sees_the_old_value():
     assert program.states["b"].tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("size", [1, 8, 9, 100])
+def test_only_what_is_set_changes(size):
+    model = Model("f64")
+    states = {name: model.state(name, (size,)) for name in "abcde"}
+    with model.function("grad") as graph:
+        for name in "abd":
+            graph.set_(states[name], states[name] + 1.0)
+        graph.return_(*states.values())
+    program = Program(model=model)
+    engine.compile(program.text).run("grad", {}, program)
+    changed = {name for name, state in program.states.items() if state.all()}
+    assert changed == set("abd")
+    assert program.state.view("f8").sum() == 3 * size
+
+
+def test_a_plain_run_that_met_a_bad_label_sets_nothing():
+    model = Model("f64")
+    seen = model.state("seen", (3,))
+    with model.function("grad") as graph:
+        logits = ops.input_("X", (B, 3), "f64")
+        each = ops.sparse_softmax_cross_entropy(logits, ops.input_("y", (B,), "i32"))
+        graph.set_(seen, seen + ops.reduce_mean(logits, axes=(0,)))
+        graph.return_(ops.reduce_sum(each))
+    program = Program(model=model)
+    compiled = engine.compile(program.text)
+    sources = {"X": np.ones((4, 3)), "y": np.int32([0, 1, 2, 3])}
+    with pytest.raises(ValueError, match="a label"):
+        compiled.run("grad", sources, program)
+    assert not program.state.any()
+    compiled.run("grad", {**sources, "y": np.int32([0, 1, 2, 2])}, program)
+    assert program.states["seen"].tolist() == [1, 1, 1]
+
+
 def test_the_short_road(case):
     predictor = case.compiled.predictor("predict", case.program)
     x = case.sources["X"]

@@ -137,6 +137,63 @@ def test_a_non_finite_gradient_keeps_the_weights():
     np.testing.assert_array_equal(case.program.params, before)
 
 
+def label(sources, row):
+    sources["y"][row] = 2**31 - 1
+
+
+def loss(sources, row):
+    sources["sample_weight"][row] = np.inf
+
+
+def gradient(sources, row):
+    """Too large for float32 only when it is multiplied by a slope."""
+    sources["X"][:, 0] = 0
+    sources["X"][row : row + 16, 0] = 3e38
+    sources["sample_weight"][row : row + 16] = 100
+
+
+@pytest.mark.parametrize("good", [0, 2], ids=["first", "third"])
+@pytest.mark.parametrize("spoil", [label, loss, gradient])
+def test_a_refused_step_sets_nothing(spoil, good):
+    sources = data(precision="f32")
+    case = Case(network("f32", center=True), sources, shuffle=False)
+    case.program.weights["fc1/weights"][0] = 0
+    case.program.states["mean"][...] = 0.25
+    options = {**case.options, "index": np.arange(16 * good)}
+    want = case.program.state.copy()
+    if good:
+        twin = Case(case.model, data(precision="f32"), **options)
+        if spoil is gradient:
+            twin.sources["X"][:, 0] = 0
+        twin.program.params[...] = case.program.params
+        twin.program.state[...] = case.program.state
+        twin.train(1)
+        want = twin.program.state
+        assert (want != case.program.state).any()
+    spoil(sources, 16 * good)
+    with pytest.raises(ValueError, match=f"epoch 1, step {good + 1}: "):
+        case.train(1)
+    np.testing.assert_array_equal(case.program.state, want)
+
+
+@pytest.mark.parametrize("hidden", [1, 5, 300])
+def test_states_are_set_step_by_step_on_any_lanes(hidden):
+    sizes = (20, hidden, 3)
+    threads = [
+        Case(
+            network("f32", center=True, sizes=sizes),
+            data(9000, precision="f32"),
+            batch_size=3000,
+            n_threads=n_threads,
+        )
+        for n_threads in (1, 3)
+    ]
+    for case in threads:
+        case.train(4)
+    assert threads[0].program.state.tobytes() == threads[1].program.state.tobytes()
+    assert threads[0].program.params.tobytes() == threads[1].program.params.tobytes()
+
+
 def test_wrong_sources_are_refused_by_name():
     sources = data()
     with pytest.raises(ValueError, match=r"source y is missing: given are X"):

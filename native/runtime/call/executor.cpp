@@ -37,6 +37,14 @@ void run_moves(const Plan& plan, const Context& context) noexcept {
   }
 }
 
+void publish_state(const Plan& plan, const Context& context) noexcept {
+  for (const Plan::Staged& staged : plan.staged()) {
+    std::memcpy(context.base[static_cast<int>(Base::state)] + staged.to,
+                context.base[static_cast<int>(Base::scratch)] + staged.from,
+                static_cast<size_t>(staged.bytes));
+  }
+}
+
 void check_sums(const Plan& plan) {
   const auto& returns = plan.returns();
   const bool fits = std::all_of(returns.begin(), returns.end(), [](const Buffer& buffer) {

@@ -20,6 +20,9 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
 // What could not be computed where it belongs, at the end of a plan.
 void run_moves(const Plan& plan, const Context& context) noexcept;
 
+// What the plan staged becomes state: by one lane, once nothing can refuse the step any more.
+void publish_state(const Plan& plan, const Context& context) noexcept;
+
 inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);
 }

@@ -173,6 +173,7 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
     }
     std::memcpy(dst, buffer.in<std::byte>(call.context), static_cast<size_t>(bytes));
   }
+  if (call.context.status == 0) publish_state(plan, call.context);
 }
 
 void Forward::add_up() {

@@ -36,6 +36,9 @@ void Profile::run_plan(const Plan& plan, const CallContext& call) {
   if (!plan.moves().empty()) {
     time("moves", "copy", {}, [&] { run_moves(plan, call.context); });
   }
+  if (!plan.staged().empty()) {
+    time("state", "copy", {}, [&] { publish_state(plan, call.context); });
+  }
 }
 
 }  // namespace slim

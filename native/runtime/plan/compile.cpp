@@ -13,6 +13,10 @@ namespace {
 
 int arena_of(Base base) { return static_cast<int>(base); }
 
+// Where `grad` puts what it sets: a stretch behind all other scratch, so that nothing that runs
+// before the step is judged, the next batch's gathers included, touches it.
+constexpr int kStaged = static_cast<int>(Base::count);
+
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
   return node.op == "input" && request.function == "update";
 }
@@ -47,8 +51,9 @@ class Planner {
   Buffer at(ValueId id, const Place& place) const {
     const Type& type = function_.graph.values[static_cast<size_t>(id)].type;
     Buffer buffer;
-    buffer.base = static_cast<Base>(place.arena);
-    buffer.offset = place.offset;
+    const bool staged = place.arena == kStaged;
+    buffer.base = staged ? Base::scratch : static_cast<Base>(place.arena);
+    buffer.offset = place.offset + (staged ? memory_.scratch_bytes : 0);
     buffer.dtype = type.dtype;
     buffer.storage = type.storage;
     for (const Dim& dim : type.dims) buffer.dims.push_back(dim.evaluate(symbols_));
@@ -122,7 +127,8 @@ class Planner {
     }
     for (const Assignment& set : function_.sets) {
       const Layout::Place& place = layout_.places[static_cast<size_t>(set.declaration)];
-      request.wanted.push_back({set.value, {arena_of(place.base), place.offset}});
+      const int arena = request_.function == "grad" ? kStaged : arena_of(place.base);
+      request.wanted.push_back({set.value, {arena, place.offset}});
     }
     if (request_.function == "update") {
       if (function_.graph.returns.size() != 1) {
@@ -149,6 +155,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   const Graph& graph = planner.graph();
   text_ = planner.text();
   scratch_bytes_ = planner.memory().scratch_bytes;
+  if (request_.function == "grad") stage(layout, planner.function().sets);
   std::vector<std::vector<Buffer>> reads, writes;
   for (const Node& node : graph.nodes) {
     if (planner.is_sparse(node.results[0])) {
@@ -193,6 +200,27 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   }
   mark_barriers(reads, writes);
   if (!planner.function().grads.empty()) rewritten_bytes_ = layout.param_bytes;
+}
+
+void Plan::stage(const Layout& layout, const std::vector<Assignment>& sets) {
+  if (sets.empty()) return;
+  for (const Assignment& set : sets) {
+    const Layout::Place& place = layout.places[static_cast<size_t>(set.declaration)];
+    staged_.push_back({scratch_bytes_ + place.offset, place.offset, place.bytes});
+  }
+  scratch_bytes_ += layout.state_bytes + kAlignment;
+  // Neighbours move as one; the padding between them is zero on both sides.
+  std::sort(staged_.begin(), staged_.end(),
+            [](const Staged& a, const Staged& b) { return a.to < b.to; });
+  size_t last = 0;
+  for (size_t i = 1; i < staged_.size(); ++i) {
+    if (staged_[i].to == staged_[last].to + round_up(staged_[last].bytes)) {
+      staged_[last].bytes = staged_[i].to + staged_[i].bytes - staged_[last].to;
+    } else {
+      staged_[++last] = staged_[i];
+    }
+  }
+  staged_.resize(last + 1);
 }
 
 // Every read sees the old value: what a later move or a store in place would overwrite goes

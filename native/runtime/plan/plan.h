@@ -59,9 +59,16 @@ class Plan {
     Buffer from;
     Buffer to;
   };
+  // What `grad` sets waits in scratch, laid out as in the state arena, until its step is judged.
+  struct Staged {
+    int64_t from = 0;  // bytes, in scratch
+    int64_t to = 0;    // bytes, in the state arena
+    int64_t bytes = 0;
+  };
 
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<Move>& moves() const { return moves_; }
+  const std::vector<Staged>& staged() const { return staged_; }
   const std::vector<InputSlot>& inputs() const { return inputs_; }
   const std::vector<Buffer>& returns() const { return returns_; }
   const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }
@@ -105,12 +112,14 @@ class Plan {
   Buffer keep(const Buffer& buffer);
   template <class MoveAt>
   void plan_moves(size_t count, MoveAt move_at);
+  void stage(const Layout& layout, const std::vector<Assignment>& sets);
   void mark_barriers(const std::vector<std::vector<Buffer>>& reads,
                      const std::vector<std::vector<Buffer>>& writes);
 
   PlanRequest request_;
   std::vector<Step> steps_;
   std::vector<Move> moves_;
+  std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
   std::vector<Buffer> returns_;
   std::vector<Sparse> sparse_;

@@ -37,6 +37,7 @@ int64_t lay_out(const Buffer& value, bool gathered, int64_t stored, int64_t list
 
 void Plan::reserve(CallContext& call, const std::vector<Gather>& gathers,
                    const std::vector<uint32_t>& index) const {
+  if (sparse_.empty()) return;
   call.sparse.resize(sparse_.size());
   call.stored.resize(sparse_.size());
   call.context.sparse = call.sparse.data();

@@ -149,7 +149,10 @@ void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const do
     lane.barrier();
     if (lane.first()) result_.status = raised_;
     if (raised_ != 0) return;
-    if (lane.first()) next_ = step + 1;
+    if (lane.first()) {
+      publish_state(bound.plan(), call.context);
+      next_ = step + 1;
+    }
   }
 }
 
