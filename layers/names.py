@@ -38,6 +38,48 @@ class VariableScope:
         self.reuse = True
 
 
+class Opened:
+    """The full names of the scopes that were opened."""
+
+    __slots__ = ("_inside", "_names", "_numbers")
+
+    def __init__(self):
+        self._names: set[str] = set()
+        self._inside: dict[str, set[str]] = {}  # by scope, one level down
+        self._numbers: dict[str, int] = {}  # the last that stood behind a name
+
+    def add(self, name: str) -> None:
+        """Remember that `name` was opened."""
+        self._names.add(name)
+        while outer := name.rpartition("/")[0]:
+            inside = self._inside.setdefault(outer, set())
+            if name in inside:
+                break
+            inside.add(name)
+            name = outer
+
+    def free(self, wish: str) -> str:
+        """Return `wish`, or `wish_1`, `wish_2`, … where it was opened."""
+        if wish not in self._names:
+            return wish
+        number = self._numbers.get(wish, 0)
+        name = wish
+        while name in self._names:
+            number += 1
+            name = f"{wish}_{number}"
+        self._numbers[wish] = number
+        return name
+
+    def forget_inside(self, name: str) -> None:
+        """Forget what was opened inside `name`."""
+        waiting = [name]
+        while waiting:
+            for inner in self._inside.pop(waiting.pop(), ()):
+                self._names.discard(inner)
+                self._numbers.pop(inner, None)
+                waiting.append(inner)
+
+
 class Notes:
     """What is remembered of one function: its scopes and the variables taken."""
 
@@ -45,7 +87,7 @@ class Notes:
 
     def __init__(self):
         self.scope = VariableScope("", False)
-        self.opened: dict[str, int] = {}
+        self.opened = Opened()
         self.taken: dict[str, Declaration] = {}
 
 
@@ -99,9 +141,10 @@ def variable_scope(
     else:
         if name_or_scope is None and default_name is None:
             raise ValueError("variable_scope: needs a name or a default_name")
-        local = name_or_scope or _free_name(notes, prefix, default_name)
+        wish = f"{prefix}{default_name}"
+        local = name_or_scope or notes.opened.free(wish)[len(prefix) :]
         name, names = prefix + local, name_scope(local)
-    notes.opened[name] = notes.opened.get(name, 0) + 1
+    notes.opened.add(name)
     scope = VariableScope(name, bool(outer.reuse if reuse is None else reuse))
     notes.scope = scope
     try:
@@ -110,14 +153,4 @@ def variable_scope(
     finally:
         notes.scope = outer
         # Entered again to share its layers, the scope numbers them as before.
-        inner = f"{name}/"
-        for opened in [n for n in notes.opened if n.startswith(inner)]:
-            del notes.opened[opened]
-
-
-def _free_name(notes: Notes, prefix: str, wish: str) -> str:
-    name, count = wish, 0
-    while prefix + name in notes.opened:
-        count += 1
-        name = f"{wish}_{count}"
-    return name
+        notes.opened.forget_inside(name)

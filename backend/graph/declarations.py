@@ -62,17 +62,25 @@ DECLARATIONS = {cls.kind: cls for cls in (Parameter, State, Hyper, Slot)}
 class Declarations(list):
     """Declarations of one kind in order; also found by name."""
 
+    def __init__(self):
+        super().__init__()
+        self._by_name: dict[str, Declaration] = {}
+
+    def append(self, declaration: Declaration) -> None:
+        """Add a declaration; the model has made sure that its name is new."""
+        super().append(declaration)
+        self._by_name[declaration.name] = declaration
+
     def __getitem__(self, key):
         if isinstance(key, str):
-            for declaration in self:
-                if declaration.name == key:
-                    return declaration
-            raise KeyError(key)
+            return self._by_name[key]
         return super().__getitem__(key)
 
     def __contains__(self, key) -> bool:
-        return any(d is key or d.name == key for d in self)
+        if isinstance(key, str):
+            return key in self._by_name
+        return self._by_name.get(getattr(key, "name", None)) is key
 
     def names(self) -> list[str]:
         """Return the names in order."""
-        return [declaration.name for declaration in self]
+        return list(self._by_name)

@@ -1,8 +1,10 @@
 """A place in a text: reads one line, token by token, and says what it expected."""
 
+import itertools
 import json
 import math
 import re
+import string
 from typing import NoReturn
 
 from slimlearn.backend.graph import DTYPES, STORAGES
@@ -10,19 +12,19 @@ from slimlearn.backend.shape import parse_dim
 
 _MAX_RANK = 8
 _TOKEN = re.compile(
-    r"""[ \t]*(?:
-      (?P<name>%[A-Za-z0-9_./:@-]+)
-    | (?P<string>"(?:[^"\\\n]|\\.)*")
-    | (?P<number>-?(?:inf\b|nan\b|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?))
-    | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
-    | (?P<mark>[][(){}=,:])
-    )""",
+    rf"""[ \t]*(?:(
+      %[A-Za-z0-9_./:@-]+
+    | [][(){{}}=,:]
+    | "(?:[^"\\\n]|\\.)*"
+    | -?(?:inf\b|nan\b|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
+    | (?:(?:{"|".join(STORAGES)})[ \t]+)?[a-z]+[0-9]*[ \t]*\[[^\]]*\]
+    | [A-Za-z_][A-Za-z0-9_.]*
+    )|[ \t\r]*(?:\#.*)?$|.+)""",
     re.VERBOSE | re.ASCII,
 )
 _SPACE = re.compile(r"[ \t\r]*(?:\#.*)?$")
-_TYPE = re.compile(
-    rf"[ \t]*(?:({'|'.join(STORAGES)})[ \t]+)?([a-z]+[0-9]*)[ \t]*\[([^\]]*)\]"
-)
+_BARE_NAME = re.compile(r"[ \t]*([A-Za-z0-9_./:@-]+)", re.ASCII)
+_TYPE = re.compile(r"(?:(\w+)[ \t]+)?([a-z]+[0-9]*)[ \t]*\[([^\]]*)\]")
 
 
 class ProgramError(ValueError):
@@ -36,21 +38,28 @@ class Cursor:
         self.lines = text.split("\n")
         self.number = 0  # of the current line, from 1
         self.line = ""
-        self.at = 0
+        # Of the current line; what is no token is "", and so is its end.
+        self.tokens = [""]
+        self.at = 0  # the next of them
+        self._start = 0  # the column where they begin
+        self._types: dict[str, tuple[str, tuple]] = {}
 
     def next_line(self) -> bool:
         """Move to the next line that is more than blanks and comment."""
         while self.number < len(self.lines):
-            self.line, self.at = self.lines[self.number], 0
+            self.line = self.lines[self.number]
             self.number += 1
-            if not _SPACE.match(self.line):
+            self.at = self._start = 0
+            self.tokens = _TOKEN.findall(self.line)
+            if self.tokens[0] or not _SPACE.match(self.line):
                 return True
-        self.number, self.line, self.at = len(self.lines), "", 0
+        self.number, self.line, self.tokens = len(self.lines), "", [""]
+        self.at = self._start = 0
         return False
 
     def fail(self, expected: str, at: int | None = None) -> NoReturn:
-        """Raise with what was expected and what stands here (or at column `at`)."""
-        rest = self.line[self.at if at is None else at :].strip()
+        """Raise with what was expected and what stands here (or at token `at`)."""
+        rest = self.line[self._column(self.at if at is None else at) :].strip()
         got = "the end of the line" if self.line else "the end of the text"
         got = repr(rest if len(rest) <= 40 else rest[:40] + "…") if rest else got
         raise ProgramError(f"line {self.number}: expected {expected}, got {got}")
@@ -60,36 +69,52 @@ class Cursor:
         raise ProgramError(f"line {self.number}: {text}")
 
     def token(self, kind: str, expected: str) -> str:
-        """Take a token of this kind (a group of `_TOKEN`)."""
-        match = _TOKEN.match(self.line, self.at)
-        if not match or match.lastgroup != kind:
+        """Take a token of this kind: a name, a word, a number, a string or a type."""
+        text = self.tokens[self.at]
+        if _kind(text) != kind:
             self.fail(expected)
-        self.at = match.end()
-        return match.group(kind)
+        self.at += 1
+        return text
 
     def peek(self) -> str:
         """Return the next token, "" at the end of the line."""
-        match = _TOKEN.match(self.line, self.at)
-        return match.group(match.lastgroup) if match else ""
+        return self.tokens[self.at]
 
     def mark(self, text: str) -> None:
         """Take exactly `text`."""
-        match = _TOKEN.match(self.line, self.at)
-        if not match or match.group(match.lastgroup) != text:
+        if self.tokens[self.at] != text:
             self.fail(repr(text))
-        self.at = match.end()
+        self.at += 1
 
     def end_of_line(self) -> None:
         """Take what may stand behind a statement: blanks and a comment."""
-        if not _SPACE.match(self.line, self.at):
+        ended = self.at == len(self.tokens) - 1
+        if not ended and not _SPACE.match(self.line, self._column(self.at)):
             self.fail("the end of the line")
+
+    def bare_name(self, expected: str) -> str:
+        """Take a name without %, which may begin as other tokens do."""
+        match = _BARE_NAME.match(self.line, self._column(self.at))
+        if not match:
+            self.fail(expected)
+        self._start, self.at = match.end(), 0
+        self.tokens = _TOKEN.findall(self.line, self._start)
+        return match.group(1)
 
     def type(self) -> tuple[str, tuple]:
         """Take a type such as ``f32[B,64]`` or ``csr f32[B,64]``."""
-        match = _TYPE.match(self.line, self.at)
-        if not match:
+        text = self.tokens[self.at]
+        known = self._types.get(text)
+        if known is None:
+            known = self._types[text] = self._read_type(text)
+        self.at += 1
+        return known
+
+    def _read_type(self, text: str) -> tuple[str, tuple]:
+        if _kind(text) != "type":
             self.fail("a type such as f32[B,64]")
-        storage, dtype, dims = match.group(1), match.group(2), match.group(3).strip()
+        storage, dtype, dims = _TYPE.fullmatch(text).groups()
+        dims = dims.strip()
         if dtype not in DTYPES:
             self.fail(f"one of {', '.join(DTYPES)}")
         try:
@@ -100,8 +125,12 @@ class Cursor:
             self.refuse(f"negative dimension in {dtype}[{dims}]")
         if len(shape) > _MAX_RANK:
             self.refuse(f"a type has at most {_MAX_RANK} dimensions: {dtype}[{dims}]")
-        self.at = match.end()
         return f"{storage} {dtype}" if storage else dtype, shape
+
+    def _column(self, at: int) -> int:
+        """Where token `at` of the line stands, or the blanks before it."""
+        found = _TOKEN.finditer(self.line, self._start)
+        return next(itertools.islice(found, at, None)).start()
 
     def attribute(self):
         """Take the value of an attribute, as the Python value it prints from."""
@@ -149,3 +178,20 @@ class Cursor:
         if math.isinf(value) and "inf" not in text:
             self.fail("a float of 64 bits", start)
         return value
+
+
+_FIRST = {
+    **dict.fromkeys(string.ascii_letters + "_", "word"),
+    **dict.fromkeys(string.digits + "-.", "number"),
+    **{"%": "name", '"': "string"},
+}
+
+
+def _kind(text: str) -> str:
+    """Return what a token is, by its ends; "" for marks and for no token."""
+    kind = _FIRST.get(text[:1], "")
+    if kind != "word":
+        return kind
+    if text[-1] == "]":
+        return "type"
+    return "number" if text in ("inf", "nan") else "word"

@@ -1,7 +1,5 @@
 """A text as a model, checked line by line."""
 
-import re
-
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
 from slimlearn.backend.graph import (
@@ -20,7 +18,6 @@ from slimlearn.backend.text.cursor import Cursor, ProgramError
 from slimlearn.backend.text.printer import VERSION, attribute_text
 
 _MAX_DEPTH = 16
-_FUNCTION_NAME = re.compile(r"[ \t]*([A-Za-z0-9_./:@-]+)", re.ASCII)
 
 
 def parse_program(text: str) -> Model:
@@ -83,10 +80,7 @@ class _Parser(Cursor):
 
     def function(self, model: Model) -> None:
         self.token("word", "'func'")
-        match = _FUNCTION_NAME.match(self.line, self.at)
-        if not match:
-            self.fail("a function's name")
-        name, self.at = match.group(1), match.end()
+        name = self.bare_name("a function's name")
         if name in model.functions:
             self.refuse(f"function {name} is defined twice")
         self.mark("{")
