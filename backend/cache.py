@@ -12,6 +12,13 @@ __all__ = ["Cache"]
 
 Value = TypeVar("Value")
 
+# One for all caches, held for moments: hooks at a fork cannot be taken back, but caches
+# come and go. A child must not begin with a lock that a thread of its parent held.
+_LOCK = threading.Lock()
+os.register_at_fork(
+    before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+)
+
 
 class Cache(Generic[Value]):
     """Values by key; the one not asked for the longest leaves first.
@@ -25,22 +32,15 @@ class Cache(Generic[Value]):
     def __init__(self, size: int):
         self._size = size
         self._entries: OrderedDict[Hashable, Value] = OrderedDict()
-        self._lock = lock = threading.Lock()
-        # A child must not begin with a lock that another thread held in its parent.
-        os.register_at_fork(
-            before=lock.acquire,
-            after_in_parent=lock.release,
-            after_in_child=lock.release,
-        )
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of a key; made, outside of the lock, where there is none."""
-        with self._lock:
+        with _LOCK:
             if key in self._entries:
                 self._entries.move_to_end(key)
                 return self._entries[key]
         made = make()
-        with self._lock:
+        with _LOCK:
             self._entries[key] = made
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from slimlearn.backend import training
+from slimlearn.backend.cache import Cache
 from slimlearn.backend.dataset import as_source
 from slimlearn.backend.graph import storage_of
 from slimlearn.backend.program import Program
@@ -17,6 +18,9 @@ __all__ = ["Handle"]
 
 # Numbers of the rows that are made dense, or sparse, at a time.
 _CHUNK = 2**21
+
+# Parts, and predictors of the short road, that a handle keeps.
+_KEPT = 32
 
 # Numbers in X up to which a copy is cheaper than a look at their strides.
 _FEW = 4096
@@ -49,7 +53,7 @@ class Handle:
         self._native = None
         self._sparse: bool | None = None
         self._predictors: dict = {}
-        self._parts: dict = {}
+        self._parts: Cache[Handle] = Cache(_KEPT)
 
     @property
     def native(self):
@@ -83,12 +87,13 @@ class Handle:
         text : callable
             Writes the part, such as `extract` does.
         """
-        part = self._parts.get(key)
-        if part is None:
+
+        def make() -> Handle:
             part = Handle(self.program, self.closely)
             part.text = text()
-            self._parts[key] = part
-        return part
+            return part
+
+        return self._parts.get(key, make)
 
     def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
@@ -112,7 +117,10 @@ class Handle:
         key = function, n_threads
         predictor = self._predictors.get(key)
         if predictor is None:
-            predictor = self._predictors[key] = self._bind(function, n_threads)
+            predictor = self._bind(function, n_threads)
+            # A lock would cost a tenth of a call: a full table begins anew.
+            known = self._predictors if len(self._predictors) < _KEPT else {}
+            self._predictors = {**known, key: predictor}
         values = predictor(X)
         return None if values is None or len(values) == 0 else values
 

@@ -2,14 +2,31 @@
 
 import math
 import operator
+import os
 import re
+import threading
+from collections import deque
+from weakref import WeakValueDictionary
 
 # A factor is a symbol ("B") or a floor division in parentheses ("((B+1)//2)"). A
 # monomial is a sorted tuple of factors; a polynomial maps monomials to coefficients.
 _Terms = dict[tuple[str, ...], int]
 
-_DIMS: dict[str, "Dim"] = {}
-_FLOORS: dict[str, tuple["int | Dim", "int | Dim"]] = {}
+# By text, those that someone holds: a process of many networks keeps no old ones, but
+# the last, since steps of a computation come again.
+_DIMS: WeakValueDictionary[str, "Dim"] = WeakValueDictionary()
+_LAST: deque["Dim"] = deque(maxlen=256)
+_LOCK = threading.Lock()
+# A child must not begin with a lock that another thread held in its parent.
+os.register_at_fork(
+    before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+)
+
+
+class _Floor(str):
+    """A floor division as a factor: its text, with what it divides by what."""
+
+    __slots__ = ("denominator", "numerator")
 
 
 class Dim:
@@ -20,7 +37,7 @@ class Dim:
     Make one with `symbol` or `parse_dim`.
     """
 
-    __slots__ = ("_terms", "_text", "symbols")
+    __slots__ = ("__weakref__", "_terms", "_text", "symbols")
 
     def __str__(self) -> str:
         return self._text
@@ -49,6 +66,8 @@ class Dim:
         return _add(0, self, -1)
 
     def __mul__(self, other):
+        if other.__class__ is int:
+            return _make({m: c * other for m, c in self._terms.items()})
         if not _is_dim(other):
             return NotImplemented
         product: _Terms = {}
@@ -113,7 +132,7 @@ def symbol(name: str) -> Dim:
 
 
 def known_dim(text: str) -> Dim | None:
-    """Return the dim that prints as `text`, if it has been made before."""
+    """Return the dim that prints as `text`, if there is one already."""
     return _DIMS.get(text)
 
 
@@ -188,7 +207,9 @@ def _make(terms: _Terms) -> int | Dim:
         dim.symbols = frozenset().union(
             *(_symbols_of_factor(f) for monomial in kept for f in monomial)
         )
-        dim = _DIMS.setdefault(text, dim)
+        with _LOCK:
+            dim = _DIMS.setdefault(text, dim)
+            _LAST.append(dim)
     return dim
 
 
@@ -234,9 +255,9 @@ def _floor_divide(a: int | Dim, b: int | Dim) -> int | Dim:
 
 
 def _floor_atom(numerator: int | Dim, denominator: int | Dim) -> Dim:
-    text = f"({_wrap(numerator, True)}//{_wrap(denominator, False)})"
-    _FLOORS[text] = (numerator, denominator)
-    return _make({(text,): 1})
+    atom = _Floor(f"({_wrap(numerator, True)}//{_wrap(denominator, False)})")
+    atom.numerator, atom.denominator = numerator, denominator
+    return _make({(atom,): 1})
 
 
 def _wrap(value: int | Dim, is_numerator: bool) -> str:
@@ -252,14 +273,13 @@ def _wrap(value: int | Dim, is_numerator: bool) -> str:
 
 
 def _evaluate_factor(factor: str, symbols: dict[str, int], whole: Dim) -> int:
-    if factor in _FLOORS:
-        numerator, denominator = _FLOORS[factor]
-        divisor = evaluate(denominator, symbols)
+    if factor.__class__ is _Floor:
+        divisor = evaluate(factor.denominator, symbols)
         if divisor <= 0:
             raise ValueError(
-                f"{whole}: {denominator} is {divisor}, cannot divide by it"
+                f"{whole}: {factor.denominator} is {divisor}, cannot divide by it"
             )
-        return evaluate(numerator, symbols) // divisor
+        return evaluate(factor.numerator, symbols) // divisor
     if factor not in symbols:
         raise ValueError(
             f"the size of {factor} in {whole} is unknown; known: {sorted(symbols)}"
@@ -268,10 +288,10 @@ def _evaluate_factor(factor: str, symbols: dict[str, int], whole: Dim) -> int:
 
 
 def _symbols_of_factor(factor: str) -> frozenset[str]:
-    if factor not in _FLOORS:
+    if factor.__class__ is not _Floor:
         return frozenset((factor,))
-    parts = [part for part in _FLOORS[factor] if part.__class__ is Dim]
-    return frozenset().union(*(part.symbols for part in parts))
+    parts = (factor.numerator, factor.denominator)
+    return frozenset().union(*(p.symbols for p in parts if p.__class__ is Dim))
 
 
 B = symbol("B")

@@ -1,7 +1,10 @@
 """Dimensions: canonical polynomials, their text, and broadcasting."""
 
 import copy
+import gc
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from support.dims import build, dims
 
 from slimlearn.backend import shape
-from slimlearn.backend.shape import B, Dim, Shape, parse_dim, parser, symbol
+from slimlearn.backend.shape import B, Dim, Shape, dim, parse_dim, parser, symbol
 
 T = symbol("T")
 
@@ -65,6 +68,41 @@ def test_equal_dims_are_one_object():
     assert copy.deepcopy((B, 3)) == (B, 3)
     assert {B + 1: "x"}[1 + B] == "x"
     assert B != 1 and B != T
+
+
+def test_dims_that_nobody_holds_are_forgotten():
+    gc.collect()
+    before = len(dim._DIMS)
+    for number in range(10_000):
+        assert ((B + number) // 3 * T).evaluate({"B": 1, "T": 2}) >= 0
+    gc.collect()
+    assert len(dim._DIMS) <= before + dim._LAST.maxlen
+
+
+def test_a_dim_that_is_held_stays_the_one():
+    held = (B + 123_457) // 2 + 1
+    text = str(held)
+    gc.collect()
+    assert parse_dim(text) is held
+    assert pickle.loads(pickle.dumps(held)) is held
+    assert [(B + 123_457) // 2 + 1 is held for _ in range(3)] == [True] * 3
+    saved = pickle.dumps(held)
+    del held
+    gc.collect()
+    again = pickle.loads(saved)
+    assert str(again) == text and again.evaluate({"B": 1}) == 61_730
+
+
+def test_threads_that_make_a_dim_at_once_get_one():
+    def make(turn):
+        start.wait(10)
+        return [(B + 1_000 * turn + i) // 7 for i in range(200)]
+
+    start = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        for turn in range(5):
+            first, *others = pool.map(make, [turn] * 4)
+            assert all(a is b for o in others for a, b in zip(first, o, strict=True))
 
 
 def test_evaluate_and_symbols():
