@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.dims import build, dims
 
@@ -155,6 +155,7 @@ def value(tree, sizes):
     return left * right if sign == "*" else left // right
 
 
+@settings(deadline=None)
 @given(dims, st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
 def test_canonical_form_keeps_the_value(tree, b, t, h):
     sizes = {"B": b, "T": t, "H_in": h}
