@@ -1,7 +1,7 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
 from slimlearn import callbacks, layers
-from slimlearn.backend.engine import NativeError
+from slimlearn.backend.engine import NativeError, clear_cache
 from slimlearn.backend.optimizer import (
     LBFGS,
     SGD,
@@ -77,6 +77,7 @@ __all__ = [
     "Tweedie",
     "WarmRestarts",
     "callbacks",
+    "clear_cache",
     "layers",
     "network",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "clear_caches"]
 
 Value = TypeVar("Value")
 
@@ -18,6 +19,8 @@ _LOCK = threading.Lock()
 os.register_at_fork(
     before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
 )
+
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
 class Cache(Generic[Value]):
@@ -32,6 +35,7 @@ class Cache(Generic[Value]):
     def __init__(self, size: int):
         self._size = size
         self._entries: OrderedDict[Hashable, Value] = OrderedDict()
+        _caches.add(self)
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of a key; made, outside of the lock, where there is none."""
@@ -45,3 +49,15 @@ class Cache(Generic[Value]):
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
         return made
+
+    def clear(self) -> None:
+        """Forget all values; they end after the lock, as their ends may take it."""
+        with _LOCK:
+            dropped, self._entries = self._entries, OrderedDict()
+        del dropped
+
+
+def clear_caches() -> None:
+    """Clear every cache of the process."""
+    for cache in list(_caches):
+        cache.clear()

@@ -1,6 +1,6 @@
 """The door to native code: compiled programs, their caches, their errors."""
 
-from slimlearn.backend.engine.model import NativeModel, compile
+from slimlearn.backend.engine.model import NativeModel, clear_cache, compile
 from slimlearn.backend.engine.native import NativeError, available_isas, isa
 from slimlearn.backend.engine.results import EpochResult, MinimizeResult
 from slimlearn.backend.engine.trainer import Trainer
@@ -12,6 +12,7 @@ __all__ = [
     "NativeModel",
     "Trainer",
     "available_isas",
+    "clear_cache",
     "compile",
     "isa",
 ]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from slimlearn.backend.arena import allocate
-from slimlearn.backend.cache import Cache
+from slimlearn.backend.cache import Cache, clear_caches
 from slimlearn.backend.engine.native import native
 from slimlearn.backend.engine.replay import explain_status
 from slimlearn.backend.engine.trainer import Trainer
 from slimlearn.backend.program import Program
 from slimlearn.backend.roofline import with_shares
 
-__all__ = ["NativeModel", "compile"]
+__all__ = ["NativeModel", "clear_cache", "compile"]
 
 _compiled: Cache[NativeModel] = Cache(64)
 
@@ -36,6 +36,22 @@ def compile(text: str, isa: str | None = None) -> NativeModel:
     """
     key = text, isa or native.best_isa()
     return _compiled.get(key, lambda: NativeModel(text, isa))
+
+
+def clear_cache() -> None:
+    """Give back the memory that is kept between calls to make the next ones faster.
+
+    These are compiled programs, the graphs they were made from, and the idle working
+    memory of finished calls, of which a process never keeps more than 256 MiB.
+    Everything is made anew when it is needed again; estimators stay as they are.
+
+    Examples
+    --------
+    >>> import slimlearn
+    >>> slimlearn.clear_cache()
+    """
+    clear_caches()
+    native.free_idle()
 
 
 class NativeModel:

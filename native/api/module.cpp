@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
-#include "runtime/plan/arena.h"
+#include "runtime/plan/context_pool.h"
 
 namespace py = pybind11;
 
@@ -38,4 +38,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("has_isa", [](const std::string& isa) { return slim::kernel_set(isa) != nullptr; });
   module.def("allocations", &slim::Arena::allocations);
   module.def("parallel_regions", &slim::parallel_regions);
+  module.def("idle_bytes", &slim::ContextPool::idle_bytes);
+  module.def("free_idle", [] {
+    const py::gil_scoped_release free;
+    slim::ContextPool::free_idle();
+  });
 }

@@ -1,23 +1,101 @@
-// The contexts of calls: made when a call needs one, kept for the next.
+// Idle contexts within their budget, and the lease of one.
+#include "runtime/plan/context_pool.h"
+
 #include "runtime/call/fork.h"
 #include "runtime/plan/plan.h"
 
 namespace slim {
 namespace {
 
-// A context with more scratch than this goes back to the system, not to the pool.
-constexpr int64_t kPooledBytes = 64 << 20;
+// Of everything idle in the process. Less, and calls that take turns pay for fresh pages (some
+// 0.2 ms a MB); more, and a process that is done with its large networks keeps their memory.
+constexpr int64_t kIdleBytes = 256 << 20;
+
+// Under cache_lock().
+ContextChain<&CallContext::in_process> all_idle;
+int64_t all_bytes = 0;
+
+// Linked by in_pool.older; outside the lock, as large blocks take the system a while.
+void free_chain(CallContext* context) {
+  while (context != nullptr) {
+    const std::unique_ptr<CallContext> own(context);
+    context = own->in_pool.older;
+  }
+}
 
 }  // namespace
 
-Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
+int64_t CallContext::bytes() const {
+  int64_t total = scratch.size();
+  for (const auto* arenas : {&locals, &stored}) {
+    for (const Arena& arena : *arenas) total += arena.size();
+  }
+  return total;
+}
+
+// Takes the least recently used context out of its pool, in front of those dropped before.
+CallContext* ContextPool::drop_oldest(CallContext* dropped) {
+  CallContext* oldest = all_idle.oldest;
+  all_idle.remove(oldest);
+  oldest->home->idle_.remove(oldest);
+  all_bytes -= oldest->bytes();
+  oldest->in_pool.older = dropped;
+  return oldest;
+}
+
+ContextPool::~ContextPool() {
+  CallContext* dropped = nullptr;
   {
     const std::lock_guard lock(cache_lock());
-    if (!plan.idle_.empty()) {
-      owned_ = std::move(plan.idle_.back());
-      plan.idle_.pop_back();
+    dropped = idle_.newest;
+    for (CallContext* context = dropped; context; context = context->in_pool.older) {
+      all_idle.remove(context);
+      all_bytes -= context->bytes();
     }
   }
+  free_chain(dropped);
+}
+
+std::unique_ptr<CallContext> ContextPool::take() {
+  const std::lock_guard lock(cache_lock());
+  CallContext* context = idle_.newest;
+  if (context == nullptr) return nullptr;
+  idle_.remove(context);
+  all_idle.remove(context);
+  all_bytes -= context->bytes();
+  return std::unique_ptr<CallContext>(context);
+}
+
+void ContextPool::give(std::unique_ptr<CallContext> context) noexcept {
+  const int64_t bytes = context->bytes();
+  if (bytes > kIdleBytes) return;  // it would only push out all others
+  CallContext* dropped = nullptr;
+  {
+    const std::lock_guard lock(cache_lock());
+    while (all_bytes + bytes > kIdleBytes) dropped = drop_oldest(dropped);
+    context->home = this;
+    idle_.push(context.get());
+    all_idle.push(context.release());
+    all_bytes += bytes;
+  }
+  free_chain(dropped);
+}
+
+int64_t ContextPool::idle_bytes() {
+  const std::lock_guard lock(cache_lock());
+  return all_bytes;
+}
+
+void ContextPool::free_idle() {
+  CallContext* dropped = nullptr;
+  {
+    const std::lock_guard lock(cache_lock());
+    while (all_idle.oldest != nullptr) dropped = drop_oldest(dropped);
+  }
+  free_chain(dropped);
+}
+
+Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.contexts_.take()) {
   if (!owned_) {
     owned_ = std::make_unique<CallContext>();
     owned_->scratch = Arena(plan.scratch_bytes_);
@@ -33,12 +111,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan) {
 }
 
 Plan::Lease::~Lease() {
-  if (!owned_) return;
-  int64_t bytes = owned_->scratch.size();
-  for (const Arena& arena : owned_->stored) bytes += arena.size();
-  if (bytes > kPooledBytes) return;
-  const std::lock_guard lock(cache_lock());
-  plan_->idle_.push_back(std::move(owned_));
+  if (owned_) plan_->contexts_.give(std::move(owned_));
 }
 
 }  // namespace slim

@@ -10,20 +10,10 @@
 #include "ir/specialise.h"
 #include "kernels/kernel.h"
 #include "runtime/data/source.h"
-#include "runtime/plan/arena.h"
+#include "runtime/plan/context_pool.h"
 #include "runtime/plan/layout.h"
 
 namespace slim {
-
-// What one running call owns beside the lent arenas; returned to its plan's pool.
-struct CallContext {
-  Context context;
-  Arena scratch;
-  std::vector<Arena> locals;  // by lane
-  // Values that are not dense, and the memory of each.
-  std::vector<SparseBatch> sparse;
-  std::vector<Arena> stored;
-};
 
 // A gradient that a plan leaves as rows: of which parameter, and which sparse value it is.
 struct RowGradient {
@@ -129,7 +119,7 @@ class Plan {
   int64_t local_bytes_ = 0;
   int64_t rewritten_bytes_ = 0;  // by the update that follows a gradient
 
-  mutable std::vector<std::unique_ptr<CallContext>> idle_;  // under cache_lock()
+  mutable ContextPool contexts_;
 };
 
 }  // namespace slim
