@@ -8,6 +8,7 @@
 #include "ir/verify.h"
 #include "passes/memory.h"
 #include "passes/passes.h"
+#include "passes/units.h"
 
 namespace slim {
 namespace {
@@ -50,12 +51,9 @@ std::string specialised(const std::string& text, const std::string& name, const 
   return print(program);
 }
 
-// Of a function as it stands: {"scratch_bytes", "places": {value: (arena, offset)}, "copies"},
-// with declarations fixed in arena 1 and on, one each, and sets and grads wanted there.
-py::dict memory(const std::string& text, const std::string& name,
-                const std::map<std::string, int64_t>& symbols) {
-  Program program = checked(text);
-  Function& function = function_of(program, name);
+// With declarations fixed in arena 1 and on, one each, and sets and grads wanted there.
+MemoryPlan planned(const Program& program, Function& function,
+                   const std::map<std::string, int64_t>& symbols) {
   MemoryRequest request;
   request.symbols = symbols;
   for (size_t i = 0; i < program.declarations.size(); ++i) {
@@ -68,7 +66,15 @@ py::dict memory(const std::string& text, const std::string& name,
   for (const Assignment& grad : function.grads) {
     request.wanted.push_back({grad.value, {gradients + grad.declaration, 0}});
   }
-  const MemoryPlan plan = plan_memory(function, request);
+  return plan_memory(function, request);
+}
+
+// Of a function as it stands: {"scratch_bytes", "places": {value: (arena, offset)}, "copies"}.
+py::dict memory(const std::string& text, const std::string& name,
+                const std::map<std::string, int64_t>& symbols) {
+  Program program = checked(text);
+  Function& function = function_of(program, name);
+  const MemoryPlan plan = planned(program, function, symbols);
   py::dict places;
   for (size_t i = 0; i < plan.places.size(); ++i) {
     places[py::str(function.graph.values[i].name)] =
@@ -86,6 +92,20 @@ py::dict memory(const std::string& text, const std::string& name,
   return facts;
 }
 
+// What passes and planner look at, whatever the machine: {"joins": neighbours in the searches
+// of fusion, "packing": stretches of memory that are compared}.
+py::dict work(const std::string& text, const std::string& name,
+              const std::map<std::string, int64_t>& symbols) {
+  Program program = checked(text);
+  Function& function = function_of(program, name);
+  const int64_t before = Units::visits();
+  optimize(function, program, Device());
+  py::dict facts;
+  facts["joins"] = Units::visits() - before;
+  facts["packing"] = planned(program, function, symbols).looked;
+  return facts;
+}
+
 }  // namespace
 
 void bind_tools(py::module_& module) {
@@ -95,6 +115,7 @@ void bind_tools(py::module_& module) {
   module.def("optimize", &optimized);
   module.def("specialise", &specialised);
   module.def("memory", &memory);
+  module.def("work", &work);
   module.def("mixes_rows", [](const std::string& text, const std::string& name) {
     Program program = checked(text);
     return mixes_rows(function_of(program, name));

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 
 #include "ir/ops.h"
 #include "passes/rewrite.h"
+#include "passes/timeline.h"
 
 namespace slim {
 namespace {
@@ -60,6 +60,11 @@ class Planner {
   }
 
  private:
+  struct Read {
+    int node;  // the end is a node more
+    size_t operand;
+  };
+
   int add(int64_t bytes) {
     storages_.push_back({});
     storages_.back().bytes = bytes;
@@ -172,40 +177,62 @@ class Planner {
   // old content there, or its storage has another home already; then it is copied. (It is
   // read at the end, so whatever shared its storage came before it.)
   void place_wanted() {
+    find_reads();
     for (const auto& [id, place] : request_.wanted) {
       const int storage = storage_of_[id];
       Storage& s = storages_[storage];
       if (!s.placed && s.first >= 0 && is_free(place, storage)) {
         s.placed = true;
         s.place = place;
+        at_place_[{place.arena, place.offset}].push_back(storage);
       } else if (!s.placed || s.place != place) {
         plan_.copies.push_back({id, place});
       }
     }
   }
 
-  // Nobody reads the old content of `place` after storage's node starts to write it.
-  bool is_free(const Place& place, int storage) const {
-    const int writer = storages_[storage].first;
-    for (int i = writer; i < end_; ++i) {
+  void find_reads() {
+    reads_.resize(storages_.size());
+    for (int i = 0; i < end_; ++i) {
       const Node& node = graph_.nodes[i];
       for (size_t k = 0; k < node.operands.size(); ++k) {
-        const Storage& s = storages_[storage_of_[node.operands[k]]];
-        if (!s.placed || s.place != place) continue;
-        if (i > writer || op_row(node).has(kAlias)) return false;
-        const Type& read = graph_.values[node.operands[k]].type;
-        for (size_t r = 0; r < node.results.size(); ++r) {
-          if (storage_of_[node.results[r]] != storage) continue;
-          const Type& written = graph_.values[node.results[r]].type;
-          if (read != written || !may_overwrite(node, r, k)) return false;
-        }
+        reads_[storage_of_[node.operands[k]]].push_back({i, k});
       }
     }
     // A value that is returned, set or copied at the end is read there.
     for (size_t id = 0; id < storage_of_.size(); ++id) {
-      if (storage_of_[id] < 0 || storage_of_[id] == storage || last_read_[id] < end_) continue;
-      const Storage& s = storages_[storage_of_[id]];
-      if (s.placed && s.place == place) return false;
+      if (storage_of_[id] >= 0 && last_read_[id] >= end_)
+        reads_[storage_of_[id]].push_back({end_, 0});
+    }
+    for (size_t i = 0; i < storages_.size(); ++i) {
+      const Place& place = storages_[i].place;
+      if (storages_[i].placed)
+        at_place_[{place.arena, place.offset}].push_back(static_cast<int>(i));
+    }
+  }
+
+  // Nobody reads the old content of `place` after storage's node starts to write it.
+  bool is_free(const Place& place, int storage) const {
+    const auto others = at_place_.find({place.arena, place.offset});
+    return others == at_place_.end() ||
+           std::all_of(others->second.begin(), others->second.end(), [&](int other) {
+             return std::all_of(reads_[other].begin(), reads_[other].end(), [&](const Read& read) {
+               return is_harmless(read, storages_[storage].first, storage);
+             });
+           });
+  }
+
+  // It comes before the writer, or is the writer's own and element for element.
+  bool is_harmless(const Read& read, int writer, int storage) const {
+    if (read.node != writer) return read.node < writer;
+    const Node& node = graph_.nodes[read.node];
+    if (op_row(node).has(kAlias)) return false;
+    for (size_t r = 0; r < node.results.size(); ++r) {
+      if (storage_of_[node.results[r]] != storage) continue;
+      if (graph_.values[node.operands[read.operand]].type != graph_.values[node.results[r]].type ||
+          !may_overwrite(node, r, read.operand)) {
+        return false;
+      }
     }
     return true;
   }
@@ -216,34 +243,24 @@ class Planner {
     for (size_t i = 0; i < storages_.size(); ++i) {
       if (!storages_[i].placed && storages_[i].last >= 0) order.push_back(static_cast<int>(i));
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](int a, int b) { return storages_[a].bytes > storages_[b].bytes; });
-    std::vector<int> done;  // by offset
+    // Of equal ones those that are read last: what is alive at a moment lies close together.
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+      const Storage &x = storages_[a], &y = storages_[b];
+      return x.bytes != y.bytes ? x.bytes > y.bytes : x.last > y.last;
+    });
+    Timeline timeline(end_ + 2);  // moment 0 is before all nodes
     for (int i : order) {
       Storage& s = storages_[i];
       const int64_t size = room(s.bytes);
-      int64_t at = 0, best = -1, best_gap = std::numeric_limits<int64_t>::max();
-      for (int j : done) {
-        const Storage& other = storages_[j];
-        if (other.last < s.first || other.first > s.last) continue;
-        const int64_t gap = other.place.offset - at;
-        if (gap >= size && gap < best_gap) {
-          best = at;
-          best_gap = gap;
-        }
-        at = std::max(at, other.place.offset + room(other.bytes));
-      }
-      s.place = {0, best >= 0 ? best : at};
-      plan_.scratch_bytes = std::max(plan_.scratch_bytes, s.place.offset + size);
+      const int64_t at = timeline.place(s.first + 1, s.last + 1, size);
+      s.place = {0, at};
+      plan_.scratch_bytes = std::max(plan_.scratch_bytes, at + size);
       if (plan_.scratch_bytes > kMaxBytes) {
         throw std::invalid_argument("the function needs more scratch memory than there is");
       }
-      done.insert(std::upper_bound(done.begin(), done.end(), i,
-                                   [&](int a, int b) {
-                                     return storages_[a].place.offset < storages_[b].place.offset;
-                                   }),
-                  i);
+      timeline.take(s.first + 1, s.last + 1, {at, at + size});
     }
+    plan_.looked = timeline.looked();
   }
 
   static int64_t room(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine + kLine; }
@@ -256,6 +273,8 @@ class Planner {
   std::vector<bool> wanted_;                      // by value
   std::map<std::pair<int, int64_t>, int> fixed_;  // storage by place
   std::vector<Storage> storages_;
+  std::vector<std::vector<Read>> reads_;                          // by storage
+  std::map<std::pair<int, int64_t>, std::vector<int>> at_place_;  // storages
   MemoryPlan plan_;
 };
 

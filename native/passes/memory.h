@@ -37,6 +37,7 @@ struct MemoryPlan {
   std::vector<Place> places;  // by value; those no node computes or reads keep {0, -1}
   std::vector<Copy> copies;   // to do at the end, for wanted values that live elsewhere
   int64_t scratch_bytes = 0;
+  int64_t looked = 0;  // at stretches of memory while packing: the work of it
 };
 
 // Buffers start at multiples of 64 bytes and have 64 more after them that may be read.

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kGap = int64_t{1} << 20;  // between two labels at first
 // Of one search. More is a path in all likelihood, and not worth the time if it is none.
-constexpr int64_t kMostVisits = 4096;
+constexpr size_t kMostVisits = 4096;
 
 }  // namespace
 
@@ -33,8 +33,7 @@ Units::Units(const Graph& graph, const std::vector<int>& producer,
 bool Units::join(int a, int b) {
   const bool a_first = before(a, b);
   const int first = a_first ? a : b, last = a_first ? b : a;
-  End forward{{}, {}, true}, backward{{}, {}, false};
-  const int place = find_place(first, last, forward, backward);
+  const int place = find_place(first, last);
   if (place < 0) return false;
   if (place == a) {
     unlink(b);
@@ -59,49 +58,41 @@ bool Units::join(int a, int b) {
 
 // Where in the order the joined unit can stand once what is between them has made way: at
 // `first`'s place or at `last`'s. -1: there is a path between them.
-int Units::find_place(int first, int last, End& forward, End& backward) {
+int Units::find_place(int first, int last) {
   mark_ += 2;
-  if (!push_neighbours(forward, first, first, last)) return -1;
-  if (!push_neighbours(backward, last, first, last)) return -1;
-  for (int64_t visits = 0; !forward.open.empty() && !backward.open.empty(); visits += 2) {
-    if (visits >= kMostVisits) return -1;
-    if (!step(forward, first, last) || !step(backward, first, last)) return -1;
+  End forward{true, first, last}, backward{false, last, first};
+  // The smaller unit to start with: if it has no neighbours, nobody asks for the other's.
+  const bool first_smaller = members_[first].size() < members_[last].size();
+  End &one = first_smaller ? forward : backward, &other = first_smaller ? backward : forward;
+  if (!push_neighbours(one, one.start)) return -1;
+  if (!one.done() && !push_neighbours(other, other.start)) return -1;
+  while (!one.done() && !other.done()) {
+    if (one.next + other.next >= kMostVisits) return -1;
+    for (End* end : {&one, &other}) {
+      if (!end->done() && !push_neighbours(*end, end->found[end->next++])) return -1;
+    }
   }
-  if (forward.open.empty()) {
-    move(forward.found, last, true);
-    return last;
-  }
-  move(backward.found, first, false);
-  return first;
-}
-
-bool Units::step(End& end, int first, int last) {
-  if (end.open.empty()) return true;
-  std::pop_heap(end.open.begin(), end.open.end(), Nearer{*this, end.forward});
-  const int unit = end.open.back();
-  end.open.pop_back();
-  return push_neighbours(end, unit, first, last);
+  End& closed = one.done() ? one : other;
+  move(closed.found, closed.goal, closed.forward);
+  return closed.goal;
 }
 
 // False when the ends meet.
-bool Units::push_neighbours(End& end, int unit, int first, int last) {
-  ++visits_;
+bool Units::push_neighbours(End& end, int unit) {
   bool apart = true;
   const unsigned mine = end.forward ? mark_ : mark_ + 1, others = end.forward ? mark_ + 1 : mark_;
-  const int start = end.forward ? first : last, goal = end.forward ? last : first;
   const auto push = [&](int neighbour) {
-    if (neighbour == unit || neighbour == start) return;
-    if (neighbour == goal) {
-      apart = apart && unit == start;  // one edge between them is no path through a third
+    ++visits_;
+    if (neighbour == unit || neighbour == end.start) return;
+    if (neighbour == end.goal) {
+      apart = apart && unit == end.start;  // one edge between them is no path through a third
       return;
     }
-    const bool inside = end.forward ? before(neighbour, last) : before(first, neighbour);
+    const bool inside = end.forward ? before(neighbour, end.goal) : before(end.goal, neighbour);
     if (!inside || met_[neighbour] == mine) return;
     apart = apart && met_[neighbour] != others;
     met_[neighbour] = mine;
     end.found.push_back(neighbour);
-    end.open.push_back(neighbour);
-    std::push_heap(end.open.begin(), end.open.end(), Nearer{*this, end.forward});
   };
   for (int i : members_[unit]) {
     const Node& node = graph_.nodes[i];

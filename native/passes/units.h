@@ -12,9 +12,9 @@ namespace slim {
 // third one stands between them: it would wait for the joined unit and the joined unit for it.
 //
 // The order is a list of labels that rise. A unit on a path from a to b has a label between
-// theirs, so a search sees that window only; it goes on from both ends at once, from each where
-// the other end is near, and is over as soon as one of them has nowhere to go. What that end
-// found is moved out of the window, which makes the order that of the joined units.
+// theirs, so a search sees that window only; it widens from both ends at once, and is over when
+// they meet or one of them has nowhere to go. What that end found is moved out of the window,
+// which makes the order that of the joined units.
 class Units {
  public:
   Units(const Graph& graph, const std::vector<int>& producer,
@@ -24,28 +24,23 @@ class Units {
   const std::vector<int>& members(int unit) const { return members_[unit]; }  // in order
   // The unit of a takes the members of b's. False, and nothing is done, if it cannot.
   bool join(int a, int b);
-  // Units that all searches together have looked at.
+  // Neighbours that all searches of this thread have looked at.
   static int64_t visits() { return visits_; }
 
  private:
-  // One end of a search.
+  // One end of a search: from the first unit to readers, or from the last to producers.
   struct End {
-    std::vector<int> open;   // a heap, the unit nearest to the other end on top
-    std::vector<int> found;  // all that it has met
-    bool forward;            // from first to readers, else from last to producers
-  };
-  struct Nearer {
-    const Units& units;
     bool forward;
-    bool operator()(int a, int b) const {
-      return forward ? units.before(a, b) : units.before(b, a);
-    }
+    int start, goal;
+    std::vector<int> found = {};  // all that it has met, nearest first
+    size_t next = 0;              // of these: whose neighbours are still to be met
+
+    bool done() const { return next == found.size(); }
   };
 
   bool before(int a, int b) const { return label_[a] < label_[b]; }
-  int find_place(int first, int last, End& forward, End& backward);
-  bool step(End& end, int first, int last);
-  bool push_neighbours(End& end, int unit, int first, int last);
+  int find_place(int first, int last);
+  bool push_neighbours(End& end, int unit);
   void move(std::vector<int>& units, int anchor, bool after);
   void unlink(int unit);
   void relabel(int any);

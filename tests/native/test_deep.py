@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support import deep
 
+from slimlearn import _native
 from slimlearn.backend import engine
 from slimlearn.backend.text import print_program
 
@@ -52,3 +53,25 @@ def test_launches_of_a_layer_are_the_same_at_any_depth(tower):
     first = counts[0] - BUDGETS[tower] * depths[0]
     assert counts == [first + BUDGETS[tower] * depth for depth in depths]
     assert first <= 12
+
+
+@pytest.mark.parametrize("tower", BUDGETS)
+def test_work_of_compiling_grows_with_the_nodes(tower):
+    """What a node costs is the same at any depth; packing is a search, n log n."""
+
+    def work(depth):
+        model = deep.model(tower, depth, width=8)
+        nodes = len(model.functions["grad"].nodes)
+        done = _native.work(print_program(model), "grad", {"B": 32, "P": 1})
+        return {what: count / nodes for what, count in done.items()}
+
+    small, large = work(50), work(400)
+    assert small["joins"] > 1 and small["packing"] > 0
+    assert large["joins"] <= 1.2 * small["joins"]
+    assert large["packing"] <= 1.5 * small["packing"]
+
+
+@pytest.mark.parametrize("tower, depth", [("dense", 1000), ("residual", 500)])
+def test_a_thousand_layers_compile(tower, depth):
+    compiled = engine.compile(print_program(deep.model(tower, depth, width=4)))
+    assert compiled.info("grad", 2)["launches"] >= 4000
