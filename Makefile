@@ -4,7 +4,7 @@ PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h')
 
-.PHONY: build demo test test-isa lint format bench sanitize
+.PHONY: build demo test test-isa lint format bench bench-against sanitize
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -55,6 +55,10 @@ format: $(VENV)/lint.stamp
 # Peers live in an environment of their own; CASES selects, e.g. `make bench CASES=digits`.
 bench: build
 	$(PYTHON) benchmarks/run.py $(CASES)
+
+# Against another revision, built beside this one: `make bench-against REV=HEAD~5`.
+bench-against: build
+	$(PYTHON) benchmarks/against.py $(REV) $(if $(CASES),--cases $(CASES))
 
 # The native tests on a build that stops at the first bad access or undefined result.
 SANITIZED = build/sanitized

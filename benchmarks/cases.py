@@ -143,6 +143,16 @@ CASES = {
             batch_norm=True,
             dropout=0.1,
         ),
+        # Deep and normed: fits of some steps, mostly of launches between products.
+        Case(
+            "deep",
+            "deep",
+            (256,) * 81 + (10,),
+            batch=128,
+            epochs=1,
+            contenders=("skorch_net", "torch_loop", "jax_scan"),
+            batch_norm=True,
+        ),
         Case(
             "regression", "regression", (8, 64, 64, 1), batch=32, epochs=3, slope=True
         ),
@@ -240,6 +250,7 @@ _DATA = {
     "fashion": _fashion,
     "fashion-30k": lambda case: _fashion(case, 30_000),
     "covertype": lambda case: _taught(case, 500_000),
+    "deep": lambda case: _taught(case, 1_280, 1_000),
     "regression": lambda case: _taught(case, 20_000),
     "wide": lambda case: _taught(case, 5_120),
 }

@@ -17,13 +17,16 @@ OURS = "slimlearn_"
 
 
 class Worker:
-    """A contender's process."""
+    """A contender's process; `path` is a folder that it imports from first."""
 
-    def __init__(self, case: cases.Case, contender: str) -> None:
+    def __init__(
+        self, case: cases.Case, contender: str, path: Path | None = None
+    ) -> None:
         python = sys.executable if contender == OURS else peers_python()
         names = ("OMP", "OPENBLAS", "MKL")
         threads = {f"{name}_NUM_THREADS": str(case.threads) for name in names}
-        path = [str(HERE), os.environ.get("PYTHONPATH", "")]
+        path = [*([str(path)] if path else []), str(HERE)]
+        path.append(os.environ.get("PYTHONPATH", ""))
         self.contender = contender
         self._process = subprocess.Popen(
             [python, HERE / "worker.py", case.name, contender, str(case.threads)],

@@ -19,6 +19,7 @@ from statistics import median
 
 import cases
 import numpy as np
+import own
 
 
 class Jobs:
@@ -44,6 +45,17 @@ class Jobs:
         estimator.fit(X, y)
         seconds = time.perf_counter() - start
         return {"seconds": seconds, "score": float(estimator.score(X_out, y_out))}
+
+    def fits(self, epochs: int, repeats: int) -> dict:
+        """Fit so many times: the median."""
+        X, y = self.data[:2]
+        seconds = []
+        for _ in range(repeats):
+            estimator = self.module.prepare(self.case, epochs)
+            start = time.perf_counter()
+            estimator.fit(X, y)
+            seconds.append(time.perf_counter() - start)
+        return {"seconds": median(seconds)}
 
     def predict(self, rows: int, repeats: int) -> dict:
         """Predict so many rows: the median of three means."""
@@ -101,6 +113,16 @@ class Jobs:
         X, y = self.data[:2]
         estimator = self.module.prepare(self.case, 1)
         return {"launches": list(estimator.fit(X, y).profile(X, y, steps=steps))}
+
+    def own(self, part: str, turn: int) -> dict:
+        """Return slimlearn's values of a part of `own`, by name."""
+        return {name: value for name, value, *_ in own.PARTS[part](turn)}
+
+    def isa(self) -> dict:
+        """Return the instruction-set level that slimlearn runs on."""
+        from slimlearn.backend import engine
+
+        return {"isa": engine.isa()}
 
 
 def _status(key: str) -> int:
