@@ -17,6 +17,7 @@ from slimlearn.estimators.heads import Head
 from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.initializers import build_init
 from slimlearn.layers.regularizers import coefficients
+from slimlearn.layers.variables import variables_in_use
 
 __all__ = ["BUILT", "Built", "build"]
 
@@ -86,22 +87,28 @@ def build(
     """
     model = Model(precision)
     dtype = f"csr {precision}" if sparse else precision
-    with model.function("predict") as graph:
+    # What a network does in training is built apart; all else begins with one build.
+    with model.function("predict"):
         raw, bias = _outputs(network, head, features, dtype)
         raw = head.link(raw)
-        graph.return_(ops.cast(raw, "f64"))
-    if head.probabilistic:
-        with model.function("predict_proba") as graph:
-            raw = _forward(network, head, features, dtype)
-            graph.return_(head.probabilities(ops.cast(raw, "f64")))
-    if scored:
-        with model.function("score") as graph:
-            raw = _forward(network, head, features, dtype)
-            loss = head.losses(raw, head.target(raw))[1]
-            rows = ops.extent(B, "f64")
-            graph.return_(*_sums(loss, _weights(precision, weighted), rows))
+        predicting = variables_in_use()
+    starts = {"predict": raw}
+    for wanted, function in ((head.probabilistic, "predict_proba"), (scored, "score")):
+        if wanted:
+            starts[function] = model.branch(function, "predict").values[raw.name]
+    for function, raw in starts.items():
+        with model.function(function) as graph:
+            if function == "score":
+                loss = head.losses(raw, head.target(raw))[1]
+                rows = ops.extent(B, "f64")
+                graph.return_(*_sums(loss, _weights(precision, weighted), rows))
+            elif function == "predict_proba":
+                graph.return_(head.probabilities(ops.cast(raw, "f64")))
+            else:
+                graph.return_(ops.cast(raw, "f64"))
     with model.function("grad", training=True) as graph:
         _write_grad(graph, network, head, features, dtype, weighted)
+        _check_trained(network, predicting, variables_in_use())
         _keep_rows(graph, optimizer, l2)
     build_init(model)
     penalties = [_penalty(parameter) for parameter in model.parameters]
@@ -122,11 +129,6 @@ def _end_points(graph: Graph) -> dict[str, str]:
         for name, value in found.items()
         if isinstance(value, Tensor) and value.graph is graph
     }
-
-
-def _forward(network, head: Head, features: int, dtype: str) -> Tensor:
-    """The head's raw values."""
-    return head.link(_outputs(network, head, features, dtype)[0])
 
 
 def _outputs(
@@ -168,6 +170,21 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
         )
 
 
+def _check_trained(network, predicting: list, training: list) -> None:
+    """Refuse a network function that makes other layers in training."""
+    own = {p.name for p in predicting if isinstance(p, Parameter) and p.trainable}
+    lost = sorted(own.difference(v.name for v in training))
+    if lost:
+        new = sorted({v.name for v in training}.difference(v.name for v in predicting))
+        made = f", but {', '.join(new)}" if new else ""
+        raise ValueError(
+            f"network {_name(network)} is built once for prediction and once for "
+            f"training; for training it did not make {', '.join(lost)}{made}: these "
+            "would predict untrained. Give layers the same scopes in both, with no "
+            "counter that goes on between calls (or trainable=False, if it is meant)"
+        )
+
+
 def _weights(precision: str, weighted: bool) -> Tensor | None:
     return ops.input_("sample_weight", (B,), precision) if weighted else None
 
@@ -187,7 +204,7 @@ def _write_grad(
 ) -> None:
     precision = graph.model.precision
     graph.sample_weight = weights = _weights(precision, weighted)
-    raw = _forward(network, head, features, dtype)
+    raw = head.link(_outputs(network, head, features, dtype)[0])
     trained, reported = head.losses(raw, head.target(raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)

@@ -70,6 +70,14 @@ class Opened:
         self._numbers[wish] = number
         return name
 
+    def copy(self) -> "Opened":
+        """Return the same with sets of its own."""
+        twin = Opened()
+        twin._names = set(self._names)
+        twin._inside = {scope: set(inner) for scope, inner in self._inside.items()}
+        twin._numbers = dict(self._numbers)
+        return twin
+
     def forget_inside(self, name: str) -> None:
         """Forget what was opened inside `name`."""
         waiting = [name]
@@ -89,6 +97,14 @@ class Notes:
         self.scope = VariableScope("", False)
         self.opened = Opened()
         self.taken: dict[str, Declaration] = {}
+
+    def copy(self) -> "Notes":
+        """Return the same notes, for a function that begins as this one stands."""
+        twin = Notes()
+        twin.scope = VariableScope(self.scope.name, self.scope.reuse)
+        twin.opened = self.opened.copy()
+        twin.taken = dict(self.taken)
+        return twin
 
 
 def current_notes() -> Notes:

@@ -74,6 +74,28 @@ class Graph:
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
 
+    def copy(self, name: str) -> "Graph":
+        """Return a function that stands where this one does, with values of its own.
+
+        Attributes and regions are shared: neither changes once its node is made.
+        """
+        twin = Graph(name, self.model, self.training)
+        moved: dict[Tensor, Tensor] = {}
+        for node in self.nodes:
+            operands = tuple([moved.get(o, o) for o in node.operands])
+            made = Node(node.op, operands, node.attributes, node.regions)
+            made.results = tuple(
+                [Tensor(r.name, r.dtype, r.shape, made, twin) for r in node.results]
+            )
+            moved.update(zip(node.results, made.results, strict=True))
+            twin.nodes.append(made)
+        twin._counts = dict(self._counts)
+        for table in ("values", "sets", "grads", "constants", "_collections", "layers"):
+            setattr(twin, table, _moved(getattr(self, table), moved))
+        twin.returns = _moved(self.returns, moved)
+        twin.sample_weight = moved.get(self.sample_weight)
+        return twin
+
     def unique_name(self, wish: str) -> str:
         """Return `wish`, or `wish_1`, `wish_2`, … where it is taken."""
         taken = self.model.declarations if self.model is not None else ()
@@ -181,6 +203,17 @@ class Graph:
             "of this one: use only the network function's own inputs and what is made "
             "of them here, and keep no tensors between calls"
         )
+
+
+def _moved(thing, moved: dict[Tensor, Tensor]):
+    """Return `thing` with the copies of its tensors, in containers of its own."""
+    if isinstance(thing, Tensor):
+        return moved.get(thing, thing)
+    if isinstance(thing, dict):
+        return {key: _moved(value, moved) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple)):
+        return type(thing)([_moved(value, moved) for value in thing])
+    return thing.copy() if hasattr(thing, "copy") else thing
 
 
 def current_graph() -> Graph:

@@ -126,6 +126,13 @@ class Model:
         with inside(graph), absolute_scope(""):
             yield graph
 
+    def branch(self, name: str, of: str) -> Graph:
+        """Make a function `name` that begins as function `of` stands now."""
+        if name in self.functions:
+            raise ValueError(f"function {name} is there already")
+        graph = self.functions[check_name(name)] = self.functions[of].copy(name)
+        return graph
+
     def __str__(self) -> str:
         from slimlearn.backend.text import print_program
 

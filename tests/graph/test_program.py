@@ -222,3 +222,45 @@ def test_a_file_that_lies_about_its_sizes_is_refused():
 def test_parameters_have_fixed_shapes():
     with pytest.raises(ValueError, match="param 'w' has the unknown size 3\\*B"):
         Program("slim 1\nparam %w : f32[B,3]\n")
+
+
+# -- a function that begins as another stands ------------------------------
+
+
+def branched():
+    model = Model()
+    w = model.parameter("w", (3, 2))
+    with model.function("predict") as graph:
+        y = ops.input_("X", (B, 3), "f32") @ w * 2.0
+        graph.collection("losses").append(ops.reduce_sum(y))
+        graph.layers["named"] = {"y": y, "all": [y, (y, "word")]}
+    return model, y, model.branch("score", "predict")
+
+
+def test_a_branch_has_nodes_of_its_own():
+    model, y, graph = branched()
+    mine = graph.values[y.name]
+    assert mine is not y and mine.graph is graph and mine.node in graph.nodes
+    assert mine.node.operands[0].graph is graph
+    assert graph.collection("losses")[0].graph is graph
+    assert graph.layers["named"] == {"y": mine, "all": [mine, (mine, "word")]}
+    with model.function("predict") as first:
+        first.return_(ops.relu(y))
+    with model.function("score"):
+        # The constant 2 is there already, and names go on as they would have.
+        graph.return_(ops.relu(mine + 2.0))
+    parts = print_program(model).split("func ")[1:]
+    assert parts[0].count("constant(") == parts[1].count("constant(") == 1
+    assert parts[0].splitlines()[1:5] == parts[1].splitlines()[1:5]
+    assert "add" not in parts[0]
+
+
+def test_a_branch_refuses_values_of_the_function_it_began_as():
+    model, y, _ = branched()
+    with (
+        model.function("score"),
+        pytest.raises(ValueError, match="computed in function 'predict'"),
+    ):
+        ops.relu(y)
+    with pytest.raises(ValueError, match="function score is there already"):
+        model.branch("score", "predict")
