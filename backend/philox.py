@@ -1,8 +1,10 @@
 """Philox4x32-10 in NumPy: the random numbers of programs.
 
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
-(SC 2011). The key is (seed, stream), the counter (column block, row, step low, step
-high), so a number depends on where it stands and on nothing else.
+(SC 2011). The key is (seed, stream), the counter (column block, row, time low, time
+high), so a number depends on where it stands and on nothing else. The time is 40 bits of
+step and above them 24 bits, reserved for the iteration of a loop around the op: 0 outside
+of loops.
 """
 
 import math
@@ -13,6 +15,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+STEP_BITS = 40
 _SHUFFLE_STREAM = 0x53485546
 
 
@@ -50,6 +53,7 @@ def _words(seed, stream, step, rows, columns, lanes) -> np.ndarray:
     counter = np.zeros((len(rows), blocks, 4), np.uint32)
     counter[..., 0] = np.arange(blocks)
     counter[..., 1] = np.asarray(rows)[:, None]
+    step &= (1 << STEP_BITS) - 1
     counter[..., 2] = step & 0xFFFFFFFF
     counter[..., 3] = step >> 32
     return philox((seed & 0xFFFFFFFF, stream), counter)

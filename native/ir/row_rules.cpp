@@ -150,6 +150,26 @@ std::vector<Rows> rows_of_returns(const Function& function, const std::string& s
   return returns;
 }
 
+void refuse_mixed_elements(const Function& update, size_t declarations, const std::string& symbol) {
+  const Graph& graph = update.graph;
+  std::vector<Rows> rows(graph.values.size(), Rows::none);
+  for (size_t i = 0; i < declarations; ++i) {
+    if (mentions(graph.values[i].type, symbol)) rows[i] = Rows::local;
+  }
+  rows = graph_rows(graph, std::move(rows), symbol);
+  for (const Node& node : graph.nodes) {
+    const NodeView view{graph, node};
+    if (op_row(node).has(kRandom)) {
+      view.refuse("update may not draw random numbers: it runs over blocks of a parameter");
+    }
+    for (const ValueId id : node.results) {
+      if (rows[id] == Rows::none || rows[id] == Rows::local) continue;
+      view.refuse("mixes the elements of a parameter, or counts them: update runs over blocks of " +
+                  std::string("them, each on its own"));
+    }
+  }
+}
+
 bool mixes_rows(const Function& function, const std::string& symbol) {
   const std::vector<Rows> rows = rows_of_returns(function, symbol);
   return std::any_of(rows.begin(), rows.end(),

@@ -23,6 +23,10 @@ std::vector<Rows> rows_of_returns(const Function& function, const std::string& s
 // concatenated) or a sum over the rows (chunks are added).
 bool mixes_rows(const Function& function, const std::string& symbol = "B");
 
+// Refuses, by op and value, an update that mixes the elements of a parameter: it runs over
+// blocks of them. `symbol` counts the elements.
+void refuse_mixed_elements(const Function& update, size_t declarations, const std::string& symbol);
+
 // True when every dim mentions the symbol only as a leading c*symbol and no other symbol is
 // there, so that one plan serves any number of rows up to its capacity. (Sparse values have as
 // many stored elements as the data gives them, so any dim will do.)

@@ -1,6 +1,10 @@
 // Philox4x32-10 (Salmon et al., 2011), scalar or several counters at once, and what its
 // words mean as numbers. The random bits of a value depend on (seed, stream, step, row,
 // column) only: never on the batch's size, the place in it, the threads or the device.
+// A program's counter: word 0 the block of columns, word 1 the row (of a value of c·B rows
+// first_row·c + row), words 2 and 3 the time: 40 bits of step and above them 24 bits for the
+// iteration of the loop around the op. They are reserved: no op stands in a loop yet, and
+// outside of loops they stay 0.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +40,13 @@ static inline PhiloxWords<Lane> philox_rounds(Lane c0, Lane c1, Lane c2, Lane c3
     c3 = p0;
   }
   return {{c0, c1, c2, c3}};
+}
+
+inline constexpr int kPhiloxStepBits = 40;
+
+// Words 3 and 2 of the counter.
+static inline uint64_t philox_time(uint64_t step, uint64_t iteration) {
+  return (step & ((uint64_t{1} << kPhiloxStepBits) - 1)) | iteration << kPhiloxStepBits;
 }
 
 struct PhiloxDraw {

@@ -58,6 +58,15 @@ def test_the_step_counts_beyond_32_bits():
     assert not np.array_equal(low, high)
 
 
+def test_the_bits_above_the_step_wait_for_loops():
+    last = 2**philox.STEP_BITS - 1
+    draws = [philox.uniform(1, 2, s, None, (4,), "f4") for s in (0, last, last + 1)]
+    assert not np.array_equal(draws[0], draws[1])
+    np.testing.assert_array_equal(draws[0], draws[2])
+    raw = philox.philox((1, 2), np.array([0, 0, last & 0xFFFFFFFF, 0xFF]))
+    np.testing.assert_array_equal(draws[1][0], (raw >> 8) * np.float32(2**-24))
+
+
 def test_moments():
     u = philox.uniform(0, 1, 0, None, (200_000,), np.float64)
     assert u.min() >= 0 and u.max() < 1

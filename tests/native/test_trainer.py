@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from support.training_case import Case, data, network
 
-from slimlearn.backend import engine
+from slimlearn.backend import engine, ops
 from slimlearn.backend.optimizer import SGD, Adam, RMSProp
+from slimlearn.backend.shape import symbol
 
 OPTIMIZERS = [Adam(), SGD(), SGD(momentum=0.0), RMSProp()]
 
@@ -68,6 +69,28 @@ def test_penalties_of_segments_and_frozen_ones():
 def test_a_penalty_that_update_does_not_read_is_refused():
     case = Case(network(), data(), segments=[{"l2": 0.1}, {}, {}, {}])
     with pytest.raises(ValueError, match=r"segment\.l2"):
+        case.train(1)
+
+
+MIXES = {
+    "reduce_sum": lambda u: ops.reduce_sum(u.gradient, name="mix"),
+    "reduce_max": lambda u: ops.reduce_max(u.slot("m"), name="mix"),
+    "softmax": lambda u: ops.softmax(u.weight, name="mix"),
+    "extent": lambda u: ops.extent(symbol("P"), u.precision, name="mix"),
+    "random_uniform": lambda u: ops.random_uniform(
+        (symbol("P"),), u.precision, name="mix"
+    ),
+}
+
+
+@pytest.mark.parametrize("op", MIXES)
+def test_an_update_that_mixes_elements_is_refused_by_name(op):
+    class Mixed(SGD):
+        def _rule(self, u):
+            return ops.sub(u.weight, MIXES[op](u))
+
+    case = Case(network(optimizer=Mixed()), data(), optimizer=Mixed())
+    with pytest.raises(ValueError, match=rf"\[{op} mix\].*blocks"):
         case.train(1)
 
 

@@ -647,7 +647,8 @@ case(
 )
 
 for _to in ("f32", "f64"):
-    for _label, _shape in {"rows": (B, 9), "fixed": (5, 7), "odd": (B, 3, 3)}.items():
+    _shapes = {"rows": (B, 9), "fixed": (5, 7), "odd": (B, 3, 3), "two": (B * 2, 5)}
+    for _label, _shape in _shapes.items():
         case(
             "random_uniform",
             lambda a, t=_to, s=_shape: ops.random_uniform(s, t, name="draw"),
@@ -665,4 +666,10 @@ for _to in ("f32", "f64"):
 for _keep in (0.2, 0.5, 1.0):
     case("dropout", lambda a, k=_keep: ops.dropout(a, k), f"{_keep}", a=Source((B, 19)))
 case("dropout", lambda a: ops.dropout(a, 0.7), "fixed", a=Source((4, 5)))
+case(
+    "dropout",
+    lambda a: ops.dropout(ops.reshape(a, (B * 2, 3)), 0.7),
+    "two",
+    a=Source((B, 6)),
+)
 case("dropout", lambda a: ops.dropout(a, 0.7), "rank3", a=Source((B, 2, 5)))

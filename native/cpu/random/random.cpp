@@ -60,7 +60,7 @@ class DrawKeys {
 struct Stretch {
   const DrawKeys& keys;
   uint32_t row;
-  uint64_t step;
+  uint64_t step;  // philox_time
 
   // Words of kBlocks blocks from `block` on, in the order of the columns.
   SLIM_INLINE void draw(int64_t block, uint32_t (&words)[kBlocks][4]) const {
@@ -104,7 +104,8 @@ class Stretches {
   Stretches(const Binding& binding, int64_t per_block)
       : dst_(binding.results[0]), per_draw_(per_block * kBlocks) {
     const Type& type = binding.graph.values[binding.node.results[0]].type;
-    by_row_ = dst_.per_row > 0 || (!type.dims.empty() && type.dims[0].mentions("B"));
+    by_row_ = !type.dims.empty() && type.dims[0].mentions("B");
+    if (by_row_) per_row_ = type.dims[0].multiple_of("B").value_or(1);
     columns_ = by_row_ ? dst_.inner() : dst_.count(0);
     stream_ = static_cast<uint32_t>(binding.integer("stream", 0));
     // A number costs about what moving 32 bytes does.
@@ -118,7 +119,7 @@ class Stretches {
   // each(stretch, first column, number of columns, first element)
   template <class Each>
   SLIM_INLINE void run(const Context& context, int64_t task, Each each) const {
-    const auto step = static_cast<uint64_t>(context.step);
+    const uint64_t step = philox_time(static_cast<uint64_t>(context.step), 0);
     const DrawKeys keys({context.seed, stream_});
     const int64_t first = split_.first(task);
     if (!by_row_) {
@@ -128,7 +129,7 @@ class Stretches {
     }
     const int64_t last = split_.last(task, dst_.leading(context.rows));
     for (int64_t row = first; row < last; ++row) {
-      const auto counter = static_cast<uint32_t>(context.first_row + row);
+      const auto counter = static_cast<uint32_t>(context.first_row * per_row_ + row);
       each(Stretch{keys, counter, step}, 0, columns_, row * columns_);
     }
   }
@@ -139,6 +140,7 @@ class Stretches {
   Buffer dst_;
   int64_t per_draw_;  // columns that one draw serves
   bool by_row_;
+  int64_t per_row_ = 1;  // leading indices for every row of the batch
   int64_t columns_;
   uint32_t stream_;
   Split split_;

@@ -149,6 +149,7 @@ std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) c
   if (!is_row_plan(function("update"), "P")) {
     throw std::invalid_argument("update works element by element: f32[P] and scalars only");
   }
+  refuse_mixed_elements(function("update"), program_.declarations.size(), "P");
   PlanRequest request;
   request.function = "update";
   request.symbol = "P";
