@@ -2,9 +2,9 @@
 
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
 (SC 2011). The key is (seed, stream), the counter (column block, row, time low, time
-high), so a number depends on where it stands and on nothing else. The time is 40 bits of
-step and above them 24 bits, reserved for the iteration of a loop around the op: 0 outside
-of loops.
+high), so a number depends on where it stands and on nothing else. The time is 40 bits
+of step and above them 24 bits, reserved for the iteration of a loop around the op: 0
+outside of loops.
 """
 
 import math

@@ -137,9 +137,8 @@ class Argmax(Op):
         check_count(types, 1)
         check_dtype(types, NUMBERS)
         shape, axis = types[0][1], attributes["axis"]
-        refuse_unless(
-            0 <= axis < len(shape), f"axis {axis} is out of range: {describe(types)}"
-        )
+        ok = 0 <= axis < len(shape) and shape[axis] != 0
+        refuse_unless(ok, f"axis {axis} is out of range or empty: {describe(types)}")
         return [("i64", shape[:axis] + shape[axis + 1 :])]
 
     def reference(self, context, arrays, node):

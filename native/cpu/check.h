@@ -73,6 +73,21 @@ inline void require_last_axis(const Binding& binding) {
   }
 }
 
+// Calls with a zero of the type, of which the operand is: f32, f64, i32 or i64.
+template <class Function>
+auto with_number(DType dtype, Function function) {
+  switch (dtype) {
+    case DType::f64:
+      return function(double{});
+    case DType::i32:
+      return function(int32_t{});
+    case DType::i64:
+      return function(int64_t{});
+    default:
+      return function(float{});
+  }
+}
+
 // The attribute `axis` as an index below `rank`.
 inline size_t axis_of(const Binding& binding, int64_t rank) {
   const int64_t axis = binding.integer("axis", -1);

@@ -57,11 +57,16 @@ void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims) {
   need_result(v, {dtype, dims});
 }
 
-void need_result(const NodeView& v, const Type& needed) {
-  if (v.result(0) == needed) return;
+void need_result(const NodeView& v, const Type& needed, size_t i) {
+  if (v.result(i) == needed) return;
   const std::string operands = v.node.operands.empty() ? "" : ": " + operands_text(v);
-  v.refuse("the result is " + to_string(needed) + ", declared as " + to_string(v.result(0)) +
+  v.refuse("the result is " + to_string(needed) + ", declared as " + to_string(v.result(i)) +
            operands);
+}
+
+void need_elements(const NodeView& v, size_t axis) {
+  if (v.operand(0).dims[axis].constant() != 0) return;
+  v.refuse("axis " + std::to_string(axis) + " of " + to_string(v.operand(0)) + " has no elements");
 }
 
 size_t need_axis(const NodeView& v, const char* key, int64_t axis) {

@@ -20,8 +20,10 @@ void need_rank(const NodeView& v, size_t i, size_t least);
 // The result is declared with a type of the set.
 void need_result_dtype(const NodeView& v, DTypes set);
 // The result is declared as exactly this.
-void need_result(const NodeView& v, const Type& needed);
+void need_result(const NodeView& v, const Type& needed, size_t i = 0);
 void need_result(const NodeView& v, DType dtype, const std::vector<Dim>& dims);
+// The axis is not known to be empty.
+void need_elements(const NodeView& v, size_t axis);
 // The attribute's number, once it is an axis of operand 0.
 size_t need_axis(const NodeView& v, const char* key, int64_t axis);
 // The dimensions but the last so many.

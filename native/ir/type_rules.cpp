@@ -162,11 +162,37 @@ void type_matmul(const OpRow&, const NodeView& v) {
 void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }
 void type_reduce_float(const OpRow&, const NodeView& v) { check_reduce(v, kFloats); }
 
-void type_argmax(const OpRow&, const NodeView& v) {
+namespace {
+// The operand's dims without the axis along which one element is chosen.
+std::vector<Dim> dims_of_chosen(const NodeView& v) {
   need_dtype(v, 0, kNumbers);
+  const size_t axis = need_axis(v, "axis", v.integer("axis"));
+  need_elements(v, axis);
   std::vector<Dim> dims = v.operand(0).dims;
-  dims.erase(dims.begin() + static_cast<int64_t>(need_axis(v, "axis", v.integer("axis"))));
-  need_result(v, DType::i64, dims);
+  dims.erase(dims.begin() + static_cast<int64_t>(axis));
+  return dims;
+}
+}  // namespace
+
+void type_argmax(const OpRow&, const NodeView& v) { need_result(v, DType::i64, dims_of_chosen(v)); }
+
+void type_max_with_argmax(const OpRow&, const NodeView& v) {
+  const std::vector<Dim> dims = dims_of_chosen(v);
+  need_result(v, {v.operand(0).dtype, dims}, 0);
+  need_result(v, {DType::i64, dims}, 1);
+}
+
+void type_top_k(const OpRow&, const NodeView& v) {
+  need_dtype(v, 0, kNumbers);
+  need_rank(v, 0, 1);
+  const int64_t k = v.integer("k");
+  std::vector<Dim> dims = v.operand(0).dims;
+  if (k < 1 || (dims.back().constant() && k > *dims.back().constant())) {
+    v.refuse("there are no " + std::to_string(k) + " largest elements: " + operands_text(v));
+  }
+  dims.back() = Dim(k);
+  need_result(v, {v.operand(0).dtype, dims}, 0);
+  need_result(v, {DType::i64, dims}, 1);
 }
 
 void type_softmax(const OpRow&, const NodeView& v) {

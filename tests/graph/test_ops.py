@@ -235,6 +235,12 @@ REFUSED = {
         lambda i: ops.slice_(i(B, 5), 0, 0, 2)
     ),
     "[pad pad] before=-1, after=0 must be >= 0": lambda i: ops.pad(i(B, 5), 1, -1),
+    "[top_k top_k] there are no 4 largest elements: a is f32[B,3]": (
+        lambda i: ops.top_k(i(B, 3), 4)
+    ),
+    "[max_with_argmax max_with_argmax] axis 1 is out of range or empty": (
+        lambda i: ops.max_with_argmax(i(B, 0), 1)
+    ),
     "[argmax argmax] a is bool[3]": lambda i: ops.argmax(i(3, dtype="bool"), 0),
     "[gather gather] ids is f32[3], needs i32 or i64": (
         lambda i: ops.gather(i(4), i(3))

@@ -262,6 +262,15 @@ def test_extremes_of_extremes(isa, dtype):
             np.testing.assert_array_equal(least, np.min(a, axis))
             place = apply(lambda a, x=axis: ops.argmax(a, x), {"a": a}, isa)
             np.testing.assert_array_equal(place, np.argmax(a, axis))
+            found = apply(lambda a, x=axis: ops.max_with_argmax(a, x)[0], {"a": a}, isa)
+            np.testing.assert_array_equal(found, largest)
+        for k in (1, 2, width):
+            values = apply(lambda a, k=k: ops.top_k(a, k)[0], {"a": a}, isa)
+            places = apply(lambda a, k=k: ops.top_k(a, k)[1], {"a": a}, isa)
+            np.testing.assert_array_equal(values, np.take_along_axis(a, places, 1))
+            # numpy sorts NaN to the end: it counts as the largest
+            order = np.argsort(a[:, ::-1], kind="stable")[:, ::-1]
+            np.testing.assert_array_equal(places, width - 1 - order[:, :k])
 
 
 def test_denormals_count_as_zero_or_as_they_are(isa):

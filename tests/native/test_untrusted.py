@@ -37,6 +37,12 @@ REFUSED = {
     "an axis too many": "%r = reduce_sum(%x, axes=[7], keepdims=false) : f32[]",
     "a number of 65 bits": f"%r = reduce_sum(%x, axes=[{2**63}], keepdims=false) : f32",
     "perm out of range": "%r = transpose(%x, perm=[0, 5]) : f32[B,4]",
+    "the largest of nothing": "%a = reshape(%x) : f32[B,4,0]\n"
+    "  %r, %s = max_with_argmax(%a, axis=2) : f32[B,4], i64[B,4]",
+    "no largest elements": "%r, %s = top_k(%x, k=0) : f32[B,0], i64[B,0]",
+    "five largest of four": "%r, %s = top_k(%x, k=5) : f32[B,5], i64[B,5]",
+    "positions of another type": "%r, %s = top_k(%x, k=2) : f32[B,2], i32[B,2]",
+    "top_k with one result": "%r = top_k(%x, k=2) : f32[B,2]",
     "slice out of range": "%r = slice(%x, axis=1, start=2, stop=9) : f32[B,7]",
     "negative padding": "%r = pad(%x, after=0, axis=1, before=-2) : f32[B,2]",
     "overflowing padding": f"%r = pad(%x, after={2**62}, axis=1, before={2**62}) : "

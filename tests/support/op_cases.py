@@ -469,6 +469,34 @@ case(
     smooth=(),
     a=Source((B, 40)),
 )
+for _axis in (0, 1, 2):
+    case(
+        "max_with_argmax",
+        lambda a, x=_axis: ops.max_with_argmax(a, x),
+        f"axis{_axis}",
+        expect=lambda a, x=_axis: (a.max(x), a.argmax(x)),
+        a=Source((B, 3, 4), "distinct"),
+    )
+for _kind in ("i32", "i64"):
+    _s = Source((B, 40), "integer", _kind)
+    case("max_with_argmax", ops.max_with_argmax, _kind, a=_s)
+    case("top_k", lambda a: ops.top_k(a, 7), _kind, a=_s)
+for _label, _shape in {"matrix": (B, 11), "rank3": (B, 2, 6), "vector": (6,)}.items():
+    case(
+        "top_k",
+        lambda a: ops.top_k(a, 3),
+        _label,
+        expect=lambda a: (-np.sort(-a)[..., :3], np.argsort(-a)[..., :3]),
+        a=Source(_shape, "distinct"),
+    )
+case("top_k", lambda a: ops.top_k(a, 5), "all", a=Source((B, 5), "distinct"))
+case(
+    "top_k",
+    lambda a: ops.top_k(ops.round(a * 0.3), 30),
+    "ties",
+    smooth=(),
+    a=Source((B, 40)),
+)
 
 
 def _np_log_softmax(a):

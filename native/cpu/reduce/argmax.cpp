@@ -1,5 +1,5 @@
-// Kernel of argmax: the first position of the largest element along an axis; NaN counts as
-// larger than all, as in numpy.
+// Kernels of argmax and max_with_argmax: the first position of the largest element along an
+// axis, and the element; NaN counts as larger than all, as in numpy.
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
 #include "cpu/split.h"
@@ -7,13 +7,15 @@
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-// [outer, n, inner]: the result is [outer, inner].
+// [outer, n, inner]: the results are [outer, inner], the positions last.
 template <class T>
 class ArgmaxLaunch final : public Launch {
  public:
   ArgmaxLaunch(const Binding& binding, size_t axis)
       : src_(binding.operands[0]),
-        dst_(binding.results[0]),
+        values_(binding.results.front()),
+        dst_(binding.results.back()),
+        with_values_(binding.results.size() > 1),
         outer_(count_of(src_, 0, axis)),
         n_(count_of(src_, axis, axis + 1)),
         inner_(count_of(src_, axis + 1, src_.dims.size()).fixed),
@@ -27,6 +29,9 @@ class ArgmaxLaunch final : public Launch {
       const T* src = src_.in<T>(context) + i * n * inner_;
       int64_t* dst = dst_.in<int64_t>(context) + i * inner_;
       for (int64_t j = 0; j < inner_; ++j) dst[j] = first_largest(src + j, n);
+      if (!with_values_) continue;
+      T* values = values_.in<T>(context) + i * inner_;
+      for (int64_t j = 0; j < inner_; ++j) values[j] = src[dst[j] * inner_ + j];
     }
   }
 
@@ -49,40 +54,23 @@ class ArgmaxLaunch final : public Launch {
     return at;
   }
 
-  Buffer src_, dst_;
+  Buffer src_, values_, dst_;
+  bool with_values_;
   Count outer_, n_;
   int64_t inner_;
   Split split_;
 };
 
 std::unique_ptr<Launch> prepare_argmax(const Binding& binding) {
-  require_arity(binding, 1);
-  const Buffer& src = binding.operands[0];
-  const Buffer& dst = binding.results[0];
-  const size_t axis = axis_of(binding, static_cast<int64_t>(src.dims.size()));
-  if (dst.dtype != DType::i64 || dst.dims.size() + 1 != src.dims.size() || src.dims[axis] < 1 ||
-      !same_dims(src, dst, 0, axis) ||
-      !std::equal(src.dims.begin() + static_cast<int64_t>(axis) + 1, src.dims.end(),
-                  dst.dims.begin() + static_cast<int64_t>(axis))) {
-    binding.refuse(operand_text(binding, 0) + " along axis " + std::to_string(axis) +
-                   " does not give " + result_text(binding) + " (i64)");
-  }
-  switch (src.dtype) {
-    case DType::f32:
-      return std::make_unique<ArgmaxLaunch<float>>(binding, axis);
-    case DType::f64:
-      return std::make_unique<ArgmaxLaunch<double>>(binding, axis);
-    case DType::i32:
-      return std::make_unique<ArgmaxLaunch<int32_t>>(binding, axis);
-    case DType::i64:
-      return std::make_unique<ArgmaxLaunch<int64_t>>(binding, axis);
-    default:
-      binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
-  }
+  const size_t axis = axis_of(binding, static_cast<int64_t>(binding.operands[0].dims.size()));
+  return with_number(binding.operands[0].dtype, [&](auto zero) -> std::unique_ptr<Launch> {
+    return std::make_unique<ArgmaxLaunch<decltype(zero)>>(binding, axis);
+  });
 }
 
 }  // namespace
 
 SLIM_KERNEL(argmax, prepare_argmax);
+SLIM_KERNEL(max_with_argmax, prepare_argmax);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE
