@@ -21,6 +21,7 @@ from slimlearn.backend.op import (
     public,
     refuse_unless,
 )
+from slimlearn.backend.ops.fused import infer_region
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +52,18 @@ class CsrMatmul(Op):
 
     An element is one chain of products and sums over the stored elements of its row, by
     rising column: the bits of the dense product. The result is dense, or the rows that
-    can be anything but zero.
+    can be anything but zero; a region finishes the dense one (epilogue).
     """
 
     name = "csr_matmul"
     sparse = True
+    results = None
+    regions = 1
+    tape_region = True
 
     def infer(self, types, attributes, declared=None, regions=()):
-        check_count(types, 2)
-        (a_dtype, a), (dtype, b) = types
+        refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")
+        (a_dtype, a), (dtype, b) = types[:2]
         refuse_unless(
             storage_of(a_dtype) == "csr"
             and dtype in FLOATS
@@ -73,6 +77,12 @@ class CsrMatmul(Op):
             "what feeds a",
         )
         wanted = storage_of(declared[0][0]) if declared else ""
+        if regions:
+            dense = not wanted and not any(storage_of(dtype) for dtype, _ in types[2:])
+            refuse_unless(dense, "a region finishes a dense product, with dense values")
+            shape = (a[0], b[1])
+            return infer_region(regions[0], [(dtype, shape), *types[2:]], shape)
+        check_count(types, 2)
         refuse_unless(
             wanted == "" or (wanted == "rows" and type(a[0]) is int),
             "gives a dense matrix, or rows of a matrix of fixed height: "
@@ -81,17 +91,22 @@ class CsrMatmul(Op):
         return [(f"{wanted} {dtype}" if wanted else dtype, (a[0], b[1]))]
 
     def reference(self, context, arrays, node):
-        a, b = arrays
+        a, b = arrays[:2]
+        if node.regions:
+            return context.region(node.regions[0], [a @ b, *arrays[2:]])
         if not storage_of(node.results[0].dtype):
             return [a @ b]
         ids = np.flatnonzero(np.diff(a.indptr))
         return [Rows(ids, a[ids] @ b, (a.shape[0], b.shape[1]))]
 
-    def grad(self, node, index, dy):
+    def grad(self, node, index, *output_gradients):
+        if node.regions:
+            return super().grad(node, index, *output_gradients)
+        (dy,) = output_gradients
         return csr_matmul(csr_transpose(node.operands[0]), dy)
 
     def row_local(self, node):
-        a, b = node.operands
+        a, b = node.operands[:2]
         return not is_symbolic(a.shape[1:] + b.shape, "B")
 
 

@@ -33,6 +33,7 @@ enum Trait : unsigned {
   kSource = 32,      // filled from outside before the function starts
   kSparse = 64,      // takes or gives values that are not dense
   kInPlace = 128,    // an element is read before the same one of the result is written
+  kEpilogue = 256,   // its region finishes each piece of its one dense result while it is hot
 };
 
 // How a value depends on the rows of the batch.

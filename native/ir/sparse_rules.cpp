@@ -32,7 +32,7 @@ void type_csr_matmul(const OpRow&, const NodeView& v) {
   if (result.storage == Storage::csr || (!is_dense(result) && !a.dims[0].constant())) {
     v.refuse("gives a dense matrix, or rows of a matrix of fixed height, not " + to_string(result));
   }
-  need_result(v, {a.dtype, {a.dims[0], b.dims[1]}, result.storage});
+  check_epilogue(v, {a.dtype, {a.dims[0], b.dims[1]}, result.storage});
 }
 
 void type_csr_transpose(const OpRow&, const NodeView& v) {

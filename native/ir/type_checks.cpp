@@ -129,4 +129,28 @@ void check_yields(const NodeView& v, const Graph& region) {
   }
 }
 
+void check_epilogue(const NodeView& v, const Type& product) {
+  const size_t own = op_row(v.node).least_operands;
+  if (v.node.regions.empty()) {
+    if (v.node.operands.size() == own) return need_result(v, product);
+    v.refuse("takes " + std::to_string(own) + " operands without a region");
+  }
+  const Graph& region = v.node.regions[0];
+  if (!is_dense(product) || region.parameters.empty() ||
+      region.values[region.parameters[0]].type != product) {
+    v.refuse("the region's first parameter must be the dense product, " + to_string(product));
+  }
+  for (size_t i = own; i < v.node.operands.size(); ++i) {
+    if (!is_dense(v.operand(i))) v.refuse("the region takes dense values: " + operands_text(v));
+  }
+  check_parameters(v, region, 1, own);
+  check_yields(v, region);
+  for (size_t i = 0; i < v.node.results.size(); ++i) {
+    const Type needed{v.result(i).dtype, product.dims};
+    if (v.result(i) == needed) continue;
+    v.refuse("the region yields " + to_string(v.result(i)) + ", needs the shape of " +
+             to_string(product));
+  }
+}
+
 }  // namespace slim::typing

@@ -36,5 +36,8 @@ void check_reduce(const NodeView& v, DTypes accepts);
 void check_parameters(const NodeView& v, const Graph& region, size_t first, size_t operand);
 // A region's yields are the results.
 void check_yields(const NodeView& v, const Graph& region);
+// The results of an op with the trait kEpilogue, once its product is this: the product, or
+// what its region makes of it and of the operands after the op's own.
+void check_epilogue(const NodeView& v, const Type& product);
 
 }  // namespace slim::typing

@@ -120,8 +120,6 @@ void type_iota(const OpRow&, const NodeView& v) {
 }
 
 void type_matmul(const OpRow&, const NodeView& v) {
-  if (v.node.operands.size() > 2 && v.node.regions.empty())
-    v.refuse("takes 2 operands without a region");
   need_dtype(v, 0, kFloats);
   need_dtype(v, 1, kFloats);
   need_rank(v, 0, 2);
@@ -142,21 +140,7 @@ void type_matmul(const OpRow&, const NodeView& v) {
   std::vector<Dim> dims = prefix(a, 2);
   dims.push_back(a.dims[ra - (ta ? 1 : 2)]);
   dims.push_back(b.dims[rb - (tb ? 2 : 1)]);
-  if (v.node.regions.empty()) return need_result(v, a.dtype, dims);
-
-  const Graph& region = v.node.regions[0];
-  if (region.parameters.empty() ||
-      region.values[region.parameters[0]].type != Type{a.dtype, dims}) {
-    v.refuse("the region's first parameter must be the product, " + to_string(Type{a.dtype, dims}));
-  }
-  check_parameters(v, region, 1, 2);
-  check_yields(v, region);
-  for (size_t i = 0; i < v.node.results.size(); ++i) {
-    if (v.result(i).dims != dims) {
-      v.refuse("the region yields " + to_string(v.result(i)) + ", needs the shape of " +
-               to_string(Type{a.dtype, dims}));
-    }
-  }
+  check_epilogue(v, {a.dtype, dims});
 }
 
 void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }

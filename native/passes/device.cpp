@@ -18,8 +18,8 @@ bool Device::accepts_elementwise(const Graph& graph, const Node& node) const {
          std::all_of(node.results.begin(), node.results.end(), runs);
 }
 
-// One type for the whole epilogue, comparisons aside. relu_grad alone is finished in registers:
-// with more behind it, a tape over the tile would cost more than a pass of its own.
+// One type for the whole epilogue, comparisons aside. relu_grad alone is finished in a matmul's
+// registers: with more behind it, a tape over the tile would cost more than a pass of its own.
 bool Device::accepts_epilogue(const Node&, const Graph& region) const {
   if (region.nodes.size() > 1 && region.nodes[0].op == "relu_grad") return false;
   const DType product = region.values[region.parameters[0]].type.dtype;

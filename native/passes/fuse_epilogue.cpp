@@ -1,4 +1,5 @@
-// Lets a matmul finish what elementwise nodes do with its product while a tile is hot.
+// Lets a product (an op with the trait kEpilogue) finish what elementwise nodes do with it
+// while a piece of it is hot.
 //
 //   %p = matmul(%x, %w)            %r = matmul(%x, %w, %b) {
 //   %t = add(%p, %b)          =>     (%p, %b)
@@ -52,7 +53,10 @@ class EpilogueFuser {
   }
 
  private:
-  static bool is_product(const Node& node) { return node.op == "matmul" && node.regions.empty(); }
+  bool is_product(const Node& node) const {
+    return op_row(node).has(kEpilogue) && node.regions.empty() &&
+           is_dense(graph_.values[node.results[0]].type);
+  }
 
   // In order: a node joins if it reads a value inside and nothing that waits for one.
   void choose(int product) {
@@ -95,15 +99,15 @@ class EpilogueFuser {
 
   // With only the last value yielded while choosing, with all that others read at the end.
   Node build(const std::vector<int>& members, bool with_yields) const {
-    const Node& matmul = graph_.nodes[members[0]];
+    const Node& product = graph_.nodes[members[0]];
     RegionBuilder builder(graph_, producer_, [&](int i) {
       if (recomputed_[i]) return true;
       return is_scalar_node(graph_, graph_.nodes[i]) &&
              device_.accepts_elementwise(graph_, graph_.nodes[i]);
     });
-    builder.parameter(matmul.results[0]);
+    builder.parameter(product.results[0]);
     for (size_t i = 1; i < members.size(); ++i) builder.add(graph_.nodes[members[i]]);
-    Node fused{"matmul", {matmul.operands[0], matmul.operands[1]}, {}, matmul.attributes};
+    Node fused{product.op, product.operands, {}, product.attributes};
     for (int i : members) {
       const ValueId id = graph_.nodes[i].results[0];
       if (with_yields ? !is_read(id) : i != members.back()) continue;

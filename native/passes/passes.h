@@ -11,7 +11,7 @@ struct Device {
   // The node may stand in a fused region (`graph` holds its types).
   virtual bool accepts_elementwise(const Graph& graph, const Node& node) const;
   // The matmul may end in this region.
-  virtual bool accepts_epilogue(const Node& matmul, const Graph& region) const;
+  virtual bool accepts_epilogue(const Node& product, const Graph& region) const;
   // A sum may stand in a fused region: over all of a list, with scalars computed from it after,
   // or of a product.
   virtual bool accepts_reduction(const Graph& graph, const Node& node) const;

@@ -188,6 +188,16 @@ SPARSE = {
     "another type": "%r = csr_matmul(%s, %w) : f64[B,3]",
     "rows of the batch": "%r = csr_matmul(%s, %w) : rows f32[B,3]",
     "a sparse product": "%r = csr_matmul(%s, %w) : csr f32[B,3]",
+    "a third matrix": "%r = csr_matmul(%s, %w, %w) : f32[B,3]",
+    "another product inside": "%r = csr_matmul(%s, %w) {\n  (%p : f32[B,4])\n"
+    "  %q = relu(%p) : f32[B,4]\n  yield %q\n} : f32[B,4]",
+    "a region that sums": "%r = csr_matmul(%s, %w) {\n  (%p : f32[B,3])\n"
+    "  %q = reduce_sum(%p, axes=[1], keepdims=false) : f32[B]\n  yield %q\n} : f32[B]",
+    "a sparse value inside": "%r = csr_matmul(%s, %w, %s) {\n"
+    "  (%p : f32[B,3], %q : csr f32[B,4])\n  yield %p\n} : f32[B,3]",
+    "a region over rows": "%c = csr_transpose(%s) : csr f32[4,B]\n"
+    "  %r = csr_matmul(%c, %x) {\n  (%p : rows f32[4,4])\n"
+    "  %q = relu(%p) : rows f32[4,4]\n  yield %q\n} : rows f32[4,4]",
     "the other way round": "%r = csr_matmul(%w, %s) : f32[4,4]",
     "a transpose of its shape": "%r = csr_transpose(%s) : csr f32[B,4]",
     "a dense transpose": "%r = csr_transpose(%s) : f32[4,B]",

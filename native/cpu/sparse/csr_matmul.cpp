@@ -1,20 +1,24 @@
-// The product of sparse rows and a dense matrix, as a dense matrix or as rows of one.
+// The product of sparse rows and a dense matrix, as a dense matrix or as rows of one; its
+// region, a tape, finishes the dense one some rows at a time.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "cpu/check.h"
 #include "cpu/gemm/plan.h"
 #include "cpu/kernel_set.h"
 #include "cpu/lanes.h"
 #include "cpu/split.h"
+#include "cpu/tape/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kTaskStored = 8;   // stored elements of a row, as far as tasks go
-constexpr int64_t kCostStored = 32;  // and as far as costs go: plans do not know the data
-constexpr int64_t kRowsTasks = 16;   // of a result that has as many rows as the data says
-constexpr int64_t kAhead = 8;        // stored elements whose row of b is fetched early
+constexpr int64_t kTaskStored = 8;         // stored elements of a row, as far as tasks go
+constexpr int64_t kCostStored = 32;        // and as far as costs go: plans do not know the data
+constexpr int64_t kRowsTasks = 16;         // of a result that has as many rows as the data says
+constexpr int64_t kBlockBytes = 16 << 10;  // of rows that the tape finishes at once
+constexpr int64_t kAhead = 8;              // stored elements whose row of b is fetched early
 
 // Where the block of k that holds this column ends.
 int64_t fold_end(int32_t column) { return (column / kFoldK + 1) * kFoldK; }
@@ -107,13 +111,24 @@ class CsrMatmul final : public Launch {
         c_(binding.results[0]),
         n_(c_.dims[1]),
         far_(b_.count(1) * static_cast<int64_t>(sizeof(T)) > kFarBytes),
-        split_(Split::by_bytes(kTaskStored * n_ * static_cast<int64_t>(sizeof(T)))) {}
+        split_(Split::by_bytes(kTaskStored * n_ * static_cast<int64_t>(sizeof(T)))) {
+    if (binding.node.regions.empty()) return;
+    block_rows_ = std::clamp<int64_t>(
+        kBlockBytes / std::max<int64_t>(n_ * static_cast<int64_t>(sizeof(T)), 1), 1, split_.grain);
+    std::vector<Buffer> operands = {c_};
+    operands[0].dtype = b_.dtype;
+    operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
+    tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
+                  SpaceSplit::last_axis);
+  }
 
   int64_t tasks(int64_t rows) const override {
     return c_.storage == Storage::rows ? kRowsTasks : split_.tasks(c_.leading(rows));
   }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+  int64_t local_bytes() const override { return tape_ ? tile_bytes() + tape_->local_bytes() : 0; }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
     if (n_ == 0) return;
     const SparseBatch& a = a_.sparse_in(context);
     const int64_t listed = a.listed(context.rows);
@@ -123,20 +138,18 @@ class CsrMatmul final : public Launch {
       compute(context, a, begin, listed * (task + 1) / kRowsTasks, rows + begin * n_);
       return;
     }
-    T* c = c_.in<T>(context);
     const int64_t first = split_.first(task), last = split_.last(task, c_.leading(context.rows));
-    if (a.ids == nullptr) {
-      compute(context, a, first, last, c + first * n_);
+    if (!tape_) {
+      fill(context, a, first, last, c_.in<T>(context) + first * n_);
       return;
     }
-    int64_t row = first;
-    for (int64_t i = std::lower_bound(a.ids, a.ids + listed, first) - a.ids;
-         i < listed && a.ids[i] < last; ++i) {
-      clear(c, row, a.ids[i]);
-      row = a.ids[i] + 1;
-      compute(context, a, i, i + 1, c + a.ids[i] * n_);
+    T* tile = reinterpret_cast<T*>(local);
+    for (int64_t row = first; row < last; row += block_rows_) {
+      const int64_t end = std::min(row + block_rows_, last);
+      fill(context, a, row, end, tile);
+      const TapeRunner::Override acc{local, n_};
+      tape_->run(context, {row, end, 0, n_}, local + tile_bytes(), &acc);
     }
-    clear(c, row, last);
   }
 
   Cost cost(int64_t rows) const override {
@@ -146,6 +159,29 @@ class CsrMatmul final : public Launch {
   }
 
  private:
+  int64_t tile_bytes() const {
+    const int64_t bytes = block_rows_ * n_ * static_cast<int64_t>(sizeof(T)) + kVectorBytes;
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  // Rows first … last-1 of the product.
+  void fill(const Context& context, const SparseBatch& a, int64_t first, int64_t last,
+            T* dst) const {
+    if (a.ids == nullptr) {
+      compute(context, a, first, last, dst);
+      return;
+    }
+    const int64_t listed = a.listed(context.rows);
+    int64_t row = first;
+    for (int64_t i = std::lower_bound(a.ids, a.ids + listed, first) - a.ids;
+         i < listed && a.ids[i] < last; ++i) {
+      clear(dst, row - first, a.ids[i] - first);
+      row = a.ids[i] + 1;
+      compute(context, a, i, i + 1, dst + (a.ids[i] - first) * n_);
+    }
+    clear(dst, row - first, last - first);
+  }
+
   // The listed rows begin … end-1 of a, to rows of c that follow each other.
   void compute(const Context& context, const SparseBatch& a, int64_t begin, int64_t end,
                T* dst) const {
@@ -172,10 +208,11 @@ class CsrMatmul final : public Launch {
   int64_t n_;
   bool far_;
   Split split_;
+  int64_t block_rows_ = 0;
+  std::optional<TapeRunner> tape_;
 };
 
 std::unique_ptr<Launch> prepare_csr_matmul(const Binding& binding) {
-  require_arity(binding, 2);
   if (binding.operands[0].dtype == DType::f32) return std::make_unique<CsrMatmul<float>>(binding);
   return std::make_unique<CsrMatmul<double>>(binding);
 }
