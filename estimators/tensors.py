@@ -51,7 +51,8 @@ def layers_of(program: Program) -> list[Layer]:
     for name, view in program.weights.items():
         layer = name.rpartition("/")[0]
         counts[layer] = counts.get(layer, 0) + view.size
-    return [Layer(k, _output(model, k), count) for k, count in counts.items()]
+    outputs = _outputs(model)
+    return [Layer(k, outputs.get(k), count) for k, count in counts.items()]
 
 
 def table(program: Program) -> list[tuple[str, str, str]]:
@@ -83,7 +84,7 @@ def find(program: Program, name: str, end_points: Mapping[str, str]) -> Tensor:
     model = program.model
     tensor = model.functions[FUNCTION].values.get(end_points.get(name, name))
     if tensor is None:
-        tensor = _output(model, name)
+        tensor = _outputs(model).get(name)
     if tensor is None:
         layers = [
             layer.name for layer in layers_of(program) if layer.output is not None
@@ -143,12 +144,18 @@ def _has_rows(tensor: Tensor) -> bool:
     return rows and tensor.dtype in DTYPES
 
 
-def _output(model: Model, scope: str) -> Tensor | None:
-    """The last value inside a scope, with rows where there is one."""
-    inside = [
-        t for t in _values(model) if t.name == scope or t.name.startswith(scope + "/")
-    ]
-    return next((t for t in reversed(inside) if _has_rows(t)), (inside or [None])[-1])
+def _outputs(model: Model) -> dict[str, Tensor]:
+    """The last value inside each scope, with rows where there is one."""
+    last: dict[str, Tensor] = {}
+    rows: dict[str, Tensor] = {}
+    for tensor in _values(model):
+        found = (last, rows) if _has_rows(tensor) else (last,)
+        scope = tensor.name
+        while scope:
+            for outputs in found:
+                outputs[scope] = tensor
+            scope = scope.rpartition("/")[0]
+    return last | rows
 
 
 def _read_by(model: Model, layer: str) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Variables of a network, made by name.
 
-One model is built several times, once per function. A variable is found again by
+One model is built twice, for prediction and for training. A variable is found again by
 its full name, so training and inference share it; inside one function a name may
 be taken once, unless the layer says that it reuses it.
 """

@@ -1,5 +1,7 @@
 """Weights by layer, the summary, the curves; starting from weights."""
 
+import pickle
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from support.work import calls
 
 from slimlearn import DNNClassifier, DNNRegressor
 from slimlearn.estimators.callbacks import (
@@ -124,3 +127,21 @@ def test_plot_history():
     assert list(ax.get_lines()[0].get_ydata()) == clf.loss_curve_
     assert clf.plot_history(ax) is ax
     mpl.pyplot.close("all")
+
+
+def test_the_work_of_a_fit_and_of_its_tables_grows_as_the_layers_do():
+    def work(depth):
+        clf = DNNClassifier((3,) * depth, batch_norm=True, max_iter=1, random_state=0)
+        return np.array(
+            [
+                calls(clf.fit, X, Y),
+                calls(clf.summary),
+                calls(clf.activations, X, "fc5"),
+                calls(lambda: pickle.loads(pickle.dumps(clf)).predict(X)),
+            ]
+        )
+
+    work(5)
+    first, later = work(20) - work(10), work(110) - work(100)
+    # Lists that grow now and then are a call more.
+    np.testing.assert_array_less(later, 1.1 * first + 50)

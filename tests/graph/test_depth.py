@@ -1,23 +1,16 @@
 """Deep networks in Python: work grows as they do, and nothing recurses into them."""
 
-import cProfile
 import sys
 
 import numpy as np
 import pytest
 from support import deep
+from support.work import calls
 
 from slimlearn import layers
 from slimlearn.backend import reference
 from slimlearn.backend.program import Program
 from slimlearn.backend.text import parse_program, print_program
-
-
-def calls(function, *arguments, **options):
-    """Return how many calls a function makes, of Python's functions and of C's."""
-    profile = cProfile.Profile()
-    profile.runcall(function, *arguments, **options)
-    return sum(entry.callcount for entry in profile.getstats())
 
 
 def unnamed(x, depth, width):
