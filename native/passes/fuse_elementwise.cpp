@@ -6,8 +6,9 @@
 //                                    %b = exp(%a)
 //                                    yield %a, %b
 //                                  }
-// A group has one space and one split of it. Scalars that members read are computed inside, and
-// so is what costs less to compute than to store (recompute.h).
+// A group has one space and one split of it, and lists along the space's last axis beside it.
+// Scalars that members read are computed inside, and so is what costs less to compute than to
+// store (recompute.h).
 // A sum over all of a list closes a group, and scalars computed from it may follow inside:
 // the losses of a batch and their weighted mean are one launch.
 #include <algorithm>
@@ -56,6 +57,7 @@ class ElementwiseFuser {
 
   void run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) join(static_cast<int>(i));
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) join_lists(static_cast<int>(i));
     for (size_t i = 0; i < graph_.nodes.size(); ++i) join_leaf(static_cast<int>(i));
     rebuild();
   }
@@ -127,6 +129,25 @@ class ElementwiseFuser {
     int& last = last_of_space_.try_emplace(space_name(group_of(i)), i).first->second;
     merge(last, i);
     last = i;
+  }
+
+  // A list that node `i` reads along its last axis is computed by the same group: once for all
+  // of its rows.
+  void join_lists(int i) {
+    for (ValueId id : graph_.nodes[i].operands) {
+      if (producer_[id] < 0) continue;
+      const int a = units_.of(producer_[id]), b = units_.of(i);
+      const Group& list = groups_[a];
+      Group& whole = groups_[b];
+      if (!list.fusable || !whole.fusable || list.sums || whole.sums) continue;
+      if (list.space.size() != 1 ||
+          units_.members(a).size() + units_.members(b).size() > kMostNodes) {
+        continue;
+      }
+      const Form form = form_of({DType::f32, list.space}, whole.space);
+      if (form.kind != Form::row || !whole.split.admits(form) || !units_.join(b, a)) continue;
+      whole.split.add(form);
+    }
   }
 
   // A returned constant or extent is stored by any group that stores scalars.

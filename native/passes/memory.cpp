@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "ir/form.h"
 #include "ir/ops.h"
 #include "passes/rewrite.h"
 #include "passes/timeline.h"
@@ -157,6 +158,7 @@ class Planner {
     if (node.op != "fused") return false;
     const Graph& region = node.regions[0];
     const ValueId parameter = region.parameters[k];
+    if (!is_whole(region, region.returns[r])) return false;
     for (ValueId id : region.returns) {
       if (id == parameter) return false;
     }
@@ -171,6 +173,17 @@ class Planner {
           stored || std::count(inner.results.begin(), inner.results.end(), region.returns[r]) > 0;
     }
     return stored;
+  }
+
+  // No other value that the region reads or yields is larger: what is as small as one row is
+  // stored by the first task and read by all.
+  static bool is_whole(const Graph& region, ValueId id) {
+    const std::vector<Dim>& space = region.values[id].type.dims;
+    const auto fits = [&](ValueId other) {
+      return form_of(region.values[other].type, space).kind != Form::other;
+    };
+    return std::all_of(region.parameters.begin(), region.parameters.end(), fits) &&
+           std::all_of(region.returns.begin(), region.returns.end(), fits);
   }
 
   // A wanted value is computed right where it must end up, unless somebody still reads the
