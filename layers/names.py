@@ -109,7 +109,7 @@ class Notes:
 
 def current_notes() -> Notes:
     """Return the notes on the function being built."""
-    layers = current_graph().layers
+    layers = current_graph().root.layers
     notes = layers.get("variables")
     if notes is None:
         notes = layers["variables"] = Notes()

@@ -77,7 +77,7 @@ def dropout(
 
 def _hyper(name: str, value: float) -> Tensor:
     """The run-time scalar of this layer; a second layer of one scope has its own."""
-    used = current_graph().layers.setdefault("keep_prob", {})
+    used = current_graph().root.layers.setdefault("keep_prob", {})
     used[name] = used.get(name, 0) + 1
     if used[name] > 1:
         name = f"{name}_{used[name] - 1}"

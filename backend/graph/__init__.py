@@ -17,6 +17,12 @@ from slimlearn.backend.graph.names import (
     current_scope,
     name_scope,
 )
+from slimlearn.backend.graph.region import (
+    build_region,
+    copy_nodes,
+    drop_unused,
+    share_parameters,
+)
 from slimlearn.backend.graph.tensor import (
     DTYPES,
     FLOATS,
@@ -49,14 +55,18 @@ __all__ = [
     "State",
     "Tensor",
     "absolute_scope",
+    "build_region",
     "check_name",
+    "copy_nodes",
     "current_graph",
     "current_model",
     "current_scope",
+    "drop_unused",
     "element_of",
     "inside",
     "is_symbolic",
     "name_scope",
+    "share_parameters",
     "storage_of",
     "type_text",
 ]

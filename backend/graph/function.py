@@ -12,14 +12,24 @@ _graph: ContextVar["Graph"] = ContextVar("slimlearn_graph")
 
 
 class Graph:
-    """The body of one function, or the region of a node.
+    """The body of one function, or a region of a node.
+
+    A region is isolated: its nodes read its own parameters and values only. One that is
+    built inside a function knows its `outer` graph: what its nodes read of the graphs
+    around it, and of the model's declarations, becomes a parameter by itself.
 
     Attributes
     ----------
     name : str
-        The function's name.
+        The function's name; of a region what errors call it.
     model : Model or None
-        Whose declarations the function may read; None for a region.
+        Whose declarations the graph may read; None for a region made by hand.
+    outer : Graph or None
+        The graph that a region is being built in.
+    captured : dict of Tensor to Tensor
+        The region's parameters by the values of the outer graph that they stand for.
+    scope : str
+        A region's name scope, with which all names in it begin.
     training : bool
         Whether layers build their training form here.
     nodes : list of Node
@@ -41,24 +51,30 @@ class Graph:
     __slots__ = (
         "_collections",
         "_counts",
+        "captured",
         "constants",
         "grads",
         "layers",
         "model",
         "name",
         "nodes",
+        "outer",
         "parameters",
         "returns",
         "sample_weight",
+        "scope",
         "sets",
         "training",
         "values",
     )
 
-    def __init__(self, name="", model=None, training=False):
+    def __init__(self, name="", model=None, training=False, *, outer=None, scope=""):
         self.name = name
-        self.model = model
-        self.training = training
+        self.model = model if outer is None else outer.model
+        self.training = training if outer is None else outer.training
+        self.outer = outer
+        self.scope = scope
+        self.captured: dict[Tensor, Tensor] = {}
         self.nodes: list[Node] = []
         self.sets: dict[str, Tensor] = {}
         self.grads: dict[str, Tensor] = {}
@@ -68,11 +84,28 @@ class Graph:
         self._counts: dict[str, int] = {}
         self.constants: dict[tuple, Tensor] = {}
         self._collections: dict[str, list] = {}
-        self.sample_weight: Tensor | None = None
+        self.sample_weight: Tensor | None = (
+            None if outer is None else outer.sample_weight
+        )
         self.layers: dict = {}
 
     def __repr__(self) -> str:
         return f"<Graph {self.name}: {len(self.nodes)} nodes>"
+
+    @property
+    def root(self) -> "Graph":
+        """The function that a region is built in; of a function itself."""
+        graph = self
+        while graph.outer is not None:
+            graph = graph.outer
+        return graph
+
+    def walk(self) -> Iterator[Node]:
+        """Yield all nodes, each before those of its regions."""
+        for node in self.nodes:
+            yield node
+            for region in node.regions:
+                yield from region.walk()
 
     def copy(self, name: str) -> "Graph":
         """Return a function that stands where this one does, with values of its own.
@@ -98,7 +131,8 @@ class Graph:
 
     def unique_name(self, wish: str) -> str:
         """Return `wish`, or `wish_1`, `wish_2`, … where it is taken."""
-        taken = self.model.declarations if self.model is not None else ()
+        isolated = self.model is None or self.outer is not None
+        taken = () if isolated else self.model.declarations
         if wish not in self.values and wish not in taken:
             return wish
         count = self._counts.get(wish, 1)
@@ -111,6 +145,8 @@ class Graph:
         """Return a unique name for `wish` inside the current name scope."""
         check_name(wish)
         scope = current_scope()
+        if not scope.startswith(self.scope):
+            scope = f"{self.scope}/{scope}" if scope else self.scope
         return self.unique_name(f"{scope}/{wish}" if scope else wish)
 
     def append(self, op, operands, attributes, types, wish=None, regions=()) -> Node:
@@ -129,7 +165,9 @@ class Graph:
         regions : sequence of Graph
         """
         for operand in operands:
-            self._check_own(f"[{op}]", operand)
+            if operand.graph is not self:
+                operands = tuple([self.own(o, f"[{op}]") for o in operands])
+                break
         node = Node(op, operands, attributes, tuple(regions))
         results = []
         for dtype, shape in types:
@@ -146,6 +184,30 @@ class Graph:
         self.values[tensor.name] = tensor
         self.parameters.append(tensor)
         return tensor
+
+    def own(self, value: Tensor, where: str) -> Tensor:
+        """Return `value` as the nodes of this graph read it.
+
+        A region captures what belongs to the graphs around it. Errors begin with
+        `where`.
+        """
+        if value.graph is self:
+            return value
+        if self.outer is None:
+            self._check_own(where, value)
+            return value
+        value = self.outer.own(value, where)
+        known = self.captured.get(value)
+        if known is None:
+            if storage_of(value.dtype):
+                raise ValueError(
+                    f"{where} %{value.name} is {type_text(*value.type)}: sparse rows "
+                    f"cannot be read in {self.name}; use them outside, and what is "
+                    "computed of them inside"
+                )
+            known = self.add_parameter(value.name, *value.type)
+            self.captured[value] = known
+        return known
 
     def set_(self, declaration: Declaration, value: Tensor) -> None:
         """Assign `value` to a parameter, state or slot at the function's end."""
@@ -168,11 +230,17 @@ class Graph:
 
     def collection(self, name: str) -> list:
         """Return the function's list called `name`, such as its losses."""
-        return self._collections.setdefault(name, [])
+        return self.root._collections.setdefault(name, [])
 
     def _assign(self, table, word, target, value):
         if not isinstance(target, Declaration):
             raise TypeError(f"{word}: {target!r} is no parameter, state or slot")
+        if self.outer is not None:
+            raise ValueError(
+                f"[{word} {target.name}] {self.name} cannot assign: a layer that "
+                "updates its state (batch_norm in training) stands outside; else "
+                "return the value from there and assign it outside"
+            )
         self._check_own(f"{word} %{target.name}:", value)
         dtypes = (target.dtype, f"rows {target.dtype}" if word == "grad" else "")
         if value.dtype not in dtypes or tuple(value.shape) != tuple(target.shape):
@@ -190,13 +258,23 @@ class Graph:
         if graph is self:
             return
         if graph is None:
-            # Declarations belong to all functions of their model; regions have none.
-            if model is None or model.declarations.get(value.name) is value:
+            # Declarations belong to all functions of their model.
+            if model is None:
+                raise ValueError(
+                    f"{where} %{value.name} is a {value.kind}, no value of the "
+                    f"{self.name}: give it to the node as an operand"
+                )
+            if model.declarations.get(value.name) is value:
                 return
+        elif graph.root is self:
+            raise ValueError(
+                f"{where} %{value.name} was computed in {graph.name}, which may not "
+                "run: return it from there to use it elsewhere"
+            )
         elif graph.model is model or model is None or graph.model is None:
             raise ValueError(
-                f"{where} %{value.name} was computed in function {graph.name!r}, not "
-                f"in {self.name!r}: compute it here too"
+                f"{where} %{value.name} was computed in function {graph.root.name!r}, "
+                f"not in {self.name!r}: compute it here too"
             )
         raise ValueError(
             f"{where} %{value.name} belongs to another network, or to an earlier build "

@@ -38,11 +38,7 @@ def infer_region(region, types, shape) -> list[tuple]:
     shape : tuple or None
         What every result's shape must be; None if any will do.
     """
-    got = [parameter.type for parameter in region.parameters]
-    if got != [tuple(t) for t in types]:
-        raise Refusal(
-            f"the region takes ({_texts(got)}), the operands are ({_texts(types)})"
-        )
+    check_parameters("the region", region.parameters, types)
     for node in region.nodes:
         op = OPS[node.op]
         refuse_unless(
@@ -61,6 +57,15 @@ def infer_region(region, types, shape) -> list[tuple]:
             f"the region yields {type_text(dtype, got_shape)}, not the product's shape",
         )
     return results
+
+
+def check_parameters(name: str, parameters, types) -> None:
+    """Refuse a region whose parameters are not the operands, of these types."""
+    got = [parameter.type for parameter in parameters]
+    if got != [tuple(t) for t in types]:
+        raise Refusal(
+            f"{name} takes ({_texts(got)}), the operands are ({_texts(types)})"
+        )
 
 
 def _texts(types) -> str:

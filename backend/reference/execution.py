@@ -143,7 +143,7 @@ def _lacks_rows(graph: Graph) -> bool:
     return any(
         (node.op == "extent" and is_symbolic((parse_dim(node.attributes["dim"]),), "B"))
         or any(is_symbolic(result.shape, "B") for result in node.results)
-        for node in graph.nodes
+        for node in graph.walk()
     )
 
 

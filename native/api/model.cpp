@@ -92,20 +92,30 @@ std::shared_ptr<const Plan> plan_of(const ModelPointer& model, const std::string
   return function == "update" ? model->update_plan(rows) : model->plan(function, rows, symbols);
 }
 
+// Of both branches, where there are some.
+void list_launches(const Plan::Sequence& sequence, int64_t rows, py::list& names) {
+  for (const Plan::Step& step : sequence.steps) {
+    if (step.branch) {
+      list_launches(step.branch->then, rows, names);
+      list_launches(step.branch->otherwise, rows, names);
+    } else {
+      names.append(py::make_tuple(step.launch->name, step.launch->op, step.launch->tasks(rows)));
+    }
+  }
+}
+
 py::dict info(const ModelPointer& model, const std::string& function, int64_t rows,
               const Symbols& symbols) {
   const auto plan = plan_of(model, function, rows, symbols);
   py::dict facts;
-  facts["launches"] = plan->steps().size();
+  facts["launches"] = plan->launches();
   facts["gathers"] = plan->inputs().size();
   facts["moves"] = plan->moves().size();
   facts["arena_bytes"] = plan->scratch_bytes();
   facts["local_bytes"] = plan->local_bytes();
   facts["exact"] = plan->exact();
   py::list names;
-  for (const Plan::Step& step : plan->steps()) {
-    names.append(py::make_tuple(step.launch->name, step.launch->op, step.launch->tasks(rows)));
-  }
+  list_launches(plan->sequence(), rows, names);
   facts["steps"] = names;
   return facts;
 }

@@ -51,6 +51,34 @@ std::string specialised(const std::string& text, const std::string& name, const 
   return print(program);
 }
 
+// {"scratch_bytes", "places": {value: (arena, offset)}, "copies", "regions": of the nodes that
+// have some, by the name of the first result}
+py::dict facts_of(const MemoryPlan& plan, const Graph& graph) {
+  const auto name = [&](ValueId id) { return py::str(graph.values[static_cast<size_t>(id)].name); };
+  py::dict places, regions, facts;
+  for (size_t i = 0; i < plan.places.size(); ++i) {
+    places[name(static_cast<ValueId>(i))] =
+        py::make_tuple(plan.places[i].arena, plan.places[i].offset);
+  }
+  py::list copies;
+  for (const MemoryPlan::Copy& copy : plan.copies) {
+    copies.append(py::make_tuple(name(copy.value), copy.to.arena, copy.to.offset));
+  }
+  for (size_t i = 0; i < plan.regions.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    py::list list;
+    for (size_t k = 0; k < plan.regions[i].size(); ++k) {
+      list.append(facts_of(plan.regions[i][k], node.regions[k]));
+    }
+    if (!list.empty()) regions[name(node.results[0])] = list;
+  }
+  facts["scratch_bytes"] = plan.scratch_bytes;
+  facts["places"] = places;
+  facts["copies"] = copies;
+  facts["regions"] = regions;
+  return facts;
+}
+
 // With declarations fixed in arena 1 and on, one each, and sets and grads wanted there.
 MemoryPlan planned(const Program& program, Function& function,
                    const std::map<std::string, int64_t>& symbols) {
@@ -69,27 +97,12 @@ MemoryPlan planned(const Program& program, Function& function,
   return plan_memory(function, request);
 }
 
-// Of a function as it stands: {"scratch_bytes", "places": {value: (arena, offset)}, "copies"}.
+// Of a function as it stands.
 py::dict memory(const std::string& text, const std::string& name,
                 const std::map<std::string, int64_t>& symbols) {
   Program program = checked(text);
   Function& function = function_of(program, name);
-  const MemoryPlan plan = planned(program, function, symbols);
-  py::dict places;
-  for (size_t i = 0; i < plan.places.size(); ++i) {
-    places[py::str(function.graph.values[i].name)] =
-        py::make_tuple(plan.places[i].arena, plan.places[i].offset);
-  }
-  py::list copies;
-  for (const MemoryPlan::Copy& copy : plan.copies) {
-    copies.append(py::make_tuple(function.graph.values[static_cast<size_t>(copy.value)].name,
-                                 copy.to.arena, copy.to.offset));
-  }
-  py::dict facts;
-  facts["scratch_bytes"] = plan.scratch_bytes;
-  facts["places"] = places;
-  facts["copies"] = copies;
-  return facts;
+  return facts_of(planned(program, function, symbols), function.graph);
 }
 
 // What passes and planner look at, whatever the machine: {"joins": neighbours in the searches

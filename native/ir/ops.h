@@ -72,6 +72,18 @@ const std::vector<OpRow>& all_ops();
 const OpRow* find_op(const std::string& name);  // null if there is none
 const OpRow& op_row(const Node& node);          // of a verified node
 inline bool is_elementwise(const Node& node) { return op_row(node).has(kElementwise); }
+// Its regions hold any ops and run by themselves, as it decides.
+inline bool runs_regions(const Node& node) {
+  return !node.regions.empty() && !op_row(node).has(kTapeRegion);
+}
+// Calls visit(graph, node) with all nodes of a graph and of the regions in it.
+template <class Visit>
+void walk(const Graph& graph, Visit visit) {
+  for (const Node& node : graph.nodes) {
+    visit(graph, node);
+    for (const Graph& region : node.regions) walk(region, visit);
+  }
+}
 // May stand in a region that runs as a tape.
 inline bool fits_tape(const Node& node) {
   const OpRow& row = op_row(node);

@@ -51,6 +51,50 @@ std::vector<Rows> graph_rows(const Graph& graph, std::vector<Rows> rows,
   return rows;
 }
 
+// How a region's yields depend on the rows, whose parameters are the operands from `first` on.
+std::vector<Rows> yield_rows(const Graph& region, const std::vector<Rows>& operands, size_t first,
+                             const std::string& symbol) {
+  std::vector<Rows> parameters(region.values.size(), Rows::none);
+  for (size_t i = 0; i < region.parameters.size(); ++i) {
+    parameters[region.parameters[i]] = operands[first + i];
+  }
+  const std::vector<Rows> inside = graph_rows(region, parameters, symbol);
+  std::vector<Rows> yields;
+  for (ValueId id : region.returns) yields.push_back(inside[id]);
+  return yields;
+}
+
+// The one state of all results, of which each has its own.
+Rows together(const NodeView& v, const std::vector<Rows>& yields, const std::string& symbol) {
+  if (yields.size() == 1) return yields[0];
+  return any(yields, Rows::sum) ? Rows::mixed : carried(v, yields, symbol);
+}
+
+bool fits_row_plan(const Graph& graph, const std::string& symbol) {
+  const auto fits = [&](const Dim& dim) { return dim.constant() || dim.multiple_of(symbol); };
+  for (const Node& node : graph.nodes) {
+    const NodeView view{graph, node};
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      const std::vector<Dim>& dims = view.result(i).dims;
+      if (!is_dense(view.result(i))) continue;
+      if (!leads(view.result(i), symbol)) return false;
+      if (!std::all_of(dims.begin(), dims.end(), fits)) return false;
+    }
+    // Bounds along the rows are checked against the real number of rows only.
+    if (node.op == "slice" && view.integer("axis") == 0 && mentions(view.operand(0), symbol)) {
+      return false;
+    }
+    if (node.op == "extent" &&
+        !fits(Dim::parse(std::get<std::string>(node.attributes.at("dim"))))) {
+      return false;
+    }
+    for (const Graph& region : node.regions) {
+      if (!fits_row_plan(region, symbol)) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 Rows rows_wise(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
@@ -131,16 +175,17 @@ Rows rows_whole(const NodeView& v, const std::vector<Rows>& operands, const std:
 }
 
 Rows rows_fused(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
-  const Graph& region = v.node.regions[0];
-  std::vector<Rows> parameters(region.values.size(), Rows::none);
-  for (size_t i = 0; i < region.parameters.size(); ++i) {
-    parameters[region.parameters[i]] = operands[i];
+  return together(v, yield_rows(v.node.regions[0], operands, 0, symbol), symbol);
+}
+
+Rows rows_cond(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  if (operands[0] != Rows::none) return Rows::mixed;  // chunks would choose for themselves
+  std::vector<Rows> yields = yield_rows(v.node.regions[0], operands, 1, symbol);
+  const std::vector<Rows> others = yield_rows(v.node.regions[1], operands, 1, symbol);
+  for (size_t i = 0; i < yields.size(); ++i) {
+    if (yields[i] != others[i]) yields[i] = Rows::mixed;
   }
-  const std::vector<Rows> inside = graph_rows(region, parameters, symbol);
-  std::vector<Rows> yields;
-  for (ValueId id : region.returns) yields.push_back(inside[id]);
-  if (yields.size() == 1) return yields[0];
-  return any(yields, Rows::sum) ? Rows::mixed : carried(v, yields, symbol);
+  return together(v, yields, symbol);
 }
 
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol) {
@@ -177,25 +222,7 @@ bool mixes_rows(const Function& function, const std::string& symbol) {
 }
 
 bool is_row_plan(const Function& function, const std::string& symbol) {
-  const auto fits = [&](const Dim& dim) { return dim.constant() || dim.multiple_of(symbol); };
-  for (const Node& node : function.graph.nodes) {
-    const NodeView view{function.graph, node};
-    for (size_t i = 0; i < node.results.size(); ++i) {
-      const std::vector<Dim>& dims = view.result(i).dims;
-      if (!is_dense(view.result(i))) continue;
-      if (!leads(view.result(i), symbol)) return false;
-      if (!std::all_of(dims.begin(), dims.end(), fits)) return false;
-    }
-    // Bounds along the rows are checked against the real number of rows only.
-    if (node.op == "slice" && view.integer("axis") == 0 && mentions(view.operand(0), symbol)) {
-      return false;
-    }
-    if (node.op == "extent" &&
-        !fits(Dim::parse(std::get<std::string>(node.attributes.at("dim"))))) {
-      return false;
-    }
-  }
-  return true;
+  return fits_row_plan(function.graph, symbol);
 }
 
 }  // namespace slim

@@ -339,6 +339,22 @@ void type_orthogonal(const OpRow&, const NodeView& v) {
   need_result(v, v.operand(0).dtype, v.operand(0).dims);
 }
 
+void type_cond(const OpRow&, const NodeView& v) {
+  if (v.operand(0) != Type{DType::b8, {}}) {
+    v.refuse("the predicate is " + to_string(v.operand(0)) + ", needs bool[]");
+  }
+  if (v.node.regions.size() != 2) v.refuse("needs two regions");
+  for (const Graph& region : v.node.regions) {
+    check_parameters(v, region, 0, 1);
+    check_yields(v, region);
+    for (const Value& value : region.values) {
+      if (is_dense(value.type)) continue;
+      v.refuse('%' + value.name + " is " + to_string(value.type) +
+               ": what is not dense stands outside of the regions");
+    }
+  }
+}
+
 void type_fused(const OpRow&, const NodeView& v) {
   if (v.node.regions.empty()) v.refuse("needs a region");
   check_parameters(v, v.node.regions[0], 0, 0);

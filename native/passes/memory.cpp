@@ -7,7 +7,6 @@
 
 #include "ir/form.h"
 #include "ir/ops.h"
-#include "passes/rewrite.h"
 #include "passes/timeline.h"
 
 namespace slim {
@@ -15,6 +14,10 @@ namespace {
 
 constexpr int64_t kLine = 64;
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
+// While a region is planned, the places of the node around it are not known yet: these arenas
+// stand for them, with the position among its operands or results as offset.
+constexpr int kOperand = -1;
+constexpr int kResult = -2;
 
 // One stretch of memory; several values may share it, one after or inside the other.
 struct Storage {
@@ -41,21 +44,30 @@ int64_t bytes_of(const Value& value, const std::map<std::string, int64_t>& symbo
 
 class Planner {
  public:
-  Planner(const Function& function, const MemoryRequest& request)
-      : graph_(function.graph), request_(request), storage_of_(graph_.values.size(), -1) {
+  // `kept`: the values that are read at the end.
+  Planner(const Graph& graph, const std::vector<ValueId>& kept, const MemoryRequest& request)
+      : graph_(graph), request_(request), storage_of_(graph_.values.size(), -1) {
     end_ = static_cast<int>(graph_.nodes.size());
     for (const auto& [id, place] : request.fixed) fix(id, place);
     wanted_.assign(graph_.values.size(), false);
     for (const auto& [id, place] : request.wanted) wanted_[id] = true;
-    find_last_reads(function);
+    find_last_reads(kept);
   }
 
   MemoryPlan plan() {
-    for (int i = 0; i < end_; ++i) assign(i);
+    plan_.regions.resize(graph_.nodes.size());
+    workspaces_.assign(graph_.nodes.size(), -1);
+    for (int i = 0; i < end_; ++i) {
+      assign(i);
+      plan_regions(i);
+    }
     place_wanted();
     pack();
-    for (size_t id = 0; id < storage_of_.size(); ++id) {
-      plan_.places.push_back(storage_of_[id] < 0 ? Place{0, -1} : storages_[storage_of_[id]].place);
+    for (ValueId id = 0; id < static_cast<ValueId>(storage_of_.size()); ++id) {
+      plan_.places.push_back(place_of(id));
+    }
+    for (int i = 0; i < end_; ++i) {
+      for (MemoryPlan& region : plan_.regions[i]) settle(region, i);
     }
     return std::move(plan_);
   }
@@ -83,11 +95,9 @@ class Planner {
   }
 
   // Through aliases: reading a view reads what it views.
-  void find_last_reads(const Function& function) {
+  void find_last_reads(const std::vector<ValueId>& kept) {
     last_read_.assign(graph_.values.size(), -1);
-    for (ValueId id : graph_.returns) last_read_[id] = end_;
-    for (const Assignment& a : function.sets) last_read_[a.value] = end_;
-    for (const Assignment& a : function.grads) last_read_[a.value] = end_;
+    for (ValueId id : kept) last_read_[id] = end_;
     for (int i = end_ - 1; i >= 0; --i) {
       const Node& node = graph_.nodes[i];
       const bool alias = op_row(node).has(kAlias);
@@ -117,6 +127,52 @@ class Planner {
     for (ValueId id : node.operands) {
       Storage& s = storages_[storage_of_[id]];
       s.last = std::max(s.last, i);
+    }
+  }
+
+  Place place_of(ValueId id) const {
+    return storage_of_[id] < 0 ? Place{0, -1} : storages_[storage_of_[id]].place;
+  }
+
+  void plan_regions(int i) {
+    const Node& node = graph_.nodes[i];
+    if (!runs_regions(node)) return;
+    int64_t bytes = 0;
+    for (const Graph& region : node.regions) {
+      MemoryRequest request;
+      request.symbols = request_.symbols;
+      const size_t first = node.operands.size() - region.parameters.size();
+      for (size_t k = 0; k < region.parameters.size(); ++k) {
+        request.fixed[region.parameters[k]] = {kOperand, static_cast<int64_t>(first + k)};
+      }
+      for (size_t r = 0; r < region.returns.size(); ++r) {
+        request.wanted.push_back({region.returns[r], {kResult, static_cast<int64_t>(r)}});
+      }
+      plan_.regions[i].push_back(Planner(region, region.returns, request).plan());
+      bytes = std::max(bytes, plan_.regions[i].back().scratch_bytes);
+      plan_.looked += plan_.regions[i].back().looked;
+    }
+    if (bytes == 0) return;
+    workspaces_[i] = add(bytes);
+    storages_.back().first = storages_.back().last = i;
+  }
+
+  // The plan of a region of node i, in the places of this graph.
+  void settle(MemoryPlan& plan, int i) const {
+    const Node& node = graph_.nodes[i];
+    const auto move = [&](Place& place) {
+      if (place.arena == kOperand) {
+        place = place_of(node.operands[place.offset]);
+      } else if (place.arena == kResult) {
+        place = place_of(node.results[place.offset]);
+      } else if (place.arena == 0 && place.offset >= 0) {
+        place.offset += storages_[workspaces_[i]].place.offset;
+      }
+    };
+    for (Place& place : plan.places) move(place);
+    for (MemoryPlan::Copy& copy : plan.copies) move(copy.to);
+    for (std::vector<MemoryPlan>& regions : plan.regions) {
+      for (MemoryPlan& region : regions) settle(region, i);
     }
   }
 
@@ -273,7 +329,7 @@ class Planner {
       }
       timeline.take(s.first + 1, s.last + 1, {at, at + size});
     }
-    plan_.looked = timeline.looked();
+    plan_.looked += timeline.looked();
   }
 
   static int64_t room(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine + kLine; }
@@ -284,6 +340,7 @@ class Planner {
   std::vector<int> storage_of_;                   // by value
   std::vector<int> last_read_;                    // by value, through aliases
   std::vector<bool> wanted_;                      // by value
+  std::vector<int> workspaces_;                   // by node: the storage of its regions
   std::map<std::pair<int, int64_t>, int> fixed_;  // storage by place
   std::vector<Storage> storages_;
   std::vector<std::vector<Read>> reads_;                          // by storage
@@ -294,7 +351,10 @@ class Planner {
 }  // namespace
 
 MemoryPlan plan_memory(const Function& function, const MemoryRequest& request) {
-  return Planner(function, request).plan();
+  std::vector<ValueId> kept = function.graph.returns;
+  for (const Assignment& a : function.sets) kept.push_back(a.value);
+  for (const Assignment& a : function.grads) kept.push_back(a.value);
+  return Planner(function.graph, kept, request).plan();
 }
 
 }  // namespace slim

@@ -38,6 +38,10 @@ struct MemoryPlan {
   std::vector<Copy> copies;   // to do at the end, for wanted values that live elsewhere
   int64_t scratch_bytes = 0;
   int64_t looked = 0;  // at stretches of memory while packing: the work of it
+  // By node, of those that run their regions: a plan of each, in the same arenas. Its
+  // parameters live where the operands do, its yields are wanted where the results live, and
+  // the rest in a stretch of scratch that the regions of the node share while it runs.
+  std::vector<std::vector<MemoryPlan>> regions;
 };
 
 // Buffers start at multiples of 64 bytes and have 64 more after them that may be read.

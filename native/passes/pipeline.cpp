@@ -35,7 +35,7 @@ constexpr Pass kPipeline[] = {
 // In the regions of nodes first. A tape is what the passes make of a region: it stays.
 void run_inside(const Pass& pass, Body body, const Device& device) {
   for (Node& node : body.graph.nodes) {
-    if (node.regions.empty() || op_row(node).has(kTapeRegion)) continue;
+    if (!runs_regions(node)) continue;
     for (Graph& region : node.regions) run_inside(pass, region, device);
   }
   pass.run(body, device);

@@ -55,7 +55,7 @@ def row_local(model: Model) -> bool:
 
 
 def random(model: Model) -> bool:
-    return any(OPS[node.op].random for node in model.functions["f"].nodes)
+    return any(OPS[node.op].random for node in model.functions["f"].walk())
 
 
 def is_row(shape) -> bool:

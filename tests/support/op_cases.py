@@ -34,6 +34,9 @@ from slimlearn.backend.shape import B, evaluate
 _SAMPLERS = {
     "normal": lambda r, s: r.standard_normal(s),
     "positive": lambda r, s: r.uniform(0.5, 2.5, s),
+    "negative": lambda r, s: -r.uniform(0.5, 2.5, s),
+    "one": lambda r, s: np.ones(s),
+    "minus_one": lambda r, s: -np.ones(s),
     "unit": lambda r, s: r.uniform(-0.85, 0.85, s),
     "away": lambda r, s: r.choice([-1, 1], s) * r.uniform(0.3, 2.0, s),
     "wide": lambda r, s: r.standard_normal(s) * 8,
@@ -412,6 +415,141 @@ case(
     expect=_fused_expected,
     a=Source((B, 9)),
     b=Source((9,)),
+)
+
+
+def _dense(p, x, w, b):
+    """One of two layers, which share their weights."""
+    return ops.cond(
+        p > 0,
+        lambda: ops.tanh(x @ w + b),
+        lambda: ops.relu(ops.square(x) @ w - 0.5),
+    )
+
+
+def _dense_expected(p, x, w, b):
+    return np.tanh(x @ w + b) if p > 0 else np.maximum(x * x @ w - 0.5, 0)
+
+
+def _several(p, x, y):
+    """Values as they are, one twice, and types that differ."""
+    return ops.cond(
+        p > 0,
+        lambda: (x, x, y > 0, ops.reshape(y, (B, 1, 5)), ops.cast(x, "i32")),
+        lambda: (y, x * y, x > y, ops.reshape(x, (B, 1, 5)), ops.cast(y, "i32")),
+    )
+
+
+def _several_expected(p, x, y):
+    if p > 0:
+        return x, x, y > 0, y[:, None], x.astype("i4")
+    return y, x * y, x > y, x[:, None], y.astype("i4")
+
+
+def _nested(p, x, w, v):
+    """A cond in each branch; the inner ones read values of all levels."""
+
+    def then():
+        z = ops.exp(x * 0.5)
+        return ops.cond(
+            p > 1.2, lambda: z @ w, lambda: z - ops.reduce_sum(z * v, 1, True)
+        )
+
+    def otherwise():
+        z = ops.sin(x)
+        return ops.cond(p > -1.2, lambda: ops.neg(x), lambda: z * v) @ w
+
+    wide = ops.cond(p > 0, then, otherwise)
+    return wide + x
+
+
+def _nested_expected(p, x, w, v):
+    if p > 0:
+        z = np.exp(x * 0.5)
+        return x + (z @ w if p > 1.2 else z - (z * v).sum(1, keepdims=True))
+    return x + (-x if p > -1.2 else np.sin(x) * v) @ w
+
+
+def _over_rows(p, x):
+    """Sums over the rows, their number, and where each row stands."""
+
+    def then():
+        order = ops.reshape(ops.cast(ops.iota(B), x.dtype), (B, 1))
+        return x - ops.reduce_mean(x, 0), ops.reduce_sum(x * order)
+
+    return ops.cond(p > 0, then, lambda: (x, ops.extent(B, x.dtype)))
+
+
+def _broadcasts(p, x, c):
+    """Operands whose rows and columns broadcast apart, as passes must make legal."""
+    return ops.cond(p > 0, lambda: x * c + c, lambda: x - ops.softmax(c * x))
+
+
+for _label, _sign in (("then", "positive"), ("otherwise", "negative")):
+    _p = Source((), _sign)
+    case(
+        "cond",
+        _dense,
+        _label,
+        smooth=("x", "w", "b"),
+        expect=_dense_expected,
+        p=_p,
+        x=Source((B, 4)),
+        w=Source((4, 3)),
+        b=Source((3,)),
+    )
+    case(
+        "cond",
+        _several,
+        f"several_{_label}",
+        smooth=("x", "y"),
+        expect=_several_expected,
+        p=_p,
+        x=Source((B, 5), "fraction"),
+        y=Source((B, 5), "fraction"),
+    )
+    case(
+        "cond",
+        lambda p, x: ops.cond(
+            p > 0, lambda: ops.dropout(ops.exp(x), 0.5), lambda: ops.dropout(x, 0.3)
+        ),
+        f"dropout_{_label}",
+        smooth=("x",),
+        p=_p,
+        x=Source((B, 9)),
+    )
+    case(
+        "cond", _over_rows, f"over_rows_{_label}", smooth=("x",), p=_p, x=Source((B, 3))
+    )
+    case(
+        "cond",
+        _broadcasts,
+        f"broadcasts_{_label}",
+        smooth=("x", "c"),
+        p=_p,
+        x=Source((B, 2, 3)),
+        c=Source((B, 1, 3)),
+    )
+    for _far in (1.0, 2.5):
+        case(
+            "cond",
+            lambda p, x, w, v, far=_far: _nested(p * far, x, w, v),
+            f"nested_{_label}_{'far' if _far > 1 else 'near'}",
+            smooth=("x", "w", "v"),
+            expect=lambda p, x, w, v, far=_far: _nested_expected(p * far, x, w, v),
+            p=Source((), "one" if _label == "then" else "minus_one"),
+            x=Source((B, 4)),
+            w=Source((4, 4)),
+            v=Source((4,)),
+        )
+case(
+    "cond",
+    lambda x: ops.cond(
+        ops.reduce_mean(x) > 0, lambda: x * 2, lambda: ops.square(x) - x
+    ),
+    "rows_decide",
+    expect=lambda x: x * 2 if x.mean() > 0 else x * x - x,
+    x=Source((B, 3)),
 )
 case("orthogonal", ops.orthogonal, "tall", smooth=(), a=Source((7, 4)))
 case("orthogonal", ops.orthogonal, "wide", smooth=(), a=Source((3, 8)))

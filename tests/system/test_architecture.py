@@ -21,11 +21,13 @@ PYTHON_RULES = {
     # text: str() of a model
     "backend.graph": ("backend.shape", "backend.graph", "backend.text"),
     "backend.op": ("backend.shape", "backend.graph"),
+    # autodiff: a region's gradient is the gradient of what stands in it
     "backend.ops": (
         "backend.shape",
         "backend.graph",
         "backend.op",
         "backend.ops",
+        "backend.autodiff",
         "backend.philox",
     ),
     "backend.autodiff": ("backend.shape", "backend.graph", "backend.op", "backend.ops"),

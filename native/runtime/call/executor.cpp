@@ -15,22 +15,34 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
   }
 }
 
-void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
-  const Context& context = call.context;
-  std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
-  for (const Plan::Step& step : plan.steps()) {
+namespace {
+
+void run_sequence(const Plan::Sequence& sequence, const Context& context, std::byte* local,
+                  const Lane& lane) noexcept {
+  for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
+    if (step.branch) {
+      run_sequence(step.branch->chosen(context), context, local, lane);
+      continue;
+    }
     const int64_t tasks = step.launch->tasks(context.rows);
     const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
     if (begin < end) step.launch->run_all(context, begin, end, local);
   }
-  if (plan.moves().empty()) return;
+  if (sequence.moves.empty()) return;
   lane.barrier();
-  if (lane.first()) run_moves(plan, context);
+  if (lane.first()) run_moves(sequence.moves, context);
 }
 
-void run_moves(const Plan& plan, const Context& context) noexcept {
-  for (const Plan::Move& move : plan.moves()) {
+}  // namespace
+
+void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
+  std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
+  run_sequence(plan.sequence(), call.context, local, lane);
+}
+
+void run_moves(const std::vector<Plan::Move>& moves, const Context& context) noexcept {
+  for (const Plan::Move& move : moves) {
     const int64_t bytes = move.from.count(context.rows) * size_of(move.from.dtype);
     std::memcpy(move.to.in<std::byte>(context), move.from.in<std::byte>(context),
                 static_cast<size_t>(bytes));

@@ -17,8 +17,8 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
 // All launches and moves of a plan. Lanes wait where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
-// What could not be computed where it belongs, at the end of a plan.
-void run_moves(const Plan& plan, const Context& context) noexcept;
+// What could not be computed where it belongs, at the end of a sequence.
+void run_moves(const std::vector<Plan::Move>& moves, const Context& context) noexcept;
 
 // What the plan staged becomes state: by one lane, once nothing can refuse the step any more.
 void publish_state(const Plan& plan, const Context& context) noexcept;

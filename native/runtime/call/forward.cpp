@@ -137,7 +137,6 @@ Profile Forward::profile(int64_t rounds) {
   call->context.rows = std::min(chunk_, options_.rows);
   const FlushDenormals flush;
   for (int64_t round = 0; round < rounds; ++round) {
-    profile.begin_round();
     bound_->profile(profile, *call, index_.empty() ? nullptr : index_.data(), 0);
   }
   return profile;

@@ -5,12 +5,11 @@
 
 namespace slim {
 
-void Profile::add(const std::string& name, const std::string& op, const Cost& cost,
-                  double seconds) {
-  if (next_ == launches_.size()) {
-    launches_.push_back({name, op, 0, 0, seconds, cost.flops, cost.bytes});
-  }
-  LaunchProfile& launch = launches_[next_++];
+void Profile::add(const void* what, const std::string& name, const std::string& op,
+                  const Cost& cost, double seconds) {
+  const auto [record, is_new] = record_of_.emplace(what, launches_.size());
+  if (is_new) launches_.push_back({name, op, 0, 0, seconds, cost.flops, cost.bytes});
+  LaunchProfile& launch = launches_[record->second];
   ++launch.calls;
   launch.seconds += seconds;
   launch.least = std::min(launch.least, seconds);
@@ -21,20 +20,28 @@ void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
   const int64_t rows = call.context.rows;
   for (size_t i = 0; i < gathers.size(); ++i) {
     const double bytes = 2.0 * gathers[i].row_bytes() * static_cast<double>(rows);
-    time(plan.inputs()[i].name, "input", {0, bytes},
+    time(&gathers[i], plan.inputs()[i].name, "input", {0, bytes},
          [&] { gathers[i].run(call.context, index, first, 0, rows); });
   }
 }
 
 void Profile::run_plan(const Plan& plan, const CallContext& call) {
+  run_sequence(plan.sequence(), call);
+}
+
+void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& call) {
   const int64_t rows = call.context.rows;
-  for (const Plan::Step& step : plan.steps()) {
+  for (const Plan::Step& step : sequence.steps) {
+    if (step.branch) {
+      run_sequence(step.branch->chosen(call.context), call);
+      continue;
+    }
     const Launch& launch = *step.launch;
-    time(launch.name, launch.op, launch.cost(rows),
+    time(&launch, launch.name, launch.op, launch.cost(rows),
          [&] { launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data()); });
   }
-  if (!plan.moves().empty()) {
-    time("moves", "copy", {}, [&] { run_moves(plan, call.context); });
+  if (!sequence.moves.empty()) {
+    time(&sequence.moves, "moves", "copy", {}, [&] { run_moves(sequence.moves, call.context); });
   }
   if (!plan.staged().empty()) {
     time("state", "copy", {}, [&] { publish_state(plan, call.context); });

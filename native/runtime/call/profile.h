@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,16 +21,17 @@ struct LaunchProfile {
   double bytes = 0;
 };
 
-// Records come in the order of the first call; every round must make the same calls.
+// Records come in the order of the first call.
 class Profile {
  public:
-  void begin_round() { next_ = 0; }
+  // `what` is timed: calls of one address share a record.
   template <class Work>
-  void time(const std::string& name, const std::string& op, const Cost& cost, Work work) {
+  void time(const void* what, const std::string& name, const std::string& op, const Cost& cost,
+            Work work) {
     const auto begin = std::chrono::steady_clock::now();
     work();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    add(name, op, cost, took.count());
+    add(what, name, op, cost, took.count());
   }
   // As run_gathers and run_plan on one lane.
   void run_gathers(const Plan& plan, const std::vector<Gather>& gathers, const CallContext& call,
@@ -39,10 +41,12 @@ class Profile {
   const std::vector<LaunchProfile>& launches() const { return launches_; }
 
  private:
-  void add(const std::string& name, const std::string& op, const Cost& cost, double seconds);
+  void add(const void* what, const std::string& name, const std::string& op, const Cost& cost,
+           double seconds);
+  void run_sequence(const Plan::Sequence& sequence, const CallContext& call);
 
   std::vector<LaunchProfile> launches_;
-  size_t next_ = 0;
+  std::map<const void*, size_t> record_of_;
 };
 
 }  // namespace slim

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "ir/ops.h"
+
 namespace slim {
 namespace {
 
@@ -17,13 +19,13 @@ const Source& source_of(const InputSlot& slot, const std::vector<Source>& source
                               " is missing: given are " + (have.empty() ? "none" : have));
 }
 
-bool has_rows(const Function& function, ValueId value) {
-  const auto& dims = function.graph.values[static_cast<size_t>(value)].type.dims;
+bool has_rows(const Graph& graph, ValueId value) {
+  const auto& dims = graph.values[static_cast<size_t>(value)].type.dims;
   return std::any_of(dims.begin(), dims.end(), [](const Dim& dim) { return dim.mentions("B"); });
 }
 
-bool reads_rows(const Function& function, const Node& node) {
-  return node.op == "input" && has_rows(function, node.results[0]);
+bool reads_rows(const Graph& graph, const Node& node) {
+  return node.op == "input" && has_rows(graph, node.results[0]);
 }
 
 }  // namespace
@@ -85,7 +87,7 @@ Symbols bind_symbols(const Function& function, const std::vector<Source>& source
 int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
   std::vector<const Source*> read;
   for (const Node& node : function.graph.nodes) {
-    if (!reads_rows(function, node)) continue;
+    if (!reads_rows(function.graph, node)) continue;
     const auto& name = std::get<std::string>(node.attributes.at("source"));
     // One that is missing is refused by bind_sources, which can say where it is needed.
     for (const Source& source : sources) {
@@ -109,16 +111,16 @@ int64_t common_rows(const Function& function, const std::vector<Source>& sources
 }
 
 bool lacks_rows(const Function& function) {
-  bool needed = false;
-  for (const Node& node : function.graph.nodes) {
-    if (reads_rows(function, node)) return false;
-    for (const ValueId result : node.results) needed = needed || has_rows(function, result);
+  bool needed = false, read = false;
+  walk(function.graph, [&](const Graph& graph, const Node& node) {
+    read = read || reads_rows(graph, node);
+    for (const ValueId result : node.results) needed = needed || has_rows(graph, result);
     if (node.op == "extent") {
       const auto& dim = std::get<std::string>(node.attributes.at("dim"));
       needed = needed || Dim::parse(dim).mentions("B");
     }
-  }
-  return needed;
+  });
+  return needed && !read;
 }
 
 }  // namespace slim

@@ -28,13 +28,15 @@ bool any_overlap(const std::vector<Buffer>& some, const std::vector<Buffer>& oth
 
 // Lanes run on from launch to launch as long as these touch nothing that another lane may
 // still be reading or writing.
-void Plan::mark_barriers(const std::vector<std::vector<Buffer>>& reads,
-                         const std::vector<std::vector<Buffer>>& writes) {
+//
+// All lanes take the same branch, whose steps count from its own start: they wait before it.
+void Plan::mark_barriers(std::vector<Step>& steps, const Touched& touched) {
+  const auto& [reads, writes] = touched;
   std::vector<Buffer> read, written;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (any_overlap(reads[i], written) || any_overlap(writes[i], written) ||
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].branch || any_overlap(reads[i], written) || any_overlap(writes[i], written) ||
         any_overlap(writes[i], read)) {
-      steps_[i].barrier = true;
+      steps[i].barrier = true;
       read.clear();
       written.clear();
     }

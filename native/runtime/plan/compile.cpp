@@ -26,9 +26,11 @@ bool reads_optimizer(const Node& node, const PlanRequest& request) {
 // What the constructor needs while it works.
 class Planner {
  public:
-  Planner(const Program& program, const Layout& layout, const PlanRequest& request)
+  Planner(const Program& program, const Layout& layout, const PlanRequest& request,
+          const KernelSet& kernels)
       : layout_(layout),
         request_(request),
+        kernels_(kernels),
         function_(specialise(*program.find(request.function), request.symbols)) {
     if (const auto open = symbols_of(function_); open.size() > open.count(request.symbol)) {
       const auto size = std::find_if(open.begin(), open.end(), [&](const std::string& symbol) {
@@ -48,8 +50,8 @@ class Planner {
   const MemoryPlan& memory() const { return memory_; }
   const std::string& text() const { return text_; }
 
-  Buffer at(ValueId id, const Place& place) const {
-    const Type& type = function_.graph.values[static_cast<size_t>(id)].type;
+  Buffer at(const Graph& graph, ValueId id, const Place& place) const {
+    const Type& type = graph.values[static_cast<size_t>(id)].type;
     Buffer buffer;
     const bool staged = place.arena == kStaged;
     buffer.base = staged ? Base::scratch : static_cast<Base>(place.arena);
@@ -62,7 +64,39 @@ class Planner {
     }
     return buffer;
   }
+  Buffer at(ValueId id, const Place& place) const { return at(graph(), id, place); }
   Buffer of(ValueId id) const { return at(id, memory_.places[static_cast<size_t>(id)]); }
+
+  // The steps of a graph, without its moves; `touched`: by step.
+  Plan::Sequence steps(const Graph& graph, const MemoryPlan& memory, Plan::Touched& touched) {
+    const auto buffers = [&](const std::vector<ValueId>& ids) {
+      std::vector<Buffer> all;
+      for (const ValueId id : ids) {
+        all.push_back(at(graph, id, memory.places[static_cast<size_t>(id)]));
+      }
+      return all;
+    };
+    Plan::Sequence made;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      if (op_row(node).has(kAlias) || op_row(node).has(kSource)) continue;
+      const Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
+      touched.reads.push_back(binding.operands);
+      touched.writes.push_back(binding.results);
+      Plan::Step step;
+      if (runs_regions(node)) {
+        step.branch = branch(binding, memory.regions[i], touched.writes.back());
+      } else {
+        step.launch = launch(binding);
+        step.results = binding.results;
+      }
+      made.steps.push_back(std::move(step));
+    }
+    Plan::mark_barriers(made.steps, touched);
+    return made;
+  }
+
+  int64_t local_bytes() const { return local_bytes_; }
 
   InputSlot input(const Node& node) const {
     const ValueId id = node.results[0];
@@ -88,6 +122,40 @@ class Planner {
   }
 
  private:
+  std::unique_ptr<Launch> launch(const Binding& binding) {
+    const Node& node = binding.node;
+    const auto prepare = kernels_.prepare.find(node.op);
+    if (prepare == kernels_.prepare.end()) {
+      binding.refuse("there is no kernel of this name for " + kernels_.isa);
+    }
+    std::unique_ptr<Launch> launch = prepare->second(binding);
+    launch->op = node.op;
+    launch->name = binding.graph.values[static_cast<size_t>(node.results[0])].name;
+    local_bytes_ = std::max(local_bytes_, launch->local_bytes());
+    return launch;
+  }
+
+  // `writes` gets what is written inside.
+  std::unique_ptr<Plan::Branch> branch(const Binding& binding,
+                                       const std::vector<MemoryPlan>& memory,
+                                       std::vector<Buffer>& writes) {
+    auto made = std::make_unique<Plan::Branch>();
+    made->predicate = binding.operands[0];
+    Plan::Sequence* const sequences[] = {&made->then, &made->otherwise};
+    for (size_t i = 0; i < 2; ++i) {
+      const Graph& region = binding.node.regions[i];
+      Plan::Touched touched;
+      *sequences[i] = steps(region, memory[i], touched);
+      for (const MemoryPlan::Copy& copy : memory[i].copies) {
+        const Place& from = memory[i].places[static_cast<size_t>(copy.value)];
+        sequences[i]->moves.push_back(
+            {at(region, copy.value, from), at(region, copy.value, copy.to)});
+      }
+      for (const auto& some : touched.writes) writes.insert(writes.end(), some.begin(), some.end());
+    }
+    return made;
+  }
+
   // Weights and gradients are read and written where they lie: one element for each.
   void need_precision(ValueId id) const {
     const Value& value = function_.graph.values[static_cast<size_t>(id)];
@@ -142,49 +210,35 @@ class Planner {
 
   const Layout& layout_;
   const PlanRequest& request_;
+  const KernelSet& kernels_;
   Function function_;
   std::map<std::string, int64_t> symbols_;
   std::string text_;
   MemoryPlan memory_;
+  int64_t local_bytes_ = 0;
 };
 
 Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& request,
            const KernelSet& kernels)
     : request_(request) {
-  const Planner planner(program, layout, request_);
+  Planner planner(program, layout, request_, kernels);
   const Graph& graph = planner.graph();
   text_ = planner.text();
   scratch_bytes_ = planner.memory().scratch_bytes;
   if (request_.function == "grad") stage(layout, planner.function().sets);
-  std::vector<std::vector<Buffer>> reads, writes;
   for (const Node& node : graph.nodes) {
     if (planner.is_sparse(node.results[0])) {
       const bool gathered = node.operands.empty();
       const int64_t from = gathered ? -1 : planner.of(node.operands[0]).offset;
       sparse_.push_back({planner.of(node.results[0]), static_cast<int>(from)});
     }
-    if (node.op == "input") {
-      if (!reads_optimizer(node, request_)) inputs_.push_back(planner.input(node));
-      continue;
+    if (node.op == "input" && !reads_optimizer(node, request_)) {
+      inputs_.push_back(planner.input(node));
     }
-    if (op_row(node).has(kAlias)) continue;
-    Binding binding{graph, node, {}, {}};
-    for (const ValueId id : node.operands) binding.operands.push_back(planner.of(id));
-    for (const ValueId id : node.results) binding.results.push_back(planner.of(id));
-    const auto prepare = kernels.prepare.find(node.op);
-    if (prepare == kernels.prepare.end()) {
-      binding.refuse("there is no kernel of this name for " + kernels.isa);
-    }
-    Step step;
-    step.launch = prepare->second(binding);
-    step.launch->op = node.op;
-    step.launch->name = graph.values[static_cast<size_t>(node.results[0])].name;
-    local_bytes_ = std::max(local_bytes_, step.launch->local_bytes());
-    step.results = binding.results;
-    steps_.push_back(std::move(step));
-    reads.push_back(binding.operands);
-    writes.push_back(binding.results);
   }
+  Touched touched;
+  sequence_ = planner.steps(graph, planner.memory(), touched);
+  local_bytes_ = planner.local_bytes();
   plan_moves(planner.memory().copies.size(), [&](size_t i) {
     const MemoryPlan::Copy& copy = planner.memory().copies[i];
     return Move{planner.of(copy.value), planner.at(copy.value, copy.to)};
@@ -198,7 +252,6 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     const Layout::Place& place = layout.places[static_cast<size_t>(grad.declaration)];
     row_gradients_.push_back({place.offset, rows.dims[0], rows.inner(), rows.offset});
   }
-  mark_barriers(reads, writes);
   if (!planner.function().grads.empty()) rewritten_bytes_ = layout.param_bytes;
 }
 
@@ -233,7 +286,7 @@ Buffer Plan::keep(const Buffer& buffer) {
   int64_t bytes = size_of(buffer.dtype);
   for (const int64_t dim : buffer.dims) bytes *= dim;
   scratch_bytes_ += round_up(bytes) + kAlignment;
-  moves_.insert(moves_.begin(), {buffer, kept});
+  sequence_.moves.insert(sequence_.moves.begin(), {buffer, kept});
   return kept;
 }
 
@@ -242,7 +295,7 @@ void Plan::plan_moves(size_t count, MoveAt move_at) {
   for (size_t i = 0; i < count; ++i) {
     Move move = move_at(i);
     move.from = keep(move.from);
-    moves_.push_back(std::move(move));
+    sequence_.moves.push_back(std::move(move));
   }
 }
 

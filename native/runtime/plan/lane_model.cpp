@@ -1,5 +1,6 @@
 // How many lanes pay: a rough model of the time of a step.
 #include <algorithm>
+#include <utility>
 
 #include "runtime/plan/plan.h"
 
@@ -27,26 +28,75 @@ constexpr double kLineSeconds = 13e-9;
 // another lane gives in thousands of them.
 constexpr double kLeastSeconds = 200e-6;
 
+double seconds_of(const Cost& cost) {
+  return kLaunchSeconds + std::max(cost.flops / kFlops, cost.bytes / kBytes);
+}
+
+struct Part {
+  double seconds;
+  int64_t tasks;
+};
+
+// What the lanes share in one run of a sequence, which takes the longer one of two branches.
+struct Work {
+  std::vector<Part> parts;
+  int64_t barriers = 0;
+  int64_t written = 0;  // bytes
+  double seconds = 0;
+  int64_t launches = 0;
+  Cost cost;
+
+  void add(const Work& other) {
+    parts.insert(parts.end(), other.parts.begin(), other.parts.end());
+    barriers += other.barriers;
+    written += other.written;
+    seconds += other.seconds;
+    launches += other.launches;
+    cost.flops += other.cost.flops;
+    cost.bytes += other.cost.bytes;
+  }
+};
+
+Work work_of(const Plan::Sequence& sequence, int64_t rows);
+
+Work work_of(const Plan::Step& step, int64_t rows) {
+  Work work;
+  if (step.branch) {
+    work = work_of(step.branch->then, rows);
+    Work other = work_of(step.branch->otherwise, rows);
+    if (other.seconds > work.seconds) std::swap(work, other);
+  } else {
+    work.launches = 1;
+    work.cost = step.launch->cost(rows);
+    work.seconds = seconds_of(work.cost);
+    work.parts.push_back({work.seconds, std::max<int64_t>(1, step.launch->tasks(rows))});
+  }
+  work.barriers += step.barrier;
+  for (const Buffer& buffer : step.results) {
+    work.written += buffer.count(rows) * size_of(buffer.dtype);
+  }
+  return work;
+}
+
+Work work_of(const Plan::Sequence& sequence, int64_t rows) {
+  Work work;
+  for (const Plan::Step& step : sequence.steps) work.add(work_of(step, rows));
+  return work;
+}
+
 }  // namespace
+
+int64_t Plan::launches() const { return work_of(sequence_, capacity()).launches; }
+
+Cost Plan::cost(int64_t rows) const { return work_of(sequence_, rows).cost; }
 
 int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
   if (available <= 1) return 1;
-  struct Part {
-    double seconds;
-    int64_t tasks;
-  };
-  std::vector<Part> parts;
-  int64_t barriers = 3;  // the batch's, and before and after what follows the plan
-  int64_t written = rewritten_bytes_;
-  double best = 0;
-  for (const Step& step : steps_) {
-    const Cost cost = step.launch->cost(rows);
-    parts.push_back({kLaunchSeconds + std::max(cost.flops / kFlops, cost.bytes / kBytes),
-                     std::max<int64_t>(1, step.launch->tasks(rows))});
-    barriers += step.barrier;
-    for (const Buffer& buffer : step.results) written += buffer.count(rows) * size_of(buffer.dtype);
-    best += parts.back().seconds;
-  }
+  const Work work = work_of(sequence_, rows);
+  // The batch's barrier, and those before and after what follows the plan.
+  const int64_t barriers = work.barriers + 3;
+  const int64_t written = work.written + rewritten_bytes_;
+  double best = work.seconds;
   if (best < kLeastSeconds) return 1;
   best *= 0.9;  // less is no gain worth other calls' lanes
   int useful = 1;
@@ -55,7 +105,7 @@ int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
     double seconds = kBarrierSeconds * static_cast<double>(barriers * lanes) +
                      kRegionSeconds / static_cast<double>(runs) +
                      kLineSeconds * static_cast<double>(written / kAlignment / lanes);
-    for (const Part& part : parts) {
+    for (const Part& part : work.parts) {
       const int64_t longest = (part.tasks + lanes - 1) / lanes;
       seconds += part.seconds * static_cast<double>(longest) / static_cast<double>(part.tasks);
     }

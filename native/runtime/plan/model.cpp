@@ -32,23 +32,30 @@ Program checked(std::string_view text) {
   return program;
 }
 
+int64_t row_bytes(const Value& value) {
+  if (!is_dense(value.type)) return 0;  // small beside what is computed from it
+  if (value.type.dims.empty() || !value.type.dims[0].mentions("B")) return 0;
+  int64_t bytes = size_of(value.type.dtype);
+  for (const Dim& dim : value.type.dims) {
+    const bool known = dim.constant() || dim.multiple_of("B");
+    if (known &&
+        __builtin_mul_overflow(bytes, std::max<int64_t>(1, dim.evaluate({{"B", 1}})), &bytes)) {
+      throw std::invalid_argument("[" + value.name + "] " + to_string(value.type) +
+                                  " is larger than any memory");
+    }
+  }
+  return bytes;
+}
+
 // Of all values that grow with the batch, as if none shared its place.
 int64_t row_bytes(const Function& function) {
   int64_t bytes = 0;
-  for (const Value& value : function.graph.values) {
-    if (!is_dense(value.type)) continue;  // small beside what is computed from it
-    if (value.type.dims.empty() || !value.type.dims[0].mentions("B")) continue;
-    int64_t one = size_of(value.type.dtype);
-    for (const Dim& dim : value.type.dims) {
-      const bool known = dim.constant() || dim.multiple_of("B");
-      if (known &&
-          __builtin_mul_overflow(one, std::max<int64_t>(1, dim.evaluate({{"B", 1}})), &one)) {
-        throw std::invalid_argument("[" + value.name + "] " + to_string(value.type) +
-                                    " is larger than any memory");
-      }
+  walk(function.graph, [&](const Graph& graph, const Node& node) {
+    for (const ValueId id : node.results) {
+      const int64_t one = row_bytes(graph.values[static_cast<size_t>(id)]);
+      if (__builtin_add_overflow(bytes, one, &bytes)) bytes = INT64_MAX / 2;
     }
-    if (__builtin_add_overflow(bytes, one, &bytes)) bytes = INT64_MAX / 2;
-  }
+  });
   return bytes;
 }
 

@@ -39,12 +39,16 @@ class Plan {
   Plan(const Program& program, const Layout& layout, const PlanRequest& request,
        const KernelSet& kernels);
 
+  struct Branch;
+  // A launch, or one of two sequences. (A loop will be a third kind: a sequence whose bases move
+  // from one iteration to the next.)
   struct Step {
     std::unique_ptr<Launch> launch;
+    std::unique_ptr<Branch> branch;
     std::vector<Buffer> results;
     bool barrier = false;  // lanes wait before it: it touches what another still may
   };
-  // `set` and `grad` of values that could not be computed where they belong.
+  // `set`, `grad` and `yield` of values that could not be computed where they belong.
   struct Move {
     Buffer from;
     Buffer to;
@@ -55,9 +59,23 @@ class Plan {
     int64_t to = 0;    // bytes, in the state arena
     int64_t bytes = 0;
   };
+  // What runs from its first step to its last move: the function, or a region.
+  struct Sequence {
+    std::vector<Step> steps;
+    std::vector<Move> moves;
+  };
+  struct Branch {
+    Buffer predicate;
+    Sequence then, otherwise;
 
-  const std::vector<Step>& steps() const { return steps_; }
-  const std::vector<Move>& moves() const { return moves_; }
+    const Sequence& chosen(const Context& context) const {
+      return *predicate.in<uint8_t>(context) != 0 ? then : otherwise;
+    }
+  };
+
+  const Sequence& sequence() const { return sequence_; }
+  const std::vector<Step>& steps() const { return sequence_.steps; }
+  const std::vector<Move>& moves() const { return sequence_.moves; }
   const std::vector<Staged>& staged() const { return staged_; }
   const std::vector<InputSlot>& inputs() const { return inputs_; }
   const std::vector<Buffer>& returns() const { return returns_; }
@@ -67,6 +85,9 @@ class Plan {
   bool exact() const { return request_.exact; }
   int64_t scratch_bytes() const { return scratch_bytes_; }
   int64_t local_bytes() const { return local_bytes_; }
+  // Of a run that takes the larger one of two branches.
+  int64_t launches() const;
+  Cost cost(int64_t rows) const;
   // Lanes that are worth their barriers for this many rows, at most `available`, where a
   // region runs the plan so many times.
   int useful_lanes(int64_t rows, int available, int64_t runs = 1) const;
@@ -94,21 +115,24 @@ class Plan {
   };
 
  private:
+  friend class Planner;
   // A value that is not dense.
   struct Sparse {
     Buffer buffer;
     int from = -1;  // the sparse value whose stored elements or rows these are; -1: gathered
   };
+  // What a step reads and writes, by step.
+  struct Touched {
+    std::vector<std::vector<Buffer>> reads, writes;
+  };
   Buffer keep(const Buffer& buffer);
   template <class MoveAt>
   void plan_moves(size_t count, MoveAt move_at);
   void stage(const Layout& layout, const std::vector<Assignment>& sets);
-  void mark_barriers(const std::vector<std::vector<Buffer>>& reads,
-                     const std::vector<std::vector<Buffer>>& writes);
+  static void mark_barriers(std::vector<Step>& steps, const Touched& touched);
 
   PlanRequest request_;
-  std::vector<Step> steps_;
-  std::vector<Move> moves_;
+  Sequence sequence_;
   std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
   std::vector<Buffer> returns_;

@@ -16,14 +16,13 @@ namespace {
 constexpr int64_t kChunkRows = 512;
 
 void refuse_what_varies(const Function& grad) {
-  for (const Node& node : grad.graph.nodes) {
-    if (op_row(node).has(kRandom)) {
-      throw std::invalid_argument(
-          "[" + node.op + " " + grad.graph.values[static_cast<size_t>(node.results[0])].name +
-          "] draws random numbers: L-BFGS needs the same objective at every call; use another "
-          "optimizer or remove dropout and noise");
-    }
-  }
+  walk(grad.graph, [](const Graph& graph, const Node& node) {
+    if (!op_row(node).has(kRandom)) return;
+    throw std::invalid_argument(
+        "[" + node.op + " " + graph.values[static_cast<size_t>(node.results[0])].name +
+        "] draws random numbers: L-BFGS needs the same objective at every call; use another "
+        "optimizer or remove dropout and noise");
+  });
   if (!grad.sets.empty()) {
     throw std::invalid_argument(
         "the network updates state while it trains (batch normalization): L-BFGS cannot "

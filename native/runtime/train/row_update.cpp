@@ -114,14 +114,10 @@ uint32_t RowUpdate::run(const Context& context, const Lane& lane) noexcept {
 
 Cost RowUpdate::cost(const Context& context) const {
   const int64_t length = elements(context);
+  Cost cost = plan_->cost(length);
   // Weights and slots go to a block and back, beside what the tape moves.
-  Cost total{0, static_cast<double>(4 * (1 + slots_) * length * size_of(precision_))};
-  for (const Plan::Step& step : plan_->steps()) {
-    const Cost cost = step.launch->cost(length);
-    total.flops += cost.flops;
-    total.bytes += cost.bytes;
-  }
-  return total;
+  cost.bytes += static_cast<double>(4 * (1 + slots_) * length * size_of(precision_));
+  return cost;
 }
 
 }  // namespace slim

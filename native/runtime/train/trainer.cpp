@@ -51,7 +51,7 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
 
 int64_t Trainer::launches_per_step() const {
   const Plan& plan = batches_->of(0).plan.plan();
-  return 1 + static_cast<int64_t>(plan.steps().size()) + updater_->launches();  // 1: the gather
+  return 1 + plan.launches() + updater_->launches();  // 1: the gather
 }
 
 int64_t Trainer::scratch_bytes() const {
@@ -165,10 +165,9 @@ Profile Trainer::profile(int64_t steps, double learning_rate) {
     const int64_t batch = step % std::max<int64_t>(1, this->steps() - 1);
     call.context.rows = rule_.count(batch);
     call.context.step = step + 1;
-    profile.begin_round();
     bound.profile(profile, call, order_.data(), rule_.begin(batch));
     updater_->begin(static_cast<double>(step + 1), learning_rate);
-    profile.time("update", "update", updater_->cost(call.context),
+    profile.time(updater_.get(), "update", "update", updater_->cost(call.context),
                  [&] { updater_->run(call.context, Lane(0, 1)); });
   }
   return profile;

@@ -216,11 +216,9 @@ Cost Updater::cost(const Context& gradient) const {
     total.bytes += cost.bytes;
   }
   for (const Block& block : blocks_) {
-    for (const Plan::Step& step : plan_->steps()) {
-      const Cost cost = step.launch->cost(block.end - block.begin);
-      total.flops += cost.flops;
-      total.bytes += cost.bytes;
-    }
+    const Cost cost = plan_->cost(block.end - block.begin);
+    total.flops += cost.flops;
+    total.bytes += cost.bytes;
   }
   return total;
 }
@@ -231,7 +229,7 @@ int64_t Updater::launches() const {
   for (const Group& group : groups_) {
     runs += (group.end - group.begin + plan_->capacity() - 1) / plan_->capacity();
   }
-  return runs * static_cast<int64_t>(plan_->steps().size());
+  return runs * plan_->launches();
 }
 
 }  // namespace slim

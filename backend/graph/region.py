@@ -1,0 +1,78 @@
+"""Regions built from functions: captured values, copies, and what nobody uses."""
+
+from collections.abc import Callable, Sequence
+
+from slimlearn.backend.graph.function import Graph, inside
+from slimlearn.backend.graph.names import absolute_scope
+from slimlearn.backend.graph.tensor import Node, Tensor
+
+
+def build_region(body: Callable, name: str, outer: Graph, scope: str) -> Graph:
+    """Return a region of what `body` builds, which yields what `body` returns.
+
+    Parameters
+    ----------
+    body : callable
+        Without arguments, to a sequence of tensors.
+    name : str
+        What errors call the region.
+    outer : Graph
+        The graph of the node that will hold it.
+    scope : str
+        The full name scope of what is built.
+    """
+    region = Graph(name, outer=outer, scope=scope)
+    with inside(region), absolute_scope(scope):
+        region.returns = [region.own(v, f"{name}: returned") for v in body()]
+    return region
+
+
+def share_parameters(regions: Sequence[Graph]) -> list[Tensor]:
+    """Give all regions a parameter for whatever one of them captured, in one order.
+
+    Returns
+    -------
+    list of Tensor
+        The values of the outer graph that the parameters stand for.
+    """
+    values = list(dict.fromkeys(value for r in regions for value in r.captured))
+    for region in regions:
+        region.parameters = [region.own(value, region.name) for value in values]
+    return values
+
+
+def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> None:
+    """Append the nodes of `source` to `target`, by the same names where these are free.
+
+    Parameters
+    ----------
+    source, target : Graph
+    values : dict of Tensor to Tensor
+        What stands in `target` for the values of `source`: its parameters to begin
+        with, all that is copied in the end.
+    """
+    for node in source.nodes:
+        operands = tuple([values[operand] for operand in node.operands])
+        made = Node(node.op, operands, node.attributes, node.regions)
+        results = []
+        for result in node.results:
+            name = target.unique_name(result.name)
+            copied = Tensor(name, result.dtype, result.shape, made, target)
+            values[result] = target.values[name] = copied
+            results.append(copied)
+        made.results = tuple(results)
+        target.nodes.append(made)
+    for key, constant in source.constants.items():
+        if constant in values:
+            target.constants.setdefault(key, values[constant])
+
+
+def drop_unused(region: Graph) -> set[Tensor]:
+    """Drop the nodes that the region's yields do not need; return what is read."""
+    read, kept = set(region.returns), []
+    for node in reversed(region.nodes):
+        if not read.isdisjoint(node.results):
+            read.update(node.operands)
+            kept.append(node)
+    region.nodes = kept[::-1]
+    return read
