@@ -44,7 +44,9 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
                 f"%{x.name} is {type_text(*x.type)}: sparse rows are data and have no "
                 "gradient"
             )
-    nodes = list(current_graph().nodes)
+    graph = current_graph()
+    xs, ys = [graph.seen(x) for x in xs], [graph.seen(y) for y in ys]
+    nodes = list(graph.nodes)
     path = _depends_on(xs, nodes)
     sums: dict[Tensor, Tensor] = {}
     for y, seed in zip(ys, grad_ys, strict=True):

@@ -209,6 +209,13 @@ class Graph:
             self.captured[value] = known
         return known
 
+    def seen(self, value: Tensor) -> Tensor:
+        """Return what stands for `value` in this graph, itself where nothing does."""
+        if self.outer is None or value.graph is self:
+            return value
+        value = self.outer.seen(value)
+        return self.captured.get(value, value)
+
     def set_(self, declaration: Declaration, value: Tensor) -> None:
         """Assign `value` to a parameter, state or slot at the function's end."""
         self._assign(self.sets, "set", declaration, value)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from support.memory import check_disjoint
 
 from slimlearn import _native, layers
 from slimlearn.backend import engine, ops, reference
@@ -178,42 +179,6 @@ def test_memory_keeps_live_values_apart():
     assert _native.memory(text, "update", sizes)["copies"] == []
 
 
-def check_disjoint(text: str, function: str, facts: dict, sizes: dict) -> None:
-    """Execute the plan on labels: no read finds another value's label in its bytes."""
-    graph = parse_program(text).functions[function]
-    owner: dict[int, str] = {}
-
-    def cells(tensor):
-        arena, offset = facts["places"][tensor.name]
-        count = 1
-        for d in tensor.shape:
-            count *= d if isinstance(d, int) else d.evaluate(sizes)
-        size = count * np.dtype(reference.DTYPES[tensor.dtype]).itemsize
-        assert arena or offset % 64 == 0
-        if arena:
-            return []
-        assert offset + size + 64 <= facts["scratch_bytes"]
-        return range(offset, offset + size, 4)
-
-    root: dict[str, str] = {}
-    inputs = [n for n in graph.nodes if n.op == "input"]
-    for node in inputs + [n for n in graph.nodes if n.op != "input"]:
-        for operand in node.operands:
-            name = root.get(operand.name, operand.name)
-            for cell in cells(operand):
-                assert owner[cell] == name, f"{node.results[0].name} reads {name}"
-        for result in node.results:
-            if node.op == "reshape":
-                source = node.operands[0].name
-                root[result.name] = root.get(source, source)
-                continue
-            for cell in cells(result):
-                owner[cell] = result.name
-    for value in [*graph.returns, *graph.grads.values(), *graph.sets.values()]:
-        for cell in cells(value):
-            assert owner[cell] == root.get(value.name, value.name)
-
-
 def test_a_dying_operand_is_overwritten():
     text = """slim 1
 
@@ -270,6 +235,23 @@ UNARY = ["neg", "exp", "tanh", "square", "relu", "identity", "sigmoid", "softmax
 BINARY = ["add", "mul", "sub", "maximum", "relu_grad", "div"]
 
 
+def cond(draw, a, b) -> str:
+    """A cond on %flag over two values, (name, shape), where b's broadcasts to a's."""
+    (x, shape), (y, small) = a, b
+    head = f"    (%a : f32[{shape}], %b : f32[{small}])\n"
+    unary = st.sampled_from(UNARY[: -1 if shape == "" else None])
+    branches = []
+    for _ in range(2):
+        lines, last = "", "a"
+        for i in range(draw(st.integers(0, 3))):
+            op, other = draw(st.sampled_from(BINARY)), draw(st.sampled_from("ab"))
+            lines += f"    %t{i} = {draw(unary)}(%{last}) : f32[{shape}]\n"
+            lines += f"    %u{i} = {op}(%t{i}, %{other}) : f32[{shape}]\n"
+            last = f"u{i}"
+        branches.append(f"{head}{lines}    yield %{last}\n")
+    return f"cond(%flag, {x}, {y}) {{\n{branches[0]}  }} {{\n{branches[1]}  }}"
+
+
 @st.composite
 def programs(draw) -> str:
     """A function over X [B,4], y [B] and two parameters, of random nodes."""
@@ -288,7 +270,7 @@ def programs(draw) -> str:
         return "%" + draw(st.sampled_from(values[shape]))
 
     for _ in range(draw(st.integers(3, 22))):
-        kind = draw(st.integers(0, 8))
+        kind = draw(st.integers(0, 9))
         shape = draw(st.sampled_from(SHAPES))
         if kind <= 1:
             op = draw(st.sampled_from(UNARY[: -1 if shape == "" else None]))
@@ -307,6 +289,9 @@ def programs(draw) -> str:
             to, axes, keep = draw(st.sampled_from(REDUCTIONS))
             from_ = "B" if axes == "0" else "B,4"
             emit(f"reduce_sum({pick(from_)}, axes=[{axes}], keepdims={keep})", to)
+        elif kind == 8:
+            small = draw(st.sampled_from(SMALLER[shape]))
+            emit(cond(draw, (pick(shape), shape), (pick(small), small)), shape)
         else:
             emit(f"reshape({pick('B')})", "B,1")
             emit(f"broadcast({pick('')})", shape)
@@ -326,6 +311,7 @@ param %q : f32[4,4]
 func predict {{
   %X = input(source="X") : f32[B,4]
   %y = input(source="y") : f32[B]
+  %flag = input(source="flag") : bool[]
 {body}
   return %X, %y, {returns}
 }}
@@ -344,9 +330,9 @@ REDUCTIONS = [("B,1", "1", "true"), ("B", "1", "false"), ("", "0", "false")]
 
 
 @settings(deadline=None, max_examples=60)
-@given(programs())
+@given(programs(), st.booleans())
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_random_programs(text):
+def test_random_programs(text, flag):
     """Optimized is plain: in the reference exactly, natively within a tolerance."""
     text = _native.roundtrip(text)
     after = optimized(text)
@@ -356,7 +342,7 @@ def test_random_programs(text):
     rng = np.random.default_rng(8)
     x, y = rng.uniform(-1, 1, (5, 4)).astype("f4"), rng.uniform(-1, 1, 5).astype("f4")
     params = {"p": x[0].copy(), "q": rng.uniform(-1, 1, (4, 4)).astype("f4")}
-    sources = {"X": x, "y": y}
+    sources = {"X": x, "y": y, "flag": np.array(flag)}
     with np.errstate(all="ignore"):
         plain, fused = (
             reference.run(parse_program(t), "predict", sources, params, {}, {}).returns

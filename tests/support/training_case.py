@@ -22,11 +22,15 @@ def network(
     clip=False,
     sparse=False,
     rows=False,
+    branches=False,
     sizes=(FEATURES, HIDDEN, CLASSES),
 ):
     """Return a model: dense, relu, dense, softmax cross-entropy.
 
     `sparse` reads X as sparse rows; with `rows` the first gradient is kept as rows.
+
+    With `branches` the sign of X's mean over the batch decides whether there is a third
+    layer, in which a cond chooses again; dropout is inside it.
 
     `center` subtracts the batch's means in training and tracks them in a state, so that
     rows depend on each other.
@@ -38,6 +42,9 @@ def network(
     w2 = model.parameter("fc2/weights", (hidden, classes))
     b2 = model.parameter("fc2/biases", (classes,))
     parameters = (w1, b1, w2, b2)
+    if branches:
+        w3 = model.parameter("fc3/weights", (hidden, hidden))
+        parameters += (w3,)
     mean = model.state("mean", (hidden,)) if center else None
 
     def logits(graph, training):
@@ -45,16 +52,31 @@ def network(
             x = ops.input_("X", (B, features), f"csr {precision}")
             hidden_ = ops.relu(ops.csr_matmul(x, w1) + b1)
         else:
-            hidden_ = ops.relu(ops.input_("X", (B, features), precision) @ w1 + b1)
+            x = ops.input_("X", (B, features), precision)
+            hidden_ = ops.relu(x @ w1 + b1)
         if center and training:
             batch = ops.reduce_mean(hidden_, axes=(0,))
             graph.set_(mean, mean * 0.9 + batch * 0.1)
             hidden_ = hidden_ - batch
         elif center:
             hidden_ = hidden_ - mean
-        if dropout and training:
+
+        def dropped(values):
+            if not (dropout and training):
+                return values
             keep = ops.cast(model.hyper("keep_prob"), precision)
-            hidden_ = ops.dropout(hidden_, keep, name="drop")
+            return ops.dropout(values, keep, name="drop")
+
+        if branches:
+            level, before = ops.reduce_mean(x), hidden_
+
+            def longer():
+                third = dropped(ops.tanh(before @ w3 + b1))
+                return ops.cond(level > 0.03, lambda: third, lambda: third + before)
+
+            hidden_ = ops.cond(level > 0, longer, lambda: before * 0.5)
+        else:
+            hidden_ = dropped(hidden_)
         return hidden_ @ w2 + b2
 
     with model.function("init") as graph:

@@ -27,6 +27,9 @@ void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
 
 void Profile::run_plan(const Plan& plan, const CallContext& call) {
   run_sequence(plan.sequence(), call);
+  if (!plan.staged().empty()) {
+    time(&plan.staged(), "state", "copy", {}, [&] { publish_state(plan, call.context); });
+  }
 }
 
 void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& call) {
@@ -42,9 +45,6 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
   }
   if (!sequence.moves.empty()) {
     time(&sequence.moves, "moves", "copy", {}, [&] { run_moves(sequence.moves, call.context); });
-  }
-  if (!plan.staged().empty()) {
-    time("state", "copy", {}, [&] { publish_state(plan, call.context); });
   }
 }
 

@@ -95,7 +95,9 @@ int64_t common_rows(const Function& function, const std::vector<Source>& sources
     }
   }
   if (read.empty() && lacks_rows(function)) {
-    for (const Source& source : sources) read.push_back(&source);
+    for (const Source& source : sources) {
+      if (!source.shape.empty()) read.push_back(&source);
+    }
   }
   int64_t rows = -1;
   for (const Source* source : read) {
