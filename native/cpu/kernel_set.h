@@ -14,8 +14,9 @@
 // level that this machine lacks must not execute even once. Link objects in rising order of
 // level (shared, generic, v3, v4): the linker keeps the first copy of an inline function of
 // the standard library, so that every caller gets one its machine can run.
-#define SLIM_KERNEL(op_name, prepare_function)                                               \
-  static const ::slim::KernelRow slim_kernel_row_##op_name = {#op_name, prepare_function};   \
+// SLIM_KERNEL(op, prepare) or, for a kernel with a workspace, SLIM_KERNEL(op, prepare, workspace).
+#define SLIM_KERNEL(op_name, ...)                                                            \
+  static const ::slim::KernelRow slim_kernel_row_##op_name = {#op_name, __VA_ARGS__};        \
   [[gnu::used,                                                                               \
     gnu::section("slim_kernels_" SLIM_TEXT_OF(                                               \
         SLIM_ISA_NAMESPACE))]] static const ::slim::KernelRow* const slim_kernel_##op_name = \

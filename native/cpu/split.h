@@ -28,6 +28,16 @@ struct Split {
   int64_t last(int64_t task, int64_t units) const { return std::min(units, (task + 1) * grain); }
 };
 
+// A contraction over the batch has at least so many tasks if it is worth them.
+inline constexpr int64_t kMostSlices = 8;
+
+// Into how many slices `tasks` that are worth so many are cut, the slices' results added in
+// order by another launch.
+inline int64_t slices_of(int64_t tasks, int64_t worth) {
+  const int64_t wanted = (kMostSlices + tasks - 1) / std::max<int64_t>(tasks, 1);
+  return std::clamp<int64_t>(worth / std::max<int64_t>(tasks, 1), 1, std::max<int64_t>(wanted, 1));
+}
+
 // A product of dimensions: fixed, or so much for every row of the batch.
 struct Count {
   int64_t fixed = 1;
@@ -45,6 +55,16 @@ inline Count count_of(const Buffer& buffer, size_t first, size_t last) {
     for (size_t i = 1; i < last; ++i) count.per_row *= buffer.dims[i];
   }
   return count;
+}
+
+// The most rows that a batch of this plan can have; 1 where nothing depends on them.
+inline int64_t capacity_of(const Binding& binding) {
+  for (const auto* buffers : {&binding.operands, &binding.results}) {
+    for (const Buffer& buffer : *buffers) {
+      if (buffer.per_row > 0) return buffer.dims[0] / buffer.per_row;
+    }
+  }
+  return 1;
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -59,7 +59,7 @@ struct Levels {
     if (!runs || begin == end) return;
     KernelSet& set = sets[isa];
     set.isa = isa;
-    for (; begin != end; ++begin) set.prepare[(*begin)->op] = (*begin)->prepare;
+    for (; begin != end; ++begin) set.rows[(*begin)->op] = *begin;
   }
 
   Levels() {

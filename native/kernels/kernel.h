@@ -112,6 +112,8 @@ struct Binding {
   const Node& node;
   std::vector<Buffer> operands;
   std::vector<Buffer> results;
+  // What the kernel asked for: memory between its launches, nobody else's while they run.
+  std::vector<Buffer> workspace = {};
 
   int64_t integer(const std::string& attribute, int64_t otherwise) const;
   double number(const std::string& attribute, double otherwise) const;
@@ -121,18 +123,33 @@ struct Binding {
   [[noreturn]] void refuse(const std::string& text) const;
 };
 
-using Prepare = std::unique_ptr<Launch> (*)(const Binding&);
+// The launches of a node, in the order in which they run. Lanes wait for each other between
+// them.
+struct Prepared {
+  template <class One>
+  Prepared(std::unique_ptr<One> launch) {  // NOLINT(google-explicit-constructor): mostly one
+    launches.push_back(std::move(launch));
+  }
+
+  std::vector<std::unique_ptr<Launch>> launches;
+};
+
+// A kernel is asked twice: for the bytes of each buffer of its workspace, when shapes are known
+// but no place is (null: it needs none); then for its launches, when all have their place.
+using Workspace = std::vector<int64_t> (*)(const Binding&);
+using Prepare = Prepared (*)(const Binding&);
 
 // What a kernel's file registers: cpu/kernel_set.h.
 struct KernelRow {
   const char* op;
   Prepare prepare;
+  Workspace workspace = nullptr;
 };
 
-// The kernels of one instruction set (or, later, one GPU): op name -> prepare.
+// The kernels of one instruction set (or, later, one GPU), by op.
 struct KernelSet {
   std::string isa;
-  std::map<std::string, Prepare> prepare;
+  std::map<std::string, const KernelRow*> rows;
 };
 
 // Instruction-set levels in rising order; a set that this build or machine lacks is null.

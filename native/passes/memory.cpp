@@ -56,15 +56,20 @@ class Planner {
 
   MemoryPlan plan() {
     plan_.regions.resize(graph_.nodes.size());
-    workspaces_.assign(graph_.nodes.size(), -1);
+    plan_.workspace.resize(graph_.nodes.size());
+    stretch_.assign(graph_.nodes.size(), -1);
     for (int i = 0; i < end_; ++i) {
       assign(i);
       plan_regions(i);
+      add_workspace(i);
     }
     place_wanted();
     pack();
     for (ValueId id = 0; id < static_cast<ValueId>(storage_of_.size()); ++id) {
       plan_.places.push_back(place_of(id));
+    }
+    for (const auto& [node, storage] : workspace_) {
+      plan_.workspace[node].push_back({storages_[storage].place, storages_[storage].bytes});
     }
     for (int i = 0; i < end_; ++i) {
       for (MemoryPlan& region : plan_.regions[i]) settle(region, i);
@@ -130,6 +135,17 @@ class Planner {
     }
   }
 
+  void add_workspace(int i) {
+    if (!request_.workspace) return;
+    for (const int64_t bytes : request_.workspace(graph_, graph_.nodes[i])) {
+      if (bytes > kMaxBytes) {
+        throw std::invalid_argument("[" + graph_.nodes[i].op + "] needs more memory than there is");
+      }
+      workspace_.push_back({i, add(bytes)});
+      storages_.back().first = storages_.back().last = i;
+    }
+  }
+
   Place place_of(ValueId id) const {
     return storage_of_[id] < 0 ? Place{0, -1} : storages_[storage_of_[id]].place;
   }
@@ -141,6 +157,7 @@ class Planner {
     for (const Graph& region : node.regions) {
       MemoryRequest request;
       request.symbols = request_.symbols;
+      request.workspace = request_.workspace;
       const size_t first = node.operands.size() - region.parameters.size();
       for (size_t k = 0; k < region.parameters.size(); ++k) {
         request.fixed[region.parameters[k]] = {kOperand, static_cast<int64_t>(first + k)};
@@ -153,7 +170,7 @@ class Planner {
       plan_.looked += plan_.regions[i].back().looked;
     }
     if (bytes == 0) return;
-    workspaces_[i] = add(bytes);
+    stretch_[i] = add(bytes);
     storages_.back().first = storages_.back().last = i;
   }
 
@@ -166,10 +183,13 @@ class Planner {
       } else if (place.arena == kResult) {
         place = place_of(node.results[place.offset]);
       } else if (place.arena == 0 && place.offset >= 0) {
-        place.offset += storages_[workspaces_[i]].place.offset;
+        place.offset += storages_[stretch_[i]].place.offset;
       }
     };
     for (Place& place : plan.places) move(place);
+    for (auto& buffers : plan.workspace) {
+      for (MemoryPlan::Stretch& buffer : buffers) move(buffer.place);
+    }
     for (MemoryPlan::Copy& copy : plan.copies) move(copy.to);
     for (std::vector<MemoryPlan>& regions : plan.regions) {
       for (MemoryPlan& region : regions) settle(region, i);
@@ -340,11 +360,12 @@ class Planner {
   std::vector<int> storage_of_;                   // by value
   std::vector<int> last_read_;                    // by value, through aliases
   std::vector<bool> wanted_;                      // by value
-  std::vector<int> workspaces_;                   // by node: the storage of its regions
+  std::vector<int> stretch_;                      // by node: the storage of its regions
   std::map<std::pair<int, int64_t>, int> fixed_;  // storage by place
   std::vector<Storage> storages_;
   std::vector<std::vector<Read>> reads_;                          // by storage
   std::map<std::pair<int, int64_t>, std::vector<int>> at_place_;  // storages
+  std::vector<std::pair<int, int>> workspace_;                    // (node, storage)
   MemoryPlan plan_;
 };
 

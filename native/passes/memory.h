@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct MemoryRequest {
   // Values that must end up at a place outside scratch: grads, sets, and returns if wanted.
   // Returns that are not here live in scratch until the function's end.
   std::vector<std::pair<ValueId, Place>> wanted;
+  // Bytes of the buffers that a node, of the function or of a region, needs in scratch while it
+  // runs. Null: none needs any.
+  std::function<std::vector<int64_t>(const Graph& graph, const Node& node)> workspace;
 };
 
 struct MemoryPlan {
@@ -34,8 +38,13 @@ struct MemoryPlan {
     ValueId value;
     Place to;
   };
+  struct Stretch {
+    Place place;
+    int64_t bytes;
+  };
   std::vector<Place> places;  // by value; those no node computes or reads keep {0, -1}
   std::vector<Copy> copies;   // to do at the end, for wanted values that live elsewhere
+  std::vector<std::vector<Stretch>> workspace;  // by node, as requested
   int64_t scratch_bytes = 0;
   int64_t looked = 0;  // at stretches of memory while packing: the work of it
   // By node, of those that run their regions: a plan of each, in the same arenas. Its

@@ -297,7 +297,7 @@ class Matmul final : public Launch {
   std::optional<TapeRunner> tape_;
 };
 
-std::unique_ptr<Launch> prepare_matmul(const Binding& binding) {
+Prepared prepare_matmul(const Binding& binding) {
   if (binding.operands.size() < 2 || binding.results.empty()) {
     binding.refuse("needs two operands and a result");
   }

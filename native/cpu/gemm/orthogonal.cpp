@@ -111,7 +111,7 @@ class OrthogonalLaunch final : public Launch {
   Buffer src_, dst_;
 };
 
-std::unique_ptr<Launch> prepare_orthogonal(const Binding& binding) {
+Prepared prepare_orthogonal(const Binding& binding) {
   require_arity(binding, 1);
   require_float(binding, 0);
   require_result_like(binding, 0);

@@ -40,7 +40,7 @@ class ReshapeLaunch final : public Launch {
   Split split_ = Split::by_bytes(1);
 };
 
-std::unique_ptr<Launch> prepare_reshape(const Binding& binding) {
+Prepared prepare_reshape(const Binding& binding) {
   require_arity(binding, 1);
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];
@@ -128,7 +128,7 @@ void require_alike(const Binding& binding, size_t operand, size_t axis) {
   }
 }
 
-std::unique_ptr<Launch> prepare_concat(const Binding& binding) {
+Prepared prepare_concat(const Binding& binding) {
   if (binding.operands.empty() || binding.results.size() != 1) {
     binding.refuse("needs one operand or more and 1 result");
   }
@@ -154,7 +154,7 @@ std::unique_ptr<Launch> prepare_concat(const Binding& binding) {
   return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
 }
 
-std::unique_ptr<Launch> prepare_slice(const Binding& binding) {
+Prepared prepare_slice(const Binding& binding) {
   require_arity(binding, 1);
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];
@@ -174,7 +174,7 @@ std::unique_ptr<Launch> prepare_slice(const Binding& binding) {
   return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
 }
 
-std::unique_ptr<Launch> prepare_pad(const Binding& binding) {
+Prepared prepare_pad(const Binding& binding) {
   require_arity(binding, 1);
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];

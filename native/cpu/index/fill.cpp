@@ -61,7 +61,7 @@ class ConstantLaunch final : public Launch {
   Split split_ = Split::by_bytes(sizeof(T));
 };
 
-std::unique_ptr<Launch> prepare_constant(const Binding& binding) {
+Prepared prepare_constant(const Binding& binding) {
   require_arity(binding, 0);
   const auto found = binding.node.attributes.find("value");
   if (found == binding.node.attributes.end()) binding.refuse("needs an attribute value=");
@@ -105,7 +105,7 @@ class ConstantListLaunch final : public Launch {
   std::vector<std::byte> bytes_;
 };
 
-std::unique_ptr<Launch> prepare_constant_list(const Binding& binding) {
+Prepared prepare_constant_list(const Binding& binding) {
   require_arity(binding, 0);
   const auto found = binding.node.attributes.find("values");
   if (found == binding.node.attributes.end()) binding.refuse("needs an attribute values=[...]");
@@ -157,7 +157,7 @@ class IotaLaunch final : public Launch {
   Split split_;
 };
 
-std::unique_ptr<Launch> prepare_iota(const Binding& binding) {
+Prepared prepare_iota(const Binding& binding) {
   require_arity(binding, 0);
   const Buffer& dst = binding.results[0];
   if (dst.dims.empty() || !is_index(dst)) {
@@ -185,7 +185,7 @@ class ExtentLaunch final : public Launch {
   RowFormula formula_;
 };
 
-std::unique_ptr<Launch> prepare_extent(const Binding& binding) {
+Prepared prepare_extent(const Binding& binding) {
   require_arity(binding, 0);
   const Buffer& dst = binding.results[0];
   const auto found = binding.node.attributes.find("dim");

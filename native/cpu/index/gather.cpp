@@ -66,7 +66,7 @@ class GatherLaunch final : public Launch {
   Split split_;
 };
 
-std::unique_ptr<Launch> prepare_gather(const Binding& binding) {
+Prepared prepare_gather(const Binding& binding) {
   require_arity(binding, 2);
   const Buffer& table = binding.operands[0];
   const Buffer& ids = binding.operands[1];
@@ -140,7 +140,7 @@ std::unique_ptr<Launch> scatter_add_of(const Binding& binding) {
   return std::make_unique<ScatterAddLaunch<T, int64_t>>(binding);
 }
 
-std::unique_ptr<Launch> prepare_scatter_add(const Binding& binding) {
+Prepared prepare_scatter_add(const Binding& binding) {
   require_arity(binding, 2);
   const Buffer& ids = binding.operands[0];
   const Buffer& updates = binding.operands[1];
@@ -211,7 +211,7 @@ std::unique_ptr<Launch> one_hot_of(const Binding& binding) {
   return std::make_unique<OneHotLaunch<T, int64_t>>(binding);
 }
 
-std::unique_ptr<Launch> prepare_one_hot(const Binding& binding) {
+Prepared prepare_one_hot(const Binding& binding) {
   require_arity(binding, 1);
   const Buffer& ids = binding.operands[0];
   const Buffer& dst = binding.results[0];

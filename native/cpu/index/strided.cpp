@@ -176,7 +176,7 @@ void require_strided(const Binding& binding) {
   }
 }
 
-std::unique_ptr<Launch> prepare_transpose(const Binding& binding) {
+Prepared prepare_transpose(const Binding& binding) {
   require_strided(binding);
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];
@@ -200,7 +200,7 @@ std::unique_ptr<Launch> prepare_transpose(const Binding& binding) {
   return strided(binding, permuted);
 }
 
-std::unique_ptr<Launch> prepare_broadcast(const Binding& binding) {
+Prepared prepare_broadcast(const Binding& binding) {
   require_strided(binding);
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];

@@ -184,7 +184,7 @@ class UniformLaunch final : public Launch {
   Stretches stretches_;
 };
 
-std::unique_ptr<Launch> prepare_random_uniform(const Binding& binding) {
+Prepared prepare_random_uniform(const Binding& binding) {
   require_arity(binding, 0);
   if (binding.results[0].dtype == DType::f32)
     return std::make_unique<UniformLaunch<float>>(binding);
@@ -230,7 +230,7 @@ class NormalLaunch final : public Launch {
   Stretches stretches_;
 };
 
-std::unique_ptr<Launch> prepare_random_normal(const Binding& binding) {
+Prepared prepare_random_normal(const Binding& binding) {
   require_arity(binding, 0);
   if (binding.results[0].dtype == DType::f32) return std::make_unique<NormalLaunch<float>>(binding);
   if (binding.results[0].dtype == DType::f64)
@@ -307,7 +307,7 @@ class DropoutLaunch final : public Launch {
   Stretches stretches_;
 };
 
-std::unique_ptr<Launch> prepare_dropout(const Binding& binding) {
+Prepared prepare_dropout(const Binding& binding) {
   require_arity(binding, 2);
   require_float(binding, 0);
   require_result_like(binding, 0);

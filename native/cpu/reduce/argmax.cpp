@@ -61,7 +61,7 @@ class ArgmaxLaunch final : public Launch {
   Split split_;
 };
 
-std::unique_ptr<Launch> prepare_argmax(const Binding& binding) {
+Prepared prepare_argmax(const Binding& binding) {
   const size_t axis = axis_of(binding, static_cast<int64_t>(binding.operands[0].dims.size()));
   return with_number(binding.operands[0].dtype, [&](auto zero) -> std::unique_ptr<Launch> {
     return std::make_unique<ArgmaxLaunch<decltype(zero)>>(binding, axis);

@@ -204,20 +204,20 @@ std::unique_ptr<Launch> of_type(const Binding& binding) {
   return std::make_unique<KernelOf<double>>(binding);
 }
 
-std::unique_ptr<Launch> prepare_sparse(const Binding& binding) {
+Prepared prepare_sparse(const Binding& binding) {
   require_sparse(binding, 2);
   require_per_row(binding, binding.results[0], "the result " + result_text(binding));
   return of_type<SparseLossLaunch>(binding);
 }
 
-std::unique_ptr<Launch> prepare_sparse_grad(const Binding& binding) {
+Prepared prepare_sparse_grad(const Binding& binding) {
   require_sparse(binding, 3);
   require_per_row(binding, binding.operands[2], "g " + operand_text(binding, 2));
   require_result_like(binding, 0);
   return of_type<SparseGradLaunch>(binding);
 }
 
-std::unique_ptr<Launch> prepare_dense(const Binding& binding) {
+Prepared prepare_dense(const Binding& binding) {
   require_arity(binding, 2);
   require_float(binding, 0);
   require_last_axis(binding);

@@ -1,38 +1,37 @@
 // Reductions over any axes: reduce_sum, also of products, reduce_max, reduce_min, logsumexp. The
 // order of the terms depends on the shape alone, so a kept row has the same bits in every batch.
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
 #include "cpu/reduce/product_sum.h"
-#include "cpu/reduce/reduction_axes.h"
-#include "cpu/reduce/reduction_runs.h"
+#include "cpu/reduce/reduction_walks.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 // A reduction of n vectors side by side: walk(folds, partial) folds all terms lane by lane;
 // across(v, fold) folds the lanes where these are terms of one result.
-template <template <class> class Fold>
+template <template <class> class Fold, class T>
 struct Plain {
-  template <class T>
-  struct Of {
-    // Vectors of a block of columns: sums of floats are what training steps wait for.
-    static constexpr int kMost = std::is_integral_v<T>             ? 2
-                                 : std::is_same_v<Fold<T>, Sum<T>> ? 8
-                                                                   : 4;
-    template <int n, class Walk, class Across>
-    SLIM_INLINE static void reduce(Vec<T> (&result)[n], Walk walk, Across across) {
-      const Fold<T> fold[n];
-      walk(fold, result);
-      for (int j = 0; j < n; ++j) result[j] = across(result[j], fold[j]);
-    }
-  };
+  using Merge = Fold<T>;
+  static constexpr bool kSliced = true;  // results of parts can be merged
+  // Vectors of a block of columns: sums of floats are what training steps wait for.
+  static constexpr int kMost = std::is_integral_v<T> ? 2 : std::is_same_v<Fold<T>, Sum<T>> ? 8 : 4;
+  template <int n, class Walk, class Across>
+  SLIM_INLINE static void reduce(Vec<T> (&result)[n], Walk walk, Across across) {
+    const Fold<T> fold[n];
+    walk(fold, result);
+    for (int j = 0; j < n; ++j) result[j] = across(result[j], fold[j]);
+  }
 };
 
 template <class T>
 struct LogSumExp {
+  static constexpr bool kSliced = false;
   static constexpr int kMost = 4;
   template <int n, class Walk, class Across>
   SLIM_INLINE static void reduce(Vec<T> (&result)[n], Walk walk, Across across) {
@@ -47,12 +46,47 @@ struct LogSumExp {
   }
 };
 
-// Terms: const T*, or Squares<T> of the operand, or Products<T> of two.
-template <class T, class Terms>
-class ReductionLaunch : public Launch {
+// Into how many slices a reduction over the batch is cut.
+template <class T, class Walk>
+int64_t slices(const Walk& walk, int64_t rows) {
+  const int64_t units = walk.units(rows), bytes = walk.terms(rows) * int64_t{sizeof(T)};
+  return slices_of(units, units * bytes / kTaskBytes);
+}
+
+template <class T, class Terms, class Walk>
+class ReductionLaunch final : public Launch {
  public:
-  ReductionLaunch(const Binding& binding, ReductionAxes axes)
-      : src_(binding.operands), dst_(binding.results[0]), axes_(std::move(axes)) {}
+  ReductionLaunch(const Binding& binding, Walk walk)
+      : src_(binding.operands), dst_(binding.results[0]), walk_(std::move(walk)) {
+    if (!binding.workspace.empty()) partial_ = binding.workspace[0];
+    split_ = Split::by_bytes(walk_.terms(capacity_of(binding)) * static_cast<int64_t>(sizeof(T)));
+  }
+
+  int64_t tasks(int64_t rows) const override {
+    const int64_t units = walk_.units(rows), slices = this->slices(rows);
+    return slices > 1 ? slices * units : split_.tasks(units);
+  }
+
+  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    const int64_t rows = context.rows, units = walk_.units(rows), slices = this->slices(rows);
+    const Terms base = terms(context);
+    const auto runs = walk_.runs(rows);
+    if (slices > 1) {
+      const int64_t slice = task / units, count = runs.count();
+      T* dst = partial_->in<T>(context) + slice * walk_.results(rows);
+      walk_.reduce(base, runs, task % units, count * slice / slices, count * (slice + 1) / slices,
+                   dst);
+      return;
+    }
+    T* dst = dst_.in<T>(context);
+    const int64_t first = split_.first(task), last = split_.last(task, units);
+    if constexpr (Walk::kShort) {
+      if (runs.count() == 1) return walk_.reduce_short(base, first, last, rows, dst);
+    }
+    for (int64_t unit = first; unit < last; ++unit) {
+      walk_.reduce(base, runs, unit, 0, runs.count(), dst);
+    }
+  }
 
   Cost cost(int64_t rows) const override {
     const auto n = static_cast<double>(src_[0].count(rows));
@@ -60,7 +94,10 @@ class ReductionLaunch : public Launch {
     return {flops * n, static_cast<double>(src_.size()) * n * sizeof(T)};
   }
 
- protected:
+ private:
+  int64_t slices(int64_t rows) const {
+    return partial_ ? slim::SLIM_ISA_NAMESPACE::slices<T>(walk_, rows) : 1;
+  }
   Terms terms(const Context& context) const {
     if constexpr (std::is_same_v<Terms, Products<T>>) {
       return {src_[0].in<T>(context), src_[1].in<T>(context)};
@@ -71,127 +108,46 @@ class ReductionLaunch : public Launch {
 
   std::vector<Buffer> src_;
   Buffer dst_;
-  ReductionAxes axes_;
+  std::optional<Buffer> partial_;  // [slices, results]: of a reduction that may be cut
+  Walk walk_;
   Split split_;
 };
 
-// Neighbours in memory become one: [kept, line].
-template <class T, class Terms, class Reduction>
-class LineLaunch final : public ReductionLaunch<T, Terms> {
-  using Base = ReductionLaunch<T, Terms>;
-  using Base::axes_;
-  using Base::split_;
-
+// Merges the slices' results, in order.
+template <class T, class Walk, class Fold>
+class MergeSlices final : public Launch {
  public:
-  LineLaunch(const Binding& binding, ReductionAxes axes) : Base(binding, std::move(axes)) {
-    int64_t terms = axes_.line.size.fixed;
-    for (const ReductionAxis& axis : axes_.reduced) terms *= axis.size.fixed;
-    split_ = Split::by_bytes(terms * sizeof(T));
-  }
+  MergeSlices(const Binding& binding, Walk walk)
+      : partial_(binding.workspace[0]), dst_(binding.results[0]), walk_(std::move(walk)) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(product_of(axes_.kept, rows)); }
+  int64_t tasks(int64_t) const override { return 1; }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t rows = context.rows;
-    const int64_t last = split_.last(task, product_of(axes_.kept, rows));
-    const int64_t lines = product_of(axes_.reduced, rows), n = axes_.line.size(rows);
-    const Terms base = this->terms(context);
-    T* dst = this->dst_.template in<T>(context);
-    for (int64_t i = split_.first(task); i < last; ++i) {
-      const Terms src = base + offset_of(axes_.kept, i);
-      Vec<T> result[1];
-      Reduction::reduce(
-          result,
-          [&](const auto& fold, Vec<T>(&partial)[1]) [[gnu::always_inline]] {
-            partial[0] = fold[0].start();
-            for (int64_t j = 0; j < lines; ++j) {
-              partial[0] = fold[0].merge(
-                  partial[0], fold_line<T>(src + offset_of(axes_.reduced, j), n, fold[0]));
-            }
-          },
-          [](Vec<T> v, const auto& fold) [[gnu::always_inline]] {
-            return fold_all(v, [&](Vec<T> a, Vec<T> b) { return fold.merge(a, b); });
-          });
-      dst[i] = result[0][0];
+  void run(const Context& context, int64_t, std::byte*) const noexcept override {
+    const int64_t slices = this->slices(context.rows), n = walk_.results(context.rows);
+    if (slices == 1) return;
+    const T* partial = partial_.in<T>(context);
+    T* dst = dst_.in<T>(context);
+    const Fold fold;
+    for (int64_t i = 0; i < n; i += kLanes<T>) {
+      Vec<T> v = load(partial + i);
+      for (int64_t slice = 1; slice < slices; ++slice) {
+        v = fold.merge(v, load(partial + slice * n + i));
+      }
+      store_first(dst + i, v, std::min<int64_t>(kLanes<T>, n - i));
     }
   }
-};
 
-// Lines become one line: [kept, reduced, line], the line cut into blocks of whole vectors.
-template <class T, class Terms, class Reduction>
-class ColumnsLaunch final : public ReductionLaunch<T, Terms> {
-  using Base = ReductionLaunch<T, Terms>;
-  using Base::axes_;
-  using Base::split_;
-  static constexpr int kMost = Reduction::kMost;
-
- public:
-  ColumnsLaunch(const Binding& binding, ReductionAxes axes) : Base(binding, std::move(axes)) {
-    const int64_t vectors = vectors_of(axes_.line.size.fixed, kLanes<T>);
-    blocks_ = (vectors + kMost - 1) / kMost;
-    block_ = blocks_ > 0 ? (vectors + blocks_ - 1) / blocks_ : 1;
-    strip_ = axes_.reduced.back();
-    axes_.reduced.pop_back();
-    int64_t terms = strip_.size.fixed;
-    for (const ReductionAxis& axis : axes_.reduced) terms *= axis.size.fixed;
-    split_ = Split::by_bytes(terms * block_ * kVectorBytes);
-  }
-
-  int64_t tasks(int64_t rows) const override {
-    return split_.tasks(product_of(axes_.kept, rows) * blocks_);
-  }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t rows = context.rows, line = axes_.line.size.fixed;
-    const int64_t last = split_.last(task, product_of(axes_.kept, rows) * blocks_);
-    const Terms base = this->terms(context);
-    T* dst = this->dst_.template in<T>(context);
-    for (int64_t unit = split_.first(task); unit < last; ++unit) {
-      const int64_t i = unit / blocks_, column = unit % blocks_ * block_ * kLanes<T>;
-      const int64_t n = std::min(line - column, block_ * kLanes<T>);
-      const Terms src = base + offset_of(axes_.kept, i) + column;
-      const auto sizes = std::make_integer_sequence<int, kMost>();
-      dispatch(src, dst + i * line + column, n, rows, sizes);
-    }
+  Cost cost(int64_t rows) const override {
+    const auto n = static_cast<double>(slices(rows) * walk_.results(rows));
+    return {n, n * sizeof(T)};
   }
 
  private:
-  template <int... less>
-  void dispatch(Terms src, T* dst, int64_t n, int64_t rows,
-                std::integer_sequence<int, less...>) const {
-    const int64_t vectors = vectors_of(n, kLanes<T>);
-    ((vectors == less + 1 ? block<less + 1>(src, dst, n, rows) : void()), ...);
-  }
+  int64_t slices(int64_t rows) const { return slim::SLIM_ISA_NAMESPACE::slices<T>(walk_, rows); }
 
-  template <int kVectors>
-  void block(Terms src, T* dst, int64_t n, int64_t rows) const {
-    const int64_t strips = product_of(axes_.reduced, rows), lines = strip_.size(rows);
-    Vec<T> result[kVectors];
-    Reduction::reduce(
-        result,
-        [&](const auto& fold, Vec<T>(&total)[kVectors]) [[gnu::always_inline]] {
-          for (Vec<T>& v : total) v = fold[0].start();
-          for (int64_t j = 0; j < strips; ++j) {
-            fold_columns<kVectors, T>(src + offset_of(axes_.reduced, j), lines, strip_.stride, fold,
-                                      total);
-          }
-        },
-        [](Vec<T> v, const auto&) { return v; });
-    for (int j = 0; j < kVectors; ++j) {
-      const int64_t left = n - j * kLanes<T>;
-      store_first(dst + j * kLanes<T>, result[j], std::min<int64_t>(left, kLanes<T>));
-    }
-  }
-
-  ReductionAxis strip_;         // the innermost reduced axis
-  int64_t blocks_, block_ = 1;  // a line has blocks_ blocks of block_ vectors or fewer
+  Buffer partial_, dst_;
+  Walk walk_;
 };
-
-template <class T, class Reduction, class Terms = const T*>
-std::unique_ptr<Launch> reduction(const Binding& binding, const ReductionAxes& axes) {
-  if (axes.line_reduced) return std::make_unique<LineLaunch<T, Terms, Reduction>>(binding, axes);
-  return std::make_unique<ColumnsLaunch<T, Terms, Reduction>>(binding, axes);
-}
 
 // The operand's axes, checked against the result: reduced ones are 1 there or absent.
 ReductionAxes axes_of(const Binding& binding) {
@@ -222,67 +178,126 @@ ReductionAxes axes_of(const Binding& binding) {
   return axes;
 }
 
-template <template <class> class Fold>
-std::unique_ptr<Launch> prepare_reduce(const Binding& binding) {
+// The two phases of a kernel, for the element type, the reduction and the terms that a binding
+// comes down to.
+struct Sizes {
+  const Binding& binding;
+
+  template <class T, class Terms, class Reduction>
+  std::vector<int64_t> run(const ReductionAxes& axes) const {
+    if constexpr (Reduction::kSliced) {
+      if (axes.over_batch) {
+        if (axes.line_reduced) return of<T>(Lines<T, Terms, Reduction>(axes));
+        return of<T>(Columns<T, Terms, Reduction>(axes));
+      }
+    }
+    return {};
+  }
+
+ private:
+  template <class T, class Walk>
+  std::vector<int64_t> of(const Walk& walk) const {
+    const int64_t rows = capacity_of(binding), count = slices<T>(walk, rows);
+    if (count == 1) return {};
+    return {count * walk.results(rows) * static_cast<int64_t>(sizeof(T))};
+  }
+};
+
+struct Launches {
+  const Binding& binding;
+
+  template <class T, class Terms, class Reduction>
+  Prepared run(const ReductionAxes& axes) const {
+    if (axes.line_reduced) return of<T, Terms, Reduction>(Lines<T, Terms, Reduction>(axes));
+    return of<T, Terms, Reduction>(Columns<T, Terms, Reduction>(axes));
+  }
+
+ private:
+  template <class T, class Terms, class Reduction, class Walk>
+  Prepared of(const Walk& walk) const {
+    Prepared prepared(std::make_unique<ReductionLaunch<T, Terms, Walk>>(binding, walk));
+    if constexpr (Reduction::kSliced) {
+      if (!binding.workspace.empty()) {
+        using Merge = MergeSlices<T, Walk, typename Reduction::Merge>;
+        prepared.launches.push_back(std::make_unique<Merge>(binding, walk));
+      }
+    }
+    return prepared;
+  }
+};
+
+template <template <class> class Fold, class Phase>
+auto reduce(const Binding& binding) {
   require_arity(binding, 1);
   const ReductionAxes axes = axes_of(binding);
+  const Phase phase{binding};
   switch (binding.operands[0].dtype) {
     case DType::f32:
-      return reduction<float, typename Plain<Fold>::template Of<float>>(binding, axes);
+      return phase.template run<float, const float*, Plain<Fold, float>>(axes);
     case DType::f64:
-      return reduction<double, typename Plain<Fold>::template Of<double>>(binding, axes);
+      return phase.template run<double, const double*, Plain<Fold, double>>(axes);
     case DType::i32:
-      return reduction<int32_t, typename Plain<Fold>::template Of<int32_t>>(binding, axes);
+      return phase.template run<int32_t, const int32_t*, Plain<Fold, int32_t>>(axes);
     case DType::i64:
-      return reduction<int64_t, typename Plain<Fold>::template Of<int64_t>>(binding, axes);
+      return phase.template run<int64_t, const int64_t*, Plain<Fold, int64_t>>(axes);
     default:
       binding.refuse("needs f32, f64, i32 or i64, got " + operand_text(binding, 0));
   }
 }
 
-std::unique_ptr<Launch> prepare_logsumexp(const Binding& binding) {
+Prepared prepare_logsumexp(const Binding& binding) {
   require_arity(binding, 1);
   const ReductionAxes axes = axes_of(binding);
   require_float(binding, 0);
+  const Launches launches{binding};
   if (binding.operands[0].dtype == DType::f32) {
-    return reduction<float, LogSumExp<float>>(binding, axes);
+    return launches.run<float, const float*, LogSumExp<float>>(axes);
   }
-  return reduction<double, LogSumExp<double>>(binding, axes);
+  return launches.run<double, const double*, LogSumExp<double>>(axes);
 }
 
-template <class T>
-std::unique_ptr<Launch> product_sum(const Binding& binding) {
-  using Reduction = typename Plain<Sum>::template Of<T>;
+template <class T, class Phase>
+auto product_sum_of(const Binding& binding) {
   const ReductionAxes axes = axes_of(binding);
-  if (binding.operands.size() == 1) return reduction<T, Reduction, Squares<T>>(binding, axes);
-  return reduction<T, Reduction, Products<T>>(binding, axes);
+  const Phase phase{binding};
+  if (binding.operands.size() == 1) return phase.template run<T, Squares<T>, Plain<Sum, T>>(axes);
+  return phase.template run<T, Products<T>, Plain<Sum, T>>(axes);
+}
+
+template <class Phase>
+auto product_sum(const Binding& binding) {
+  const Node& sum = binding.node.regions[0].nodes[1];
+  const Node alone{sum.op, binding.node.operands, binding.node.results, sum.attributes};
+  const Binding plain{binding.graph, alone, binding.operands, binding.results, binding.workspace};
+  return binding.operands[0].dtype == DType::f32 ? product_sum_of<float, Phase>(plain)
+                                                 : product_sum_of<double, Phase>(plain);
 }
 
 }  // namespace
 
-std::unique_ptr<Launch> prepare_product_sum(const Binding& binding) {
+bool is_product_sum(const Binding& binding) {
   const Graph& region = binding.node.regions[0];
   const size_t count = binding.operands.size();
   if (count < 1 || count > 2 || region.nodes.size() != 2 || binding.results.size() != 1) {
-    return nullptr;
+    return false;
   }
   const Node &product = region.nodes[0], &sum = region.nodes[1];
-  if (product.op != (count == 1 ? "square" : "mul") || product.operands != region.parameters ||
-      sum.op != "reduce_sum" || sum.operands != product.results || region.returns != sum.results) {
-    return nullptr;
-  }
   const Buffer &a = binding.operands[0], &b = binding.operands.back();
-  if (!is_float(a) || a.dtype != b.dtype || !same_shape(a, b) || binding.results[0].dims.empty()) {
-    return nullptr;
-  }
-  const Node alone{sum.op, binding.node.operands, binding.node.results, sum.attributes};
-  const Binding plain{binding.graph, alone, binding.operands, binding.results};
-  return a.dtype == DType::f32 ? product_sum<float>(plain) : product_sum<double>(plain);
+  return product.op == (count == 1 ? "square" : "mul") && product.operands == region.parameters &&
+         sum.op == "reduce_sum" && sum.operands == product.results &&
+         region.returns == sum.results && is_float(a) && a.dtype == b.dtype && same_shape(a, b) &&
+         !binding.results[0].dims.empty();
 }
 
-SLIM_KERNEL(reduce_sum, prepare_reduce<Sum>);
-SLIM_KERNEL(reduce_max, prepare_reduce<Max>);
-SLIM_KERNEL(reduce_min, prepare_reduce<Min>);
+std::vector<int64_t> product_sum_workspace(const Binding& binding) {
+  return product_sum<Sizes>(binding);
+}
+
+Prepared prepare_product_sum(const Binding& binding) { return product_sum<Launches>(binding); }
+
+SLIM_KERNEL(reduce_sum, reduce<Sum, Launches>, reduce<Sum, Sizes>);
+SLIM_KERNEL(reduce_max, reduce<Max, Launches>, reduce<Max, Sizes>);
+SLIM_KERNEL(reduce_min, reduce<Min, Launches>, reduce<Min, Sizes>);
 SLIM_KERNEL(logsumexp, prepare_logsumexp);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

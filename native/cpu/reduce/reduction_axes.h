@@ -17,6 +17,7 @@ struct ReductionAxis {
 struct ReductionAxes {
   ReductionAxis line{{1, 0}, 1};
   bool line_reduced = true;
+  bool over_batch = false;  // the leading axis is reduced: no result belongs to one row
   std::vector<ReductionAxis> kept, reduced;
 
   ReductionAxes(const Buffer& src, const std::vector<bool>& is_reduced) {
@@ -37,6 +38,7 @@ struct ReductionAxes {
       }
       stride *= size.fixed;
     }
+    over_batch = !is_reduced.empty() && is_reduced[0];
     if (runs.empty()) return;
     line = runs[0].axis;
     line_reduced = runs[0].reduced;

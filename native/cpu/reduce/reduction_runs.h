@@ -94,7 +94,50 @@ SLIM_INLINE void prefetch(Squares<T> src) {
   __builtin_prefetch(src.a);
 }
 
-// Partial results lane by lane, in an order that n alone decides.
+// Results of runs, merged in pairs, pairs of pairs …: the error grows with the logarithm of their
+// number. The order depends on that number alone.
+template <class V, int kVectors>
+class Pairs {
+ public:
+  template <class Fold>
+  SLIM_INLINE void add(V (&run)[kVectors], const Fold (&fold)[kVectors]) {
+    int level = 0;
+    for (; (count_ >> level & 1) != 0; ++level) merge(run, level, fold);
+    for (int j = 0; j < kVectors; ++j) level_[level][j] = run[j];
+    ++count_;
+  }
+
+  template <class Fold>
+  SLIM_INLINE void all(V (&result)[kVectors], const Fold (&fold)[kVectors]) const {
+    int level = 0;
+    for (; (count_ >> level & 1) == 0; ++level) {
+      if (count_ >> level == 0) {
+        for (int j = 0; j < kVectors; ++j) result[j] = fold[j].start();
+        return;
+      }
+    }
+    for (int j = 0; j < kVectors; ++j) result[j] = level_[level][j];
+    for (++level; count_ >> level != 0; ++level) {
+      if ((count_ >> level & 1) != 0) merge(result, level, fold);
+    }
+  }
+
+ private:
+  template <class Fold>
+  SLIM_INLINE void merge(V (&run)[kVectors], int level, const Fold (&fold)[kVectors]) const {
+    for (int j = 0; j < kVectors; ++j) run[j] = fold[j].merge(level_[level][j], run[j]);
+  }
+
+  V level_[48][kVectors];  // of 2^level runs, where count_ has that bit
+  int64_t count_ = 0;
+};
+
+// Neighbours of a line that are folded apart; lines of a column that are.
+template <class T>
+inline constexpr int64_t kLineRun = 128 * kLanes<T>;
+inline constexpr int64_t kColumnRun = 256;
+
+// Partial results lane by lane of n <= kLineRun neighbours.
 template <class T, class Terms, class Fold>
 SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
   using V = Vec<T>;
@@ -111,42 +154,37 @@ SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
   return fold.merge(fold.merge(part[0], part[1]), fold.merge(part[2], part[3]));
 }
 
-// `lines` lines of kVectors vectors, `stride` elements apart, merged into total. Runs of kRun
-// lines are summed apart: the error grows with kRun + lines / kRun, not with lines. Few
-// vectors go down in several chains, so that one addition need not wait for the one before.
+// `lines` <= kColumnRun lines of kVectors vectors, `stride` elements apart. Few vectors go down
+// in several chains, so that one addition need not wait for the one before.
 template <int kVectors, class T, class Terms, class Fold>
 SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
-                              const Fold (&fold)[kVectors], Vec<T> (&total)[kVectors]) {
-  constexpr int64_t kRun = 256;
+                              const Fold (&fold)[kVectors], Vec<T> (&result)[kVectors]) {
   constexpr int kChains = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
   constexpr int kAhead = 16;  // lines: pieces of lines are no stream that processors know
-  for (int64_t first = 0; first < lines; first += kRun) {
-    const int64_t last = std::min(lines, first + kRun);
-    Vec<T> part[kChains][kVectors];
-    for (auto& chain : part) {
-      for (Vec<T>& v : chain) v = Fold::start();
-    }
-    int64_t i = first;
-    for (; i + kChains <= last; i += kChains) {
-      for (int chain = 0; chain < kChains; ++chain) {
-        const Terms line = src + (i + chain) * stride;
-        for (int j = 0; j < kVectors; ++j) {
-          prefetch(line + kAhead * stride + j * kLanes<T>);
-          part[chain][j] = fold[j].step(part[chain][j], load(line + j * kLanes<T>));
-        }
-      }
-    }
-    for (; i < last; ++i) {
+  Vec<T> part[kChains][kVectors];
+  for (auto& chain : part) {
+    for (Vec<T>& v : chain) v = Fold::start();
+  }
+  int64_t i = 0;
+  for (; i + kChains <= lines; i += kChains) {
+    for (int chain = 0; chain < kChains; ++chain) {
+      const Terms line = src + (i + chain) * stride;
       for (int j = 0; j < kVectors; ++j) {
-        part[0][j] = fold[j].step(part[0][j], load(src + i * stride + j * kLanes<T>));
+        prefetch(line + kAhead * stride + j * kLanes<T>);
+        part[chain][j] = fold[j].step(part[chain][j], load(line + j * kLanes<T>));
       }
     }
+  }
+  for (; i < lines; ++i) {
     for (int j = 0; j < kVectors; ++j) {
-      for (int chain = 1; chain < kChains; ++chain) {
-        part[0][j] = fold[j].merge(part[0][j], part[chain][j]);
-      }
-      total[j] = fold[j].merge(total[j], part[0][j]);
+      part[0][j] = fold[j].step(part[0][j], load(src + i * stride + j * kLanes<T>));
     }
+  }
+  for (int j = 0; j < kVectors; ++j) {
+    for (int chain = 1; chain < kChains; ++chain) {
+      part[0][j] = fold[j].merge(part[0][j], part[chain][j]);
+    }
+    result[j] = part[0][j];
   }
 }
 

@@ -73,7 +73,7 @@ class SoftmaxLaunch final : public RowLaunch {
 };
 
 template <Kind kind>
-std::unique_ptr<Launch> prepare_softmax(const Binding& binding) {
+Prepared prepare_softmax(const Binding& binding) {
   require_arity(binding, 1);
   require_float(binding, 0);
   require_result_like(binding, 0);

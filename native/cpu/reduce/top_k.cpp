@@ -59,7 +59,7 @@ class TopKLaunch final : public Launch {
   Split split_;
 };
 
-std::unique_ptr<Launch> prepare_top_k(const Binding& binding) {
+Prepared prepare_top_k(const Binding& binding) {
   require_last_axis(binding);
   return with_number(binding.operands[0].dtype, [&](auto zero) -> std::unique_ptr<Launch> {
     return std::make_unique<TopKLaunch<decltype(zero)>>(binding);

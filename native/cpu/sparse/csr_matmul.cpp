@@ -212,7 +212,7 @@ class CsrMatmul final : public Launch {
   std::optional<TapeRunner> tape_;
 };
 
-std::unique_ptr<Launch> prepare_csr_matmul(const Binding& binding) {
+Prepared prepare_csr_matmul(const Binding& binding) {
   if (binding.operands[0].dtype == DType::f32) return std::make_unique<CsrMatmul<float>>(binding);
   return std::make_unique<CsrMatmul<double>>(binding);
 }

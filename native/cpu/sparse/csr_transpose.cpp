@@ -90,7 +90,7 @@ class CsrTranspose final : public Launch {
   int passes_;
 };
 
-std::unique_ptr<Launch> prepare_csr_transpose(const Binding& binding) {
+Prepared prepare_csr_transpose(const Binding& binding) {
   require_arity(binding, 1);
   if (binding.operands[0].dtype == DType::f32) {
     return std::make_unique<CsrTranspose<float>>(binding);

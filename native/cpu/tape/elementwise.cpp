@@ -53,19 +53,24 @@ class Elementwise final : public Launch {
   int64_t task_rows_ = 1;
 };
 
-std::unique_ptr<Launch> prepare_fused(const Binding& binding) {
+Prepared prepare_fused(const Binding& binding) {
   if (binding.node.regions.empty()) binding.refuse("needs a region");
-  if (auto launch = prepare_product_sum(binding)) return launch;
+  if (is_product_sum(binding)) return prepare_product_sum(binding);
   return std::make_unique<Elementwise>(binding, binding.node.regions[0]);
 }
 
-std::unique_ptr<Launch> prepare_elementwise(const Binding& binding) {
+std::vector<int64_t> fused_workspace(const Binding& binding) {
+  if (is_product_sum(binding)) return product_sum_workspace(binding);
+  return {};
+}
+
+Prepared prepare_elementwise(const Binding& binding) {
   return std::make_unique<Elementwise>(binding, region_of(binding.graph, binding.node));
 }
 
 }  // namespace
 
-SLIM_KERNEL(fused, prepare_fused);
+SLIM_KERNEL(fused, prepare_fused, fused_workspace);
 #define FORMULA(name, operands, types, result, cost) SLIM_KERNEL(name, prepare_elementwise);
 #define SPECIAL(name, operands, type_rule, row_rule) SLIM_KERNEL(name, prepare_elementwise);
 #define COPY(name) SLIM_KERNEL(name, prepare_elementwise);

@@ -80,17 +80,21 @@ class Planner {
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       const Node& node = graph.nodes[i];
       if (op_row(node).has(kAlias) || op_row(node).has(kSource)) continue;
-      const Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
-      touched.reads.push_back(binding.operands);
-      touched.writes.push_back(binding.results);
-      Plan::Step step;
+      Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
       if (runs_regions(node)) {
-        step.branch = branch(binding, memory.regions[i], touched.writes.back());
-      } else {
-        step.launch = launch(binding);
-        step.results = binding.results;
+        std::vector<Buffer> writes = binding.results;
+        Plan::Step step;
+        step.branch = branch(binding, memory.regions[i], writes);
+        made.steps.push_back(std::move(step));
+        touched.reads.push_back(binding.operands);
+        touched.writes.push_back(std::move(writes));
+        continue;
       }
-      made.steps.push_back(std::move(step));
+      for (const auto& [place, bytes] : memory.workspace[i]) {
+        binding.workspace.push_back(
+            {static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
+      }
+      add_launches(binding, made.steps, touched);
     }
     Plan::mark_barriers(made.steps, touched);
     return made;
@@ -122,17 +126,41 @@ class Planner {
   }
 
  private:
-  std::unique_ptr<Launch> launch(const Binding& binding) {
-    const Node& node = binding.node;
-    const auto prepare = kernels_.prepare.find(node.op);
-    if (prepare == kernels_.prepare.end()) {
-      binding.refuse("there is no kernel of this name for " + kernels_.isa);
+  const KernelRow& kernel(const Binding& binding) const {
+    const auto row = kernels_.rows.find(binding.node.op);
+    if (row != kernels_.rows.end()) return *row->second;
+    binding.refuse("there is no kernel of this name for " + kernels_.isa);
+  }
+
+  // Bytes of each buffer of a node's workspace; before memory is planned.
+  std::vector<int64_t> workspace(const Graph& graph, const Node& node) const {
+    const auto row = kernels_.rows.find(node.op);
+    if (row == kernels_.rows.end() || row->second->workspace == nullptr) return {};
+    Binding binding{graph, node, {}, {}};
+    for (const ValueId id : node.operands) binding.operands.push_back(at(graph, id, {}));
+    for (const ValueId id : node.results) binding.results.push_back(at(graph, id, {}));
+    return row->second->workspace(binding);
+  }
+
+  // Which launch of a node touches what is the kernel's own: each counts as all of it, so that
+  // lanes wait between them.
+  void add_launches(const Binding& binding, std::vector<Plan::Step>& steps,
+                    Plan::Touched& touched) {
+    Prepared prepared = kernel(binding).prepare(binding);
+    std::vector<Buffer> writes = binding.results;
+    writes.insert(writes.end(), binding.workspace.begin(), binding.workspace.end());
+    for (auto& launch : prepared.launches) {
+      launch->op = binding.node.op;
+      launch->name = binding.graph.values[static_cast<size_t>(binding.node.results[0])].name;
+      local_bytes_ = std::max(local_bytes_, launch->local_bytes());
+      const bool last = &launch == &prepared.launches.back();
+      Plan::Step step;
+      step.launch = std::move(launch);
+      step.results = last ? binding.results : binding.workspace;
+      steps.push_back(std::move(step));
+      touched.reads.push_back(binding.operands);
+      touched.writes.push_back(writes);
     }
-    std::unique_ptr<Launch> launch = prepare->second(binding);
-    launch->op = node.op;
-    launch->name = binding.graph.values[static_cast<size_t>(node.results[0])].name;
-    local_bytes_ = std::max(local_bytes_, launch->local_bytes());
-    return launch;
   }
 
   // `writes` gets what is written inside.
@@ -205,6 +233,9 @@ class Planner {
       need_precision(function_.graph.returns[0]);
       request.wanted.push_back({function_.graph.returns[0], {arena_of(Base::param), 0}});
     }
+    request.workspace = [this](const Graph& graph, const Node& node) {
+      return workspace(graph, node);
+    };
     memory_ = plan_memory(function_, request);
   }
 

@@ -45,8 +45,8 @@ class Plan {
   struct Step {
     std::unique_ptr<Launch> launch;
     std::unique_ptr<Branch> branch;
-    std::vector<Buffer> results;
-    bool barrier = false;  // lanes wait before it: it touches what another still may
+    std::vector<Buffer> results;  // of a node's earlier launches: its workspace
+    bool barrier = false;         // lanes wait before it: it touches what another still may
   };
   // `set`, `grad` and `yield` of values that could not be computed where they belong.
   struct Move {
