@@ -1,6 +1,8 @@
 // Reads the axes of an operand against those of the space.
 #include "ir/form.h"
 
+#include <algorithm>
+
 namespace slim {
 
 Form form_of(const Type& operand, const std::vector<Dim>& space) {
@@ -28,22 +30,24 @@ Form form_of(const Type& operand, const std::vector<Dim>& space) {
 
 bool Split::admits(const Form& form) const {
   if (form.kind == Form::other) return false;
-  if (form.kind == Form::same || form.kind == Form::scalar) return true;
-  return !known_ || split_ == form.split;
+  Split one;
+  one.add(form);
+  return agrees(one);
 }
 
 void Split::add(const Form& form) {
-  if (form.kind != Form::row && form.kind != Form::column) return;
-  known_ = true;
-  split_ = form.split;
+  if (form.kind == Form::row) row_ = form.split;
+  if (form.kind == Form::column) column_ = std::max(column_, form.split);
 }
 
 bool Split::agrees(const Split& other) const {
-  return !known_ || !other.known_ || split_ == other.split_;
+  if (row_ != kNone && other.row_ != kNone && row_ != other.row_) return false;
+  return std::max(column_, other.column_) <= std::min(row_, other.row_);
 }
 
 void Split::add(const Split& other) {
-  if (other.known_) *this = other;
+  row_ = std::min(row_, other.row_);
+  column_ = std::max(column_, other.column_);
 }
 
 }  // namespace slim

@@ -23,7 +23,11 @@ struct Form {
 
 Form form_of(const Type& operand, const std::vector<Dim>& space);
 
-// All forms of operands in one space must agree on one split.
+// Rows of operands in one space are all of one split, columns of that or of earlier ones: an
+// element of an earlier one serves several rows in a row.
+//
+//   [B,56,56,64] with [64] and [B,1,1,1]: m = B*56*56, n = 64; each element of the column
+//   serves 56*56 rows
 class Split {
  public:
   bool admits(const Form& form) const;
@@ -32,8 +36,10 @@ class Split {
   void add(const Split& other);
 
  private:
-  bool known_ = false;
-  size_t split_ = 0;
+  static constexpr size_t kNone = ~size_t{0};
+
+  size_t row_ = kNone;  // of the rows
+  size_t column_ = 0;   // the latest of the columns
 };
 
 }  // namespace slim

@@ -35,18 +35,19 @@ Space SpaceFinder::split(const std::vector<const Buffer*>& buffers, SpaceSplit w
                        (kept_.back() > 0 || whole_->per_row == 0);
   const size_t least = columns ? kept_.size() - 1 : whole_->per_row > 0 ? 1 : 0;
   const size_t most = wish == SpaceSplit::last_axis ? kept_.size() - columns : kept_.size();
-  size_t best = 0;
-  int best_strided = -1;
+  std::optional<std::pair<int, int>> best;
   // From the right: flat (n = 1) where nothing asks for a row or a column.
   for (size_t at = most + 1; at-- > least;) {
-    int strided = 0;
-    for (const Buffer* buffer : buffers) strided += !extent(*buffer, at).has_value();
-    if (best_strided < 0 || strided < best_strided) {
-      best = at;
-      best_strided = strided;
+    std::pair cost{0, 0};  // strided, repeated
+    for (const Buffer* buffer : buffers) {
+      const auto lie = this->lie(*buffer, at);
+      cost.first += !lie;
+      cost.second += lie && lie->repeat > 1;
     }
+    if (best && cost >= *best) continue;
+    best = cost;
+    at_ = at;
   }
-  at_ = best;
   Space space;
   for (size_t i = 0; i < kept_.size(); ++i) {
     const bool by_row = i == 0 && whole_->per_row > 0;
@@ -97,20 +98,25 @@ std::vector<bool> SpaceFinder::presence(const Buffer& buffer) const {
   return varies;
 }
 
-std::optional<Extent> SpaceFinder::extent(const Buffer& buffer, size_t at) const {
+std::optional<Lie> SpaceFinder::lie(const Buffer& buffer, size_t at) const {
   const std::vector<bool> varies = presence(buffer);
   int outer = 0, inner = 0;
   for (size_t i = 0; i < varies.size(); ++i) (i < at ? outer : inner) += varies[i];
   const int outers = static_cast<int>(at), inners = static_cast<int>(varies.size() - at);
   const bool whole_outer = outer == outers && outers > 0;
   const bool whole_inner = inner == inners && inners > 0;
+  if (inner == 0 && outer > 0 && !whole_outer && std::is_sorted(varies.rbegin(), varies.rend())) {
+    Lie lie{Extent::column};
+    for (size_t i = static_cast<size_t>(outer); i < at; ++i) lie.repeat *= whole_->dims[kept_[i]];
+    return lie;
+  }
   if ((outer > 0 && !whole_outer) || (inner > 0 && !whole_inner)) return std::nullopt;
   Extent extent = Extent::scalar;
   if (whole_outer) extent = extent | Extent::column;
   if (whole_inner) extent = extent | Extent::row;
   // A side without axes has one element: what varies on the other varies everywhere.
   if (extent != Extent::scalar && (outers == 0 || inners == 0)) extent = Extent::full;
-  return extent;
+  return Lie{extent};
 }
 
 void SpaceFinder::misfit(const Buffer& buffer) const {

@@ -17,6 +17,12 @@ constexpr Extent operator|(Extent a, Extent b) {
   return static_cast<Extent>(static_cast<int>(a) | static_cast<int>(b));
 }
 
+// How a value lies in that space. Of a column, `repeat` rows in a row share an element.
+struct Lie {
+  Extent extent = Extent::scalar;
+  int64_t repeat = 1;
+};
+
 // [m, n] with m = (per_row > 0 ? per_row * rows : 1) * outer. Values that vary nowhere or
 // everywhere make it flat: n = 1.
 struct Space {
@@ -41,7 +47,7 @@ class SpaceFinder {
   Space split(const std::vector<const Buffer*>& buffers, SpaceSplit wish);
 
   // Null: neither scalar, row, column nor full.
-  std::optional<Extent> extent(const Buffer& buffer) const { return extent(buffer, at_); }
+  std::optional<Lie> lie(const Buffer& buffer) const { return lie(buffer, at_); }
   std::vector<int64_t> axes() const;
   // Of a buffer's elements along the axes; 0 where it does not vary.
   std::vector<int64_t> strides(const Buffer& buffer) const;
@@ -56,7 +62,7 @@ class SpaceFinder {
   static Size size_in_space(const Buffer& buffer);
 
   std::vector<bool> presence(const Buffer& buffer) const;
-  std::optional<Extent> extent(const Buffer& buffer, size_t at) const;
+  std::optional<Lie> lie(const Buffer& buffer, size_t at) const;
   [[noreturn]] void misfit(const Buffer& buffer) const;
 
   const Binding& binding_;

@@ -48,8 +48,9 @@ class Builder {
     reg.dtype = operands_[i].dtype;
     reg.source = TapeRegister::Source::operand;
     reg.operand = static_cast<int32_t>(i);
-    if (const auto extent = finder.extent(operands_[i])) {
-      reg.extent = *extent;
+    if (const auto lie = finder.lie(operands_[i])) {
+      reg.extent = lie->extent;
+      reg.repeat = lie->repeat;
     } else {
       reg.extent = Extent::full;
       reg.strides = finder.strides(operands_[i]);
@@ -169,12 +170,13 @@ class Builder {
     if (found == of_value_.end())
       binding_.refuse("its region yields a value that it does not compute");
     const TapeRegister& reg = tape_.registers[found->second];
-    const auto extent = finder.extent(results_[i]);
-    if (!extent || (*extent | reg.extent) != *extent || reg.dtype != results_[i].dtype) {
+    const auto lie = finder.lie(results_[i]);
+    if (!lie || lie->repeat > 1 || (lie->extent | reg.extent) != lie->extent ||
+        reg.dtype != results_[i].dtype) {
       binding_.refuse("result " + std::to_string(i + 1) + " does not have its yield's type");
     }
     tape_.yields.push_back(found->second);
-    tape_.yield_extents.push_back(*extent);
+    tape_.yield_extents.push_back(lie->extent);
   }
 
   const Binding& binding_;

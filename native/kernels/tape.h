@@ -32,6 +32,7 @@ struct TapeRegister {
   int32_t operand = -1;  // of Source::operand
   double number = 0;     // of Source::constant; of Source::rows: times context.rows
   int64_t integer = 0;   // of Source::constant with an integer type
+  int64_t repeat = 1;    // of an operand that is a column: rows in a row that share an element
   // An operand that broadcasts across several axes: its element strides along Tape::axes.
   std::vector<int64_t> strides;
 };

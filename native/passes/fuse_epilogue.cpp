@@ -93,7 +93,8 @@ class EpilogueFuser {
     return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId id) {
       const Form form = form_of(graph_.values[id].type, space);
       if (form.kind == Form::same || form.kind == Form::scalar) return true;
-      return form.kind != Form::other && form.split == last;
+      return form.kind == Form::row ? form.split == last
+                                    : form.kind == Form::column && form.split <= last;
     });
   }
 

@@ -359,6 +359,66 @@ def test_random_programs(text, flag):
         np.testing.assert_allclose(b[sane], a[sane], rtol=2e-3, atol=2e-4)
 
 
+# What broadcasts to [B,2,3,4], by the axes of it that are summed.
+WIDE = {
+    "B,2,3,4": "",
+    "B,1,1,1": "1,2,3",
+    "B,2,1,1": "2,3",
+    "B,2,3,1": "3",
+    "1,2,3,4": "0",
+    "1,1,3,4": "0,1",
+    "1,1,1,4": "0,1,2",
+    "B,1,3,1": "1,3",
+    "1,1,1,1": "0,1,2,3",
+}
+
+
+@st.composite
+def wide_programs(draw) -> str:
+    """Elementwise nodes over X [B,2,3,4] and sums of it along some of the axes."""
+    lines = [
+        f"  %{i} = reduce_sum(%X, axes=[{axes}], keepdims=true) : f32[{shape}]"
+        for i, (shape, axes) in enumerate(WIDE.items())
+        if axes
+    ]
+    small = [f"%{i}" for i, axes in enumerate(WIDE.values()) if axes]
+    whole = ["%X"]
+    for i in range(draw(st.integers(2, 9))):
+        pair = [
+            draw(st.sampled_from(whole)),
+            draw(st.sampled_from(draw(st.sampled_from([whole, small])))),
+        ]
+        a, b = draw(st.permutations(pair))
+        op = draw(st.sampled_from(BINARY[:5]))
+        lines.append(f"  %w{i} = {op}({a}, {b}) : f32[B,2,3,4]")
+        whole.append(f"%w{i}")
+    lines.append(f"  return {whole[-1]}, {draw(st.sampled_from(whole))}")
+    body = "\n".join(lines)
+    return (
+        "slim 1\n\nfunc predict {\n"
+        f'  %X = input(source="X") : f32[B,2,3,4]\n{body}\n}}\n'
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(wide_programs(), st.integers(1, 9))
+def test_random_broadcasts(text, rows):
+    """Operands along any axes: exact in the reference, natively within a tolerance."""
+    after = optimized(text)
+    x = np.random.default_rng(rows).uniform(-1, 1, (rows, 2, 3, 4)).astype("f4")
+    with np.errstate(all="ignore"):
+        plain, fused = (
+            reference.run(parse_program(t), "predict", {"X": x}, {}, {}, {}).returns
+            for t in (text, after)
+        )
+    for a, b in zip(plain, fused, strict=True):
+        np.testing.assert_array_equal(a, b)
+    got = engine.compile(text).run("predict", {"X": x}, Program(text))
+    for a, b in zip(plain, got, strict=True):
+        sane = np.isfinite(a) & (np.abs(a) < 1e6)
+        np.testing.assert_allclose(b[sane], a[sane], rtol=2e-3, atol=2e-4)
+
+
 def test_native_runs_what_the_passes_made():
     model = digits(False)
     program = Program(model=model)

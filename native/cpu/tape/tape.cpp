@@ -86,6 +86,7 @@ void TapeRunner::compile(const Binding& binding) {
     if (source.source != TapeRegister::Source::operand) continue;
     const Place place{static_cast<int32_t>(reg), operands_[source.operand], size_of(source.dtype)};
     auto& places = !source.strides.empty()           ? gathers_
+                   : source.repeat > 1               ? repeats_
                    : source.extent == Extent::full   ? blocks_
                    : source.extent == Extent::row    ? rows_
                    : source.extent == Extent::column ? columns_
@@ -216,7 +217,7 @@ void TapeRunner::allocate() {
   for (int32_t reg = 0; reg < count; ++reg) {
     const TapeRegister& r = tape_.registers[reg];
     const bool in_memory = r.source == TapeRegister::Source::operand && r.strides.empty() &&
-                           r.extent != Extent::scalar;
+                           r.repeat == 1 && r.extent != Extent::scalar;
     if (in_memory || in_place_[reg] || pooled[reg]) continue;
     const int64_t elements = r.extent == Extent::scalar ? kScalarCopies : kTapeBlock;
     slot_[reg] = reserve(elements * size_of(r.dtype) + kPad);

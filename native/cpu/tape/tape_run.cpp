@@ -152,6 +152,17 @@ void TapeRunner::block(Run& run) const {
   for (const Place& place : columns_) {
     run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.row * place.size;
   }
+  for (const Place& place : repeats_) {
+    const int64_t repeat = tape_.registers[place.reg].repeat;
+    const std::byte* src = place.buffer.in<std::byte>(run.context) + run.row / repeat * place.size;
+    std::byte* dst = run.pointer[place.reg];
+    int64_t left = repeat - run.row % repeat;  // rows of the first element
+    for (int64_t i = 0; i < run.rows; src += place.size, left = repeat) {
+      const int64_t rows = std::min(left, run.rows - i);
+      repeat_element(dst + i * place.size, src, rows, place.size);
+      i += rows;
+    }
+  }
   for (const Step& step : steps_[static_cast<int>(Extent::column)]) {
     step.run(run.pointer, run.rows);
   }
