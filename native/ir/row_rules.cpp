@@ -202,11 +202,13 @@ void refuse_mixed_elements(const Function& update, size_t declarations, const st
     if (mentions(graph.values[i].type, symbol)) rows[i] = Rows::local;
   }
   rows = graph_rows(graph, std::move(rows), symbol);
+  walk(graph, [](const Graph& inner, const Node& node) {
+    if (!op_row(node).has(kRandom)) return;
+    NodeView{inner, node}.refuse(
+        "update may not draw random numbers: it runs over blocks of a parameter");
+  });
   for (const Node& node : graph.nodes) {
     const NodeView view{graph, node};
-    if (op_row(node).has(kRandom)) {
-      view.refuse("update may not draw random numbers: it runs over blocks of a parameter");
-    }
     for (const ValueId id : node.results) {
       if (rows[id] == Rows::none || rows[id] == Rows::local) continue;
       view.refuse("mixes the elements of a parameter, or counts them: update runs over blocks of " +
