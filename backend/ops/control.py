@@ -122,7 +122,7 @@ def cond(
     Parameters
     ----------
     pred : Tensor of type bool[]
-        One value for all rows, such as ``step < 1000``.
+        One value for all rows, such as ``ops.reduce_mean(x) > 0``.
     then, otherwise : callable
         Functions without arguments that build the two branches: ops and layers on any
         tensors, parameters and inputs of the function around them. Each returns a
@@ -145,9 +145,10 @@ def cond(
 
     Examples
     --------
-    Noise in the first steps only::
+    Scale a batch only where one of its values is large::
 
-        x = ops.cond(step < 1000, lambda: x + ops.random_normal(x.shape), lambda: x)
+        level = ops.reduce_max(ops.abs(x))
+        x = ops.cond(level > 10, lambda: x / level, lambda: x)
     """
     graph, wish = current_graph(), name or "cond"
     scope = graph.scoped_name(wish)

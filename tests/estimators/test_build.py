@@ -1,5 +1,6 @@
 """A network function is called once for prediction and once for training."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -72,3 +73,25 @@ def test_training_may_have_layers_of_its_own():
     reg = NetworkRegressor(net, early_stopping=True, **FEW).fit(X, X[:, 0])
     assert "aid/weights" in reg.program_.weights
     assert np.isfinite(reg.predict(X)).all()
+
+
+def test_a_network_chooses_what_it_computes():
+    """Layers in the branches of a cond: fitted, scored, copied, as any other."""
+
+    def net(x):
+        level = ops.reduce_max(ops.abs(x))
+        x = ops.cond(level > 1.5, lambda: x / level, lambda: x)
+        h = layers.fully_connected(x, 32)
+
+        def longer():
+            return layers.dropout(layers.fully_connected(h, 32), 0.9)
+
+        return ops.cond(ops.reduce_mean(h) > 0.2, longer, lambda: h)
+
+    clf = NetworkClassifier(net, max_iter=60, learning_rate=0.01, random_state=0)
+    clf.fit(X, Y)
+    assert clf.score(X, Y) > 0.9
+    twin = copy.deepcopy(clf)
+    np.testing.assert_array_equal(twin.predict_proba(X), clf.predict_proba(X))
+    shapes = [w.shape for w in clf.program_.weights.values()]
+    assert shapes[:4] == [(4, 32), (32,), (32, 32), (32,)]

@@ -10,6 +10,7 @@ from slimlearn import _native
 from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
+from slimlearn.backend.optimizer import SGD
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import ProgramError, parse_program, print_program
@@ -304,6 +305,57 @@ func f {
         assert compiled.info("f", rows)["exact"]
     with pytest.raises(ValueError, match="has rows, but reads no source"):
         compiled.run("f", {"p": np.array(True)}, program)
+
+
+# The update, block by block.
+
+
+class Careful(SGD):
+    """Steps of half the rate above a decay; the rest as told."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    def _rule(self, u):
+        model = u.graph.model
+        large = model.hyper("segment.decay") > 0.5
+        return u.weight - ops.cond(
+            large,
+            lambda: self.inside(u.gradient) * 0.5,
+            lambda: u.gradient,
+            name="cond",
+        )
+
+
+def test_an_update_may_choose():
+    careful = Careful(ops.square)
+    model = network("f64", optimizer=careful)
+    segments = [{"decay": 1.0}, {}, {"decay": 1.0}, {}]
+    case = Case(model, data(), optimizer=careful, segments=segments)
+    oracle, twin = case.oracle()
+    rates = np.full(case.trainer().info()["steps"], 0.1)
+    case.trainer().epoch(0, 0, rates)
+    oracle.epoch(0, 0, rates)
+    for name, weights in case.program.weights.items():
+        np.testing.assert_allclose(weights, twin.weights[name], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("inside", "refused"),
+    [
+        (lambda g: g - ops.reduce_mean(g), r"\[cond cond\] mixes the elements"),
+        (
+            lambda g: ops.dropout(g, 0.5),
+            r"\[dropout cond/then/dropout\] update may not",
+        ),
+    ],
+)
+def test_an_update_that_mixes_elements_inside_is_refused(inside, refused):
+    careful = Careful(inside)
+    case = Case(network("f64", optimizer=careful), data(), optimizer=careful)
+    with pytest.raises(ValueError, match=refused):
+        case.train(1)
 
 
 # What is refused, and who is named.
