@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from time import perf_counter
 
 import numpy as np
 
-from slimlearn.backend.arena import allocate
+from slimlearn.backend.arena import allocate, copy_arena
 from slimlearn.backend.dataset import steps_per_epoch
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
@@ -90,6 +91,47 @@ Observe = Callable[[float], tuple[bool, float]]
 
 # Steps that run in one go at most, where nobody watches: their rates are in memory.
 _STEPS_AHEAD = 1 << 16
+
+
+# Seconds of an epoch that an interrupt does not wait for.
+_LONG_EPOCH = 0.25
+
+
+class _Start:
+    """The arrays as the running epoch found them, where it may be broken off.
+
+    A short epoch costs no copy: an interrupt waits for its end.
+    """
+
+    def __init__(self, program: Program, progress: Progress):
+        self._arenas = program.params, program.state, progress.slots
+        self._progress, self._first = progress, progress.epoch
+        self._began = perf_counter(), progress.epoch
+        self._copies: list[np.ndarray] | None = None
+        self._epoch = -1
+
+    def begin(self, copy: bool = False) -> bool:
+        """Called where an epoch begins; whether an interrupt may break it off."""
+        progress, now = self._progress, perf_counter()
+        began, before = self._began
+        self._began = now, progress.epoch
+        if progress.epoch == self._first:
+            return True  # nobody keeps what this call has done
+        if not copy and now - began < _LONG_EPOCH * (progress.epoch - before):
+            return False
+        if self._copies is None:
+            self._copies = [copy_arena(arena) for arena in self._arenas]
+        else:
+            for kept, arena in zip(self._copies, self._arenas, strict=True):
+                kept[...] = arena
+        self._epoch = progress.epoch
+        return True
+
+    def restore(self) -> None:
+        """Undo an epoch that did not end."""
+        if self._epoch == self._progress.epoch:
+            for kept, arena in zip(self._copies, self._arenas, strict=True):
+                arena[...] = kept
 
 
 @dataclass(eq=False)
@@ -196,6 +238,9 @@ def fit(
     ------
     ValueError
         If the loss becomes non-finite, naming epoch, step and the first bad value.
+    KeyboardInterrupt
+        Within a second. The arrays are those of the last epoch that ended; if none of
+        this call did, they are to be thrown away.
     """
     slots = progress.slots
     if slots is None:
@@ -208,7 +253,9 @@ def fit(
     steps = sum(steps_per_epoch(n, settings.batch_size) for n in sizes or (1,) if n)
     gradient = allocate(program.params.size)
 
-    def run(part: Part, number: int, step: int, epochs: int = 1):
+    start = _Start(program, progress)
+
+    def run(part: Part, number: int, step: int, begin, epochs: int = 1):
         if part.trainer is None or settings.changed:
             part.trainer = make_trainer(
                 native, program, part, settings, slots, gradient
@@ -228,7 +275,7 @@ def fit(
         ]
         rates = rates[0] if epochs == 1 else np.concatenate(rates)
         try:
-            yield from part.trainer.epochs(progress.epoch, step, rates, part=number)
+            yield from part.trainer.epochs(progress.epoch, step, rates, number, begin)
         except ValueError as error:
             if not part.name:
                 raise
@@ -241,25 +288,33 @@ def fit(
         progress.memory = schedule.observe(monitored, progress.memory)
         return stop
 
-    if not watched and not schedule.listens and isinstance(parts, list):
-        [part] = parts
-        while progress.epoch < last:
-            ahead = min(last - progress.epoch, max(1, _STEPS_AHEAD // steps))
-            for result in run(part, 0, progress.step, ahead):
-                end_epoch(progress.step + result.steps, result.loss)
-        return "epochs"
+    try:
+        if isinstance(parts, list):
+            [part] = parts
+            ahead = 1 if watched or schedule.listens else max(1, _STEPS_AHEAD // steps)
+            stop = False
+            while progress.epoch < last and not stop:
+                epochs = min(last - progress.epoch, ahead)
+                for result in run(part, 0, progress.step, start.begin, epochs):
+                    # Before an interrupt that came meanwhile: the epoch is done.
+                    stop = end_epoch(progress.step + result.steps, result.loss)
+            return "stopped" if stop else "epochs"
 
-    while progress.epoch < last:
-        numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
-        for part in parts:
-            [result] = run(part, next(numbers), step)
-            step += result.steps
-            weight += result.weight_sum
-            loss += (result.loss - loss) * (result.weight_sum / weight)
-            del part  # before the next one is loaded
-        if end_epoch(step, loss):
-            return "stopped"
-    return "epochs"
+        while progress.epoch < last:
+            numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
+            breaks = start.begin(copy=True)  # it may be between two chunks
+            for part in parts:
+                [result] = run(part, next(numbers), step, lambda: breaks)  # noqa: B023
+                step += result.steps
+                weight += result.weight_sum
+                loss += (result.loss - loss) * (result.weight_sum / weight)
+                del part  # before the next one is loaded
+            if end_epoch(step, loss):
+                return "stopped"
+        return "epochs"
+    except BaseException:
+        start.restore()
+        raise
 
 
 def _minimize(trainer, settings, progress, observe) -> str:

@@ -81,6 +81,7 @@ class Fitting:
         if named:
             calls = Calls(named, FitState(self, monitor, rows, held), monitor)
             observe = calls.observe
+        begun = self.progress.epoch
         try:
             if calls is not None:
                 calls.begin()
@@ -98,7 +99,8 @@ class Fitting:
             if calls is not None:
                 calls.end(ended)
         except BaseException as error:
-            kept = isinstance(error, KEEPS_EPOCHS) and self.history.epochs > 0
+            # Of no epoch there is nothing to keep: what was fitted before stays.
+            kept = isinstance(error, KEEPS_EPOCHS) and self.progress.epoch > begun
             if kept:
                 monitor.restore()
             if calls is not None:

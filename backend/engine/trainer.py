@@ -83,6 +83,7 @@ class Trainer:
             gradient = allocate(model.native.param_bytes)
         self._gradient = gradient
         self._native = None
+        self._steps = 0
 
     @property
     def native(self):
@@ -106,6 +107,7 @@ class Trainer:
                 self._seed,
                 self._n_threads,
             )
+            self._steps = self._native.info()["steps"]
         return self._native
 
     def info(self) -> dict:
@@ -120,9 +122,16 @@ class Trainer:
         return result
 
     def epochs(
-        self, epoch: int, step: int, learning_rates, part: int = 0
+        self,
+        epoch: int,
+        step: int,
+        learning_rates,
+        part: int = 0,
+        begin: Callable[[], bool] | None = None,
     ) -> Iterator[EpochResult]:
-        """Train some epochs in one go, at the first result that is asked for.
+        """Train some epochs in one go, or in a few where they take long.
+
+        It trains when a result is asked for that it does not have yet.
 
         Parameters
         ----------
@@ -132,6 +141,9 @@ class Trainer:
             One for each step; they say how many epochs there are.
         part : int
             Which part of the epoch's rows these are: each is shuffled in its own way.
+        begin : callable, optional
+            Called before each go; whether an interrupt may break its first epoch off.
+            By default, and in every other epoch, it waits for the epoch's end.
 
         Yields
         ------
@@ -144,14 +156,28 @@ class Trainer:
             If a loss or a gradient is not finite, naming epoch, step and the first op
             whose result was not; or for labels and indices out of range.
         KeyboardInterrupt
-            Between two steps.
+            Between two epochs, or within one that may be broken off.
         """
+        rates = np.asarray(learning_rates)
+        while True:
+            done = 0
+            for result in self._go(
+                epoch, step, rates, part, begin is not None and begin()
+            ):
+                yield result
+                done += 1
+                epoch, step = epoch + 1, step + result.steps
+            rates = rates[done * self._steps :]
+            if len(rates) == 0:
+                return
+
+    def _go(self, epoch: int, step: int, rates, part: int, breaks: bool):
         native = self.native
         private = self._lent_slots is not self._slots
         if private:
             self._lent_slots[...] = self._slots
         try:
-            results, error = native.epochs(epoch + (part << 32), step, learning_rates)
+            results, error = native.epochs(epoch + (part << 32), step, rates, breaks)
         finally:
             if private:
                 self._slots[...] = self._lent_slots

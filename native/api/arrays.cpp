@@ -83,7 +83,7 @@ Source csr_source(const py::handle& matrix, const std::string& name, std::vector
   csr.wide_columns = columns.itemsize() == 8;
   csr.wide_offsets = offsets.itemsize() == 8;
   csr.stored = values.size();
-  source.csr = csr;
+  source.csr.emplace(csr, source.shape[0], source.shape[1], "source " + name + ": ");
   for (const py::array& array : {values, columns, offsets}) lent.push_back(array);
   return source;
 }
@@ -92,6 +92,16 @@ bool is_csr(const py::handle& object) {
   return py::hasattr(object, "indptr") && py::hasattr(object, "format") &&
          py::isinstance<py::str>(object.attr("format")) &&
          py::cast<std::string>(object.attr("format")) == "csr";
+}
+
+// Whether the array that it is a view of goes on for long enough.
+bool has_slack(const py::array& array, int64_t bytes) {
+  const py::object base = array.base() ? array.base() : py::object(py::none());
+  if (!py::isinstance<py::array>(base)) return false;
+  const auto whole = py::reinterpret_borrow<py::array>(base);
+  if (!(whole.flags() & py::array::c_style)) return false;
+  const auto* end = static_cast<const std::byte*>(whole.data()) + whole.nbytes();
+  return end - static_cast<const std::byte*>(array.data()) >= bytes + kAlignment;
 }
 
 }  // namespace
@@ -153,6 +163,11 @@ std::byte* arena_of(const py::object& object, int64_t bytes, const char* what) {
                           std::to_string(bytes) + " bytes, got " + std::to_string(array.nbytes()));
   }
   auto* data = static_cast<std::byte*>(const_cast<void*>(array.data()));
+  if (bytes > 0 && !has_slack(array, bytes)) {
+    throw py::value_error(std::string(what) + " must be the beginning of a larger array, as " +
+                          std::to_string(kAlignment) +
+                          " bytes behind it may be read: backend.arena.allocate makes such");
+  }
   if (array.size() > 0 && reinterpret_cast<uintptr_t>(data) % kAlignment != 0) {
     throw py::value_error(std::string(what) + " must start at a multiple of 64 bytes");
   }

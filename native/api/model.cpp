@@ -69,9 +69,11 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
     returned.data = static_cast<std::byte*>(results.back().mutable_data());
   }
   uint32_t status = 0;
-  {
+  try {
     const py::gil_scoped_release free;
-    status = forward->run();
+    status = forward->run(signal_came);
+  } catch (const Interrupted&) {
+    throw py::error_already_set();
   }
   return py::make_tuple(py::tuple(py::cast(results)), status);
 }
@@ -166,10 +168,14 @@ class BoundPredictor {
     const SourceType source = single ? SourceType::f32 : SourceType::f64;
     bool finite = false;
     if (rows <= kRowsUnderLock) {
-      finite = predictor_.run(from, source, rows, data);
+      finite = predictor_.run(from, source, rows, data, {});
     } else {
-      const py::gil_scoped_release free;
-      finite = predictor_.run(from, source, rows, data);
+      try {
+        const py::gil_scoped_release free;
+        finite = predictor_.run(from, source, rows, data, signal_came);
+      } catch (const Interrupted&) {
+        throw py::error_already_set();
+      }
     }
     return finite ? result : py::none();
   }

@@ -49,7 +49,8 @@ class BoundTrainer {
 
   // (results, error): of the epochs that ended, and what a signal's handler raised, or None.
   py::tuple epochs(uint64_t first, int64_t step,
-                   const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
+                   const py::array_t<double, py::array::c_style | py::array::forcecast>& rates,
+                   bool breaks) {
     const int64_t steps = trainer_->steps();
     if (rates.ndim() != 1 || rates.size() == 0 || rates.size() % steps != 0) {
       throw py::value_error("an epoch needs one learning rate a step: " + std::to_string(steps) +
@@ -59,7 +60,7 @@ class BoundTrainer {
     Epochs done;
     {
       const py::gil_scoped_release free;
-      done = trainer_->epochs(first, rates.size() / steps, step, rates.data(), signal_came);
+      done = trainer_->epochs(first, rates.size() / steps, step, rates.data(), signal_came, breaks);
     }
     py::object error = py::none();
     // A signal that came late must not raise before the caller has heard of these epochs.

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "kernels/needs_rows.h"
+
 // A level's kernels: pointers that the linker gathers (cpu/kernel_set.h). Weak: a build
 // without the level has no such section and reads null.
 #define SLIM_LEVEL(level)                                                                        \
@@ -103,7 +105,13 @@ std::vector<int64_t> Binding::integers(const std::string& attribute) const {
 void Binding::refuse(const std::string& text) const {
   std::string where = node.op;
   if (!node.results.empty()) where += " " + graph.values[node.results[0]].name;
-  throw std::invalid_argument("[" + where + "] " + text);
+  const std::string message = "[" + where + "] " + text;
+  for (const auto* buffers : {&operands, &results}) {
+    for (const Buffer& buffer : *buffers) {
+      if (buffer.per_row > 0) throw NeedsRows(message);
+    }
+  }
+  throw std::invalid_argument(message);
 }
 
 const KernelSet* kernel_set(const std::string& isa) {

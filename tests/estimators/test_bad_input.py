@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from slimlearn import layers
+from slimlearn import callbacks, layers
+from slimlearn.backend import training
 from slimlearn.backend.optimizer import SGD, Adam
 from slimlearn.backend.schedule import Step
 from slimlearn.estimators import (
@@ -351,6 +352,60 @@ def test_ctrl_c_publishes_epochs_that_nobody_watched():
     timer.join()
     again = DNNClassifier((4,), max_iter=clf.n_iter_, random_state=0).fit(X, Y)
     assert again.loss_curve_ == clf.loss_curve_
+    assert again.program_.params.tobytes() == clf.program_.params.tobytes()
+
+
+class Watches(callbacks.Callback):
+    pass
+
+
+@pytest.mark.parametrize("watch", [None, [Watches()]], ids=["alone", "watched"])
+def test_ctrl_c_inside_a_long_epoch_undoes_it(monkeypatch, watch):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(160_000, 4)).astype(np.float32)
+    labels = (rows[:, 0] > 0).astype(int)
+    options = {"batch_norm": True, "batch_size": 2, "random_state": 0}
+    options |= {"warm_start": True, "callbacks": watch}
+    begin, begun = training._Start.begin, []
+
+    def spy(start, **keywords):
+        begun.append(begin(start, **keywords))
+        if len(begun) == 3:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return begun[-1]
+
+    clf = DNNClassifier((8,), max_iter=9, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Start, "begin", spy)
+        patch.setattr(training, "_LONG_EPOCH", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(rows, labels)
+    assert begun == [True] * 3
+    again = DNNClassifier((8,), max_iter=clf.n_iter_, **options).fit(rows, labels)
+    for _ in range(2):
+        assert again.loss_curve_ == clf.loss_curve_
+        for arena in ("params", "state"):
+            mine, theirs = (getattr(m.program_, arena) for m in (clf, again))
+            assert mine.tobytes() == theirs.tobytes(), arena
+        # What goes on from there is the same too: steps, slots, dropout's counters.
+        clf.set_params(max_iter=1).fit(rows[:999], labels[:999])
+        again.set_params(max_iter=1).fit(rows[:999], labels[:999])
+
+
+def test_ctrl_c_in_the_first_epoch_of_a_call_leaves_the_former_fit(monkeypatch):
+    clf = DNNClassifier((4,), max_iter=2, warm_start=True).fit(X, Y)
+    former = vars(clf).copy()
+    weights = clf.program_.params.copy()
+
+    def stop(self, *arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Start, "begin", stop)
+    for fit in (clf.fit, clf.partial_fit):
+        with pytest.raises(KeyboardInterrupt):
+            fit(X, Y)
+        assert vars(clf) == former
+        np.testing.assert_array_equal(clf.program_.params, weights)
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_the_former_fit():

@@ -498,6 +498,9 @@ def test_ctrl_c_keeps_the_epochs():
     with pytest.raises(KeyboardInterrupt):
         clf.fit_chunks(Failing(KeyboardInterrupt(), 3))
     assert clf.n_iter_ == 2 and len(clf.predict(X)) == 150
+    again = DNNClassifier(**{**FEW, "max_iter": 2})
+    again.fit_chunks(Failing(None, -1))
+    assert again.program_.params.tobytes() == clf.program_.params.tobytes()
 
 
 def of_ids(x):

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -312,6 +313,106 @@ def test_memory_that_cannot_be_had_is_an_error_not_an_end():
     )
     with pytest.raises(ValueError):
         engine.compile(text).run("f", {"X": np.zeros((1, 4))}, Program(text))
+
+
+def test_handlers_of_signals_run_during_a_call():
+    """One fills what the call has not read yet; before, it had to wait for the end."""
+    sizes = (20, 800, 3)
+    case = Case(network("f32", sizes=sizes), data(200_000, "f32"))
+    x = case.sources["X"]
+    x[...] = 0
+    former = signal.signal(signal.SIGUSR1, lambda *_: x.fill(1))
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        (values,) = case.compiled.run("predict", {"X": x}, case.program)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    assert (values[0] != values[-1]).any()
+
+
+@pytest.mark.parametrize("func", ["predict", "update"])
+@pytest.mark.parametrize("rows", [0, -1, -(2**62)])
+def test_a_plan_for_no_rows_is_refused(case, func, rows):
+    for call in (case.compiled.info, case.compiled.dump):
+        with pytest.raises(
+            ValueError, match=f"{func} is planned for 1 .* not for {rows}"
+        ):
+            call(func, rows)
+
+
+def test_what_cannot_be_planned_is_compiled_once(case, monkeypatch, capfd):
+    monkeypatch.setenv("SLIM_DUMP", "1")
+    case.compiled.info("predict", 12_345)
+    once = capfd.readouterr().err.count("func predict")
+    assert once > 1
+    with pytest.raises(ValueError, match="is too large"):
+        case.compiled.info("predict", 2**45)
+    assert capfd.readouterr().err.count("func predict") == once
+
+
+class Tower:
+    """A function of `depth` layers, each so many numbers a row."""
+
+    def __init__(self, width, depth=1):
+        model = Model("f32")
+        first = model.parameter("first", (1, width))
+        scale = model.parameter("scale", (width,))
+        last = model.parameter("last", (width, 1))
+        with model.function("f") as graph:
+            x = ops.input_("X", (B, 1), "f32") @ first
+            for _ in range(depth):
+                x = ops.softmax(x * scale)
+            graph.return_(x @ last)
+        self.model = model
+        self.compiled = engine.NativeModel(print_program(model))
+        self.chunk = self.compiled.native.chunk_rows("f")
+
+
+def test_chunks_go_by_bytes_down_to_one_row():
+    small, row, rows_ = Tower(100), Tower(10**6), Tower(10**5)
+    assert small.chunk == 256 and Tower(1).chunk == 1024
+    assert row.chunk < 10
+    bytes_ = row.compiled.info("f", row.chunk)["arena_bytes"]
+    assert bytes_ <= 33 << 20
+    assert rows_.chunk > row.chunk
+    huge = Tower(25_000_000)  # a row of 200 MB
+    assert huge.chunk == 1
+    assert huge.compiled.info("f", 1)["arena_bytes"] > 100 << 20
+
+
+@pytest.mark.parametrize("depth", [5, 200])
+def test_a_deep_network_s_chunk_is_that_of_what_it_keeps(depth):
+    assert Tower(5000, depth).chunk == 64
+
+
+def test_bits_do_not_depend_on_the_chunk():
+    tower = Tower(400_000)
+    assert 1 < tower.chunk < 23
+    program = Program(model=tower.model)
+    rng = np.random.default_rng(0)
+    for weights in program.weights.values():
+        weights[...] = rng.standard_normal(weights.shape, np.float32)
+    x = rng.standard_normal((23, 1), np.float32)
+    runs = [
+        tower.compiled.run("f", {"X": x}, program, batch=batch, n_threads=threads)
+        for batch, threads in ((None, 1), (None, 2), (1, 1), (7, 2), (23, 1))
+    ]
+    assert len({run[0].tobytes() for run in runs}) == 1
+
+
+def test_integer_sums_over_chunks_wrap_around_as_in_one():
+    model = Model("f32")
+    with model.function("f") as graph:
+        graph.return_(ops.reduce_sum(ops.input_("X", (B,), "i32")))
+    compiled = engine.NativeModel(print_program(model))
+    x = np.full(100, 2**31 - 1, np.int32)
+    sums = [
+        int(compiled.run("f", {"X": x}, Program(model=model), batch=batch)[0])
+        for batch in (1, 7, 100)
+    ]
+    assert sums == [-100] * 3
 
 
 def test_facts_of_a_plan(case):

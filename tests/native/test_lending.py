@@ -1,6 +1,7 @@
 """What native code borrows: it stays alive, and it is as large as what is read."""
 
 import gc
+import mmap
 import signal
 import weakref
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from support.training_case import Case, data, network
 
+from slimlearn import _native
 from slimlearn.backend import engine
+from slimlearn.backend.arena import allocate
 from slimlearn.backend.program import Program
 
 
@@ -125,6 +128,39 @@ def test_a_program_of_other_types_is_refused(changes, message):
     trainer(text_of()).epoch(0, 0, np.ones(2))
     with pytest.raises(ValueError, match=message):
         trainer(text_of(**changes)).epoch(0, 0, np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "which", range(4), ids=["params", "state", "gradient", "slots"]
+)
+def test_an_arena_needs_bytes_behind_it_that_may_be_read(which):
+    case = Case(network(center=True), data())
+    gradient = allocate(case.program.params.size)
+    arenas = [case.program.params, case.program.state, gradient, case.slots]
+    segments = [
+        {"offset": offset, "length": length}
+        for _, offset, length in case.compiled.native.parameters
+    ]
+
+    def lend(arena):
+        lent = [*arenas[:which], arena, *arenas[which + 1 :]]
+        native, hypers = case.compiled.native, case.options["hypers"]
+        options = 0.0, 0.0, True, 0, 1
+        _native.Trainer(
+            native, case.sources, None, 16, lent, segments, hypers, *options
+        )
+
+    size = arenas[which].size
+    for slack in (48 + 64, 1000):
+        room = np.zeros(size + slack, np.uint8)
+        start = -room.ctypes.data % 64
+        lend(room[start : start + size])
+    room = np.zeros(size + 48, np.uint8)
+    start = -room.ctypes.data % 64
+    mapped = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    for short in (room[start : start + size], mapped):
+        with pytest.raises(ValueError, match="as 64 bytes behind it may be read"):
+            lend(short)
 
 
 def test_the_short_road_wants_rows():

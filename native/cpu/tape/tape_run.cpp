@@ -8,42 +8,44 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-template <class T>
-void repeat(T* dst, T x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dst[i] = x;
+// n copies of the bits at src, where there may be numbers of any type: memcpy.
+template <class Word>
+void repeat(std::byte* dst, const std::byte* src, int64_t n) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(Word));
+  Word word;
+  std::memcpy(&word, src, sizeof word);
+  for (int64_t i = 0; i < n; ++i) std::memcpy(dst + i * kSize, &word, sizeof word);
 }
 
-// n copies of the element at src.
 void repeat_element(std::byte* dst, const std::byte* src, int64_t n, int64_t size) {
   if (size == 4) {
-    repeat(reinterpret_cast<uint32_t*>(dst), *reinterpret_cast<const uint32_t*>(src), n);
+    repeat<uint32_t>(dst, src, n);
   } else if (size == 8) {
-    repeat(reinterpret_cast<uint64_t*>(dst), *reinterpret_cast<const uint64_t*>(src), n);
+    repeat<uint64_t>(dst, src, n);
   } else {
-    repeat(reinterpret_cast<uint8_t*>(dst), *reinterpret_cast<const uint8_t*>(src), n);
+    repeat<uint8_t>(dst, src, n);
   }
+}
+
+template <class T>
+void put(std::byte* dst, T value) {
+  std::memcpy(dst, &value, sizeof value);
 }
 
 void put_number(std::byte* dst, DType dtype, double number, int64_t integer) {
   switch (dtype) {
     case DType::f32:
-      *reinterpret_cast<float*>(dst) = static_cast<float>(number);
-      break;
+      return put(dst, static_cast<float>(number));
     case DType::f64:
-      *reinterpret_cast<double*>(dst) = number;
-      break;
+      return put(dst, number);
     case DType::i32:
-      *reinterpret_cast<int32_t*>(dst) = static_cast<int32_t>(integer);
-      break;
+      return put(dst, static_cast<int32_t>(integer));
     case DType::i64:
-      *reinterpret_cast<int64_t*>(dst) = integer;
-      break;
+      return put(dst, integer);
     case DType::b8:
-      *reinterpret_cast<uint8_t*>(dst) = integer != 0;
-      break;
+      return put(dst, static_cast<uint8_t>(integer != 0));
     case DType::u8:
-      *reinterpret_cast<uint8_t*>(dst) = static_cast<uint8_t>(integer);
-      break;
+      return put(dst, static_cast<uint8_t>(integer));
   }
 }
 

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "runtime/call/interrupt.h"
+
 namespace slim {
 
 void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
@@ -17,13 +19,18 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
 
 namespace {
 
-void run_sequence(const Plan::Sequence& sequence, const Context& context, std::byte* local,
+void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::byte* local,
                   const Lane& lane) noexcept {
+  const Context& context = call.context;
   for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
-    if (step.branch) {
-      run_sequence(step.branch->chosen(context), context, local, lane);
+    if (step.branch) {  // by all lanes: there may be barriers inside
+      run_sequence(step.branch->chosen(context), call, local, lane);
       continue;
+    }
+    if (call.watch != nullptr) {
+      if (lane.first()) call.watch->look();
+      if (call.watch->stopped()) continue;  // but not past the barriers: other lanes wait there
     }
     const int64_t tasks = step.launch->tasks(context.rows);
     const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
@@ -38,7 +45,7 @@ void run_sequence(const Plan::Sequence& sequence, const Context& context, std::b
 
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
   std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
-  run_sequence(plan.sequence(), call.context, local, lane);
+  run_sequence(plan.sequence(), call, local, lane);
 }
 
 void run_moves(const std::vector<Plan::Move>& moves, const Context& context) noexcept {

@@ -26,9 +26,9 @@ void add(DType dtype, std::byte* total, const std::byte* part, int64_t count) {
     case DType::f64:
       return add<double>(total, part, count);
     case DType::i32:
-      return add<int32_t>(total, part, count);
+      return add<uint32_t>(total, part, count);  // wraps around, as in one chunk
     case DType::i64:
-      return add<int64_t>(total, part, count);
+      return add<uint64_t>(total, part, count);
     case DType::b8:
     case DType::u8:
       return add<uint8_t>(total, part, count);
@@ -83,7 +83,7 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   }
 }
 
-uint32_t Forward::run() {
+uint32_t Forward::run(const Interrupt& interrupt) {
   if (options_.rows == 0) {
     for (const Returned& returned : returns_) {
       int64_t bytes = size_of(returned.dtype);
@@ -108,15 +108,19 @@ uint32_t Forward::run() {
     calls.push_back(start(*bound_, inner));
     if (last_) last_calls.push_back(start(*last_, inner));
   }
+  Watch watch(interrupt);
+  calls[0]->watch = &watch;  // the calling thread's
+  if (last_) last_calls[0]->watch = &watch;
   run_lanes(lanes, [&](const Lane& lane) {
     const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
     const int64_t begin = shared ? 0 : lane.begin(chunks_);
     const int64_t end = shared ? chunks_ : lane.end(chunks_);
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
+    for (int64_t chunk = begin; chunk < end && !watch.stopped(); ++chunk) {
       const bool last = last_ && chunk + 1 == chunks_;
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
+  if (watch.stopped()) throw Interrupted();
   if (!partial_.empty()) add_up();
   uint32_t status = 0;
   for (const auto* leases : {&calls, &last_calls}) {
@@ -172,7 +176,8 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
     }
     std::memcpy(dst, buffer.in<std::byte>(call.context), static_cast<size_t>(bytes));
   }
-  if (call.context.status == 0) publish_state(plan, call.context);
+  const bool stopped = call.watch != nullptr && call.watch->stopped();
+  if (call.context.status == 0 && !stopped) publish_state(plan, call.context);
 }
 
 void Forward::add_up() {

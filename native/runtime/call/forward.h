@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/call/bound_plan.h"
+#include "runtime/call/interrupt.h"
 #include "runtime/plan/model.h"
 #include "runtime/train/update.h"
 
@@ -36,8 +37,8 @@ class Forward {
 
   // Types and shapes of what run() fills in; set each `data` before.
   std::vector<Returned>& returns() { return returns_; }
-  // The status bits that were raised.
-  uint32_t run();
+  // The status bits that were raised. Throws Interrupted.
+  uint32_t run(const Interrupt& interrupt = {});
   // Times the first chunk's launches, so many times over.
   Profile profile(int64_t rounds);
 

@@ -1,11 +1,40 @@
 // How a long native call learns that the user wants it to end.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 
 namespace slim {
 
-// Called every few milliseconds between steps; true ends the call.
+// Asked now and then, by the thread that called; true ends the call.
 using Interrupt = std::function<bool()>;
+
+// Thrown where a call has no other way to say that it was ended.
+struct Interrupted {};
+
+// Keeps the question from costing time, and its answer for all lanes.
+class Watch {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Watch(const Interrupt& interrupt) : interrupt_(interrupt), asked_(Clock::now()) {}
+
+  // By the calling thread, as often as it likes.
+  void look(Clock::time_point now = Clock::now()) {
+    if (stopped() || !interrupt_ || now - asked_ < kEvery) return;
+    if (interrupt_()) stopped_.store(true, std::memory_order_relaxed);
+    asked_ = Clock::now();
+  }
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+ private:
+  // Asking takes the interpreter's lock, for which other threads may have to be waited.
+  static constexpr auto kEvery = std::chrono::milliseconds(50);
+
+  const Interrupt& interrupt_;
+  Clock::time_point asked_;
+  std::atomic<bool> stopped_{false};
+};
 
 }  // namespace slim

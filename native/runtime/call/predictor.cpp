@@ -61,7 +61,8 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (result.dims[0] != 1) refuse("it returns several rows for one");
 }
 
-bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const {
+bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte* result,
+                    const Interrupt& interrupt) const {
   const DType dtype = type == SourceType::f32 ? DType::f32 : DType::f64;
   const bool narrows = dtype == DType::f64 && reads_ == DType::f32;
   if (!(narrows ? fits_f32(x, rows * columns_) : all_finite(x, rows * columns_, dtype))) {
@@ -69,7 +70,7 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
   }
   if (rows == 0) return true;
   if (rows > many_->plan().capacity()) {
-    return run_long(contiguous(type, x, rows, columns_), rows, result);
+    return run_long(contiguous(type, x, rows, columns_), rows, result, interrupt);
   }
   const BoundPlan& bound = rows == 1 ? *one_ : *many_;
   const Plan::Lease call = bound.lease(1);
@@ -84,13 +85,14 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
   return context.status.load(std::memory_order_relaxed) == 0;
 }
 
-bool Predictor::run_long(const Source& source, int64_t rows, std::byte* result) const {
+bool Predictor::run_long(const Source& source, int64_t rows, std::byte* result,
+                         const Interrupt& interrupt) const {
   ForwardOptions options;
   options.rows = rows;
   options.threads = threads_;
   Forward forward(model_, function_, {source}, {}, options, arrays_, hypers_.copy());
   forward.returns()[0].data = result;
-  return forward.run() == 0;
+  return forward.run(interrupt) == 0;
 }
 
 }  // namespace slim

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/call/bound_plan.h"
+#include "runtime/call/interrupt.h"
 #include "runtime/plan/model.h"
 #include "runtime/train/update.h"
 
@@ -26,11 +27,13 @@ class Predictor {
 
   // X is C-contiguous [rows, columns]; `result` has rows × row_shape elements. False: X has
   // a value that is not finite, or not in the type that the function reads, or an index
-  // out of range.
-  bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result) const;
+  // out of range. Throws Interrupted, but not for a few rows.
+  bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result,
+           const Interrupt& interrupt) const;
 
  private:
-  bool run_long(const Source& source, int64_t rows, std::byte* result) const;
+  bool run_long(const Source& source, int64_t rows, std::byte* result,
+                const Interrupt& interrupt) const;
 
   std::shared_ptr<const Model> model_;
   std::string function_;

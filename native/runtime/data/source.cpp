@@ -140,7 +140,7 @@ Gather::Gather(const InputSlot& slot, const Source& source)
       throw std::invalid_argument(where + " has the shape " + shape_text(source.shape) +
                                   ", needed is " + shape_text({source_rows_, slot.buffer.dims[1]}));
     }
-    csr_.emplace(*source.csr, source_rows_, source.shape[1], where + ": ");
+    csr_ = source.csr;
     return;
   }
   std::vector<int64_t> wanted = slot.buffer.dims;

@@ -21,7 +21,7 @@ struct Source {
   const std::byte* data = nullptr;
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // bytes, any sign
-  std::optional<CsrArrays> csr;  // a sparse matrix; then type, data and strides say nothing
+  std::optional<CsrRows> csr;    // a sparse matrix; then type, data and strides say nothing
 };
 
 // An `input` of a plan: what it reads and where the batch's rows go.

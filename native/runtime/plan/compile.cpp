@@ -260,6 +260,11 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   for (const Node& node : graph.nodes) {
     if (planner.is_sparse(node.results[0])) {
       const bool gathered = node.operands.empty();
+      if (!gathered && !planner.is_sparse(node.operands[0])) {
+        throw std::invalid_argument("[" + node.op + " " +
+                                    graph.values[static_cast<size_t>(node.results[0])].name +
+                                    "] keeps rows of an operand that is dense: there is no kernel");
+      }
       const int64_t from = gathered ? -1 : planner.of(node.operands[0]).offset;
       sparse_.push_back({planner.of(node.results[0]), static_cast<int>(from)});
     }

@@ -105,6 +105,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
     owned_->locals.emplace_back(plan.local_bytes_);
   }
   owned_->context.status.store(0, std::memory_order_relaxed);
+  owned_->watch = nullptr;
   owned_->context.first_row = 0;
   owned_->context.step = 0;
   owned_->context.seed = 0;

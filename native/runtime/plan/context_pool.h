@@ -18,6 +18,8 @@ struct CallContext {
   // Values that are not dense, and the memory of each.
   std::vector<SparseBatch> sparse;
   std::vector<Arena> stored;
+  // Looked at between launches, which are left out once it says so; null: they all run.
+  class Watch* watch = nullptr;
 
   int64_t bytes() const;
 

@@ -1,4 +1,4 @@
-// The one rule of layout, which backend/program.py follows too.
+// The one rule of layout, which backend/arena.py follows too.
 #include "runtime/plan/layout.h"
 
 #include <stdexcept>

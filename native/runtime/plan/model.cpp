@@ -8,13 +8,19 @@
 #include "ir/row_rules.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "kernels/needs_rows.h"
 #include "runtime/call/fork.h"
 
 namespace slim {
 namespace {
 
 constexpr size_t kPlans = 16;
-constexpr int64_t kChunkBytes = 512 << 10;  // values of a chunk: about half a second-level cache
+// What a chunk's values take: about half a second-level cache. Fewer rows than kFullRows leave
+// tiles of products half empty and read the weights too often, unless that many need too much.
+constexpr int64_t kChunkBytes = 512 << 10;
+constexpr int64_t kFullRows = 64;
+constexpr int64_t kMostRows = 1024;
+constexpr int64_t kMostBytes = 32 << 20;
 
 const KernelSet* choose_kernels(std::string isa) {
   if (isa.empty()) isa = best_isa();
@@ -119,11 +125,13 @@ bool Model::chunkable(const std::string& function, const Symbols& symbols) const
 }
 
 int64_t Model::chunk_rows(const std::string& function, const Symbols& symbols) const {
-  const int64_t row = facts(function, symbols)->bytes_per_row;
-  const int64_t wish = kChunkBytes / std::max<int64_t>(1, row);
-  int64_t rows = 64;
-  while (rows * 2 <= wish && rows < 1024) rows *= 2;
-  return rows;
+  int64_t row = std::max<int64_t>(1, facts(function, symbols)->bytes_per_row);
+  int64_t rows = kFullRows;
+  while (rows * 2 <= kChunkBytes / row && rows < kMostRows) rows *= 2;
+  if (row <= kMostBytes / rows) return rows;
+  // So many that a look at what they share pays: a deep network keeps few of its values.
+  row = std::clamp<int64_t>(plan(function, 1, symbols)->scratch_bytes(), 1, row);
+  return std::clamp<int64_t>(kMostBytes / row, 1, rows);
 }
 
 int64_t Model::plan_count() const {
@@ -142,8 +150,7 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
   if (!request.exact) {
     try {
       return cached(request);
-    } catch (const std::invalid_argument&) {
-      // A kernel may need to know its rows (softmax over the batch): exactly, then.
+    } catch (const NeedsRows&) {  // softmax over the batch
       request.exact = true;
     }
   }
@@ -166,6 +173,11 @@ std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) c
 }
 
 std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
+  if (request.capacity < 1) {
+    throw std::invalid_argument("function " + request.function + " is planned for 1 " +
+                                (request.symbol == "P" ? "element" : "row") + " or more, not for " +
+                                std::to_string(request.capacity));
+  }
   if (auto found = find(request)) return found;
   const int64_t block = request.capacity * size_of(layout_.precision);
   const Layout& layout = request.compact ? layout_.resized(block) : layout_;

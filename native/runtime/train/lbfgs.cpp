@@ -83,7 +83,8 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
   LbfgsResult result;
   Vector x, gradient, direction, next_x, next_gradient;
   objective.read_weights(x);
-  result.objective = objective.evaluate(x, gradient);
+  Watch watch(interrupt);
+  result.objective = objective.evaluate(x, gradient, watch);
   const auto keep_sums = [&] {
     result.loss_sum = objective.loss_sum();
     result.weight_sum = objective.weight_sum();
@@ -96,6 +97,7 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
   };
   keep_sums();
   result.evaluations = 1;
+  if (watch.stopped()) return ends(LbfgsEnd::interrupted);
   result.status = objective.status();
   if (result.status) return ends(LbfgsEnd::status);
   if (!std::isfinite(result.objective) || !std::isfinite(result.gradient_max)) {
@@ -118,11 +120,11 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
     const auto evaluate = [&](LinePoint& point) {
       next_x = x;
       for (size_t i = 0; i < x.size(); ++i) next_x[i] += point.step * direction[i];
-      point.value = objective.evaluate(next_x, next_gradient);
+      point.value = objective.evaluate(next_x, next_gradient, watch);
       point.slope = dot(next_gradient, direction);
       kept_step = point.step;
       ++result.evaluations;
-      return !(interrupt && interrupt());
+      return !watch.stopped();
     };
     const double length = std::sqrt(dot(gradient, gradient));
     const double first = pairs.empty() ? std::min(1.0, 1.0 / length) : 1.0;

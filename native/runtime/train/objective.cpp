@@ -108,11 +108,12 @@ void Objective::write_weights(const std::vector<double>& x) const {
   });
 }
 
-void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient) {
+void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& watch) {
   const BoundPlan& bound = chunks_->of(chunk).plan;
   CallContext& call = *chunks_->of(chunk).call;
   call.context.rows = rule_.count(chunk);
   call.context.first_row = rule_.begin(chunk);
+  call.watch = &watch;
   const LaneGrant grant(threads_);
   run_lanes(grant.lanes(),
             [&](const Lane& lane) { bound.run(call, index_.data(), rule_.begin(chunk), lane); });
@@ -126,11 +127,14 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient) {
            [&](auto& g, size_t i, double) { gradient[i] += share * static_cast<double>(g); });
 }
 
-double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient) {
+double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient,
+                           Watch& watch) {
   write_weights(x);
   gradient.assign(size(), 0.0);
   value_ = loss_sum_ = weight_sum_ = 0;
-  for (int64_t chunk = 0; chunk < rule_.steps(); ++chunk) run_chunk(chunk, gradient);
+  for (int64_t chunk = 0; chunk < rule_.steps() && !watch.stopped(); ++chunk) {
+    run_chunk(chunk, gradient, watch);
+  }
   double penalty = 0;
   for_each(precision_, segments_, arrays_.param, [&](auto&, size_t i, double l2) {
     penalty += 0.5 * l2 * x[i] * x[i];

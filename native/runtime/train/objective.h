@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/call/interrupt.h"
 #include "runtime/plan/model.h"
 #include "runtime/train/bound_batches.h"
 #include "runtime/train/update.h"
@@ -23,15 +24,16 @@ class Objective {
   size_t size() const { return static_cast<size_t>(size_); }
   void read_weights(std::vector<double>& x) const;
   void write_weights(const std::vector<double>& x) const;
-  // At x, which it writes into the parameter arena; returns the value.
-  double evaluate(const std::vector<double>& x, std::vector<double>& gradient);
+  // At x, which it writes into the parameter arena; returns the value, which says nothing
+  // once the watch has stopped.
+  double evaluate(const std::vector<double>& x, std::vector<double>& gradient, Watch& watch);
 
   double loss_sum() const { return loss_sum_; }  // Σ w·l of the last evaluation
   double weight_sum() const { return weight_sum_; }
   uint32_t status() const { return status_; }
 
  private:
-  void run_chunk(int64_t chunk, std::vector<double>& gradient);
+  void run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& watch);
 
   std::shared_ptr<const Model> model_;
   std::vector<uint32_t> index_;

@@ -17,7 +17,9 @@ namespace {
 constexpr int64_t kUpdateBlock = 16384;
 // How long lanes are held at most: other calls that begin or end change how many there are.
 constexpr auto kHold = std::chrono::microseconds(1000);
-constexpr auto kInterruptEvery = std::chrono::milliseconds(50);
+// After an epoch that took longer the caller is asked before the next one: it may want to keep
+// the weights, so that an interrupt need not wait for that epoch's end.
+constexpr auto kLongEpoch = std::chrono::milliseconds(250);
 
 }  // namespace
 
@@ -64,54 +66,52 @@ int64_t Trainer::scratch_bytes() const {
 }
 
 Epochs Trainer::epochs(uint64_t first, int64_t count, int64_t first_step, const double* rates,
-                       const Interrupt& interrupt) {
+                       const Interrupt& interrupt, bool breaks) {
   Epochs done;
   stopped_ = false;
-  looked_ = std::chrono::steady_clock::now();
-  for (int64_t i = 0; i < count && !done.interrupted && !stopped_; ++i) {
+  Watch watch(interrupt);
+  for (int64_t i = 0; i < count && !stopped_ && !watch.stopped(); ++i) {
+    const auto begin = Watch::Clock::now();
     const int64_t before = i * steps();
-    const bool ended =
-        run_epoch(first + static_cast<uint64_t>(i), first_step + before, rates + before, interrupt);
-    done.interrupted = !ended;
+    run_epoch(first + static_cast<uint64_t>(i), first_step + before, rates + before, watch,
+              breaks && i == 0);
     if (stopped_ || next_ == steps()) done.results.push_back(std::move(result_));
+    if (Watch::Clock::now() - begin > kLongEpoch) break;
   }
+  done.interrupted = watch.stopped();
   updater_->clean_padding(model_->layout());
   return done;
 }
 
-bool Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
-                        const Interrupt& interrupt) {
-  using Clock = std::chrono::steady_clock;
+void Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates, Watch& watch,
+                        bool breaks) {
   if (options_.shuffle) shuffle_rows(index_, options_.seed, epoch, order_);
   result_ = EpochResult();
   raised_ = 0;
   for (const BoundBatches::Batch& batch : *batches_) batch.call->context.status = 0;
   next_ = 0;
-  bool interrupted = false;
-  while (next_ < steps() && !stopped_ && !interrupted) {
-    const auto start = Clock::now();
+  while (next_ < steps() && !stopped_ && !(breaks && watch.stopped())) {
+    const auto start = Watch::Clock::now();
     const int64_t begin = next_, end = std::min(steps(), begin + run_);
+    watch_ = breaks && run_ == 1 ? &watch : nullptr;  // only steps that are long themselves
+    for (const BoundBatches::Batch& batch : *batches_) batch.call->watch = watch_;
     {
       const LaneGrant grant(lanes_);
       run_lanes(grant.lanes(),
                 [&](const Lane& lane) { run_steps(begin, end, first_step, rates, lane); });
     }
-    const auto now = Clock::now();
+    const auto now = Watch::Clock::now();
     const auto took = now - start;
     if (end - begin == run_ && took < kHold / 2) run_ *= 2;
     if (took > kHold && run_ > 1) run_ /= 2;
-    stopped_ = next_ < end;
-    if (interrupt && now - looked_ >= kInterruptEvery) {
-      interrupted = !stopped_ && interrupt();
-      looked_ = Clock::now();
-    }
+    stopped_ = next_ < end && !(watch_ != nullptr && watch.stopped());
+    watch.look(now);
   }
   result_.steps = next_;
   if (stopped_) {
     const int64_t bad = rule_.begin(next_);
     result_.bad_rows.assign(order_.begin() + bad, order_.begin() + bad + rule_.count(next_));
   }
-  return !interrupted;
 }
 
 // What the launches of a step read; no lane may still be running those of the step before.
@@ -132,6 +132,7 @@ void Trainer::run_steps(int64_t begin, int64_t end, int64_t first_step, const do
     if (lane.first()) updater_->begin(static_cast<double>(first_step + step + 1), rates[step]);
     bound.run(call, order_.data(), rule_.begin(step), lane);
     lane.barrier();
+    if (watch_ != nullptr && watch_->stopped()) return;  // its launches did not all run
     const auto& returns = bound.plan().returns();
     const uint32_t status = call.context.status;
     const bool finite = std::isfinite(read_f64(returns[0], call.context));

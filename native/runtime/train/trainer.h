@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,8 +32,8 @@ struct EpochResult {
 };
 
 struct Epochs {
-  std::vector<EpochResult> results;  // the last one may have stopped early
-  bool interrupted = false;          // after these, perhaps within the next one
+  std::vector<EpochResult> results;  // fewer than wanted where they take long
+  bool interrupted = false;          // after these, or within a first one that may break
 };
 
 class Trainer {
@@ -46,9 +45,10 @@ class Trainer {
   int64_t steps() const { return rule_.steps(); }
   // Trains `count` epochs; `first_step` counts the updates before them, rates has one rate a
   // step. Stops before an update whose objective is not finite and after one that met a bad
-  // gradient or bad data.
+  // gradient or bad data. An interrupt waits for the epoch's end, or, if the first one `breaks`,
+  // ends that between two launches: then the caller has the weights of its start.
   Epochs epochs(uint64_t first, int64_t count, int64_t first_step, const double* rates,
-                const Interrupt& interrupt);
+                const Interrupt& interrupt, bool breaks);
 
   // Times `steps` real steps from the epoch's first batch on, on one lane.
   Profile profile(int64_t steps, double learning_rate);
@@ -58,9 +58,8 @@ class Trainer {
   int64_t scratch_bytes() const;
 
  private:
-  // Whether the epoch was not interrupted.
-  bool run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
-                 const Interrupt& interrupt);
+  void run_epoch(uint64_t epoch, int64_t first_step, const double* rates, Watch& watch,
+                 bool breaks);
   void run_steps(int64_t begin, int64_t end, int64_t first_step, const double* rates,
                  const Lane& lane) noexcept;
   void prepare(int64_t step, int64_t first_step) noexcept;
@@ -75,8 +74,8 @@ class Trainer {
   int lanes_;
   std::unique_ptr<BoundBatches> batches_;
   std::unique_ptr<Updater> updater_;
-  int64_t run_ = 1;                               // steps between two looks at the clock
-  std::chrono::steady_clock::time_point looked_;  // when `interrupt` was last asked
+  int64_t run_ = 1;         // steps between two looks at the clock
+  Watch* watch_ = nullptr;  // of steps that may be broken off
   // The running epoch: written by the first lane, read when all have ended.
   EpochResult result_;
   bool stopped_ = false;
