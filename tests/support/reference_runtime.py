@@ -65,7 +65,7 @@ class ReferenceTrainer:
     def __init__(self, trainer):
         self.trainer = trainer
 
-    def epochs(self, epoch, step, rates, part=0):
+    def epochs(self, epoch, step, rates, part=0, begin=None):
         rows = len(self.trainer.index)
         steps = len(reference.batches(rows, self.trainer.batch_size))
         for own in np.reshape(rates, (-1, steps)):
