@@ -129,6 +129,17 @@ class Graph:
         twin.sample_weight = moved.get(self.sample_weight)
         return twin
 
+    def keep_needed(self) -> None:
+        """Drop the nodes that nothing returned or assigned is computed from."""
+        needed = {*self.returns, *self.sets.values(), *self.grads.values()}
+        kept = []
+        for node in reversed(self.nodes):
+            if not needed.isdisjoint(node.results):
+                needed.update(node.operands)
+                kept.append(node)
+        self.nodes = kept[::-1]
+        self.values = {r.name: r for node in self.nodes for r in node.results}
+
     def unique_name(self, wish: str) -> str:
         """Return `wish`, or `wish_1`, `wish_2`, … where it is taken."""
         isolated = self.model is None or self.outer is not None

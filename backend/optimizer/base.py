@@ -20,6 +20,7 @@ class Update:
         self.precision = model.precision
         self.weight = ops.input_("weight", (_P,), self.precision)
         self.gradient = ops.input_("gradient", (_P,), self.precision)
+        self.totals: dict[str, Tensor] = {}
         self.learning_rate = model.hyper("learning_rate")
         if rate:
             self.learning_rate = ops.mul(
@@ -51,6 +52,24 @@ class Update:
         blended = ops.add(ops.mul(slot, self.scalar(keep)), ops.mul(value, fresh))
         self.set(slot, blended)
         return blended
+
+    def total(self, value: Tensor, name: str) -> Tensor:
+        """The sum of `value` over all elements of the parameter, a float64 scalar.
+
+        `update` runs over blocks of a parameter, so it cannot add them up itself: the
+        function ``measure`` does before it, and `update` reads ``segment.<name>``. A
+        norm is ``ops.sqrt(u.total(ops.square(w), "squares"))``, a mean is divided by
+        ``u.total(u.one, "count")``.
+        """
+        if name in self.totals:
+            raise ValueError(f"[total {name}] is there already: choose another name")
+        self.totals[name] = value
+        return self.hyper(f"segment.{name}")
+
+    @property
+    def one(self) -> Tensor:
+        """1 for every element: its total is how many there are."""
+        return ops.constant(1.0, self.precision, (_P,))
 
 
 class Optimizer(Parameters):
@@ -132,6 +151,29 @@ class Optimizer(Parameters):
                 pull = ops.mul(update.weight, update.scalar(update.hyper("segment.l2")))
                 update.gradient = ops.add(update.gradient, pull)
             graph.return_(self._rule(update))
+        if update.totals:
+            _write_measure(model, update.totals)
 
     def _rule(self, u: Update) -> Tensor:
         raise NotImplementedError
+
+
+def _write_measure(model: Model, totals: dict[str, Tensor]) -> None:
+    """Write the function that adds these values of `update` up, by name."""
+    graph = model.branch("measure", "update")
+    graph.sets, graph.returns = {}, [graph.values[v.name] for v in totals.values()]
+    graph.keep_needed()
+    values, graph.returns = graph.returns, []
+    read = {operand.name for node in graph.nodes for operand in node.operands}
+    nested = read.intersection(f"segment.{name}" for name in totals)
+    if nested:
+        raise ValueError(
+            f"[total {', '.join(totals)}] depends on %{', %'.join(nested)}, a total "
+            "itself: all are taken at once, before the update"
+        )
+    with model.function("measure"):
+        for name, value in zip(totals, values, strict=True):
+            total = ops.reduce_sum(ops.cast(value, "f64"), name=name)
+            if total.name != name:
+                raise ValueError(f"[total {name}] is another value: change the name")
+            graph.return_(total)

@@ -159,14 +159,15 @@ class Trainer:
             "segment.decay": segment.get("decay", 0.0),
         }
         weight = self.params[name]
-        result = run(
-            self.model,
-            "update",
-            {"weight": weight[rows].reshape(-1), "gradient": gradient.reshape(-1)},
-            {},
-            hypers={**hypers, **coefficients},
-            slots={slot: of[name][rows].reshape(-1) for slot, of in self.slots.items()},
-        )
+        sources = {"weight": weight[rows].reshape(-1), "gradient": gradient.reshape(-1)}
+        hypers = {**hypers, **coefficients}
+        slots = {slot: of[name][rows].reshape(-1) for slot, of in self.slots.items()}
+        measure = self.model.functions.get("measure")
+        if measure is not None:
+            sums = run(self.model, "measure", sources, {}, hypers=hypers, slots=slots)
+            for value, total in zip(measure.returns, sums.returns, strict=True):
+                hypers[f"segment.{value.name}"] = float(total)
+        result = run(self.model, "update", sources, {}, hypers=hypers, slots=slots)
         weight[rows] = result.returns[0].reshape(gradient.shape)
         for slot, value in result.sets.items():
             self.slots[slot][name][rows] = value.reshape(gradient.shape)

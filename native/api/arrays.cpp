@@ -1,6 +1,7 @@
 // What comes from NumPy, checked once at the door.
 #include "api/arrays.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
@@ -203,12 +204,14 @@ void require_hypers(const Model& model, const std::string& name, const py::dict&
   static const std::set<std::string> own = {"learning_rate", "step",       "gradient_scale",
                                             "segment.rate",  "segment.l1", "segment.l2",
                                             "segment.decay"};
+  const std::vector<std::string> measured = model.measured();
   const auto& declarations = model.program().declarations;
   for (const Node& node : model.function(name).graph.nodes) {
     for (const ValueId id : node.operands) {
       if (static_cast<size_t>(id) >= declarations.size()) continue;
       const Declaration& declaration = declarations[static_cast<size_t>(id)];
       if (declaration.kind != DeclarationKind::hyper || own.count(declaration.name) ||
+          std::count(measured.begin(), measured.end(), declaration.name) > 0 ||
           values.contains(declaration.name)) {
         continue;
       }

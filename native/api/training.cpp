@@ -34,7 +34,9 @@ class BoundTrainer {
                const py::dict& hypers, double clip_norm, double clip_value, bool shuffle,
                uint32_t seed, int threads)
       : sources_(sources_of(sources)), arenas_(py::tuple(arenas)) {
-    for (const char* function : {"grad", "update"}) require_hypers(*model, function, hypers);
+    for (const char* function : {"grad", "update", "measure"}) {
+      if (model->has(function)) require_hypers(*model, function, hypers);
+    }
     TrainerOptions options;
     options.batch = batch;
     options.seed = seed;

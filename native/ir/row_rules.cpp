@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 
 namespace slim {
 namespace {
@@ -195,13 +196,31 @@ std::vector<Rows> rows_of_returns(const Function& function, const std::string& s
   return returns;
 }
 
-void refuse_mixed_elements(const Function& update, size_t declarations, const std::string& symbol) {
-  const Graph& graph = update.graph;
+namespace {
+// Of a function over parameters, whose slots are as long as they are.
+std::vector<Rows> element_rows(const Graph& graph, size_t declarations, const std::string& symbol) {
   std::vector<Rows> rows(graph.values.size(), Rows::none);
   for (size_t i = 0; i < declarations; ++i) {
     if (mentions(graph.values[i].type, symbol)) rows[i] = Rows::local;
   }
-  rows = graph_rows(graph, std::move(rows), symbol);
+  return graph_rows(graph, std::move(rows), symbol);
+}
+}  // namespace
+
+void refuse_other_than_sums(const Function& measure, size_t declarations,
+                            const std::string& symbol) {
+  const std::vector<Rows> rows = element_rows(measure.graph, declarations, symbol);
+  for (const ValueId id : measure.graph.returns) {
+    const Value& value = measure.graph.values[id];
+    if (rows[id] == Rows::sum && value.type == Type{DType::f64, {}}) continue;
+    throw std::invalid_argument("[measure " + value.name + "] is " + to_string(value.type) +
+                                ": measure returns sums over a parameter's elements, f64[]");
+  }
+}
+
+void refuse_mixed_elements(const Function& update, size_t declarations, const std::string& symbol) {
+  const Graph& graph = update.graph;
+  const std::vector<Rows> rows = element_rows(graph, declarations, symbol);
   walk(graph, [](const Graph& inner, const Node& node) {
     if (!op_row(node).has(kRandom)) return;
     NodeView{inner, node}.refuse(

@@ -27,6 +27,10 @@ bool mixes_rows(const Function& function, const std::string& symbol = "B");
 // blocks of them. `symbol` counts the elements.
 void refuse_mixed_elements(const Function& update, size_t declarations, const std::string& symbol);
 
+// Refuses, by name, a return of `measure` that is no sum over the elements of a parameter.
+void refuse_other_than_sums(const Function& measure, size_t declarations,
+                            const std::string& symbol);
+
 // True when every dim mentions the symbol only as a leading c*symbol and no other symbol is
 // there, so that one plan serves any number of rows up to its capacity. (Sparse values have as
 // many stored elements as the data gives them, so any dim will do.)

@@ -18,7 +18,7 @@ int arena_of(Base base) { return static_cast<int>(base); }
 constexpr int kStaged = static_cast<int>(Base::count);
 
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
-  return node.op == "input" && request.function == "update";
+  return node.op == "input" && request.symbol == "P";
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ int64_t row_bytes(const Function& function) {
 Model::Model(std::string_view text, std::string isa)
     : program_(checked(text)), layout_(program_), kernels_(choose_kernels(std::move(isa))) {
   for (const Function& function : program_.functions) {
-    if (function.name == "update") continue;
+    if (function.name == "update" || function.name == "measure") continue;
     facts_[function.name] = std::make_shared<const Facts>(function);
   }
 }
@@ -160,12 +160,43 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
 }
 
 std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) const {
-  if (!is_row_plan(function("update"), "P")) {
-    throw std::invalid_argument("update works element by element: f32[P] and scalars only");
-  }
   refuse_mixed_elements(function("update"), program_.declarations.size(), "P");
+  return element_plan("update", elements, compact);
+}
+
+std::vector<std::string> Model::measured() const {
+  std::vector<std::string> names;
+  if (!has("measure")) return names;
+  const Graph& graph = function("measure").graph;
+  for (const ValueId id : graph.returns) names.push_back("segment." + graph.values[id].name);
+  return names;
+}
+
+std::shared_ptr<const Plan> Model::measure_plan(int64_t elements) const {
+  if (!has("measure")) return nullptr;
+  const Function& measure = function("measure");
+  refuse_other_than_sums(measure, program_.declarations.size(), "P");
+  const std::vector<std::string> own = measured();
+  for (const Node& node : measure.graph.nodes) {
+    for (const ValueId id : node.operands) {
+      const std::string& name = measure.graph.values[static_cast<size_t>(id)].name;
+      if (static_cast<size_t>(id) >= program_.declarations.size() ||
+          std::find(own.begin(), own.end(), name) == own.end()) {
+        continue;
+      }
+      throw std::invalid_argument("measure reads " + name + ", which it returns");
+    }
+  }
+  return element_plan("measure", elements, false);
+}
+
+std::shared_ptr<const Plan> Model::element_plan(const std::string& name, int64_t elements,
+                                                bool compact) const {
+  if (!is_row_plan(function(name), "P")) {
+    throw std::invalid_argument(name + " works element by element: f32[P] and scalars only");
+  }
   PlanRequest request;
-  request.function = "update";
+  request.function = name;
   request.symbol = "P";
   request.capacity = elements;
   request.compact = compact;

@@ -40,6 +40,10 @@ class Model {
   // The optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
   // one block long.
   std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false) const;
+  // The sums over a parameter's elements that update reads as hypers; null if there are none.
+  std::shared_ptr<const Plan> measure_plan(int64_t elements) const;
+  // The hypers that take the returns of `measure`, in their order: segment.<name of the value>.
+  std::vector<std::string> measured() const;
   // Rows of one chunk of a long call: a pure function of the program.
   int64_t chunk_rows(const std::string& function, const Symbols& symbols = {}) const;
 
@@ -61,6 +65,8 @@ class Model {
     PlanRequest request;
     std::shared_ptr<const Plan> plan;
   };
+  std::shared_ptr<const Plan> element_plan(const std::string& function, int64_t elements,
+                                           bool compact) const;
   std::shared_ptr<const Plan> cached(const PlanRequest& request) const;
   std::shared_ptr<const Plan> find(const PlanRequest& request) const;
   std::shared_ptr<const Facts> facts(const std::string& function, const Symbols& symbols) const;

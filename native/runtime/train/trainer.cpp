@@ -44,7 +44,8 @@ Trainer::Trainer(std::shared_ptr<const Model> model, const std::vector<Source>& 
   batches_ = std::make_unique<BoundBatches>(*model_, "grad", rule_, sources, index_, arrays_,
                                             options_.seed, lanes_);
   freeze_without_gradient(*model_, segments);
-  Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr};
+  Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr,
+                       model_->measure_plan(kUpdateBlock), model_->measured()};
   const std::vector<RowGradient>& rows = plan->row_gradients();
   if (!rows.empty()) plans.compact = model_->update_plan(kUpdateBlock, true);
   updater_ = std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_,

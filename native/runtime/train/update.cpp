@@ -59,6 +59,7 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
   std::sort(segments.begin(), segments.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   const Segment* last = nullptr;
+  std::vector<Measure::Span> spans;
   for (const Segment& segment : segments) {
     if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {
       throw std::invalid_argument("a segment lies outside the parameter arena of " +
@@ -75,7 +76,11 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
     const auto compact = std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
       return gradient.offset == from;
     });
-    if (last && compact == rows.end() && groups_.back().end == segment.offset &&
+    if (plans.measure && compact != rows.end()) {
+      throw std::invalid_argument(
+          "update reads sums over parameters: a gradient that is rows has none, keep it dense");
+    }
+    if (last && !plans.measure && compact == rows.end() && groups_.back().end == segment.offset &&
         last->coefficients == segment.coefficients) {
       groups_.back().end = end;
     } else {
@@ -95,7 +100,21 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
       rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(), arrays_,
                          lanes);
     }
+    if (plans.measure) {
+      spans.push_back(
+          {segment.offset, segment.offset + segment.length, groups_.back().hyper.data()});
+    }
     last = &segment;
+  }
+  if (plans.measure) {
+    std::vector<int64_t> places;
+    for (const std::string& name : plans.measured) {
+      places.push_back(hypers.offset(name));
+      if (places.back() >= 0) continue;
+      throw std::invalid_argument("measure returns what no hyper takes: declare " + name);
+    }
+    measure_.emplace(std::move(plans.measure), std::move(places), std::move(spans), arrays_,
+                     size_of(precision_), lanes);
   }
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += kBlock) {
@@ -152,6 +171,7 @@ void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
 }
 
 bool Updater::is_finite(const Block& block) const noexcept {
+  if (measure_ && !measure_->finite(static_cast<size_t>(block.group))) return false;
   return all_finite(arrays_.gradient + block.begin * size_of(precision_), block.end - block.begin,
                     precision_);
 }
@@ -174,6 +194,7 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
     clip(gradient, lane);
     if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
   }
+  if (measure_) measure_->run(lane);
   CallContext& call = *leases_[static_cast<size_t>(lane.index())];
   const int64_t count = static_cast<int64_t>(blocks_.size());
   const auto first = blocks_.begin() + lane.begin(count), last = blocks_.begin() + lane.end(count);
@@ -226,10 +247,11 @@ Cost Updater::cost(const Context& gradient) const {
 int64_t Updater::launches() const {
   // A gradient of rows counts once: how many blocks these are, the data says.
   auto runs = static_cast<int64_t>(rows_.size());
+  const int64_t measured = measure_ ? measure_->launches() : 0;
   for (const Group& group : groups_) {
     runs += (group.end - group.begin + plan_->capacity() - 1) / plan_->capacity();
   }
-  return runs * plan_->launches();
+  return measured + runs * plan_->launches();
 }
 
 }  // namespace slim

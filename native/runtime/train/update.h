@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/call/arrays.h"
 #include "runtime/call/team.h"
 #include "runtime/plan/plan.h"
+#include "runtime/train/measure.h"
 #include "runtime/train/row_update.h"
 
 namespace slim {
@@ -50,9 +52,12 @@ class Updater {
   };
 
   // Plans of the update: `dense` over the arenas, `compact` for the gradients that are rows.
+  // `measure`: of the sums that it reads, if any, as the hypers `measured`.
   struct Plans {
     std::shared_ptr<const Plan> dense;
     std::shared_ptr<const Plan> compact;
+    std::shared_ptr<const Plan> measure;
+    std::vector<std::string> measured;
   };
 
   Updater(Plans plans, const Layout& layout, const Hypers& hypers, std::vector<Segment> segments,
@@ -70,7 +75,9 @@ class Updater {
   Cost cost(const Context& gradient) const;
 
  private:
-  struct Group {  // segments of equal coefficients that touch; empty for one of rows
+  // Segments of equal coefficients that touch, but one alone where sums are measured; empty
+  // for one of rows.
+  struct Group {
     int64_t begin;
     int64_t end;
     Arena hyper;
@@ -92,6 +99,7 @@ class Updater {
   std::vector<Group> groups_;
   std::vector<Block> blocks_;
   std::vector<RowUpdate> rows_;
+  std::optional<Measure> measure_;
   std::vector<double> partial_;  // sums of squares, by block
   double norm_scale_ = 1;
   int64_t step_offset_, rate_offset_, scale_offset_;
