@@ -133,7 +133,7 @@ class PrefixSum final : public Launch {
   int64_t width_;
 };
 
-std::unique_ptr<Launch> prepare_prefix_sum(const Binding& binding) {
+Prepared prepare_prefix_sum(const Binding& binding) {
   if (binding.operands[0].dtype == DType::f32) {
     return std::make_unique<PrefixSum<float>>(binding);
   }
