@@ -4,11 +4,11 @@
 #include <string>
 
 #include "cpu/check.h"
-#include "cpu/gemm/epilogue.h"
 #include "cpu/gemm/product.h"
+#include "cpu/gemm/product_end.h"
 #include "cpu/kernel_set.h"
+#include "cpu/lanes.h"
 #include "cpu/split.h"
-#include "cpu/tape/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -23,7 +23,8 @@ struct Shape {
   Count batch, m, k;
   int64_t n = 1;
   Matrix a, b;
-  bool repeat_b = false;  // a of rank > 2 with one matrix b: its rows are one long m
+  bool repeat_b = false;   // a of rank > 2 with one matrix b: its rows are one long m
+  bool over_rows = false;  // sums over the leading dimension: nothing of C belongs to one row
 };
 
 Shape shape_of(const Binding& binding) {
@@ -59,6 +60,7 @@ Shape shape_of(const Binding& binding) {
   shape.m = one_b ? count_of(a, 0, rank - 1) : count_of(a, row, row + 1);
   if (!one_b) shape.batch = count_of(a, 0, rank - 2);
   shape.repeat_b = one_b;
+  shape.over_rows = flip_a && rank == 2;
   // Row-major: a matrix's stride is its last dimension, which no batch rows can be.
   const int64_t a_width = a.dims[rank - 1], b_width = b.dims[b_rank - 1];
   shape.a = flip_a ? Matrix{1, a_width} : Matrix{a_width, 1};
@@ -66,57 +68,42 @@ Shape shape_of(const Binding& binding) {
   return shape;
 }
 
-// As a finish of the register tile would have done it.
+// Into how many slices of k a product is cut: a function of its shape alone, which does not
+// fall where k grows.
 template <class T>
-void finish_row(T* c, int64_t n, const Finish<T>& finish, const T* mask) {
-  for (int64_t j = 0; j < n; j += kLanes<T>) {
-    Vec<T> v = load(c + j);
-    if (finish.bias != nullptr) v = v + load(finish.bias + j);
-    if (finish.relu) v = relu(v);
-    if (mask != nullptr) v = relu_grad(v, load(mask + j));
-    if (n - j >= kLanes<T>) {
-      store(c + j, v);
-    } else {
-      store_partial(c + j, v, n - j);
-    }
-  }
+int64_t slices(const Shape& shape, int64_t rows) {
+  const int64_t m = shape.m(rows), k = shape.k(rows);
+  if (!shape.over_rows || !fits_few_tiles<T>(m, shape.n)) return 1;
+  const double flops = 2.0 * static_cast<double>(m * shape.n) * static_cast<double>(k);
+  if (flops < kMostSlices * kTaskFlops && k < kLongK) return 1;
+  const Grid grid = coarse_grid<T>(m, shape.n);
+  const int64_t tiles = grid.rows.count * grid.columns.count;
+  return slices_of(tiles, tiles * (k / kLeastSliceK));
 }
 
 template <class T>
 class Matmul final : public Launch {
  public:
-  explicit Matmul(const Binding& binding)
+  Matmul(const Binding& binding, std::shared_ptr<const ProductEnd<T>> end)
       : shape_(shape_of(binding)),
         a_(binding.operands[0]),
         b_(binding.operands[1]),
         c_(binding.results[0]),
-        epilogue_(find_epilogue(binding)) {
-    if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
-    if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
-    int64_t rows = 0;  // capacity
-    for (const Buffer& buffer : {a_, b_, c_}) {
-      if (buffer.per_row > 0) rows = buffer.dims[0] / buffer.per_row;
-    }
-    full_sizes_ = sizes_of(rows);
+        end_(std::move(end)) {
+    if (!binding.workspace.empty()) partial_ = binding.workspace[0];
+    full_sizes_ = sizes_of(capacity_of(binding));
     full_ = schedule_of(full_sizes_);
     for (int64_t i = 1; i <= std::min(full_.grid.most, full_.grid.rows.count); ++i) {
       joined_.push_back(tile_of(full_, full_sizes_, i));
-    }
-    if (epilogue_.tape) {
-      std::vector<Buffer> operands = {binding.results[0]};
-      operands[0].dtype = a_.dtype;
-      operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
-      tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
-                    SpaceSplit::last_axis);
-    } else if (binding.results.size() != 1) {
-      binding.refuse("several results need a region that yields them");
     }
   }
 
   int64_t tasks(int64_t rows) const override {
     const Sizes sizes = sizes_of(rows);
-    const Grid& grid = schedule(sizes).grid;
-    return std::max<int64_t>(sizes.batch, 1) * grid.rows.count * grid.columns.count;
+    const Schedule schedule = this->schedule(sizes);
+    const Grid& grid = schedule.grid;
+    return std::max<int64_t>(sizes.batch, 1) * schedule.slices * grid.rows.count *
+           grid.columns.count;
   }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
@@ -148,17 +135,15 @@ class Matmul final : public Launch {
     return {2 * batch * m * n * k, sizeof(T) * (batch * m * k + b_count * k * n + batch * m * n)};
   }
 
-  int64_t local_bytes() const override {
-    return tape_offset() + (tape_ ? tape_->local_bytes() : 0);
-  }
+  int64_t local_bytes() const override { return tape_offset() + end_->local_bytes(); }
 
  private:
   struct Sizes {
-    int64_t batch, m, k;
+    int64_t rows, batch, m, k;
   };
 
   Sizes sizes_of(int64_t rows) const {
-    return {shape_.batch(rows), shape_.m(rows), shape_.k(rows)};
+    return {rows, shape_.batch(rows), shape_.m(rows), shape_.k(rows)};
   }
 
   // What the shape decides; that of a full batch is remembered.
@@ -166,6 +151,7 @@ class Matmul final : public Launch {
     Grid grid{{0, 1}, {0, 1}};
     MicroTile tile;
     bool flipped = false;
+    int64_t slices = 1;
   };
 
   // Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
@@ -184,10 +170,12 @@ class Matmul final : public Launch {
   Schedule schedule_of(const Sizes& sizes) const {
     Schedule schedule;
     schedule.flipped = flipped(sizes);
-    const TileUse use = epilogue_.tape     ? TileUse::tape
+    const TileUse use = end_->has_tape()   ? TileUse::tape
                         : schedule.flipped ? TileUse::flipped
                                            : TileUse::direct;
-    schedule.grid = choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+    if (partial_) schedule.slices = slices<T>(shape_, sizes.rows);
+    schedule.grid = schedule.slices > 1 ? coarse_grid<T>(sizes.m, shape_.n)
+                                        : choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
     schedule.tile = tile_of(schedule, sizes, 1);
     return schedule;
   }
@@ -210,7 +198,7 @@ class Matmul final : public Launch {
   static constexpr int64_t kTileRoom = kTileBytes + 2 * kVectorBytes;
   int64_t tape_offset() const {
     const bool flips = shape_.b.column_stride != 1 || shape_.a.row_stride == 1;
-    return ProductScratch<T>::kBytes + (tape_ || flips ? 2 * kTileRoom : 0);
+    return ProductScratch<T>::kBytes + (end_->has_tape() || flips ? 2 * kTileRoom : 0);
   }
 
   // The tile of `count` tasks that lie below each other.
@@ -220,33 +208,36 @@ class Matmul final : public Launch {
     const Grid& grid = schedule.grid;
     const int64_t column = task % grid.columns.count;
     const int64_t row = task / grid.columns.count % grid.rows.count;
-    const int64_t matrix = task / (grid.columns.count * grid.rows.count);
+    const int64_t outer = task / (grid.columns.count * grid.rows.count);
+    const bool sliced = schedule.slices > 1;
+    const int64_t matrix = sliced ? 0 : outer, slice = sliced ? outer : 0;
     const int64_t i = grid.begin(row), i_end = std::min(grid.begin(row + count), sizes.m);
     const int64_t j = grid.columns.begin(column) * kLanes<T>;
     const int64_t j_end = std::min(grid.columns.end(column) * kLanes<T>, shape_.n);
+    const int64_t folds = (sizes.k + kFoldK - 1) / kFoldK;
+    const int64_t p = folds * slice / schedule.slices * kFoldK;
+    const int64_t p_end = std::min(folds * (slice + 1) / schedule.slices * kFoldK, sizes.k);
 
     Product<T> product;
     product.m = i_end - i;
     product.n = j_end - j;
-    product.k = sizes.k;
+    product.k = p_end - p;
     product.a_row = shape_.a.row_stride;
     product.a_k = shape_.a.column_stride;
     product.b_k = shape_.b.row_stride;
     product.b_column = shape_.b.column_stride;
-    product.a = a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row;
-    product.b = b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column;
-    const int64_t first = (matrix * sizes.m + i) * shape_.n + j;
-    product.c = c_.in<T>(context) + first;
+    product.a =
+        a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row + p * product.a_k;
+    product.b =
+        b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column + p * product.b_k;
+    const int64_t first = (outer * sizes.m + i) * shape_.n + j;
+    product.c = (sliced ? *partial_ : c_).template in<T>(context) + first;
     product.c_row = shape_.n;
     product.c_far = sizes.m * shape_.n * static_cast<int64_t>(sizeof(T)) > kFarBytes;
-    if (epilogue_.bias >= 0) product.finish.bias = bias_.in<T>(context) + j;
-    product.finish.relu = epilogue_.relu;
-    if (epilogue_.mask >= 0) {
-      product.finish.mask = mask_.in<T>(context) + first;
-      product.finish.mask_row = shape_.n;
-    }
     T* tile = reinterpret_cast<T*>(local + ProductScratch<T>::kBytes);
-    if (tape_) {
+    const bool tape = end_->has_tape() && !sliced;
+    if (!sliced) product.finish = end_->finish(context, first, j, shape_.n);
+    if (tape) {
       product.c = tile;
       product.c_row = product.n;
       product.c_far = false;
@@ -256,10 +247,10 @@ class Matmul final : public Launch {
     } else {
       run_product(product, micro, ProductScratch<T>(local));
     }
-    if (tape_) {
+    if (tape) {
       const int64_t top = matrix * sizes.m;
-      const TapeRunner::Override acc{reinterpret_cast<const std::byte*>(tile), product.n};
-      tape_->run(context, {top + i, top + i_end, j, j_end}, local + tape_offset(), &acc);
+      end_->run_tape(context, {top + i, top + i_end, j, j_end}, tile, product.n,
+                     local + tape_offset());
     }
   }
 
@@ -280,34 +271,111 @@ class Matmul final : public Launch {
     flip.c_far = false;
     run_product(flip, micro, scratch);
     transpose_block(flip.c, flip.c_row, flip.m, flip.n, product.c, product.c_row);
-    const Finish<T>& finish = product.finish;
-    if (finish.bias == nullptr && !finish.relu && finish.mask == nullptr) return;
-    for (int64_t i = 0; i < product.m; ++i) {
-      const T* mask = finish.mask != nullptr ? finish.mask + i * finish.mask_row : nullptr;
-      finish_row(product.c + i * product.c_row, product.n, finish, mask);
-    }
+    finish_rows(product.c, product.c_row, product.m, product.n, product.finish);
   }
 
   Shape shape_;
   Sizes full_sizes_;
   Schedule full_;
   std::vector<MicroTile> joined_;  // of full_, by the count of tasks less one
-  Buffer a_, b_, c_, bias_, mask_;
-  Epilogue epilogue_;
-  std::optional<TapeRunner> tape_;
+  Buffer a_, b_, c_;
+  std::optional<Buffer> partial_;  // [slices, m, n]: of a product that may be cut
+  std::shared_ptr<const ProductEnd<T>> end_;
 };
 
-Prepared prepare_matmul(const Binding& binding) {
+// Adds the slices' C, in order, and does what a product that is not cut does to each tile.
+template <class T>
+class AddSlices final : public Launch {
+ public:
+  AddSlices(const Binding& binding, std::shared_ptr<const ProductEnd<T>> end)
+      : shape_(shape_of(binding)),
+        partial_(binding.workspace[0]),
+        c_(binding.results[0]),
+        end_(std::move(end)),
+        split_(Split::by_bytes(kMostSlices * shape_.n * static_cast<int64_t>(sizeof(T)))) {
+    const int64_t row = shape_.n * static_cast<int64_t>(sizeof(T));
+    split_.grain = std::clamp<int64_t>(kTileBytes / row, 1, split_.grain);
+  }
+
+  int64_t tasks(int64_t rows) const override {
+    return slices<T>(shape_, rows) > 1 ? split_.tasks(shape_.m(rows)) : 1;
+  }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    const int64_t slices = slim::SLIM_ISA_NAMESPACE::slices<T>(shape_, context.rows);
+    if (slices == 1) return;
+    const int64_t all = shape_.m(context.rows), n = shape_.n;
+    const int64_t i = split_.first(task), i_end = split_.last(task, all);
+    const int64_t first = i * n, count = (i_end - i) * n;
+    const T* partial = partial_.in<T>(context) + first;
+    T* c = end_->has_tape() ? reinterpret_cast<T*>(local) : c_.in<T>(context) + first;
+    for (int64_t at = 0; at < count; at += kLanes<T>) {
+      Vec<T> v = load(partial + at);
+      for (int64_t slice = 1; slice < slices; ++slice) {
+        v = v + load(partial + slice * all * n + at);
+      }
+      store_first(c + at, v, std::min<int64_t>(kLanes<T>, count - at));
+    }
+    if (end_->has_tape()) {
+      end_->run_tape(context, {i, i_end, 0, n}, c, n, local + kTileBytes + kAlignment);
+    } else {
+      finish_rows(c, n, i_end - i, n, end_->finish(context, first, 0, n));
+    }
+  }
+
+  Cost cost(int64_t rows) const override {
+    const double terms = static_cast<double>(slices<T>(shape_, rows) * shape_.m(rows) * shape_.n);
+    return {terms, terms * sizeof(T)};
+  }
+
+  int64_t local_bytes() const override {
+    return end_->has_tape() ? kTileBytes + kAlignment + end_->local_bytes() : 0;
+  }
+
+ private:
+  Shape shape_;
+  Buffer partial_, c_;
+  std::shared_ptr<const ProductEnd<T>> end_;
+  Split split_;
+};
+
+template <class T>
+Prepared prepare(const Binding& binding) {
+  const auto end = std::make_shared<const ProductEnd<T>>(binding);
+  Prepared prepared(std::make_unique<Matmul<T>>(binding, end));
+  if (!binding.workspace.empty()) {
+    prepared.launches.push_back(std::make_unique<AddSlices<T>>(binding, end));
+  }
+  return prepared;
+}
+
+void check(const Binding& binding) {
   if (binding.operands.size() < 2 || binding.results.empty()) {
     binding.refuse("needs two operands and a result");
   }
   require_float(binding, 0);
-  if (binding.operands[0].dtype == DType::f32) return std::make_unique<Matmul<float>>(binding);
-  return std::make_unique<Matmul<double>>(binding);
+}
+
+Prepared prepare_matmul(const Binding& binding) {
+  check(binding);
+  return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding)
+                                                 : prepare<double>(binding);
+}
+
+std::vector<int64_t> matmul_workspace(const Binding& binding) {
+  check(binding);
+  if (!binding.flag("transpose_a", false)) return {};
+  const Shape shape = shape_of(binding);
+  const DType dtype = binding.operands[0].dtype;
+  const int64_t rows = capacity_of(binding);
+  const int64_t count =
+      dtype == DType::f32 ? slices<float>(shape, rows) : slices<double>(shape, rows);
+  if (count == 1) return {};
+  return {count * shape.m(rows) * shape.n * size_of(dtype)};
 }
 
 }  // namespace
 
-SLIM_KERNEL(matmul, prepare_matmul);
+SLIM_KERNEL(matmul, prepare_matmul, matmul_workspace);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

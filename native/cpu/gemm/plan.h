@@ -117,6 +117,11 @@ inline constexpr double kLargeFlops = 1e9;   // larger tiles then
 inline constexpr double kSliceFlops = 16e3;  // some tenths of a microsecond
 inline constexpr int64_t kSliceRows = 8;
 
+// A product over the batch with a C of few tiles is cut into slices of k, each at least so long,
+// where it is worth many tasks or its sums are so long that slices make them more exact.
+inline constexpr int64_t kLeastSliceK = 1024;
+inline constexpr int64_t kLongK = 128 * 1024;
+
 struct Grid {
   Parts rows;        // in units of so many rows
   Parts columns;     // in units of a vector
@@ -177,6 +182,21 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
     by_columns = std::max(by_columns, parts(vectors, std::max<int64_t>(most_vectors, 1)));
   }
   return {{m, by_rows}, {vectors, by_columns}};
+}
+
+// Whether no grid makes enough tasks of an m × n product.
+template <class T>
+bool fits_few_tiles(int64_t m, int64_t n) {
+  const int64_t by_rows = (m + 63) / 64, by_columns = (n * int64_t{sizeof(T)} + 127) / 128;
+  return by_rows * by_columns < kFewTasks;
+}
+
+// Of such a product: tiles as large as those of a product in many.
+template <class T>
+Grid coarse_grid(int64_t m, int64_t n) {
+  const int64_t vectors = (n + kLanes<T> - 1) / kLanes<T>;
+  return {{m, (m + kFlippedRows - 1) / kFlippedRows},
+          {vectors, (vectors * kVectorBytes + 511) / 512}};
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

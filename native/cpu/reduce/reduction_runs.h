@@ -134,18 +134,27 @@ class Pairs {
 
 // Neighbours of a line that are folded apart; lines of a column that are.
 template <class T>
-inline constexpr int64_t kLineRun = 128 * kLanes<T>;
-inline constexpr int64_t kColumnRun = 256;
+inline constexpr int64_t kLineRun = 512 * kLanes<T>;
+inline constexpr int64_t kColumnRun = 128;
 
-// Partial results lane by lane of n <= kLineRun neighbours.
+// Partial results lane by lane of n <= kLineRun neighbours: four chains, begun anew after
+// kSteps.
 template <class T, class Terms, class Fold>
 SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
   using V = Vec<T>;
-  constexpr int64_t kWidth = kLanes<T>;
+  constexpr int64_t kWidth = kLanes<T>, kSteps = 16;
   V part[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
   int64_t i = 0;
-  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
-    for (int j = 0; j < 4; ++j) part[j] = fold.step(part[j], load(src + i + j * kWidth));
+  const auto steps = [&](int64_t end, V(&chain)[4]) [[gnu::always_inline]] {
+    for (; i + 4 * kWidth <= end; i += 4 * kWidth) {
+      for (int j = 0; j < 4; ++j) chain[j] = fold.step(chain[j], load(src + i + j * kWidth));
+    }
+  };
+  steps(std::min(n, kSteps * 4 * kWidth), part);
+  while (i + 4 * kWidth <= n) {
+    V chain[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
+    steps(std::min(n, i + kSteps * 4 * kWidth), chain);
+    for (int j = 0; j < 4; ++j) part[j] = fold.merge(part[j], chain[j]);
   }
   for (; i + kWidth <= n; i += kWidth) part[0] = fold.step(part[0], load(src + i));
   if (i < n) {

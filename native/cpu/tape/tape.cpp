@@ -223,7 +223,7 @@ void TapeRunner::allocate() {
     slot_[reg] = reserve(elements * size_of(r.dtype) + kPad);
   }
   for (size_t i = 0; i < tape_.sums.size(); ++i) {
-    sum_slot_.push_back(reserve(kTapeCells * static_cast<int64_t>(sizeof(double))));
+    sum_slot_.push_back(reserve((kTapeCells + 1) * static_cast<int64_t>(sizeof(double))));
   }
 
   std::vector<size_t> last_use(count, 0);

@@ -16,8 +16,10 @@ namespace slim::SLIM_ISA_NAMESPACE {
 // Elements of a block: a register of f32 is 2 KB.
 inline constexpr int64_t kTapeBlock = 512;
 
-// Cells of a sum's fixed order: element i of a block goes to cell i % kTapeCells.
+// Cells of a sum's fixed order: element i of a block goes to cell i % kTapeCells. Blocks are
+// summed apart; after kTapeRun of them the cells are added to the total.
 inline constexpr int64_t kTapeCells = 16;
+inline constexpr int64_t kTapeRun = 64;
 
 class TapeRunner {
  public:
@@ -36,12 +38,17 @@ class TapeRunner {
              std::vector<Buffer> results, SpaceSplit split = SpaceSplit::best);
 
   const Space& space() const { return tape_.space; }
-  bool sums() const { return !tape_.sums.empty(); }
+  int64_t sums() const { return static_cast<int64_t>(tape_.sums.size()); }
   int64_t local_bytes() const { return local_bytes_; }
   double flops_per_element() const { return flops_; }
   double bytes_per_element() const { return bytes_; }
   void run(const Context& context, const Window& window, std::byte* local,
            const Override* acc = nullptr) const noexcept;
+  // The same in parts: the totals of one part's sums, and what is left to do once all are there.
+  void run_part(const Context& context, const Window& window, std::byte* local,
+                double* totals) const noexcept;
+  void end_parts(const Context& context, const double* totals, int64_t parts,
+                 std::byte* local) const noexcept;
 
  private:
   struct Step {
@@ -91,6 +98,8 @@ class TapeRunner {
   void scalar_phase(Run& run) const;
   void row_phase(Run& run) const;
   void block(Run& run) const;
+  void blocks(Run& run) const;
+  void drain(Run& run) const;
   void finish(Run& run) const;
 
   Tape tape_;

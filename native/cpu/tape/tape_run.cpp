@@ -51,11 +51,13 @@ void put_number(std::byte* dst, DType dtype, double number, int64_t integer) {
 
 template <class T>
 void add_to_cells(double* cells, const T* src, int64_t n) {
+  double block[kTapeCells] = {};
   int64_t i = 0;
   for (; i + kTapeCells <= n; i += kTapeCells) {
-    for (int64_t j = 0; j < kTapeCells; ++j) cells[j] += static_cast<double>(src[i + j]);
+    for (int64_t j = 0; j < kTapeCells; ++j) block[j] += static_cast<double>(src[i + j]);
   }
-  for (; i < n; ++i) cells[i % kTapeCells] += static_cast<double>(src[i]);
+  for (; i < n; ++i) block[i % kTapeCells] += static_cast<double>(src[i]);
+  for (int64_t j = 0; j < kTapeCells; ++j) cells[j] += block[j];
 }
 
 }  // namespace
@@ -107,7 +109,7 @@ void TapeRunner::scalar_phase(Run& run) const {
     repeat_element(dst, dst, kScalarCopies, size_of(tape_.registers[step.dst].dtype));
   }
   for (const int64_t slot : sum_slot_) {
-    std::memset(run.local + slot, 0, kTapeCells * sizeof(double));
+    std::memset(run.local + slot, 0, (kTapeCells + 1) * sizeof(double));
   }
 }
 
@@ -213,15 +215,24 @@ void TapeRunner::block(Run& run) const {
   }
 }
 
-void TapeRunner::finish(Run& run) const {
-  for (size_t i = 0; i < tape_.sums.size(); ++i) {
-    double* cells = reinterpret_cast<double*>(run.local + sum_slot_[i]);
+// Adds the cells of each sum to its total, which stands behind them.
+void TapeRunner::drain(Run& run) const {
+  for (const int64_t slot : sum_slot_) {
+    double* cells = reinterpret_cast<double*>(run.local + slot);
     for (int64_t half = kTapeCells / 2; half > 0; half /= 2) {
       for (int64_t j = 0; j < half; ++j) cells[j] += cells[j + half];
     }
+    cells[kTapeCells] += cells[0];
+    std::memset(cells, 0, kTapeCells * sizeof(double));
+  }
+}
+
+void TapeRunner::finish(Run& run) const {
+  for (size_t i = 0; i < tape_.sums.size(); ++i) {
+    const double* cells = reinterpret_cast<const double*>(run.local + sum_slot_[i]);
     const int32_t dst = tape_.sums[i].dst;
     const DType dtype = tape_.registers[dst].dtype;
-    put_number(run.pointer[dst], dtype, cells[0], 0);
+    put_number(run.pointer[dst], dtype, cells[kTapeCells], 0);
     repeat_element(run.pointer[dst], run.pointer[dst], kScalarCopies, size_of(dtype));
   }
   for (const Step& step : finale_) {
@@ -237,15 +248,13 @@ void TapeRunner::finish(Run& run) const {
   }
 }
 
-void TapeRunner::run(const Context& context, const Window& window, std::byte* local,
-                     const Override* acc) const noexcept {
+void TapeRunner::blocks(Run& run) const {
+  const Window& window = run.window;
   const int64_t columns = window.column_end - window.column;
-  if (columns <= 0) return;
-  Run run{context, window, local, reinterpret_cast<std::byte**>(local), acc};
-  scalar_phase(run);
   // Rows are one stretch of memory only where a window spans them.
-  const bool whole = columns == tape_.space.n && (acc == nullptr || acc->stride == columns);
+  const bool whole = columns == tape_.space.n && (run.acc == nullptr || run.acc->stride == columns);
   const int64_t block_rows = whole ? std::max<int64_t>(kTapeBlock / columns, 1) : 1;
+  int64_t until_drained = kTapeRun;
   for (run.column = window.column; run.column < window.column_end; run.column += kTapeBlock) {
     run.columns = std::min(kTapeBlock, window.column_end - run.column);
     run.rows = std::min(block_rows, window.row_end - window.row);
@@ -253,7 +262,42 @@ void TapeRunner::run(const Context& context, const Window& window, std::byte* lo
     for (run.row = window.row; run.row < window.row_end; run.row += block_rows) {
       run.rows = std::min(block_rows, window.row_end - run.row);
       block(run);
+      if (--until_drained > 0) continue;
+      drain(run);
+      until_drained = kTapeRun;
     }
+  }
+  drain(run);
+}
+
+void TapeRunner::run(const Context& context, const Window& window, std::byte* local,
+                     const Override* acc) const noexcept {
+  if (window.column_end <= window.column) return;
+  Run run{context, window, local, reinterpret_cast<std::byte**>(local), acc};
+  scalar_phase(run);
+  blocks(run);
+  finish(run);
+}
+
+void TapeRunner::run_part(const Context& context, const Window& window, std::byte* local,
+                          double* totals) const noexcept {
+  Run run{context, window, local, reinterpret_cast<std::byte**>(local), nullptr};
+  scalar_phase(run);
+  blocks(run);
+  for (size_t i = 0; i < sum_slot_.size(); ++i) {
+    totals[i] = reinterpret_cast<const double*>(local + sum_slot_[i])[kTapeCells];
+  }
+}
+
+void TapeRunner::end_parts(const Context& context, const double* totals, int64_t parts,
+                           std::byte* local) const noexcept {
+  const Window none{0, 0, 0, 0};
+  Run run{context, none, local, reinterpret_cast<std::byte**>(local), nullptr};
+  scalar_phase(run);
+  for (size_t i = 0; i < sum_slot_.size(); ++i) {
+    double& total = reinterpret_cast<double*>(local + sum_slot_[i])[kTapeCells];
+    for (int64_t part = 0; part < parts; ++part)
+      total += totals[part * sums() + static_cast<int64_t>(i)];
   }
   finish(run);
 }

@@ -180,16 +180,19 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
   if (call.context.status == 0 && !stopped) publish_state(plan, call.context);
 }
 
+// Pairs of chunks, pairs of pairs …: as exact as a sum that is not cut.
 void Forward::add_up() {
   for (size_t i = 0; i < returns_.size(); ++i) {
     if (rows_[i] != Rows::sum) continue;
     const Buffer& buffer = bound_->plan().returns()[i];
     const int64_t bytes = bytes_of(buffer, chunk_);
-    std::memset(returns_[i].data, 0, static_cast<size_t>(bytes));
-    for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
-      add(buffer.dtype, returns_[i].data, partial_[i].data() + chunk * round_up(bytes),
-          buffer.count(chunk_));
+    const auto part = [&](int64_t chunk) { return partial_[i].data() + chunk * round_up(bytes); };
+    for (int64_t reach = 1; reach < chunks_; reach *= 2) {
+      for (int64_t chunk = 0; chunk + reach < chunks_; chunk += 2 * reach) {
+        add(buffer.dtype, part(chunk), part(chunk + reach), buffer.count(chunk_));
+      }
     }
+    std::memcpy(returns_[i].data, part(0), static_cast<size_t>(bytes));
   }
 }
 
