@@ -273,6 +273,14 @@ def test_extremes_of_extremes(isa, dtype):
             np.testing.assert_array_equal(places, width - 1 - order[:, :k])
 
 
+def test_more_than_there_are_rows_is_refused(isa):
+    five = {"a": np.arange(5, dtype=np.float32)}
+    got = apply(lambda a: ops.top_k(a, 5)[0], five, isa)
+    np.testing.assert_array_equal(got, [4, 3, 2, 1, 0])
+    with pytest.raises(ValueError, match=r"\[top_k top_k\] there are fewer elements"):
+        apply(lambda a: ops.top_k(a, 6)[0], five, isa)
+
+
 def test_denormals_count_as_zero_or_as_they_are(isa):
     a = np.full((3, 9), 1e-40, np.float32)
     assert abs(apply(lambda a: ops.reduce_sum(a, 1), {"a": a}, isa)).max() < 1e-38

@@ -61,6 +61,10 @@ class TopKLaunch final : public Launch {
 
 Prepared prepare_top_k(const Binding& binding) {
   require_last_axis(binding);
+  if (binding.operands[0].dims.back() < binding.results[0].dims.back()) {
+    binding.refuse("there are fewer elements than " + result_text(binding) + " takes, in " +
+                   operand_text(binding, 0) + " for these rows");
+  }
   return with_number(binding.operands[0].dtype, [&](auto zero) -> std::unique_ptr<Launch> {
     return std::make_unique<TopKLaunch<decltype(zero)>>(binding);
   });
