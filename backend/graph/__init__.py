@@ -1,5 +1,6 @@
 """Tensors, the functions they are computed in, and the model that holds them."""
 
+from slimlearn.backend.graph.copies import copy_nodes
 from slimlearn.backend.graph.declarations import (
     DECLARATIONS,
     Declaration,
@@ -19,7 +20,6 @@ from slimlearn.backend.graph.names import (
 )
 from slimlearn.backend.graph.region import (
     build_region,
-    copy_nodes,
     drop_unused,
     share_parameters,
 )

@@ -44,14 +44,16 @@ class Graph:
         The weights of the rows, [B], for layers whose statistics use them.
     constants : dict
         The scalar constants built so far, by type and value.
+    collections : dict of str to list
+        The function's lists by name, such as its losses.
     layers : dict
         What the layers remember while they build this function.
     """
 
     __slots__ = (
-        "_collections",
         "_counts",
         "captured",
+        "collections",
         "constants",
         "grads",
         "layers",
@@ -83,7 +85,7 @@ class Graph:
         self.values: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self.constants: dict[tuple, Tensor] = {}
-        self._collections: dict[str, list] = {}
+        self.collections: dict[str, list] = {}
         self.sample_weight: Tensor | None = (
             None if outer is None else outer.sample_weight
         )
@@ -106,28 +108,6 @@ class Graph:
             yield node
             for region in node.regions:
                 yield from region.walk()
-
-    def copy(self, name: str) -> "Graph":
-        """Return a function that stands where this one does, with values of its own.
-
-        Attributes and regions are shared: neither changes once its node is made.
-        """
-        twin = Graph(name, self.model, self.training)
-        moved: dict[Tensor, Tensor] = {}
-        for node in self.nodes:
-            operands = tuple([moved.get(o, o) for o in node.operands])
-            made = Node(node.op, operands, node.attributes, node.regions)
-            made.results = tuple(
-                [Tensor(r.name, r.dtype, r.shape, made, twin) for r in node.results]
-            )
-            moved.update(zip(node.results, made.results, strict=True))
-            twin.nodes.append(made)
-        twin._counts = dict(self._counts)
-        for table in ("values", "sets", "grads", "constants", "_collections", "layers"):
-            setattr(twin, table, _moved(getattr(self, table), moved))
-        twin.returns = _moved(self.returns, moved)
-        twin.sample_weight = moved.get(self.sample_weight)
-        return twin
 
     def keep_needed(self) -> None:
         """Drop the nodes that nothing returned or assigned is computed from."""
@@ -248,7 +228,7 @@ class Graph:
 
     def collection(self, name: str) -> list:
         """Return the function's list called `name`, such as its losses."""
-        return self.root._collections.setdefault(name, [])
+        return self.root.collections.setdefault(name, [])
 
     def _assign(self, table, word, target, value):
         if not isinstance(target, Declaration):
@@ -299,17 +279,6 @@ class Graph:
             "of this one: use only the network function's own inputs and what is made "
             "of them here, and keep no tensors between calls"
         )
-
-
-def _moved(thing, moved: dict[Tensor, Tensor]):
-    """Return `thing` with the copies of its tensors, in containers of its own."""
-    if isinstance(thing, Tensor):
-        return moved.get(thing, thing)
-    if isinstance(thing, dict):
-        return {key: _moved(value, moved) for key, value in thing.items()}
-    if isinstance(thing, (list, tuple)):
-        return type(thing)([_moved(value, moved) for value in thing])
-    return thing.copy() if hasattr(thing, "copy") else thing
 
 
 def current_graph() -> Graph:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from slimlearn.backend.graph.copies import copy_function
 from slimlearn.backend.graph.declarations import (
     DECLARATIONS,
     Declaration,
@@ -130,8 +131,9 @@ class Model:
         """Make a function `name` that begins as function `of` stands now."""
         if name in self.functions:
             raise ValueError(f"function {name} is there already")
-        graph = self.functions[check_name(name)] = self.functions[of].copy(name)
-        return graph
+        made = copy_function(self.functions[of], check_name(name))
+        self.functions[name] = made
+        return made
 
     def __str__(self) -> str:
         from slimlearn.backend.text import print_program

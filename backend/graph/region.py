@@ -1,10 +1,10 @@
-"""Regions built from functions: captured values, copies, and what nobody uses."""
+"""Regions built from functions: captured values, and what nobody uses."""
 
 from collections.abc import Callable, Sequence
 
 from slimlearn.backend.graph.function import Graph, inside
 from slimlearn.backend.graph.names import absolute_scope
-from slimlearn.backend.graph.tensor import Node, Tensor
+from slimlearn.backend.graph.tensor import Tensor
 
 
 def build_region(body: Callable, name: str, outer: Graph, scope: str) -> Graph:
@@ -39,32 +39,6 @@ def share_parameters(regions: Sequence[Graph]) -> list[Tensor]:
     for region in regions:
         region.parameters = [region.own(value, region.name) for value in values]
     return values
-
-
-def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> None:
-    """Append the nodes of `source` to `target`, by the same names where these are free.
-
-    Parameters
-    ----------
-    source, target : Graph
-    values : dict of Tensor to Tensor
-        What stands in `target` for the values of `source`: its parameters to begin
-        with, all that is copied in the end.
-    """
-    for node in source.nodes:
-        operands = tuple([values[operand] for operand in node.operands])
-        made = Node(node.op, operands, node.attributes, node.regions)
-        results = []
-        for result in node.results:
-            name = target.unique_name(result.name)
-            copied = Tensor(name, result.dtype, result.shape, made, target)
-            values[result] = target.values[name] = copied
-            results.append(copied)
-        made.results = tuple(results)
-        target.nodes.append(made)
-    for key, constant in source.constants.items():
-        if constant in values:
-            target.constants.setdefault(key, values[constant])
 
 
 def drop_unused(region: Graph) -> set[Tensor]:

@@ -95,3 +95,20 @@ def test_a_network_chooses_what_it_computes():
     np.testing.assert_array_equal(twin.predict_proba(X), clf.predict_proba(X))
     shapes = [w.shape for w in clf.program_.weights.values()]
     assert shapes[:4] == [(4, 32), (32,), (32, 32), (32,)]
+
+
+def test_a_network_with_regions_scores_and_predicts_what_it_trains():
+    def net(x):
+        net = layers.fully_connected(x, 8, scope="fc")
+        large = ops.reduce_max(ops.abs(net)) > 1e9
+        return ops.cond(large, lambda: net * 0.0, lambda: net * 1.0)
+
+    def same(x):
+        return layers.fully_connected(x, 8, scope="fc")
+
+    options = {"max_iter": 20, "random_state": 0, "early_stopping": True}
+    one, other = (NetworkClassifier(f, **options).fit(X, Y) for f in (net, same))
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=1e-4)
+    np.testing.assert_allclose(
+        one.validation_loss_curve_, other.validation_loss_curve_, rtol=1e-4
+    )
