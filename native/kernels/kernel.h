@@ -63,6 +63,9 @@ struct Buffer {
   DType dtype = DType::f32;
   std::vector<int64_t> dims;  // at capacity
   int64_t per_row = 0;        // > 0: the leading dimension is per_row * rows at run time
+  // > 0: elements from row to row of [..., last dim], which lie apart: columns of a wider value.
+  // Only ops that say so in ops.def meet it.
+  int64_t row_stride = 0;
   Storage storage = Storage::dense;
 
   int64_t leading(int64_t rows) const {
@@ -74,6 +77,11 @@ struct Buffer {
     return n;
   }
   int64_t count(int64_t rows) const { return leading(rows) * inner(); }
+  int64_t row() const { return row_stride > 0 ? row_stride : dims.back(); }
+  // Where the index-th element lies, in elements from the first.
+  int64_t at(int64_t index) const {
+    return row_stride > 0 ? index / dims.back() * row_stride + index % dims.back() : index;
+  }
   template <class T>
   T* in(const Context& context) const {
     return reinterpret_cast<T*>(context.base[static_cast<int>(base)] + offset);

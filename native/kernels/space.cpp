@@ -71,7 +71,13 @@ std::vector<int64_t> SpaceFinder::strides(const Buffer& buffer) const {
   const std::vector<bool> varies = presence(buffer);
   std::vector<int64_t> strides(kept_.size(), 0);
   int64_t stride = 1;
+  bool in_row = buffer.row_stride > 0;  // not yet beyond its last axis
   for (size_t i = kept_.size(); i-- > 0;) {
+    const bool last = kept_[i] + 1 == whole_->dims.size();
+    if (in_row && !last) {
+      stride = buffer.row_stride;
+      in_row = false;
+    }
     if (!varies[i]) continue;
     strides[i] = stride;
     stride *= whole_->dims[kept_[i]];

@@ -61,8 +61,8 @@ Shape shape_of(const Binding& binding) {
   if (!one_b) shape.batch = count_of(a, 0, rank - 2);
   shape.repeat_b = one_b;
   shape.over_rows = flip_a && rank == 2;
-  // Row-major: a matrix's stride is its last dimension, which no batch rows can be.
-  const int64_t a_width = a.dims[rank - 1], b_width = b.dims[b_rank - 1];
+  // Row-major: the stride of a matrix's rows, which no batch can be.
+  const int64_t a_width = a.row(), b_width = b.row();
   shape.a = flip_a ? Matrix{1, a_width} : Matrix{a_width, 1};
   shape.b = flip_b ? Matrix{1, b_width} : Matrix{b_width, 1};
   return shape;
@@ -226,17 +226,17 @@ class Matmul final : public Launch {
     product.a_k = shape_.a.column_stride;
     product.b_k = shape_.b.row_stride;
     product.b_column = shape_.b.column_stride;
-    product.a =
-        a_.in<T>(context) + matrix * sizes.m * sizes.k + i * product.a_row + p * product.a_k;
-    product.b =
-        b_.in<T>(context) + matrix * sizes.k * shape_.n + j * product.b_column + p * product.b_k;
-    const int64_t first = (outer * sizes.m + i) * shape_.n + j;
-    product.c = (sliced ? *partial_ : c_).template in<T>(context) + first;
-    product.c_row = shape_.n;
+    const int64_t first = outer * sizes.m + i;  // row of C, or of the slices' Cs
+    product.a = a_.in<T>(context) + matrix * a_.dims[a_.dims.size() - 2] * a_.row() +
+                i * product.a_row + p * product.a_k;
+    product.b = b_.in<T>(context) + matrix * b_.dims[b_.dims.size() - 2] * b_.row() +
+                j * product.b_column + p * product.b_k;
+    product.c_row = sliced ? shape_.n : c_.row();
+    product.c = (sliced ? *partial_ : c_).template in<T>(context) + first * product.c_row + j;
     product.c_far = sizes.m * shape_.n * static_cast<int64_t>(sizeof(T)) > kFarBytes;
     T* tile = reinterpret_cast<T*>(local + ProductScratch<T>::kBytes);
     const bool tape = end_->has_tape() && !sliced;
-    if (!sliced) product.finish = end_->finish(context, first, j, shape_.n);
+    if (!sliced) product.finish = end_->finish(context, first, j);
     if (tape) {
       product.c = tile;
       product.c_row = product.n;
@@ -293,7 +293,7 @@ class AddSlices final : public Launch {
         c_(binding.results[0]),
         end_(std::move(end)),
         split_(Split::by_bytes(kMostSlices * shape_.n * static_cast<int64_t>(sizeof(T)))) {
-    const int64_t row = shape_.n * static_cast<int64_t>(sizeof(T));
+    const int64_t row = std::max<int64_t>(shape_.n, 1) * static_cast<int64_t>(sizeof(T));
     split_.grain = std::clamp<int64_t>(kTileBytes / row, 1, split_.grain);
   }
 
@@ -306,20 +306,27 @@ class AddSlices final : public Launch {
     if (slices == 1) return;
     const int64_t all = shape_.m(context.rows), n = shape_.n;
     const int64_t i = split_.first(task), i_end = split_.last(task, all);
-    const int64_t first = i * n, count = (i_end - i) * n;
-    const T* partial = partial_.in<T>(context) + first;
-    T* c = end_->has_tape() ? reinterpret_cast<T*>(local) : c_.in<T>(context) + first;
-    for (int64_t at = 0; at < count; at += kLanes<T>) {
-      Vec<T> v = load(partial + at);
-      for (int64_t slice = 1; slice < slices; ++slice) {
-        v = v + load(partial + slice * all * n + at);
+    const int64_t c_row = end_->has_tape() ? n : c_.row();
+    const T* partial = partial_.in<T>(context) + i * n;
+    T* c = end_->has_tape() ? reinterpret_cast<T*>(local) : c_.in<T>(context) + i * c_row;
+    const auto add = [&](const T* terms, T* sums, int64_t count) {
+      for (int64_t at = 0; at < count; at += kLanes<T>) {
+        Vec<T> v = load(terms + at);
+        for (int64_t slice = 1; slice < slices; ++slice) {
+          v = v + load(terms + slice * all * n + at);
+        }
+        store_first(sums + at, v, std::min<int64_t>(kLanes<T>, count - at));
       }
-      store_first(c + at, v, std::min<int64_t>(kLanes<T>, count - at));
+    };
+    if (c_row == n) {
+      add(partial, c, (i_end - i) * n);
+    } else {
+      for (int64_t row = 0; row < i_end - i; ++row) add(partial + row * n, c + row * c_row, n);
     }
     if (end_->has_tape()) {
       end_->run_tape(context, {i, i_end, 0, n}, c, n, local + kTileBytes + kAlignment);
     } else {
-      finish_rows(c, n, i_end - i, n, end_->finish(context, first, 0, n));
+      finish_rows(c, c_row, i_end - i, n, end_->finish(context, i, 0));
     }
   }
 

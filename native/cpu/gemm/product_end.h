@@ -17,7 +17,8 @@ class ProductEnd {
     if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
     if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
     if (epilogue_.tape) {
-      std::vector<Buffer> operands = {binding.results[0]};
+      std::vector<Buffer> operands = {binding.results[0]};  // the product: of this shape
+      operands[0].row_stride = 0;
       operands[0].dtype = binding.operands[0].dtype;
       operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
       tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
@@ -30,14 +31,14 @@ class ProductEnd {
   bool has_tape() const { return tape_.has_value(); }  // which reads C from local memory
   int64_t local_bytes() const { return tape_ ? tape_->local_bytes() : 0; }
 
-  // Of the part of C that begins at column j of a row; `first`: its first element, in C.
-  Finish<T> finish(const Context& context, int64_t first, int64_t j, int64_t n) const {
+  // Of the part of C that begins at this row and column.
+  Finish<T> finish(const Context& context, int64_t row, int64_t j) const {
     Finish<T> finish;
     if (epilogue_.bias >= 0) finish.bias = bias_.in<T>(context) + j;
     finish.relu = epilogue_.relu;
     if (epilogue_.mask >= 0) {
-      finish.mask = mask_.in<T>(context) + first;
-      finish.mask_row = n;
+      finish.mask = mask_.in<T>(context) + row * mask_.row() + j;
+      finish.mask_row = mask_.row();
     }
     return finish;
   }

@@ -1,20 +1,14 @@
 // Kernels that move whole runs of bytes: reshape, concat, slice, pad.
+#include <algorithm>
 #include <cstring>
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
+#include "cpu/rows.h"
 #include "cpu/split.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
-
-void copy_run(std::byte* dst, const std::byte* src, int64_t bytes) {
-  if (bytes > 32 || bytes % 4 != 0) {
-    std::memcpy(dst, src, bytes);
-    return;
-  }
-  for (int64_t i = 0; i < bytes; i += 4) std::memcpy(dst + i, src + i, 4);
-}
 
 class ReshapeLaunch final : public Launch {
  public:
@@ -57,23 +51,39 @@ Prepared prepare_reshape(const Binding& binding) {
 //   dst row:  [ part 0 | part 1 | ... ]      src row of part i:  [ run ]
 // A run of no source is zeros; a run may be a stretch of a longer source row (slice).
 struct Part {
+  enum Kind { copied, zero, in_place } kind;
   Buffer src;
-  bool zero = false;
-  Count row;           // bytes of a source row
-  Count run;           // bytes taken from it
+  Count row;           // bytes from source row to source row
+  Count run;           // bytes taken of each
   int64_t offset = 0;  // bytes before them
 };
+
+// Bytes of dims [axis, rank) of a buffer.
+Count run_bytes(const Buffer& buffer, size_t axis) {
+  const Count count = count_of(buffer, axis, buffer.dims.size());
+  const int64_t size = size_of(buffer.dtype);
+  return {count.fixed * size, count.per_row * size};
+}
+
+// The same up to the next run: rows lie apart only along the last axis.
+Count row_bytes(const Buffer& buffer, size_t axis) {
+  if (buffer.row_stride == 0) return run_bytes(buffer, axis);
+  return {buffer.row_stride * size_of(buffer.dtype), 0};
+}
+
+bool lies_at(const Buffer& a, const Buffer& b, int64_t offset) {
+  return a.base == b.base && a.offset == b.offset + offset;
+}
 
 class PartsLaunch final : public Launch {
  public:
   PartsLaunch(Buffer dst, size_t axis, std::vector<Part> parts)
       : dst_(std::move(dst)),
         outer_(count_of(dst_, 0, axis)),
-        row_(count_of(dst_, axis, dst_.dims.size())),
+        row_(row_bytes(dst_, axis)),
         parts_(std::move(parts)) {
-    const int64_t size = size_of(dst_.dtype);
-    row_ = {row_.fixed * size, row_.per_row * size};
-    split_ = Split::by_bytes(row_.fixed);
+    for (const Part& part : parts_) moved_ += part.kind == Part::in_place ? 0 : part.run.fixed;
+    split_ = Split::by_bytes(moved_);
   }
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(outer_(rows)); }
@@ -85,12 +95,12 @@ class PartsLaunch final : public Launch {
     std::byte* column = dst_.in<std::byte>(context);
     for (const Part& part : parts_) {
       const int64_t run = part.run(rows), src_row = part.row(rows);
-      if (part.zero) {
+      if (part.kind == Part::zero) {
         for (int64_t i = first; i < last; ++i) std::memset(column + i * dst_row, 0, run);
-      } else {
+      } else if (part.kind == Part::copied) {
         const std::byte* src = part.src.in<std::byte>(context) + part.offset;
         for (int64_t i = first; i < last; ++i) {
-          copy_run(column + i * dst_row, src + i * src_row, run);
+          copy_bytes(column + i * dst_row, src + i * src_row, run);
         }
       }
       column += run;
@@ -98,21 +108,22 @@ class PartsLaunch final : public Launch {
   }
 
   Cost cost(int64_t rows) const override {
-    return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(row_(rows))};
+    return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(moved_)};
   }
 
  private:
   Buffer dst_;
   Count outer_, row_;
   std::vector<Part> parts_;
+  int64_t moved_ = 0;  // bytes of a row, at capacity
   Split split_;
 };
 
-// Bytes of dims [axis, rank) of a buffer.
-Count row_bytes(const Buffer& buffer, size_t axis) {
-  const Count count = count_of(buffer, axis, buffer.dims.size());
-  const int64_t size = size_of(buffer.dtype);
-  return {count.fixed * size, count.per_row * size};
+// Null if all that it would copy lies there already.
+std::unique_ptr<Launch> parts_launch(const Buffer& dst, size_t axis, std::vector<Part> parts) {
+  const bool done = std::all_of(parts.begin(), parts.end(),
+                                [](const Part& part) { return part.kind == Part::in_place; });
+  return done ? nullptr : std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
 }
 
 // All but `axis` of a source and the result must be equal.
@@ -136,6 +147,7 @@ Prepared prepare_concat(const Binding& binding) {
   const size_t axis = axis_of(binding, static_cast<int64_t>(dst.dims.size()));
   std::vector<Part> parts;
   int64_t total = 0, per_row = 0;
+  int64_t column = 0;
   for (size_t i = 0; i < binding.operands.size(); ++i) {
     require_alike(binding, i, axis);
     const Buffer& src = binding.operands[i];
@@ -145,13 +157,16 @@ Prepared prepare_concat(const Binding& binding) {
     }
     total += src.dims[axis];
     if (axis == 0) per_row += src.per_row;
-    parts.push_back({src, false, row_bytes(src, axis), row_bytes(src, axis), 0});
+    const bool there = lies_at(src, dst, column);
+    const Count run = run_bytes(src, axis);
+    parts.push_back({there ? Part::in_place : Part::copied, src, row_bytes(src, axis), run});
+    column += run.fixed;
   }
   if (total != dst.dims[axis] || (axis == 0 && per_row != dst.per_row)) {
     binding.refuse("the operands have " + std::to_string(total) + " along axis " +
                    std::to_string(axis) + ", the result is " + result_text(binding));
   }
-  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+  return parts_launch(dst, axis, std::move(parts));
 }
 
 Prepared prepare_slice(const Binding& binding) {
@@ -168,10 +183,11 @@ Prepared prepare_slice(const Binding& binding) {
                    std::to_string(stop) + " along axis " + std::to_string(axis) + " is not " +
                    result_text(binding));
   }
-  const Count row = row_bytes(src, axis);
-  const int64_t unit = src.dims[axis] > 0 ? row.fixed / src.dims[axis] : 0;
-  std::vector<Part> parts = {{src, false, row, {(stop - start) * unit, 0}, start * unit}};
-  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+  const int64_t unit = src.dims[axis] > 0 ? run_bytes(src, axis).fixed / src.dims[axis] : 0;
+  const bool there = lies_at(dst, src, start * unit);
+  return parts_launch(dst, axis,
+                      {{there ? Part::in_place : Part::copied, src, row_bytes(src, axis),
+                        run_bytes(dst, axis), start * unit}});
 }
 
 Prepared prepare_pad(const Binding& binding) {
@@ -190,11 +206,10 @@ Prepared prepare_pad(const Binding& binding) {
   }
   int64_t unit = size_of(dst.dtype);
   for (size_t i = axis + 1; i < dst.dims.size(); ++i) unit *= dst.dims[i];
-  const Count row = row_bytes(src, axis);
-  std::vector<Part> parts = {{src, true, {}, {before * unit, 0}, 0},
-                             {src, false, row, row, 0},
-                             {src, true, {}, {after * unit, 0}, 0}};
-  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+  return parts_launch(dst, axis,
+                      {{Part::zero, src, {}, {before * unit, 0}},
+                       {Part::copied, src, row_bytes(src, axis), run_bytes(src, axis)},
+                       {Part::zero, src, {}, {after * unit, 0}}});
 }
 
 }  // namespace

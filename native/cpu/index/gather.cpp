@@ -31,6 +31,7 @@ class GatherLaunch final : public Launch {
         dst_(binding.results[0]),
         count_(count_of(ids_, 0, ids_.dims.size())),
         row_(table_.inner() * size_of(table_.dtype)),
+        dst_row_(dst_.row_stride > 0 ? dst_.row_stride * size_of(dst_.dtype) : row_),
         split_(Split::by_bytes(2 * row_)) {}
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(count_(rows)); }
@@ -45,11 +46,11 @@ class GatherLaunch final : public Launch {
     for (int64_t i = split_.first(task); i < last; ++i) {
       const std::byte* src = table + clamp_index(ids[i], size, &outside) * row_;
       if (row_ == 4) {
-        std::memcpy(dst + i * 4, src, 4);
+        std::memcpy(dst + i * dst_row_, src, 4);
       } else if (row_ == 8) {
-        std::memcpy(dst + i * 8, src, 8);
+        std::memcpy(dst + i * dst_row_, src, 8);
       } else {
-        std::memcpy(dst + i * row_, src, row_);
+        std::memcpy(dst + i * dst_row_, src, row_);
       }
     }
     if (outside) context.raise(kBadIndex);
@@ -62,7 +63,8 @@ class GatherLaunch final : public Launch {
  private:
   Buffer table_, ids_, dst_;
   Count count_;
-  int64_t row_;  // bytes of a row of the table
+  int64_t row_;      // bytes of a row of the table
+  int64_t dst_row_;  // from row to row of the result
   Split split_;
 };
 
@@ -184,10 +186,12 @@ class OneHotLaunch final : public Launch {
     const int64_t first = split_.first(task), last = split_.last(task, count_(context.rows));
     const Id* ids = ids_.in<Id>(context);
     T* dst = dst_.in<T>(context);
-    std::fill(dst + first * depth_, dst + last * depth_, off_);
+    const int64_t row = dst_.row();
+    if (row == depth_) std::fill(dst + first * row, dst + last * row, off_);
     for (int64_t i = first; i < last; ++i) {
       const auto id = static_cast<int64_t>(ids[i]);
-      if (id >= 0 && id < depth_) dst[i * depth_ + id] = on_;
+      if (row != depth_) std::fill_n(dst + i * row, depth_, off_);
+      if (id >= 0 && id < depth_) dst[i * row + id] = on_;
     }
   }
 

@@ -162,7 +162,7 @@ std::vector<int64_t> strides_of(const Buffer& buffer) {
   int64_t stride = 1;
   for (size_t i = strides.size(); i-- > 0;) {
     strides[i] = stride;
-    stride *= buffer.dims[i];
+    stride = i + 1 == strides.size() ? buffer.row() : stride * buffer.dims[i];
   }
   return strides;
 }

@@ -68,10 +68,11 @@ class SparseLossLaunch final : public LastAxisLaunch<T> {
   template <int kVectors>
   SLIM_INLINE void block(const RowShape<T, kVectors>& shape, const Context& context, int64_t first,
                          int64_t n, bool* outside) const {
-    const T* src = this->logits_.template in<T>(context) + first * this->width_;
+    const int64_t row = this->logits_.row();
+    const T* src = this->logits_.template in<T>(context) + first * row;
     const int32_t* labels = this->labels_.template in<int32_t>(context) + first;
     alignas(kVectorBytes) T rest[kLanes<T>] = {}, shift[kLanes<T>] = {}, logit[kLanes<T>] = {};
-    for (int64_t i = 0; i < n; ++i, src += this->width_) {
+    for (int64_t i = 0; i < n; ++i, src += row) {
       const int64_t label = clamp_label(labels[i], this->width_, outside);
       const V largest = finite_shift(shape.largest(src));
       V sum{};
@@ -101,7 +102,7 @@ class SparseGradLaunch final : public LastAxisLaunch<T> {
 
   void run_rows(const Context& context, int64_t first, int64_t last,
                 std::byte* local) const noexcept override {
-    const int64_t width = this->width_;
+    const int64_t width = this->width_, src_row = this->logits_.row(), dst_row = this->dst_.row();
     const T* src = this->logits_.template in<T>(context);
     const T* g = g_.in<T>(context);
     const int32_t* labels = this->labels_.template in<int32_t>(context);
@@ -111,7 +112,7 @@ class SparseGradLaunch final : public LastAxisLaunch<T> {
       bool outside = false;
       for (int64_t i = first; i < last; ++i) {
         const int64_t label = clamp_label(labels[i], width, &outside);
-        row(shape, src + i * width, label, g[i], dst + i * width, local);
+        row(shape, src + i * src_row, label, g[i], dst + i * dst_row, local);
       }
       if (outside) context.raise(kBadLabel);
     });
@@ -148,14 +149,15 @@ class DenseLossLaunch final : public LastAxisLaunch<T> {
 
   void run_rows(const Context& context, int64_t first, int64_t last,
                 std::byte*) const noexcept override {
-    const int64_t width = this->width_;
+    const int64_t width = this->width_, src_row = this->logits_.row(),
+                  label_row = this->labels_.row();
     const T* src = this->logits_.template in<T>(context);
     const T* labels = this->labels_.template in<T>(context);
     T* dst = this->dst_.template in<T>(context);
     with_row_vectors<T>(width, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(width);
       for (int64_t i = first; i < last; ++i) {
-        dst[i] = row(shape, src + i * width, labels + i * width);
+        dst[i] = row(shape, src + i * src_row, labels + i * label_row);
       }
     });
   }

@@ -9,6 +9,7 @@
 #include "cpu/kernel_set.h"
 #include "cpu/reduce/product_sum.h"
 #include "cpu/reduce/reduction_walks.h"
+#include "cpu/rows.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
@@ -73,18 +74,20 @@ class ReductionLaunch final : public Launch {
     const auto runs = walk_.runs(rows);
     if (slices > 1) {
       const int64_t slice = task / units, count = runs.count();
-      T* dst = partial_->in<T>(context) + slice * walk_.results(rows);
-      walk_.reduce(base, runs, task % units, count * slice / slices, count * (slice + 1) / slices,
-                   dst);
+      const int64_t unit = task % units;
+      T* dst = partial_->in<T>(context) + slice * walk_.results(rows) + walk_.result(unit);
+      walk_.reduce(base, runs, unit, count * slice / slices, count * (slice + 1) / slices, dst);
       return;
     }
     T* dst = dst_.in<T>(context);
     const int64_t first = split_.first(task), last = split_.last(task, units);
     if constexpr (Walk::kShort) {
-      if (runs.count() == 1) return walk_.reduce_short(base, first, last, rows, dst);
+      if (runs.count() == 1 && dst_.row_stride == 0) {
+        return walk_.reduce_short(base, first, last, rows, dst);
+      }
     }
     for (int64_t unit = first; unit < last; ++unit) {
-      walk_.reduce(base, runs, unit, 0, runs.count(), dst);
+      walk_.reduce(base, runs, unit, 0, runs.count(), dst + dst_.at(walk_.result(unit)));
     }
   }
 
@@ -127,14 +130,11 @@ class MergeSlices final : public Launch {
     if (slices == 1) return;
     const T* partial = partial_.in<T>(context);
     T* dst = dst_.in<T>(context);
-    const Fold fold;
-    for (int64_t i = 0; i < n; i += kLanes<T>) {
-      Vec<T> v = load(partial + i);
-      for (int64_t slice = 1; slice < slices; ++slice) {
-        v = fold.merge(v, load(partial + slice * n + i));
-      }
-      store_first(dst + i, v, std::min<int64_t>(kLanes<T>, n - i));
-    }
+    const bool apart = dst_.row_stride > 0;
+    visit_runs(0, n, apart ? dst_.dims.back() : n, dst_.row_stride,
+               [=](int64_t at, int64_t first, int64_t count) {
+                 merge(partial + first, n, slices, dst + at, count);
+               });
   }
 
   Cost cost(int64_t rows) const override {
@@ -144,6 +144,18 @@ class MergeSlices final : public Launch {
 
  private:
   int64_t slices(int64_t rows) const { return slim::SLIM_ISA_NAMESPACE::slices<T>(walk_, rows); }
+
+  // `count` results, of which each slice has one `stride` elements further.
+  static void merge(const T* partial, int64_t stride, int64_t slices, T* dst, int64_t count) {
+    const Fold fold;
+    for (int64_t i = 0; i < count; i += kLanes<T>) {
+      Vec<T> v = load(partial + i);
+      for (int64_t slice = 1; slice < slices; ++slice) {
+        v = fold.merge(v, load(partial + slice * stride + i));
+      }
+      store_first(dst + i, v, std::min<int64_t>(kLanes<T>, count - i));
+    }
+  }
 
   Buffer partial_, dst_;
   Walk walk_;
@@ -172,7 +184,7 @@ ReductionAxes axes_of(const Binding& binding) {
     binding.refuse("these axes do not take " + operand_text(binding, 0) + " to " +
                    result_text(binding));
   }
-  ReductionAxes axes(src, reduced);
+  ReductionAxes axes(src, dst, reduced);
   // Nothing to fold but unit axes: a fold over one line.
   if (!axes.line_reduced && axes.reduced.empty()) axes.reduced.push_back({Count{}, 0});
   return axes;

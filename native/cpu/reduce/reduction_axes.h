@@ -13,14 +13,16 @@ struct ReductionAxis {
   int64_t stride = 0;  // elements
 };
 
-// The innermost axis is `line`; the others by kind, outermost first.
+// The innermost axis is `line`; the others by kind, outermost first. Where rows lie apart, in
+// the operand or in a result of whole lines, the last axis is the line, alone.
 struct ReductionAxes {
   ReductionAxis line{{1, 0}, 1};
   bool line_reduced = true;
   bool over_batch = false;  // the leading axis is reduced: no result belongs to one row
   std::vector<ReductionAxis> kept, reduced;
 
-  ReductionAxes(const Buffer& src, const std::vector<bool>& is_reduced) {
+  ReductionAxes(const Buffer& src, const Buffer& dst, const std::vector<bool>& is_reduced) {
+    const bool apart = src.row_stride > 0 || (dst.row_stride > 0 && !is_reduced.back());
     struct Run {
       ReductionAxis axis;
       bool reduced;
@@ -29,14 +31,16 @@ struct ReductionAxes {
     int64_t stride = 1;
     for (size_t i = src.dims.size(); i-- > 0;) {
       const Count size = count_of(src, i, i + 1);
-      if (size.per_row == 0 && size.fixed == 1) continue;
-      if (!runs.empty() && runs.back().reduced == is_reduced[i]) {
+      const bool line_apart = apart && i + 1 == src.dims.size();
+      if (size.per_row == 0 && size.fixed == 1 && !line_apart) continue;
+      const bool first = runs.size() <= (apart ? 1u : 0u);
+      if (!first && runs.back().reduced == is_reduced[i]) {
         Count& merged = runs.back().axis.size;  // of inner axes, which have no per_row
         merged = {merged.fixed * size.fixed, merged.fixed * size.per_row};
       } else {
         runs.push_back({{size, stride}, is_reduced[i]});
       }
-      stride *= size.fixed;
+      stride = line_apart ? src.row() : stride * size.fixed;
     }
     over_batch = !is_reduced.empty() && is_reduced[0];
     if (runs.empty()) return;

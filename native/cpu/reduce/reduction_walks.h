@@ -48,6 +48,7 @@ class Lines {
   int64_t terms(int64_t rows) const {  // of a unit
     return product_of(axes_.reduced, rows) * axes_.line.size(rows);
   }
+  int64_t result(int64_t unit) const { return unit; }  // the first of a unit
   Runs<kLineRun<T>> runs(int64_t rows) const {
     return {product_of(axes_.reduced, rows), axes_.line.size(rows)};
   }
@@ -64,7 +65,7 @@ class Lines {
                           part[0] = fold_line<T>(at, n, fold[0]);
                         });
         },
-        dst + unit);
+        dst);
   }
 
   // Units of one run each: what a row's few terms cost is mostly the way to them.
@@ -112,20 +113,22 @@ class Columns {
   int64_t terms(int64_t rows) const {
     return product_of(axes_.reduced, rows) * strip_.size(rows) * block_ * kLanes<T>;
   }
+  int64_t result(int64_t unit) const { return unit / blocks_ * line_ + column(unit); }
   Runs<kColumnRun> runs(int64_t rows) const {
     return {product_of(axes_.reduced, rows), strip_.size(rows)};
   }
 
   void reduce(Terms base, const Runs<kColumnRun>& runs, int64_t unit, int64_t first, int64_t last,
               T* dst) const {
-    const int64_t i = unit / blocks_, column = unit % blocks_ * block_ * kLanes<T>;
+    const int64_t column = this->column(unit);
     const int64_t n = std::min(line_ - column, block_ * kLanes<T>);
-    const Terms src = base + (offset_of(axes_.kept, i) + column);
-    dispatch(src, runs, first, last, dst + i * line_ + column, n,
-             std::make_integer_sequence<int, kMost>());
+    const Terms src = base + (offset_of(axes_.kept, unit / blocks_) + column);
+    dispatch(src, runs, first, last, dst, n, std::make_integer_sequence<int, kMost>());
   }
 
  private:
+  int64_t column(int64_t unit) const { return unit % blocks_ * block_ * kLanes<T>; }
+
   template <int... less>
   void dispatch(Terms src, const Runs<kColumnRun>& runs, int64_t first, int64_t last, T* dst,
                 int64_t n, std::integer_sequence<int, less...>) const {

@@ -26,8 +26,8 @@ class SoftmaxLaunch final : public RowLaunch {
     with_row_vectors<T>(width_, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(width_);
       for (int64_t i = first; i < last; ++i) {
-        const T* src = src_.in<T>(context) + i * width_;
-        T* dst = dst_.in<T>(context) + i * width_;
+        const T* src = src_.in<T>(context) + i * src_.row();
+        T* dst = dst_.in<T>(context) + i * dst_.row();
         if constexpr (kind == Kind::softmax) {
           softmax(shape, src, dst, local);
         } else {

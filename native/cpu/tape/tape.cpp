@@ -85,8 +85,10 @@ void TapeRunner::compile(const Binding& binding) {
     const TapeRegister& source = tape_.registers[reg];
     if (source.source != TapeRegister::Source::operand) continue;
     const Place place{static_cast<int32_t>(reg), operands_[source.operand], size_of(source.dtype)};
+    const bool apart = place.buffer.row_stride > 0 && source.extent != Extent::scalar;
     auto& places = !source.strides.empty()           ? gathers_
                    : source.repeat > 1               ? repeats_
+                   : apart                           ? apart_
                    : source.extent == Extent::full   ? blocks_
                    : source.extent == Extent::row    ? rows_
                    : source.extent == Extent::column ? columns_
@@ -178,7 +180,8 @@ bool TapeRunner::join(const std::vector<Instruction>& code, size_t first, size_t
   return true;
 }
 
-// A whole value is computed straight into its result's memory; the others are copied.
+// A whole value is computed straight into its result's memory if its rows follow each other;
+// the others are copied.
 void TapeRunner::place_results() {
   in_place_.assign(tape_.registers.size(), false);
   for (size_t i = 0; i < results_.size(); ++i) {
@@ -186,15 +189,15 @@ void TapeRunner::place_results() {
     const Extent extent = tape_.yield_extents[i];
     const DType dtype = tape_.registers[reg].dtype;
     if (extent == Extent::full && tape_.registers[reg].extent == Extent::full && computed(reg) &&
-        !in_place_[reg]) {
+        !in_place_[reg] && results_[i].row_stride == 0) {
       in_place_[reg] = true;
       blocks_.push_back({reg, results_[i], size_of(dtype)});
       continue;
     }
     const unsigned scalar =
         extent != Extent::scalar && tape_.registers[reg].extent == Extent::scalar;
-    stores_.push_back(
-        {at(reg, extent), results_[i], extent, tape_kernel(Operation::copy, dtype, dtype, scalar)});
+    stores_.push_back({at(reg, extent), results_[i], extent,
+                       tape_kernel(Operation::copy, dtype, dtype, scalar), scalar != 0});
   }
   in_place_.resize(tape_.registers.size(), false);
 }
@@ -217,7 +220,8 @@ void TapeRunner::allocate() {
   for (int32_t reg = 0; reg < count; ++reg) {
     const TapeRegister& r = tape_.registers[reg];
     const bool in_memory = r.source == TapeRegister::Source::operand && r.strides.empty() &&
-                           r.repeat == 1 && r.extent != Extent::scalar;
+                           r.repeat == 1 && r.extent != Extent::scalar &&
+                           operands_[r.operand].row_stride == 0;
     if (in_memory || in_place_[reg] || pooled[reg]) continue;
     const int64_t elements = r.extent == Extent::scalar ? kScalarCopies : kTapeBlock;
     slot_[reg] = reserve(elements * size_of(r.dtype) + kPad);
@@ -258,6 +262,9 @@ void TapeRunner::allocate() {
 void TapeRunner::measure() {
   for (const Instruction& instruction : tape_.code[3]) flops_ += flops_of(instruction.op);
   for (const Place& place : blocks_) bytes_ += static_cast<double>(place.size);
+  for (const Place& place : apart_) {
+    if (tape_.registers[place.reg].extent == Extent::full) bytes_ += static_cast<double>(place.size);
+  }
   for (const Store& store : stores_) {
     if (store.extent == Extent::full) bytes_ += static_cast<double>(size_of(store.buffer.dtype));
   }

@@ -75,6 +75,9 @@ class TapeRunner {
     Buffer buffer;
     Extent extent;
     TapeKernel copy;
+    bool repeats;  // a scalar
+
+    void run(const Context& context, const std::byte* src, int64_t first, int64_t n) const;
   };
   struct Spread {  // a row or column register repeated over a block
     int32_t from, to;
@@ -92,6 +95,7 @@ class TapeRunner {
   int32_t add_register(DType dtype, Extent extent);
   int32_t at(int32_t reg, Extent extent);
   bool computed(int32_t reg) const;
+  void fetch(Run& run, const Place& place, int64_t first, int64_t n) const;
   int64_t reserve(int64_t bytes);
   void measure();
 
@@ -108,7 +112,7 @@ class TapeRunner {
   std::vector<Step> finale_;
   std::vector<Place> scalars_, rows_, columns_, blocks_;
   std::vector<Place> repeats_;  // columns whose elements serve several rows
-  std::vector<Place> gathers_;
+  std::vector<Place> gathers_, apart_;  // apart_: rows that lie apart, of any extent
   std::vector<Spread> spread_rows_, spread_columns_;
   std::vector<Store> stores_;
   std::vector<int64_t> slot_;   // by register: bytes into `local`, -1: in memory

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/rows.h"
 #include "cpu/tape/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -85,6 +86,41 @@ void TapeRunner::Step::run(std::byte* const* pointer, int64_t n) const {
   chain(to, from, n);
 }
 
+// The elements first … first + n - 1 of a value: where they lie, or copied together.
+void TapeRunner::fetch(Run& run, const Place& place, int64_t first, int64_t n) const {
+  const int64_t width = place.buffer.dims.back(), size = place.size;
+  std::byte* src = place.buffer.in<std::byte>(run.context);
+  if (first % width + n <= width) {
+    run.pointer[place.reg] = src + place.buffer.at(first) * size;
+    return;
+  }
+  std::byte* dst = run.local + slot_[place.reg];
+  run.pointer[place.reg] = dst;
+  visit_runs(first, n, width, place.buffer.row_stride,
+             [=](int64_t at, int64_t done, int64_t count) {
+               copy_bytes(dst + done * size, src + at * size, count * size);
+             });
+}
+
+// To the result's elements first … first + n - 1.
+void TapeRunner::Store::run(const Context& context, const std::byte* src, int64_t first,
+                            int64_t n) const {
+  std::byte* dst = buffer.in<std::byte>(context);
+  const int64_t size = size_of(buffer.dtype);
+  if (buffer.row_stride == 0) {
+    copy(dst + first * size, src, src, src, n);
+    return;
+  }
+  visit_runs(first, n, buffer.dims.back(), buffer.row_stride,
+             [&](int64_t at, int64_t done, int64_t count) {
+               if (repeats) {
+                 copy(dst + at * size, src, src, src, count);
+               } else {
+                 copy_bytes(dst + at * size, src + done * size, count * size);
+               }
+             });
+}
+
 void TapeRunner::scalar_phase(Run& run) const {
   for (size_t reg = 0; reg < slot_.size(); ++reg) {
     if (slot_[reg] >= 0) run.pointer[reg] = run.local + slot_[reg];
@@ -118,6 +154,11 @@ void TapeRunner::row_phase(Run& run) const {
   for (const Place& place : rows_) {
     run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) + run.column * place.size;
   }
+  for (const Place& place : apart_) {
+    if (tape_.registers[place.reg].extent == Extent::row) {
+      fetch(run, place, run.column, run.columns);
+    }
+  }
   for (const Step& step : steps_[static_cast<int>(Extent::row)]) {
     step.run(run.pointer, run.columns);
   }
@@ -135,9 +176,7 @@ void TapeRunner::row_phase(Run& run) const {
   if (run.window.row != 0) return;
   for (const Store& store : stores_) {
     if (store.extent != Extent::row) continue;
-    const std::byte* src = run.pointer[store.reg];
-    store.copy(store.buffer.in<std::byte>(run.context) + run.column * size_of(store.buffer.dtype),
-               src, src, src, run.columns);
+    store.run(run.context, run.pointer[store.reg], run.column, run.columns);
   }
 }
 
@@ -158,14 +197,21 @@ void TapeRunner::block(Run& run) const {
   }
   for (const Place& place : repeats_) {
     const int64_t repeat = tape_.registers[place.reg].repeat;
-    const std::byte* src = place.buffer.in<std::byte>(run.context) + run.row / repeat * place.size;
+    const std::byte* src = place.buffer.in<std::byte>(run.context);
     std::byte* dst = run.pointer[place.reg];
+    int64_t element = run.row / repeat;
     int64_t left = repeat - run.row % repeat;  // rows of the first element
-    for (int64_t i = 0; i < run.rows; src += place.size, left = repeat) {
+    for (int64_t i = 0; i < run.rows; ++element, left = repeat) {
       const int64_t rows = std::min(left, run.rows - i);
-      repeat_element(dst + i * place.size, src, rows, place.size);
+      repeat_element(dst + i * place.size, src + place.buffer.at(element) * place.size, rows,
+                     place.size);
       i += rows;
     }
+  }
+  for (const Place& place : apart_) {
+    const Extent extent = tape_.registers[place.reg].extent;
+    if (extent == Extent::full) fetch(run, place, first, n);
+    if (extent == Extent::column) fetch(run, place, run.row, run.rows);
   }
   for (const Step& step : steps_[static_cast<int>(Extent::column)]) {
     step.run(run.pointer, run.rows);
@@ -195,13 +241,10 @@ void TapeRunner::block(Run& run) const {
     step.run(pointer, n);
   }
   for (const Store& store : stores_) {
-    const std::byte* src = pointer[store.reg];
-    std::byte* dst = store.buffer.in<std::byte>(run.context);
-    const int64_t size = size_of(store.buffer.dtype);
     if (store.extent == Extent::full) {
-      store.copy(dst + first * size, src, src, src, n);
+      store.run(run.context, pointer[store.reg], first, n);
     } else if (store.extent == Extent::column && run.column == 0) {
-      store.copy(dst + run.row * size, src, src, src, run.rows);
+      store.run(run.context, pointer[store.reg], run.row, run.rows);
     }
   }
   for (size_t i = 0; i < tape_.sums.size(); ++i) {
