@@ -51,14 +51,16 @@ std::string specialised(const std::string& text, const std::string& name, const 
   return print(program);
 }
 
-// {"scratch_bytes", "places": {value: (arena, offset)}, "copies", "regions": of the nodes that
-// have some, by the name of the first result}
+// {"scratch_bytes", "places": {value: (arena, offset)}, "row_strides": {value: elements} where
+// rows lie apart, "copies", "regions": of the nodes that have some, by the name of the first
+// result}
 py::dict facts_of(const MemoryPlan& plan, const Graph& graph) {
   const auto name = [&](ValueId id) { return py::str(graph.values[static_cast<size_t>(id)].name); };
-  py::dict places, regions, facts;
+  py::dict places, row_strides, regions, facts;
   for (size_t i = 0; i < plan.places.size(); ++i) {
-    places[name(static_cast<ValueId>(i))] =
-        py::make_tuple(plan.places[i].arena, plan.places[i].offset);
+    const Place& place = plan.places[i];
+    places[name(static_cast<ValueId>(i))] = py::make_tuple(place.arena, place.offset);
+    if (place.row_stride > 0) row_strides[name(static_cast<ValueId>(i))] = place.row_stride;
   }
   py::list copies;
   for (const MemoryPlan::Copy& copy : plan.copies) {
@@ -74,6 +76,7 @@ py::dict facts_of(const MemoryPlan& plan, const Graph& graph) {
   }
   facts["scratch_bytes"] = plan.scratch_bytes;
   facts["places"] = places;
+  facts["row_strides"] = row_strides;
   facts["copies"] = copies;
   facts["regions"] = regions;
   return facts;

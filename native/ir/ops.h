@@ -34,6 +34,9 @@ enum Trait : unsigned {
   kSparse = 64,      // takes or gives values that are not dense
   kInPlace = 128,    // an element is read before the same one of the result is written
   kEpilogue = 256,   // its region finishes each piece of its one dense result while it is hot
+  // Rows along the last axis may lie apart (Buffer::row_stride); in elementwise and tape ops too.
+  kReadsRows = 512,    // those of operands as many axes deep as the first
+  kStoresRows = 1024,  // those of results
 };
 
 // How a value depends on the rows of the batch.

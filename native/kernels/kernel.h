@@ -132,8 +132,9 @@ struct Binding {
 };
 
 // The launches of a node, in the order in which they run. Lanes wait for each other between
-// them.
+// them. None: its results lie where they must already.
 struct Prepared {
+  Prepared() = default;
   template <class One>
   Prepared(std::unique_ptr<One> launch) {  // NOLINT(google-explicit-constructor): mostly one
     launches.push_back(std::move(launch));

@@ -8,16 +8,17 @@
 #include "ir/form.h"
 #include "ir/ops.h"
 #include "passes/timeline.h"
+#include "passes/views.h"
 
 namespace slim {
 namespace {
 
 constexpr int64_t kLine = 64;
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
-// While a region is planned, the places of the node around it are not known yet: these arenas
-// stand for them, with the position among its operands or results as offset.
-constexpr int kOperand = -1;
-constexpr int kResult = -2;
+// While a region is planned, the places of the node around it are not known yet: an arena for
+// each of its operands and results stands for them.
+constexpr int operand_arena(size_t k) { return -1 - 2 * static_cast<int>(k); }
+constexpr int result_arena(size_t r) { return -2 - 2 * static_cast<int>(r); }
 
 // One stretch of memory; several values may share it, one after or inside the other.
 struct Storage {
@@ -51,6 +52,9 @@ class Planner {
     for (const auto& [id, place] : request.fixed) fix(id, place);
     wanted_.assign(graph_.values.size(), false);
     for (const auto& [id, place] : request.wanted) wanted_[id] = true;
+    std::vector<bool> fixed(graph_.values.size(), false);
+    for (const auto& [id, place] : request.fixed) fixed[id] = true;
+    views_ = find_views(graph, kept, fixed);
     find_last_reads(kept);
   }
 
@@ -99,16 +103,20 @@ class Planner {
     storage_of_[id] = known->second;
   }
 
-  // Through aliases: reading a view reads what it views.
+  bool one_root(ValueId a, ValueId b) const { return views_[a].root == views_[b].root; }
+  bool fills_root(ValueId id) const { return views_[id].first == 0 && views_[id].row_stride == 0; }
+
+  // Reading a view reads what it lies in, reading that reads all that was computed there.
   void find_last_reads(const std::vector<ValueId>& kept) {
     last_read_.assign(graph_.values.size(), -1);
     for (ValueId id : kept) last_read_[id] = end_;
     for (int i = end_ - 1; i >= 0; --i) {
       const Node& node = graph_.nodes[i];
-      const bool alias = op_row(node).has(kAlias);
       for (ValueId id : node.operands) {
-        const int read = alias ? last_read_[node.results[0]] : i;
-        last_read_[id] = std::max({last_read_[id], read, i});
+        last_read_[id] = std::max(last_read_[id], i);
+        for (ValueId result : node.results) {
+          if (one_root(id, result)) last_read_[id] = std::max(last_read_[id], last_read_[result]);
+        }
       }
     }
   }
@@ -118,13 +126,11 @@ class Planner {
     const OpRow& row = op_row(node);
     for (size_t r = 0; r < node.results.size(); ++r) {
       const ValueId id = node.results[r];
-      int& storage = storage_of_[id];
-      if (row.has(kAlias)) {
-        storage = storage_of_[node.operands[0]];
-      } else if (storage < 0) {
-        storage = dying_operand(i, r);
-        if (storage < 0) storage = add(bytes_of(graph_.values[id], request_.symbols));
-      }
+      const ValueId root = views_[id].root;
+      int& storage = storage_of_[root];
+      if (storage < 0 && root == id) storage = dying_operand(i, r);
+      if (storage < 0) storage = add(bytes_of(graph_.values[root], request_.symbols));
+      storage_of_[id] = storage;
       Storage& s = storages_[storage];
       s.first = std::min(s.first, row.has(kSource) ? -1 : i);
       s.last = std::max({s.last, i, last_read_[id]});
@@ -137,7 +143,7 @@ class Planner {
 
   void add_workspace(int i) {
     if (!request_.workspace) return;
-    for (const int64_t bytes : request_.workspace(graph_, graph_.nodes[i])) {
+    for (const int64_t bytes : request_.workspace(graph_, graph_.nodes[i], views_)) {
       if (bytes > kMaxBytes) {
         throw std::invalid_argument("[" + graph_.nodes[i].op + "] needs more memory than there is");
       }
@@ -147,7 +153,11 @@ class Planner {
   }
 
   Place place_of(ValueId id) const {
-    return storage_of_[id] < 0 ? Place{0, -1} : storages_[storage_of_[id]].place;
+    if (storage_of_[id] < 0) return {0, -1};
+    Place place = storages_[storage_of_[id]].place;
+    place.offset += views_[id].first * size_of(graph_.values[id].type.dtype);
+    place.row_stride = views_[id].row_stride;
+    return place;
   }
 
   void plan_regions(int i) {
@@ -160,10 +170,10 @@ class Planner {
       request.workspace = request_.workspace;
       const size_t first = node.operands.size() - region.parameters.size();
       for (size_t k = 0; k < region.parameters.size(); ++k) {
-        request.fixed[region.parameters[k]] = {kOperand, static_cast<int64_t>(first + k)};
+        request.fixed[region.parameters[k]] = {operand_arena(first + k)};
       }
       for (size_t r = 0; r < region.returns.size(); ++r) {
-        request.wanted.push_back({region.returns[r], {kResult, static_cast<int64_t>(r)}});
+        request.wanted.push_back({region.returns[r], {result_arena(r)}});
       }
       plan_.regions[i].push_back(Planner(region, region.returns, request).plan());
       bytes = std::max(bytes, plan_.regions[i].back().scratch_bytes);
@@ -178,10 +188,12 @@ class Planner {
   void settle(MemoryPlan& plan, int i) const {
     const Node& node = graph_.nodes[i];
     const auto move = [&](Place& place) {
-      if (place.arena == kOperand) {
-        place = place_of(node.operands[place.offset]);
-      } else if (place.arena == kResult) {
-        place = place_of(node.results[place.offset]);
+      if (place.arena < 0) {
+        const size_t at = static_cast<size_t>(-1 - place.arena) / 2;
+        const bool result = place.arena == result_arena(at);
+        const Place whole = place_of((result ? node.results : node.operands)[at]);
+        place.arena = whole.arena;
+        place.offset += whole.offset;
       } else if (place.arena == 0 && place.offset >= 0) {
         place.offset += storages_[stretch_[i]].place.offset;
       }
@@ -205,7 +217,7 @@ class Planner {
       const ValueId id = node.operands[k];
       const Type& type = graph_.values[id].type;
       const int storage = storage_of_[id];
-      if (storages_[storage].placed || storages_[storage].last > i) continue;
+      if (storages_[storage].placed || storages_[storage].last > i || !fills_root(id)) continue;
       // What a source fills stays in scratch; a wanted value would have to be copied.
       if (storages_[storage].first < 0 && wanted_[node.results[r]]) continue;
       if (last_read_[id] > i || type.dims != result.type.dims) continue;
@@ -315,11 +327,13 @@ class Planner {
   bool is_harmless(const Read& read, int writer, int storage) const {
     if (read.node != writer) return read.node < writer;
     const Node& node = graph_.nodes[read.node];
-    if (op_row(node).has(kAlias)) return false;
+    const ValueId id = node.operands[read.operand];
+    if (one_root(id, node.results[0])) return false;
     for (size_t r = 0; r < node.results.size(); ++r) {
-      if (storage_of_[node.results[r]] != storage) continue;
-      if (graph_.values[node.operands[read.operand]].type != graph_.values[node.results[r]].type ||
-          !may_overwrite(node, r, read.operand)) {
+      const ValueId written = node.results[r];
+      if (storage_of_[written] != storage) continue;
+      if (graph_.values[id].type != graph_.values[written].type || !fills_root(id) ||
+          !fills_root(written) || !may_overwrite(node, r, read.operand)) {
         return false;
       }
     }
@@ -360,6 +374,7 @@ class Planner {
   std::vector<int> storage_of_;                   // by value
   std::vector<int> last_read_;                    // by value, through aliases
   std::vector<bool> wanted_;                      // by value
+  std::vector<View> views_;                       // by value
   std::vector<int> stretch_;                      // by node: the storage of its regions
   std::map<std::pair<int, int64_t>, int> fixed_;  // storage by place
   std::vector<Storage> storages_;

@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "passes/views.h"
 
 namespace slim {
 
 // Arena 0 is scratch, whose offsets this pass chooses; all others are the caller's.
 struct Place {
   int arena = 0;
-  int64_t offset = 0;  // bytes
+  int64_t offset = 0;      // bytes
+  int64_t row_stride = 0;  // > 0: elements from row to row, which lie apart (passes/views.h)
 
   bool operator==(const Place&) const = default;
 };
@@ -29,8 +31,10 @@ struct MemoryRequest {
   // Returns that are not here live in scratch until the function's end.
   std::vector<std::pair<ValueId, Place>> wanted;
   // Bytes of the buffers that a node, of the function or of a region, needs in scratch while it
-  // runs. Null: none needs any.
-  std::function<std::vector<int64_t>(const Graph& graph, const Node& node)> workspace;
+  // runs; `views`: of the graph's values. Null: none needs any.
+  std::function<std::vector<int64_t>(const Graph& graph, const Node& node,
+                                     const std::vector<View>& views)>
+      workspace;
 };
 
 struct MemoryPlan {
@@ -53,7 +57,7 @@ struct MemoryPlan {
   std::vector<std::vector<MemoryPlan>> regions;
 };
 
-// Buffers start at multiples of 64 bytes and have 64 more after them that may be read.
+// Buffers start at multiples of 64 bytes, views in them anywhere; 64 bytes after may be read.
 // Values of source ops (input) live from the function's start.
 MemoryPlan plan_memory(const Function& function, const MemoryRequest& request);
 

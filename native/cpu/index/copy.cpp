@@ -119,11 +119,12 @@ class PartsLaunch final : public Launch {
   Split split_;
 };
 
-// Null if all that it would copy lies there already.
-std::unique_ptr<Launch> parts_launch(const Buffer& dst, size_t axis, std::vector<Part> parts) {
+// Nothing if all that it would copy lies there already.
+Prepared parts_launch(const Buffer& dst, size_t axis, std::vector<Part> parts) {
   const bool done = std::all_of(parts.begin(), parts.end(),
                                 [](const Part& part) { return part.kind == Part::in_place; });
-  return done ? nullptr : std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
+  if (done) return {};
+  return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
 }
 
 // All but `axis` of a source and the result must be equal.
@@ -206,10 +207,12 @@ Prepared prepare_pad(const Binding& binding) {
   }
   int64_t unit = size_of(dst.dtype);
   for (size_t i = axis + 1; i < dst.dims.size(); ++i) unit *= dst.dims[i];
-  return parts_launch(dst, axis,
-                      {{Part::zero, src, {}, {before * unit, 0}},
-                       {Part::copied, src, row_bytes(src, axis), run_bytes(src, axis)},
-                       {Part::zero, src, {}, {after * unit, 0}}});
+  const bool there = lies_at(src, dst, before * unit);
+  return parts_launch(
+      dst, axis,
+      {{Part::zero, src, {}, {before * unit, 0}},
+       {there ? Part::in_place : Part::copied, src, row_bytes(src, axis), run_bytes(src, axis)},
+       {Part::zero, src, {}, {after * unit, 0}}});
 }
 
 }  // namespace

@@ -263,7 +263,8 @@ void TapeRunner::measure() {
   for (const Instruction& instruction : tape_.code[3]) flops_ += flops_of(instruction.op);
   for (const Place& place : blocks_) bytes_ += static_cast<double>(place.size);
   for (const Place& place : apart_) {
-    if (tape_.registers[place.reg].extent == Extent::full) bytes_ += static_cast<double>(place.size);
+    if (tape_.registers[place.reg].extent == Extent::full)
+      bytes_ += static_cast<double>(place.size);
   }
   for (const Store& store : stores_) {
     if (store.extent == Extent::full) bytes_ += static_cast<double>(size_of(store.buffer.dtype));

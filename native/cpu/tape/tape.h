@@ -111,7 +111,7 @@ class TapeRunner {
   std::array<std::vector<Step>, 4> steps_;  // by the extent at which they run
   std::vector<Step> finale_;
   std::vector<Place> scalars_, rows_, columns_, blocks_;
-  std::vector<Place> repeats_;  // columns whose elements serve several rows
+  std::vector<Place> repeats_;          // columns whose elements serve several rows
   std::vector<Place> gathers_, apart_;  // apart_: rows that lie apart, of any extent
   std::vector<Spread> spread_rows_, spread_columns_;
   std::vector<Store> stores_;

@@ -6,15 +6,24 @@
 namespace slim {
 namespace {
 
+// Columns of one matrix that are not the same ones.
+bool are_apart(const Buffer& a, const Buffer& b) {
+  if (a.row_stride == 0 || a.row_stride != b.row_stride || a.dtype != b.dtype) return false;
+  const int64_t size = size_of(a.dtype), row = a.row_stride * size;
+  const int64_t after = ((b.offset - a.offset) % row + row) % row;  // b's columns, from a's on
+  return after >= a.dims.back() * size && after + b.dims.back() * size <= row;
+}
+
 bool overlap(const Buffer& a, const Buffer& b) {
   if (a.base != b.base) return false;
   if (a.base == Base::sparse) return a.offset == b.offset;
   const auto end = [](const Buffer& buffer) {
-    int64_t bytes = size_of(buffer.dtype);
-    for (const int64_t dim : buffer.dims) bytes *= dim;
-    return buffer.offset + bytes;
+    int64_t count = 1;
+    for (const int64_t dim : buffer.dims) count *= dim;
+    if (count > 0) count = buffer.at(count - 1) + 1;
+    return buffer.offset + count * size_of(buffer.dtype);
   };
-  return a.offset < end(b) && b.offset < end(a);
+  return a.offset < end(b) && b.offset < end(a) && !are_apart(a, b);
 }
 
 bool any_overlap(const std::vector<Buffer>& some, const std::vector<Buffer>& others) {

@@ -56,6 +56,7 @@ class Planner {
     const bool staged = place.arena == kStaged;
     buffer.base = staged ? Base::scratch : static_cast<Base>(place.arena);
     buffer.offset = place.offset + (staged ? memory_.scratch_bytes : 0);
+    buffer.row_stride = place.row_stride;
     buffer.dtype = type.dtype;
     buffer.storage = type.storage;
     for (const Dim& dim : type.dims) buffer.dims.push_back(dim.evaluate(symbols_));
@@ -133,12 +134,16 @@ class Planner {
   }
 
   // Bytes of each buffer of a node's workspace; before memory is planned.
-  std::vector<int64_t> workspace(const Graph& graph, const Node& node) const {
+  std::vector<int64_t> workspace(const Graph& graph, const Node& node,
+                                 const std::vector<View>& views) const {
     const auto row = kernels_.rows.find(node.op);
     if (row == kernels_.rows.end() || row->second->workspace == nullptr) return {};
     Binding binding{graph, node, {}, {}};
-    for (const ValueId id : node.operands) binding.operands.push_back(at(graph, id, {}));
-    for (const ValueId id : node.results) binding.results.push_back(at(graph, id, {}));
+    const auto shape = [&](ValueId id) {
+      return at(graph, id, {0, 0, views[static_cast<size_t>(id)].row_stride});
+    };
+    for (const ValueId id : node.operands) binding.operands.push_back(shape(id));
+    for (const ValueId id : node.results) binding.results.push_back(shape(id));
     return row->second->workspace(binding);
   }
 
@@ -233,8 +238,9 @@ class Planner {
       need_precision(function_.graph.returns[0]);
       request.wanted.push_back({function_.graph.returns[0], {arena_of(Base::param), 0}});
     }
-    request.workspace = [this](const Graph& graph, const Node& node) {
-      return workspace(graph, node);
+    request.workspace = [this](const Graph& graph, const Node& node,
+                               const std::vector<View>& views) {
+      return workspace(graph, node, views);
     };
     memory_ = plan_memory(function_, request);
   }
