@@ -1,7 +1,6 @@
 // The product of sparse rows and a dense matrix, as a dense matrix or as rows of one; its
 // region, a tape, finishes the dense one some rows at a time.
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 #include "cpu/check.h"
@@ -28,14 +27,14 @@ int64_t fold_end(int32_t column) { return (column / kFoldK + 1) * kFoldK; }
 // where the others add nothing.
 template <class T, int vectors, bool far>
 SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t stored, int64_t left,
-                              const T* b, int64_t n, T* dst, int64_t last) {
+                              const T* b, int64_t b_row, T* dst, int64_t last) {
   constexpr int64_t kStep = kLanes<T>;
   Vec<T> sum[vectors] = {}, chain[vectors] = {};
   int64_t end = stored > 0 ? fold_end(columns[0]) : 0;
   for (int64_t p = 0; p < stored; ++p) {
     if constexpr (far) {
       // Also of the next rows of a: `left` are the stored elements from this row on.
-      const T* soon = b + columns[std::min(p + kAhead, left - 1)] * n;
+      const T* soon = b + columns[std::min(p + kAhead, left - 1)] * b_row;
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; ++j) __builtin_prefetch(soon + j * kStep);
     }
@@ -45,7 +44,7 @@ SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t s
       for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + chain[j], chain[j] = Vec<T>{};
     }
     const Vec<T> factor = broadcast<Vec<T>>(values[p]);
-    const T* row = b + columns[p] * n;
+    const T* row = b + columns[p] * b_row;
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; ++j) chain[j] = fma(factor, load(row + j * kStep), chain[j]);
   }
@@ -58,7 +57,7 @@ SLIM_INLINE void panel_of_row(const T* values, const int32_t* columns, int64_t s
 
 template <class T, bool far>
 void one_row(const T* values, const int32_t* columns, int64_t stored, int64_t left, const T* b,
-             int64_t n, T* dst) {
+             int64_t b_row, int64_t n, T* dst) {
   constexpr int64_t kStep = kLanes<T>;
   for (int64_t j = 0; j < n;) {
     const int64_t vectors_left = vectors_of(n - j, kStep);
@@ -68,7 +67,7 @@ void one_row(const T* values, const int32_t* columns, int64_t stored, int64_t le
                                                 : 1;
     const int64_t last = std::min(kStep, n - j - (vectors - 1) * kStep);
     const auto run = [&]<int count>() {
-      panel_of_row<T, count, far>(values, columns, stored, left, b + j, n, dst + j, last);
+      panel_of_row<T, count, far>(values, columns, stored, left, b + j, b_row, dst + j, last);
     };
     switch (vectors) {
       case 8:
@@ -89,7 +88,8 @@ void one_row(const T* values, const int32_t* columns, int64_t stored, int64_t le
 
 // The same for a vector b.
 template <class T>
-SLIM_INLINE T one_sum(const T* values, const int32_t* columns, int64_t stored, const T* b) {
+SLIM_INLINE T one_sum(const T* values, const int32_t* columns, int64_t stored, const T* b,
+                      int64_t b_row) {
   T sum{0}, chain{0};
   for (int64_t p = 0, end = 0; p < stored; ++p) {
     if (columns[p] >= end) {
@@ -97,7 +97,7 @@ SLIM_INLINE T one_sum(const T* values, const int32_t* columns, int64_t stored, c
       chain = 0;
       end = fold_end(columns[p]);
     }
-    chain = fma(values[p], b[columns[p]], chain);
+    chain = fma(values[p], b[columns[p] * b_row], chain);
   }
   return sum + chain;
 }
@@ -117,6 +117,7 @@ class CsrMatmul final : public Launch {
         kBlockBytes / std::max<int64_t>(n_ * static_cast<int64_t>(sizeof(T)), 1), 1, split_.grain);
     std::vector<Buffer> operands = {c_};
     operands[0].dtype = b_.dtype;
+    operands[0].row_stride = 0;
     operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
     tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
                   SpaceSplit::last_axis);
@@ -135,18 +136,18 @@ class CsrMatmul final : public Launch {
     if (c_.storage == Storage::rows) {
       T* rows = reinterpret_cast<T*>(c_.sparse_in(context).values);
       const int64_t begin = listed * task / kRowsTasks;
-      compute(context, a, begin, listed * (task + 1) / kRowsTasks, rows + begin * n_);
+      compute(context, a, begin, listed * (task + 1) / kRowsTasks, rows + begin * n_, n_);
       return;
     }
     const int64_t first = split_.first(task), last = split_.last(task, c_.leading(context.rows));
     if (!tape_) {
-      fill(context, a, first, last, c_.in<T>(context) + first * n_);
+      fill(context, a, first, last, c_.in<T>(context) + first * c_.row(), c_.row());
       return;
     }
     T* tile = reinterpret_cast<T*>(local);
     for (int64_t row = first; row < last; row += block_rows_) {
       const int64_t end = std::min(row + block_rows_, last);
-      fill(context, a, row, end, tile);
+      fill(context, a, row, end, tile, n_);
       const TapeRunner::Override acc{local, n_};
       tape_->run(context, {row, end, 0, n_}, local + tile_bytes(), &acc);
     }
@@ -164,44 +165,45 @@ class CsrMatmul final : public Launch {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  // Rows first … last-1 of the product.
-  void fill(const Context& context, const SparseBatch& a, int64_t first, int64_t last,
-            T* dst) const {
+  // Rows first … last-1 of the product, to rows dst_row apart.
+  void fill(const Context& context, const SparseBatch& a, int64_t first, int64_t last, T* dst,
+            int64_t dst_row) const {
     if (a.ids == nullptr) {
-      compute(context, a, first, last, dst);
+      compute(context, a, first, last, dst, dst_row);
       return;
     }
     const int64_t listed = a.listed(context.rows);
     int64_t row = first;
     for (int64_t i = std::lower_bound(a.ids, a.ids + listed, first) - a.ids;
          i < listed && a.ids[i] < last; ++i) {
-      clear(dst, row - first, a.ids[i] - first);
+      clear(dst, row - first, a.ids[i] - first, dst_row);
       row = a.ids[i] + 1;
-      compute(context, a, i, i + 1, dst + (a.ids[i] - first) * n_);
+      compute(context, a, i, i + 1, dst + (a.ids[i] - first) * dst_row, dst_row);
     }
-    clear(dst, row - first, last - first);
+    clear(dst, row - first, last - first, dst_row);
   }
 
-  // The listed rows begin … end-1 of a, to rows of c that follow each other.
-  void compute(const Context& context, const SparseBatch& a, int64_t begin, int64_t end,
-               T* dst) const {
+  // The listed rows begin … end-1 of a, to as many rows of c.
+  void compute(const Context& context, const SparseBatch& a, int64_t begin, int64_t end, T* dst,
+               int64_t dst_row) const {
     const T* b = b_.in<T>(context);
+    const int64_t b_row = b_.row();
     const T* values = reinterpret_cast<const T*>(a.values);
     const int64_t all = a.offsets[end];
-    for (int64_t i = begin; i < end; ++i, dst += n_) {
+    for (int64_t i = begin; i < end; ++i, dst += dst_row) {
       const int64_t at = a.offsets[i], stored = a.offsets[i + 1] - at;
       if (n_ == 1) {
-        *dst = one_sum(values + at, a.columns + at, stored, b);
+        *dst = one_sum(values + at, a.columns + at, stored, b, b_row);
       } else if (far_) {
-        one_row<T, true>(values + at, a.columns + at, stored, all - at, b, n_, dst);
+        one_row<T, true>(values + at, a.columns + at, stored, all - at, b, b_row, n_, dst);
       } else {
-        one_row<T, false>(values + at, a.columns + at, stored, all - at, b, n_, dst);
+        one_row<T, false>(values + at, a.columns + at, stored, all - at, b, b_row, n_, dst);
       }
     }
   }
 
-  void clear(T* c, int64_t first, int64_t last) const {
-    std::memset(c + first * n_, 0, static_cast<size_t>((last - first) * n_) * sizeof(T));
+  void clear(T* c, int64_t first, int64_t last, int64_t row) const {
+    for (int64_t i = first; i < last; ++i) std::fill_n(c + i * row, n_, T{0});
   }
 
   Buffer a_, b_, c_;
