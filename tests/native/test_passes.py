@@ -230,7 +230,7 @@ def test_a_pass_dumps_its_text(monkeypatch, capfd):
 
 
 # Shapes of random programs: every pair broadcasts or is left alone.
-SHAPES = ["B,4", "4", "B,1", "", "B", "4,4"]
+SHAPES = ["B,4", "4", "B,1", "B,2", "", "B", "4,4"]
 UNARY = ["neg", "exp", "tanh", "square", "relu", "identity", "sigmoid", "softmax"]
 BINARY = ["add", "mul", "sub", "maximum", "relu_grad", "div"]
 
@@ -255,7 +255,8 @@ def cond(draw, a, b) -> str:
 @st.composite
 def programs(draw) -> str:
     """A function over X [B,4], y [B] and two parameters, of random nodes."""
-    values = {"B,4": ["X"], "4": ["p"], "4,4": ["q"], "B": ["y"], "": [], "B,1": []}
+    values = {"B,4": ["X"], "4": ["p"], "4,4": ["q"], "B": ["y"]}
+    values |= {"": [], "B,1": [], "B,2": []}
     lines = []
 
     def emit(statement: str, shape: str) -> None:
@@ -270,7 +271,7 @@ def programs(draw) -> str:
         return "%" + draw(st.sampled_from(values[shape]))
 
     for _ in range(draw(st.integers(3, 22))):
-        kind = draw(st.integers(0, 9))
+        kind = draw(st.integers(0, 12))
         shape = draw(st.sampled_from(SHAPES))
         if kind <= 1:
             op = draw(st.sampled_from(UNARY[: -1 if shape == "" else None]))
@@ -292,6 +293,20 @@ def programs(draw) -> str:
         elif kind == 8:
             small = draw(st.sampled_from(SMALLER[shape]))
             emit(cond(draw, (pick(shape), shape), (pick(small), small)), shape)
+        elif kind == 9:
+            width = draw(st.sampled_from([1, 2, 4]))
+            start = draw(st.integers(0, 4 - width))
+            at = f"axis=1, start={start}, stop={start + width}"
+            emit(f"slice({pick('B,4')}, {at})", f"B,{width}")
+        elif kind == 10:
+            parts = draw(st.sampled_from([(2, 2), (1, 2, 1), (1, 1, 1, 1), (4,)]))
+            joined = ", ".join(pick(f"B,{width}") for width in parts)
+            emit(f"concat({joined}, axis=1)", "B,4")
+        elif kind == 11:
+            width = draw(st.sampled_from([1, 2]))
+            before = draw(st.integers(0, 4 - width))
+            widths = f"after={4 - width - before}, axis=1, before={before}"
+            emit(f"pad({pick(f'B,{width}')}, {widths})", "B,4")
         else:
             emit(f"reshape({pick('B')})", "B,1")
             emit(f"broadcast({pick('')})", shape)
@@ -322,6 +337,7 @@ SMALLER = {
     "B,4": ["B,4", "4", "B,1", ""],
     "4": ["4", ""],
     "B,1": ["B,1", ""],
+    "B,2": ["B,2", "B,1", ""],
     "": [""],
     "B": ["B", ""],
     "4,4": ["4,4", "4", ""],
@@ -329,7 +345,7 @@ SMALLER = {
 REDUCTIONS = [("B,1", "1", "true"), ("B", "1", "false"), ("", "0", "false")]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(programs(), st.booleans())
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_random_programs(text, flag):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support import deep
-from support.memory_facts import check_disjoint
+from support.memory import check_disjoint
 from support.native_run import ISAS, run
 from support.op_cases import CASES
 

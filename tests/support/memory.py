@@ -12,8 +12,8 @@ _MOVES = ("reshape", "slice", "pad", "concat")
 def check_disjoint(text: str, function: str, facts: dict, sizes: dict) -> None:
     """Refuse a plan in which a read finds another element's label in its bytes.
 
-    What moves elements (reshape, and slices, parts and padded values that lie where they
-    are needed) writes nothing that stands there already by the plan.
+    What moves elements writes nothing that stands in its place already: a reshape, columns
+    that are read where they lie, parts that were computed where they are needed.
     """
     model = parse_program(text)
     graph = model.functions[function]
@@ -28,7 +28,7 @@ def check_disjoint(text: str, function: str, facts: dict, sizes: dict) -> None:
 
 
 class _Labels:
-    """The element in each byte of scratch, and the elements of each value; 0: a zero."""
+    """The element in each byte of scratch, and those of each value; 0: a zero."""
 
     def __init__(self, scratch_bytes: int, sizes: dict):
         self.scratch_bytes, self.sizes = scratch_bytes, sizes
