@@ -12,8 +12,8 @@ _MOVES = ("reshape", "slice", "pad", "concat")
 def check_disjoint(text: str, function: str, facts: dict, sizes: dict) -> None:
     """Refuse a plan in which a read finds another element's label in its bytes.
 
-    What moves elements writes nothing that stands in its place already: a reshape, columns
-    that are read where they lie, parts that were computed where they are needed.
+    What moves elements writes nothing that stands in its place already: a reshape,
+    columns that are read where they lie, parts computed where they are needed.
     """
     model = parse_program(text)
     graph = model.functions[function]
