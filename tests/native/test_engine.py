@@ -332,6 +332,23 @@ def test_handlers_of_signals_run_during_a_call():
     assert (values[0] != values[-1]).any()
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("batch", [None, 100_000], ids=["chunks", "one"])
+def test_ctrl_c_ends_a_call_and_leaves_nothing_behind(n_threads, batch):
+    case = Case(network("f32", sizes=(20, 800, 3)), data(100_000, "f32"))
+    sources, options = {"X": case.sources["X"]}, {"n_threads": n_threads}
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(100):
+            case.compiled.run("predict", sources, case.program, batch=batch, **options)
+    timer.join()
+    few = {"X": sources["X"][:50]}
+    (values,) = case.compiled.run("predict", sources, case.program, batch=batch)
+    (expected,) = case.compiled.run("predict", few, case.program)
+    np.testing.assert_array_equal(values[:50], expected)
+
+
 @pytest.mark.parametrize("func", ["predict", "update"])
 @pytest.mark.parametrize("rows", [0, -1, -(2**62)])
 def test_a_plan_for_no_rows_is_refused(case, func, rows):

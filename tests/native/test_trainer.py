@@ -283,13 +283,14 @@ def test_ctrl_c_ends_an_epoch():
     timer.join()
 
 
-def test_ctrl_c_inside_a_step_leaves_it_undone():
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_inside_a_step_leaves_it_undone(n_threads):
     """Between two launches: the step, the epoch's only one, takes seconds."""
     rows, sizes = 60_000, (20, 1500, 3)
     case = Case(network("f32", center=True, sizes=sizes), data(rows, "f32"))
     case.options["batch_size"] = rows
     before = case.program.params.copy(), case.program.state.copy(), case.slots.copy()
-    trainer = case.trainer()
+    trainer = case.trainer(n_threads=n_threads)
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     told = []
     trainer.info()

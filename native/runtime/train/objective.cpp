@@ -117,6 +117,7 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& w
   const LaneGrant grant(threads_);
   run_lanes(grant.lanes(),
             [&](const Lane& lane) { bound.run(call, index_.data(), rule_.begin(chunk), lane); });
+  call.watch = nullptr;
   const double share = static_cast<double>(rule_.count(chunk)) / static_cast<double>(rule_.rows);
   const auto& returns = bound.plan().returns();
   value_ += share * read_f64(returns[0], call.context);

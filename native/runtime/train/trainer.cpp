@@ -108,6 +108,7 @@ void Trainer::run_epoch(uint64_t epoch, int64_t first_step, const double* rates,
     stopped_ = next_ < end && !(watch_ != nullptr && watch.stopped());
     watch.look(now);
   }
+  for (const BoundBatches::Batch& batch : *batches_) batch.call->watch = nullptr;
   result_.steps = next_;
   if (stopped_) {
     const int64_t bad = rule_.begin(next_);
