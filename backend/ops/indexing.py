@@ -32,7 +32,10 @@ class Gather(Op):
         check_count(types, 2)
         check_dtype(types[1:], INTEGERS, ["ids"])
         (dtype, table), (_, ids) = types
-        refuse_unless(len(table) >= 1, f"the table needs rows: {describe(types)}")
+        refuse_unless(
+            len(table) >= 1 and table[0] != 0,
+            f"the table needs rows: {describe(types)}",
+        )
         return [(dtype, tuple(ids) + tuple(table[1:]))]
 
     def reference(self, context, arrays, node):
@@ -62,6 +65,7 @@ class ScatterAdd(Op):
         if (
             result_dtype != dtype
             or len(result) < 1
+            or result[0] == 0
             or tuple(updates) != tuple(ids) + tuple(result[1:])
         ):
             raise Refusal(

@@ -37,6 +37,7 @@ class _Softmax(_LastAxis):
         check_count(types, 1)
         check_dtype(types, FLOATS)
         refuse_unless(len(types[0][1]) >= 1, "needs at least one dimension")
+        refuse_unless(types[0][1][-1] != 0, f"there are no classes: {describe(types)}")
         return [types[0]]
 
 
@@ -132,7 +133,7 @@ class SoftmaxCrossEntropy(_LastAxis):
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
         check_dtype(types, FLOATS)
-        if types[0][1] != types[1][1] or not types[0][1]:
+        if types[0][1] != types[1][1] or not types[0][1] or types[0][1][-1] == 0:
             raise Refusal(f"logits and labels differ in shape: {describe(types)}")
         return [(types[0][0], types[0][1][:-1])]
 
@@ -152,7 +153,7 @@ class SoftmaxCrossEntropy(_LastAxis):
 def _check_sparse(types) -> None:
     (dtype, logits), (label_dtype, labels) = types[:2]
     ok = dtype in FLOATS and label_dtype == "i32" and logits and logits[:-1] == labels
-    if not ok:
+    if not ok or logits[-1] == 0:
         raise Refusal(
             "needs float logits [..,k] and i32 labels [..]: "
             f"logits are {type_text(dtype, logits)}, "

@@ -179,15 +179,22 @@ void type_top_k(const OpRow&, const NodeView& v) {
   need_result(v, {DType::i64, dims}, 1);
 }
 
-void type_softmax(const OpRow&, const NodeView& v) {
+namespace {
+// Floats with a last axis.
+void need_classes(const NodeView& v) {
   need_dtype(v, 0, kFloats);
   need_rank(v, 0, 1);
+  need_elements(v, v.operand(0).dims.size() - 1);
+}
+}  // namespace
+
+void type_softmax(const OpRow&, const NodeView& v) {
+  need_classes(v);
   need_result(v, v.operand(0).dtype, v.operand(0).dims);
 }
 
 void type_sparse_cross_entropy(const OpRow&, const NodeView& v) {
-  need_dtype(v, 0, kFloats);
-  need_rank(v, 0, 1);
+  need_classes(v);
   need_dtype(v, 1, 1u << int(DType::i32));
   if (v.operand(1).dims != prefix(v.operand(0), 1)) {
     v.refuse("labels need one number per row of logits: " + operands_text(v));
@@ -196,8 +203,7 @@ void type_sparse_cross_entropy(const OpRow&, const NodeView& v) {
 }
 
 void type_sparse_cross_entropy_grad(const OpRow&, const NodeView& v) {
-  need_dtype(v, 0, kFloats);
-  need_rank(v, 0, 1);
+  need_classes(v);
   need_dtype(v, 1, 1u << int(DType::i32));
   if (v.operand(1).dims != prefix(v.operand(0), 1) || v.operand(2).dims != v.operand(1).dims ||
       v.operand(2).dtype != v.operand(0).dtype) {
@@ -207,8 +213,7 @@ void type_sparse_cross_entropy_grad(const OpRow&, const NodeView& v) {
 }
 
 void type_cross_entropy(const OpRow&, const NodeView& v) {
-  need_dtype(v, 0, kFloats);
-  need_rank(v, 0, 1);
+  need_classes(v);
   if (v.operand(0) != v.operand(1)) v.refuse("operands differ: " + operands_text(v));
   need_result(v, v.operand(0).dtype, prefix(v.operand(0), 1));
 }
@@ -285,6 +290,7 @@ void type_pad(const OpRow&, const NodeView& v) {
 
 void type_gather(const OpRow&, const NodeView& v) {
   need_rank(v, 0, 1);
+  need_elements(v, 0);
   need_dtype(v, 1, kIntegers);
   std::vector<Dim> dims = v.operand(1).dims;
   dims.insert(dims.end(), v.operand(0).dims.begin() + 1, v.operand(0).dims.end());
@@ -295,7 +301,7 @@ void type_scatter_add(const OpRow&, const NodeView& v) {
   need_dtype(v, 0, kIntegers);
   need_dtype(v, 1, kFloats);
   const std::vector<Dim>& table = v.result(0).dims;
-  if (table.empty()) v.refuse("the result needs an axis to add into");
+  if (table.empty() || table[0].constant() == 0) v.refuse("the result needs rows to add into");
   std::vector<Dim> dims = v.operand(0).dims;
   dims.insert(dims.end(), table.begin() + 1, table.end());
   if (v.operand(1).dims != dims) {

@@ -26,6 +26,8 @@ def predict(*lines: str, declared: str = "") -> str:
     )
 
 
+NOTHING = "%z = constant(value=0.0) : f32[]\n  %a = broadcast(%z) : f32[B,0]\n"
+
 # Refused by both readers.
 REFUSED = {
     "reads itself": "%r = relu(%r) : f32[B,4]",
@@ -37,8 +39,14 @@ REFUSED = {
     "an axis too many": "%r = reduce_sum(%x, axes=[7], keepdims=false) : f32[]",
     "a number of 65 bits": f"%r = reduce_sum(%x, axes=[{2**63}], keepdims=false) : f32",
     "perm out of range": "%r = transpose(%x, perm=[0, 5]) : f32[B,4]",
-    "the largest of nothing": "%a = reshape(%x) : f32[B,4,0]\n"
-    "  %r, %s = max_with_argmax(%a, axis=2) : f32[B,4], i64[B,4]",
+    "a table of no rows": f"{NOTHING}  %t = transpose(%a, perm=[1, 0]) : f32[0,B]\n"
+    "  %i = constant(value=0) : i32[]\n  %r = gather(%t, %i) : f32[B]",
+    "a sum into no rows": "%i = constant(value=0) : i32[]\n"
+    "  %r = scatter_add(%i, %x) : f32[0,B,4]",
+    "a softmax of no classes": f"{NOTHING}  %r = softmax(%a) : f32[B,0]",
+    "a loss of no classes": f"{NOTHING}  %r = softmax_cross_entropy(%a, %a) : f32[B]",
+    "the largest of nothing": f"{NOTHING}"
+    "  %r, %s = max_with_argmax(%a, axis=1) : f32[B], i64[B]",
     "no largest elements": "%r, %s = top_k(%x, k=0) : f32[B,0], i64[B,0]",
     "five largest of four": "%r, %s = top_k(%x, k=5) : f32[B,5], i64[B,5]",
     "positions of another type": "%r, %s = top_k(%x, k=2) : f32[B,2], i32[B,2]",
