@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
@@ -11,6 +12,7 @@ import numpy as np
 
 from slimlearn.backend.arena import allocate, copy_arena
 from slimlearn.backend.dataset import steps_per_epoch
+from slimlearn.backend.interrupts import Deferred
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import Schedule
@@ -157,6 +159,10 @@ class Part:
             return len(self.rows)
         return next(iter(self.sources.values())).shape[0]
 
+    def running(self) -> bool:
+        """Whether its native trainer is at work."""
+        return self.trainer is not None and self.trainer.running
+
 
 def make_trainer(
     native,
@@ -295,9 +301,10 @@ def fit(
             stop = False
             while progress.epoch < last and not stop:
                 epochs = min(last - progress.epoch, ahead)
-                for result in run(part, 0, progress.step, start.begin, epochs):
-                    # Before an interrupt that came meanwhile: the epoch is done.
-                    stop = end_epoch(progress.step + result.steps, result.loss)
+                # Epochs done are counted before an interrupt that came meanwhile.
+                with nullcontext() if watched else Deferred(part.running):
+                    for result in run(part, 0, progress.step, start.begin, epochs):
+                        stop = end_epoch(progress.step + result.steps, result.loss)
             return "stopped" if stop else "epochs"
 
         while progress.epoch < last:

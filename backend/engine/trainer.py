@@ -110,6 +110,11 @@ class Trainer:
             self._steps = self._native.info()["steps"]
         return self._native
 
+    @property
+    def running(self) -> bool:
+        """Whether its native call is running."""
+        return self._native is not None and self._native.busy
+
     def info(self) -> dict:
         """Return facts: steps, lanes, launches a step, arena_bytes, allocations."""
         return self.native.info()

@@ -85,6 +85,8 @@ class BoundTrainer {
     return facts;
   }
 
+  bool busy() const { return busy_; }
+
   py::list profile(int64_t steps, double rate) {
     const Turn turn(busy_);
     return list_of(trainer_->profile(steps, rate));
@@ -177,6 +179,7 @@ void bind_training(py::module_& module) {
                     const py::list&, const py::list&, const py::dict&, double, double, bool,
                     uint32_t, int>())
       .def("epochs", &BoundTrainer::epochs)
+      .def_property_readonly("busy", &BoundTrainer::busy)
       .def("info", &BoundTrainer::info)
       .def("profile", &BoundTrainer::profile);
   module.def("lbfgs", &lbfgs);

@@ -20,6 +20,7 @@ from slimlearn.estimators import (
     NetworkClassifier,
     network,
 )
+from slimlearn.estimators.history import Monitor
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(40, 3))
@@ -353,6 +354,28 @@ def test_ctrl_c_publishes_epochs_that_nobody_watched():
     again = DNNClassifier((4,), max_iter=clf.n_iter_, random_state=0).fit(X, Y)
     assert again.loss_curve_ == clf.loss_curve_
     assert again.program_.params.tobytes() == clf.program_.params.tobytes()
+
+
+def test_ctrl_c_while_epochs_are_counted_loses_none(monkeypatch):
+    observe, calls = Monitor.observe, []
+
+    def interrupted(self, loss):
+        calls.append(loss)
+        if len(calls) == 3:  # of 20 that the native call has done
+            signal.raise_signal(signal.SIGINT)
+        return observe(self, loss)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Monitor, "observe", interrupted)
+    clf = DNNClassifier((4,), max_iter=20, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    assert signal.getsignal(signal.SIGINT) is handler
+    monkeypatch.undo()
+    assert clf.n_iter_ == len(clf.loss_curve_) == 20
+    whole = DNNClassifier((4,), max_iter=20, random_state=0).fit(X, Y)
+    assert whole.loss_curve_ == clf.loss_curve_
+    assert whole.program_.params.tobytes() == clf.program_.params.tobytes()
 
 
 class Watches(callbacks.Callback):
