@@ -289,6 +289,64 @@ def test_a_layer_of_a_concatenating_tower_copies_nothing(depth):
     assert launched.count("slice") == 0
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_slices_over_the_batch_are_added_in_place(width):
+    """Products and sums over the rows, of columns, as parts of one value."""
+    rows, model = 140_000, Model("f32")
+    with model.function("f") as graph:
+        x = ops.input_("x", (B, 2 * width + 2), "f32")
+        y = ops.input_("y", (B, 3, width + 1), "f32")
+        a, b = x[:, 1 : 1 + width], x[:, 1 + width : 1 + 2 * width]
+        z = ops.reshape(y, (B, 3 * width + 3))[:, :3]
+        parts = [
+            ops.matmul(z, a, True, False),
+            ops.reduce_sum(y[:, :, 1:], axes=0),
+            ops.relu(ops.matmul(z, b, True, False) * 0.5 + 1.0),
+            ops.reduce_max(y, axes=0),
+        ]
+        graph.return_(ops.tanh(ops.concat(parts, axis=1) * 1e-3))
+    launched, _ = steps(model, rows=rows)
+    assert not {"concat", "slice"} & set(launched)
+    assert launched.count("matmul") == 4, "each adds slices"
+    rng = np.random.default_rng(0)
+    sources = random_sources(rows, x=2 * width + 2)
+    sources["y"] = rng.standard_normal((rows, 3, width + 1)).astype("f4")
+    text = print_program(model)
+    (want,) = reference.run(model, "f", sources, {}).returns
+    program = Program(text, model=model)
+    for isa in ISAS:
+        compiled = engine.compile(text, isa=isa)
+        one, two = (
+            compiled.run("f", sources, program, batch=rows, n_threads=n)[0]
+            for n in (1, 2)
+        )
+        assert one.tobytes() == two.tobytes()
+        np.testing.assert_allclose(one, want, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_views_in_branches(flag):
+    """Columns of what is captured, parts of what is yielded."""
+    model = Model("f32")
+    w = model.parameter("w", (6, 9))
+    with model.function("f") as graph:
+        x, p = ops.input_("x", (B, 6), "f32"), ops.input_("p", (), "bool")
+
+        def then():
+            y = x @ w[:, 2:8]
+            return ops.concat([ops.tanh(y[:, 3:]), ops.softmax(y[:, :3])], axis=1)
+
+        def otherwise():
+            parts = [ops.exp(x[:, 4:]), ops.square(x[:, :4])]
+            return ops.softmax(ops.concat(parts, axis=1))
+
+        graph.return_(ops.relu(ops.cond(p, then, otherwise)))
+    sources = random_sources(9, x=6)
+    sources["p"] = np.array(flag)
+    rng = np.random.default_rng(0)
+    check(model, sources, params={"w": rng.standard_normal((6, 9))})
+
+
 def test_columns_of_one_matrix_need_no_barrier():
     """Two threads write neighbouring columns, then read all of them."""
     model = Model("f32")
