@@ -1,10 +1,27 @@
-// What prepare functions ask of operands and results, with one wording for what is refused.
+// What prepare functions ask of operands and results. Types and shapes are verified, before
+// any plan and again behind the passes: kernels trust them. Refused is what only the numbers of
+// a plan can tell: an axis that has no elements, or that grows with the rows where it must not.
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "kernels/kernel.h"
+
+// A promise of the verifier, asked again where sanitizers are at work; no code elsewhere.
+#ifdef SLIM_SANITIZE
+#define SLIM_ASSERT(condition)                                                 \
+  do {                                                                         \
+    if (!(condition)) {                                                        \
+      std::fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                            \
+    }                                                                          \
+  } while (false)
+#else
+#define SLIM_ASSERT(condition) static_cast<void>(sizeof(condition))
+#endif
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -16,26 +33,8 @@ inline std::string result_text(const Binding& binding, size_t i = 0) {
   return to_string(binding.graph.values[binding.node.results[i]].type);
 }
 
-inline void require_arity(const Binding& binding, size_t operands) {
-  if (binding.operands.size() != operands || binding.results.size() != 1) {
-    binding.refuse("needs " + std::to_string(operands) + " operands and 1 result, got " +
-                   std::to_string(binding.operands.size()) + " and " +
-                   std::to_string(binding.results.size()));
-  }
-}
-
 inline bool is_float(const Buffer& buffer) {
   return buffer.dtype == DType::f32 || buffer.dtype == DType::f64;
-}
-
-inline bool is_index(const Buffer& buffer) {
-  return buffer.dtype == DType::i32 || buffer.dtype == DType::i64;
-}
-
-inline void require_float(const Binding& binding, size_t operand) {
-  if (!is_float(binding.operands[operand])) {
-    binding.refuse("needs f32 or f64, got " + operand_text(binding, operand));
-  }
 }
 
 // The same number for every row count.
@@ -56,12 +55,12 @@ inline bool same_shape(const Buffer& a, const Buffer& b) {
   return a.dims.size() == b.dims.size() && same_dims(a, b, 0, a.dims.size());
 }
 
-inline void require_result_like(const Binding& binding, size_t operand) {
-  if (!same_shape(binding.operands[operand], binding.results[0]) ||
-      binding.operands[operand].dtype != binding.results[0].dtype) {
-    binding.refuse("the result is " + result_text(binding) + ", it must be " +
-                   operand_text(binding, operand) + " as operand " + std::to_string(operand + 1));
-  }
+inline void require_elements(const Binding& binding, const Buffer& buffer, size_t axis) {
+  if (buffer.dims[axis] > 0) return;
+  binding.refuse("axis " + std::to_string(axis) + " of its " +
+                 (&buffer == &binding.results[0] ? "result " + result_text(binding)
+                                                 : "operand " + operand_text(binding, 0)) +
+                 " has no elements for these rows");
 }
 
 // A last axis of fixed length, 1 at least, under which the rows lie.
@@ -88,14 +87,8 @@ auto with_number(DType dtype, Function function) {
   }
 }
 
-// The attribute `axis` as an index below `rank`.
-inline size_t axis_of(const Binding& binding, int64_t rank) {
-  const int64_t axis = binding.integer("axis", -1);
-  if (axis < 0 || axis >= rank) {
-    binding.refuse("axis must lie in [0, " + std::to_string(rank) + "), got " +
-                   std::to_string(axis));
-  }
-  return static_cast<size_t>(axis);
+inline size_t axis_of(const Binding& binding) {
+  return static_cast<size_t>(binding.integer("axis", 0));
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -28,33 +28,19 @@ struct Shape {
 };
 
 Shape shape_of(const Binding& binding) {
-  const Buffer &a = binding.operands[0], &b = binding.operands[1], &c = binding.results[0];
+  const Buffer &a = binding.operands[0], &b = binding.operands[1];
+  [[maybe_unused]] const Buffer& c = binding.results[0];
   const bool flip_a = binding.flag("transpose_a", false);
   const bool flip_b = binding.flag("transpose_b", false);
   const size_t rank = a.dims.size();
-  const auto differ = [&](const std::string& what) {
-    binding.refuse(what + ": a is " + operand_text(binding, 0) + ", b is " +
-                   operand_text(binding, 1) + ", the result is " + result_text(binding));
-  };
-  if (a.dtype != b.dtype || a.dtype != c.dtype) differ("types differ");
-  if (rank < 2 || b.dims.size() < 2 || c.dims.size() != rank) differ("ranks do not fit");
   const bool one_b = b.dims.size() == 2 && rank > 2;
-  if (b.dims.size() != rank && !one_b) differ("ranks do not fit");
-  if (one_b && (flip_a || flip_b)) differ("a batch times one matrix takes no transposes");
 
   Shape shape;
   const size_t row = flip_a ? rank - 1 : rank - 2, inner = flip_a ? rank - 2 : rank - 1;
   const size_t b_rank = b.dims.size();
-  const size_t b_inner = flip_b ? b_rank - 1 : b_rank - 2;
   const size_t column = flip_b ? b_rank - 2 : b_rank - 1;
-  if (!same_dim(a, inner, b, b_inner)) differ("inner dimensions differ");
-  if (!same_dim(a, row, c, rank - 2) || !same_dim(b, column, c, rank - 1)) {
-    differ("the result's shape does not fit");
-  }
-  for (size_t i = 0; i + 2 < rank; ++i) {
-    if (!same_dim(a, i, c, i) || (!one_b && !same_dim(a, i, b, i))) differ("leading dims differ");
-  }
-  if (column == 0 && b.per_row > 0) differ("the columns of the result cannot be the batch");
+  SLIM_ASSERT(same_dim(a, inner, b, flip_b ? b_rank - 1 : b_rank - 2));
+  SLIM_ASSERT(same_dim(a, row, c, rank - 2) && same_dim(b, column, c, rank - 1));
   shape.n = b.dims[column];
   shape.k = count_of(a, inner, inner + 1);
   shape.m = one_b ? count_of(a, 0, rank - 1) : count_of(a, row, row + 1);
@@ -356,21 +342,12 @@ Prepared prepare(const Binding& binding) {
   return prepared;
 }
 
-void check(const Binding& binding) {
-  if (binding.operands.size() < 2 || binding.results.empty()) {
-    binding.refuse("needs two operands and a result");
-  }
-  require_float(binding, 0);
-}
-
 Prepared prepare_matmul(const Binding& binding) {
-  check(binding);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding)
                                                  : prepare<double>(binding);
 }
 
 std::vector<int64_t> matmul_workspace(const Binding& binding) {
-  check(binding);
   if (!binding.flag("transpose_a", false)) return {};
   const Shape shape = shape_of(binding);
   const DType dtype = binding.operands[0].dtype;

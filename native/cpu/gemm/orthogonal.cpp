@@ -112,10 +112,7 @@ class OrthogonalLaunch final : public Launch {
 };
 
 Prepared prepare_orthogonal(const Binding& binding) {
-  require_arity(binding, 1);
-  require_float(binding, 0);
-  require_result_like(binding, 0);
-  if (binding.operands[0].dims.size() != 2 || binding.operands[0].per_row > 0) {
+  if (binding.operands[0].per_row > 0) {
     binding.refuse("needs a matrix of fixed size, got " + operand_text(binding, 0));
   }
   return std::make_unique<OrthogonalLaunch>(binding);

@@ -8,12 +8,6 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
-
-// Leading dims of `a` are the shape of `b`.
-bool leads(const Buffer& a, const Buffer& b) {
-  return a.dims.size() >= b.dims.size() && same_dims(a, b, 0, b.dims.size());
-}
-
 // An index as it stands, clamped into [0, size); what was outside is remembered.
 template <class Id>
 int64_t clamp_index(Id id, int64_t size, bool* outside) {
@@ -69,18 +63,8 @@ class GatherLaunch final : public Launch {
 };
 
 Prepared prepare_gather(const Binding& binding) {
-  require_arity(binding, 2);
-  const Buffer& table = binding.operands[0];
+  require_elements(binding, binding.operands[0], 0);
   const Buffer& ids = binding.operands[1];
-  const Buffer& dst = binding.results[0];
-  if (table.dims.empty() || table.dims[0] < 1 || !is_index(ids) || table.dtype != dst.dtype ||
-      !leads(dst, ids) || dst.dims.size() != ids.dims.size() + table.dims.size() - 1 ||
-      !std::equal(table.dims.begin() + 1, table.dims.end(),
-                  dst.dims.begin() + static_cast<int64_t>(ids.dims.size()))) {
-    binding.refuse("table " + operand_text(binding, 0) + " [v, ...] at ids " +
-                   operand_text(binding, 1) + " (i32 or i64) does not give " +
-                   result_text(binding));
-  }
   if (ids.dtype == DType::i32) return std::make_unique<GatherLaunch<int32_t>>(binding);
   return std::make_unique<GatherLaunch<int64_t>>(binding);
 }
@@ -143,29 +127,9 @@ std::unique_ptr<Launch> scatter_add_of(const Binding& binding) {
 }
 
 Prepared prepare_scatter_add(const Binding& binding) {
-  require_arity(binding, 2);
-  const Buffer& ids = binding.operands[0];
-  const Buffer& updates = binding.operands[1];
-  const Buffer& dst = binding.results[0];
-  if (!is_index(ids) || updates.dtype != dst.dtype || dst.dims.empty() || dst.dims[0] < 1 ||
-      !leads(updates, ids) || updates.dims.size() != ids.dims.size() + dst.dims.size() - 1 ||
-      !std::equal(dst.dims.begin() + 1, dst.dims.end(),
-                  updates.dims.begin() + static_cast<int64_t>(ids.dims.size()))) {
-    binding.refuse("ids " + operand_text(binding, 0) + " (i32 or i64) and updates " +
-                   operand_text(binding, 1) + " do not add up to " + result_text(binding));
-  }
-  switch (dst.dtype) {
-    case DType::f32:
-      return scatter_add_of<float>(binding);
-    case DType::f64:
-      return scatter_add_of<double>(binding);
-    case DType::i32:
-      return scatter_add_of<uint32_t>(binding);  // wraps, as numpy
-    case DType::i64:
-      return scatter_add_of<uint64_t>(binding);
-    default:
-      binding.refuse("needs f32, f64, i32 or i64 updates, got " + operand_text(binding, 1));
-  }
+  require_elements(binding, binding.results[0], 0);
+  return binding.results[0].dtype == DType::f32 ? scatter_add_of<float>(binding)
+                                                : scatter_add_of<double>(binding);
 }
 
 template <class T, class Id>
@@ -216,14 +180,7 @@ std::unique_ptr<Launch> one_hot_of(const Binding& binding) {
 }
 
 Prepared prepare_one_hot(const Binding& binding) {
-  require_arity(binding, 1);
-  const Buffer& ids = binding.operands[0];
   const Buffer& dst = binding.results[0];
-  if (!is_index(ids) || !is_float(dst) || dst.dims.size() != ids.dims.size() + 1 ||
-      !leads(dst, ids)) {
-    binding.refuse("ids " + operand_text(binding, 0) + " (i32 or i64) do not give " +
-                   result_text(binding) + " (f32 or f64, one axis more)");
-  }
   return dst.dtype == DType::f32 ? one_hot_of<float>(binding) : one_hot_of<double>(binding);
 }
 

@@ -62,11 +62,8 @@ class ArgmaxLaunch final : public Launch {
 };
 
 Prepared prepare_argmax(const Binding& binding) {
-  const size_t axis = axis_of(binding, static_cast<int64_t>(binding.operands[0].dims.size()));
-  if (binding.operands[0].dims[axis] < 1) {
-    binding.refuse("axis " + std::to_string(axis) + " of " + operand_text(binding, 0) +
-                   " has no elements for these rows");
-  }
+  const size_t axis = axis_of(binding);
+  require_elements(binding, binding.operands[0], axis);
   return with_number(binding.operands[0].dtype, [&](auto zero) -> std::unique_ptr<Launch> {
     return std::make_unique<ArgmaxLaunch<decltype(zero)>>(binding, axis);
   });

@@ -178,64 +178,17 @@ class DenseLossLaunch final : public LastAxisLaunch<T> {
   }
 };
 
-void require_sparse(const Binding& binding, size_t operands) {
-  require_arity(binding, operands);
-  require_float(binding, 0);
-  require_last_axis(binding);
-  const Buffer& logits = binding.operands[0];
-  const Buffer& labels = binding.operands[1];
-  if (labels.dtype != DType::i32 || labels.dims.size() + 1 != logits.dims.size() ||
-      !same_dims(labels, logits, 0, labels.dims.size())) {
-    binding.refuse("labels must be i32 of the shape of " + operand_text(binding, 0) +
-                   " without its last axis, got " + operand_text(binding, 1));
-  }
-}
-
-// One value a row, of the type of the logits.
-void require_per_row(const Binding& binding, const Buffer& value, const std::string& text) {
-  const Buffer& logits = binding.operands[0];
-  if (value.dtype != logits.dtype || value.dims.size() + 1 != logits.dims.size() ||
-      !same_dims(value, logits, 0, value.dims.size())) {
-    binding.refuse(text + " must be one value a row of " + operand_text(binding, 0));
-  }
-}
-
 template <template <class> class KernelOf>
-std::unique_ptr<Launch> of_type(const Binding& binding) {
+Prepared prepare_of_type(const Binding& binding) {
+  require_last_axis(binding);
   if (binding.operands[0].dtype == DType::f32) return std::make_unique<KernelOf<float>>(binding);
   return std::make_unique<KernelOf<double>>(binding);
 }
 
-Prepared prepare_sparse(const Binding& binding) {
-  require_sparse(binding, 2);
-  require_per_row(binding, binding.results[0], "the result " + result_text(binding));
-  return of_type<SparseLossLaunch>(binding);
-}
-
-Prepared prepare_sparse_grad(const Binding& binding) {
-  require_sparse(binding, 3);
-  require_per_row(binding, binding.operands[2], "g " + operand_text(binding, 2));
-  require_result_like(binding, 0);
-  return of_type<SparseGradLaunch>(binding);
-}
-
-Prepared prepare_dense(const Binding& binding) {
-  require_arity(binding, 2);
-  require_float(binding, 0);
-  require_last_axis(binding);
-  if (!same_shape(binding.operands[0], binding.operands[1]) ||
-      binding.operands[0].dtype != binding.operands[1].dtype) {
-    binding.refuse("logits " + operand_text(binding, 0) + " and labels " +
-                   operand_text(binding, 1) + " must be of one type");
-  }
-  require_per_row(binding, binding.results[0], "the result " + result_text(binding));
-  return of_type<DenseLossLaunch>(binding);
-}
-
 }  // namespace
 
-SLIM_KERNEL(sparse_softmax_cross_entropy, prepare_sparse);
-SLIM_KERNEL(sparse_softmax_cross_entropy_grad, prepare_sparse_grad);
-SLIM_KERNEL(softmax_cross_entropy, prepare_dense);
+SLIM_KERNEL(sparse_softmax_cross_entropy, prepare_of_type<SparseLossLaunch>);
+SLIM_KERNEL(sparse_softmax_cross_entropy_grad, prepare_of_type<SparseGradLaunch>);
+SLIM_KERNEL(softmax_cross_entropy, prepare_of_type<DenseLossLaunch>);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

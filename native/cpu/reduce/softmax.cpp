@@ -74,9 +74,6 @@ class SoftmaxLaunch final : public RowLaunch {
 
 template <Kind kind>
 Prepared prepare_softmax(const Binding& binding) {
-  require_arity(binding, 1);
-  require_float(binding, 0);
-  require_result_like(binding, 0);
   require_last_axis(binding);
   if (binding.operands[0].dtype == DType::f32) {
     return std::make_unique<SoftmaxLaunch<float, kind>>(binding);

@@ -91,7 +91,6 @@ class CsrTranspose final : public Launch {
 };
 
 Prepared prepare_csr_transpose(const Binding& binding) {
-  require_arity(binding, 1);
   if (binding.operands[0].dtype == DType::f32) {
     return std::make_unique<CsrTranspose<float>>(binding);
   }

@@ -127,7 +127,6 @@ Prepared prepare_tape(const Binding& binding, const Graph& region) {
 }
 
 Prepared prepare_fused(const Binding& binding) {
-  if (binding.node.regions.empty()) binding.refuse("needs a region");
   if (is_product_sum(binding)) return prepare_product_sum(binding);
   return prepare_tape(binding, binding.node.regions[0]);
 }
