@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, is_symbolic
+from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, is_symbolic, type_text
 from slimlearn.backend.op import (
     OPS,
     Op,
@@ -86,6 +86,17 @@ class ReduceSum(Reduction):
 
 class _Extreme(Reduction):
     """Base: equal extremes share the gradient equally."""
+
+    def infer(self, types, attributes, declared=None, regions=()):
+        inferred = super().infer(types, attributes, declared, regions)
+        dtype, shape = types[0]
+        for axis in attributes["axes"]:
+            refuse_unless(
+                shape[axis] != 0,
+                f"axis {axis} of {type_text(dtype, shape)} has no elements: there is "
+                "no largest or smallest of none",
+            )
+        return inferred
 
     def grad(self, node, index, dy):
         a = node.operands[0]

@@ -42,17 +42,8 @@ inline bool same_dim(const Buffer& a, size_t i, const Buffer& b, size_t j) {
   return a.dims[i] == b.dims[j] && (i == 0 ? a.per_row : 0) == (j == 0 ? b.per_row : 0);
 }
 
-// dims [first, last) of a are dims [first + shift, last + shift) of b.
-inline bool same_dims(const Buffer& a, const Buffer& b, size_t first, size_t last,
-                      size_t shift = 0) {
-  for (size_t i = first; i < last; ++i) {
-    if (!same_dim(a, i, b, i + shift)) return false;
-  }
-  return true;
-}
-
 inline bool same_shape(const Buffer& a, const Buffer& b) {
-  return a.dims.size() == b.dims.size() && same_dims(a, b, 0, a.dims.size());
+  return a.dims == b.dims && a.per_row == b.per_row;
 }
 
 inline void require_elements(const Binding& binding, const Buffer& buffer, size_t axis) {

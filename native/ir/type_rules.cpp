@@ -146,6 +146,12 @@ void type_matmul(const OpRow&, const NodeView& v) {
 void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }
 void type_reduce_float(const OpRow&, const NodeView& v) { check_reduce(v, kFloats); }
 
+// Nothing is the largest of nothing.
+void type_reduce_extreme(const OpRow&, const NodeView& v) {
+  check_reduce(v, kFloats);
+  for (const int64_t axis : v.integers("axes")) need_elements(v, static_cast<size_t>(axis));
+}
+
 namespace {
 // The operand's dims without the axis along which one element is chosen.
 std::vector<Dim> dims_of_chosen(const NodeView& v) {

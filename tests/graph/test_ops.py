@@ -241,6 +241,12 @@ REFUSED = {
     "[max_with_argmax max_with_argmax] axis 1 is out of range or empty": (
         lambda i: ops.max_with_argmax(i(B, 0), 1)
     ),
+    "[reduce_max reduce_max] axis 1 of f32[B,0] has no elements": (
+        lambda i: ops.reduce_max(i(B, 0), 1)
+    ),
+    "[reduce_min reduce_min] axis 0 of f32[0,3] has no elements": (
+        lambda i: ops.reduce_min(i(0, 3))
+    ),
     "[argmax argmax] a is bool[3]": lambda i: ops.argmax(i(3, dtype="bool"), 0),
     "[gather gather] ids is f32[3], needs i32 or i64": (
         lambda i: ops.gather(i(4), i(3))

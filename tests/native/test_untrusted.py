@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from support.op_cases import CASES
+from support.texts import predict
 from support.training_case import network
 
 from slimlearn import _native
@@ -15,15 +16,6 @@ from slimlearn.backend.program import Program
 from slimlearn.backend.text import ProgramError, parse_program, print_program
 
 X = np.ones((3, 4))
-
-
-def predict(*lines: str, declared: str = "") -> str:
-    """Return a program whose predict computes %r from four columns."""
-    body = "".join(f"  {line}\n" for line in lines)
-    return (
-        f"slim 1\n{declared}\nfunc predict {{\n"
-        f'  %x = input(source="X") : f32[B,4]\n{body}  return %r\n}}\n'
-    )
 
 
 NOTHING = "%z = constant(value=0.0) : f32[]\n  %a = broadcast(%z) : f32[B,0]\n"

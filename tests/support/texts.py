@@ -36,6 +36,16 @@ func update {
 }
 """  # noqa: E501
 
+
+def predict(*lines: str, declared: str = "") -> str:
+    """Return a program whose predict computes %r from four columns."""
+    body = "".join(f"  {line}\n" for line in lines)
+    return (
+        f"slim 1\n{declared}\nfunc predict {{\n"
+        f'  %x = input(source="X") : f32[B,4]\n{body}  return %r\n}}\n'
+    )
+
+
 # What is replaced, by what, and the refusal.
 REFUSED = [
     (

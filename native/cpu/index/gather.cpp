@@ -8,6 +8,7 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
+
 // An index as it stands, clamped into [0, size); what was outside is remembered.
 template <class Id>
 int64_t clamp_index(Id id, int64_t size, bool* outside) {

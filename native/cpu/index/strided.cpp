@@ -9,7 +9,7 @@
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
-constexpr int kMaxRank = 8;
+constexpr size_t kMaxRank = 8;
 constexpr int64_t kTile = 16;  // a tile of 8-byte elements is 2 KB on either side
 
 // A dimension of the result and its strides, in elements.
@@ -146,6 +146,7 @@ class StridedLaunch final : public Launch {
 std::unique_ptr<Launch> strided(const Binding& binding, const std::vector<int64_t>& src_strides) {
   const Buffer& src = binding.operands[0];
   const Buffer& dst = binding.results[0];
+  SLIM_ASSERT(dst.dims.size() <= kMaxRank);
   std::vector<Axis> axes = collapse(dst, src_strides);
   switch (size_of(dst.dtype)) {
     case 1:

@@ -230,6 +230,14 @@ auto reduce(const Binding& binding) {
   });
 }
 
+template <template <class> class Fold>
+Prepared prepare_extreme(const Binding& binding) {
+  for (const int64_t axis : binding.integers("axes")) {
+    require_elements(binding, binding.operands[0], static_cast<size_t>(axis));
+  }
+  return reduce<Fold, Launches>(binding);
+}
+
 Prepared prepare_logsumexp(const Binding& binding) {
   const ReductionAxes axes = axes_of(binding);
   const Launches launches{binding};
@@ -279,8 +287,8 @@ std::vector<int64_t> product_sum_workspace(const Binding& binding) {
 Prepared prepare_product_sum(const Binding& binding) { return product_sum<Launches>(binding); }
 
 SLIM_KERNEL(reduce_sum, reduce<Sum, Launches>, reduce<Sum, Sizes>);
-SLIM_KERNEL(reduce_max, reduce<Max, Launches>, reduce<Max, Sizes>);
-SLIM_KERNEL(reduce_min, reduce<Min, Launches>, reduce<Min, Sizes>);
+SLIM_KERNEL(reduce_max, prepare_extreme<Max>, reduce<Max, Sizes>);
+SLIM_KERNEL(reduce_min, prepare_extreme<Min>, reduce<Min, Sizes>);
 SLIM_KERNEL(logsumexp, prepare_logsumexp);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE
