@@ -1,6 +1,7 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
 from slimlearn import callbacks, layers
+from slimlearn.backend import ops
 from slimlearn.backend.engine import NativeError, clear_cache
 from slimlearn.backend.optimizer import (
     LBFGS,
@@ -80,4 +81,5 @@ __all__ = [
     "clear_cache",
     "layers",
     "network",
+    "ops",
 ]

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from slimlearn import layers
 from slimlearn.backend.extract import extract
@@ -22,6 +22,7 @@ from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import Interval, StrOptions, with_callbacks
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.heads import Head, ReconstructionHead, ShareHead
+from slimlearn.estimators.inputs import SOURCE, DenseInput, check_matrix
 from slimlearn.estimators.losses import Huber
 from slimlearn.estimators.tensors import FUNCTION, kept_types
 from slimlearn.estimators.validation import ACTIVATIONS, TAIL
@@ -354,8 +355,8 @@ callable, default="squared_error"
         data = (X, None, sample_weight, None, None, None)
         return self._fit(1, True, data, partial=True)
 
-    def _checked(self, X, y, **options):
-        X = validation.check_predict_data(self, X, **options)
+    def _checked(self, input, X, y, **options):
+        X = input.check(self, X, **options)
         return X, X
 
     def _encode_target(self, y, former, given):
@@ -404,14 +405,10 @@ callable, default="squared_error"
         check_is_fitted(self)
         home = home_of(X)
         check_origin(self, home, "inverse_transform")
-        X = check_array(to_numpy(X), dtype=[np.float64, np.float32], input_name="X")
-        if X.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, the code of {type(self).__name__} has "
-                f"{self._n_features_out}: pass what transform gave"
-            )
-        decoder = self._handle.part("decoder", self._decoder)
-        validation.check_range(self, X, decoder.precision)
+        code = DenseInput(self._n_features_out)
+        X = check_matrix(X, code, f"the code of {type(self).__name__}", "transform")
+        decoder = self._handle.part("decoder", self._decoder, code)
+        code.check_range(self, X, decoder.precision)
         raw = decoder.few(FUNCTION, X, self.n_threads)
         if raw is None:
             raw = decoder.run(FUNCTION, X, self.n_threads)
@@ -423,7 +420,7 @@ callable, default="squared_error"
         model = self.program_.model
         outputs = [tensor.name for tensor in model.functions[FUNCTION].returns]
         code = self.tensor_of(_CODE).name
-        return extract(model, FUNCTION, outputs, {code: "X"})
+        return extract(model, FUNCTION, outputs, {code: SOURCE})
 
     def reconstruct(self, X) -> np.ndarray:
         """Give rows as the network gives them back: without what the code leaves out.
@@ -457,7 +454,7 @@ callable, default="squared_error"
         from sklearn.metrics import r2_score
 
         found = to_numpy(self.reconstruct(X))
-        X = validation.check_predict_data(self, X)
+        X = self._input.check(self, X)
         return r2_score(X, found, sample_weight=to_numpy(sample_weight))
 
     @property

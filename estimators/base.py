@@ -22,6 +22,7 @@ from slimlearn.estimators.diagram import Diagram
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
+from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
@@ -94,11 +95,13 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
     def _check_summary(self, summary, shape: tuple[int, ...]) -> None:
         """Refuse training rows, y having `shape` behind them, that teach nothing."""
 
-    def _checked(self, X, y, **options) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of fit, or of validation, as `validation.check_fit_data` does."""
-        return validation.check_fit_data(
-            self, X, y, regression=self._regression, **options
-        )
+    def _new_input(self) -> Input:
+        """What X means, before a fit has seen it."""
+        return MatrixInput(self._accept_sparse)
+
+    def _checked(self, input: Input, X, y, **options) -> tuple:
+        """X and y of fit, or of validation, as `Input.check_fit` does."""
+        return input.check_fit(self, X, y, regression=self._regression, **options)
 
     def _encode_held_out(self, y, classes) -> np.ndarray:
         """The targets of validation."""
@@ -304,10 +307,10 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
             return values if finish is None else getattr(self._head, finish)(values)
         home = home_of(X)
         check_origin(self, home, method)
-        X = validation.check_predict_data(self, X)
+        X = handle.input.check(self, X)
         values = handle.few(function, X, self.n_threads)
         if values is None:
-            validation.check_range(self, X, handle.precision)
+            handle.input.check_range(self, X, handle.precision)
             values = handle.run(function, X, self.n_threads)
         if finish is not None:
             values = getattr(self._head, finish)(values)
@@ -403,4 +406,5 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         super().__setstate__(state)
         if "program_" in self.__dict__:
             named = "feature_names_in_" in self.__dict__
-            self._handle = Handle(self.program_, named or self._origin.foreign)
+            closely = named or self._origin.foreign
+            self._handle = Handle(self.program_, self._input, closely)

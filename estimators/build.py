@@ -9,11 +9,19 @@ from slimlearn import layers
 from slimlearn.backend import ops
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.cache import Cache
-from slimlearn.backend.graph import Graph, Model, Parameter, Tensor, type_text
+from slimlearn.backend.graph import (
+    Graph,
+    Model,
+    Parameter,
+    Tensor,
+    current_model,
+    type_text,
+)
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.estimators.heads import Head
+from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.initializers import build_init
 from slimlearn.layers.regularizers import coefficients
@@ -39,6 +47,8 @@ class Built:
         Run-time numbers that layers declared, with their values.
     end_points : dict
         Names of the values that the network function named, by its names.
+    unread : tuple of str
+        Sources of the input that predictions do not depend on.
     """
 
     program: Program
@@ -46,31 +56,30 @@ class Built:
     penalties: list[dict]
     hypers: dict[str, float] = field(default_factory=dict)
     end_points: dict[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def build(
     network,
+    input: Input,
     head: Head,
     optimizer: Optimizer,
     *,
-    features: int,
     precision: str,
     weighted: bool,
     scored: bool,
     l2: bool,
     clip: bool,
-    sparse: bool = False,
 ) -> Built:
     """Write the functions of a fit.
 
     Parameters
     ----------
     network : Network
-        From [B, features] to the head's numbers, or to features for a last layer.
+        From the input's tensors to the head's numbers, or to features for a last layer.
+    input : Input
     head : Head
     optimizer : Optimizer
-    features : int
-        Columns of X.
     precision : {"f32", "f64"}
     weighted : bool
         Whether rows have weights.
@@ -78,18 +87,15 @@ def build(
         Whether the loss on held-out rows will be asked for.
     l2, clip : bool
         Whether an l2 penalty, and clipping by norm, may be switched on.
-    sparse : bool, default=False
-        Whether X is a sparse matrix.
 
     Returns
     -------
     Built
     """
     model = Model(precision)
-    dtype = f"csr {precision}" if sparse else precision
     # What a network does in training is built apart; all else begins with one build.
     with model.function("predict"):
-        raw, bias = _outputs(network, head, features, dtype)
+        raw, bias = _outputs(network, input, head)
         raw = head.link(raw)
         predicting = variables_in_use()
     starts = {"predict": raw}
@@ -107,7 +113,7 @@ def build(
             else:
                 graph.return_(ops.cast(raw, "f64"))
     with model.function("grad", training=True) as graph:
-        _write_grad(graph, network, head, features, dtype, weighted)
+        _write_grad(graph, network, input, head, weighted)
         _check_trained(network, predicting, variables_in_use())
         _keep_rows(graph, optimizer, l2)
     build_init(model)
@@ -116,8 +122,15 @@ def build(
     l2 = l2 or any(p["l2"] for p in penalties)
     optimizer.build(model, l1=l1, l2=l2, clip=clip)
     hypers = {h.name: h.value for h in model.hypers if h.value is not None}
-    points = _end_points(model.functions["predict"])
-    return Built(Program(model=model), bias, penalties, hypers, points)
+    predict = model.functions["predict"]
+    points, unread = _end_points(predict), _unread(predict, input)
+    return Built(Program(model=model), bias, penalties, hypers, points, unread)
+
+
+def _unread(graph: Graph, input: Input) -> tuple[str, ...]:
+    """The sources of `input` that nothing of what `graph` returns depends on."""
+    read = {n.attributes["source"] for n in graph.needed() if n.op == "input"}
+    return tuple(form.name for form in input.forms if form.name not in read)
 
 
 def _end_points(graph: Graph) -> dict[str, str]:
@@ -131,11 +144,9 @@ def _end_points(graph: Graph) -> dict[str, str]:
     }
 
 
-def _outputs(
-    network, head: Head, features: int, dtype: str
-) -> tuple[Tensor, str | None]:
+def _outputs(network, input: Input, head: Head) -> tuple[Tensor, str | None]:
     """The network's numbers, and the parameter that is added to them last."""
-    x = ops.input_("X", (B, features), dtype)
+    x = input.tensors(current_model().precision)
     wanted = network.outputs_name
     if wanted is None:
         output = network(x)
@@ -200,11 +211,11 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
 
 
 def _write_grad(
-    graph: Graph, network, head: Head, features: int, dtype: str, weighted: bool
+    graph: Graph, network, input: Input, head: Head, weighted: bool
 ) -> None:
     precision = graph.model.precision
     graph.sample_weight = weights = _weights(precision, weighted)
-    raw = head.link(_outputs(network, head, features, dtype)[0])
+    raw = head.link(_outputs(network, input, head)[0])
     trained, reported = head.losses(raw, head.target(raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)

@@ -151,6 +151,7 @@ class ChunkFitting(Fitting):
         seed = self._seed()
         held = held_out(
             self.estimator,
+            self.input,
             self.like,
             self.classes,
             X_val,
@@ -256,10 +257,12 @@ class ChunkFitting(Fitting):
         """A chunk as rows whose target is still missing."""
         estimator, like = self.estimator, self.like
         first = like is None
-        X, y = estimator._checked(X, y, reset=first and self.former is None)
+        input = estimator._new_input() if first else self.input
+        X, y = estimator._checked(input, X, y, reset=first and self.former is None)
+        X = self._see(input, X) if first else self.input.alike(X, "X")
         weights = validation.check_weights(sample_weight, X, some=False)
         if first:
-            self.like = Rows(X[:1].copy(), y[:1].copy(), None, None)
+            self.like = Rows(None, y[:1].copy(), None, None)
             self.weighing = weights is not None
             if estimator._regression or self.former or self.given_classes is not None:
                 self.classes, _ = estimator._encode_target(
@@ -278,7 +281,7 @@ class ChunkFitting(Fitting):
             raise ValueError(
                 f"it {has} sample_weight, and chunk 1 {had}: give it in all or none"
             )
-        return Rows(validation.stored_alike(X, self.like.X, "X"), y, None, weights)
+        return Rows(X, y, None, weights)
 
     def _encode(self, rows: Rows) -> list[np.ndarray] | None:
         """Set the target and multiply the weights; the labels of each output."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sklearn.base import BaseEstimator
+from sklearn.utils import _safe_indexing
 from sklearn.utils._array_api import (
     _convert_to_numpy,
     _max_precision_float_dtype,
@@ -16,7 +17,7 @@ from sklearn.utils._param_validation import (
     make_constraint,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_y, validate_data
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -47,8 +48,10 @@ def add_html(shown, more):
     return shown
 
 
+check_y = _check_y
 convert_to_numpy = _convert_to_numpy
 max_precision_float_dtype = _max_precision_float_dtype
+safe_indexing = _safe_indexing
 
 __all__ = [
     "PARAMETERS_IN_DIAGRAMS",
@@ -59,10 +62,12 @@ __all__ = [
     "StrOptions",
     "VisualBlock",
     "add_html",
+    "check_y",
     "convert_to_numpy",
     "get_namespace_and_device",
     "make_constraint",
     "max_precision_float_dtype",
+    "safe_indexing",
     "validate_data",
     "validate_parameter_constraints",
     "with_callbacks",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.documents import document
+from slimlearn.estimators.inputs import NamedInput
 from slimlearn.estimators.network import as_network
 from slimlearn.estimators.regressor import Regressor
 from slimlearn.estimators.validation import (
@@ -22,6 +25,9 @@ class Custom:
 
     def _network(self):
         return as_network(self.net)
+
+    def _new_input(self):
+        return super()._new_input() if self.inputs is None else NamedInput(self.inputs)
 
     def set_params(self, **params):
         """Set parameters; ``net__<parameter>`` reaches into the network.
@@ -51,10 +57,12 @@ class NetworkClassifier(Custom, Classifier):
     net : network object, class or function
         An instance of a function decorated with `network`, such as
         ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
-        builds layers on X's tensor [B, n_features]. A function with a parameter
+        builds layers on X's tensor [B, n_features], or on a dict of tensors by the
+        names of `inputs`. A function with a parameter
         ``num_classes`` (or ``num_outputs``) is given the number of logits, 1 for two
         classes and for classes in order, and returns them; to what any other function
         returns, a linear layer ``logits`` is added.
+    {inputs}
     {classifier_loss}
     {tail}
 
@@ -88,6 +96,7 @@ class NetworkClassifier(Custom, Classifier):
 
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
+        "inputs": [Mapping, None],
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -97,6 +106,7 @@ class NetworkClassifier(Custom, Classifier):
         self,
         net,
         *,
+        inputs=None,
         loss="log_loss",
         optimizer="adam",
         learning_rate="auto",
@@ -121,6 +131,7 @@ class NetworkClassifier(Custom, Classifier):
         verbose=0,
     ):
         self.net = net
+        self.inputs = inputs
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -157,10 +168,12 @@ class NetworkRegressor(Custom, Regressor):
     net : network object, class or function
         An instance of a function decorated with `network`, such as
         ``tower(units=(64,))``, whose parameters can be searched as ``net__units``. It
-        builds layers on X's tensor [B, n_features]. A function with a parameter
+        builds layers on X's tensor [B, n_features], or on a dict of tensors by the
+        names of `inputs`. A function with a parameter
         ``num_outputs`` (or ``num_classes``) is given the number of targets, times that
         of the quantiles where there are several, and returns so many numbers; to what
         any other function returns, a linear layer ``logits`` is added.
+    {inputs}
     {regressor_loss}
     {tail}
 
@@ -194,6 +207,7 @@ class NetworkRegressor(Custom, Regressor):
 
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
+        "inputs": [Mapping, None],
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
@@ -203,6 +217,7 @@ class NetworkRegressor(Custom, Regressor):
         self,
         net,
         *,
+        inputs=None,
         loss="squared_error",
         quantile=None,
         optimizer="adam",
@@ -227,6 +242,7 @@ class NetworkRegressor(Custom, Regressor):
         verbose=0,
     ):
         self.net = net
+        self.inputs = inputs
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

@@ -33,6 +33,15 @@ default="log_loss"
         For loss="quantile": which are predicted. Of several, `predict` gives the
         median, or what is nearest to it, and `predict_quantiles` all.
     """,
+    "inputs": """
+    inputs : dict of str to columns or None, default=None
+        The inputs of a network of several, by name: columns of X as in scikit-learn's
+        ColumnTransformer, such as ``{"num": ["age", "fare"], "cat": slice(2, 5)}``.
+        The network function then takes a dict of tensors, ``x["num"]`` and
+        ``x["cat"]`` [B, columns], or [B] where a single name or position is given
+        instead of a list. Columns of integers stay integers, sparse ones stay sparse,
+        and others are read as floats. None is one input, X.
+    """,
     "tail": """
     optimizer : str or optimizer object, default="{optimizer}"
         "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
@@ -156,6 +165,7 @@ def document(cls: type) -> type:
     parts = {
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
+        "{inputs}": _part("inputs"),
         "{tail}": _part(
             "tail", optimizer=optimizer, l2=l2, class_weight=weight, scoring=scoring
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
 from slimlearn.backend import training
@@ -22,6 +22,7 @@ from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
 from slimlearn.estimators.holdout import held_out
+from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
 from slimlearn.estimators.rows import Rows
 from slimlearn.estimators.settings import settings_of
@@ -140,7 +141,14 @@ class Fitting:
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = self._seed()
         held = held_out(
-            self.estimator, rows, self.classes, X_val, y_val, sample_weight_val, seed
+            self.estimator,
+            self.input,
+            rows,
+            self.classes,
+            X_val,
+            y_val,
+            sample_weight_val,
+            seed,
         )
         summary = self._summary_of(rows)
         self._ready(rows, held, summary, seed)
@@ -165,13 +173,21 @@ class Fitting:
         if held is not None:
             self.head.check(held.pick(held.target))
             count += len(held) if held.X is rows.X else 0
-        self.precision = self._precision(rows.X.dtype, count)
+        self.precision = self._precision(self.input.kind, count)
         if held is not None and held.X is not rows.X:
-            validation.check_range(estimator, held.X, self.precision)
+            self.input.check_range(estimator, held.X, self.precision)
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None
         )
-        built = self._built(rows.X, held is not None)
+        built = self._built(held is not None)
+        if built.unread:
+            warnings.warn(
+                f"the network of {type(estimator).__name__} predicts without reading "
+                f"{', '.join(built.unread)}: use it in the network function, or leave "
+                "it out of inputs",
+                UserWarning,
+                stacklevel=6,
+            )
         self._start(built, seed)
         self.settings = settings_of(
             estimator,
@@ -195,7 +211,9 @@ class Fitting:
         """The rows of a fit that has all of them."""
         estimator = self.estimator
         self._look_at(X, y)
-        X, y = estimator._checked(X, y, reset=reset)
+        wish = estimator._new_input()
+        X, y = estimator._checked(wish, X, y, reset=reset)
+        X = self._see(wish, X)
         weights = validation.check_weights(sample_weight, X)
         self.classes, target = estimator._encode_target(
             y, self.former, self.given_classes
@@ -208,6 +226,12 @@ class Fitting:
             rows.weights = class_weighted(factors, weights, target)
             rows.drop_weightless()
         return rows
+
+    def _see(self, wish: Input, X):
+        """Let the input be that of checked rows; these as it stores them."""
+        former = None if self.former is None else self.former["_input"]
+        self.input = wish.seen(X, former)
+        return self.input.alike(X, "X")
 
     def _look_at(self, X, y) -> None:
         """What X and y tell before they are checked arrays."""
@@ -223,7 +247,7 @@ class Fitting:
     def _part(self, rows: Rows) -> training.Part:
         """Rows as the program trains on them, checked against head and precision."""
         self.head.check(rows.pick(rows.target))
-        validation.check_range(self.estimator, rows.X, self.precision)
+        self.input.check_range(self.estimator, rows.X, self.precision)
         if self.summary.uniform:
             rows.weights = None
         elif rows.weights is not None:
@@ -231,7 +255,7 @@ class Fitting:
         return self._sources(rows)
 
     def _sources(self, rows: Rows) -> training.Part:
-        sources = rows.sources(self.head, self.precision, self.weighted)
+        sources = rows.sources(self.input, self.head, self.precision, self.weighted)
         return training.Part(sources, rows.index)
 
     # -- program --------------------------------------------------------------------
@@ -248,29 +272,30 @@ class Fitting:
             return "f64"
         return "f64" if kind.kind == "f" and count <= 1000 else "f32"
 
-    def _built(self, X, scored: bool) -> Built:
+    def _built(self, scored: bool) -> Built:
         estimator = self.estimator
         settings = {
-            "features": X.shape[1],
             "precision": self.precision,
             "weighted": self.weighted,
             "scored": scored,
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
-            "sparse": issparse(X),
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:
             key = head and (
                 *key,
                 head,
+                self.input.key,
                 self.optimizer.structure(),
                 *settings.values(),
             )
 
         def make() -> Built:
-            return build(estimator._network(), self.head, self.optimizer, **settings)
+            return build(
+                estimator._network(), self.input, self.head, self.optimizer, **settings
+            )
 
         return make() if key is None else BUILT.get(key, make)
 
@@ -280,7 +305,7 @@ class Fitting:
         self.program = program = built.program.copy()
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
-        self.handle = Handle(program, closely=named or self.origin.foreign)
+        self.handle = Handle(program, self.input, named or self.origin.foreign)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)
@@ -379,7 +404,7 @@ class Fitting:
         return {
             **self._fitted(),
             "program_": program,
-            "_handle": Handle(program, self.handle.closely),
+            "_handle": Handle(program, self.input, self.handle.closely),
             "history_": history,
             "n_iter_": history.epochs,
             "loss_curve_": history.loss_curve,
@@ -390,14 +415,16 @@ class Fitting:
         from sklearn.metrics import check_scoring
 
         candidate = self.candidate()
-        # The rows are checked arrays, whatever they came as.
-        candidate.__dict__.pop("feature_names_in_", None)
+        if not self.input.named:
+            # The rows are checked arrays, whatever they came as.
+            candidate.__dict__.pop("feature_names_in_", None)
         candidate._origin = Origin()
         if self.classes is not None:
             candidate.classes_ = self.classes
-        candidate._handle = Handle(self.program, closely=False)
+        candidate._handle = Handle(self.program, self.input, closely=False)
         scorer = check_scoring(candidate, scoring=scoring)
-        X, y, weights = rows.pick(rows.X), rows.pick(rows.y), rows.pick(rows.weights)
+        X = self.input.take(rows.X, rows.index)
+        y, weights = rows.pick(rows.y), rows.pick(rows.weights)
         options = {} if weights is None else {"sample_weight": weights}
 
         def rate() -> float:
@@ -408,6 +435,7 @@ class Fitting:
     def _fitted(self) -> dict:
         fitted = {
             "program_": self.program,
+            "_input": self.input,
             "_head": self.head,
             "_handle": self.handle,
             "_end_points": self.end_points,

@@ -12,13 +12,15 @@ __all__ = ["held_out"]
 
 
 def held_out(
-    estimator, rows: Rows, classes, X_val, y_val, sample_weight_val, seed: int
+    estimator, input, rows: Rows, classes, X_val, y_val, sample_weight_val, seed: int
 ) -> Rows | None:
     """The rows for validation, taken out of `rows` if they are not given.
 
     Parameters
     ----------
     estimator : NetworkEstimator
+    input : Input
+        Of the training rows.
     rows : Rows
         The training rows; their index shrinks where some are taken out.
     classes : array or None
@@ -36,8 +38,8 @@ def held_out(
             "X_val and y_val belong together: give both or neither of them"
         )
     if X_val is not None:
-        X, y = estimator._checked(X_val, y_val, reset=False, name="X_val")
-        X = validation.stored_alike(X, rows.X, "X_val")
+        X, y = estimator._checked(input, X_val, y_val, reset=False, name="X_val")
+        X = input.alike(X, "X_val")
         if y.shape[1:] != rows.y.shape[1:]:
             raise ValueError(
                 f"y_val has shape {y.shape}, y has shape {rows.y.shape}: they need "

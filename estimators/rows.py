@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix
 
 from slimlearn.backend import dataset
 
@@ -18,8 +17,8 @@ class Rows:
 
     Attributes
     ----------
-    X : ndarray or CSR matrix
-        As checked.
+    X : object
+        As the fit's input checked it.
     y : ndarray
         As checked, before it is encoded.
     target : ndarray
@@ -30,7 +29,7 @@ class Rows:
         The rows that count; None means all.
     """
 
-    X: np.ndarray | csr_array | csr_matrix
+    X: object
     y: np.ndarray
     target: np.ndarray
     weights: np.ndarray | None
@@ -48,12 +47,11 @@ class Rows:
         if self.weights is not None and not self.weights.all():
             self.index = np.flatnonzero(self.weights)
 
-    def sources(self, head, precision: str, weighted: bool) -> dict[str, np.ndarray]:
+    def sources(
+        self, input, head, precision: str, weighted: bool
+    ) -> dict[str, np.ndarray]:
         """What the program reads, by source name."""
-        sources = {
-            "X": dataset.as_source(self.X),
-            **head.sources(self.target, precision),
-        }
+        sources = {**input.sources(self.X), **head.sources(self.target, precision)}
         if weighted:
             weights = np.ones(self.X.shape[0]) if self.weights is None else self.weights
             sources["sample_weight"] = dataset.as_source(weights, precision)

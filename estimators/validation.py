@@ -6,17 +6,10 @@ import inspect
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_array, check_consistent_length
 
-from slimlearn.backend.dataset import as_source
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Schedule
-from slimlearn.estimators import frames
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
@@ -24,7 +17,6 @@ from slimlearn.estimators.compat import (
     Interval,
     StrOptions,
     make_constraint,
-    validate_data,
     validate_parameter_constraints,
 )
 from slimlearn.estimators.losses import (
@@ -41,14 +33,10 @@ __all__ = [
     "QUANTILE",
     "REGRESSOR_LOSS",
     "TAIL",
-    "check_fit_data",
     "check_parameters",
-    "check_predict_data",
-    "check_range",
     "check_units",
     "check_weights",
     "label_order",
-    "stored_alike",
 ]
 
 ACTIVATIONS = (
@@ -138,8 +126,6 @@ QUANTILE = {
     "quantile": [None, Interval(Real, 0, 1, closed="neither"), tuple, list, np.ndarray]
 }
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
 _compiled: dict[type, list] = {}
 
 
@@ -182,114 +168,6 @@ def check_units(estimator) -> tuple[int, ...]:
             f"numbers > 0, one a layer. Got {wish!r} instead."
         )
     return tuple(map(int, units))
-
-
-def _validated(estimator, X, *y, name: str = "X", **options):
-    """Scikit-learn's `validate_data`, with the columns in what it refuses."""
-    frames.refuse_columns(estimator, X, name)
-    try:
-        found = validate_data(
-            estimator, X, *y, accept_sparse=estimator._accept_sparse, **options
-        )
-        array = found[0] if y else found
-        if array.dtype == object:
-            # What it makes of numbers and strings in a frame of polars.
-            array = check_array(array, dtype=np.float64, input_name="X")
-    except (ValueError, TypeError) as error:
-        told = frames.explain(estimator, X, error, name)
-        if told is None:
-            raise
-        raise told from None
-    return (array, found[1]) if y else array
-
-
-def check_range(estimator, X, precision: str) -> None:
-    """Refuse finite numbers that a float32 network would read as infinity."""
-    if precision != "f32" or X.dtype.kind != "f" or X.dtype.itemsize <= 4:
-        return
-    largest = np.finfo(np.float32).max
-    values = X.data if issparse(X) else X
-    if values.size == 0 or (values.max() <= largest and values.min() >= -largest):
-        return
-    columns = frames.columns_where(X, lambda v: np.abs(v) > largest)
-    raise ValueError(
-        f"X has values beyond {largest:.2g}, too large for float32, in columns "
-        f"{columns}: scale them, or set precision='float64' before "
-        f"{type(estimator).__name__} is fitted"
-    )
-
-
-def stored_alike(X, like, name: str):
-    """X as a sparse matrix where `like` is one.
-
-    Raises
-    ------
-    ValueError
-        If X is sparse and `like` is not.
-    """
-    if issparse(X) == issparse(like):
-        return X
-    if issparse(X):
-        raise ValueError(
-            f"{name} is sparse, but the first rows of this fit are dense: give both "
-            "alike"
-        )
-    return csr_array(as_source(X))
-
-
-def check_predict_data(estimator, X, *, reset: bool = False, name: str = "X"):
-    """X without y, checked against the fitted columns; ``reset`` fits them."""
-    return _validated(estimator, to_numpy(X), reset=reset, name=name)
-
-
-def _are_plain(X, y) -> bool:
-    """Whether X and y are arrays that scikit-learn's checks would give as they are.
-
-    Its checks take longer than a small network's epoch.
-    """
-    if type(X) is not np.ndarray or type(y) is not np.ndarray:
-        return False
-    if X.dtype not in _FLOATS or y.dtype.kind not in "fiub":
-        return False
-    if X.ndim != 2 or y.shape != X.shape[:1] or X.size == 0:
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()) and np.isfinite(y.sum()))
-
-
-def _take_plain(estimator, X, reset: bool) -> bool:
-    """Whether X's columns are those that are known, or now are."""
-    known = estimator.__dict__
-    if reset:
-        known.pop("feature_names_in_", None)
-        estimator.n_features_in_ = X.shape[1]
-    return "feature_names_in_" not in known and estimator.n_features_in_ == X.shape[1]
-
-
-def check_fit_data(
-    estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
-) -> tuple:
-    """X and y of fit (or of validation, with ``reset=False``), checked."""
-    if _are_plain(X, y) and _take_plain(estimator, X, reset):
-        return X, y
-    X, y = to_numpy(X), to_numpy(y)
-    if not regression:
-        y = frames.plain_labels(y)
-    X, y = _validated(
-        estimator,
-        X,
-        y,
-        name=name,
-        reset=reset,
-        multi_output=True,
-        y_numeric=regression,
-    )
-    if not regression:
-        if issparse(y):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-    return X, y
 
 
 def label_order(y) -> list | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -170,16 +170,18 @@ class NativeModel:
         self,
         func: str,
         program: Program,
+        sources: Sequence[str] = ("X",),
         *,
         hypers: dict[str, float] | None = None,
         n_threads: int | None = 1,
-    ) -> Callable[[np.ndarray], np.ndarray | None]:
-        """Return the short road of a function that reads ``X`` alone, row by row.
+    ) -> Callable[..., np.ndarray | None]:
+        """Return the short road of a function that reads `sources` alone, row by row.
 
-        ``predictor(X)`` takes an exact ndarray, float32 or float64, C-contiguous, of
-        shape (rows, columns). It returns None for anything else and where a value is
-        not finite: then the long road says what is wrong. The program's arrays stay
-        bound: writing to them changes predictions, replacing them does not.
+        ``predictor(X)``, or with an array for each source, takes exact ndarrays of
+        float32, float64, uint8, int32 or int64, C-contiguous, of shape (rows, ...). It
+        returns None for anything else and where a value is not finite: then the long
+        road says what is wrong. The program's arrays stay bound: writing to them
+        changes predictions, replacing them does not.
 
         Raises
         ------
@@ -189,6 +191,7 @@ class NativeModel:
         return native.Predictor(
             self.native,
             func,
+            list(sources),
             program.params,
             program.state,
             hypers or {},

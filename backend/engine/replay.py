@@ -55,7 +55,7 @@ def explain_status(
             **counters,
         )
         if result.status:
-            return f"{result.raised_by}: {reference.status_text(result.status)}"
+            return result.complaint(batch)
     return reference.status_text(status)
 
 

@@ -109,15 +109,19 @@ class Graph:
             for region in node.regions:
                 yield from region.walk()
 
-    def keep_needed(self) -> None:
-        """Drop the nodes that nothing returned or assigned is computed from."""
+    def needed(self) -> list[Node]:
+        """Return the nodes that what is returned or assigned is computed from."""
         needed = {*self.returns, *self.sets.values(), *self.grads.values()}
         kept = []
         for node in reversed(self.nodes):
             if not needed.isdisjoint(node.results):
                 needed.update(node.operands)
                 kept.append(node)
-        self.nodes = kept[::-1]
+        return kept[::-1]
+
+    def keep_needed(self) -> None:
+        """Drop all other nodes."""
+        self.nodes = self.needed()
         self.values = {r.name: r for node in self.nodes for r in node.results}
 
     def unique_name(self, wish: str) -> str:

@@ -118,8 +118,11 @@ class OneHot(Op):
 def clamp(context, ids, size: int, status: int) -> np.ndarray:
     """Return `ids` moved into 0 … size - 1; if any had to move, set the status."""
     inside = np.clip(ids, 0, size - 1)
-    if not np.array_equal(inside, ids):
+    moved = inside != ids
+    if moved.any():
         context.status |= status
+        first = tuple(np.argwhere(moved)[0])
+        context.misplaced = context.misplaced or (int(ids[first]), size, first)
     return inside
 
 

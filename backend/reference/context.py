@@ -46,6 +46,8 @@ class Context:
         self.on_value = on_value
         self.status = 0
         self.raised_by: str | None = None
+        # The first index out of range: itself, how many there may be, where it stood.
+        self.misplaced: tuple[int, int, tuple[int, ...]] | None = None
 
     def result(self, node: Node) -> tuple[np.dtype, tuple[int, ...]]:
         """Return the NumPy type and the shape, in numbers, of a node's only result."""

@@ -10,6 +10,7 @@ from slimlearn.backend.reference.context import (
     Context,
     as_array,
     run_nodes,
+    status_text,
     stored,
 )
 from slimlearn.backend.shape import parse_dim
@@ -27,6 +28,16 @@ class Result:
     grads: dict[str, np.ndarray]
     status: int = 0
     raised_by: str | None = None  # the first op with a status, as ``[op name]``
+    misplaced: tuple | None = None  # the first index out of range, as in `Context`
+
+    def complaint(self, rows: np.ndarray) -> str:
+        """Return what the status means, `rows` being the numbers of the batch."""
+        text = f"{self.raised_by}: {status_text(self.status)}"
+        if self.misplaced is None:
+            return text
+        value, size, place = self.misplaced
+        row = f" in row {rows[place[0]]}" if place and place[0] < len(rows) else ""
+        return f"{text}; found {value}{row}, needed are 0 to {size - 1}"
 
 
 def run(
@@ -96,6 +107,7 @@ def run(
         {name: values[value] for name, value in graph.grads.items()},
         context.status,
         context.raised_by,
+        context.misplaced,
     )
 
 

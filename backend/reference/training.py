@@ -7,7 +7,7 @@ import numpy as np
 from slimlearn.backend import philox
 from slimlearn.backend.graph import Model
 from slimlearn.backend.ops.sparse import Rows
-from slimlearn.backend.reference.context import as_array, status_text
+from slimlearn.backend.reference.context import as_array
 from slimlearn.backend.reference.execution import apply, first_nonfinite, run
 
 
@@ -120,8 +120,7 @@ class Trainer:
         arguments = (self.model, "grad", batch, self.params, self.state, hypers)
         result = run(*arguments, seed=self.seed, step=step)
         if result.status:
-            text = status_text(result.status)
-            raise ValueError(f"step {step}: {result.raised_by}: {text}")
+            raise ValueError(f"step {step}: {result.complaint(rows)}")
         objective, loss, weight = (float(value) for value in result.returns)
         touched, grads = {}, {}
         for name, gradient in result.grads.items():

@@ -10,6 +10,7 @@ from slimlearn.backend.graph import Tensor, current_model
 from slimlearn.backend.shape import B
 from slimlearn.estimators.heads.base import Head
 from slimlearn.estimators.heads.regression import LOSS_UNITS, RegressionHead, ones
+from slimlearn.estimators.inputs import SOURCE
 
 __all__ = ["ReconstructionHead", "ShareHead"]
 
@@ -29,7 +30,7 @@ class OfX(Head):
 
     def target(self, raw: Tensor) -> Tensor:
         """The rows of X."""
-        return ops.input_("X", (B, self.outputs), raw.dtype)
+        return ops.input_(SOURCE, (B, self.outputs), raw.dtype)
 
 
 class ReconstructionHead(OfX, RegressionHead):
@@ -42,7 +43,7 @@ class ReconstructionHead(OfX, RegressionHead):
         (columns of X,).
     """
 
-    target_name = "X"
+    target_name = SOURCE
 
     def target(self, raw):
         x = super().target(raw)

@@ -122,15 +122,17 @@ py::dict info(const ModelPointer& model, const std::string& function, int64_t ro
   return facts;
 }
 
-// predictor(X) for an exact ndarray, float32 or float64, C order, of the right width: the
-// result, or None where X is something else or not finite, and the long road must say why.
+// predictor(*sources) for exact ndarrays of plain numbers, C order, of the right shapes: the
+// result, or None where one is something else or not finite, and the long road must say why.
 class BoundPredictor {
  public:
-  BoundPredictor(const ModelPointer& model, const std::string& function, py::object params,
-                 py::object state, const py::dict& hypers, int threads)
+  BoundPredictor(const ModelPointer& model, const std::string& function,
+                 const std::vector<std::string>& sources, py::object params, py::object state,
+                 const py::dict& hypers, int threads)
       : params_(std::move(params)),
         state_(std::move(state)),
-        predictor_(model, function, arrays_of(*model, params_, state_, py::none(), py::none()),
+        predictor_(model, function, sources,
+                   arrays_of(*model, params_, state_, py::none(), py::none()),
                    hypers_of(*model, hypers), threads),
         result_type_(make_array(predictor_.dtype(), {0}).dtype()) {
     require_hypers(*model, function, hypers);
@@ -139,20 +141,29 @@ class BoundPredictor {
   }
 
   py::object call(const py::handle& x) const {
+    PyObject* only = x.ptr();
+    return run(&only, 1);
+  }
+
+  py::object call_several(const py::args& arrays) const {
+    PyObject* given[Predictor::kMostSources];
+    const size_t count = arrays.size();
+    if (count > Predictor::kMostSources) return py::none();
+    for (size_t i = 0; i < count; ++i) given[i] = PyTuple_GET_ITEM(arrays.ptr(), i);
+    return run(given, count);
+  }
+
+ private:
+  py::object run(PyObject* const* arrays, size_t count) const {
+    if (count != predictor_.sources()) return py::none();
+    Predictor::Given given[Predictor::kMostSources];
+    int64_t rows = -1;
+    for (size_t i = 0; i < count; ++i) {
+      const std::vector<int64_t>* row = predictor_.row_shape(i);
+      if (row != nullptr && !take(arrays[i], *row, given[i], rows)) return py::none();
+    }
+    if (rows <= 0) return py::none();
     const auto& numpy = py::detail::npy_api::get();
-    if (Py_TYPE(x.ptr()) != numpy.PyArray_Type_) return py::none();
-    const auto* array = py::detail::array_proxy(x.ptr());
-    if (array->nd != 2 || !(array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) ||
-        array->dimensions[1] != predictor_.columns()) {
-      return py::none();
-    }
-    const auto* type = py::detail::array_descriptor_proxy(array->descr);
-    const bool single = type->type_num == py::detail::npy_api::NPY_FLOAT_;
-    if ((!single && type->type_num != py::detail::npy_api::NPY_DOUBLE_) || type->byteorder == '>') {
-      return py::none();
-    }
-    const int64_t rows = array->dimensions[0];
-    if (rows == 0) return py::none();
     py::ssize_t shape[8];
     std::copy(shape_.begin(), shape_.end(), shape);
     shape[0] = rows;
@@ -164,15 +175,13 @@ class BoundPredictor {
     if (!made) throw py::error_already_set();
     auto result = py::reinterpret_steal<py::object>(made);
     auto* data = reinterpret_cast<std::byte*>(py::detail::array_proxy(made)->data);
-    const auto* from = reinterpret_cast<const std::byte*>(array->data);
-    const SourceType source = single ? SourceType::f32 : SourceType::f64;
     bool finite = false;
     if (rows <= kRowsUnderLock) {
-      finite = predictor_.run(from, source, rows, data, {});
+      finite = predictor_.run(given, rows, data, {});
     } else {
       try {
         const py::gil_scoped_release free;
-        finite = predictor_.run(from, source, rows, data, signal_came);
+        finite = predictor_.run(given, rows, data, signal_came);
       } catch (const Interrupted&) {
         throw py::error_already_set();
       }
@@ -180,7 +189,45 @@ class BoundPredictor {
     return finite ? result : py::none();
   }
 
- private:
+  // Whether the array is what a source can be, with as many rows as the one before.
+  static bool take(PyObject* x, const std::vector<int64_t>& row, Predictor::Given& given,
+                   int64_t& rows) {
+    const auto& numpy = py::detail::npy_api::get();
+    if (Py_TYPE(x) != numpy.PyArray_Type_) return false;
+    const auto* array = py::detail::array_proxy(x);
+    if (static_cast<size_t>(array->nd) != row.size() + 1 ||
+        !(array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) ||
+        !std::equal(row.begin(), row.end(), array->dimensions + 1)) {
+      return false;
+    }
+    const auto* type = py::detail::array_descriptor_proxy(array->descr);
+    if (type->byteorder == '>') return false;
+    const std::optional<SourceType> known = plain_type(type->type_num);
+    if (!known || (rows >= 0 && array->dimensions[0] != rows)) return false;
+    rows = array->dimensions[0];
+    given = {reinterpret_cast<const std::byte*>(array->data), *known};
+    return true;
+  }
+
+  static std::optional<SourceType> plain_type(int number) {
+    using Numbers = py::detail::npy_api;
+    switch (number) {
+      case Numbers::NPY_FLOAT_:
+        return SourceType::f32;
+      case Numbers::NPY_DOUBLE_:
+        return SourceType::f64;
+      case Numbers::NPY_UBYTE_:
+        return SourceType::u8;
+      case Numbers::NPY_INT_:
+        return SourceType::i32;
+      case Numbers::NPY_LONG_:
+        if (sizeof(long) != 8) return std::nullopt;
+        return SourceType::i64;
+      default:
+        return std::nullopt;
+    }
+  }
+
   static constexpr int64_t kRowsUnderLock = 8;  // shorter than handing the lock over
 
   py::object params_;
@@ -248,9 +295,10 @@ void bind_model(py::module_& module) {
       .def("run", &run)
       .def("profile", &profile);
   py::class_<BoundPredictor>(module, "Predictor")
-      .def(py::init<const ModelPointer&, const std::string&, py::object, py::object,
-                    const py::dict&, int>())
-      .def("__call__", &BoundPredictor::call);
+      .def(py::init<const ModelPointer&, const std::string&, const std::vector<std::string>&,
+                    py::object, py::object, const py::dict&, int>())
+      .def("__call__", &BoundPredictor::call)
+      .def("__call__", &BoundPredictor::call_several);
 }
 
 }  // namespace slim

@@ -69,8 +69,8 @@ REGRESSION_TAIL = [name for name in TAIL if name != "class_weight"]
     [
         (DNNClassifier, [*BODY, "loss", *TAIL]),
         (DNNRegressor, [*BODY, "loss", "quantile", *REGRESSION_TAIL]),
-        (NetworkClassifier, ["net", "loss", *TAIL]),
-        (NetworkRegressor, ["net", "loss", "quantile", *REGRESSION_TAIL]),
+        (NetworkClassifier, ["net", "inputs", "loss", *TAIL]),
+        (NetworkRegressor, ["net", "inputs", "loss", "quantile", *REGRESSION_TAIL]),
         (LinearClassifier, ["loss", *TAIL]),
         (LinearRegressor, ["loss", "quantile", *REGRESSION_TAIL]),
     ],

@@ -9,6 +9,7 @@ from sklearn.datasets import load_iris
 from slimlearn import DNNClassifier
 from slimlearn.backend.extract import extract
 from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.inputs import DenseInput
 
 X, Y = load_iris(return_X_y=True)
 
@@ -24,7 +25,7 @@ def handles():
 
 
 def test_few_of_ten_thousand_parts_are_kept(program):
-    handle = Handle(program, False)
+    handle = Handle(program, DenseInput(4), False)
     before = handles()
     for i in range(10_000):
         part = handle.part(i, lambda i=i: f"part {i}")
@@ -34,7 +35,7 @@ def test_few_of_ten_thousand_parts_are_kept(program):
 
 
 def test_few_of_many_bound_functions_are_kept(program):
-    handle = Handle(program, False)
+    handle = Handle(program, DenseInput(4), False)
     rows = np.ascontiguousarray(X[:3], dtype=np.float32)
     values = [handle.quick("predict", rows, n) for n in range(1, 500)]
     assert all(np.array_equal(v, values[0]) for v in values)
@@ -42,7 +43,7 @@ def test_few_of_many_bound_functions_are_kept(program):
 
 
 def test_parts_compute_as_ever_after_they_left(program):
-    handle = Handle(program, False)
+    handle = Handle(program, DenseInput(4), False)
     text = extract(program.model, "predict", ["fc1/relu"])
     first = handle.part("hidden", lambda: text).run("predict", X, 1)
     for i in range(100):

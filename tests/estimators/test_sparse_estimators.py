@@ -192,12 +192,12 @@ def test_warm_starts_and_pieces_go_on_in_either_form(optimizer):
 
 
 def test_rows_are_converted_in_pieces(monkeypatch):
-    from slimlearn.estimators import handle
+    from slimlearn.estimators.inputs import base
 
     clf = DNNClassifier((8, 4), max_iter=2, random_state=0)
     fits = [clone(clf).fit(X, Y), clone(clf).fit(CSR, Y)]
     proba, both = fits[0].predict_proba(X), fits[0].activations(X, ["fc1", "fc2"])
-    monkeypatch.setattr(handle, "_CHUNK", 7 * X.shape[1])
+    monkeypatch.setattr(base, "_CHUNK", 7 * X.shape[1])
     for est in fits:
         for rows in (X, CSR):
             np.testing.assert_array_equal(est.predict_proba(rows), proba)

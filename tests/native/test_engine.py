@@ -183,7 +183,8 @@ def test_the_short_road(case):
         x[:, :19],
         x[:, ::2],
         np.asfortranarray(x),
-        x.astype(np.int32),
+        x.astype(np.int16),
+        x.astype(bool),
         x.astype(">f4"),
         x[0],
         x[:0],
@@ -191,6 +192,49 @@ def test_the_short_road(case):
         x.view(Rows),
     ):
         assert predictor(refused) is None
+
+
+def test_the_short_road_of_several_sources_of_any_rank():
+    model = Model("f32")
+    table = model.parameter("table", (5, 6))
+    with model.function("predict") as graph:
+        image = ops.input_("image", (B, 2, 3), "u8")
+        ids = ops.input_("ids", (B,), "i64")
+        scale = ops.input_("scale", (B, 1), "f32")
+        flat = ops.cast(ops.reshape(image, (B, 6)), "f32")
+        graph.return_(ops.mul(flat + ops.gather(table, ids), scale))
+    text = print_program(model)
+    program = Program(text)
+    program.weights["table"][...] = np.arange(30).reshape(5, 6)
+    compiled = engine.compile(text)
+    names = ["scale", "unused", "ids", "image"]
+    predictor = compiled.predictor("predict", program, names)
+    rng = np.random.default_rng(0)
+    for rows in (1, 5, 20_000):
+        sources = {
+            "image": rng.integers(0, 256, (rows, 2, 3)).astype(np.uint8),
+            "ids": rng.integers(0, 5, rows),
+            "scale": rng.normal(size=(rows, 1)),
+            "unused": None,
+        }
+        given = [sources[name] for name in names]
+        read = {k: v for k, v in sources.items() if v is not None}
+        (want,) = compiled.run("predict", read, program)
+        np.testing.assert_array_equal(predictor(*given), want)
+        for dtype in (np.int32, np.uint8, np.float32):
+            given[2] = sources["ids"].astype(dtype)
+            np.testing.assert_array_equal(predictor(*given), want)
+        for wrong in (
+            given[:3],
+            [*given[:3], given[3][:, :, :2]],
+            [*given[:3], given[3].reshape(rows, 6)],
+            [given[0][:-1], *given[1:]],
+            [np.full_like(given[0], np.inf), *given[1:]],
+            [*given[:2], given[2] + 5, given[3]],
+        ):
+            assert predictor(*wrong) is None
+    with pytest.raises(ValueError, match="no short road: it must read whole dense"):
+        compiled.predictor("predict", program, ["image", "ids"])
 
 
 def test_the_short_road_takes_no_number_that_cannot_be_read(case):

@@ -173,5 +173,5 @@ func predict {
   return %r
 }
 """
-    with pytest.raises(ValueError, match="must read X alone"):
+    with pytest.raises(ValueError, match="must read whole dense rows"):
         engine.compile(text).predictor("predict", Program(text))

@@ -37,7 +37,7 @@ class ReferenceModel:
         reference.apply(result, program.weights, program.states)
         return result.returns
 
-    def predictor(self, func, program, *, n_threads=None):
+    def predictor(self, func, program, sources, *, n_threads=None):
         def predict(X):
             exact = X.__class__ is np.ndarray and X.dtype in (np.float32, np.float64)
             columns = self.model.functions[func].nodes[0].results[0].shape[1]

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 #include "runtime/call/executor.h"
@@ -12,20 +13,57 @@
 namespace slim {
 namespace {
 
-Source contiguous(SourceType type, const std::byte* data, int64_t rows, int64_t columns) {
-  const int64_t size = type == SourceType::f32 ? 4 : 8;
-  return {"X", type, data, {rows, columns}, {columns * size, size}, {}};
+// What a gather is bound for, in their order.
+constexpr SourceType kTypes[] = {SourceType::f32, SourceType::f64, SourceType::u8, SourceType::i32,
+                                 SourceType::i64};
+constexpr size_t kTypeCount = std::size(kTypes);
+
+size_t place_of(SourceType type) {
+  return static_cast<size_t>(std::find(std::begin(kTypes), std::end(kTypes), type) - kTypes);
+}
+
+int64_t bytes_of(SourceType type) {
+  switch (type) {
+    case SourceType::u8:
+      return 1;
+    case SourceType::f32:
+    case SourceType::i32:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+Source contiguous(const std::string& name, SourceType type, const std::byte* data, int64_t rows,
+                  const std::vector<int64_t>& row) {
+  Source source{name, type, data, {rows}, {}, {}};
+  source.shape.insert(source.shape.end(), row.begin(), row.end());
+  source.strides.resize(source.shape.size());
+  int64_t stride = bytes_of(type);
+  for (size_t axis = source.shape.size(); axis-- > 0;) {
+    source.strides[axis] = stride;
+    stride *= std::max<int64_t>(source.shape[axis], 1);
+  }
+  return source;
+}
+
+bool readable(const std::byte* data, SourceType type, int64_t count, DType reads) {
+  if (type == SourceType::f32) return all_finite(data, count, DType::f32);
+  if (type != SourceType::f64) return true;
+  return reads == DType::f32 ? fits_f32(data, count) : all_finite(data, count, DType::f64);
 }
 
 }  // namespace
 
-Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function, Arrays arrays,
-                     Hypers hypers, int threads)
+Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function,
+                     const std::vector<std::string>& sources, Arrays arrays, Hypers hypers,
+                     int threads)
     : model_(std::move(model)),
       function_(function),
       arrays_(arrays),
       hypers_(std::move(hypers)),
-      threads_(threads) {
+      threads_(threads),
+      shapes_(sources.size()) {
   const std::vector<Rows>& rows = model_->rows(function);
   const auto refuse = [&](const std::string& why) {
     throw std::invalid_argument("function " + function + " has no short road: " + why);
@@ -33,27 +71,27 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (rows.size() != 1 || rows[0] != Rows::local || !model_->chunkable(function)) {
     refuse("it must return one array, row by row");
   }
-  const auto many = model_->plan(function, model_->chunk_rows(function));
+  if (sources.size() > kMostSources) refuse("it has too many sources");
+  auto many = model_->plan(function, model_->chunk_rows(function));
   if (many->exact()) refuse("its shapes mix rows");
-  const auto& inputs = many->inputs();
-  if (inputs.size() != 1 || inputs[0].source != "X" || !inputs[0].by_row ||
-      inputs[0].buffer.dims.size() != 2 || !inputs[0].columns.empty() ||
-      inputs[0].buffer.storage != Storage::dense) {
-    refuse("it must read X alone, as [rows, columns]");
-  }
-  columns_ = inputs[0].buffer.dims[1];
-  reads_ = inputs[0].buffer.dtype;
-  arrays_.hyper = hypers_.data();
-  const auto bind = [&](std::shared_ptr<const Plan> plan) {
-    std::vector<Gather> gathers;
-    for (const SourceType type : {SourceType::f32, SourceType::f64}) {
-      gathers.emplace_back(plan->inputs()[0],
-                           contiguous(type, nullptr, plan->capacity(), columns_));
+  for (const InputSlot& slot : many->inputs()) {
+    const auto found = std::find(sources.begin(), sources.end(), slot.source);
+    if (found == sources.end() || !slot.by_row || !slot.columns.empty() ||
+        slot.buffer.storage != Storage::dense) {
+      refuse("it must read whole dense rows of what it is given");
     }
-    return BoundPlan(std::move(plan), std::move(gathers), arrays_);
-  };
+    const auto source = static_cast<size_t>(found - sources.begin());
+    std::vector<int64_t> row(slot.buffer.dims.begin() + 1, slot.buffer.dims.end());
+    if (shapes_[source] && *shapes_[source] != row) refuse("it reads a source in two shapes");
+    shapes_[source] = row;
+    int64_t count = 1;
+    for (const int64_t dim : row) count *= dim;
+    reads_.push_back({slot.source, source, std::move(row), count, slot.buffer.dtype});
+  }
+  if (reads_.empty()) refuse("it reads no rows");
+  arrays_.hyper = hypers_.data();
   one_.emplace(bind(model_->plan(function, 1)));
-  many_.emplace(bind(many));
+  many_.emplace(bind(std::move(many)));
   const Buffer& result = one_->plan().returns()[0];
   dtype_ = result.dtype;
   row_shape_.assign(result.dims.begin() + 1, result.dims.end());
@@ -61,23 +99,34 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (result.dims[0] != 1) refuse("it returns several rows for one");
 }
 
-bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte* result,
+BoundPlan Predictor::bind(std::shared_ptr<const Plan> plan) const {
+  std::vector<Gather> gathers;
+  for (size_t i = 0; i < reads_.size(); ++i) {
+    for (const SourceType type : kTypes) {
+      gathers.emplace_back(plan->inputs()[i], contiguous(reads_[i].name, type, nullptr,
+                                                         plan->capacity(), reads_[i].row));
+    }
+  }
+  return BoundPlan(std::move(plan), std::move(gathers), arrays_);
+}
+
+bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
                     const Interrupt& interrupt) const {
-  const DType dtype = type == SourceType::f32 ? DType::f32 : DType::f64;
-  const bool narrows = dtype == DType::f64 && reads_ == DType::f32;
-  if (!(narrows ? fits_f32(x, rows * columns_) : all_finite(x, rows * columns_, dtype))) {
-    return false;
+  for (const Read& read : reads_) {
+    const auto& [data, type] = sources[read.source];
+    if (!readable(data, type, rows * read.count, read.dtype)) return false;
   }
   if (rows == 0) return true;
-  if (rows > many_->plan().capacity()) {
-    return run_long(contiguous(type, x, rows, columns_), rows, result, interrupt);
-  }
+  if (rows > many_->plan().capacity()) return run_long(sources, rows, result, interrupt);
   const BoundPlan& bound = rows == 1 ? *one_ : *many_;
   const Plan::Lease call = bound.lease(1);
   Context& context = call->context;
   context.rows = rows;
   run_lanes(1, [&](const Lane& lane) {
-    bound.gathers()[type == SourceType::f32 ? 0 : 1].run_from(x, context, 0, rows);
+    for (size_t i = 0; i < reads_.size(); ++i) {
+      const auto& [data, type] = sources[reads_[i].source];
+      bound.gathers()[i * kTypeCount + place_of(type)].run_from(data, context, 0, rows);
+    }
     run_plan(bound.plan(), *call, lane);
   });
   std::memcpy(result, bound.plan().returns()[0].in<std::byte>(context),
@@ -85,12 +134,17 @@ bool Predictor::run(const std::byte* x, SourceType type, int64_t rows, std::byte
   return context.status.load(std::memory_order_relaxed) == 0;
 }
 
-bool Predictor::run_long(const Source& source, int64_t rows, std::byte* result,
+bool Predictor::run_long(const Given* sources, int64_t rows, std::byte* result,
                          const Interrupt& interrupt) const {
   ForwardOptions options;
   options.rows = rows;
   options.threads = threads_;
-  Forward forward(model_, function_, {source}, {}, options, arrays_, hypers_.copy());
+  std::vector<Source> named;
+  for (const Read& read : reads_) {
+    const auto& [data, type] = sources[read.source];
+    named.push_back(contiguous(read.name, type, data, rows, read.row));
+  }
+  Forward forward(model_, function_, named, {}, options, arrays_, hypers_.copy());
   forward.returns()[0].data = result;
   return forward.run(interrupt) == 0;
 }

@@ -1,4 +1,4 @@
-// The short road: one function, one source, arrays bound in advance, nothing to look up.
+// The short road: one function, arrays bound in advance, nothing to look up.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,44 @@ namespace slim {
 
 class Predictor {
  public:
-  // Throws std::invalid_argument where the function needs more than the source X, mixes
-  // rows, or returns more than one array of rows.
-  Predictor(std::shared_ptr<const Model> model, const std::string& function, Arrays arrays,
-            Hypers hypers, int threads);
+  static constexpr size_t kMostSources = 16;
 
-  int64_t columns() const { return columns_; }
+  // A source of rows, C-contiguous.
+  struct Given {
+    const std::byte* data;
+    SourceType type;  // f32, f64, u8, i32 or i64
+  };
+
+  // `sources` are the names of what `run` is given, in its order; a function may read some of
+  // them. Throws std::invalid_argument where it needs others, sparse rows or parts of rows,
+  // mixes rows, or returns more than one array of rows.
+  Predictor(std::shared_ptr<const Model> model, const std::string& function,
+            const std::vector<std::string>& sources, Arrays arrays, Hypers hypers, int threads);
+
+  size_t sources() const { return shapes_.size(); }
+  // Of a row of a source; null where the function does not read it.
+  const std::vector<int64_t>* row_shape(size_t source) const {
+    return shapes_[source] ? &*shapes_[source] : nullptr;
+  }
   DType dtype() const { return dtype_; }
   const std::vector<int64_t>& row_shape() const { return row_shape_; }  // of the result
 
-  // X is C-contiguous [rows, columns]; `result` has rows × row_shape elements. False: X has
-  // a value that is not finite, or not in the type that the function reads, or an index
-  // out of range. Throws Interrupted, but not for a few rows.
-  bool run(const std::byte* x, SourceType type, int64_t rows, std::byte* result,
-           const Interrupt& interrupt) const;
+  // `result` has rows × row_shape elements. False: a source has a value that is not finite, or
+  // not in the type that the function reads, or an index out of range. Throws Interrupted, but
+  // not for a few rows.
+  bool run(const Given* sources, int64_t rows, std::byte* result, const Interrupt& interrupt) const;
 
  private:
-  bool run_long(const Source& source, int64_t rows, std::byte* result,
+  struct Read {  // an input of the function
+    std::string name;
+    size_t source;
+    std::vector<int64_t> row;  // its shape
+    int64_t count;             // of its elements
+    DType dtype;               // that the function reads
+  };
+
+  BoundPlan bind(std::shared_ptr<const Plan> plan) const;
+  bool run_long(const Given* sources, int64_t rows, std::byte* result,
                 const Interrupt& interrupt) const;
 
   std::shared_ptr<const Model> model_;
@@ -40,10 +61,10 @@ class Predictor {
   Arrays arrays_;
   Hypers hypers_;
   int threads_;
-  std::optional<BoundPlan> one_;  // whose gathers are X's as f32 and as f64
+  std::vector<Read> reads_;
+  std::vector<std::optional<std::vector<int64_t>>> shapes_;  // by source
+  std::optional<BoundPlan> one_;  // which has a gather for each input and type
   std::optional<BoundPlan> many_;
-  int64_t columns_ = 0;
-  DType reads_ = DType::f64;
   DType dtype_ = DType::f64;
   std::vector<int64_t> row_shape_;
   int64_t row_bytes_ = 0;

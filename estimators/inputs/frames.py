@@ -6,7 +6,14 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
-__all__ = ["columns_where", "explain", "plain_labels", "refuse_columns"]
+__all__ = [
+    "column_names",
+    "columns_where",
+    "explain",
+    "is_frame",
+    "plain_labels",
+    "refuse_columns",
+]
 
 # Columns that errors name at most.
 _MOST = 10
@@ -33,6 +40,17 @@ def _types(X) -> list[tuple] | None:
         return list(zip(X.column_names, X.schema.types))
     columns, dtypes = getattr(X, "columns", None), getattr(X, "dtypes", None)
     return None if columns is None or dtypes is None else list(zip(columns, dtypes))
+
+
+def is_frame(X) -> bool:
+    """Whether X has columns of their own types."""
+    return _types(X) is not None or type(X).__name__ == "LazyFrame"
+
+
+def column_names(X) -> list[str] | None:
+    """The names of X's columns; None if they are no words."""
+    names = [name for name, _ in _types(X) or ()]
+    return names if names and all(isinstance(n, str) for n in names) else None
 
 
 def refuse_columns(estimator, X, name: str) -> None:

@@ -1,0 +1,214 @@
+"""Input: the base of all inputs, and the form of one of their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from slimlearn.backend import ops
+from slimlearn.backend.dataset import as_source
+from slimlearn.backend.graph import Tensor
+from slimlearn.backend.shape import B
+
+__all__ = ["Form", "Input"]
+
+# Numbers of the rows that are made dense, or sparse, at a time.
+_CHUNK = 2**21
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a program reads of a row from one source.
+
+    Attributes
+    ----------
+    name : str
+        The source's.
+    shape : tuple of int
+        Of a row.
+    dtype : str or None
+        None is the type that the network computes in.
+    sparse : bool
+        Whether rows are sparse.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    sparse: bool = False
+
+    def type(self, precision: str) -> str:
+        """The type of the tensor, such as "f32" or "csr f64"."""
+        return f"csr {precision}" if self.sparse else self.dtype or precision
+
+    def tensor(self, precision: str, scope: str = "") -> Tensor:
+        """The tensor, inside the function that is being built."""
+        shape, name = (B, *self.shape), scope + self.name
+        return ops.input_(self.name, shape, self.type(precision), name=name)
+
+
+class Input:
+    """Base of the inputs.
+
+    Attributes
+    ----------
+    forms : tuple of Form
+        The sources; known once X was seen.
+    kind : dtype
+        The type that decides in which precision the network computes.
+    named : bool
+        Whether what `take` gives has names of columns where the fit's X had them.
+    """
+
+    forms: tuple[Form, ...] = ()
+    kind = np.dtype(np.float64)
+    named = False
+
+    @property
+    def key(self) -> tuple:
+        """What the network's graph depends on."""
+        return type(self).__name__, self.forms
+
+    # -- the door -------------------------------------------------------------------
+
+    def check(self, estimator, X, *, reset: bool = False, name: str = "X"):
+        """X without y, checked: what the other methods take, with a ``shape``.
+
+        Parameters
+        ----------
+        estimator : NetworkEstimator
+            Whose ``n_features_in_`` and ``feature_names_in_`` X has to fit.
+        X : array-like
+        reset : bool
+            Whether X is that of a fit, which sets them.
+        name : str
+            Of X, as the user knows it.
+        """
+        raise NotImplementedError
+
+    def check_fit(
+        self, estimator, X, y, *, regression: bool, reset: bool = True, name: str = "X"
+    ) -> tuple:
+        """X and y of fit (or of validation, with ``reset=False``), checked."""
+        raise NotImplementedError
+
+    def seen(self, X, former: Input | None = None) -> Input:
+        """The input of a fit on the checked X, which goes on from that of `former`."""
+        raise NotImplementedError
+
+    def alike(self, X, name: str):
+        """The checked X as this input's rows are stored.
+
+        Raises
+        ------
+        ValueError
+            If it is sparse where they are dense.
+        """
+        return X
+
+    def check_range(self, estimator, X, precision: str) -> None:
+        """Refuse finite numbers that a float32 network would read as infinity."""
+        if precision == "f32":
+            for form, array in zip(self.forms, self._arrays(X)):
+                self._check_range(estimator, form, array)
+
+    def _check_range(self, estimator, form: Form, array) -> None:
+        if array.dtype.kind != "f" or array.dtype.itemsize <= 4:
+            return
+        largest = np.finfo(np.float32).max
+        values = array.data if issparse(array) else array
+        if values.size == 0 or (values.max() <= largest and values.min() >= -largest):
+            return
+        columns = self.where(form, array, lambda v: np.abs(v) > largest)
+        raise ValueError(
+            f"X has values beyond {largest:.2g}, too large for float32, in columns "
+            f"{columns}: scale them, or set precision='float64' before "
+            f"{type(estimator).__name__} is fitted"
+        )
+
+    def where(self, form: Form, array, bad) -> list:
+        """The columns of X in which `bad` is true of a source's array."""
+        raise NotImplementedError
+
+    def take(self, X, index):
+        """Rows of the checked X, as a user's function takes them."""
+        raise NotImplementedError
+
+    # -- the program ----------------------------------------------------------------
+
+    def tensors(self, precision: str) -> Tensor | dict[str, Tensor]:
+        """What the network function receives."""
+        raise NotImplementedError
+
+    def _arrays(self, X) -> list:
+        """The array of each source, as checked."""
+        raise NotImplementedError
+
+    def sources(self, X) -> dict[str, np.ndarray]:
+        """What the program reads, by source name."""
+        return {
+            form.name: as_source(array)
+            for form, array in zip(self.forms, self._arrays(X))
+        }
+
+    def batches(self, X, chunkable: bool) -> Iterator[dict[str, np.ndarray]]:
+        """The sources of the checked X as the program reads them.
+
+        Whole, but where some are dense and the program reads sparse rows, or the other
+        way round: these are converted some rows at a time.
+
+        Raises
+        ------
+        ValueError
+            If rows would have to be made dense that are needed all at once.
+        """
+        sources = self.sources(X)
+        odd = [f for f in self.forms if issparse(sources[f.name]) != f.sparse]
+        if not odd:
+            yield sources
+            return
+        rows = X.shape[0]
+        step = max(1, _CHUNK // max(form.shape[0] for form in odd))
+        if not chunkable:
+            if not all(form.sparse for form in odd):
+                raise ValueError(
+                    "X is sparse, but the network was fitted on dense X and mixes "
+                    "rows, so that it must see all of them at once: give X.toarray()"
+                )
+            step = rows
+        for begin in range(0, rows, step):
+            part = {k: source[begin : begin + step] for k, source in sources.items()}
+            for form in odd:
+                given = part[form.name]
+                part[form.name] = (
+                    as_source(csr_array(given)) if form.sparse else given.toarray()
+                )
+            yield part
+
+    def bare(self, X) -> tuple | None:
+        """X's arrays for the short road where they need no look, else None."""
+        return None
+
+    def few(self, X, most: int) -> tuple | None:
+        """The arrays of a few checked rows, in C order; None for more or sparse ones.
+
+        Copying so little costs less than binding it as a source.
+        """
+        arrays = self._arrays(X)
+        if any(form.sparse or issparse(a) for form, a in zip(self.forms, arrays)):
+            return None
+        if sum(array.size for array in arrays) > most:
+            return None
+        return tuple(np.ascontiguousarray(as_source(array)) for array in arrays)
+
+    # -- files and servers ----------------------------------------------------------
+
+    def describe(self, precision: str) -> list[dict]:
+        """Names, types and shapes of the sources, as JSON can hold them."""
+        return [
+            {"name": f.name, "type": f.type(precision), "shape": list(f.shape)}
+            for f in self.forms
+        ]

@@ -1,0 +1,318 @@
+"""Several inputs by name, each some columns of an array, a frame or sparse rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from slimlearn.backend.dataset import as_source
+from slimlearn.estimators.arrays import to_numpy
+from slimlearn.estimators.compat import check_y, safe_indexing, validate_data
+from slimlearn.estimators.inputs import frames
+from slimlearn.estimators.inputs.base import Form, Input
+from slimlearn.estimators.inputs.matrix import plain_target
+
+__all__ = ["NamedInput"]
+
+# What else a program reads by name.
+_RESERVED = ("y", "sample_weight")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# Before the names of tensors: a layer may have the name of the input that it reads.
+_SCOPE = "inputs/"
+# Columns that errors name at most.
+_MOST = 10
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A checked X: the array of each input, and X itself.
+
+    Attributes
+    ----------
+    whole : ndarray, CSR matrix or frame
+    arrays : tuple of ndarray or CSR matrix
+    positions : tuple of tuple of int
+        The columns of each input.
+    """
+
+    whole: object
+    arrays: tuple
+    positions: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of X."""
+        return self.arrays[0].shape[0], self.whole.shape[1]
+
+
+class NamedInput(Input):
+    """Inputs by name.
+
+    Parameters
+    ----------
+    wish : mapping of str to columns
+        Columns as in scikit-learn's ColumnTransformer: a name or a position for one,
+        read as [B]; else a list of names, positions or truth values, a slice, or a
+        function of X that returns one of these, read as [B, columns].
+
+    Raises
+    ------
+    ValueError
+        If there is no input, or one has a name that it cannot have.
+    """
+
+    named = True
+
+    def __init__(self, wish: Mapping):
+        self.wish = dict(wish)
+        self.positions: tuple[tuple[int, ...], ...] = ()
+        self.columns: tuple[str, ...] | None = None
+        if not self.wish:
+            raise ValueError("inputs has no input: give columns by names of inputs")
+        for name in self.wish:
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"inputs: {name!r} cannot be the name of an input: take letters, "
+                    "digits and '_'"
+                )
+            if name in _RESERVED:
+                raise ValueError(
+                    f"inputs: {name!r} is what every network reads beside X: choose "
+                    "another name"
+                )
+
+    # -- the door -------------------------------------------------------------------
+
+    def check(self, estimator, X, *, reset=False, name="X"):
+        X = to_numpy(X)
+        names = frames.column_names(X)
+        if not (issparse(X) or frames.is_frame(X)):
+            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+        elif issparse(X):
+            X = X.tocsr()
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        positions = self.positions or self._resolved(X, names, name)
+        arrays = []
+        for part, (given, found) in enumerate(zip(self.wish.items(), positions)):
+            array = self._part(estimator, X, *given, found, name)
+            if self.forms:
+                self._check_whole(self.forms[part], array, name)
+            arrays.append(array)
+        return Parts(X, tuple(arrays), positions)
+
+    def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
+        parts = self.check(estimator, X, reset=reset, name=name)
+        y = to_numpy(y)
+        if y is None:
+            raise ValueError(
+                f"This {type(estimator).__name__} estimator requires y to be passed, "
+                "but the target y is None."
+            )
+        if not regression:
+            y = frames.plain_labels(y)
+        y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)
+        check_consistent_length(parts, y)
+        return parts, plain_target(y, regression)
+
+    def _resolved(self, X, names, called: str) -> tuple[tuple[int, ...], ...]:
+        width = X.shape[1]
+        return tuple(
+            _positions(f"inputs[{name!r}]", columns, X, names, width, called)
+            for name, columns in self.wish.items()
+        )
+
+    def _part(self, estimator, X, name: str, wish, positions, called: str):
+        """The columns of one input as a checked array."""
+        chosen = _chosen(X, positions)
+        frames.refuse_columns(estimator, chosen, called)
+        try:
+            array = check_array(
+                chosen, accept_sparse="csr", input_name="X", estimator=estimator
+            )
+        except (ValueError, TypeError) as error:
+            told = frames.explain(estimator, chosen, error, called)
+            if told is None:
+                raise type(error)(f"inputs[{name!r}]: {error}") from None
+            raise told from None
+        if not _is_single(wish):
+            return array
+        if issparse(array):
+            raise ValueError(
+                f"inputs[{name!r}] is one column of sparse rows, which cannot be read "
+                f"as [B]: give it as a list, [{wish!r}]"
+            )
+        return array[:, 0]
+
+    def _check_whole(self, form: Form, array, called: str) -> None:
+        """Refuse fractions where the fit had whole numbers."""
+        if form.dtype is None or array.dtype.kind != "f" or issparse(array):
+            return
+        odd = array != np.floor(array)
+        if odd.any():
+            raise ValueError(
+                f"inputs[{form.name!r}] has whole numbers in fit, but {called} has "
+                f"{array[odd][0]:.6g} in row {int(np.argwhere(odd)[0][0])}: give "
+                "integers"
+            )
+
+    def seen(self, X, former=None):
+        new = NamedInput(self.wish)
+        found = _forms(self.wish, X.arrays)
+        if former is not None and _shapes(former.forms) == _shapes(found):
+            found = former.forms
+        new.forms = found
+        new.positions, new.columns = X.positions, frames.column_names(X.whole)
+        floats = [a.dtype for a in X.arrays if a.dtype.kind == "f"]
+        new.kind = np.result_type(*floats) if floats else np.dtype(np.int64)
+        return new
+
+    def alike(self, X, name):
+        arrays = []
+        for form, array in zip(self.forms, X.arrays):
+            self._check_whole(form, array, name)
+            if issparse(array) and not form.sparse:
+                raise ValueError(
+                    f"inputs[{form.name!r}] is sparse in {name}, but was dense: give "
+                    "both alike"
+                )
+            if form.sparse and not issparse(array):
+                array = csr_array(as_source(array))
+            arrays.append(array)
+        return replace(X, arrays=tuple(arrays))
+
+    def where(self, form, array, bad):
+        at = [one.name for one in self.forms].index(form.name)
+        two = array if array.ndim == 2 else array[:, None]
+        found = [self.positions[at][i] for i in frames.columns_where(two, bad)]
+        return found if self.columns is None else [self.columns[i] for i in found]
+
+    def take(self, X, index):
+        return X.whole if index is None else safe_indexing(X.whole, index)
+
+    # -- the program ----------------------------------------------------------------
+
+    def tensors(self, precision):
+        return {form.name: form.tensor(precision, _SCOPE) for form in self.forms}
+
+    def _arrays(self, X):
+        return list(X.arrays)
+
+    def describe(self, precision):
+        described = super().describe(precision)
+        for one, positions in zip(described, self.positions):
+            one["columns"] = (
+                list(positions)
+                if self.columns is None
+                else [self.columns[i] for i in positions]
+            )
+        return described
+
+
+def _is_several(wish) -> bool:
+    return hasattr(wish, "__iter__") and not isinstance(wish, str)
+
+
+def _is_single(wish) -> bool:
+    return isinstance(wish, (str, Integral)) and not isinstance(wish, bool)
+
+
+def _forms(wish: Mapping, arrays) -> tuple[Form, ...]:
+    return tuple(
+        Form(name, tuple(a.shape[1:]), _id_type(a.dtype, issparse(a)), issparse(a))
+        for name, a in zip(wish, arrays)
+    )
+
+
+def _id_type(dtype: np.dtype, sparse: bool) -> str | None:
+    """The type of whole numbers in the program; None for the network's floats."""
+    if sparse or dtype.kind not in "iu":
+        return None
+    return "i32" if np.can_cast(dtype, np.int32) else "i64"
+
+
+def _shapes(forms) -> list[tuple]:
+    return [(form.name, form.shape, form.sparse) for form in forms]
+
+
+def _chosen(X, positions: tuple[int, ...]):
+    """Columns of X; a view where they are evenly spaced columns of an array."""
+    if isinstance(X, np.ndarray):
+        steps = set(np.diff(positions).tolist())
+        if len(steps) <= 1:
+            step = steps.pop() if steps else 1
+            if step > 0:
+                return X[:, positions[0] : positions[-1] + 1 : step]
+        return X[:, list(positions)]
+    if issparse(X):
+        first, last = positions[0], positions[-1]
+        if positions == tuple(range(first, last + 1)):
+            return X[:, first : last + 1]
+        return X[:, list(positions)]
+    return safe_indexing(X, list(positions), axis=1)
+
+
+def _positions(where: str, wish, X, names, width: int, called: str) -> tuple[int, ...]:
+    """The positions of the columns that an input asks for."""
+    if callable(wish):
+        wish = wish(X)
+    if isinstance(wish, slice):
+        found = _sliced(where, wish, names, width, called)
+    else:
+        given = list(wish) if _is_several(wish) else [wish]
+        if given and all(isinstance(one, (bool, np.bool_)) for one in given):
+            if len(given) != width:
+                raise ValueError(
+                    f"{where} has {len(given)} truth values, {called} has {width} "
+                    "columns"
+                )
+            found = np.flatnonzero(given).tolist()
+        else:
+            found = [_position(where, one, names, width, called) for one in given]
+    if not found:
+        raise ValueError(f"{where} chooses no column of {called}")
+    twice = sorted({i for i in found if found.count(i) > 1})
+    if twice:
+        known = twice if names is None else [names[i] for i in twice]
+        raise ValueError(f"{where} has columns {known[:_MOST]} twice")
+    return tuple(found)
+
+
+def _position(where: str, one, names, width: int, called: str) -> int:
+    if isinstance(one, str):
+        if names is None:
+            raise ValueError(
+                f"{where} names the column {one!r}, but the columns of {called} have "
+                "no names: give a DataFrame, or positions"
+            )
+        if one not in names:
+            known = ", ".join(names[:_MOST]) + ", …" * (len(names) > _MOST)
+            raise ValueError(f"{where}: {called} has no column {one!r}; it has {known}")
+        return names.index(one)
+    if not isinstance(one, Integral) or isinstance(one, bool):
+        raise TypeError(
+            f"{where} must be columns as names, positions, truth values, a slice or a "
+            f"function of X; got {one!r}"
+        )
+    if not -width <= one < width:
+        raise ValueError(f"{where} asks for column {one}, {called} has {width} columns")
+    return int(one) % width
+
+
+def _sliced(where: str, wish: slice, names, width: int, called: str) -> list[int]:
+    start, stop, step = wish.start, wish.stop, wish.step
+    if isinstance(start, str):
+        start = _position(where, start, names, width, called)
+    if isinstance(stop, str):  # by name, the end is in it, as in pandas
+        stop = _position(where, stop, names, width, called) + 1
+    for end in (start, stop):
+        if end is not None and not -width <= end <= width:
+            raise ValueError(
+                f"{where} asks for columns up to {end}, {called} has {width} columns"
+            )
+    return list(range(width)[slice(start, stop, step)])
