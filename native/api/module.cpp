@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
+#include "runtime/data/csr_source.h"
 #include "runtime/plan/context_pool.h"
 
 namespace py = pybind11;
@@ -37,6 +38,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("best_isa", &slim::best_isa);
   module.def("has_isa", [](const std::string& isa) { return slim::kernel_set(isa) != nullptr; });
   module.def("allocations", &slim::Arena::allocations);
+  module.def("csr_checks", &slim::CsrRows::checks);
   module.def("parallel_regions", &slim::parallel_regions);
   module.def("idle_bytes", &slim::ContextPool::idle_bytes);
   module.def("free_idle", [] {

@@ -111,8 +111,22 @@ def test_rows_have_no_sums():
     sources = data()
     sources["X"] = sparse.csr_array(sources["X"])
     model = network("f64", LARS(), sparse=True, rows=True)
-    with pytest.raises(ValueError, match="a gradient that is rows has none"):
+    with pytest.raises(ValueError, match=r"^\[fc1/weights\] .* keep it dense"):
         Case(model, sources, optimizer=LARS()).train(1)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("optimizer", [LARS(), Centred()], ids=repr)
+def test_a_sum_that_is_not_finite_moves_no_parameter(optimizer, n_threads):
+    """One gradient overflows; the sums of all are known before any weight moves."""
+    case = built(optimizer, SIZES[1], "f32", n_threads=n_threads, shuffle=False)
+    case.sources["X"][:, 0] = 3e38
+    case.sources["sample_weight"][:] = 100
+    case.program.weights["fc1/weights"][0] = 0
+    before = case.program.params.copy()
+    with pytest.raises(ValueError, match=r"epoch 1, step 1: .* not finite"):
+        case.train(1, rate=1.0)
+    np.testing.assert_array_equal(case.program.params, before)
 
 
 class Total(SGD):

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from support.training_case import CLASSES, Case, data, network
 
+from slimlearn import _native
 from slimlearn.backend import dataset
 from slimlearn.backend.optimizer import SGD, Adagrad, Adam, Ftrl, LazyAdam
 
@@ -185,6 +186,18 @@ def test_lazy_adam_on_dense_rows_is_adam():
     one.train(2)
     other.train(2)
     assert_same_bytes(one, other)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_lent_rows_are_checked_once(rows):
+    """Full batches, the tail, all epochs and chunks read what was checked when lent."""
+    made = sources(99)
+    run = case(made, optimizer=Adagrad(), rows=rows, options={"batch_size": 16})
+    before = _native.csr_checks()
+    run.train(3, trainer=run.trainer())
+    assert _native.csr_checks() - before == 1
+    run.compiled.run("predict", {"X": made["X"]}, run.program, batch=16)
+    assert _native.csr_checks() - before == 2
 
 
 @pytest.mark.parametrize("width", [1, 3, 24, 20000])

@@ -199,6 +199,11 @@ SPARSE = {
     "  %r = csr_matmul(%c, %x) {\n  (%p : rows f32[4,4])\n"
     "  %q = relu(%p) : rows f32[4,4]\n  yield %q\n} : rows f32[4,4]",
     "the other way round": "%r = csr_matmul(%w, %s) : f32[4,4]",
+    "rows of dense ids": "%i = constant(value=0) : i32[4]\n"
+    "  %r = scatter_add(%i, %w) : rows f32[5,3]",
+    "rows of dense rows": "%r = csr_matmul(%w, %w) : rows f32[4,3]",
+    "rows of a product": "%r = matmul(%w, %w, transpose_a=false, transpose_b=true) : "
+    "rows f32[4,4]",
     "a transpose of its shape": "%r = csr_transpose(%s) : csr f32[B,4]",
     "a dense transpose": "%r = csr_transpose(%s) : f32[4,B]",
     "a sum": "%r = reduce_sum(%s, axes=[0], keepdims=false) : f32[4]",

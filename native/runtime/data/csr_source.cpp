@@ -2,12 +2,15 @@
 #include "runtime/data/csr_source.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <numeric>
 #include <stdexcept>
 
 namespace slim {
 namespace {
+
+std::atomic<int64_t> checked{0};
 
 template <class Src, class Dst>
 void convert_run(std::byte* dst, const std::byte* src, int64_t count) {
@@ -20,6 +23,7 @@ void convert_run(std::byte* dst, const std::byte* src, int64_t count) {
 
 CsrRows::CsrRows(const CsrArrays& arrays, int64_t rows, int64_t columns, const std::string& where)
     : arrays_(arrays), rows_(rows) {
+  checked.fetch_add(1, std::memory_order_relaxed);
   bool rises = offset(0) >= 0;
   for (int64_t row = 0; row < rows; ++row) rises = rises && offset(row) <= offset(row + 1);
   if (!rises) throw std::invalid_argument(where + "indptr must start at 0 or more and never fall");
@@ -34,6 +38,8 @@ CsrRows::CsrRows(const CsrArrays& arrays, int64_t rows, int64_t columns, const s
     check_columns<int32_t>(columns, where);
   }
 }
+
+int64_t CsrRows::checks() { return checked.load(std::memory_order_relaxed); }
 
 template <class Id>
 void CsrRows::check_columns(int64_t columns, const std::string& where) const {

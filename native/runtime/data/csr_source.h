@@ -27,6 +27,8 @@ class CsrRows {
   // Throws std::invalid_argument where the arrays are no matrix of this shape whose columns
   // rise within each row; `where` leads the text.
   CsrRows(const CsrArrays& arrays, int64_t rows, int64_t columns, const std::string& where);
+  // Matrices checked so far: each look reads all of one.
+  static int64_t checks();
 
   // The most elements that so many rows of the index may have; of all rows without an index.
   int64_t most_stored(int64_t rows, const std::vector<uint32_t>& index) const;

@@ -292,7 +292,9 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     if (!planner.is_sparse(grad.value)) continue;
     const Buffer rows = planner.of(grad.value);
     const Layout::Place& place = layout.places[static_cast<size_t>(grad.declaration)];
-    row_gradients_.push_back({place.offset, rows.dims[0], rows.inner(), rows.offset});
+    const Declaration& parameter = program.declarations[static_cast<size_t>(grad.declaration)];
+    row_gradients_.push_back(
+        {parameter.name, place.offset, rows.dims[0], rows.inner(), rows.offset});
   }
   if (!planner.function().grads.empty()) rewritten_bytes_ = layout.param_bytes;
 }

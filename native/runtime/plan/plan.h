@@ -17,6 +17,7 @@ namespace slim {
 
 // A gradient that a plan leaves as rows: of which parameter, and which sparse value it is.
 struct RowGradient {
+  std::string parameter;
   int64_t offset = 0;  // bytes, in the parameter arena
   int64_t rows = 0;    // of the parameter
   int64_t width = 0;   // elements of a row

@@ -20,8 +20,7 @@ Measure::Measure(std::shared_ptr<const Plan> plan, std::vector<int64_t> hypers,
       hypers_(std::move(hypers)),
       spans_(std::move(spans)),
       arrays_(arrays),
-      element_bytes_(element_bytes),
-      finite_(spans_.size(), 0) {
+      element_bytes_(element_bytes) {
   for (size_t i = 0; i < spans_.size(); ++i) {
     for (int64_t begin = spans_[i].begin; begin < spans_[i].end; begin += kBlock) {
       blocks_.push_back({i, begin, std::min(begin + kBlock, spans_[i].end)});
@@ -55,14 +54,14 @@ void Measure::run(const Lane& lane) noexcept {
   }
   lane.barrier();
   if (lane.first()) {
-    std::fill(finite_.begin(), finite_.end(), uint8_t{1});
+    finite_ = true;
     for (size_t r = 0; r < width; ++r) {
       for (size_t i = 0; i < blocks_.size();) {
         const size_t span = blocks_[i].span;
         double sum = 0;
         for (; i < blocks_.size() && blocks_[i].span == span; ++i) sum += partial_[i * width + r];
         std::memcpy(spans_[span].hyper + hypers_[r], &sum, sizeof sum);
-        finite_[span] = finite_[span] != 0 && std::isfinite(sum);
+        finite_ = finite_ && std::isfinite(sum);
       }
     }
   }

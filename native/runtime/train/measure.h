@@ -28,8 +28,8 @@ class Measure {
 
   // By all lanes, before any of them updates a weight.
   void run(const Lane& lane) noexcept;
-  // Whether all sums of a span are.
-  bool finite(size_t span) const { return finite_[span] != 0; }
+  // Whether all sums are.
+  bool finite() const { return finite_; }
   int64_t launches() const;
 
  private:
@@ -46,8 +46,8 @@ class Measure {
   Arrays arrays_;
   int64_t element_bytes_;
   std::vector<Block> blocks_;
-  std::vector<double> partial_;      // by block, by return
-  std::vector<uint8_t> finite_;      // by span
+  std::vector<double> partial_;  // by block, by return
+  bool finite_ = true;
   std::vector<Plan::Lease> leases_;  // by lane
 };
 

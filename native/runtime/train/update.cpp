@@ -78,7 +78,9 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
     });
     if (plans.measure && compact != rows.end()) {
       throw std::invalid_argument(
-          "update reads sums over parameters: a gradient that is rows has none, keep it dense");
+          "[" + compact->parameter +
+          "] its gradient is kept as rows, and update reads sums over parameters: a gradient "
+          "that is rows has none, keep it dense (without ops.rows)");
     }
     if (last && !plans.measure && compact == rows.end() && groups_.back().end == segment.offset &&
         last->coefficients == segment.coefficients) {
@@ -171,7 +173,6 @@ void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
 }
 
 bool Updater::is_finite(const Block& block) const noexcept {
-  if (measure_ && !measure_->finite(static_cast<size_t>(block.group))) return false;
   return all_finite(arrays_.gradient + block.begin * size_of(precision_), block.end - block.begin,
                     precision_);
 }
@@ -194,7 +195,10 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
     clip(gradient, lane);
     if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
   }
-  if (measure_) measure_->run(lane);
+  if (measure_) {
+    measure_->run(lane);
+    if (!measure_->finite()) return kNonFiniteGradient;
+  }
   CallContext& call = *leases_[static_cast<size_t>(lane.index())];
   const int64_t count = static_cast<int64_t>(blocks_.size());
   const auto first = blocks_.begin() + lane.begin(count), last = blocks_.begin() + lane.end(count);
