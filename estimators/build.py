@@ -219,9 +219,11 @@ def _write_grad(
     trained, reported = head.losses(raw, head.target(raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)
+    # These rows may be a part of the step's: then the parts' gradients are added up.
+    all_rows = graph.model.hyper("global_rows")
     same = trained is reported
     trained_sum = loss_sum if same else _sums(trained, weights, rows)[0]
-    share = ops.reciprocal(rows)
+    share = ops.reciprocal(all_rows)
     objective = ops.mul(trained_sum, share)
 
     # The gradient of Σ w·l / rows starts as w / rows at each row's loss.
@@ -231,9 +233,10 @@ def _write_grad(
     )
     ends, starts = [trained], [start]
     for penalty in layers.losses.get_losses() + layers.losses.get_graph_penalties():
-        objective = ops.add(objective, ops.cast(penalty, "f64"))
+        part = ops.div(rows, all_rows)
+        objective = ops.add(objective, ops.mul(ops.cast(penalty, "f64"), part))
         ends.append(penalty)
-        starts.append(None)
+        starts.append(ops.cast(part, penalty.dtype))
     graph.return_(objective, loss_sum, weight_sum)
 
     trainable = [p for p in graph.model.parameters if p.trainable]

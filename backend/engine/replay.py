@@ -51,7 +51,7 @@ def explain_status(
             sources | {name: array[batch] for name, array in by_row.items()},
             program.weights,
             program.states,
-            _complete(program, hypers),
+            _complete(program, hypers, len(batch)),
             **counters,
         )
         if result.status:
@@ -75,7 +75,7 @@ def explain_nonfinite(
         sources | {name: array[rows] for name, array in by_row.items()},
         program.weights,
         program.states,
-        _complete(program, hypers),
+        _complete(program, hypers, len(rows)),
         **counters,
     )
 
@@ -90,7 +90,9 @@ def _by_row(program: Program, func: str, sources) -> dict[str, np.ndarray]:
     return {name: array for name, array in sources.items() if name in names}
 
 
-def _complete(program: Program, hypers: dict[str, float]) -> dict[str, float]:
+def _complete(
+    program: Program, hypers: dict[str, float], rows: int
+) -> dict[str, float]:
     """Return `hypers` and, for those that native code gives itself, neutral values."""
-    own = {"gradient_scale": 1.0, "segment.rate": 1.0}
+    own = {"gradient_scale": 1.0, "segment.rate": 1.0, "global_rows": float(rows)}
     return {name: own.get(name, 0.0) for name in program.model.hypers.names()} | hypers

@@ -9,12 +9,25 @@ __all__ = ["EpochResult", "MinimizeResult"]
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch: mean loss, the sum of its weights, steps done, status bits."""
+    """An epoch's steps so far, all of them if it `ended`.
 
-    loss: float
+    Attributes
+    ----------
+    loss_sum, weight_sum : float
+        Σ w·l and Σ w.
+    steps : int
+    ended : bool
+    """
+
+    loss_sum: float
     weight_sum: float
     steps: int
-    status: int = 0
+    ended: bool = True
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ class Trainer:
     slots : ndarray of uint8, optional
         The optimizer's arena; written in place.
     segments : list of dict, optional
-        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``.
+        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``, and
+        ``scheduled``: a list of (one of these names, column, scale) that adds scale
+        times the column's number of each step.
     hypers : dict of str to float
         All but the learning rate, the step and the segments' coefficients.
     clip_norm, clip_value : float, optional
@@ -45,6 +47,13 @@ class Trainer:
         None for as many as OpenMP allows; fewer where the work is small.
     gradient : ndarray of uint8, optional
         An arena as the parameters', for trainers that take turns; written in place.
+    accumulate : int
+        So many batches make a step: their gradients are added up.
+    scheduled : list of (str, int, float, float), optional
+        Hypers that change with each step: name, column of the rates, base, scale; the
+        hyper is base + scale · the column's number. Column 0 is the learning rate.
+    exchange : object, optional
+        Of `native.thread_ranks`: this trainer takes its rank's part of each batch.
     """
 
     def __init__(
@@ -64,6 +73,9 @@ class Trainer:
         seed: int = 0,
         n_threads: int | None = 1,
         gradient: np.ndarray | None = None,
+        accumulate: int = 1,
+        scheduled: list[tuple] | None = None,
+        exchange=None,
     ):
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
@@ -82,8 +94,10 @@ class Trainer:
         if gradient is None:
             gradient = allocate(model.native.param_bytes)
         self._gradient = gradient
+        rate = [("learning_rate", 0, 0.0, 1.0)]
+        self._scheduled = [*(rate if _reads_rate(model) else []), *(scheduled or [])]
+        self._accumulate, self._exchange = accumulate, exchange
         self._native = None
-        self._steps = 0
 
     @property
     def native(self):
@@ -102,12 +116,14 @@ class Trainer:
                 ],
                 self._segments,
                 self._hypers,
+                self._scheduled,
                 *self._clip,
                 self._shuffle,
                 self._seed,
                 self._n_threads,
+                self._accumulate,
+                self._exchange,
             )
-            self._steps = self._native.info()["steps"]
         return self._native
 
     @property
@@ -123,6 +139,12 @@ class Trainer:
         self, epoch: int, step: int, learning_rates, part: int = 0
     ) -> EpochResult:
         """Train one epoch: `epochs`, with one learning rate for each step."""
+        steps = self.info()["steps"]
+        if len(learning_rates) != steps:
+            raise ValueError(
+                f"an epoch needs one learning rate a step: {steps}, got "
+                f"{len(learning_rates)}"
+            )
         [result] = self.epochs(epoch, step, learning_rates, part)
         return result
 
@@ -130,9 +152,10 @@ class Trainer:
         self,
         epoch: int,
         step: int,
-        learning_rates,
+        rates,
         part: int = 0,
         begin: Callable[[], bool] | None = None,
+        so_far: EpochResult | None = None,
     ) -> Iterator[EpochResult]:
         """Train some epochs in one go, or in a few where they take long.
 
@@ -141,19 +164,24 @@ class Trainer:
         Parameters
         ----------
         epoch, step : int
-            Epochs and steps done before.
-        learning_rates : array of float
-            One for each step; they say how many epochs there are.
+            Epochs done before, and their steps.
+        rates : array of float of shape (steps,) or (steps, columns)
+            The learning rate of each step and what else is scheduled; they say how many
+            steps there are.
         part : int
             Which part of the epoch's rows these are: each is shuffled in its own way.
         begin : callable, optional
             Called before each go; whether an interrupt may break its first epoch off.
-            By default, and in every other epoch, it waits for the epoch's end.
+            By default, and in every other epoch, it waits for the epoch's end, or that
+            of the steps.
+        so_far : EpochResult, optional
+            The steps of the first epoch that are done already.
 
         Yields
         ------
         EpochResult
-            Of each epoch that ended, before any error.
+            Of each epoch that ended, before any error, and of a last one that has more
+            steps than there are rates.
 
         Raises
         ------
@@ -163,35 +191,36 @@ class Trainer:
         KeyboardInterrupt
             Between two epochs, or within one that may be broken off.
         """
-        rates = np.asarray(learning_rates)
-        while True:
-            done = 0
-            for result in self._go(
-                epoch, step, rates, part, begin is not None and begin()
-            ):
+        rates = np.asarray(rates, np.float64)
+        rates = rates.reshape(len(rates), -1)
+        while len(rates):
+            breaks = begin is not None and begin()
+            for result in self._go(epoch, step, rates, part, breaks, so_far):
+                rates = rates[result.steps - (so_far.steps if so_far else 0) :]
+                so_far = None
                 yield result
-                done += 1
-                epoch, step = epoch + 1, step + result.steps
-            rates = rates[done * self._steps :]
-            if len(rates) == 0:
-                return
+                if result.ended:
+                    epoch, step = epoch + 1, step + result.steps
 
-    def _go(self, epoch: int, step: int, rates, part: int, breaks: bool):
+    def _go(self, epoch: int, step: int, rates, part: int, breaks: bool, so_far):
         native = self.native
         private = self._lent_slots is not self._slots
         if private:
             self._lent_slots[...] = self._slots
+        before = so_far or EpochResult(0.0, 0.0, 0)
+        start = epoch + (part << 32), before.steps, step
+        sums = before.loss_sum, before.weight_sum
         try:
-            results, error = native.epochs(epoch + (part << 32), step, rates, breaks)
+            results, error = native.run(*start, *sums, rates, breaks)
         finally:
             if private:
                 self._slots[...] = self._lent_slots
         for result in results:
             if result.status or not result.finite:
                 self._explain(result, epoch, step)
-            weight = result.weight_sum
-            loss = result.loss_sum / weight if weight else 0.0
-            yield EpochResult(loss, weight, result.steps, result.status)
+            yield EpochResult(
+                result.loss_sum, result.weight_sum, result.steps, result.ended
+            )
             epoch, step = epoch + 1, step + result.steps
         if error is not None:
             raise error
@@ -299,6 +328,11 @@ class Trainer:
             f"{where}: {first} not finite: lower the learning rate, clip the gradient "
             "(gradient_clip_norm) or scale the data"
         )
+
+
+def _reads_rate(model) -> bool:
+    """Whether its update goes by a learning rate at all."""
+    return "learning_rate" in model.native.hypers()
 
 
 def _segments(model, segments: list[dict] | None) -> list[dict]:

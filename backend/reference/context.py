@@ -31,6 +31,8 @@ _STATUS = {
     1: "an index is out of range: embeddings and gather take ids from 0 to their "
     "number of rows - 1",
     2: "a label is negative or not below the number of classes",
+    8: "the ranks do not take parts of one batch: give all of them the same rows, "
+    "batch_size and accumulate",
 }
 
 

@@ -24,12 +24,11 @@ def batches(n: int, batch_size: int) -> list[tuple[int, int]]:
 
 @dataclasses.dataclass
 class EpochResult:
-    """One epoch: mean loss, the sum of its weights, steps done, status bits."""
+    """One epoch: mean loss, the sum of its weights, steps done."""
 
     loss: float
     weight_sum: float
     steps: int
-    status: int = 0
 
 
 class Trainer:
@@ -54,6 +53,10 @@ class Trainer:
         Largest norm of the whole gradient, largest size of one element (applied first).
     shuffle : bool
     seed : int
+    accumulate : int
+        So many batches make a step: their gradients are added up.
+    scheduled : list of (str, int, float, float), optional
+        Hypers that change with each step: name, column of the rates, base, scale.
     """
 
     def __init__(
@@ -72,13 +75,16 @@ class Trainer:
         clip_value: float | None = None,
         shuffle: bool = True,
         seed: int = 0,
+        accumulate: int = 1,
+        scheduled: list[tuple] | None = None,
     ):
         self.model = model
         self.params, self.state, self.slots = params, state, slots
         self.sources = {name: as_array(array) for name, array in sources.items()}
         rows = next(iter(self.sources.values())).shape[0]
         self.index = np.arange(rows) if index is None else np.asarray(index)
-        self.batch_size = batch_size
+        self.batch_size, self.accumulate = batch_size, accumulate
+        self.scheduled = [("learning_rate", 0, 0.0, 1.0), *(scheduled or [])]
         self.segments = dict(
             zip(model.parameters.names(), segments or [{} for _ in params], strict=True)
         )
@@ -96,8 +102,8 @@ class Trainer:
         ----------
         epoch, step : int
             Epochs and steps done before.
-        learning_rates : array of float
-            One for each step.
+        learning_rates : array of float of shape (steps,) or (steps, columns)
+            One for each step, and what else is scheduled.
         part : int
             Which part of the epoch's rows these are.
         """
@@ -105,35 +111,44 @@ class Trainer:
         if self.shuffle:
             order = philox.permutation(order, self.seed, epoch + (part << 32))
         total = weight = 0.0
-        spans = batches(len(order), self.batch_size)
+        spans = batches(len(order), self.batch_size * self.accumulate)
+        rates = np.reshape(learning_rates, (len(spans), -1))
         for i, (start, stop) in enumerate(spans):
             step += 1
-            losses = self.step(order[start:stop], step, float(learning_rates[i]))
+            losses = self.step(order[start:stop], step, rates[i])
             total, weight = total + losses[0], weight + losses[1]
         return EpochResult(total / weight if weight else 0.0, weight, len(spans))
 
-    def step(self, rows, step: int, rate: float) -> tuple[float, float]:
+    def step(self, rows, step: int, rates) -> tuple[float, float]:
         """Train on `rows`; `step` is 1 at the first. Return (Σ w·l, Σ w)."""
-        batch = {name: array[rows] for name, array in self.sources.items()}
-        hypers = {**self.hypers, "learning_rate": rate, "step": float(step)}
+        hypers = {**self.hypers, "step": float(step), "global_rows": float(len(rows))}
         hypers["gradient_scale"] = 1.0
-        arguments = (self.model, "grad", batch, self.params, self.state, hypers)
-        result = run(*arguments, seed=self.seed, step=step)
-        if result.status:
-            raise ValueError(f"step {step}: {result.complaint(rows)}")
-        objective, loss, weight = (float(value) for value in result.returns)
+        hypers |= {name: b + s * rates[column] for name, column, b, s in self.scheduled}
+        state = {name: array.copy() for name, array in self.state.items()}
+        loss = weight = 0.0
         touched, grads = {}, {}
-        for name, gradient in result.grads.items():
-            compact = isinstance(gradient, Rows)
-            touched[name] = gradient.ids if compact else ...
-            grads[name] = gradient.values if compact else gradient
-        finite = all(np.isfinite(g).all() for g in grads.values())
-        if not (np.isfinite(objective) and finite):
-            where = first_nonfinite(*arguments, seed=self.seed, step=step)
-            raise FloatingPointError(
-                f"step {step}: {where or 'the gradient'} is not finite: "
-                "lower the learning rate, clip the gradient or scale the data"
-            )
+        for start, stop in batches(len(rows), self.batch_size):
+            batch = {n: array[rows[start:stop]] for n, array in self.sources.items()}
+            arguments = (self.model, "grad", batch, self.params, state, hypers)
+            counters = {"seed": self.seed, "step": step, "first_row": start}
+            result = run(*arguments, **counters)
+            if result.status:
+                raise ValueError(f"step {step}: {result.complaint(rows[start:stop])}")
+            objective, *sums = (float(value) for value in result.returns)
+            loss, weight = loss + sums[0], weight + sums[1]
+            for name, gradient in result.grads.items():
+                compact = isinstance(gradient, Rows)
+                touched[name] = gradient.ids if compact else ...
+                values = gradient.values if compact else gradient
+                grads[name] = grads[name] + values if start else values
+            finite = all(np.isfinite(g).all() for g in grads.values())
+            if not (np.isfinite(objective) and finite):
+                where = first_nonfinite(*arguments, **counters)
+                raise FloatingPointError(
+                    f"step {step}: {where or 'the gradient'} is not finite: "
+                    "lower the learning rate, clip the gradient or scale the data"
+                )
+            apply(result, state)
         if self.clip_value is not None:
             limit = self.clip_value
             grads = {name: np.clip(g, -limit, limit) for name, g in grads.items()}
@@ -143,11 +158,12 @@ class Trainer:
             if norm > self.clip_norm:
                 hypers["gradient_scale"] = self.clip_norm / norm
         for name, gradient in grads.items():
-            self._update(name, touched[name], gradient, hypers)
-        apply(result, self.state)
+            self._update(name, touched[name], gradient, hypers, rates)
+        for name, array in state.items():
+            self.state[name][...] = array
         return loss, weight
 
-    def _update(self, name: str, rows, gradient, hypers: dict) -> None:
+    def _update(self, name: str, rows, gradient, hypers: dict, rates) -> None:
         segment = self.segments[name]
         if segment.get("frozen", False):
             return
@@ -157,6 +173,8 @@ class Trainer:
             "segment.l2": segment.get("l2", 0.0),
             "segment.decay": segment.get("decay", 0.0),
         }
+        for key, column, scale in segment.get("scheduled", ()):
+            coefficients[f"segment.{key}"] += scale * rates[column]
         weight = self.params[name]
         sources = {"weight": weight[rows].reshape(-1), "gradient": gradient.reshape(-1)}
         hypers = {**hypers, **coefficients}

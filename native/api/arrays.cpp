@@ -1,6 +1,8 @@
 // What comes from NumPy, checked once at the door.
 #include "api/arrays.h"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -188,6 +190,15 @@ Arrays arrays_of(const Model& model, const py::object& params, const py::object&
   return arrays;
 }
 
+std::vector<Scheduled> scheduled_of(const py::list& list) {
+  std::vector<Scheduled> all;
+  for (const auto& [name, column, base, scale] :
+       py::cast<std::vector<std::tuple<std::string, int64_t, double, double>>>(list)) {
+    all.push_back({column, name, base, scale});
+  }
+  return all;
+}
+
 Hypers hypers_of(const Model& model, const py::dict& values) {
   Hypers hypers(model.program(), model.layout());
   hypers.set_if_declared("gradient_scale", 1.0);
@@ -203,7 +214,7 @@ void require_hypers(const Model& model, const std::string& name, const py::dict&
   // The runtime gives these itself: to each step, or to each segment.
   static const std::set<std::string> own = {"learning_rate", "step",       "gradient_scale",
                                             "segment.rate",  "segment.l1", "segment.l2",
-                                            "segment.decay"};
+                                            "segment.decay", "global_rows"};
   const std::vector<std::string> measured = model.measured();
   const auto& declarations = model.program().declarations;
   for (const Node& node : model.function(name).graph.nodes) {
@@ -234,6 +245,11 @@ std::vector<Segment> segments_of(const py::list& list) {
         segment.length = py::cast<int64_t>(value);
       } else if (name == "frozen") {
         segment.frozen = py::cast<bool>(value);
+      } else if (name == "scheduled") {
+        for (const auto& [hyper, column, scale] :
+             py::cast<std::vector<std::tuple<std::string, int64_t, double>>>(value)) {
+          segment.scheduled.push_back({column, "segment." + hyper, 0.0, scale});
+        }
       } else {
         segment.coefficients["segment." + name] = number_of("segment " + name, value);
       }

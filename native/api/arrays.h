@@ -37,6 +37,8 @@ Hypers hypers_of(const Model& model, const py::dict& values);
 // Throws where the function reads a hyper that `values` lacks.
 void require_hypers(const Model& model, const std::string& function, const py::dict& values);
 
+// Of tuples: hyper, column of the table of rates, base, scale.
+std::vector<Scheduled> scheduled_of(const py::list& scheduled);
 std::vector<Segment> segments_of(const py::list& segments);
 
 // A fresh array for a returned value.

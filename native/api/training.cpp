@@ -31,47 +31,62 @@ class BoundTrainer {
  public:
   BoundTrainer(const ModelPointer& model, const py::dict& sources, const py::object& index,
                int64_t batch, const py::list& arenas, const py::list& segments,
-               const py::dict& hypers, double clip_norm, double clip_value, bool shuffle,
-               uint32_t seed, int threads)
+               const py::dict& hypers, const py::list& scheduled, double clip_norm,
+               double clip_value, bool shuffle, uint32_t seed, int threads, int64_t accumulate,
+               std::shared_ptr<Exchange> exchange)
       : sources_(sources_of(sources)), arenas_(py::tuple(arenas)) {
     for (const char* function : {"grad", "update", "measure"}) {
       if (model->has(function)) require_hypers(*model, function, hypers);
     }
     TrainerOptions options;
-    options.batch = batch;
-    options.seed = seed;
     options.shuffle = shuffle;
-    options.threads = threads;
-    options.clip = {clip_value, clip_norm};
+    options.steps = {
+        batch, accumulate, seed, threads, {clip_value, clip_norm}, std::move(exchange)};
+    columns_ = 1;
+    const std::vector<Scheduled> targets = scheduled_of(scheduled);
+    std::vector<Segment> parts = segments_of(segments);
+    const auto count = [&](const std::vector<Scheduled>& some) {
+      for (const Scheduled& one : some) {
+        if (one.column < 0) throw py::value_error("a column of rates is 0 or more");
+        columns_ = std::max(columns_, one.column + 1);
+      }
+    };
+    count(targets);
+    for (const Segment& segment : parts) count(segment.scheduled);
     const Arrays arrays = arrays_of(*model, arenas_[0], arenas_[1], arenas_[2], arenas_[3]);
     const std::vector<Source>& named = sources_.sources;
-    trainer_ = std::make_unique<Trainer>(model, named, training_rows(model, named, index), options,
-                                         arrays, segments_of(segments), hypers_of(*model, hypers));
+    trainer_ =
+        std::make_unique<Trainer>(model, named, training_rows(model, named, index), options, arrays,
+                                  std::move(parts), hypers_of(*model, hypers), targets);
   }
 
-  // (results, error): of the epochs that ended, and what a signal's handler raised, or None.
-  py::tuple epochs(uint64_t first, int64_t step,
-                   const py::array_t<double, py::array::c_style | py::array::forcecast>& rates,
-                   bool breaks) {
-    const int64_t steps = trainer_->steps();
-    if (rates.ndim() != 1 || rates.size() == 0 || rates.size() % steps != 0) {
-      throw py::value_error("an epoch needs one learning rate a step: " + std::to_string(steps) +
-                            ", got " + std::to_string(rates.size()));
+  // (results, error): of the epochs that ended, and of one that has no more steps in `rates`; and
+  // what a signal's handler raised, or None.
+  py::tuple run(uint64_t epoch, int64_t step, int64_t done, double loss_sum, double weight_sum,
+                const py::array_t<double, py::array::c_style | py::array::forcecast>& rates,
+                bool breaks) {
+    if (rates.ndim() != 2 || rates.shape(1) != columns_) {
+      throw py::value_error("rates must be [steps, " + std::to_string(columns_) + "]");
     }
+    if (step < 0 || step >= trainer_->steps()) {
+      throw py::value_error("an epoch has the steps 0 to " + std::to_string(trainer_->steps() - 1) +
+                            ", not " + std::to_string(step));
+    }
+    const Start start{epoch, step, done, loss_sum, weight_sum};
     const Turn turn(busy_);
-    Epochs done;
+    Epochs ran;
     {
       const py::gil_scoped_release free;
-      done = trainer_->epochs(first, rates.size() / steps, step, rates.data(), signal_came, breaks);
+      ran = trainer_->run(start, rates.shape(0), rates.data(), columns_, signal_came, breaks);
     }
     py::object error = py::none();
     // A signal that came late must not raise before the caller has heard of these epochs.
-    if (done.interrupted || signal_came()) {
+    if (ran.interrupted || signal_came()) {
       const py::error_already_set raised;
       error = raised.value();
       if (raised.trace()) PyException_SetTraceback(error.ptr(), raised.trace().ptr());
     }
-    return py::make_tuple(std::move(done.results), error);
+    return py::make_tuple(std::move(ran.results), error);
   }
 
   py::dict info() const {
@@ -89,7 +104,9 @@ class BoundTrainer {
 
   py::list profile(int64_t steps, double rate) {
     const Turn turn(busy_);
-    return list_of(trainer_->profile(steps, rate));
+    std::vector<double> rates(static_cast<size_t>(columns_), 1.0);
+    rates[0] = rate;
+    return list_of(trainer_->profile(steps, rates));
   }
 
  private:
@@ -109,6 +126,7 @@ class BoundTrainer {
   LentSources sources_;
   py::tuple arenas_;
   bool busy_ = false;
+  int64_t columns_ = 1;  // of the rates
   std::unique_ptr<Trainer> trainer_;
 };
 
@@ -171,14 +189,19 @@ void bind_training(py::module_& module) {
       .def_readonly("loss_sum", &EpochResult::loss_sum)
       .def_readonly("weight_sum", &EpochResult::weight_sum)
       .def_readonly("steps", &EpochResult::steps)
+      .def_readonly("ended", &EpochResult::ended)
       .def_readonly("status", &EpochResult::status)
       .def_readonly("finite", &EpochResult::finite)
       .def_readonly("bad_rows", &EpochResult::bad_rows);
+  py::class_<Exchange, std::shared_ptr<Exchange>>(module, "Exchange")
+      .def_property_readonly("rank", &Exchange::rank)
+      .def_property_readonly("ranks", &Exchange::ranks);
+  module.def("thread_ranks", &ThreadExchange::make);
   py::class_<BoundTrainer>(module, "Trainer")
       .def(py::init<const ModelPointer&, const py::dict&, const py::object&, int64_t,
-                    const py::list&, const py::list&, const py::dict&, double, double, bool,
-                    uint32_t, int>())
-      .def("epochs", &BoundTrainer::epochs)
+                    const py::list&, const py::list&, const py::dict&, const py::list&, double,
+                    double, bool, uint32_t, int, int64_t, std::shared_ptr<Exchange>>())
+      .def("run", &BoundTrainer::run)
       .def_property_readonly("busy", &BoundTrainer::busy)
       .def("info", &BoundTrainer::info)
       .def("profile", &BoundTrainer::profile);

@@ -145,7 +145,7 @@ def test_an_arena_needs_bytes_behind_it_that_may_be_read(which):
     def lend(arena):
         lent = [*arenas[:which], arena, *arenas[which + 1 :]]
         native, hypers = case.compiled.native, case.options["hypers"]
-        options = 0.0, 0.0, True, 0, 1
+        options = [], 0.0, 0.0, True, 0, 1, 1, None
         _native.Trainer(
             native, case.sources, None, 16, lent, segments, hypers, *options
         )

@@ -23,6 +23,7 @@ def network(
     sparse=False,
     rows=False,
     branches=False,
+    split=False,
     sizes=(FEATURES, HIDDEN, CLASSES),
 ):
     """Return a model: dense, relu, dense, softmax cross-entropy.
@@ -31,6 +32,9 @@ def network(
 
     With `branches` the sign of X's mean over the batch decides whether there is a third
     layer, in which a cond chooses again; dropout is inside it.
+
+    With `split` a step's rows may come in parts: the objective is divided by those of
+    all of them.
 
     `center` subtracts the batch's means in training and tracks them in a state, so that
     rows depend on each other.
@@ -98,7 +102,8 @@ def network(
             if name == "score":
                 graph.return_(total, weights)
                 continue
-            objective = total / ops.extent(B, "f64")
+            rows_ = ops.extent(B, "f64")
+            objective = total / (model.hyper("global_rows") if split else rows_)
             graph.return_(objective, total, weights)
             slopes = gradients([objective], list(parameters))
             if rows:

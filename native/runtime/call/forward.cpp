@@ -60,6 +60,7 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   chunk_ = std::max<int64_t>(chunk_, 1);
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
   arrays_.hyper = hypers_.data();
+  hypers_.set_if_declared("global_rows", static_cast<double>(rows));
   const auto bind = [&](int64_t count) {
     auto plan = model_->plan(function, count, symbols_);
     auto gathers = bind_sources(*plan, sources, index_);

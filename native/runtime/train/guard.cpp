@@ -82,6 +82,13 @@ template <class T>
   }
 }
 
+template <class T>
+[[gnu::always_inline]] inline void add(std::byte* dst, const std::byte* src, int64_t count) {
+  T* sums = reinterpret_cast<T*>(dst);
+  const T* values = reinterpret_cast<const T*>(src);
+  for (int64_t i = 0; i < count; ++i) sums[i] += values[i];
+}
+
 }  // namespace
 
 SLIM_CLONES bool all_finite(const std::byte* data, int64_t count, DType dtype) {
@@ -96,6 +103,10 @@ SLIM_CLONES bool fits_f32(const std::byte* data, int64_t count) {
 
 SLIM_CLONES double sum_of_squares(const std::byte* data, int64_t count, DType dtype) {
   return dtype == DType::f32 ? squares<float>(data, count) : squares<double>(data, count);
+}
+
+SLIM_CLONES void add_values(std::byte* dst, const std::byte* src, int64_t count, DType dtype) {
+  return dtype == DType::f32 ? add<float>(dst, src, count) : add<double>(dst, src, count);
 }
 
 SLIM_CLONES void clip_values(std::byte* data, int64_t count, DType dtype, double limit) {

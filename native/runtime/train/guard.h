@@ -16,6 +16,9 @@ bool fits_f32(const std::byte* data, int64_t count);
 // In f64 and in one order, whatever the lanes: sums of fixed blocks are added up by the caller.
 double sum_of_squares(const std::byte* data, int64_t count, DType dtype);
 
+// dst[i] += src[i]
+void add_values(std::byte* dst, const std::byte* src, int64_t count, DType dtype);
+
 // Into [-limit, limit]; a NaN stays.
 void clip_values(std::byte* data, int64_t count, DType dtype, double limit);
 

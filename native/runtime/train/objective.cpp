@@ -62,8 +62,7 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
       index_(std::move(index)),
       arrays_(arrays),
       hypers_(std::move(hypers)),
-      precision_(model_->layout().precision),
-      threads_(threads) {
+      precision_(model_->layout().precision) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   refuse_what_varies(model_->function("grad"));
   freeze_without_gradient(*model_, segments);
@@ -84,16 +83,14 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
-  const Symbols symbols = bind_symbols(model_->function("grad"), sources);
-  const auto plan = model_->plan("grad", rule_.capacity(), symbols);
-  check_sums(*plan);
-  if (!plan->row_gradients().empty()) {
+  arrays_.hyper = hypers_.data();
+  chunks_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{}, sources, index_, arrays_, seed,
+                                    threads, 1);
+  const Plan& plan = chunks_->bound()[0].plan.plan();
+  check_sums(plan);
+  if (!plan.row_gradients().empty()) {
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
   }
-  threads_ = plan->useful_lanes(rule_.capacity(), allowed_lanes(threads_));
-  arrays_.hyper = hypers_.data();
-  chunks_ = std::make_unique<BoundBatches>(*model_, "grad", rule_, sources, index_, arrays_, seed,
-                                           threads_);
 }
 
 void Objective::read_weights(std::vector<double>& x) const {
@@ -109,16 +106,18 @@ void Objective::write_weights(const std::vector<double>& x) const {
 }
 
 void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& watch) {
-  const BoundPlan& bound = chunks_->of(chunk).plan;
-  CallContext& call = *chunks_->of(chunk).call;
-  call.context.rows = rule_.count(chunk);
+  const Spans::Span& span = chunks_->of(chunk);
+  const auto& [bound, lease] = chunks_->of(span.parts[0]);
+  CallContext& call = *lease;
+  hypers_.set_if_declared("global_rows", static_cast<double>(span.rows));
+  call.context.rows = span.rows;
   call.context.first_row = rule_.begin(chunk);
   call.watch = &watch;
-  const LaneGrant grant(threads_);
+  const LaneGrant grant(chunks_->lanes());
   run_lanes(grant.lanes(),
             [&](const Lane& lane) { bound.run(call, index_.data(), rule_.begin(chunk), lane); });
   call.watch = nullptr;
-  const double share = static_cast<double>(rule_.count(chunk)) / static_cast<double>(rule_.rows);
+  const double share = static_cast<double>(span.rows) / static_cast<double>(rule_.rows);
   const auto& returns = bound.plan().returns();
   value_ += share * read_f64(returns[0], call.context);
   loss_sum_ += read_f64(returns[1], call.context);

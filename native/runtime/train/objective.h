@@ -8,7 +8,7 @@
 
 #include "runtime/call/interrupt.h"
 #include "runtime/plan/model.h"
-#include "runtime/train/bound_batches.h"
+#include "runtime/train/spans.h"
 #include "runtime/train/update.h"
 
 namespace slim {
@@ -41,10 +41,9 @@ class Objective {
   std::vector<Segment> segments_;  // free ones, by offset
   Hypers hypers_;
   DType precision_;
-  int threads_;
   int64_t size_ = 0;
   BatchRule rule_;
-  std::unique_ptr<BoundBatches> chunks_;
+  std::unique_ptr<Spans> chunks_;
   double value_ = 0;
   double loss_sum_ = 0;
   double weight_sum_ = 0;

@@ -51,9 +51,13 @@ void Hypers::set(const std::string& name, double value) {
   set_if_declared(name, value);
 }
 
-Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
-                 std::vector<Segment> segments, const std::vector<RowGradient>& rows, Arrays arrays,
-                 Clip clip, int lanes)
+bool operator==(const Scheduled& a, const Scheduled& b) {
+  return a.column == b.column && a.name == b.name && a.base == b.base && a.scale == b.scale;
+}
+
+Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<Segment> segments,
+                 const std::vector<Scheduled>& scheduled, const std::vector<RowGradient>& rows,
+                 Arrays arrays, Clip clip, int lanes)
     : plan_(std::move(plans.dense)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
   const int64_t total = layout.param_bytes / size_of(precision_);
   std::sort(segments.begin(), segments.end(),
@@ -83,7 +87,7 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
           "that is rows has none, keep it dense (without ops.rows)");
     }
     if (last && !plans.measure && compact == rows.end() && groups_.back().end == segment.offset &&
-        last->coefficients == segment.coefficients) {
+        last->coefficients == segment.coefficients && last->scheduled == segment.scheduled) {
       groups_.back().end = end;
     } else {
       groups_.push_back({segment.offset, end, Arena(hypers.bytes())});
@@ -95,6 +99,11 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
                                       ": build the program with it, or leave it out");
         }
         if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
+      }
+      for (const Scheduled& one : segment.scheduled) {
+        const auto own = segment.coefficients.find(one.name);
+        schedule(one, hypers, groups_.back().hyper.data(),
+                 own == segment.coefficients.end() ? 0.0 : own->second);
       }
     }
     if (compact != rows.end()) {
@@ -125,7 +134,10 @@ Updater::Updater(Plans plans, const Layout& layout, const Hypers& hypers,
   }
   partial_.resize(blocks_.size());
   step_offset_ = hypers.offset("step");
-  rate_offset_ = hypers.offset("learning_rate");
+  for (const Scheduled& one : scheduled) {
+    schedule(one, hypers, hypers.data(), one.base);
+    for (const Group& group : groups_) schedule(one, hypers, group.hyper.data(), one.base);
+  }
   scale_offset_ = hypers.offset("gradient_scale");
   if (clip_.norm > 0 && scale_offset_ < 0) {
     throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
@@ -141,9 +153,22 @@ void Updater::set_all(int64_t offset, double value) {
   }
 }
 
-void Updater::begin(double step, double learning_rate) {
+void Updater::schedule(const Scheduled& scheduled, const Hypers& hypers, std::byte* values,
+                       double base) {
+  const int64_t at = hypers.offset(scheduled.name);
+  if (at < 0) {
+    throw std::invalid_argument("this program declares no hyper " + scheduled.name +
+                                " that a schedule could change");
+  }
+  targets_.push_back({scheduled.column, values + at, base, scheduled.scale});
+}
+
+void Updater::begin(double step, const double* rates) noexcept {
   set_all(step_offset_, step);
-  set_all(rate_offset_, learning_rate);
+  for (const Target& target : targets_) {
+    const double value = target.base + target.scale * rates[target.column];
+    std::memcpy(target.place, &value, sizeof value);
+  }
 }
 
 void Updater::clip(const Context& gradient, const Lane& lane) noexcept {

@@ -16,11 +16,20 @@
 
 namespace slim {
 
+// A hyper that follows a column of the table of rates: base + scale · the column's number.
+struct Scheduled {
+  int64_t column = 0;
+  std::string name;
+  double base = 0;
+  double scale = 1;
+};
+
 // A stretch of the flat parameter arena and its coefficients.
 struct Segment {
   int64_t offset = 0;  // elements
   int64_t length = 0;
   std::map<std::string, double> coefficients;  // hypers that only this stretch sees
+  std::vector<Scheduled> scheduled;            // of these, each added to its coefficient
   bool frozen = false;
 };
 
@@ -33,6 +42,7 @@ class Hypers {
   void set(const std::string& name, double value);  // throws for an unknown name
   void set_if_declared(const std::string& name, double value);
   const std::byte* data() const { return values_.data(); }
+  std::byte* data() { return values_.data(); }
   int64_t bytes() const { return values_.size(); }
   // Bytes from the arena's start, -1 if this program does not declare it.
   int64_t offset(const std::string& name) const;
@@ -60,11 +70,13 @@ class Updater {
     std::vector<std::string> measured;
   };
 
-  Updater(Plans plans, const Layout& layout, const Hypers& hypers, std::vector<Segment> segments,
-          const std::vector<RowGradient>& rows, Arrays arrays, Clip clip, int lanes);
+  // `hypers` are the gradient's: those that are `scheduled` change there too.
+  Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<Segment> segments,
+          const std::vector<Scheduled>& scheduled, const std::vector<RowGradient>& rows,
+          Arrays arrays, Clip clip, int lanes);
 
-  // By one lane, before the others enter run().
-  void begin(double step, double learning_rate);
+  // By one lane, before the others enter the gradient; `rates` is a row of the table.
+  void begin(double step, const double* rates) noexcept;
   // By all lanes, after the gradient in whose context its rows are. Returns on each of them
   // the status bits it raised.
   uint32_t run(const Context& gradient, const Lane& lane) noexcept;
@@ -87,10 +99,18 @@ class Updater {
     int64_t begin;
     int64_t end;
   };
+  // Where the number of a column goes.
+  struct Target {
+    int64_t column;
+    std::byte* place;
+    double base;
+    double scale;
+  };
   void clip(const Context& gradient, const Lane& lane) noexcept;
   bool is_finite(const Block& block) const noexcept;
   void update_block(const Block& block, CallContext& call) const noexcept;
   void set_all(int64_t offset, double value);
+  void schedule(const Scheduled& scheduled, const Hypers& hypers, std::byte* values, double base);
 
   std::shared_ptr<const Plan> plan_;
   DType precision_;
@@ -102,7 +122,8 @@ class Updater {
   std::optional<Measure> measure_;
   std::vector<double> partial_;  // sums of squares, by block
   double norm_scale_ = 1;
-  int64_t step_offset_, rate_offset_, scale_offset_;
+  int64_t step_offset_, scale_offset_;
+  std::vector<Target> targets_;
   std::vector<Plan::Lease> leases_;  // by lane
 };
 
