@@ -2,6 +2,7 @@
 // Everything under cpu/ is compiled once per level into namespace slim::<level>.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -92,6 +93,15 @@ SLIM_INLINE V lane_numbers() {
   V v{};
   for (int i = 0; i < kLanes<Lane<V>>; ++i) v[i] = static_cast<Lane<V>>(i);
   return v;
+}
+
+// Twice the bytes: as many lanes as a Vec of half the element's size.
+template <class T>
+using WideVec = typename VectorOf<T, 2 * kVectorBytes>::type;
+
+template <class To, class V>
+SLIM_INLINE To convert(V v) {
+  return __builtin_convertvector(v, To);
 }
 
 template <class V>
@@ -330,6 +340,29 @@ SLIM_INLINE V each_lane(V v, Function function) {
   for (int i = 0; i < kLanes<Lane<V>>; ++i) v[i] = function(v[i]);
   return v;
 }
+
+template <class V, class Function>
+SLIM_INLINE V each_lane(V a, V b, Function function) {
+  for (int i = 0; i < kLanes<Lane<V>>; ++i) a[i] = function(a[i], b[i]);
+  return a;
+}
+
+// `otherwise`, but function(v) in the lanes of the mask, which are few.
+template <class V, class Function>
+SLIM_INLINE V each_lane_where(Mask<V> mask, V v, V otherwise, Function function) {
+  if (!any(mask)) return otherwise;
+  for (int i = 0; i < kLanes<Lane<V>>; ++i) {
+    if (mask[i] != 0) otherwise[i] = function(v[i]);
+  }
+  return otherwise;
+}
+
+namespace libm {
+using std::cos;
+using std::erf;
+using std::pow;
+using std::sin;
+}  // namespace libm
 
 // Folds of all lanes, always by the same tree.
 template <class V, class Function>

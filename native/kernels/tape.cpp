@@ -220,6 +220,14 @@ Tape build_tape(const Binding& binding, const Graph& region, const std::vector<B
   return Builder(binding, region, operands, results, split).build();
 }
 
+std::vector<Buffer> epilogue_operands(const Binding& binding) {
+  std::vector<Buffer> operands = {binding.results[0]};
+  operands[0].row_stride = 0;
+  operands[0].dtype = binding.operands[0].dtype;
+  operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
+  return operands;
+}
+
 Graph region_of(const Graph& graph, const Node& node) {
   Graph region;
   Node inner{node.op, {}, {}, node.attributes};

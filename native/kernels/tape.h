@@ -20,6 +20,14 @@ enum class Operation : uint8_t {
   copy,
 };
 
+// Elements of a block: a register of f32 is 2 KB. Whole rows where they fit, else of one row.
+inline constexpr int64_t kTapeBlock = 512;
+
+// Cells of a sum's fixed order: element i of a block goes to cell i % kTapeCells. Blocks are
+// summed apart; after kTapeRun of them the cells are added to the total.
+inline constexpr int64_t kTapeCells = 16;
+inline constexpr int64_t kTapeRun = 64;
+
 std::optional<Operation> find_operation(const std::string& op);
 double flops_of(Operation op);  // of an element
 
@@ -62,6 +70,10 @@ struct Tape {
 // Compiles `region` for these operands and results; refuses in the binding's name.
 Tape build_tape(const Binding& binding, const Graph& region, const std::vector<Buffer>& operands,
                 const std::vector<Buffer>& results, SpaceSplit split);
+
+// What the region of a node with an epilogue reads: the product, of the result's shape, and the
+// operands behind the two that it is a product of.
+std::vector<Buffer> epilogue_operands(const Binding& binding);
 
 // A region of this one node: what a lone elementwise op runs as.
 Graph region_of(const Graph& graph, const Node& node);

@@ -17,11 +17,7 @@ class ProductEnd {
     if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
     if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
     if (epilogue_.tape) {
-      std::vector<Buffer> operands = {binding.results[0]};  // the product: of this shape
-      operands[0].row_stride = 0;
-      operands[0].dtype = binding.operands[0].dtype;
-      operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
-      tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
+      tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
                     SpaceSplit::last_axis);
     }
   }

@@ -115,11 +115,7 @@ class CsrMatmul final : public Launch {
     if (binding.node.regions.empty()) return;
     block_rows_ = std::clamp<int64_t>(
         kBlockBytes / std::max<int64_t>(n_ * static_cast<int64_t>(sizeof(T)), 1), 1, split_.grain);
-    std::vector<Buffer> operands = {c_};
-    operands[0].dtype = b_.dtype;
-    operands[0].row_stride = 0;
-    operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
-    tape_.emplace(binding, binding.node.regions[0], operands, binding.results,
+    tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
                   SpaceSplit::last_axis);
   }
 

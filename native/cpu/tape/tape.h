@@ -13,14 +13,6 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-// Elements of a block: a register of f32 is 2 KB.
-inline constexpr int64_t kTapeBlock = 512;
-
-// Cells of a sum's fixed order: element i of a block goes to cell i % kTapeCells. Blocks are
-// summed apart; after kTapeRun of them the cells are added to the total.
-inline constexpr int64_t kTapeCells = 16;
-inline constexpr int64_t kTapeRun = 64;
-
 class TapeRunner {
  public:
   // Rows and columns of the iteration space [m, n].

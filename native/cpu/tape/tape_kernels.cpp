@@ -3,22 +3,16 @@
 
 #include <type_traits>
 
-#include "cpu/circular.h"
-#include "cpu/error_functions.h"
 #include "cpu/math.h"
+#include "kernels/formulas/circular.h"
+#include "kernels/formulas/error_functions.h"
+#include "kernels/row_types.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-enum Types : unsigned { F = 1, N = 2, B = 4, NB = N | B };
-
-template <class T>
-constexpr bool in(unsigned types) {
-  if constexpr (std::is_same_v<T, bool>) return (types & B) != 0;
-  if constexpr (std::is_floating_point_v<T>) return (types & (F | N)) != 0;
-  return (types & N) != 0 && sizeof(T) >= 4;
-}
+using enum RowTypes::Types;
 
 template <class T>
 const T* of(const std::byte* p) {
@@ -139,7 +133,7 @@ TapeKernel with_scalars(unsigned wanted) {
 
 template <class Row, class T>
 TapeKernel of_type(unsigned scalars) {
-  if constexpr (in<T>(Row::types)) return with_scalars<Row, T>(scalars);
+  if constexpr (RowTypes::in<T>(Row::types)) return with_scalars<Row, T>(scalars);
   return nullptr;
 }
 

@@ -1,10 +1,9 @@
-// erf and its inverse, of vectors; what cpu/math.h says of its functions holds here too.
+// erf and its inverse, of vectors; what math.h says of its functions holds here too.
 #pragma once
 
-#include <cmath>
 #include <limits>
 
-#include "cpu/math.h"
+#include "kernels/formulas/math.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -12,7 +11,7 @@ namespace slim::SLIM_ISA_NAMESPACE {
 template <class V>
 SLIM_INLINE V erf(V x) {
   if constexpr (sizeof(Lane<V>) == 8) {
-    return each_lane(x, [](double lane) { return std::erf(lane); });
+    return each_lane(x, [](auto lane) { return libm::erf(lane); });
   } else {
     constexpr float kInner[] = {1.28379166e-1f,  -3.76125336e-1f, 1.12819925e-1f,
                                 -2.67681349e-2f, 4.99119423e-3f,  -5.96761703e-4f};

@@ -1,10 +1,9 @@
-// sin and cos of vectors; what cpu/math.h says of its functions holds here too.
+// sin and cos of vectors; what math.h says of its functions holds here too.
 #pragma once
 
-#include <cmath>
 #include <initializer_list>
 
-#include "cpu/math.h"
+#include "kernels/formulas/math.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -56,12 +55,12 @@ SLIM_INLINE V quarters_of(V x, Mask<V>* bits) {
 }
 
 SLIM_INLINE Angle<F32> reduce_angle(F32 x) {
-  using Wide = typename VectorOf<double, 2 * kVectorBytes>::type;
-  const Wide wide = __builtin_convertvector(x, Wide);
+  using Wide = WideVec<double>;
+  const Wide wide = convert<Wide>(x);
   Mask<Wide> bits;
   const Wide n = quarters_of(wide, &bits);
   const Wide r = (wide - n * kHalfPi1) - n * kHalfPi1Rest;
-  return {__builtin_convertvector(r, F32), F32{}, __builtin_convertvector(bits, Mask<F32>)};
+  return {convert<F32>(r), F32{}, convert<Mask<F32>>(bits)};
 }
 
 SLIM_INLINE Angle<F64> reduce_angle(F64 x) {
@@ -109,25 +108,19 @@ SLIM_INLINE V circular(V x, int turn, Scalar scalar) {
   const M quarters = angle.quarters + static_cast<Lane<M>>(turn);
   V result = select((quarters & 1) != 0, cos_part(angle), sin_part(angle));
   result = bits_as<V>(bits_as<M>(result) ^ ((quarters & 2) << kToSign));
-  const M far = ~(absolute(x) <= static_cast<Lane<V>>(kMostAngle));
-  if (any(far)) {
-    for (int i = 0; i < kLanes<Lane<V>>; ++i) {
-      if (far[i] != 0) result[i] = scalar(x[i]);
-    }
-  }
-  return result;
+  return each_lane_where(~(absolute(x) <= static_cast<Lane<V>>(kMostAngle)), x, result, scalar);
 }
 
 // <= 2 ulp, of any x; of infinities NaN
 template <class V>
 SLIM_INLINE V sin(V x) {
-  const V result = circular(x, 0, [](auto lane) { return std::sin(lane); });
+  const V result = circular(x, 0, [](auto lane) { return libm::sin(lane); });
   return select(x == V{}, x, result);  // -0 stays
 }
 
 template <class V>
 SLIM_INLINE V cos(V x) {
-  return circular(x, 1, [](auto lane) { return std::cos(lane); });
+  return circular(x, 1, [](auto lane) { return libm::cos(lane); });
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE
