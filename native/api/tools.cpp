@@ -1,11 +1,13 @@
-// Binds what tests and tools look at: the text, the passes, the memory plan.
+// Binds what tests and tools look at: the text, the passes, the memory plan, printed source.
 #include <pybind11/stl.h>
 
 #include "api/api.h"
+#include "ir/ops.h"
 #include "ir/row_rules.h"
 #include "ir/specialise.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "kernels/source.h"
 #include "passes/memory.h"
 #include "passes/passes.h"
 #include "passes/units.h"
@@ -122,6 +124,105 @@ py::dict work(const std::string& text, const std::string& name,
   return facts;
 }
 
+// What a tape reads or gives: (value, type, row stride or 0).
+py::list arguments_of(const Graph& graph, const std::vector<ValueId>& ids,
+                      const std::vector<Buffer>& buffers) {
+  py::list list;
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const Value& value = graph.values[static_cast<size_t>(ids[i])];
+    list.append(py::make_tuple(value.name, to_string(value.type), buffers[i].row_stride));
+  }
+  return list;
+}
+
+// Whether a node runs as a tape, or ends in one.
+bool has_tape(const Node& node) {
+  const OpRow& row = op_row(node);
+  if (row.has(kTapeRegion)) return !node.regions.empty();
+  return row.has(kElementwise) && !row.has(kAlias);
+}
+
+// Adds the tapes of a function, as optimized, to a file. `tell(kernel, op, operands, results)`:
+// of each; `refused(kernel, why)`: of those that cannot be printed.
+template <class Tell, class Refuse>
+void add_tapes(SourceFile& file, const std::string& prefix, const Program& program,
+               Function& function, Tell tell, Refuse refused) {
+  optimize(function, program, Device());
+  const std::string symbol = symbols_of(function).count("P") > 0 ? "P" : "B";
+  const Symbols symbols = {{symbol, 1}};
+  const MemoryPlan plan = planned(program, function, symbols);
+  const Graph& graph = function.graph;
+  const auto buffers = [&](const std::vector<ValueId>& ids) {
+    std::vector<Buffer> all;
+    for (const ValueId id : ids) {
+      const Type& type = graph.values[static_cast<size_t>(id)].type;
+      Buffer buffer;
+      buffer.dtype = type.dtype;
+      buffer.row_stride = plan.places[static_cast<size_t>(id)].row_stride;
+      for (const Dim& dim : type.dims) buffer.dims.push_back(dim.evaluate(symbols));
+      if (!type.dims.empty()) buffer.per_row = type.dims[0].multiple_of(symbol).value_or(0);
+      all.push_back(std::move(buffer));
+    }
+    return all;
+  };
+  int count = 0;
+  for (const Node& node : graph.nodes) {
+    if (!has_tape(node)) continue;
+    const Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
+    const bool epilogue = op_row(node).has(kEpilogue);
+    const auto operands = epilogue ? epilogue_operands(binding) : binding.operands;
+    const std::string kernel = prefix + '_' + std::to_string(count++);
+    try {
+      const Graph region = node.regions.empty() ? region_of(graph, node) : node.regions[0];
+      const SpaceSplit split = epilogue ? SpaceSplit::last_axis : SpaceSplit::best;
+      file.add(kernel, binding, build_tape(binding, region, operands, binding.results, split),
+               operands);
+    } catch (const std::invalid_argument& error) {
+      refused(kernel, error.what());
+      continue;
+    }
+    std::vector<ValueId> ids = node.operands;
+    if (epilogue) {  // the product bears its result's name
+      ids.erase(ids.begin());
+      ids[0] = node.results[0];
+    }
+    tell(kernel, node.op, arguments_of(graph, ids, operands),
+         arguments_of(graph, node.results, binding.results));
+  }
+}
+
+// A file of all tapes of some functions, (program text, function, prefix) each, as optimized:
+// {"text", "kernels": [{"name": prefix_i, "op", "operands", "results"}], "refused": {name: why}}.
+// Nodes that are no tapes, and those in the regions of a cond, are left out.
+py::dict source(const std::vector<std::tuple<std::string, std::string, std::string>>& functions,
+                const std::string& dialect) {
+  if (dialect != "c" && dialect != "cuda") {
+    throw std::invalid_argument("the dialects of source are c and cuda, not " + dialect);
+  }
+  SourceFile file(dialect == "c" ? Dialect::c : Dialect::cuda);
+  py::list kernels;
+  py::dict refused;
+  for (const auto& [text, name, prefix] : functions) {
+    Program program = checked(text);
+    add_tapes(
+        file, prefix, program, function_of(program, name),
+        [&](const std::string& kernel, const std::string& op, py::list operands, py::list results) {
+          py::dict facts;
+          facts["name"] = kernel;
+          facts["op"] = op;
+          facts["operands"] = operands;
+          facts["results"] = results;
+          kernels.append(facts);
+        },
+        [&](const std::string& kernel, const char* why) { refused[py::str(kernel)] = why; });
+  }
+  py::dict made;
+  made["text"] = file.text();
+  made["kernels"] = kernels;
+  made["refused"] = refused;
+  return made;
+}
+
 }  // namespace
 
 void bind_tools(py::module_& module) {
@@ -131,6 +232,7 @@ void bind_tools(py::module_& module) {
   module.def("optimize", &optimized);
   module.def("specialise", &specialised);
   module.def("memory", &memory);
+  module.def("source", &source);
   module.def("work", &work);
   module.def("mixes_rows", [](const std::string& text, const std::string& name) {
     Program program = checked(text);

@@ -1,0 +1,80 @@
+// Runs every row of elementwise.def on vectors that note its steps.
+#include "kernels/trace/formulas.h"
+
+#include "kernels/row_types.h"
+#include "kernels/trace/traced.h"
+// After the vectors that they are written in.
+#include "kernels/formulas/circular.h"
+#include "kernels/formulas/error_functions.h"
+#include "kernels/formulas/math.h"
+
+namespace slim::traced {
+
+namespace {
+
+struct Rows : RowTypes {
+  template <class T>
+  static Term run(Operation op, const std::vector<Term>& arguments) {
+    switch (op) {
+#define UNARY(name, types, cost, formula) \
+  case Operation::name:                   \
+    if constexpr (in<T>(types)) {         \
+      const Traced<T> x(arguments.at(0)); \
+      return (formula).term;              \
+    }                                     \
+    break;
+#define BINARY(name, types, cost, formula)                    \
+  case Operation::name:                                       \
+    if constexpr (in<T>(types)) {                             \
+      const Traced<T> a(arguments.at(0)), b(arguments.at(1)); \
+      return (formula).term;                                  \
+    }                                                         \
+    break;
+#define TEST_UNARY(name, types, cost, formula) UNARY(name, types, cost, formula)
+#define TEST_BINARY(name, types, cost, formula) BINARY(name, types, cost, formula)
+#include "ir/elementwise.def"
+      default:
+        break;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace
+
+}  // namespace slim::traced
+
+namespace slim {
+
+Term formula_of(Operation op, DType from, DType to, const std::vector<Term>& arguments) {
+  using Kind = Expression::Kind;
+  switch (op) {
+    case Operation::copy:
+      return arguments.at(0);
+    case Operation::cast:
+      return std::make_shared<Expression>(Expression{Kind::convert, to, {}, {arguments.at(0)}});
+    case Operation::select:
+      return std::make_shared<Expression>(
+          Expression{Kind::choose, from, {}, {arguments.at(0), arguments.at(1), arguments.at(2)}});
+    default:
+      break;
+  }
+  using traced::Rows;
+  switch (from) {
+    case DType::f32:
+      return Rows::run<float>(op, arguments);
+    case DType::f64:
+      return Rows::run<double>(op, arguments);
+    case DType::i32:
+      return Rows::run<int32_t>(op, arguments);
+    case DType::i64:
+      return Rows::run<int64_t>(op, arguments);
+    case DType::b8:
+      return Rows::run<bool>(op, arguments);
+    case DType::u8:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace slim
