@@ -22,8 +22,8 @@ bool ends_in_rows(const Node& node, const Type& type) {
          std::get<int64_t>(axis->second) + 1 == static_cast<int64_t>(type.dims.size());
 }
 
-// A fused sum of products over some axes: no tape, but a reduction of its operands.
-bool sums_products(const Graph& region) {
+// Fused sums over some axes: no tape, but a reduction of its operands.
+bool sums_inside(const Graph& region) {
   return std::any_of(region.nodes.begin(), region.nodes.end(), [&](const Node& node) {
     return node.op == "reduce_sum" && !region.values[node.results[0]].type.dims.empty();
   });
@@ -158,7 +158,7 @@ class ViewFinder {
     const OpRow& row = op_row(node);
     if (row.has(kElementwise)) return true;
     if (row.has(kTapeRegion)) {
-      return node.operands.size() == 1 || node.regions.empty() || !sums_products(node.regions[0]);
+      return node.operands.size() == 1 || node.regions.empty() || !sums_inside(node.regions[0]);
     }
     const Type& first = type(node.operands[0]);
     return row.has(kReadsRows) && type(id).dims.size() == first.dims.size() &&

@@ -40,7 +40,7 @@ def test_resnet152_has_the_nodes_that_budgets_of_compile_time_count():
 
 
 # Launches of a layer's gradient.
-BUDGETS = {"dense": 4, "normed": 10, "residual": 20, "concatenating": 11}
+BUDGETS = {"dense": 4, "normed": 7, "residual": 14, "concatenating": 8}
 
 
 @pytest.mark.parametrize("tower", BUDGETS)

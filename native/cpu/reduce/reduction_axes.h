@@ -1,6 +1,7 @@
 // Axes of a reduction, merged until kept and reduced ones alternate.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -21,8 +22,11 @@ struct ReductionAxes {
   bool over_batch = false;  // the leading axis is reduced: no result belongs to one row
   std::vector<ReductionAxis> kept, reduced;
 
-  ReductionAxes(const Buffer& src, const Buffer& dst, const std::vector<bool>& is_reduced) {
-    const bool apart = src.row_stride > 0 || (dst.row_stride > 0 && !is_reduced.back());
+  ReductionAxes(const Buffer& src, const std::vector<Buffer>& dst,
+                const std::vector<bool>& is_reduced) {
+    const bool stores_apart = std::any_of(
+        dst.begin(), dst.end(), [](const Buffer& buffer) { return buffer.row_stride > 0; });
+    const bool apart = src.row_stride > 0 || (stores_apart && !is_reduced.back());
     struct Run {
       ReductionAxis axis;
       bool reduced;

@@ -10,12 +10,51 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
+// Terms, or partial results, of two reductions over the same elements.
+template <class T>
+struct Two {
+  Vec<T> first, second;
+};
+
+template <class V>
+inline constexpr int kParts = 1;
+template <class T>
+inline constexpr int kParts<Two<T>> = 2;
+
+template <class T>
+SLIM_INLINE Two<T> select(Mask<Vec<T>> mask, const Two<T>& a, const Two<T>& b) {
+  return {select(mask, a.first, b.first), select(mask, a.second, b.second)};
+}
+
 template <class T>
 struct Sum {
   using V = Vec<T>;
-  static V neutral() { return V{}; }  // a lane that is not there
   static V start() { return V{}; }
   SLIM_INLINE V step(V sum, V x) const { return sum + x; }
+  SLIM_INLINE V merge(V a, V b) const { return a + b; }
+};
+
+template <class T>
+struct Sums {
+  using V = Two<T>;
+  static Sum<T> part() { return {}; }
+  static V start() { return {Vec<T>{}, Vec<T>{}}; }
+  SLIM_INLINE V step(const V& sums, const V& x) const { return merge(sums, x); }
+  SLIM_INLINE V merge(const V& a, const V& b) const {
+    return {a.first + b.first, a.second + b.second};
+  }
+};
+
+// Of (x - mean)².
+template <class T>
+struct SumAround {
+  using V = Vec<T>;
+  V mean{};
+  static V start() { return V{}; }
+  SLIM_INLINE V step(V sum, V x) const {
+    const V centered = x - mean;
+    return sum + centered * centered;
+  }
   SLIM_INLINE V merge(V a, V b) const { return a + b; }
 };
 
@@ -23,11 +62,10 @@ struct Sum {
 template <class T>
 struct Max {
   using V = Vec<T>;
-  static V neutral() {
+  static V start() {
     using L = std::numeric_limits<T>;
     return broadcast<V>(L::has_infinity ? -L::infinity() : L::lowest());
   }
-  static V start() { return neutral(); }
   SLIM_INLINE V step(V most, V x) const { return maximum(most, x); }
   SLIM_INLINE V merge(V a, V b) const { return maximum(a, b); }
 };
@@ -35,11 +73,10 @@ struct Max {
 template <class T>
 struct Min {
   using V = Vec<T>;
-  static V neutral() {
+  static V start() {
     using L = std::numeric_limits<T>;
     return broadcast<V>(L::has_infinity ? L::infinity() : L::max());
   }
-  static V start() { return neutral(); }
   SLIM_INLINE V step(V least, V x) const { return minimum(least, x); }
   SLIM_INLINE V merge(V a, V b) const { return minimum(a, b); }
 };
@@ -49,7 +86,6 @@ template <class T>
 struct SumExp {
   using V = Vec<T>;
   V shift{};
-  static V neutral() { return Max<T>::neutral(); }
   static V start() { return V{}; }
   SLIM_INLINE V step(V sum, V x) const { return sum + exp(x - shift); }
   SLIM_INLINE V merge(V a, V b) const { return a + b; }
@@ -59,15 +95,33 @@ struct SumExp {
 // which are multiplied as they are read.
 template <class T>
 struct Products {
+  static constexpr int kOperands = 2;
   const T *a, *b;
 
   SLIM_INLINE Products operator+(int64_t n) const { return {a + n, b + n}; }
 };
 template <class T>
 struct Squares {
+  static constexpr int kOperands = 1;
   const T* a;
 
   SLIM_INLINE Squares operator+(int64_t n) const { return {a + n}; }
+};
+
+// Both the values of `a` and those.
+template <class T>
+struct WithProducts {
+  static constexpr int kOperands = 2;
+  const T *a, *b;
+
+  SLIM_INLINE WithProducts operator+(int64_t n) const { return {a + n, b + n}; }
+};
+template <class T>
+struct WithSquares {
+  static constexpr int kOperands = 1;
+  const T* a;
+
+  SLIM_INLINE WithSquares operator+(int64_t n) const { return {a + n}; }
 };
 
 template <class T>
@@ -81,6 +135,17 @@ SLIM_INLINE Vec<T> load(Squares<T> src) {
 }
 
 template <class T>
+SLIM_INLINE Two<T> load(WithProducts<T> src) {
+  const Vec<T> x = load(src.a);
+  return {x, x * load(src.b)};
+}
+template <class T>
+SLIM_INLINE Two<T> load(WithSquares<T> src) {
+  const Vec<T> x = load(src.a);
+  return {x, x * x};
+}
+
+template <class T>
 SLIM_INLINE void prefetch(const T* src) {
   __builtin_prefetch(src);
 }
@@ -91,6 +156,14 @@ SLIM_INLINE void prefetch(Products<T> src) {
 }
 template <class T>
 SLIM_INLINE void prefetch(Squares<T> src) {
+  __builtin_prefetch(src.a);
+}
+template <class T>
+SLIM_INLINE void prefetch(WithProducts<T> src) {
+  prefetch(Products<T>{src.a, src.b});
+}
+template <class T>
+SLIM_INLINE void prefetch(WithSquares<T> src) {
   __builtin_prefetch(src.a);
 }
 
@@ -140,8 +213,8 @@ inline constexpr int64_t kColumnRun = 128;
 // Partial results lane by lane of n <= kLineRun neighbours: four chains, begun anew after
 // kSteps.
 template <class T, class Terms, class Fold>
-SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
-  using V = Vec<T>;
+SLIM_INLINE typename Fold::V fold_line(Terms src, int64_t n, const Fold& fold) {
+  using V = typename Fold::V;
   constexpr int64_t kWidth = kLanes<T>, kSteps = 16;
   V part[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
   int64_t i = 0;
@@ -158,21 +231,22 @@ SLIM_INLINE Vec<T> fold_line(Terms src, int64_t n, const Fold& fold) {
   }
   for (; i + kWidth <= n; i += kWidth) part[0] = fold.step(part[0], load(src + i));
   if (i < n) {
-    part[1] = fold.step(part[1], select(lanes_below<V>(n - i), load(src + i), Fold::neutral()));
+    part[1] = select(lanes_below<Vec<T>>(n - i), fold.step(part[1], load(src + i)), part[1]);
   }
   return fold.merge(fold.merge(part[0], part[1]), fold.merge(part[2], part[3]));
 }
 
-// `lines` <= kColumnRun lines of kVectors vectors, `stride` elements apart. Few vectors go down
-// in several chains, so that one addition need not wait for the one before.
-template <int kVectors, class T, class Terms, class Fold>
-SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
-                              const Fold (&fold)[kVectors], Vec<T> (&result)[kVectors]) {
-  constexpr int kChains = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+// Chains in which so many vectors of columns go down: few would wait for each addition.
+constexpr int chains_of(int vectors) { return vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1; }
+
+// `lines` <= kColumnRun lines of kVectors vectors, `stride` elements apart.
+template <int kChains, int kVectors, class T, class Terms, class Fold>
+SLIM_INLINE void fold_chains(Terms src, int64_t lines, int64_t stride, const Fold* fold,
+                             typename Fold::V* result) {
   constexpr int kAhead = 16;  // lines: pieces of lines are no stream that processors know
-  Vec<T> part[kChains][kVectors];
+  typename Fold::V part[kChains][kVectors];
   for (auto& chain : part) {
-    for (Vec<T>& v : chain) v = Fold::start();
+    for (auto& v : chain) v = Fold::start();
   }
   int64_t i = 0;
   for (; i + kChains <= lines; i += kChains) {
@@ -194,6 +268,22 @@ SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
       part[0][j] = fold[j].merge(part[0][j], part[chain][j]);
     }
     result[j] = part[0][j];
+  }
+}
+
+// The same, as many vectors at once as registers hold: their number changes no order.
+template <int kVectors, class T, class Terms, class Fold>
+SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
+                              const Fold (&fold)[kVectors], typename Fold::V (&result)[kVectors]) {
+  constexpr int kChains = chains_of(kVectors);
+  constexpr int kAtOnce = kParts<typename Fold::V> == 1 ? kVectors : 4 / kChains;
+  constexpr int kWhole = kVectors / kAtOnce * kAtOnce;
+  for (int j = 0; j < kWhole; j += kAtOnce) {
+    fold_chains<kChains, kAtOnce, T>(src + j * kLanes<T>, lines, stride, fold + j, result + j);
+  }
+  if constexpr (kWhole < kVectors) {
+    fold_chains<kChains, kVectors - kWhole, T>(src + kWhole * kLanes<T>, lines, stride,
+                                               fold + kWhole, result + kWhole);
   }
 }
 

@@ -15,6 +15,7 @@ struct Runs {
 
   int64_t per_line() const { return (length + run - 1) / run; }
   int64_t count() const { return lines * per_line(); }
+  int64_t terms() const { return lines * length; }
 
   // Folds the runs first … last-1; fold_run(line, begin, terms, result) folds one.
   template <class V, int n, class Fold, class FoldRun>
@@ -34,11 +35,71 @@ struct Runs {
   }
 };
 
-// Neighbours in memory become one: [kept, line]. Terms: const T*, or Squares<T> of the operand,
-// or Products<T> of two.
-template <class T, class Terms, class Reduction>
+// Where the results of each part lie.
+template <class T, int parts>
+struct Places {
+  T* at[parts];
+
+  Places operator+(int64_t n) const {
+    Places moved;
+    for (int i = 0; i < parts; ++i) moved.at[i] = at[i] + n;
+    return moved;
+  }
+};
+
+template <class T>
+SLIM_INLINE void put(Places<T, 1> dst, Vec<T> v, int64_t n) {
+  store_first(dst.at[0], v, n);
+}
+template <class T>
+SLIM_INLINE void put(Places<T, 2> dst, const Two<T>& v, int64_t n) {
+  store_first(dst.at[0], v.first, n);
+  store_first(dst.at[1], v.second, n);
+}
+
+template <class T>
+SLIM_INLINE void put_one(Places<T, 1> dst, Vec<T> v) {
+  *dst.at[0] = v[0];
+}
+template <class T>
+SLIM_INLINE void put_one(Places<T, 2> dst, const Two<T>& v) {
+  *dst.at[0] = v.first[0];
+  *dst.at[1] = v.second[0];
+}
+
+// What lanes are to each other: terms of one result, or results of their own.
+struct OneResult {
+  template <class V, class Fold>
+  SLIM_INLINE static V across(const V& v, const Fold& fold) {
+    if constexpr (kParts<V> == 2) {
+      return {across(v.first, fold.part()), across(v.second, fold.part())};
+    } else {
+      return fold_all(v, [&](V a, V b) [[gnu::always_inline]] { return fold.merge(a, b); });
+    }
+  }
+  // The j-th vector of what is known of each result.
+  template <class T>
+  SLIM_INLINE static Vec<T> known(const T* results, int) {
+    return broadcast<Vec<T>>(*results);
+  }
+};
+
+struct OwnResults {
+  template <class V, class Fold>
+  SLIM_INLINE static V across(const V& v, const Fold&) {
+    return v;
+  }
+  template <class T>
+  SLIM_INLINE static Vec<T> known(const T* results, int j) {
+    return load(results + j * kLanes<T>);
+  }
+};
+
+// Neighbours in memory become one: [kept, line].
+template <class T>
 class Lines {
  public:
+  using Runs = slim::SLIM_ISA_NAMESPACE::Runs<kLineRun<T>>;
   static constexpr bool kShort = true;
 
   explicit Lines(ReductionAxes axes) : axes_(std::move(axes)) {}
@@ -49,55 +110,58 @@ class Lines {
     return product_of(axes_.reduced, rows) * axes_.line.size(rows);
   }
   int64_t result(int64_t unit) const { return unit; }  // the first of a unit
-  Runs<kLineRun<T>> runs(int64_t rows) const {
-    return {product_of(axes_.reduced, rows), axes_.line.size(rows)};
-  }
+  Runs runs(int64_t rows) const { return {product_of(axes_.reduced, rows), axes_.line.size(rows)}; }
 
-  void reduce(Terms base, const Runs<kLineRun<T>>& runs, int64_t unit, int64_t first, int64_t last,
-              T* dst) const {
+  // Terms: where the values are, as reduction_runs.h loads them. Reduction: what becomes of n
+  // vectors side by side (reductions.h).
+  template <class Terms, class Reduction, class Dst>
+  void reduce(const Reduction& reduction, Terms base, const Runs& runs, int64_t unit, int64_t first,
+              int64_t last, Dst dst) const {
     const Terms src = base + offset_of(axes_.kept, unit);
     one(
-        [&](const auto& fold, Vec<T>(&partial)[1]) [[gnu::always_inline]] {
+        reduction,
+        [&](const auto& fold, auto& partial) [[gnu::always_inline]] {
           runs.fold(first, last, fold, partial,
-                    [&](int64_t line, int64_t begin, int64_t n, Vec<T>(&part)[1])
-                        [[gnu::always_inline]] {
-                          const Terms at = src + (offset_of(axes_.reduced, line) + begin);
-                          part[0] = fold_line<T>(at, n, fold[0]);
-                        });
+                    [&](int64_t line, int64_t begin, int64_t n, auto& part) [[gnu::always_inline]] {
+                      const Terms at = src + (offset_of(axes_.reduced, line) + begin);
+                      part[0] = fold_line<T>(at, n, fold[0]);
+                    });
         },
         dst);
   }
 
   // Units of one run each: what a row's few terms cost is mostly the way to them.
-  void reduce_short(Terms base, int64_t unit, int64_t last, int64_t rows, T* dst) const {
+  template <class Terms, class Reduction, class Dst>
+  void reduce_short(const Reduction& reduction, Terms base, int64_t unit, int64_t last,
+                    int64_t rows, Dst dst) const {
     const int64_t n = axes_.line.size(rows);
     for (; unit < last; ++unit) {
       const Terms src = base + offset_of(axes_.kept, unit);
-      one([&](const auto& fold, Vec<T>(&partial)[1])
+      one(
+          reduction,
+          [&](const auto& fold, auto& partial)
               [[gnu::always_inline]] { partial[0] = fold_line<T>(src, n, fold[0]); },
           dst + unit);
     }
   }
 
  private:
-  template <class Walk>
-  SLIM_INLINE static void one(Walk walk, T* dst) {
-    Vec<T> result[1];
-    Reduction::reduce(result, walk, [](Vec<T> v, const auto& fold) [[gnu::always_inline]] {
-      return fold_all(v, [&](Vec<T> a, Vec<T> b) { return fold.merge(a, b); });
-    });
-    *dst = result[0][0];
+  template <class Reduction, class Walk, class Dst>
+  SLIM_INLINE static void one(const Reduction& reduction, Walk walk, Dst dst) {
+    typename Reduction::Value result[1];
+    reduction.reduce(result, walk, OneResult());
+    put_one(dst, result[0]);
   }
 
   ReductionAxes axes_;
 };
 
-// Lines become one line: [kept, reduced, line], the line cut into blocks of whole vectors.
-template <class T, class Terms, class Reduction>
+// Lines become one line: [kept, reduced, line], the line cut into blocks of whole vectors, kMost
+// at most.
+template <class T, int kMost>
 class Columns {
-  static constexpr int kMost = Reduction::kMost;
-
  public:
+  using Runs = slim::SLIM_ISA_NAMESPACE::Runs<kColumnRun>;
   static constexpr bool kShort = false;
 
   explicit Columns(ReductionAxes axes) : axes_(std::move(axes)), line_(axes_.line.size.fixed) {
@@ -114,37 +178,33 @@ class Columns {
     return product_of(axes_.reduced, rows) * strip_.size(rows) * block_ * kLanes<T>;
   }
   int64_t result(int64_t unit) const { return unit / blocks_ * line_ + column(unit); }
-  Runs<kColumnRun> runs(int64_t rows) const {
-    return {product_of(axes_.reduced, rows), strip_.size(rows)};
-  }
+  Runs runs(int64_t rows) const { return {product_of(axes_.reduced, rows), strip_.size(rows)}; }
 
-  void reduce(Terms base, const Runs<kColumnRun>& runs, int64_t unit, int64_t first, int64_t last,
-              T* dst) const {
+  template <class Terms, class Reduction, class Dst>
+  void reduce(const Reduction& reduction, Terms base, const Runs& runs, int64_t unit, int64_t first,
+              int64_t last, Dst dst) const {
     const int64_t column = this->column(unit);
     const int64_t n = std::min(line_ - column, block_ * kLanes<T>);
     const Terms src = base + (offset_of(axes_.kept, unit / blocks_) + column);
-    dispatch(src, runs, first, last, dst, n, std::make_integer_sequence<int, kMost>());
+    const int64_t vectors = vectors_of(n, kLanes<T>);
+    [&]<int... less>(std::integer_sequence<int, less...>) {
+      ((vectors == less + 1 ? block<less + 1>(reduction, src, runs, first, last, dst, n) : void()),
+       ...);
+    }(std::make_integer_sequence<int, kMost>());
   }
 
  private:
   int64_t column(int64_t unit) const { return unit % blocks_ * block_ * kLanes<T>; }
 
-  template <int... less>
-  void dispatch(Terms src, const Runs<kColumnRun>& runs, int64_t first, int64_t last, T* dst,
-                int64_t n, std::integer_sequence<int, less...>) const {
-    const int64_t vectors = vectors_of(n, kLanes<T>);
-    ((vectors == less + 1 ? block<less + 1>(src, runs, first, last, dst, n) : void()), ...);
-  }
-
-  template <int kVectors>
-  void block(Terms src, const Runs<kColumnRun>& runs, int64_t first, int64_t last, T* dst,
-             int64_t n) const {
-    Vec<T> result[kVectors];
-    Reduction::reduce(
+  template <int kVectors, class Terms, class Reduction, class Dst>
+  void block(const Reduction& reduction, Terms src, const Runs& runs, int64_t first, int64_t last,
+             Dst dst, int64_t n) const {
+    typename Reduction::Value result[kVectors];
+    reduction.reduce(
         result,
-        [&](const auto& fold, Vec<T>(&total)[kVectors]) [[gnu::always_inline]] {
+        [&](const auto& fold, auto& total) [[gnu::always_inline]] {
           const auto fold_run = [&](int64_t strip, int64_t begin, int64_t lines,
-                                    Vec<T>(&part)[kVectors]) [[gnu::always_inline]] {
+                                    auto& part) [[gnu::always_inline]] {
             const Terms at = src + (offset_of(axes_.reduced, strip) + begin * strip_.stride);
             fold_columns<kVectors, T>(at, lines, strip_.stride, fold, part);
           };
@@ -154,10 +214,10 @@ class Columns {
             runs.fold(first, last, fold, total, fold_run);
           }
         },
-        [](Vec<T> v, const auto&) { return v; });
+        OwnResults());
     for (int j = 0; j < kVectors; ++j) {
       const int64_t left = n - j * kLanes<T>;
-      store_first(dst + j * kLanes<T>, result[j], std::min<int64_t>(left, kLanes<T>));
+      put(dst + j * kLanes<T>, result[j], std::min<int64_t>(left, kLanes<T>));
     }
   }
 

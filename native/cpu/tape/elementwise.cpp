@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "cpu/kernel_set.h"
-#include "cpu/reduce/product_sum.h"
+#include "cpu/reduce/region_sums.h"
 #include "cpu/split.h"
 #include "cpu/tape/tape.h"
 
@@ -127,13 +127,13 @@ Prepared prepare_tape(const Binding& binding, const Graph& region) {
 }
 
 Prepared prepare_fused(const Binding& binding) {
-  if (is_product_sum(binding)) return prepare_product_sum(binding);
+  if (read_region_sums(binding)) return prepare_region_sums(binding);
   return prepare_tape(binding, binding.node.regions[0]);
 }
 
 std::vector<int64_t> fused_workspace(const Binding& binding) {
   if (binding.node.regions.empty()) return {};
-  if (is_product_sum(binding)) return product_sum_workspace(binding);
+  if (read_region_sums(binding)) return region_sums_workspace(binding);
   const std::vector<Node>& nodes = binding.node.regions[0].nodes;
   if (std::none_of(nodes.begin(), nodes.end(),
                    [](const Node& node) { return node.op == "reduce_sum"; })) {
