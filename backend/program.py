@@ -1,20 +1,13 @@
 """A program and its arrays: layout, start values, saving and loading."""
 
-import os
-import re
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from slimlearn.backend import reference
+from slimlearn.backend import files, reference
 from slimlearn.backend.arena import Layout, allocate, copy_arena
 from slimlearn.backend.graph import Model
 from slimlearn.backend.text import parse_program, print_program
-
-_HEADER = re.compile(rb"slimlearn program (\d+)((?: \d+:[0-9a-f]{8}){3})\n")
-_FORMAT = 1
 
 
 class Program:
@@ -159,75 +152,53 @@ class Program:
         self.__init__(saved["text"], None, saved["params"], saved["state"])
 
     def to_bytes(self) -> bytes:
-        """Return the program as bytes: a header line, the text, the arenas."""
-        parts = [self.text.encode(), self.params.tobytes(), self.state.tobytes()]
-        sizes = "".join(f" {len(part)}:{zlib.crc32(part):08x}" for part in parts)
-        return b"".join([f"slimlearn program {_FORMAT}{sizes}\n".encode(), *parts])
+        """Return the bytes of the file that `save` writes."""
+        return files.write(None, self._saved())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Program":
-        """Return the program that `to_bytes` gave.
+        """Return the program that `to_bytes` gave; errors as in `load`."""
+        return cls.of(files.read(data))
+
+    def save(self, file) -> None:
+        """Write the program to `file`, a path or a binary file object.
+
+        The file is one of safetensors: the arrays by their names, the text and
+        checksums in its metadata. A crash leaves the old file or the new one.
+        """
+        files.write(file, self._saved())
+
+    @classmethod
+    def load(cls, file) -> "Program":
+        """Read a program that `save` wrote, from a path or a binary file object.
+
+        A file that a path names is mapped into memory: its pages are shared with other
+        processes until they are written to. Replace such a file, as `save` does; one
+        that is cut short in place takes the memory away from its readers.
 
         Raises
         ------
         ValueError
-            If `data` is no saved program, is cut short or damaged.
+            If it is no saved program, of a newer format, cut short or damaged.
         """
-        match = _HEADER.match(data)
-        if not match:
-            raise ValueError(
-                "this is no saved slimlearn program: it must begin with "
-                "'slimlearn program'"
-            )
-        version = int(match.group(1))
-        if version != _FORMAT:
-            raise ValueError(
-                f"saved with file format {version}, this slimlearn reads {_FORMAT}: "
-                "upgrade slimlearn"
-            )
-        parts, at = [], match.end()
-        for what, size in zip(
-            ("text", "parameters", "states"), match.group(2).split(), strict=True
-        ):
-            length, checksum = size.split(b":")
-            part = data[at : at + int(length)]
-            if len(part) < int(length):
-                raise ValueError(
-                    f"the saved program is cut short: its {what} need {int(length)} "
-                    f"bytes, {len(part)} are left; copy or save the file again"
-                )
-            if zlib.crc32(part) != int(checksum, 16):
-                raise ValueError(
-                    f"the saved program is damaged: the checksum of its {what} "
-                    "differs; copy or save the file again"
-                )
-            parts.append(part)
-            at += len(part)
-        if at != len(data):
-            raise ValueError(f"{len(data) - at} bytes too many after the saved program")
-        params, state = (np.frombuffer(part, np.uint8) for part in parts[1:])
-        return cls(parts[0].decode(), None, params, state)
-
-    def save(self, file) -> None:
-        """Write the program to `file`, a path or a binary file object."""
-        data = self.to_bytes()
-        if hasattr(file, "write"):
-            file.write(data)
-            return
-        # A crash must leave the old file or the new one, never half of it.
-        path = Path(file)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return cls.of(files.read(file))
 
     @classmethod
-    def load(cls, file) -> "Program":
-        """Read a program that `save` wrote, from a path or a binary file object."""
-        data = file.read() if hasattr(file, "read") else Path(file).read_bytes()
-        return cls.from_bytes(data)
+    def of(cls, saved: files.Saved) -> "Program":
+        """Return the program in `saved`, whose arenas it takes over."""
+        program = object.__new__(cls)
+        program.text, program._model = saved.text, None
+        program._layouts = program._views = None
+        program.params, program.state = saved.params, saved.state
+        for what, arena, layout in (
+            ("params", saved.params, program.param_layout),
+            ("state", saved.state, program.state_layout),
+        ):
+            _check(what, arena, layout)
+        return program
+
+    def _saved(self) -> files.Saved:
+        return files.Saved(self.text, self.params, self.state)
 
     def _both_layouts(self) -> tuple[Layout, Layout]:
         if self._layouts is None:
@@ -249,9 +220,13 @@ class Program:
     def _arena(self, what: str, given, layout: Layout) -> np.ndarray:
         if given is None:
             return allocate(layout.size)
-        if given.dtype != np.uint8 or given.shape != (layout.size,):
-            raise ValueError(
-                f"{what} must be {layout.size} bytes (uint8), got "
-                f"{given.dtype} of shape {given.shape}"
-            )
+        _check(what, given, layout)
         return copy_arena(given)
+
+
+def _check(what: str, arena: np.ndarray, layout: Layout) -> None:
+    if arena.dtype != np.uint8 or arena.shape != (layout.size,):
+        raise ValueError(
+            f"{what} must be {layout.size} bytes (uint8), got {arena.dtype} of shape "
+            f"{arena.shape}"
+        )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import uuid
-import zipfile
+import math
 from pathlib import Path
 
 import numpy as np
 
+from slimlearn.backend import files
 from slimlearn.backend.program import Program
+from slimlearn.estimators.callbacks import format1
 from slimlearn.estimators.callbacks.base import Callback
 from slimlearn.estimators.callbacks.run import FitStopped
 
 __all__ = ["Checkpoint", "read_program"]
-
-_FORMAT = 1
 
 
 class Checkpoint(Callback):
@@ -25,8 +21,9 @@ class Checkpoint(Callback):
 
     The file has parameters, state, the optimizer's arrays, epoch, step, seed, history
     and what callbacks keep, so that a fit of 5 epochs that goes on for 5 more has the
-    bytes of a fit of 10. It is written beside its name and then moved there: a crash
-    leaves the old file or the new one.
+    bytes of a fit of 10. It is a file of ``Program.save`` with more in it, which
+    ``Program.load`` reads too. It is written beside its name and then moved there: a
+    crash leaves the old file or the new one.
 
     Parameters
     ----------
@@ -99,9 +96,7 @@ class Checkpoint(Callback):
             ending = state.stop_reason is not None or state.epoch == state.last_epoch
             due = ending or state.epoch % self.every == 0
         if due:
-            parts = _packed(state.saved())
-            parts["slots"] = b"" if not state.iterative else state.progress.slots
-            _write(Path(self.path_), {"program": state.program.to_bytes(), **parts})
+            self._write(state)
 
     def get_state(self) -> dict:
         """What a fit that goes on has to know."""
@@ -111,110 +106,98 @@ class Checkpoint(Callback):
         """Go on from `get_state`."""
         self._lowest = saved["lowest"]
 
+    def _write(self, state) -> None:
+        program, arrays = state.program, {}
+        fit = _packed(state.saved(), arrays)
+        slots = state.progress.slots if state.iterative else None
+        saved = files.Saved(
+            program.text, program.params, program.state, slots, fit=fit, arrays=arrays
+        )
+        try:
+            files.write(self.path_, saved)
+        except OSError as error:
+            raise _unwritable(self.path_, error) from error
+
     def _read(self, state, path: Path) -> None:
-        with _opened(path) as archive:
-            saved = _unpacked(archive)
-            if saved["fit"] != state.identity:
-                raise ValueError(
-                    f"Checkpoint: {path} belongs to another fit (its data, parameters "
-                    "or seed differ): move it away, have {fit} in the name, or set "
-                    "resume=False"
-                )
-            if saved["epoch"] > state.last_epoch:
-                return
-            program = Program.from_bytes(archive.read("program"))
-            state.restore(saved, program, archive.read("slots"))
-        self.resumed_from_ = saved["epoch"]
+        try:
+            saved = _read(path)
+            if saved.fit is None:
+                raise ValueError(f"{path} is a program's and tells of no fit")
+        except ValueError as error:
+            raise ValueError(
+                f"Checkpoint: {error}; to begin anew, move it away or set resume=False"
+            ) from error
+        fit = saved.fit
+        if fit["fit"] != state.identity:
+            raise ValueError(
+                f"Checkpoint: {path} belongs to another fit (its data, parameters "
+                "or seed differ): move it away, have {fit} in the name, or set "
+                "resume=False"
+            )
+        if fit["epoch"] > state.last_epoch:
+            return
+        state.restore(fit, Program.of(saved), saved.slots)
+        self.resumed_from_ = fit["epoch"]
 
 
 def read_program(path) -> Program:
     """The program with its weights in a file of `Checkpoint` or of `Program.save`."""
-    if not zipfile.is_zipfile(path):
-        return Program.load(path)
-    with _opened(Path(path)) as archive:
-        return Program.from_bytes(archive.read("program"))
+    return Program.of(_read(path))
 
 
-class _opened:
-    """An archive whose damage is told as such."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __enter__(self) -> zipfile.ZipFile:
-        try:
-            self._archive = zipfile.ZipFile(self._path)
-        except zipfile.BadZipFile as error:
-            self._tell(error)
-        return self._archive
-
-    def __exit__(self, kind, error, trace) -> None:
-        self._archive.close()
-        if isinstance(error, (zipfile.BadZipFile, KeyError, json.JSONDecodeError)):
-            self._tell(error)
-
-    def _tell(self, error: Exception):
-        raise ValueError(
-            f"Checkpoint: {self._path} is damaged ({error}): move it away, or set "
-            "resume=False"
-        ) from error
+# What `FitState.saved` tells.
+_KEYS = {
+    *("fit", "epoch", "step", "memory", "learning_rate", "ended", "history"),
+    *("monitor", "callbacks"),
+}
 
 
-def _packed(saved: dict) -> dict[str, bytes]:
-    """Numbers, lists and dicts as JSON; arrays within them as files of their own."""
-    files: dict[str, bytes] = {}
-
-    def plain(value):
-        if isinstance(value, np.ndarray):
-            buffer = io.BytesIO()
-            np.save(buffer, value, allow_pickle=False)
-            key = f"array-{len(files)}.npy"
-            files[key] = buffer.getvalue()
-            return {"array": key}
-        if isinstance(value, np.generic):
-            return value.item()
-        raise TypeError(
-            f"a checkpoint holds numbers, strings, lists, dicts and arrays; got "
-            f"{value!r} of {type(value).__name__}"
-        )
-
-    text = json.dumps({"format": _FORMAT, **saved}, default=plain)
-    return {"fit.json": text.encode(), **files}
-
-
-def _unpacked(archive: zipfile.ZipFile) -> dict:
-    def with_arrays(value: dict):
-        if set(value) == {"array"}:
-            data = io.BytesIO(archive.read(value["array"]))
-            return np.load(data, allow_pickle=False)
-        return value
-
-    saved = json.loads(archive.read("fit.json"), object_hook=with_arrays)
-    if saved["format"] != _FORMAT:
-        raise ValueError(
-            f"Checkpoint: {archive.filename} has format {saved['format']}, this "
-            f"slimlearn reads {_FORMAT}: upgrade slimlearn, or set resume=False"
-        )
+def _read(path) -> files.Saved:
+    if format1.is_archive(path):
+        return format1.read(path)
+    saved = files.read(path)
+    if saved.fit is not None:
+        if set(saved.fit) != _KEYS:
+            raise ValueError(f"{path}: the fit in it tells {sorted(saved.fit)}")
+        saved.fit = _unpacked(saved.fit, saved.arrays)
     return saved
 
 
-def _write(path: Path, parts: dict) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in parts.items():
-                    archive.writestr(name, memoryview(data).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def _packed(value, arrays: dict[str, np.ndarray]):
+    """The value as JSON has it; its arrays into `arrays`, under names of their own."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _packed(inner, arrays) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_packed(inner, arrays) for inner in value]
+    if isinstance(value, np.ndarray):
+        name = str(len(arrays))
+        arrays[name] = value
+        return {"#array": name}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"#number": repr(value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(
+        f"a checkpoint holds numbers, strings, lists, dicts and arrays; got "
+        f"{value!r} of {type(value).__name__}"
+    )
 
 
-def _unwritable(path: Path, error: OSError) -> FitStopped:
+def _unpacked(value, arrays: dict[str, np.ndarray]):
+    if isinstance(value, list):
+        return [_unpacked(inner, arrays) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"#array"}:
+        return arrays[value["#array"]]
+    if set(value) == {"#number"}:
+        return float(value["#number"])
+    return {key: _unpacked(inner, arrays) for key, inner in value.items()}
+
+
+def _unwritable(path, error: OSError) -> FitStopped:
     return FitStopped(
         error.errno,
         f"Checkpoint could not write {path} ({error.strerror or error}): make room or "

@@ -238,13 +238,14 @@ class FitState:
             },
         }
 
-    def restore(self, saved: dict, program, slots: bytes) -> None:
+    def restore(self, saved: dict, program, slots: np.ndarray | None) -> None:
         """Go on from what `saved` gave, in the arrays of this fit."""
         settings, progress = self.settings, self.progress
         np.copyto(self.program.params, program.params)
         np.copyto(self.program.state, program.state)
         progress.slots = self.program.allocate_slots()
-        progress.slots[...] = np.frombuffer(slots, np.uint8)
+        if slots is not None:
+            progress.slots[...] = slots
         progress.epoch, progress.step = saved["epoch"], saved["step"]
         progress.memory = saved["memory"]
         settings.learning_rate = saved["learning_rate"]
@@ -252,8 +253,8 @@ class FitState:
         if saved["ended"] is not None:
             self.stop(saved["ended"])
             settings.max_iter = 0
-        for name, value in saved["history"].items():
-            setattr(self.history, name, value)
+        for name in asdict(self.history):
+            setattr(self.history, name, saved["history"][name])
         self._monitor.set_state(saved["monitor"])
         for name, kept in saved["callbacks"].items():
             if hasattr(self.callbacks.get(name), "set_state"):

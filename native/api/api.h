@@ -9,6 +9,7 @@ namespace slim {
 
 void bind_model(pybind11::module_& module);
 void bind_training(pybind11::module_& module);
+void bind_files(pybind11::module_& module);
 void bind_tools(pybind11::module_& module);
 
 // A dict a launch: name, op, seconds (mean), least, flops, bytes.

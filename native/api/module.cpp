@@ -35,6 +35,7 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_model(module);
   slim::bind_training(module);
   slim::bind_tools(module);
+  slim::bind_files(module);
   module.def("best_isa", &slim::best_isa);
   module.def("has_isa", [](const std::string& isa) { return slim::kernel_set(isa) != nullptr; });
   module.def("allocations", &slim::Arena::allocations);

@@ -124,11 +124,6 @@ class Cursor {
     return integers;
   }
 
- private:
-  void skip() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
-  }
-
   template <class Is>
   std::string run(Is is, const char* what) {
     const size_t start = at_;
@@ -137,6 +132,34 @@ class Cursor {
     const std::string found(text_.substr(start, at_ - start));
     skip();
     return found;
+  }
+
+  // In quotes, as JSON has them: what remains is UTF-8.
+  std::string string() {
+    std::string value;
+    ++at_;
+    for (;;) {
+      if (at_end()) fail("a closing '\"'");
+      const unsigned char c = text_[at_++];
+      if (c == '"') break;
+      if (c == '\\') {
+        append_utf8(value, escape());
+      } else if (c < 0x20) {
+        refuse(line_, "a control character in a string");
+      } else if (c < 0x80) {
+        value += static_cast<char>(c);
+      } else {
+        --at_;
+        append_utf8(value, utf8());
+      }
+    }
+    skip();
+    return value;
+  }
+
+ private:
+  void skip() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
   }
 
   Dim dim() {
@@ -182,28 +205,6 @@ class Cursor {
     }
     skip();
     return whole ? Attribute(integer) : Attribute(value);
-  }
-
-  std::string string() {
-    std::string value;
-    ++at_;
-    for (;;) {
-      if (at_end()) fail("a closing '\"'");
-      const unsigned char c = text_[at_++];
-      if (c == '"') break;
-      if (c == '\\') {
-        append_utf8(value, escape());
-      } else if (c < 0x20) {
-        refuse(line_, "a control character in a string");
-      } else if (c < 0x80) {
-        value += static_cast<char>(c);
-      } else {
-        --at_;
-        append_utf8(value, utf8());
-      }
-    }
-    skip();
-    return value;
   }
 
   uint32_t escape() {

@@ -1,15 +1,23 @@
 """Checkpoints: the same bytes after going on, files that survive, full disks."""
 
 import errno
+import io
+import json
 import os
+import re
+import zipfile
+import zlib
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV
+from support.disk import largest_file
 
 from slimlearn import DNNClassifier, DNNRegressor, LinearClassifier, Plateau
+from slimlearn.backend import files
 from slimlearn.callbacks import (
     Callback,
     Checkpoint,
@@ -19,6 +27,7 @@ from slimlearn.callbacks import (
     FitStopped,
     LearningRateScheduler,
     ParamFreezer,
+    StartFrom,
     TimeLimit,
 )
 
@@ -154,33 +163,85 @@ def test_a_file_of_another_fit_and_a_damaged_one(tmp_path):
         whole[:-100],
         b"nothing",
         whole.replace(b"slimlearn", b"slimburns"),
+        clf.program_.to_bytes(),
     ):
         file.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"one\.slim is damaged"):
+        with pytest.raises(ValueError, match=r"one\.slim.*to begin anew, move it away"):
             clone(clf).fit(X, Y)
     with pytest.raises(ValueError, match="'every' parameter of Checkpoint"):
         DNNClassifier(callbacks=[Checkpoint(tmp_path, every=0)]).fit(X, Y)
 
 
-def test_a_full_disk_ends_the_fit_and_keeps_the_epochs(tmp_path, monkeypatch):
-    synced = []
+def as_format_1(file):
+    """Write a checkpoint as the first releases did: an archive of zip."""
+    saved, packed = files.read(file.read_bytes()), {}
+    for name, array in saved.arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        packed[f"array-{name}.npy"] = buffer.getvalue()
+    fit = json.dumps({"format": 1, **saved.fit}).replace(
+        '"#array": "', '"array": "array-'
+    )
+    fit = re.sub(r'"array": "array-(\d+)"', r'"array": "array-\1.npy"', fit)
+    fit = re.sub(r'{"#number": "(\w+)"}', lambda m: {"inf": "Infinity"}[m[1]], fit)
+    parts = [saved.text.encode(), saved.params.tobytes(), saved.state.tobytes()]
+    sizes = "".join(f" {len(part)}:{zlib.crc32(part):08x}" for part in parts)
+    head = f"slimlearn program 1{sizes}\n".encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("program", b"".join([head, *parts]))
+        archive.writestr("fit.json", fit)
+        archive.writestr("slots", saved.slots.tobytes())
+        for name, data in packed.items():
+            archive.writestr(name, data)
 
-    def full(file):
-        synced.append(file)
-        if len(synced) == 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    clf = DNNClassifier((6,), max_iter=9, random_state=0)
-    clf.set_params(callbacks=[Checkpoint(tmp_path)])
-    with pytest.raises(
-        FitStopped, match=r"No space left on device.*make room"
-    ) as caught:
+def test_checkpoints_of_format_1_are_read(tmp_path):
+    clf = DNNClassifier((6,), max_iter=5, random_state=0)
+    stop = EarlyStopping(patience=8)
+    clf.set_params(callbacks=[Checkpoint(tmp_path), stop]).fit(X, Y)
+    [file] = tmp_path.iterdir()
+    assert files.read(file).arrays
+    as_format_1(file)
+    assert zipfile.is_zipfile(file)
+    other = clone(clf).set_params(callbacks=[StartFrom(file)], max_iter=1)
+    assert other.fit(X, Y).callbacks_[0][1].names_
+    clf.set_params(max_iter=10).fit(X, Y)
+    assert clf.callbacks_[0][1].resumed_from_ == 5 and not zipfile.is_zipfile(file)
+    whole = clone(clf).set_params(callbacks=[stop]).fit(X, Y)
+    assert whole.program_.params.tobytes() == clf.program_.params.tobytes()
+    assert whole.best_iteration_ == clf.best_iteration_
+    file.write_bytes(b"PK\3\4 and no more")
+    with pytest.raises(ValueError, match=r"the checkpoint is damaged .*move it away"):
         clf.fit(X, Y)
-    assert caught.value.errno == errno.ENOSPC
+
+
+class FullDisk(Callback):
+    """There is no room from this epoch on."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_fit_begin(self, state):
+        self.open = ExitStack()
+
+    def on_epoch_end(self, state):
+        if state.epoch == self.at:
+            self.open.enter_context(largest_file(100))
+
+    def on_fit_end(self, state):
+        self.open.close()
+
+
+def test_a_full_disk_ends_the_fit_and_keeps_the_epochs(tmp_path):
+    clf = DNNClassifier((6,), max_iter=9, random_state=0)
+    clf.set_params(callbacks=[FullDisk(3), Checkpoint(tmp_path)])
+    with pytest.raises(FitStopped, match=r"File too large.*make room") as caught:
+        clf.fit(X, Y)
+    assert caught.value.errno == errno.EFBIG
     assert clf.n_iter_ == 3 and len(clf.predict(X)) == len(X)
     # The file before it is whole, and nothing else is left.
     assert len(os.listdir(tmp_path)) == 1
+    clf.set_params(callbacks=[Checkpoint(tmp_path)])
     assert clf.fit(X, Y).callbacks_[0][1].resumed_from_ == 2 and clf.n_iter_ == 9
 
 

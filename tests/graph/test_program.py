@@ -4,9 +4,11 @@ import copy
 import io
 import pickle
 import sys
+import zlib
 
 import numpy as np
 import pytest
+from support.disk import largest_file
 
 from slimlearn.backend import ops, reference
 from slimlearn.backend.arena import ALIGNMENT, allocate
@@ -170,29 +172,51 @@ def test_save_and_load(tmp_path):
     ]
     np.testing.assert_array_equal(*outputs)
     # The text is readable in the file.
-    assert b"\nslim 1\nparam %fc/weights : f64[5,3]\n" in path.read_bytes()
+    assert rb'"slim 1\nparam %fc/weights : f64[5,3]\n' in path.read_bytes()
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_save_leaves_the_old_file(tmp_path):
     program = started()
     path = tmp_path / "model.slim"
     program.save(path)
     before = path.read_bytes()
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with largest_file(100), pytest.raises(OSError, match="File too large") as caught:
         started(seed=2).save(path)
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.slim"]
+    for wrong, kind in (
+        (tmp_path, IsADirectoryError),
+        (tmp_path / "missing" / "file", FileNotFoundError),
+    ):
+        with pytest.raises(kind):
+            program.save(wrong)
+        with pytest.raises(kind):
+            Program.load(wrong)
     assert [p.name for p in tmp_path.iterdir()] == ["model.slim"]
 
 
-def test_damaged_files_are_refused():
-    data = started().to_bytes()
+# -- format 1 --------------------------------------------------------------
+
+
+def format_1(program):
+    parts = [program.text.encode(), program.params.tobytes(), program.state.tobytes()]
+    sizes = "".join(f" {len(part)}:{zlib.crc32(part):08x}" for part in parts)
+    return b"".join([f"slimlearn program 1{sizes}\n".encode(), *parts])
+
+
+def test_format_1_is_read(tmp_path):
+    program = started()
+    path = tmp_path / "old.slim"
+    path.write_bytes(format_1(program))
+    for loaded in (Program.load(path), Program.from_bytes(path.read_bytes())):
+        assert loaded.to_bytes() == program.to_bytes()
+
+
+def test_damaged_files_of_format_1_are_refused():
+    data = format_1(started())
     for size in range(0, len(data), 29):
-        with pytest.raises(ValueError, match=r"cut short|no saved slimlearn program"):
+        with pytest.raises(ValueError, match=r"cut short|damaged"):
             Program.from_bytes(data[:size])
     for place in range(0, len(data), 17):
         damaged = bytearray(data)
@@ -203,20 +227,24 @@ def test_damaged_files_are_refused():
             Program.from_bytes(bytes(damaged))
     with pytest.raises(ValueError, match="1 bytes too many"):
         Program.from_bytes(data + b"x")
-    with pytest.raises(ValueError, match="file format 2, this slimlearn reads 1"):
-        Program.from_bytes(data.replace(b"program 1", b"program 2", 1))
-
-
-def test_a_file_that_lies_about_its_sizes_is_refused():
-    program = started()
-    text = program.text.replace("f32[5,3]", "f32[5,4]")
-    with pytest.raises(ValueError):
-        Program(text, params=program.params, state=program.state)
-    data = program.to_bytes()
+    with pytest.raises(ValueError, match="file format 3, this slimlearn reads 1 and 2"):
+        Program.from_bytes(data.replace(b"program 1", b"program 3", 1))
     head = data.index(b"\n") + 1
     lying = b"slimlearn program 1 99999999999999:00000000 0:00000000 0:00000000\n"
     with pytest.raises(ValueError, match="cut short"):
         Program.from_bytes(lying + data[head:])
+
+
+def test_a_text_that_lies_about_its_sizes_is_refused():
+    program = started()
+    text = program.text.replace("f32[5,3]", "f32[5,4]")
+    with pytest.raises(ValueError, match="params must be 192 bytes"):
+        Program(text, params=program.params, state=program.state)
+    program.text = text
+    with pytest.raises(ValueError, match="params must be 192 bytes, got 128"):
+        program.to_bytes()
+    with pytest.raises(ValueError, match="params must be 192 bytes"):
+        Program.from_bytes(format_1(program))
 
 
 def test_parameters_have_fixed_shapes():

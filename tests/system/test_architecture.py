@@ -51,7 +51,9 @@ NATIVE_RULES = {
     "kernels": {"kernels", "ir"},
     "cpu": {"cpu", "kernels", "ir"},
     "runtime": {"runtime", "passes", "kernels", "ir"},
-    "api": {"api", "runtime", "passes", "kernels", "ir"},
+    "file": {"file", "runtime", "kernels", "ir"},
+    "include": set(),
+    "api": {"api", "include", "file", "runtime", "passes", "kernels", "ir"},
 }
 
 

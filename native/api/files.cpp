@@ -1,0 +1,134 @@
+// Binds the model file: bytes and arenas in, bytes and lent arenas out.
+#include <pybind11/stl.h>
+
+#include <cerrno>
+#include <map>
+
+#include "api/api.h"
+#include "api/arrays.h"
+#include "file/checksum.h"
+#include "file/model_file.h"
+
+namespace slim {
+namespace {
+
+// NumPy's kind and size of each word of the container.
+const std::map<std::string, std::string>& numpy_types() {
+  static const std::map<std::string, std::string> types = {
+      {"BOOL", "|b1"}, {"U8", "|u1"},  {"I8", "|i1"},  {"U16", "<u2"},
+      {"I16", "<i2"},  {"F16", "<f2"}, {"U32", "<u4"}, {"I32", "<i4"},
+      {"F32", "<f4"},  {"U64", "<u8"}, {"I64", "<i8"}, {"F64", "<f8"}};
+  return types;
+}
+
+std::string word_of(const py::array& array) {
+  const auto type = py::cast<std::string>(array.dtype().attr("str"));
+  for (const auto& [word, numpy] : numpy_types()) {
+    if (numpy == type) return word;
+  }
+  throw py::value_error("a file holds no arrays of type " + type +
+                        ": convert it to bool, an integer or a float of at most 64 bits");
+}
+
+// Of whole, contiguous uint8 arrays.
+std::span<std::byte> span_of(const py::object& object, const char* what) {
+  if (object.is_none()) return {};
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error(std::string(what) + " must be a NumPy array of uint8");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if (array.ndim() != 1 || array.itemsize() != 1 || !(array.flags() & py::array::c_style)) {
+    throw py::value_error(std::string(what) + " must be a contiguous array of uint8");
+  }
+  return {static_cast<std::byte*>(const_cast<void*>(array.data())),
+          static_cast<size_t>(array.size())};
+}
+
+[[noreturn]] void raise(const FileError& error) {
+  errno = error.code;
+  PyErr_SetFromErrnoWithFilename(PyExc_OSError, error.path.c_str());
+  throw py::error_already_set();
+}
+
+// Into the file, or returned where `path` is None.
+py::object write(const py::object& path, std::string text, std::string meta, std::string fit,
+                 const py::object& params, const py::object& state, const py::object& slots,
+                 const py::dict& further) {
+  ModelContent content{std::move(text),
+                       std::move(meta),
+                       std::move(fit),
+                       span_of(params, "params"),
+                       span_of(state, "state"),
+                       span_of(slots, "slots"),
+                       {}};
+  std::vector<py::array> kept;
+  for (const auto& [name, value] : further) {
+    const auto array = py::array::ensure(value, py::array::c_style);
+    if (!array) throw py::error_already_set();
+    kept.push_back(array);
+    content.further.push_back({py::cast<std::string>(name), word_of(array),
+                               std::vector<int64_t>(array.shape(), array.shape() + array.ndim()),
+                               static_cast<const std::byte*>(array.data()), array.nbytes()});
+  }
+  if (path.is_none()) return py::bytes(to_bytes(content));
+  const auto name = py::cast<std::string>(path);
+  try {
+    const py::gil_scoped_release free;
+    save(content, name);
+  } catch (const FileError& error) {
+    raise(error);
+  }
+  return py::none();
+}
+
+// uint8, with slack behind it that belongs to its base; the file lives as long.
+py::object lent(std::span<std::byte> arena, const py::capsule& file) {
+  if (arena.empty()) return py::none();
+  const auto bytes = static_cast<py::ssize_t>(arena.size());
+  const py::array whole(py::dtype("u1"), {bytes + kAlignment}, {1}, arena.data(), file);
+  return whole[py::slice(0, bytes, 1)];
+}
+
+// (text, meta, fit, params, state, slots, further); None for an arena of no bytes.
+py::tuple read(std::shared_ptr<const ModelFile> file) {
+  const ModelContent& content = file->content();
+  using Kept = std::shared_ptr<const ModelFile>;
+  const py::capsule keep(new Kept(file), [](void* kept) { delete static_cast<Kept*>(kept); });
+  py::dict further;
+  for (const StoredArray& array : content.further) {
+    further[py::str(array.name)] =
+        py::array(py::dtype(numpy_types().at(array.dtype)), array.shape, array.data);
+  }
+  return py::make_tuple(content.text, content.meta, content.fit, lent(content.params, keep),
+                        lent(content.state, keep), lent(content.slots, keep), further);
+}
+
+py::tuple read_file(const std::string& path) {
+  std::shared_ptr<const ModelFile> file;
+  try {
+    const py::gil_scoped_release free;
+    file = ModelFile::open(path);
+  } catch (const FileError& error) {
+    raise(error);
+  }
+  return read(std::move(file));
+}
+
+py::tuple read_bytes(const py::bytes& bytes) {
+  return read(std::make_shared<const ModelFile>(Mapping::of_bytes(std::string_view(bytes))));
+}
+
+}  // namespace
+
+void bind_files(py::module_& module) {
+  module.def("write_model", &write);
+  module.def("read_model", &read_file);
+  module.def("read_model_bytes", &read_bytes);
+  module.def("checksum", [](const py::bytes& bytes) {
+    const std::string_view view(bytes);
+    return checksum(reinterpret_cast<const std::byte*>(view.data()),
+                    static_cast<int64_t>(view.size()));
+  });
+}
+
+}  // namespace slim

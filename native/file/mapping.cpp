@@ -1,0 +1,113 @@
+// Files of the system: mmap, and write-sync-rename.
+#include "file/mapping.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <utility>
+
+namespace slim {
+namespace {
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags, const std::string& called)
+      : number_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    if (number_ < 0) throw FileError(errno, called);
+  }
+  ~Descriptor() { ::close(number_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int operator*() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// A name beside `path` that no other writer chooses.
+std::string beside(const std::string& path) {
+  std::random_device random;
+  char name[24];
+  std::snprintf(name, sizeof name, ".%08x%08x.tmp", random(), random());
+  return path + name;
+}
+
+void write_all(int file, std::string_view bytes, const std::string& path) {
+  constexpr size_t kMost = 1 << 30;  // a call may write less, and never more than 2 GiB
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), std::min(bytes.size(), kMost));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw FileError(errno, path);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+}  // namespace
+
+FileError::FileError(int code, std::string path)
+    : std::runtime_error(path + ": " + std::strerror(code)), code(code), path(std::move(path)) {}
+
+Mapping Mapping::of_file(const std::string& path) {
+  const Descriptor file(path, O_RDONLY, path);
+  struct stat facts;
+  if (::fstat(*file, &facts) != 0) throw FileError(errno, path);
+  if (S_ISDIR(facts.st_mode)) throw FileError(EISDIR, path);
+  if (!S_ISREG(facts.st_mode)) throw FileError(ENODEV, path);
+  Mapping mapping;
+  if (facts.st_size == 0) return mapping;
+  void* address = ::mmap(nullptr, static_cast<size_t>(facts.st_size), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE, *file, 0);
+  if (address == MAP_FAILED) throw FileError(errno, path);
+  mapping.data_ = static_cast<std::byte*>(address);
+  mapping.size_ = facts.st_size;
+  return mapping;
+}
+
+Mapping Mapping::of_bytes(std::string_view bytes) {
+  Mapping mapping;
+  mapping.copy_ = Arena(static_cast<int64_t>(bytes.size()));
+  mapping.data_ = mapping.copy_.data();
+  mapping.size_ = static_cast<int64_t>(bytes.size());
+  if (!bytes.empty()) std::memcpy(mapping.data_, bytes.data(), bytes.size());
+  return mapping;
+}
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      copy_(std::move(other.copy_)) {}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr && copy_.data() == nullptr) ::munmap(data_, static_cast<size_t>(size_));
+}
+
+void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {
+  const std::string temporary = beside(path);
+  try {
+    {
+      const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, path);
+      for (const std::string_view piece : pieces) write_all(*file, piece, path);
+      if (::fsync(*file) != 0) throw FileError(errno, path);
+    }
+    if (::rename(temporary.c_str(), path.c_str()) != 0) throw FileError(errno, path);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  // The new name too is to outlast a crash; some systems cannot sync a folder.
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return;
+  ::fsync(opened);
+  ::close(opened);
+}
+
+}  // namespace slim

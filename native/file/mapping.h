@@ -1,0 +1,48 @@
+// The bytes of a file: mapped into memory, or held as they came; and writing a file whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/plan/arena.h"
+
+namespace slim {
+
+// The system refused; `code` is its errno.
+struct FileError : std::runtime_error {
+  FileError(int code, std::string path);
+  int code;
+  std::string path;
+};
+
+// Begins at a multiple of kAlignment. Writing to it changes this process's copy of a page,
+// never the file; whoever cuts the file short meanwhile takes the pages away.
+class Mapping {
+ public:
+  static Mapping of_file(const std::string& path);
+  static Mapping of_bytes(std::string_view bytes);
+  Mapping(Mapping&& other) noexcept;
+  ~Mapping();
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  std::byte* data() const { return data_; }
+  int64_t size() const { return size_; }
+
+ private:
+  Mapping() = default;
+
+  std::byte* data_ = nullptr;
+  int64_t size_ = 0;
+  Arena copy_;  // of bytes; without it data_ is mapped
+};
+
+// All pieces one after the other, on the disk when it returns: beside `path` and then moved
+// there, so that a crash leaves the old file or the new one. Throws FileError.
+void write_file(const std::string& path, const std::vector<std::string_view>& pieces);
+
+}  // namespace slim
