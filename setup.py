@@ -34,6 +34,7 @@ class CMakeBuild(build_ext):
         options = {
             "Python_EXECUTABLE": sys.executable,
             "pybind11_DIR": pybind11.get_cmake_dir(),
+            "SLIM_PYTHON": "ON",
             "SLIM_WERROR": os.environ.get("SLIM_WERROR", "OFF"),
             "SLIM_SANITIZE": sanitize,
             "SLIM_LEVELS": os.environ.get("SLIM_LEVELS", "generic v3 v4").replace(

@@ -37,6 +37,15 @@ double number_of(const std::string& name, const py::handle& value) {
   }
 }
 
+Numbers numbers_of(const py::dict& values) {
+  Numbers numbers;
+  for (const auto& [key, value] : values) {
+    const auto name = std::string(py::str(key));
+    numbers[name] = number_of("hyper " + name, value);
+  }
+  return numbers;
+}
+
 }  // namespace
 
 namespace {
@@ -200,36 +209,11 @@ std::vector<Scheduled> scheduled_of(const py::list& list) {
 }
 
 Hypers hypers_of(const Model& model, const py::dict& values) {
-  Hypers hypers(model.program(), model.layout());
-  hypers.set_if_declared("gradient_scale", 1.0);
-  hypers.set_if_declared("segment.rate", 1.0);
-  for (const auto& [key, value] : values) {
-    const auto name = std::string(py::str(key));
-    hypers.set(name, number_of("hyper " + name, value));
-  }
-  return hypers;
+  return hypers_of(model, numbers_of(values));
 }
 
-void require_hypers(const Model& model, const std::string& name, const py::dict& values) {
-  // The runtime gives these itself: to each step, or to each segment.
-  static const std::set<std::string> own = {"learning_rate", "step",       "gradient_scale",
-                                            "segment.rate",  "segment.l1", "segment.l2",
-                                            "segment.decay", "global_rows"};
-  const std::vector<std::string> measured = model.measured();
-  const auto& declarations = model.program().declarations;
-  for (const Node& node : model.function(name).graph.nodes) {
-    for (const ValueId id : node.operands) {
-      if (static_cast<size_t>(id) >= declarations.size()) continue;
-      const Declaration& declaration = declarations[static_cast<size_t>(id)];
-      if (declaration.kind != DeclarationKind::hyper || own.count(declaration.name) ||
-          std::count(measured.begin(), measured.end(), declaration.name) > 0 ||
-          values.contains(declaration.name)) {
-        continue;
-      }
-      throw py::value_error("function " + name + " reads the hyper " + declaration.name +
-                            ": give it a value");
-    }
-  }
+void require_hypers(const Model& model, const std::string& function, const py::dict& values) {
+  require_hypers(model, function, numbers_of(values));
 }
 
 std::vector<Segment> segments_of(const py::list& list) {

@@ -9,6 +9,7 @@
 
 #include "runtime/data/source.h"
 #include "runtime/plan/model.h"
+#include "runtime/train/hypers.h"
 #include "runtime/train/update.h"
 
 namespace slim {

@@ -14,28 +14,14 @@ namespace {
 
 using ModelPointer = std::shared_ptr<const Model>;
 
-int64_t rows_of_call(const ModelPointer& model, const std::string& function,
-                     const std::vector<Source>& sources, const py::object& index,
-                     const std::vector<uint32_t>& rows, int64_t batch) {
-  if (!index.is_none()) return static_cast<int64_t>(rows.size());
-  const int64_t given = common_rows(model->function(function), sources);
-  if (given > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
-  if (given >= 0) return given;
-  if (batch <= 0 && lacks_rows(model->function(function))) {
-    throw py::value_error("[" + function +
-                          "] has rows, but reads no source: give any source or a batch, so that "
-                          "their number is known");
-  }
-  return std::max<int64_t>(batch, 1);
-}
-
 std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string& function,
                                     const std::vector<Source>& sources, const py::object& index,
                                     const Arrays& arrays, const py::dict& hypers,
                                     ForwardOptions options) {
   require_hypers(*model, function, hypers);
   std::vector<uint32_t> rows = index_of(index);
-  options.rows = rows_of_call(model, function, sources, index, rows, options.chunk);
+  options.rows = index.is_none() ? rows_of_call(model->function(function), sources, options.chunk)
+                                 : static_cast<int64_t>(rows.size());
   return std::make_shared<Forward>(model, function, sources, std::move(rows), options, arrays,
                                    hypers_of(*model, hypers));
 }

@@ -1,8 +1,6 @@
 // Binds training: epochs of steps, and L-BFGS.
 #include <pybind11/stl.h>
 
-#include <numeric>
-
 #include "api/api.h"
 #include "api/arrays.h"
 #include "runtime/call/team.h"
@@ -17,13 +15,7 @@ using ModelPointer = std::shared_ptr<const Model>;
 
 std::vector<uint32_t> training_rows(const ModelPointer& model, const std::vector<Source>& sources,
                                     const py::object& index) {
-  if (!index.is_none()) return index_of(index);
-  const int64_t rows = common_rows(model->function("grad"), sources);
-  if (rows < 0) throw py::value_error("training needs a source that has rows: none is given");
-  if (rows > int64_t{UINT32_MAX}) throw py::value_error("more than 4294967295 rows");
-  std::vector<uint32_t> all(static_cast<size_t>(rows));
-  std::iota(all.begin(), all.end(), 0u);
-  return all;
+  return index.is_none() ? all_rows(model->function("grad"), sources) : index_of(index);
 }
 
 // The native trainer and the arrays that it borrows, alive together.

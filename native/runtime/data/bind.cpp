@@ -2,6 +2,7 @@
 #include "runtime/data/bind.h"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "ir/ops.h"
@@ -123,6 +124,27 @@ bool lacks_rows(const Function& function) {
     }
   });
   return needed && !read;
+}
+
+int64_t rows_of_call(const Function& function, const std::vector<Source>& sources, int64_t batch) {
+  const int64_t given = common_rows(function, sources);
+  if (given > int64_t{UINT32_MAX}) throw std::invalid_argument("more than 4294967295 rows");
+  if (given >= 0) return given;
+  if (batch <= 0 && lacks_rows(function)) {
+    throw std::invalid_argument("[" + function.name +
+                                "] has rows, but reads no source: give any source or a batch, so "
+                                "that their number is known");
+  }
+  return std::max<int64_t>(batch, 1);
+}
+
+std::vector<uint32_t> all_rows(const Function& function, const std::vector<Source>& sources) {
+  const int64_t rows = common_rows(function, sources);
+  if (rows < 0) throw std::invalid_argument("training needs a source that has rows: none is given");
+  if (rows > int64_t{UINT32_MAX}) throw std::invalid_argument("more than 4294967295 rows");
+  std::vector<uint32_t> all(static_cast<size_t>(rows));
+  std::iota(all.begin(), all.end(), 0u);
+  return all;
 }
 
 }  // namespace slim

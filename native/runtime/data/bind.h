@@ -22,6 +22,13 @@ Symbols bind_symbols(const Function& function, const std::vector<Source>& source
 // -1 if none is given. Throws where they differ.
 int64_t common_rows(const Function& function, const std::vector<Source>& sources);
 
+// Rows of a call without an index: those of the sources, else `batch` or one. Throws where the
+// function has rows that nothing tells.
+int64_t rows_of_call(const Function& function, const std::vector<Source>& sources, int64_t batch);
+
+// 0, 1 … of the sources that training reads. Throws where none has rows.
+std::vector<uint32_t> all_rows(const Function& function, const std::vector<Source>& sources);
+
 // True where a value has rows, or computes with their number, and no input says how many.
 bool lacks_rows(const Function& function);
 

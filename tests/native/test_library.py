@@ -1,0 +1,132 @@
+"""libslim without Python: C++ and C programs that load, run, train and save."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.model_files import put_together, take_apart
+from support.training_case import Case, data, network
+
+from slimlearn.backend import engine
+from slimlearn.backend.program import Program
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SLIM_BUILD_DIR", ROOT / "build"))
+BUILD /= f"native-{sys.implementation.cache_tag}"
+
+
+def tool(name: str) -> str | None:
+    return shutil.which(
+        name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )
+
+
+def cmake(*words) -> None:
+    done = subprocess.run(
+        [tool("cmake"), *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory) -> Path:
+    """The programs of tests/native/cpp, linked with the objects of the build here."""
+    if not (BUILD / "CMakeCache.txt").exists() or tool("cmake") is None:
+        pytest.skip("no folder of a build stands beside these sources")
+    folder = tmp_path_factory.mktemp("cpp")
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cmake("--build", BUILD, "--target", "slim", "slim_static")
+        for file in ("libslim.so", "libslim.a"):
+            shutil.copy(BUILD / file, folder)
+        options = [f"-Dslim_DIR={BUILD}", "-DCMAKE_BUILD_TYPE=Release"]
+        cmake("-S", ROOT / "tests/native/cpp", "-B", folder, *options)
+        cmake("--build", folder)
+    return folder
+
+
+def run(program: Path, *words) -> subprocess.CompletedProcess:
+    environment = os.environ | {"SLIM_ISA": engine.isa()}
+    command = [str(program), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("library", ["slim", "slim_static"])
+@pytest.mark.parametrize("options", [{}, {"dropout": True, "center": True}])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_a_cpp_program_has_the_bits_of_python(
+    programs, tmp_path, library, options, precision
+):
+    sources = data(rows=50)
+    hypers = {"keep_prob": 0.5} if options else {}
+    case = Case(network(precision, **options), sources, hypers=hypers)
+    case.program.save(tmp_path / "model.slim")
+    for name, array in sources.items():
+        array.tofile(tmp_path / name)
+    words = [f"{name}={value!r}" for name, value in case.options["hypers"].items()]
+    before = predicted(case)
+    done = run(programs / f"train_{library}", tmp_path, 50, 20, 2, 16, 1e-2, 7, *words)
+    assert done.returncode == 0, done.stderr
+    losses = case.train(2)
+    assert float.fromhex(done.stdout) == losses[-1]
+    assert (tmp_path / "before").read_bytes() == before
+    assert (tmp_path / "after").read_bytes() == predicted(case) != before
+    trained = Program.load(tmp_path / "trained.slim")
+    assert trained.to_bytes() == case.program.to_bytes()
+
+
+def predicted(case) -> bytes:
+    sources = {"X": case.sources["X"]}
+    [values] = case.compiled.run("predict", sources, case.program)
+    return values.tobytes()
+
+
+def test_mistakes_have_words(programs, tmp_path):
+    Case(network(sizes=(3, 4, 3)), data(features=3)).program.save(tmp_path / "model")
+    whole = (tmp_path / "model").read_bytes()
+    (tmp_path / "damaged").write_bytes(whole[:-1] + b"x")
+    header, arrays = take_apart(whole)
+    header["__metadata__"]["slimlearn.format"] = "3"
+    (tmp_path / "newer").write_bytes(put_together(header, arrays))
+    files = [tmp_path / name for name in ("model", "damaged", "newer")]
+    done = run(programs / "mistakes", *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_libraries_export_the_header_and_need_no_python(programs):
+    header = (ROOT / "native/include/slim.h").read_text()
+    declared = set(re.findall(r"^SLIM_API .*?(slim_\w+)\(", header, re.M))
+    listing = subprocess.check_output(
+        ["nm", "-D", "--defined-only", programs / "libslim.so"], text=True
+    )
+    assert declared
+    assert {line.split()[-1] for line in listing.splitlines()} == declared
+    command = ["readelf", "-d", programs / "libslim.so"]
+    text = subprocess.check_output(command, text=True)
+    needed = set(re.findall(r"NEEDED.*\[(\w+)", text)) - {"ld"}
+    assert needed <= {"libstdc", "libm", "libgomp", "libgcc_s", "libc", "libpthread"}
+    for file, kind in (("libslim.so", ["-D"]), ("libslim.a", [])):
+        command = ["nm", "-u", *kind, programs / file]
+        undefined = subprocess.check_output(command, text=True)
+        assert not re.search(r"\bPy|pybind", undefined)
+
+
+def test_the_libraries_are_configured_without_python_and_pybind11(tmp_path):
+    if tool("cmake") is None or tool("ninja") is None:
+        pytest.skip("needs cmake and ninja")
+    folder = tmp_path / "build"
+    without = [
+        f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"
+        for name in ("Python", "Python3", "PythonInterp", "pybind11")
+    ]
+    options = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *without]
+    cmake("-S", ROOT / "native", "-B", folder, "-DSLIM_LEVELS=generic", *options)
+    command = [tool("ninja"), "-C", str(folder), "-t", "commands", "all"]
+    planned = subprocess.check_output(command, text=True)
+    assert "-o libslim.so" in planned and "libslim.a" in planned
+    assert "_native" not in planned and "pybind" not in planned
