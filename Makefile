@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
-NATIVE_FILES = $(shell find native -name '*.cpp' -o -name '*.h')
+NATIVE_FILES = $(shell find native tests/native -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
 .PHONY: build demo test test-isa lint format bench bench-against sanitize
 
@@ -64,7 +64,7 @@ bench-against: build
 SANITIZED = build/sanitized
 NATIVE_TESTS = $(addprefix tests/native/test_,\
   native_text.py native_ops.py kernels.py passes.py engine.py trainer.py lbfgs.py \
-  lending.py sparse.py untrusted.py)
+  lending.py model_files.py sparse.py untrusted.py)
 sanitize: build $(VENV)/test.stamp
 	SLIM_SANITIZE=ON $(PYTHON) setup.py --quiet build --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \

@@ -3,10 +3,8 @@
 
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <cstring>
 #include <map>
-#include <set>
 #include <stdexcept>
 
 namespace slim {
