@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from slimlearn.backend.graph import (
     FLOATS,
+    INTEGERS,
     Tensor,
     current_graph,
     element_of,
@@ -15,13 +17,16 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.op import (
     Op,
     check_count,
+    check_dtype,
     check_tensor,
     describe,
     emit,
     public,
     refuse_unless,
 )
+from slimlearn.backend.ops import slicing, structure, unary
 from slimlearn.backend.ops.fused import infer_region
+from slimlearn.backend.ops.indexing import BAD_INDEX, clamp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +136,51 @@ class CsrTranspose(Op):
         return False
 
 
+class CsrOneHot(Op):
+    """Sparse rows with one 1 each, at the numbered column."""
+
+    name = "csr_one_hot"
+    sparse = True
+
+    def infer(self, types, attributes, declared=None, regions=()):
+        check_count(types, 1)
+        check_dtype(types, INTEGERS, ["ids"])
+        ((_, ids),) = types
+        refuse_unless(
+            bool(declared) and len(declared) == 1, "needs its one result type"
+        )
+        ((dtype, shape),) = declared
+        csr = storage_of(dtype) == "csr" and element_of(dtype) in FLOATS
+        fits = csr and len(ids) == 1 and len(shape) == 2
+        refuse_unless(
+            fits and shape[0] == ids[0] and type(shape[1]) is int and shape[1] > 0,
+            f"needs ids [n] and a result csr [n,k]: {describe([*types, declared[0]])}",
+        )
+        return [declared[0]]
+
+    def reference(self, context, arrays, node):
+        dtype, shape = context.result(node)
+        ids = clamp(context, arrays[0], shape[1], BAD_INDEX)
+        parts = np.ones(len(ids), dtype), ids, np.arange(len(ids) + 1)
+        return [csr_array(parts, shape=shape)]
+
+    def row_local(self, node):
+        return structure.leads(node.results[0].shape)
+
+
+@public
+def csr_one_hot(
+    ids: Tensor, depth: int, dtype: str = "f32", name: str | None = None
+) -> Tensor:
+    """Return sparse rows [n, depth] with a 1 at column ``ids`` [n], and nothing else.
+
+    An id outside 0 … `depth` - 1 is an error.
+    """
+    check_tensor(ids, "csr_one_hot", name)
+    shape = (*ids.shape, int(depth))
+    return emit("csr_one_hot", (ids,), None, [(f"csr {dtype}", shape)], name)
+
+
 @public
 def csr_matmul(x: Tensor, w: Tensor, name: str | None = None) -> Tensor:
     """Return the product of sparse rows `x` [m,k] and a matrix `w` [k,n], dense.
@@ -153,20 +203,17 @@ def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
 def can_be_rows(gradient: Tensor) -> bool:
     """Return whether `rows` can keep this gradient compact.
 
-    It can where the parameter multiplies sparse rows once and is read nowhere else.
+    It can where the parameter is a matrix that is read in one way only: it multiplies
+    sparse rows, once, or its rows are gathered by number, any number of times.
     """
-    node = gradient.node
-    return (
-        node is not None
-        and node.op == "csr_matmul"
-        and node.operands[0].node.op == "csr_transpose"
-        and type(gradient.shape[0]) is int
-    )
+    if type(gradient.shape[0]) is not int or gradient.rank != 2:
+        return False
+    return _is_product(gradient) or _scattered(gradient) is not None
 
 
 @public
 def rows(gradient: Tensor) -> Tensor:
-    """Return a gradient as the rows that the batch's sparse rows touch, for `grad_`.
+    """Return a gradient as the rows that the batch touches, for `grad_`.
 
     Training then touches those rows of the parameter and of the optimizer's slots, and
     no others.
@@ -178,17 +225,67 @@ def rows(gradient: Tensor) -> Tensor:
     """
     if not can_be_rows(check_tensor(gradient, "rows")):
         raise ValueError(
-            f"%{gradient.name} is no product of transposed sparse rows: only the "
-            "gradient of a matrix that multiplies sparse rows can be kept as rows"
+            f"%{gradient.name} is no product of transposed sparse rows and no sum of "
+            "updates by number: only the gradient of a matrix that multiplies sparse "
+            "rows, or whose rows are gathered, can be kept as rows"
         )
-    graph, node = current_graph(), gradient.node
-    if not any(gradient in other.operands for other in graph.nodes):
-        graph.nodes.remove(node)
-        del graph.values[gradient.name]
-    made = graph.append(
-        node.op,
-        node.operands,
-        node.attributes,
-        [(f"rows {gradient.dtype}", gradient.shape)],
-    ).results[0]
+    graph = current_graph()
+    if _is_product(gradient):
+        operands = gradient.node.operands
+    else:
+        operands = _as_product(_scattered(gradient), gradient)
+    kept = [("rows " + gradient.dtype, gradient.shape)]
+    made = graph.append("csr_matmul", operands, {}, kept).results[0]
+    _drop(graph, gradient)
     return made
+
+
+def _is_product(gradient: Tensor) -> bool:
+    node = gradient.node
+    return (
+        node is not None
+        and node.op == "csr_matmul"
+        and node.operands[0].node.op == "csr_transpose"
+    )
+
+
+def _scattered(total: Tensor) -> list[tuple[Tensor, Tensor]] | None:
+    """Return the ids and updates of a sum of `scatter_add`s; None for anything else."""
+    terms, pending = [], [total]
+    while pending:
+        node = pending.pop().node
+        if node is None or node.op not in ("add", "scatter_add"):
+            return None
+        if node.op == "add":
+            pending += reversed(node.operands)
+        else:
+            terms.append(tuple(node.operands))
+    return terms
+
+
+def _as_product(terms, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what multiplies to the sum of the terms, whose ids are columns then."""
+    count, width = total.shape
+    ids = [structure.reshape(ids, (-1,)) for ids, _ in terms]
+    updates = [structure.reshape(updates, (-1, width)) for _, updates in terms]
+    if len(terms) > 1:
+        wide = "i64" if any(one.dtype == "i64" for one in ids) else "i32"
+        ids = [slicing.concat([unary.cast(one, wide) for one in ids], axis=0)]
+        updates = [slicing.concat(updates, axis=0)]
+    return csr_transpose(csr_one_hot(ids[0], count, total.dtype)), updates[0]
+
+
+def _drop(graph, value: Tensor) -> None:
+    """Drop what was computed for `value` alone."""
+    pending = [value]
+    while pending:
+        node = pending.pop().node
+        if node is None or any(
+            r in n.operands for n in graph.nodes for r in node.results
+        ):
+            continue
+        if node in graph.nodes and node.op in ("add", "csr_matmul", "scatter_add"):
+            graph.nodes.remove(node)
+            for result in node.results:
+                del graph.values[result.name]
+            pending += node.operands

@@ -1,4 +1,4 @@
-// The type rules of sparse rows: inputs, the product, the transpose.
+// The type rules of sparse rows: inputs, the product, the transpose, rows with a 1 each.
 #include <cstdint>
 
 #include "ir/type_checks.h"
@@ -39,6 +39,18 @@ void type_csr_transpose(const OpRow&, const NodeView& v) {
   const Type& a = v.operand(0);
   if (a.storage != Storage::csr) v.refuse("transposes csr [m,k]: " + operands_text(v));
   need_result(v, {a.dtype, {a.dims[1], a.dims[0]}, Storage::csr});
+}
+
+void type_csr_one_hot(const OpRow&, const NodeView& v) {
+  const Type &ids = v.operand(0), &result = v.result(0);
+  const auto columns = result.dims.size() == 2 ? result.dims[1].constant() : std::nullopt;
+  if (!is_dense(ids) || !in(kIntegers, ids.dtype) || ids.dims.size() != 1 ||
+      result.storage != Storage::csr || !columns || *columns < 1 || *columns > INT32_MAX ||
+      result.dims[0] != ids.dims[0]) {
+    v.refuse("needs ids [n] and a result csr [n,k], k from 1 to 2147483647: " + operands_text(v) +
+             ", result " + to_string(result));
+  }
+  need_result_dtype(v, kFloats);
 }
 
 }  // namespace slim

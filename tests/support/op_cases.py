@@ -362,6 +362,10 @@ for _n in (1, 3, 19, 150):
     )
 
 
+def _hot(ids, depth, like):
+    return ops.csr_one_hot(ids, depth, like.dtype)
+
+
 def _epilogue(a, b, c):
     """relu(a·b + c) and its square, as one matmul with a region."""
     shape = (a.shape[0], b.shape[1])
@@ -783,6 +787,24 @@ for _kind in ("i32", "i64"):
         lambda ids, updates: ops.scatter_add(ids, updates, (6, 3)),
         _kind,
         ids=Source((B, 4), dtype=_kind, below=6),
+        updates=Source((B, 4, 3)),
+    )
+    case(
+        "csr_one_hot",
+        lambda ids, w: ops.csr_matmul(_hot(ids, 7, w), w),
+        f"{_kind}_times",
+        expect=lambda ids, w: w[ids],
+        ids=Source((B,), dtype=_kind, below=7),
+        w=Source((7, 5)),
+    )
+    case(
+        "csr_one_hot",
+        lambda ids, updates: ops.csr_matmul(
+            ops.csr_transpose(_hot(ops.reshape(ids, (-1,)), 3000, updates)),
+            ops.reshape(updates, (-1, 3)),
+        ),
+        f"{_kind}_transposed",
+        ids=Source((B, 4), dtype=_kind, below=3000),
         updates=Source((B, 4, 3)),
     )
     case(

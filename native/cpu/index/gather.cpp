@@ -3,19 +3,12 @@
 #include <cstring>
 
 #include "cpu/check.h"
+#include "cpu/index/clamp.h"
 #include "cpu/kernel_set.h"
 #include "cpu/split.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
-
-// An index as it stands, clamped into [0, size); what was outside is remembered.
-template <class Id>
-int64_t clamp_index(Id id, int64_t size, bool* outside) {
-  const auto index = static_cast<int64_t>(id);
-  *outside |= static_cast<uint64_t>(index) >= static_cast<uint64_t>(size);
-  return std::clamp<int64_t>(index, 0, size - 1);
-}
 
 template <class Id>
 class GatherLaunch final : public Launch {

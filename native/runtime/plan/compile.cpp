@@ -265,14 +265,21 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   if (request_.function == "grad") stage(layout, planner.function().sets);
   for (const Node& node : graph.nodes) {
     if (planner.is_sparse(node.results[0])) {
+      using Origin = SparseValue::Origin;
+      const Buffer value = planner.of(node.results[0]);
       const bool gathered = node.operands.empty();
-      if (!gathered && !planner.is_sparse(node.operands[0])) {
+      const bool from_sparse = !gathered && planner.is_sparse(node.operands[0]);
+      if (!gathered && !from_sparse && value.storage == Storage::rows) {
         throw std::invalid_argument("[" + node.op + " " +
                                     graph.values[static_cast<size_t>(node.results[0])].name +
                                     "] keeps rows of an operand that is dense: there is no kernel");
       }
-      const int64_t from = gathered ? -1 : planner.of(node.operands[0]).offset;
-      sparse_.push_back({planner.of(node.results[0]), static_cast<int>(from)});
+      const int64_t from = from_sparse ? planner.of(node.operands[0]).offset : -1;
+      sparse_.push_back({value,
+                         gathered      ? Origin::source
+                         : from_sparse ? Origin::sparse
+                                       : Origin::per_row,
+                         static_cast<int>(from)});
     }
     if (node.op == "input" && !reads_optimizer(node, request_)) {
       inputs_.push_back(planner.input(node));

@@ -33,6 +33,18 @@ struct PlanRequest {
   Symbols symbols = {};  // sizes of all others
 };
 
+// A value that is not dense.
+struct SparseValue {
+  enum class Origin : uint8_t {
+    source,   // gathered: the data says how many elements it stores
+    per_row,  // one stored element a row
+    sparse    // the elements, or rows, of another
+  };
+  Buffer buffer;
+  Origin origin;
+  int from;  // which other
+};
+
 // Immutable and shared by any number of calls at once.
 class Plan {
  public:
@@ -117,11 +129,6 @@ class Plan {
 
  private:
   friend class Planner;
-  // A value that is not dense.
-  struct Sparse {
-    Buffer buffer;
-    int from = -1;  // the sparse value whose stored elements or rows these are; -1: gathered
-  };
   // What a step reads and writes, by step.
   struct Touched {
     std::vector<std::vector<Buffer>> reads, writes;
@@ -137,7 +144,7 @@ class Plan {
   std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
   std::vector<Buffer> returns_;
-  std::vector<Sparse> sparse_;
+  std::vector<SparseValue> sparse_;
   std::vector<RowGradient> row_gradients_;
   std::string text_;
   int64_t scratch_bytes_ = 0;

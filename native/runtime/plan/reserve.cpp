@@ -8,9 +8,11 @@
 namespace slim {
 namespace {
 
+using Origin = SparseValue::Origin;
+
 // Lays the arrays of a sparse value out from `data` on (null: only to count) for so many stored
 // elements in so many rows; returns the bytes they take.
-int64_t lay_out(const Buffer& value, bool gathered, int64_t stored, int64_t listed, std::byte* data,
+int64_t lay_out(const Buffer& value, Origin origin, int64_t stored, int64_t listed, std::byte* data,
                 SparseBatch& batch) {
   int64_t at = 0;
   const auto take = [&](auto*& array, int64_t bytes) {
@@ -25,9 +27,10 @@ int64_t lay_out(const Buffer& value, bool gathered, int64_t stored, int64_t list
   take(batch.values, stored * size_of(value.dtype));
   take(batch.columns, stored * 4);
   take(batch.offsets, (listed + 1) * 8);
-  if (gathered) return at;
-  take(batch.ids, listed * 4);
+  if (origin == Origin::source) return at;
   take(batch.count, 8);
+  if (origin == Origin::per_row) return at;
+  take(batch.ids, listed * 4);
   for (uint64_t*& pairs : batch.pairs) take(pairs, stored * 8);
   take(batch.row_of, stored * 4);
   return at;
@@ -48,23 +51,23 @@ void Plan::reserve(CallContext& call, const std::vector<Gather>& gathers,
     stored[value] = gathers[i].csr()->most_stored(capacity(), index);
   }
   for (size_t i = 0; i < sparse_.size(); ++i) {
-    const Sparse& sparse = sparse_[i];
-    const bool gathered = sparse.from < 0;
-    SparseBatch& batch = call.sparse[i];
-    if (!gathered) stored[i] = stored[static_cast<size_t>(sparse.from)];
-    if (!gathered && stored[i] > int64_t{UINT32_MAX}) {
+    const auto& [value, origin, from] = sparse_[i];
+    const int64_t rows = value.dims[0];
+    if (origin == Origin::per_row) stored[i] = rows;
+    if (origin == Origin::sparse) stored[i] = stored[static_cast<size_t>(from)];
+    if (origin != Origin::source && stored[i] > int64_t{UINT32_MAX}) {
       throw std::invalid_argument("a batch may have " + std::to_string(stored[i]) +
                                   " stored elements, at most are 4294967295: lower batch_size");
     }
-    const int64_t rows = sparse.buffer.dims[0];
-    const int64_t listed = gathered ? rows : std::min(stored[i], rows);
-    const int64_t bytes = lay_out(sparse.buffer, gathered, stored[i], listed, nullptr, batch);
+    SparseBatch& batch = call.sparse[i];
+    const int64_t listed = origin == Origin::sparse ? std::min(stored[i], rows) : rows;
+    const int64_t bytes = lay_out(value, origin, stored[i], listed, nullptr, batch);
     if (call.stored[i].size() < bytes) call.stored[i] = Arena(bytes);
-    lay_out(sparse.buffer, gathered, stored[i], listed, call.stored[i].data(), batch);
-    if (sparse.buffer.storage == Storage::rows) {
-      const SparseBatch& from = call.sparse[static_cast<size_t>(sparse.from)];
-      batch.ids = from.ids;
-      batch.count = from.count;
+    lay_out(value, origin, stored[i], listed, call.stored[i].data(), batch);
+    if (value.storage == Storage::rows) {
+      const SparseBatch& others = call.sparse[static_cast<size_t>(from)];
+      batch.ids = others.ids;
+      batch.count = others.count;
     }
   }
 }
