@@ -1,20 +1,17 @@
-"""One training run: rates and steps, epoch by epoch, or L-BFGS on all rows."""
+"""One training run: its numbers, its rows, its trainer, and where they meet."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import count
-from time import perf_counter
 
 import numpy as np
 
-from slimlearn.backend.arena import allocate, copy_arena
-from slimlearn.backend.dataset import steps_per_epoch
-from slimlearn.backend.interrupts import Deferred
+from slimlearn.backend.arena import allocate
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
+from slimlearn.backend.progress import Progress
+from slimlearn.backend.running import Run, Watch
 from slimlearn.backend.schedule import Schedule
 
 __all__ = ["Part", "Progress", "Settings", "compile_text", "fit", "make_trainer"]
@@ -25,24 +22,6 @@ def compile_text(text: str):
     from slimlearn.backend import engine
 
     return engine.compile(text)
-
-
-@dataclass
-class Progress:
-    """What training needs beside the weights to go on as if it had not stopped."""
-
-    epoch: int = 0
-    step: int = 0
-    slots: np.ndarray | None = None
-    memory: dict | None = None
-
-    def copy(self) -> Progress:
-        """A progress to continue, leaving this one alone."""
-        slots = None
-        if self.slots is not None:
-            slots = allocate(self.slots.size)
-            slots[...] = self.slots
-        return Progress(self.epoch, self.step, slots, self.memory)
 
 
 @dataclass
@@ -58,7 +37,7 @@ class Settings:
         Epochs, or iterations of L-BFGS.
     batch_size : int
     segments : list of dict
-        For each parameter its ``l1``, ``l2``, ``decay``, ``frozen``.
+        For each parameter its ``l1``, ``l2``, ``decay``, ``frozen``, ``scheduled``.
     hypers : dict of str to float
         Run-time numbers of layers, head and optimizer.
     clip_norm : float or None
@@ -70,7 +49,14 @@ class Settings:
     clip_value : float or None
         Largest size of one element of the gradient.
     changed : bool
-        Set by who changes the segments between two epochs.
+        Set by who changes the segments between two steps.
+    accumulate : int
+        Batches whose gradients are added up for a step.
+    schedules : dict of str to Schedule
+        Of other numbers than the learning rate: the columns of the rates behind it,
+        as factors.
+    scheduled : list of (str, int, float, float)
+        Hypers that these columns change: name, column, base, scale.
     """
 
     optimizer: Optimizer
@@ -87,53 +73,12 @@ class Settings:
     n_threads: int | None
     clip_value: float | None = None
     changed: bool = False
+    accumulate: int = 1
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    scheduled: list[tuple] = field(default_factory=list)
 
 
 Observe = Callable[[float], tuple[bool, float]]
-
-# Steps that run in one go at most, where nobody watches: their rates are in memory.
-_STEPS_AHEAD = 1 << 16
-
-
-# Seconds of an epoch that an interrupt does not wait for.
-_LONG_EPOCH = 0.25
-
-
-class _Start:
-    """The arrays as the running epoch found them, where it may be broken off.
-
-    A short epoch costs no copy: an interrupt waits for its end.
-    """
-
-    def __init__(self, program: Program, progress: Progress):
-        self._arenas = program.params, program.state, progress.slots
-        self._progress, self._first = progress, progress.epoch
-        self._began = perf_counter(), progress.epoch
-        self._copies: list[np.ndarray] | None = None
-        self._epoch = -1
-
-    def begin(self, copy: bool = False) -> bool:
-        """Called where an epoch begins; whether an interrupt may break it off."""
-        progress, now = self._progress, perf_counter()
-        began, before = self._began
-        self._began = now, progress.epoch
-        if progress.epoch == self._first:
-            return True  # nobody keeps what this call has done
-        if not copy and now - began < _LONG_EPOCH * (progress.epoch - before):
-            return False
-        if self._copies is None:
-            self._copies = [copy_arena(arena) for arena in self._arenas]
-        else:
-            for kept, arena in zip(self._copies, self._arenas, strict=True):
-                kept[...] = arena
-        self._epoch = progress.epoch
-        return True
-
-    def restore(self) -> None:
-        """Undo an epoch that did not end."""
-        if self._epoch == self._progress.epoch:
-            for kept, arena in zip(self._copies, self._arenas, strict=True):
-                arena[...] = kept
 
 
 @dataclass(eq=False)
@@ -202,6 +147,8 @@ def make_trainer(
         seed=settings.seed,
         n_threads=settings.n_threads,
         gradient=gradient,
+        accumulate=settings.accumulate,
+        scheduled=settings.scheduled,
     )
 
 
@@ -215,6 +162,7 @@ def fit(
     observe: Observe,
     *,
     watched: bool = True,
+    watch: Watch | None = None,
 ) -> str:
     """Train the arrays of `program` in place.
 
@@ -234,6 +182,8 @@ def fit(
     watched : bool
         Whether `observe` looks at the weights or may stop. Else epochs of a list of one
         part run ahead of it.
+    watch : Watch, optional
+        Who is called between steps.
 
     Returns
     -------
@@ -255,73 +205,21 @@ def fit(
         [part] = parts
         trainer = make_trainer(native, program, part, settings, slots)
         return _minimize(trainer, settings, progress, observe)
-    schedule, last = settings.schedule, progress.epoch + settings.max_iter
-    steps = sum(steps_per_epoch(n, settings.batch_size) for n in sizes or (1,) if n)
     gradient = allocate(program.params.size)
 
-    start = _Start(program, progress)
-
-    def run(part: Part, number: int, step: int, begin, epochs: int = 1):
+    def trainer_of(part: Part):
         if part.trainer is None or settings.changed:
             part.trainer = make_trainer(
                 native, program, part, settings, slots, gradient
             )
             settings.changed = False
-        own = steps_per_epoch(len(part), settings.batch_size)
-        rates = [
-            schedule.rates(
-                settings.learning_rate,
-                begin,
-                begin + own,
-                steps_per_epoch=steps,
-                total_steps=last * steps,
-                memory=progress.memory,
-            )
-            for begin in range(step, step + epochs * own, own)
-        ]
-        rates = rates[0] if epochs == 1 else np.concatenate(rates)
-        try:
-            yield from part.trainer.epochs(progress.epoch, step, rates, number, begin)
-        except ValueError as error:
-            if not part.name:
-                raise
-            raise ValueError(f"{part.name}: {error}") from error
+        return part.trainer
 
-    def end_epoch(step: int, loss: float) -> bool:
-        progress.step = step
-        progress.epoch += 1
-        stop, monitored = observe(loss)
-        progress.memory = schedule.observe(monitored, progress.memory)
-        return stop
-
-    try:
-        if isinstance(parts, list):
-            [part] = parts
-            ahead = 1 if watched or schedule.listens else max(1, _STEPS_AHEAD // steps)
-            stop = False
-            while progress.epoch < last and not stop:
-                epochs = min(last - progress.epoch, ahead)
-                # Epochs done are counted before an interrupt that came meanwhile.
-                with nullcontext() if watched else Deferred(part.running):
-                    for result in run(part, 0, progress.step, start.begin, epochs):
-                        stop = end_epoch(progress.step + result.steps, result.loss)
-            return "stopped" if stop else "epochs"
-
-        while progress.epoch < last:
-            numbers, step, loss, weight = count(), progress.step, 0.0, 0.0
-            breaks = start.begin(copy=True)  # it may be between two chunks
-            for part in parts:
-                [result] = run(part, next(numbers), step, lambda: breaks)  # noqa: B023
-                step += result.steps
-                weight += result.weight_sum
-                loss += (result.loss - loss) * (result.weight_sum / weight)
-                del part  # before the next one is loaded
-            if end_epoch(step, loss):
-                return "stopped"
-        return "epochs"
-    except BaseException:
-        start.restore()
-        raise
+    run = Run(trainer_of, program, settings, progress, sizes, observe, watch)
+    if isinstance(parts, list):
+        [part] = parts
+        return run.whole(part, watched)
+    return run.chunks(parts)
 
 
 def _minimize(trainer, settings, progress, observe) -> str:

@@ -70,6 +70,7 @@ def build(
     scored: bool,
     l2: bool,
     clip: bool,
+    whole: bool = True,
 ) -> Built:
     """Write the functions of a fit.
 
@@ -87,6 +88,8 @@ def build(
         Whether the loss on held-out rows will be asked for.
     l2, clip : bool
         Whether an l2 penalty, and clipping by norm, may be switched on.
+    whole : bool, default=True
+        Whether a step is one batch: gradients of several are not kept as rows.
 
     Returns
     -------
@@ -115,7 +118,8 @@ def build(
     with model.function("grad", training=True) as graph:
         _write_grad(graph, network, input, head, weighted)
         _check_trained(network, predicting, variables_in_use())
-        _keep_rows(graph, optimizer, l2)
+        if whole:
+            _keep_rows(graph, optimizer, l2)
     build_init(model)
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)

@@ -193,6 +193,12 @@ class ChunkFitting(Fitting):
             raise ValueError(
                 f"balanced class weights need {again}: or pass class_weight as a dict"
             )
+        for name, schedule in self.schedules.items():
+            if _counts_steps(schedule):
+                raise ValueError(
+                    f"schedules[{name!r}]={schedule!r} goes by the number of steps, "
+                    f"and so needs {again}"
+                )
         if _counts_steps(self.schedule):
             raise ValueError(
                 f"learning_rate_schedule={estimator.learning_rate_schedule!r} goes by "

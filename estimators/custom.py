@@ -111,8 +111,10 @@ class NetworkClassifier(Custom, Classifier):
         optimizer="adam",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=0.0,
         gradient_clip_norm=None,
         class_weight=None,
@@ -136,8 +138,10 @@ class NetworkClassifier(Custom, Classifier):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.class_weight = class_weight
@@ -223,8 +227,10 @@ class NetworkRegressor(Custom, Regressor):
         optimizer="adam",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=0.0,
         gradient_clip_norm=None,
         early_stopping=False,
@@ -248,8 +254,10 @@ class NetworkRegressor(Custom, Regressor):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.early_stopping = early_stopping

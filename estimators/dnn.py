@@ -148,8 +148,10 @@ class DNNClassifier(DNN, Classifier):
         optimizer="adam",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=0.0,
         gradient_clip_norm=None,
         class_weight=None,
@@ -175,8 +177,10 @@ class DNNClassifier(DNN, Classifier):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.class_weight = class_weight
@@ -260,8 +264,10 @@ class DNNRegressor(DNN, Regressor):
         optimizer="adam",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=0.0,
         gradient_clip_norm=None,
         early_stopping=False,
@@ -287,8 +293,10 @@ class DNNRegressor(DNN, Regressor):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.early_stopping = early_stopping

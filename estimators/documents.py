@@ -53,11 +53,21 @@ default="log_loss"
     learning_rate_schedule : str or schedule object, default="constant"
         "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
         "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
+    schedules : dict or None, default=None
+        Schedules, as of the learning rate, of other numbers, which are multiplied:
+        "dropout" (of all layers), "l2_regularization", "weight_decay", numbers of the
+        optimizer such as "momentum" or "beta1", and run-time numbers of the network by
+        their names, as in ``schedules={"dropout": "cosine"}``.
     max_iter : int, default=100
         Epochs, or iterations of L-BFGS.
     batch_size : "auto" or int, default="auto"
         Rows of a step. "auto" is 32 up to 1,600 rows, then the power of two nearest
         to n_samples / 50, at most 256.
+    accumulate : int, default=1
+        Batches whose gradients are added up for one step: as a batch so many times
+        larger, within rounding, in the memory of one. Batch normalization still goes by
+        each batch's own moments. Gradients of sparse X and embeddings become dense:
+        "lazy_adam" is "adam" then.
     l2_regularization : float >= 0, default={l2}
         λ of the penalty ½·λ·‖W‖² that is added to the mean loss. Biases and the
         parameters of normalizations are left out.

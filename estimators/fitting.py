@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from sklearn.utils import check_random_state
 
-from slimlearn.backend import training
+from slimlearn.backend import dataset, training
 from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
@@ -19,12 +19,15 @@ from slimlearn.estimators.build import BUILT, Built, build
 from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
+from slimlearn.estimators.callbacks.steps import Asks, StepWatch
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History, Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
+from slimlearn.estimators.progress import BAR_SECONDS
 from slimlearn.estimators.rows import Rows
+from slimlearn.estimators.scheduling import make_schedules
 from slimlearn.estimators.settings import settings_of
 from slimlearn.estimators.summary import Summary
 
@@ -68,6 +71,7 @@ class Fitting:
         self.former = fitted.copy() if resume and "program_" in fitted else None
         self.optimizer = make_optimizer(estimator.optimizer)
         self.schedule = make_schedule(estimator.learning_rate_schedule)
+        self.schedules = make_schedules(estimator)
 
     def run(self, *data) -> str:
         """Train and publish; returns why the training ended.
@@ -95,6 +99,7 @@ class Fitting:
                 self.progress,
                 observe,
                 watched=calls is not None or monitor.watches,
+                watch=self._watch(monitor, calls),
             )
             monitor.restore()
             if calls is not None:
@@ -113,6 +118,27 @@ class Fitting:
             monitor.close()
         self._publish()
         return ended
+
+    def steps_per_epoch(self) -> int | None:
+        """Steps of a whole epoch; None where that is not known before its end."""
+        if self.sizes is None:
+            return None
+        size = self.settings.batch_size * self.settings.accumulate
+        return sum(dataset.steps_per_epoch(n, size) for n in self.sizes if n)
+
+    def _watch(self, monitor: Monitor, calls: Calls | None) -> StepWatch | None:
+        """Those who want to be called between steps; None if nobody does."""
+        progress, asks = self.progress, [] if calls is None else calls.asks()
+        bar, steps = monitor.bar, self.steps_per_epoch()
+        if bar is not None and steps is not None:
+
+            def show() -> None:
+                within = progress.within
+                loss = within.loss * monitor.loss_unit
+                bar.within(self.history.epochs, within.steps / steps, loss)
+
+            asks.append(Asks(show, None, BAR_SECONDS))
+        return StepWatch(asks, progress) if asks else None
 
     def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
         """Time the launches of training steps, on copies of the fitted arrays."""
@@ -195,6 +221,7 @@ class Fitting:
             self.head,
             self.optimizer,
             self.schedule,
+            self.schedules,
             rows=summary.rows,
             epochs=self.epochs,
             seed=seed,
@@ -281,6 +308,7 @@ class Fitting:
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
+            "whole": estimator.accumulate == 1,
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:

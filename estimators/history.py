@@ -187,6 +187,11 @@ class Monitor:
         parts = (self.validate, self.rate, self.patience, self._report)
         return self._debug or any(part is not None for part in parts)
 
+    @property
+    def bar(self):
+        """What shows the progress within epochs too, if anything does."""
+        return self._report if hasattr(self._report, "within") else None
+
     def observe(self, loss: float) -> tuple[bool, float]:
         """Record an epoch.
 

@@ -94,8 +94,10 @@ class LinearClassifier(Linear, Classifier):
         optimizer="lbfgs",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=1e-3,
         gradient_clip_norm=None,
         class_weight=None,
@@ -117,8 +119,10 @@ class LinearClassifier(Linear, Classifier):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.class_weight = class_weight
@@ -192,8 +196,10 @@ class LinearRegressor(Linear, Regressor):
         optimizer="lbfgs",
         learning_rate="auto",
         learning_rate_schedule="constant",
+        schedules=None,
         max_iter=100,
         batch_size="auto",
+        accumulate=1,
         l2_regularization=0.0,
         gradient_clip_norm=None,
         early_stopping=False,
@@ -215,8 +221,10 @@ class LinearRegressor(Linear, Regressor):
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
+        self.schedules = schedules
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.l2_regularization = l2_regularization
         self.gradient_clip_norm = gradient_clip_norm
         self.early_stopping = early_stopping

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-__all__ = ["make_reporter", "progress_bar", "short"]
+__all__ = ["BAR_SECONDS", "make_reporter", "progress_bar", "short"]
+
+# How often a bar moves within an epoch.
+BAR_SECONDS = 0.5
 
 
 def short(value) -> str:
@@ -33,7 +36,8 @@ def progress_bar(epochs: int, name: str, done: int = 0):
     Returns
     -------
     object
-        With ``update(row)`` for each epoch's record, and ``close()``.
+        With ``update(row)`` for each epoch's record, ``within(epochs done, share of the
+        next one, its loss so far)``, and ``close()``.
     """
     try:
         from tqdm.auto import tqdm
@@ -78,6 +82,11 @@ class _Line:
         text = f"{self._name}: epoch {row['epoch']}/{self._epochs} {numbers}"
         print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
 
+    def within(self, epochs: int, share: float, loss: float) -> None:
+        text = f"{self._name}: epoch {epochs + 1}/{self._epochs} {share:.0%} "
+        text += f"loss={short(loss)}"
+        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+
     def close(self) -> None:
         print(file=sys.stderr, flush=True)
 
@@ -92,7 +101,12 @@ class _Bar:
         numbers = {k: short(v) for k, v in row.items() if "epoch" not in k}
         numbers.pop("seconds")
         self._bar.set_postfix(numbers, refresh=False)
+        self._bar.n = int(self._bar.n)
         self._bar.update(row["epoch"] - self._bar.n)
+
+    def within(self, epochs: int, share: float, loss: float) -> None:
+        self._bar.n = round(epochs + share, 2)
+        self._bar.set_postfix({"loss": short(loss)}, refresh=True)
 
     def close(self) -> None:
         self._bar.close()

@@ -6,6 +6,7 @@ from slimlearn.backend import dataset, training
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.schedule import Schedule
 from slimlearn.estimators.build import Built
+from slimlearn.estimators.scheduling import schedule_all
 
 __all__ = ["settings_of"]
 
@@ -16,6 +17,7 @@ def settings_of(
     head,
     optimizer: Optimizer,
     schedule: Schedule,
+    schedules: dict[str, Schedule],
     *,
     rows: int,
     epochs: int,
@@ -31,20 +33,36 @@ def settings_of(
     head : Head
     optimizer : Optimizer
     schedule : Schedule
+    schedules : dict of str to Schedule
+        Of other numbers than the learning rate.
     rows, epochs, seed : int
     """
     rate = estimator.learning_rate
     l2 = float(estimator.l2_regularization)
+    shares = [l2 * p["penalised"] for p in built.penalties]
+    decays = [optimizer.own_decay * p["penalised"] for p in built.penalties]
     segments = [
         {
             "rate": 1.0,
             "l1": p["l1"] + optimizer.own_l1 * p["penalised"],
-            "l2": p["l2"] + l2 * p["penalised"],
-            "decay": optimizer.own_decay * p["penalised"],
+            "l2": p["l2"] + share,
+            "decay": decay,
             "frozen": p["frozen"],
         }
-        for p in built.penalties
+        for p, share, decay in zip(built.penalties, shares, decays, strict=True)
     ]
+    hypers = {
+        **built.hypers,
+        **estimator._network_hypers(),
+        **head.hypers(),
+        **optimizer.hypers(),
+    }
+    scheduled = schedule_all(
+        *(schedules, segments, hypers),
+        l2=shares,
+        own_l2=[p["l2"] for p in built.penalties],
+        decay=decays,
+    )
     size = estimator.batch_size
     return training.Settings(
         optimizer=optimizer,
@@ -55,15 +73,13 @@ def settings_of(
         max_iter=epochs,
         batch_size=dataset.auto_batch_size(rows) if size == "auto" else int(size),
         segments=segments,
-        hypers={
-            **built.hypers,
-            **estimator._network_hypers(),
-            **head.hypers(),
-            **optimizer.hypers(),
-        },
+        hypers=hypers,
         clip_norm=estimator.gradient_clip_norm,
         tol=estimator.tol,
         shuffle=estimator.shuffle,
         seed=seed,
         n_threads=estimator.n_threads,
+        accumulate=int(estimator.accumulate),
+        schedules=schedules,
+        scheduled=scheduled,
     )

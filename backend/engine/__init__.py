@@ -2,12 +2,11 @@
 
 from slimlearn.backend.engine.model import NativeModel, clear_cache, compile
 from slimlearn.backend.engine.native import NativeError, available_isas, isa
-from slimlearn.backend.engine.results import EpochResult, MinimizeResult
+from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.engine.source import source
 from slimlearn.backend.engine.trainer import Trainer
 
 __all__ = [
-    "EpochResult",
     "MinimizeResult",
     "NativeError",
     "NativeModel",

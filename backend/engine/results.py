@@ -1,33 +1,10 @@
-"""What training reports."""
+"""What L-BFGS reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EpochResult", "MinimizeResult"]
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """An epoch's steps so far, all of them if it `ended`.
-
-    Attributes
-    ----------
-    loss_sum, weight_sum : float
-        Σ w·l and Σ w.
-    steps : int
-    ended : bool
-    """
-
-    loss_sum: float
-    weight_sum: float
-    steps: int
-    ended: bool = True
-
-    @property
-    def loss(self) -> float:
-        """The mean loss."""
-        return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
+__all__ = ["MinimizeResult"]
 
 
 @dataclass(frozen=True)

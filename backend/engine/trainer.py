@@ -10,8 +10,9 @@ from slimlearn.backend import reference
 from slimlearn.backend.arena import ALIGNMENT, allocate
 from slimlearn.backend.engine.native import native
 from slimlearn.backend.engine.replay import explain_nonfinite, explain_status
-from slimlearn.backend.engine.results import EpochResult, MinimizeResult
+from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.program import Program
+from slimlearn.backend.progress import EpochResult
 
 __all__ = ["Trainer"]
 
@@ -207,7 +208,7 @@ class Trainer:
         private = self._lent_slots is not self._slots
         if private:
             self._lent_slots[...] = self._slots
-        before = so_far or EpochResult(0.0, 0.0, 0)
+        before = so_far or EpochResult()
         start = epoch + (part << 32), before.steps, step
         sums = before.loss_sum, before.weight_sum
         try:

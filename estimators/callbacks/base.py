@@ -16,7 +16,7 @@ __all__ = [
     "set_nested_params",
 ]
 
-HOOKS = ("on_fit_begin", "on_epoch_end", "on_fit_end")
+HOOKS = ("on_fit_begin", "on_step_end", "on_epoch_end", "on_fit_end")
 
 
 class Callback(Parameters):
@@ -41,6 +41,9 @@ class Callback(Parameters):
     True
     """
 
+    # After how many steps, or about how many seconds, on_step_end is called.
+    every_steps: int | None = 1
+    every_seconds: float | None = None
     # Whether others come first; and whether a fit that this one stopped is complete.
     last = False
     final = True
@@ -51,6 +54,16 @@ class Callback(Parameters):
         Parameters
         ----------
         state : FitState
+        """
+
+    def on_step_end(self, state) -> bool | None:
+        """Called inside epochs, after every `every_steps` steps of the training.
+
+        `every_steps` is an attribute, or a parameter, of the callback: 1 unless it says
+        otherwise, counted from the first step of the first fit. With `every_seconds`
+        it is called about so often. ``state.step``, ``state.epoch_step`` and
+        ``state.loss`` say where the fit stands. Returning True ends the fit there: the
+        epoch counts as done, with the steps that it had. Not called for L-BFGS.
         """
 
     def on_epoch_end(self, state) -> bool | None:

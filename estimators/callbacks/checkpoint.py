@@ -33,14 +33,20 @@ class Checkpoint(Callback):
         ``{estimator}`` becomes the class of the estimator, ``{fit}`` a name of the
         data, the network, its settings and the seed: fits of a search have files of
         their own, and the same fit finds its file again.
-    every : int >= 1, default=1
-        Epochs from one file to the next; the last epoch is always written.
+    every : int >= 1 or None, default=1
+        Epochs from one file to the next; the last epoch is always written. None is
+        for files by steps or seconds alone.
     monitor : str or None, default=None
         None writes whatever the epoch was; a column of the record, or "auto" as in
         `EarlyStopping`, writes the epochs that are better than all before.
     resume : bool, default=True
         Whether `fit` goes on from the file, if there is one. That needs an integer
         `random_state`, else no two fits are the same. L-BFGS begins anew.
+    every_steps : int >= 1 or None, default=None
+        Steps from one file to the next, within epochs too: a fit that goes on from
+        there has the bytes of one that never stopped.
+    every_seconds : float > 0 or None, default=None
+        Seconds from one file to the next, within epochs too.
 
     Attributes
     ----------
@@ -64,16 +70,30 @@ class Checkpoint(Callback):
         every=1,
         monitor=None,
         resume=True,
+        every_steps=None,
+        every_seconds=None,
     ):
         self.directory = directory
         self.name = name
         self.every = every
         self.monitor = monitor
         self.resume = resume
+        self.every_steps = every_steps
+        self.every_seconds = every_seconds
 
     def on_fit_begin(self, state) -> None:
         """Make the directory; read the file if there is one."""
-        self._require("every", "at least 1", lambda v: v >= 1)
+        for name in ("every", "every_steps"):
+            if getattr(self, name) is not None:
+                self._require(name, "at least 1 or None", lambda v: v >= 1)
+        if self.every_seconds is not None:
+            self._require("every_seconds", "greater than 0 or None", lambda v: v > 0)
+        asked = self.every_steps is not None or self.every_seconds is not None
+        if asked and self.monitor is not None:
+            raise ValueError(
+                "Checkpoint: monitor compares epochs; files by steps or seconds are "
+                "written whatever they are: use two checkpoints of different names"
+            )
         name = self.name.replace("{estimator}", state.name)
         path = Path(self.directory) / name.replace("{fit}", state.identity)
         self.path_ = str(path)
@@ -94,9 +114,13 @@ class Checkpoint(Callback):
             self._lowest = min(value, self._lowest)
         else:
             ending = state.stop_reason is not None or state.epoch == state.last_epoch
-            due = ending or state.epoch % self.every == 0
+            due = ending or (self.every is not None and state.epoch % self.every == 0)
         if due:
             self._write(state)
+
+    def on_step_end(self, state) -> None:
+        """Write the file."""
+        self._write(state)
 
     def get_state(self) -> dict:
         """What a fit that goes on has to know."""
@@ -148,7 +172,7 @@ def read_program(path) -> Program:
 # What `FitState.saved` tells.
 _KEYS = {
     *("fit", "epoch", "step", "memory", "learning_rate", "ended", "history"),
-    *("monitor", "callbacks"),
+    *("within", "monitor", "callbacks"),
 }
 
 

@@ -36,10 +36,12 @@ def identity_of(fitting, last_epoch: int) -> str:
         *(settings.optimizer, settings.schedule, settings.learning_rate),
         *(settings.segments, sorted(settings.hypers.items()), settings.shuffle),
         *(settings.clip_norm, settings.clip_value, settings.tol, settings.seed),
+        *(settings.accumulate, settings.schedules, settings.scheduled),
         *(settings.batch_size, zlib.crc32(program.params), zlib.crc32(program.state)),
         *fitting.facts(),
     ]
-    if _depends_on_length(settings.schedule, last_epoch):
+    schedules = [settings.schedule, *settings.schedules.values()]
+    if any(_depends_on_length(schedule, last_epoch) for schedule in schedules):
         facts.append(last_epoch)
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=8)
     for key, part in fitting.samples().items():

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from slimlearn.estimators.callbacks.base import Callback
-from slimlearn.estimators.progress import progress_bar
+from slimlearn.estimators.progress import BAR_SECONDS, progress_bar
 
 __all__ = ["CSVLog", "JSONLog", "ProgressBar"]
 
@@ -22,6 +22,8 @@ class ProgressBar(Callback):
         What stands before the bar; None is the estimator's name.
     """
 
+    every_steps, every_seconds = None, BAR_SECONDS
+
     def __init__(self, description=None):
         self.description = description
 
@@ -33,6 +35,12 @@ class ProgressBar(Callback):
     def on_epoch_end(self, state) -> None:
         """Move it."""
         self._bar.update(state.row)
+
+    def on_step_end(self, state) -> None:
+        """Move it within a long epoch."""
+        if state.steps_per_epoch is not None:
+            share = state.epoch_step / state.steps_per_epoch
+            self._bar.within(state.epoch, share, state.loss)
 
     def on_fit_end(self, state) -> None:
         """Close it."""

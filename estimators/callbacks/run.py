@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slimlearn.estimators.callbacks.state import FitState
+from slimlearn.estimators.callbacks.steps import Asks, asks_of
 
 __all__ = ["KEEPS_EPOCHS", "Calls", "FitStopped", "note"]
 
@@ -53,6 +54,23 @@ class Calls:
                 state.stop(f"stopped by {name}", getattr(callback, "final", True))
             state.history.record(state.row)
         return state.stop_reason is not None, state.monitored
+
+    def asks(self) -> list[Asks]:
+        """Who is to be called between steps; once all have begun."""
+
+        def call_of(name, callback):
+            def call() -> bool:
+                stops = bool(self._call(name, callback, "on_step_end"))
+                if stops:
+                    self.state.stop(
+                        f"stopped by {name}", getattr(callback, "final", True)
+                    )
+                return stops
+
+            return call
+
+        asked = [asks_of(c, call_of(name, c)) for name, c in self._named]
+        return [one for one in asked if one is not None]
 
     def end(self, reason: str) -> None:
         """Call `on_fit_end` of all that began; then raise the first error of these."""

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from slimlearn.backend.progress import EpochResult, Within
 from slimlearn.estimators.callbacks.identity import identity_of
 
 __all__ = ["FitState", "matches"]
@@ -67,6 +68,30 @@ class FitState:
     def epoch(self) -> int:
         """Epochs that the weights have seen."""
         return self.history.epochs
+
+    @property
+    def step(self) -> int:
+        """Steps that the weights have seen, in all epochs."""
+        return self.progress.all_steps
+
+    @property
+    def epoch_step(self) -> int:
+        """Steps of the epoch that is running; 0 between two epochs."""
+        within = self.progress.within
+        return 0 if within is None else within.steps
+
+    @property
+    def loss(self) -> float:
+        """The mean training loss, of the running epoch's steps or the last epoch."""
+        within = self.progress.within
+        if within is not None:
+            return within.loss * self._monitor.loss_unit
+        return self.history.loss_curve[-1] if self.history.loss_curve else float("nan")
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Steps of a whole epoch; None where that is not known before its end."""
+        return self._fitting.steps_per_epoch()
 
     @property
     def seconds(self) -> float:
@@ -221,11 +246,14 @@ class FitState:
     def saved(self) -> dict:
         """What the fit needs, beside weights and slots, to go on after this epoch."""
         settings, progress = self.settings, self.progress
-        memory = settings.schedule.observe(self.monitored, progress.memory)
+        within, memory = progress.within, progress.memory
+        if within is None:
+            memory = settings.schedule.observe(self.monitored, memory)
         return {
             "fit": self.identity,
             "epoch": progress.epoch,
             "step": progress.step,
+            "within": None if within is None else asdict(within),
             "memory": memory,
             "learning_rate": settings.learning_rate,
             "ended": self.stop_reason if self.final else None,
@@ -247,7 +275,12 @@ class FitState:
         if slots is not None:
             progress.slots[...] = slots
         progress.epoch, progress.step = saved["epoch"], saved["step"]
-        progress.memory = saved["memory"]
+        progress.memory, progress.within = saved["memory"], None
+        if saved.get("within") is not None:
+            within = dict(saved["within"])
+            for key in ("result", "earlier"):
+                within[key] = EpochResult(**within[key])
+            progress.within = Within(**within)
         settings.learning_rate = saved["learning_rate"]
         settings.max_iter = self.last_epoch - progress.epoch
         if saved["ended"] is not None:

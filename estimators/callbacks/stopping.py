@@ -49,6 +49,7 @@ class EarlyStopping(Callback):
         self._kept = None
         self._lowest = self._target = math.inf
         self._waited = 0
+        self.best_, self.best_epoch_ = math.nan, 0
         self._require("patience", "at least 1", lambda v: v >= 1)
         self._require("min_delta", "at least 0", lambda v: v >= 0)
 
@@ -74,14 +75,14 @@ class EarlyStopping(Callback):
         return {
             "best": [self._lowest, self._target, self._waited],
             "shown": [self.best_, self.best_epoch_],
-            "kept": list(self._kept),
+            "kept": None if self._kept is None else list(self._kept),
         }
 
     def set_state(self, saved: dict, state) -> None:
         """Go on from `get_state`."""
         self._lowest, self._target, self._waited = saved["best"]
         self.best_, self.best_epoch_ = saved["shown"]
-        self._kept = tuple(saved["kept"])
+        self._kept = saved["kept"] and tuple(saved["kept"])
 
     def on_fit_end(self, state) -> None:
         """Put the best weights back."""

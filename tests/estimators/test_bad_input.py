@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from slimlearn import callbacks, layers
-from slimlearn.backend import training
+from slimlearn.backend import running
 from slimlearn.backend.optimizer import SGD, Adam
 from slimlearn.backend.schedule import Step
 from slimlearn.estimators import (
@@ -389,7 +389,7 @@ def test_ctrl_c_inside_a_long_epoch_undoes_it(monkeypatch, watch):
     labels = (rows[:, 0] > 0).astype(int)
     options = {"batch_norm": True, "batch_size": 2, "random_state": 0}
     options |= {"warm_start": True, "callbacks": watch}
-    begin, begun = training._Start.begin, []
+    begin, begun = running._Start.begin, []
 
     def spy(start, **keywords):
         begun.append(begin(start, **keywords))
@@ -399,8 +399,8 @@ def test_ctrl_c_inside_a_long_epoch_undoes_it(monkeypatch, watch):
 
     clf = DNNClassifier((8,), max_iter=9, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(training._Start, "begin", spy)
-        patch.setattr(training, "_LONG_EPOCH", 0.0)
+        patch.setattr(running._Start, "begin", spy)
+        patch.setattr(running, "_LONG_EPOCH", 0.0)
         with pytest.raises(KeyboardInterrupt):
             clf.fit(rows, labels)
     assert begun == [True] * 3
@@ -423,7 +423,7 @@ def test_ctrl_c_in_the_first_epoch_of_a_call_leaves_the_former_fit(monkeypatch):
     def stop(self, *arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Start, "begin", stop)
+    monkeypatch.setattr(running._Start, "begin", stop)
     for fit in (clf.fit, clf.partial_fit):
         with pytest.raises(KeyboardInterrupt):
             fit(X, Y)

@@ -54,7 +54,8 @@ def tower(x, units=(8,), keep_prob=1.0, is_training=True):
 
 
 TAIL = [
-    *("optimizer", "learning_rate", "learning_rate_schedule", "max_iter", "batch_size"),
+    *("optimizer", "learning_rate", "learning_rate_schedule", "schedules", "max_iter"),
+    *("batch_size", "accumulate"),
     *("l2_regularization", "gradient_clip_norm", "class_weight", "early_stopping"),
     *("validation_fraction", "n_iter_no_change", "tol", "scoring", "shuffle"),
     *("warm_start", "callbacks", "precision", "device", "n_threads", "random_state"),

@@ -9,6 +9,7 @@ from test_trainer import compare
 
 from slimlearn import _native as native
 from slimlearn.backend.optimizer import SGD, AdamW
+from slimlearn.backend.progress import EpochResult
 
 
 def trained(case, epochs=3, rate=1e-2, **changes):
@@ -332,12 +333,10 @@ def test_an_epoch_in_runs_of_steps_has_its_bits(run, accumulate):
 
 
 def test_a_run_begins_within_an_epoch_and_says_how_far_it_came():
-    from slimlearn.backend.engine.results import EpochResult
-
     trainer = Case(network(), data()).trainer()
     [first] = trainer.epochs(0, 0, np.full(3, 1e-2))
     assert (first.steps, first.ended) == (3, False)
     second, third = trainer.epochs(0, 0, np.full(6, 1e-2), so_far=first)
     assert (second.steps, second.ended, third.steps, third.ended) == (7, True, 2, False)
     with pytest.raises(ValueError, match="steps 0 to 6, not 7"):
-        list(trainer.epochs(0, 0, np.ones(1), so_far=EpochResult(0.0, 0.0, 7)))
+        list(trainer.epochs(0, 0, np.ones(1), so_far=EpochResult(steps=7)))

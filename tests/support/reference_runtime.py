@@ -65,11 +65,12 @@ class ReferenceTrainer:
     def __init__(self, trainer):
         self.trainer = trainer
 
-    def epochs(self, epoch, step, rates, part=0, begin=None):
-        rows = len(self.trainer.index)
-        steps = len(reference.batches(rows, self.trainer.batch_size))
-        for own in np.reshape(rates, (-1, steps)):
-            yield self.trainer.epoch(epoch, step, own, part)
+    def epochs(self, epoch, step, rates, part=0, begin=None, so_far=None):
+        trainer = self.trainer
+        size = trainer.batch_size * trainer.accumulate
+        steps = len(reference.batches(len(trainer.index), size))
+        for own in np.reshape(rates, (-1, steps, *np.shape(rates)[1:])):
+            yield trainer.epoch(epoch, step, own, part)
             epoch, step = epoch + 1, step + steps
 
     def lbfgs(self, *, max_iter, tol, history, callback):

@@ -1,0 +1,270 @@
+"""Epochs of one training run: rates, stretches of steps, what a broken one keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from time import perf_counter
+
+import numpy as np
+
+from slimlearn.backend.arena import copy_arena
+from slimlearn.backend.dataset import steps_per_epoch
+from slimlearn.backend.interrupts import Deferred
+from slimlearn.backend.progress import EpochResult, Progress, Within
+
+__all__ = ["Run", "Watch"]
+
+# Steps that run in one go at most, where nobody watches: their rates are in memory.
+_STEPS_AHEAD = 1 << 16
+# Seconds of an epoch that an interrupt does not wait for.
+_LONG_EPOCH = 0.25
+
+
+class Watch:
+    """Who wants to be called between steps, and when; nobody, unless overridden.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Steps run no longer than about this without a call.
+    """
+
+    seconds: float | None = None
+
+    def due(self, step: int) -> int | None:
+        """The next step after `step`, counted from 1, that a call has to follow."""
+        return None
+
+    def __call__(self) -> bool:
+        """Called after steps, the progress being that of the last one; True stops."""
+        return False
+
+
+class _Start:
+    """The arrays as the running epoch found them, where it may be broken off.
+
+    A short epoch costs no copy: an interrupt waits for its end.
+    """
+
+    def __init__(self, program, progress: Progress):
+        self._arenas = program.params, program.state, progress.slots
+        self._progress, self._first = progress, progress.epoch
+        self._began = perf_counter(), progress.epoch
+        self._copies: list[np.ndarray] | None = None
+        self._epoch = -1
+
+    def begin(self, copy: bool = False) -> bool:
+        """Called where an epoch begins; whether an interrupt may break it off."""
+        progress, now = self._progress, perf_counter()
+        began, before = self._began
+        self._began = now, progress.epoch
+        if progress.epoch == self._first:
+            return True  # nobody keeps what this call has done
+        if not copy and now - began < _LONG_EPOCH * (progress.epoch - before):
+            return False
+        if self._copies is None:
+            self._copies = [copy_arena(arena) for arena in self._arenas]
+        else:
+            for kept, arena in zip(self._copies, self._arenas, strict=True):
+                kept[...] = arena
+        self._epoch = progress.epoch
+        return True
+
+    def restore(self) -> None:
+        """Undo an epoch that did not end."""
+        if self._epoch == self._progress.epoch:
+            for kept, arena in zip(self._copies, self._arenas, strict=True):
+                arena[...] = kept
+        if self._progress.epoch > self._first:
+            self._progress.within = None
+
+
+class Run:
+    """The epochs of one call of `training.fit`.
+
+    Parameters
+    ----------
+    trainer_of : callable
+        ``trainer_of(part)``: the native trainer of its rows.
+    program : Program
+    settings : Settings
+    progress : Progress
+        Read and moved on.
+    sizes : sequence of int or None
+        Rows of each part, which the schedules go by.
+    observe : callable
+        ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
+    watch : Watch or None
+        Who is called between steps.
+    """
+
+    def __init__(
+        self,
+        trainer_of,
+        program,
+        settings,
+        progress: Progress,
+        sizes: Sequence[int] | None,
+        observe: Callable[[float], tuple[bool, float]],
+        watch: Watch | None,
+    ):
+        self._trainer_of, self._settings = trainer_of, settings
+        self._progress, self._observe, self._watch = progress, observe, watch
+        self._batch = settings.batch_size * settings.accumulate
+        self._steps = sum(steps_per_epoch(n, self._batch) for n in sizes or (1,) if n)
+        self._last = progress.epoch + settings.max_iter
+        self._start = _Start(program, progress)
+        self._stopped = False
+        # The seconds of a step, and how many the last stretch had.
+        self._pace, self._stretch = None, 0
+
+    def whole(self, part, watched: bool) -> str:
+        """Train on rows that are all there; epochs run ahead where nobody watches."""
+        progress, ahead = self._progress, 1
+        if not watched and self._watch is None and not self._settings.schedule.listens:
+            ahead = max(1, _STEPS_AHEAD // self._steps)
+        try:
+            while progress.epoch < self._last and not self._stopped:
+                if ahead == 1:
+                    within = progress.within or Within()
+                    result = self._part(part, 0, within, None)
+                    self._end_epoch(result.steps, result.loss)
+                    continue
+                epochs = min(self._last - progress.epoch, ahead)
+                # Epochs done are counted before an interrupt that came meanwhile.
+                with nullcontext() if watched else Deferred(part.running):
+                    self._ahead(part, epochs)
+        except BaseException:
+            self._start.restore()
+            raise
+        return "stopped" if self._stopped else "epochs"
+
+    def chunks(self, parts: Iterable) -> str:
+        """Train on parts that come one after the other, in each epoch."""
+        progress = self._progress
+        try:
+            while progress.epoch < self._last and not self._stopped:
+                within = progress.within or Within()
+                numbers = count()
+                breaks = self._start.begin(copy=True)  # it may be between two chunks
+                for part in parts:
+                    number = next(numbers)
+                    if number < within.part:
+                        continue
+                    result = self._part(part, number, within, breaks)
+                    within = within.after(number, result)
+                    del part  # before the next one is loaded
+                    if self._stopped:
+                        break
+                self._end_epoch(within.earlier.steps, within.earlier_loss)
+        except BaseException:
+            self._start.restore()
+            raise
+        return "stopped" if self._stopped else "epochs"
+
+    def _end_epoch(self, steps: int, loss: float) -> None:
+        progress = self._progress
+        progress.step += steps
+        progress.within = None
+        progress.epoch += 1
+        stop, monitored = self._observe(loss)
+        progress.memory = self._settings.schedule.observe(monitored, progress.memory)
+        self._stopped = self._stopped or stop
+
+    def _ahead(self, part, epochs: int) -> None:
+        """Train epochs that nobody looks into."""
+        progress, step = self._progress, self._progress.step
+        own = steps_per_epoch(len(part), self._batch)
+        tables = [
+            self._table(begin, own) for begin in range(step, step + epochs * own, own)
+        ]
+        rates = tables[0] if epochs == 1 else np.concatenate(tables)
+        with _naming(part):
+            trainer = self._trainer_of(part)
+            for result in trainer.epochs(
+                progress.epoch, step, rates, 0, self._start.begin
+            ):
+                self._end_epoch(result.steps, result.loss)
+
+    def _part(self, part, number: int, within: Within, breaks: bool | None):
+        """Train a part's steps of the epoch, in stretches if somebody watches.
+
+        `breaks` says whether an interrupt may break the epoch off; None if this part is
+        all of it, so that it begins here.
+        """
+        progress, watch, settings = self._progress, self._watch, self._settings
+        result = within.result if within.part == number else EpochResult()
+        own = steps_per_epoch(len(part), self._batch)
+        begun = progress.step + within.earlier.steps
+        known = table = None
+        while not self._stopped and result.steps < own:
+            done, steps = result.steps, own - result.steps
+            if watch is not None:
+                steps = min(steps, self._until(begun + done))
+            if breaks is None:
+                breaks = self._start.begin(copy=steps < own)
+            if known != (settings.learning_rate, settings.schedule):
+                known = settings.learning_rate, settings.schedule
+                table = self._table(begun, own)
+            rates, trainer = table[done : done + steps], self._trainer_of(part)
+            before = perf_counter()
+            with _naming(part):
+                [result] = trainer.epochs(
+                    *(progress.epoch, begun, rates, number),
+                    lambda breaks=breaks: breaks,
+                    result,
+                )
+            self._pace = (perf_counter() - before) / steps
+            self._stretch = steps
+            if watch is not None:
+                progress.within = within.of(number, result)
+                self._stopped = watch() or self._stopped
+        return result
+
+    def _until(self, step: int) -> int:
+        """How many steps after `step` may run before somebody wants to be called."""
+        watch, steps = self._watch, 1 << 62
+        due = watch.due(step)
+        if due is not None:
+            steps = due - step
+        if watch.seconds is not None:
+            # Steps may be of any length until some have run.
+            longest = 1
+            if self._pace is not None:
+                longest = max(1, int(watch.seconds / max(self._pace, 1e-9)))
+                longest = min(longest, 2 * self._stretch) if self._stretch else longest
+            steps = min(steps, longest)
+        return steps
+
+    def _table(self, begin: int, own: int) -> np.ndarray:
+        """Rates of an epoch's steps, or of its part: a column for each schedule."""
+        settings = self._settings
+        facts = {
+            "steps_per_epoch": self._steps,
+            "total_steps": self._last * self._steps,
+        }
+        rates = settings.schedule.rates(
+            *(settings.learning_rate, begin, begin + own),
+            **facts,
+            memory=self._progress.memory,
+        )
+        if not settings.schedules:
+            return rates
+        columns = [
+            schedule.rates(1.0, begin, begin + own, **facts)
+            for schedule in settings.schedules.values()
+        ]
+        return np.column_stack([rates, *columns])
+
+
+@contextmanager
+def _naming(part):
+    """Say in which part an error was."""
+    try:
+        yield
+    except ValueError as error:
+        if not part.name:
+            raise
+        raise ValueError(f"{part.name}: {error}") from error

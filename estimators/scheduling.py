@@ -1,0 +1,108 @@
+"""`schedules`: which run-time numbers follow a schedule, and where these go."""
+
+from __future__ import annotations
+
+import re
+
+from slimlearn.backend.optimizer import make_optimizer
+from slimlearn.backend.schedule import Schedule, make_schedule
+
+__all__ = ["make_schedules", "schedule_all"]
+
+_KEEP = re.compile(r"keep_prob(_\d+)?$")
+
+
+def make_schedules(estimator) -> dict[str, Schedule]:
+    """The estimator's `schedules` as checked objects, by name."""
+    given = estimator.schedules or {}
+    if given and not make_optimizer(estimator.optimizer).iterative:
+        raise ValueError(
+            "L-BFGS has no steps in which schedules could change a number: choose "
+            "another optimizer"
+        )
+    found = {}
+    for name, schedule in given.items():
+        if name == "learning_rate":
+            raise ValueError(
+                "schedules has no 'learning_rate': that is learning_rate_schedule"
+            )
+        if not isinstance(schedule, (str, Schedule)):
+            raise ValueError(
+                f"schedules[{name!r}] is the name of a schedule or a schedule object, "
+                f"got {schedule!r}"
+            )
+        try:
+            found[name] = make_schedule(schedule)
+        except ValueError as error:
+            text = str(error).replace("learning_rate_schedule", f"schedules[{name!r}]")
+            raise ValueError(text) from None
+        if found[name].listens:
+            raise ValueError(
+                f"schedules[{name!r}]: {found[name]!r} goes by the loss, which only "
+                "the learning rate can: choose one that goes by the step"
+            )
+    return found
+
+
+def schedule_all(
+    schedules: dict[str, Schedule],
+    segments: list[dict],
+    hypers: dict[str, float],
+    *,
+    l2: list[float],
+    own_l2: list[float],
+    decay: list[float],
+) -> list[tuple]:
+    """Where the columns of the rates go: into `segments`, and hypers that are returned.
+
+    Parameters
+    ----------
+    schedules : dict of str to Schedule
+        In the order of their columns, which begin at 1.
+    segments : list of dict
+        The coefficients of each parameter; what is scheduled moves to ``scheduled``.
+    hypers : dict of str to float
+        Run-time numbers that can be scheduled by their names.
+    l2, decay : list of float
+        What each parameter has of `l2_regularization` and the optimizer's decay.
+    own_l2 : list of float
+        What its layer adds to the former.
+
+    Returns
+    -------
+    list of (str, int, float, float)
+        As `Settings.scheduled`.
+
+    Raises
+    ------
+    ValueError
+        For a name that there is nothing of; it lists those there are.
+    """
+    keeps = {name: keep for name, keep in hypers.items() if _KEEP.search(name)}
+    known = [name for name in hypers if name not in keeps]
+    none = [0.0] * len(segments)
+    shares = {
+        "l2_regularization": ("l2", l2, own_l2),
+        "weight_decay": ("decay", decay, none),
+    }
+    shares = {name: share for name, share in shares.items() if any(share[1])}
+    known = [*(["dropout"] if keeps else []), *shares, *known]
+    targets = []
+    for column, name in enumerate(schedules, start=1):
+        if name == "dropout" and keeps:
+            # What is dropped follows the schedule, the hyper is what is kept.
+            targets += [(key, column, 1.0, keep - 1.0) for key, keep in keeps.items()]
+        elif name in shares:
+            key, values, own = shares[name]
+            for segment, value, rest in zip(segments, values, own, strict=True):
+                segment[key] = rest
+                if value:
+                    segment.setdefault("scheduled", []).append((key, column, value))
+        elif name in hypers:
+            targets.append((name, column, 0.0, hypers[name]))
+        else:
+            raise ValueError(
+                f"schedules: there is no {name!r} that could change; there are {known} "
+                "(what is 0 cannot be scheduled: a schedule multiplies)"
+            )
+    return targets
