@@ -1,5 +1,6 @@
 """libslim without Python: C++ and C programs that load, run, train and save."""
 
+import ctypes
 import fcntl
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 from support.model_files import put_together, take_apart
 from support.training_case import Case, data, network
 
+from slimlearn import DNNClassifier
 from slimlearn.backend import engine
 from slimlearn.backend.program import Program
 
@@ -96,6 +98,38 @@ def test_mistakes_have_words(programs, tmp_path):
     files = [tmp_path / name for name in ("model", "damaged", "newer")]
     done = run(programs / "mistakes", *files)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+class CArray(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("data", ctypes.c_void_p),
+        ("rank", ctypes.c_size_t),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+    )
+
+
+def test_an_estimator_s_program_predicts_through_c(programs, tmp_path):
+    sources = data(rows=50)
+    clf = DNNClassifier((8,), max_iter=2, batch_norm=True, dropout=0.2, random_state=0)
+    clf.fit(sources["X"], sources["y"]).program_.save(tmp_path / "model.slim")
+    library = ctypes.CDLL(programs / "libslim.so")
+    library.slim_result.restype = ctypes.POINTER(CArray)
+    model, results = ctypes.c_void_p(), ctypes.c_void_p()
+    path = str(tmp_path / "model.slim").encode()
+    assert library.slim_load(path, ctypes.byref(model)) == 0
+    shape = (ctypes.c_int64 * 2)(*sources["X"].shape)
+    given = CArray(b"X", 1, sources["X"].ctypes.data, 2, shape)
+    one = ctypes.c_size_t(1)
+    arguments = model, b"predict_proba", ctypes.byref(given), one, 2
+    assert library.slim_run(*arguments, ctypes.byref(results)) == 0
+    found = library.slim_result(results, ctypes.c_size_t(0)).contents
+    assert (found.type, list(found.shape[: found.rank])) == (1, [50, 3])
+    values = ctypes.string_at(found.data, 50 * 3 * 8)
+    assert values == clf.predict_proba(sources["X"]).astype("f8").tobytes()
+    library.slim_free_results(results)
+    library.slim_free(model)
 
 
 def test_the_libraries_export_the_header_and_need_no_python(programs):
