@@ -62,11 +62,8 @@ bench-against: build
 
 # The native tests on a build that stops at the first bad access or undefined result.
 SANITIZED = build/sanitized
-NATIVE_TESTS = $(addprefix tests/native/test_,\
-  native_text.py native_ops.py kernels.py passes.py engine.py trainer.py lbfgs.py \
-  lending.py model_files.py sparse.py untrusted.py)
 sanitize: build $(VENV)/test.stamp
 	SLIM_SANITIZE=ON $(PYTHON) setup.py --quiet build --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=$(SANITIZED) \
-	$(PYTHON) -m pytest -n 0 --capture=sys $(NATIVE_TESTS)
+	$(PYTHON) -m pytest -n 0 --capture=sys tests/native
