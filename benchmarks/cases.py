@@ -42,6 +42,8 @@ class Case:
     # Or lbfgs: epochs are iterations, in float64. Or lazy_adam, which moves only what a
     # sparse batch touches; peers that have no such thing take adam.
     optimizer: str = "adam"
+    ids: int = 0  # of a row, from 0 to units[0] - 1, in the place of numbers
+    steady: bool = False  # whether an epoch after the first is timed, and not the fit
 
     @property
     def hidden(self) -> tuple[int, ...]:
@@ -185,6 +187,20 @@ CASES = {
             optimizer="lazy_adam",
             rounds=2,
         ),
+        # The mean of the vectors of eight numbers a row, and a linear layer.
+        Case(
+            "embedding",
+            "bags",
+            (1_000_000, 64, 1),
+            batch=1024,
+            epochs=4,
+            contenders=("torch_bags", "torch_bags_dense"),
+            targets={"torch_bags": 1.5, "torch_bags_dense": 20},
+            threads=1,
+            optimizer="lazy_adam",
+            ids=8,
+            steady=True,
+        ),
     )
 }
 
@@ -244,7 +260,19 @@ def _text(case, rows=10_000, held_out=2_000, words=40):
     return X[:rows], y[:rows], X[rows:], y[rows:]
 
 
+def _bags(case, rows=16 * 1024, held_out=2_000, popular=500):
+    """Draw numbers, half of them popular, that each have a worth; y is their sum."""
+    rng = np.random.default_rng(0)
+    shape = (rows + held_out, case.ids)
+    X = rng.integers(case.units[0], size=shape)
+    X = np.where(rng.random(shape) < 0.5, X % popular, X)
+    y = rng.standard_normal(case.units[0], dtype=np.float32)[X].mean(axis=1)
+    y /= y.std()
+    return X[:rows], y[:rows], X[rows:], y[rows:]
+
+
 _DATA = {
+    "bags": _bags,
     "text": _text,
     "digits": _digits,
     "fashion": _fashion,

@@ -9,6 +9,8 @@ PEERS = {
     "torch_compiled": "torch.compile",
     "jax_scan": "JAX scan",
     "keras_fit": "Keras",
+    "torch_bags": "SparseAdam",
+    "torch_bags_dense": "dense Adam",
     "torch_sparse": "torch sparse",
     "sgd_linear": "SGDClassifier",
     "slimlearn_": "slimlearn",
