@@ -306,6 +306,25 @@ def test_ctrl_c_inside_a_step_leaves_it_undone(n_threads):
     assert trainer.epoch(0, 0, np.full(1, 1e-3)).steps == 1
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_signals_are_heard_inside_a_launch(n_threads):
+    """A launch that takes long is cut: there are more looks than launches."""
+    rows, sizes = 6_000, (1500, 3000, 3)
+    sources = data(rows, "f32", features=1500)
+    case = Case(network("f32", sizes=sizes), sources, batch_size=rows)
+    trainer = case.trainer(n_threads=n_threads)
+    launches, heard = case.compiled.info("grad", rows)["launches"], []
+    former = signal.signal(signal.SIGALRM, lambda *_: heard.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        [result] = trainer.epochs(0, 0, np.full(1, 1e-3), begin=lambda: True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert result.steps == 1
+    assert len(heard) > launches + 5  # after the last one, and before
+
+
 def test_an_interrupt_waits_for_the_end_of_an_epoch():
     case = Case(network("f32"), data(50_000, precision="f32"), batch_size=5)
     trainer, twin = case.trainer(), Case(case.model, case.sources, batch_size=5)

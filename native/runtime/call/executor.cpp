@@ -19,6 +19,30 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
 
 namespace {
 
+// Between two looks at the watch; some hundredths of a second on one lane.
+constexpr double kWork = 2e8;
+
+// So many tasks of a launch are about that much work. Bytes count as flops: where they are what
+// takes the time, there are few flops.
+int64_t tasks_between_looks(const Launch& launch, int64_t rows, int64_t tasks) {
+  if (tasks <= 1) return 1;
+  const Cost cost = launch.cost(rows);
+  const double pieces = (cost.flops + cost.bytes) / kWork;
+  return pieces <= 1
+             ? tasks
+             : std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(tasks) / pieces));
+}
+
+// As `run_all`, but for what is left once the watch says so.
+void run_watched(const Launch& launch, const CallContext& call, int64_t begin, int64_t end,
+                 int64_t tasks, std::byte* local, const Lane& lane) noexcept {
+  const int64_t piece = tasks_between_looks(launch, call.context.rows, tasks);
+  for (int64_t task = begin; task < end && !call.watch->stopped(); task += piece) {
+    launch.run_all(call.context, task, std::min(end, task + piece), local);
+    if (lane.first()) call.watch->look();
+  }
+}
+
 void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::byte* local,
                   const Lane& lane) noexcept {
   const Context& context = call.context;
@@ -34,7 +58,11 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
     }
     const int64_t tasks = step.launch->tasks(context.rows);
     const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
-    if (begin < end) step.launch->run_all(context, begin, end, local);
+    if (call.watch != nullptr) {
+      run_watched(*step.launch, call, begin, end, tasks, local, lane);
+    } else if (begin < end) {
+      step.launch->run_all(context, begin, end, local);
+    }
   }
   if (sequence.moves.empty()) return;
   lane.barrier();
