@@ -29,9 +29,12 @@ class Watch:
     ----------
     seconds : float or None
         Steps run no longer than about this without a call.
+    takes_time : bool
+        Whether an interrupt may well come within a call, before the epoch is counted.
     """
 
     seconds: float | None = None
+    takes_time = False
 
     def due(self, step: int) -> int | None:
         """The next step after `step`, counted from 1, that a call has to follow."""
@@ -204,7 +207,8 @@ class Run:
             if watch is not None:
                 steps = min(steps, self._until(begun + done))
             if breaks is None:
-                breaks = self._start.begin(copy=steps < own)
+                copy = steps < own or (watch is not None and watch.takes_time)
+                breaks = self._start.begin(copy=copy)
             if known != (settings.learning_rate, settings.schedule):
                 known = settings.learning_rate, settings.schedule
                 table = self._table(begun, own)

@@ -129,6 +129,7 @@ class Fitting:
     def _watch(self, monitor: Monitor, calls: Calls | None) -> StepWatch | None:
         """Those who want to be called between steps; None if nobody does."""
         progress, asks = self.progress, [] if calls is None else calls.asks()
+        takes_time = bool(asks)
         bar, steps = monitor.bar, self.steps_per_epoch()
         if bar is not None and steps is not None:
 
@@ -138,7 +139,7 @@ class Fitting:
                 bar.within(self.history.epochs, within.steps / steps, loss)
 
             asks.append(Asks(show, None, BAR_SECONDS))
-        return StepWatch(asks, progress) if asks else None
+        return StepWatch(asks, progress, takes_time) if asks else None
 
     def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
         """Time the launches of training steps, on copies of the fitted arrays."""

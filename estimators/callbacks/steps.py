@@ -47,10 +47,13 @@ class StepWatch(Watch):
     asks : list of Asks
     progress : Progress
         Of the fit.
+    takes_time : bool
+        Whether one of them is a user's.
     """
 
-    def __init__(self, asks: list[Asks], progress):
+    def __init__(self, asks: list[Asks], progress, takes_time: bool):
         self._asks, self._progress = asks, progress
+        self.takes_time = takes_time
         self._steps = [a.every_steps for a in asks if a.every_steps is not None]
         seconds = [a.every_seconds for a in asks if a.every_seconds is not None]
         # Steps are of different lengths: half of the time, and nobody waits for long.

@@ -132,10 +132,13 @@ def test_an_error_of_a_step_leaves_the_former_fit():
     assert {**vars(clf), "callbacks": None} == {**former, "callbacks": None}
 
 
-def test_ctrl_c_between_two_steps_undoes_their_epoch():
+@pytest.mark.parametrize("every, step", [(1, 27), (1, 30), (10, 30)])
+def test_ctrl_c_between_two_steps_undoes_their_epoch(every, step):
     class Press(callbacks.Callback):
+        every_steps = every
+
         def on_step_end(self, state):
-            if state.step == 27:
+            if state.step == step:
                 signal.raise_signal(signal.SIGINT)
 
     clf = DNNClassifier((8,), dropout=0.2, batch_norm=True, **FEW, warm_start=True)
