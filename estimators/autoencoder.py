@@ -9,7 +9,6 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from slimlearn import layers
 from slimlearn.backend.extract import extract
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
@@ -22,6 +21,7 @@ from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import Interval, StrOptions, with_callbacks
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.heads import Head, ReconstructionHead, ShareHead
+from slimlearn.estimators.hourglass import CODE, Hourglass
 from slimlearn.estimators.inputs import SOURCE, DenseInput, check_matrix
 from slimlearn.estimators.losses import Huber
 from slimlearn.estimators.tensors import FUNCTION, kept_types
@@ -31,64 +31,6 @@ __all__ = ["Autoencoder"]
 
 _ACTIVATION = [StrOptions(set(ACTIVATIONS)), callable]
 _RATE = [Interval(Real, 0, 1, closed="left")]
-
-# The scope of the layer whose output is the code.
-_CODE = "code"
-_NOISE = "noise"
-
-
-class Hourglass:
-    """An encoder, the code and the encoder's layers in reverse.
-
-    Parameters
-    ----------
-    units : tuple of int
-        Of the encoder's layers, the code's last.
-    activation, code_activation : str or callable
-        Of the hidden layers, and of the code.
-    dropout, input_dropout : float
-        Probabilities of dropping a hidden unit, and a number of X.
-    batch_norm : bool
-        Whether hidden layers are normalized; the code never is.
-    """
-
-    outputs_name = "num_outputs"
-
-    def __init__(
-        self, units, activation, code_activation, dropout, input_dropout, batch_norm
-    ):
-        *self.hidden, self.code = units
-        self.activation = activation
-        self.code_activation = code_activation
-        self.keep_prob = 1.0 - dropout
-        self.keep_input = 1.0 - input_dropout
-        self.normalizer = layers.batch_norm if batch_norm else None
-
-    def __call__(self, x, num_outputs):
-        """Build the layers on `x`."""
-        net = x
-        if self.keep_input < 1.0:
-            net = layers.dropout(net, self.keep_input, scope=_NOISE)
-        for i, units in enumerate(self.hidden, start=1):
-            net = self._layer(net, units, "encoder", i)
-        net = layers.fully_connected(
-            net, self.code, activation_fn=self.code_activation, scope=_CODE
-        )
-        for i, units in enumerate(reversed(self.hidden), start=1):
-            net = self._layer(net, units, "decoder", i)
-        return layers.linear(net, num_outputs, scope="reconstruction")
-
-    def _layer(self, net, units, part, i):
-        net = layers.fully_connected(
-            net,
-            units,
-            activation_fn=self.activation,
-            normalizer_fn=self.normalizer,
-            scope=f"{part}{i}",
-        )
-        if self.keep_prob < 1.0:
-            net = layers.dropout(net, self.keep_prob, scope=f"{part}{i}/dropout")
-        return net
 
 
 @document
@@ -269,14 +211,7 @@ callable, default="squared_error"
         return ("autoencoder", self._units(), *words, *switches)
 
     def _network_hypers(self) -> dict[str, float]:
-        hypers = {}
-        if self.input_dropout:
-            hypers[f"{_NOISE}/keep_prob"] = 1.0 - float(self.input_dropout)
-        if self.dropout:
-            for i in range(1, len(self._units())):
-                for part in ("encoder", "decoder"):
-                    hypers[f"{part}{i}/dropout/keep_prob"] = 1.0 - float(self.dropout)
-        return hypers
+        return self._network().hypers()
 
     # -- training -------------------------------------------------------------------
 
@@ -391,7 +326,7 @@ callable, default="squared_error"
         ndarray of shape (n_samples, hidden_units[-1])
             In the type that the network computes in.
         """
-        return self._activations(X, (_CODE,), "transform")
+        return self._activations(X, (CODE,), "transform")
 
     def inverse_transform(self, X) -> np.ndarray:
         """Give rows back from their code.
@@ -423,7 +358,7 @@ callable, default="squared_error"
         """The text of what comes behind the code, which is read in the place of X."""
         model = self.program_.model
         outputs = [tensor.name for tensor in model.functions[FUNCTION].returns]
-        code = self.tensor_of(_CODE).name
+        code = self.tensor_of(CODE).name
         return extract(model, FUNCTION, outputs, {code: SOURCE})
 
     def reconstruct(self, X) -> np.ndarray:
@@ -463,7 +398,7 @@ callable, default="squared_error"
 
     @property
     def _n_features_out(self) -> int:
-        return self.tensor_of(_CODE).shape[1]
+        return self.tensor_of(CODE).shape[1]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -135,7 +135,13 @@ class Checkpoint(Callback):
         fit = _packed(state.saved(), arrays)
         slots = state.progress.slots if state.iterative else None
         saved = files.Saved(
-            program.text, program.params, program.state, slots, fit=fit, arrays=arrays
+            program.text,
+            program.params,
+            program.state,
+            slots,
+            state.inputs,
+            fit,
+            arrays,
         )
         try:
             files.write(self.path_, saved)

@@ -75,6 +75,13 @@ class FitState:
         return self.progress.all_steps
 
     @property
+    def inputs(self) -> list[dict]:
+        """What X means, as a model file tells: names, types and columns."""
+        fitting = self._fitting
+        names = fitting.estimator.__dict__.get("feature_names_in_")
+        return fitting.input.describe(fitting.precision, names)
+
+    @property
     def epoch_step(self) -> int:
         """Steps of the epoch that is running; 0 between two epochs."""
         within = self.progress.within

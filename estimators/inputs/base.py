@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, issparse
 
 from slimlearn.backend import ops
 from slimlearn.backend.dataset import as_source
-from slimlearn.backend.graph import Tensor
+from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.shape import B
 
 __all__ = ["Form", "Input"]
@@ -206,9 +206,26 @@ class Input:
 
     # -- files and servers ----------------------------------------------------------
 
-    def describe(self, precision: str) -> list[dict]:
-        """Names, types and shapes of the sources, as JSON can hold them."""
+    def describe(self, precision: str, names: Sequence[str] | None) -> list[dict]:
+        """The sources as a model file tells of them: name, type and columns.
+
+        Parameters
+        ----------
+        precision : str
+            Of the network.
+        names : sequence of str or None
+            Those of X's columns.
+        """
         return [
-            {"name": f.name, "type": f.type(precision), "shape": list(f.shape)}
-            for f in self.forms
+            {
+                "name": form.name,
+                "source": form.name,
+                "type": type_text(form.type(precision), (B, *form.shape)),
+                **self._columns(form, names),
+            }
+            for form in self.forms
         ]
+
+    def _columns(self, form: Form, names: Sequence[str] | None) -> dict:
+        """The columns of X that a source reads, by name."""
+        return {} if names is None else {"columns": list(names)}

@@ -187,7 +187,7 @@ class NamedInput(Input):
         return replace(X, arrays=tuple(arrays))
 
     def where(self, form, array, bad):
-        at = [one.name for one in self.forms].index(form.name)
+        at = list(self.wish).index(form.name)
         two = array if array.ndim == 2 else array[:, None]
         found = [self.positions[at][i] for i in frames.columns_where(two, bad)]
         return found if self.columns is None else [self.columns[i] for i in found]
@@ -203,15 +203,9 @@ class NamedInput(Input):
     def _arrays(self, X):
         return list(X.arrays)
 
-    def describe(self, precision):
-        described = super().describe(precision)
-        for one, positions in zip(described, self.positions):
-            one["columns"] = (
-                list(positions)
-                if self.columns is None
-                else [self.columns[i] for i in positions]
-            )
-        return described
+    def _columns(self, form, names):
+        positions = self.positions[list(self.wish).index(form.name)]
+        return {"columns": [str(i) if names is None else names[i] for i in positions]}
 
 
 def _is_several(wish) -> bool:

@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from slimlearn import NetworkClassifier, NetworkRegressor, layers, network
-from slimlearn.backend import ops
+from slimlearn.backend import files, ops
 from slimlearn.backend.shape import B
+from slimlearn.callbacks import Checkpoint
 from slimlearn.estimators.inputs import NamedInput
 from slimlearn.layers.variables import model_variable
 
@@ -106,7 +107,9 @@ def test_a_single_column_has_no_axis_of_columns():
 def test_columns_are_those_of_a_column_transformer(wish, columns):
     clf = classifier({"all": wish}, whole(), max_iter=1)
     clf.fit(FRAME.astype(float), Y)
-    assert clf._input.describe("f32")[0]["columns"] == columns
+    [told] = clf._input.describe("f32", clf.feature_names_in_)
+    assert told["columns"] == columns
+    assert told["type"] == f"f32[B,{len(columns)}]"
     same = classifier(None, whole(), max_iter=1).fit(
         FRAME.astype(float)[columns].to_numpy(), Y
     )
@@ -211,6 +214,54 @@ def test_a_resumed_fit_is_the_long_one():
     floats = FRAME.astype({"sex": float})  # whole ones, where the fit had integers
     short.fit(floats, Y)
     assert_array_equal(long.predict_proba(FRAME), short.predict_proba(FRAME))
+
+
+@pytest.mark.parametrize(
+    ("X", "inputs", "told"),
+    [
+        (
+            FRAME,
+            {"num": ["fare", "age"], "sex": "sex"},
+            [
+                {"name": "num", "type": "f32[B,2]", "columns": ["fare", "age"]},
+                {"name": "sex", "type": "i64[B]", "columns": ["sex"]},
+            ],
+        ),
+        (
+            FRAME.astype(float).to_numpy(),
+            {"num": [1, 0], "sex": 2},
+            [
+                {"name": "num", "type": "f32[B,2]", "columns": ["1", "0"]},
+                {"name": "sex", "type": "f32[B]", "columns": ["2"]},
+            ],
+        ),
+        (
+            FRAME.astype(float),
+            None,
+            [{"name": "X", "type": "f32[B,5]", "columns": list(FRAME)}],
+        ),
+        (
+            csr_matrix(FRAME.astype(float)),
+            None,
+            [{"name": "X", "type": "csr f32[B,5]"}],
+        ),
+    ],
+)
+def test_a_checkpoint_says_what_x_means(tmp_path, X, inputs, told):
+    def net(x):
+        parts = list(x.values()) if isinstance(x, dict) else [x]
+        if isinstance(x, dict):
+            wide = ops.reshape(ops.cast(parts[1], "f32"), (-1, 1))
+            parts = [ops.concat([parts[0], wide], axis=1)]
+        return layers.fully_connected(parts[0], 3)
+
+    options = {"max_iter": 1, "precision": "float32"}
+    clf = NetworkClassifier(
+        net, inputs=inputs, callbacks=[Checkpoint(tmp_path)], **options
+    )
+    [(_, checkpoint)] = clf.fit(X, Y).callbacks_
+    saved = files.read(checkpoint.path_)
+    assert saved.inputs == [{"source": one["name"], **one} for one in told]
 
 
 def test_named_end_points_and_activations():
