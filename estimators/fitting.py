@@ -6,35 +6,33 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
 from sklearn.utils import check_random_state
 
 from slimlearn.backend import dataset, training
 from slimlearn.backend.optimizer import make_optimizer
-from slimlearn.backend.program import Program
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators import validation
-from slimlearn.estimators.arrays import Origin, home_of, origin_of
-from slimlearn.estimators.build import BUILT, Built, build
+from slimlearn.estimators.arrays import home_of, origin_of
 from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.steps import Asks, StepWatch
-from slimlearn.estimators.handle import Handle
-from slimlearn.estimators.history import History, Monitor
+from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
 from slimlearn.estimators.progress import BAR_SECONDS
+from slimlearn.estimators.publishing import Publishing
 from slimlearn.estimators.rows import Rows
 from slimlearn.estimators.scheduling import make_schedules
 from slimlearn.estimators.settings import settings_of
+from slimlearn.estimators.starting import Starting
 from slimlearn.estimators.summary import Summary
 
 __all__ = ["Fitting"]
 
 
-class Fitting:
+class Fitting(Starting, Publishing):
     """One call of fit: from checked parameters to published attributes.
 
     Parameters
@@ -286,88 +284,7 @@ class Fitting:
         sources = rows.sources(self.input, self.head, self.precision, self.weighted)
         return training.Part(sources, rows.index)
 
-    # -- program --------------------------------------------------------------------
-
-    def _precision(self, kind: np.dtype, count: int) -> str:
-        wish = self.estimator.precision
-        if wish != "auto":
-            return "f32" if wish == "float32" else "f64"
-        if self.former is not None:
-            return self.former["program_"].model.precision
-        if kind.kind == "f" and kind.itemsize <= 4:
-            return "f32"
-        if not self.optimizer.iterative:
-            return "f64"
-        return "f64" if kind.kind == "f" and count <= 1000 else "f32"
-
-    def _built(self, scored: bool) -> Built:
-        estimator = self.estimator
-        settings = {
-            "precision": self.precision,
-            "weighted": self.weighted,
-            "scored": scored,
-            "l2": estimator.l2_regularization > 0,
-            "clip": estimator.gradient_clip_norm is not None
-            or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
-            "whole": estimator.accumulate == 1,
-        }
-        key, head = estimator._network_key(), self.head.key
-        if key is not None:
-            key = head and (
-                *key,
-                head,
-                self.input.key,
-                self.optimizer.structure(),
-                *settings.values(),
-            )
-
-        def make() -> Built:
-            return build(
-                estimator._network(), self.input, self.head, self.optimizer, **settings
-            )
-
-        return make() if key is None else BUILT.get(key, make)
-
-    def _start(self, built: Built, seed: int) -> None:
-        """The arrays to train: fresh ones, or copies of the fitted ones."""
-        estimator = self.estimator
-        self.program = program = built.program.copy()
-        self.end_points = built.end_points
-        named = "feature_names_in_" in estimator.__dict__
-        self.handle = Handle(program, self.input, named or self.origin.foreign)
-        former = self.former
-        if former is None:
-            self.handle.native.run("init", {}, program, seed=seed)
-            bias = self.head.bias()
-            if bias is not None and built.bias is not None:
-                program.weights[built.bias][...] += bias
-            for name, value in self.head.parameters().items():
-                program.weights[name][...] = value
-            self.progress, self.history = training.Progress(), History()
-        else:
-            old = former["program_"]
-            if _shapes(old) != _shapes(program):
-                raise ValueError(
-                    f"warm_start: the fitted network and the present parameters of "
-                    f"{type(estimator).__name__} make different networks: set "
-                    "warm_start=False, or the former parameters"
-                )
-            program.params[...] = old.params
-            program.state[...] = old.state
-            self.progress = former["_progress"].copy()
-            self.history = former["history_"].copy()
-            slots = self.progress.slots
-            if old.model.slots.names() != program.model.slots.names() or (
-                slots is not None and slots.size != program.allocate_slots().size
-            ):
-                self.progress.slots = None
-            if self.progress.slots is None:
-                # A fresh optimizer counts its steps from the start.
-                self.progress.step, self.progress.memory = 0, None
-        for name, value in self.head.states().items():
-            program.states[name][...] = value
-
-    # -- watching and publishing ----------------------------------------------------
+    # -- watching -------------------------------------------------------------------
 
     def _monitor(self, rows: Rows, held: Rows | None) -> Monitor:
         estimator = self.estimator
@@ -420,87 +337,6 @@ class Fitting:
     def _first_part(self) -> training.Part:
         return self.parts[0]
 
-    def candidate(self):
-        """A fitted estimator whose weights are those that are being trained."""
-        candidate = object.__new__(type(self.estimator))
-        candidate.__dict__.update(self.estimator.__dict__)
-        candidate.__dict__.update(self._fitted())
-        return candidate
-
-    def snapshot(self) -> dict:
-        """Attributes of an estimator with copies of the present weights."""
-        program, history = self.program.copy(), self.history.copy()
-        return {
-            **self._fitted(),
-            "program_": program,
-            "_handle": Handle(program, self.input, self.handle.closely),
-            "history_": history,
-            "n_iter_": history.epochs,
-            "loss_curve_": history.loss_curve,
-        }
-
-    def scorer(self, scoring, rows: Rows):
-        """A function that scores the present weights on some rows."""
-        from sklearn.metrics import check_scoring
-
-        candidate = self.candidate()
-        if not self.input.named:
-            # The rows are checked arrays, whatever they came as.
-            candidate.__dict__.pop("feature_names_in_", None)
-        candidate._origin = Origin()
-        if self.classes is not None:
-            candidate.classes_ = self.classes
-        candidate._handle = Handle(self.program, self.input, closely=False)
-        scorer = check_scoring(candidate, scoring=scoring)
-        X = self.input.take(rows.X, rows.index)
-        y, weights = rows.pick(rows.y), rows.pick(rows.weights)
-        options = {} if weights is None else {"sample_weight": weights}
-
-        def rate() -> float:
-            return float(scorer(candidate, X, y, **options))
-
-        return rate
-
-    def _fitted(self) -> dict:
-        fitted = {
-            "program_": self.program,
-            "_input": self.input,
-            "_head": self.head,
-            "_handle": self.handle,
-            "_end_points": self.end_points,
-            "_origin": self.origin,
-        }
-        if self.classes is not None:
-            home = self.home_of_labels
-            fitted["classes_"] = (
-                self.classes if home is None else home.give(self.classes)
-            )
-        return fitted
-
-    def _publish(self) -> None:
-        estimator, history = self.estimator, self.history
-        if not (self.partial or estimator.warm_start):
-            self.progress.slots = None
-        losses, scores = history.loss_curve, history.validation_scores
-        curve = history.validation_loss_curve or losses
-        fitted = self._fitted()
-        fitted.update(
-            _progress=self.progress,
-            history_=history,
-            callbacks_=self.callbacks,
-            n_iter_=history.epochs,
-            best_iteration_=history.best_iteration,
-            loss_=losses[-1],
-            best_loss_=min(curve),
-            loss_curve_=losses,
-            validation_loss_curve_=history.validation_loss_curve,
-            validation_scores_=scores,
-            best_validation_score_=max(scores) if scores else None,
-        )
-        if self.optimizer.iterative:
-            fitted["learning_rate_"] = self.settings.learning_rate
-        estimator.__dict__.update(fitted)
-
 
 def _draw(random_state) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
@@ -508,8 +344,3 @@ def _draw(random_state) -> int:
 
 # A generator takes longer to make than a small network's epoch.
 _draw_once = lru_cache(_draw)
-
-
-def _shapes(program: Program) -> list[tuple]:
-    declared = [*program.model.parameters, *program.model.states]
-    return [(d.name, d.type) for d in declared]

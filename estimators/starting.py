@@ -1,0 +1,101 @@
+"""How a fit begins: its program, and the arrays that it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend import training
+from slimlearn.backend.program import Program
+from slimlearn.estimators.build import BUILT, Built, build
+from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.history import History
+
+__all__ = ["Starting"]
+
+
+class Starting:
+    """Makes the program of a fit whose input and head are known."""
+
+    def _precision(self, kind: np.dtype, count: int) -> str:
+        wish = self.estimator.precision
+        if wish != "auto":
+            return "f32" if wish == "float32" else "f64"
+        if self.former is not None:
+            return self.former["program_"].model.precision
+        if kind.kind == "f" and kind.itemsize <= 4:
+            return "f32"
+        if not self.optimizer.iterative:
+            return "f64"
+        return "f64" if kind.kind == "f" and count <= 1000 else "f32"
+
+    def _built(self, scored: bool) -> Built:
+        estimator = self.estimator
+        settings = {
+            "precision": self.precision,
+            "weighted": self.weighted,
+            "scored": scored,
+            "l2": estimator.l2_regularization > 0,
+            "clip": estimator.gradient_clip_norm is not None
+            or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
+            "whole": estimator.accumulate == 1,
+        }
+        key, head = estimator._network_key(), self.head.key
+        if key is not None:
+            key = head and (
+                *key,
+                head,
+                self.input.key,
+                self.optimizer.structure(),
+                *settings.values(),
+            )
+
+        def make() -> Built:
+            return build(
+                estimator._network(), self.input, self.head, self.optimizer, **settings
+            )
+
+        return make() if key is None else BUILT.get(key, make)
+
+    def _start(self, built: Built, seed: int) -> None:
+        """The arrays to train: fresh ones, or copies of the fitted ones."""
+        estimator = self.estimator
+        self.program = program = built.program.copy()
+        self.end_points = built.end_points
+        named = "feature_names_in_" in estimator.__dict__
+        self.handle = Handle(program, self.input, named or self.origin.foreign)
+        former = self.former
+        if former is None:
+            self.handle.native.run("init", {}, program, seed=seed)
+            bias = self.head.bias()
+            if bias is not None and built.bias is not None:
+                program.weights[built.bias][...] += bias
+            for name, value in self.head.parameters().items():
+                program.weights[name][...] = value
+            self.progress, self.history = training.Progress(), History()
+        else:
+            old = former["program_"]
+            if _shapes(old) != _shapes(program):
+                raise ValueError(
+                    f"warm_start: the fitted network and the present parameters of "
+                    f"{type(estimator).__name__} make different networks: set "
+                    "warm_start=False, or the former parameters"
+                )
+            program.params[...] = old.params
+            program.state[...] = old.state
+            self.progress = former["_progress"].copy()
+            self.history = former["history_"].copy()
+            slots = self.progress.slots
+            if old.model.slots.names() != program.model.slots.names() or (
+                slots is not None and slots.size != program.allocate_slots().size
+            ):
+                self.progress.slots = None
+            if self.progress.slots is None:
+                # A fresh optimizer counts its steps from the start.
+                self.progress.step, self.progress.memory = 0, None
+        for name, value in self.head.states().items():
+            program.states[name][...] = value
+
+
+def _shapes(program: Program) -> list[tuple]:
+    declared = [*program.model.parameters, *program.model.states]
+    return [(d.name, d.type) for d in declared]
