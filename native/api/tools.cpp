@@ -34,14 +34,14 @@ Program checked(const std::string& text) {
 std::string after_pass(const std::string& text, const std::string& name, const std::string& pass) {
   Program program = checked(text);
   Function& function = function_of(program, name);
-  run_pass(function, pass, Device());
+  run_pass(function, pass, Accepts());
   verify(function, program);
   return print(program);
 }
 
 std::string optimized(const std::string& text, const std::string& name) {
   Program program = checked(text);
-  optimize(function_of(program, name), program, Device());
+  optimize(function_of(program, name), program, Accepts());
   return print(program);
 }
 
@@ -117,7 +117,7 @@ py::dict work(const std::string& text, const std::string& name,
   Program program = checked(text);
   Function& function = function_of(program, name);
   const int64_t before = Units::visits();
-  optimize(function, program, Device());
+  optimize(function, program, Accepts());
   py::dict facts;
   facts["joins"] = Units::visits() - before;
   facts["packing"] = planned(program, function, symbols).looked;
@@ -147,7 +147,7 @@ bool has_tape(const Node& node) {
 template <class Tell, class Refuse>
 void add_tapes(SourceFile& file, const std::string& prefix, const Program& program,
                Function& function, Tell tell, Refuse refused) {
-  optimize(function, program, Device());
+  optimize(function, program, Accepts());
   const std::string symbol = symbols_of(function).count("P") > 0 ? "P" : "B";
   const Symbols symbols = {{symbol, 1}};
   const MemoryPlan plan = planned(program, function, symbols);

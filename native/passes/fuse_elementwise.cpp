@@ -43,7 +43,7 @@ struct Group {
 class ElementwiseFuser {
  public:
   // `scalars`: groups of scalars alone, what is left of them after the other groups.
-  ElementwiseFuser(Body body, const Device& device, bool scalars)
+  ElementwiseFuser(Body body, const Accepts& device, bool scalars)
       : graph_(body.graph),
         device_(device),
         scalars_(scalars),
@@ -242,7 +242,7 @@ class ElementwiseFuser {
   }
 
   Graph& graph_;
-  const Device& device_;
+  const Accepts& device_;
   const bool scalars_;
   const std::vector<int> producer_;
   const std::vector<bool> kept_;
@@ -255,7 +255,7 @@ class ElementwiseFuser {
 
 }  // namespace
 
-void fuse_elementwise(Body body, const Device& device) {
+void fuse_elementwise(Body body, const Accepts& device) {
   for (const bool scalars : {false, true}) {
     ElementwiseFuser(body, device, scalars).run();
     prune(body);

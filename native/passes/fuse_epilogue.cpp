@@ -26,7 +26,7 @@ constexpr size_t kMostNodes = 24;
 
 class EpilogueFuser {
  public:
-  EpilogueFuser(Body body, const Device& device)
+  EpilogueFuser(Body body, const Accepts& device)
       : graph_(body.graph),
         device_(device),
         producer_(producers(graph_)),
@@ -129,7 +129,7 @@ class EpilogueFuser {
   }
 
   Graph& graph_;
-  const Device& device_;
+  const Accepts& device_;
   const std::vector<int> producer_;
   const std::vector<bool> kept_;
   const std::vector<bool> recomputed_;           // by node
@@ -139,7 +139,7 @@ class EpilogueFuser {
 
 }  // namespace
 
-void fuse_epilogue(Body body, const Device& device) {
+void fuse_epilogue(Body body, const Accepts& device) {
   EpilogueFuser(body, device).run();
   prune(body);
 }

@@ -29,7 +29,7 @@ constexpr size_t kMostReaders = 64;  // of a factor, that are looked at
 
 class ReductionFuser {
  public:
-  ReductionFuser(Body body, const Device& device)
+  ReductionFuser(Body body, const Accepts& device)
       : graph_(body.graph),
         device_(device),
         producer_(producers(graph_)),
@@ -144,7 +144,7 @@ class ReductionFuser {
   }
 
   Graph& graph_;
-  const Device& device_;
+  const Accepts& device_;
   const std::vector<int> producer_;              // by value
   const std::vector<std::vector<int>> readers_;  // by value: nodes, in order
   const std::vector<int> uses_;                  // by value
@@ -155,7 +155,7 @@ class ReductionFuser {
 
 }  // namespace
 
-void fuse_reduction(Body body, const Device& device) {
+void fuse_reduction(Body body, const Accepts& device) {
   ReductionFuser(body, device).run();
   prune(body);
 }

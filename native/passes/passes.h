@@ -6,8 +6,8 @@
 namespace slim {
 
 // What a pass asks of the machine that will run the function.
-struct Device {
-  virtual ~Device() = default;
+struct Accepts {
+  virtual ~Accepts() = default;
   // The node may stand in a fused region (`graph` holds its types).
   virtual bool accepts_elementwise(const Graph& graph, const Node& node) const;
   // The matmul may end in this region.
@@ -22,15 +22,15 @@ void share(Body body);
 void prune(Body body);
 void detach(Body body);
 void legalize_broadcast(Body body);
-void fuse_reduction(Body body, const Device& device);
-void fuse_epilogue(Body body, const Device& device);
-void fuse_elementwise(Body body, const Device& device);
+void fuse_reduction(Body body, const Accepts& device);
+void fuse_epilogue(Body body, const Accepts& device);
+void fuse_elementwise(Body body, const Accepts& device);
 
 // All of them, in the order of pipeline.cpp, each in the regions of nodes too, innermost first.
 // SLIM_DUMP=1 prints the text after each pass.
-void optimize(Function& function, const Program& program, const Device& device);
+void optimize(Function& function, const Program& program, const Accepts& device);
 
 // One pass by its name, likewise; throws std::invalid_argument for an unknown name.
-void run_pass(Function& function, const std::string& pass, const Device& device);
+void run_pass(Function& function, const std::string& pass, const Accepts& device);
 
 }  // namespace slim

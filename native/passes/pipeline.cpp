@@ -13,11 +13,11 @@ namespace {
 
 struct Pass {
   const char* name;
-  void (*run)(Body, const Device&);
+  void (*run)(Body, const Accepts&);
 };
 
 template <void (*pass)(Body)>
-void plain(Body body, const Device&) {
+void plain(Body body, const Accepts&) {
   pass(body);
 }
 
@@ -33,7 +33,7 @@ constexpr Pass kPipeline[] = {
 };
 
 // In the regions of nodes first. A tape is what the passes make of a region: it stays.
-void run_inside(const Pass& pass, Body body, const Device& device) {
+void run_inside(const Pass& pass, Body body, const Accepts& device) {
   for (Node& node : body.graph.nodes) {
     if (!runs_regions(node)) continue;
     for (Graph& region : node.regions) run_inside(pass, region, device);
@@ -43,7 +43,7 @@ void run_inside(const Pass& pass, Body body, const Device& device) {
 
 }  // namespace
 
-void run_pass(Function& function, const std::string& name, const Device& device) {
+void run_pass(Function& function, const std::string& name, const Accepts& device) {
   std::string known;
   for (const Pass& pass : kPipeline) {
     if (name == pass.name) return run_inside(pass, function, device);
@@ -52,7 +52,7 @@ void run_pass(Function& function, const std::string& name, const Device& device)
   throw std::invalid_argument("there is no pass " + name + ": there are " + known);
 }
 
-void optimize(Function& function, const Program& program, const Device& device) {
+void optimize(Function& function, const Program& program, const Accepts& device) {
   const char* dump = std::getenv("SLIM_DUMP");
   const bool dumping = dump != nullptr && *dump != '\0' && *dump != '0';
   for (const Pass& pass : kPipeline) {

@@ -19,7 +19,7 @@ constexpr int kMostReaders = 2;
 
 class Finder {
  public:
-  Finder(const Body& body, const Device& device)
+  Finder(const Body& body, const Accepts& device)
       : graph_(body.graph),
         device_(device),
         kept_(kept_values(body)),
@@ -77,7 +77,7 @@ class Finder {
   }
 
   const Graph& graph_;
-  const Device& device_;
+  const Accepts& device_;
   const std::vector<bool> kept_;
   std::vector<std::vector<int>> readers_;  // by value
   std::vector<int> stage_;  // by node: how many nodes that end a fused region come before it
@@ -85,7 +85,7 @@ class Finder {
 
 }  // namespace
 
-std::vector<bool> recomputed(const Body& body, const Device& device) {
+std::vector<bool> recomputed(const Body& body, const Accepts& device) {
   const Finder finder(body, device);
   std::vector<bool> result;
   for (size_t i = 0; i < body.graph.nodes.size(); ++i) result.push_back(finder.recomputed(i));

@@ -8,6 +8,6 @@
 namespace slim {
 
 // By node: one instruction from one value that is stored anyway, which only later stages read.
-std::vector<bool> recomputed(const Body& body, const Device& device);
+std::vector<bool> recomputed(const Body& body, const Accepts& device);
 
 }  // namespace slim

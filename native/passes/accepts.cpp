@@ -6,7 +6,7 @@
 
 namespace slim {
 
-bool Device::accepts_elementwise(const Graph& graph, const Node& node) const {
+bool Accepts::accepts_elementwise(const Graph& graph, const Node& node) const {
   if (node.op == "constant") return true;
   if (node.op == "extent") {
     const Dim dim = Dim::parse(std::get<std::string>(node.attributes.at("dim")));
@@ -20,7 +20,7 @@ bool Device::accepts_elementwise(const Graph& graph, const Node& node) const {
 
 // One type for the whole epilogue, comparisons aside. relu_grad alone is finished in a matmul's
 // registers: with more behind it, a tape over the tile would cost more than a pass of its own.
-bool Device::accepts_epilogue(const Node&, const Graph& region) const {
+bool Accepts::accepts_epilogue(const Node&, const Graph& region) const {
   if (region.nodes.size() > 1 && region.nodes[0].op == "relu_grad") return false;
   const DType product = region.values[region.parameters[0]].type.dtype;
   const auto fits = [&](ValueId id) { return region.values[id].type.dtype == product; };
@@ -32,7 +32,7 @@ bool Device::accepts_epilogue(const Node&, const Graph& region) const {
          std::all_of(region.returns.begin(), region.returns.end(), fits);
 }
 
-bool Device::accepts_reduction(const Graph& graph, const Node& node) const {
+bool Accepts::accepts_reduction(const Graph& graph, const Node& node) const {
   return kFloats >> static_cast<int>(graph.values[node.results[0]].type.dtype) & 1u;
 }
 
