@@ -17,11 +17,11 @@ from slimlearn.backend.schedule import Schedule
 __all__ = ["Part", "Progress", "Settings", "compile_text", "fit", "make_trainer"]
 
 
-def compile_text(text: str):
-    """The program's native model; cached by its text."""
+def compile_text(text: str, device: str = "cpu"):
+    """The program's native model on a device; cached."""
     from slimlearn.backend import engine
 
-    return engine.compile(text)
+    return engine.compile(text, device=device)
 
 
 @dataclass

@@ -407,4 +407,4 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         if "program_" in self.__dict__:
             named = "feature_names_in_" in self.__dict__
             closely = named or self._origin.foreign
-            self._handle = Handle(self.program_, self._input, closely)
+            self._handle = Handle(self.program_, self._input, closely, self.device)

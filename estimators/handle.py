@@ -36,15 +36,18 @@ class Handle:
     closely : bool
         Whether every call has to look at X closely, as `fit` was given column names or
         arrays of another library.
+    device : str
+        What runs it.
     """
 
     __slots__ = (
         *("_native", "_parts", "_predictors"),
-        *("closely", "input", "program", "text"),
+        *("closely", "device", "input", "program", "text"),
     )
 
-    def __init__(self, program: Program, input: Input, closely: bool):
+    def __init__(self, program: Program, input: Input, closely: bool, device="cpu"):
         self.program = program
+        self.device = device
         self.input = input
         self.closely = closely
         self.text = program.text
@@ -56,7 +59,7 @@ class Handle:
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            self._native = training.compile_text(self.text)
+            self._native = training.compile_text(self.text, self.device)
         return self._native
 
     @property
@@ -78,7 +81,7 @@ class Handle:
         """
 
         def make() -> Handle:
-            part = Handle(self.program, input or self.input, self.closely)
+            part = Handle(self.program, input or self.input, self.closely, self.device)
             part.text = text()
             return part
 

@@ -54,7 +54,9 @@ class Inspection:
         program = self.program_.copy()
         transfer(program, weights, include, exclude, self._head.states())
         self.program_ = program
-        self._handle = Handle(program, self._input, self._handle.closely)
+        self._handle = Handle(
+            program, self._input, self._handle.closely, self._handle.device
+        )
         return self
 
     def summary(self) -> str:

@@ -25,7 +25,9 @@ class Publishing:
         return {
             **self._fitted(),
             "program_": program,
-            "_handle": Handle(program, self.input, self.handle.closely),
+            "_handle": Handle(
+                program, self.input, self.handle.closely, self.handle.device
+            ),
             "history_": history,
             "n_iter_": history.epochs,
             "loss_curve_": history.loss_curve,
@@ -42,7 +44,9 @@ class Publishing:
         candidate._origin = Origin()
         if self.classes is not None:
             candidate.classes_ = self.classes
-        candidate._handle = Handle(self.program, self.input, closely=False)
+        candidate._handle = Handle(
+            self.program, self.input, closely=False, device=self.handle.device
+        )
         scorer = check_scoring(candidate, scoring=scoring)
         X = self.input.take(rows.X, rows.index)
         y, weights = rows.pick(rows.y), rows.pick(rows.weights)

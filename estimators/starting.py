@@ -62,7 +62,9 @@ class Starting:
         self.program = program = built.program.copy()
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
-        self.handle = Handle(program, self.input, named or self.origin.foreign)
+        self.handle = Handle(
+            program, self.input, named or self.origin.foreign, estimator.device
+        )
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)

@@ -90,6 +90,23 @@ class _Scoring(HasMethods):
         )
 
 
+class _Device(HasMethods):
+    def __init__(self):
+        super().__init__(["__str__"])
+
+    def is_satisfied_by(self, val) -> bool:
+        from slimlearn.backend import engine
+
+        return isinstance(val, str) and val in engine.devices()
+
+    def __str__(self) -> str:
+        from slimlearn.backend import engine
+
+        there = ", ".join(map(repr, engine.devices()))
+        why = "".join(f"; not {name!r}: {why}" for name, why in engine.absent().items())
+        return f"a device that is there ({there}{why})"
+
+
 # Parameters that every estimator has.
 TAIL = {
     "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
@@ -113,7 +130,7 @@ TAIL = {
     "warm_start": ["boolean"],
     "callbacks": [None, _Callbacks()],
     "precision": [StrOptions({"auto", "float32", "float64"})],
-    "device": [StrOptions({"cpu"})],
+    "device": [_Device()],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

@@ -1,7 +1,13 @@
 """The door to native code: compiled programs, their caches, their errors."""
 
 from slimlearn.backend.engine.model import NativeModel, clear_cache, compile
-from slimlearn.backend.engine.native import NativeError, available_isas, isa
+from slimlearn.backend.engine.native import (
+    NativeError,
+    absent,
+    available_isas,
+    devices,
+    isa,
+)
 from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.engine.source import source
 from slimlearn.backend.engine.trainer import Trainer
@@ -11,9 +17,11 @@ __all__ = [
     "NativeError",
     "NativeModel",
     "Trainer",
+    "absent",
     "available_isas",
     "clear_cache",
     "compile",
+    "devices",
     "isa",
     "source",
 ]

@@ -19,7 +19,7 @@ __all__ = ["NativeModel", "clear_cache", "compile"]
 _compiled: Cache[NativeModel] = Cache(64)
 
 
-def compile(text: str, isa: str | None = None) -> NativeModel:
+def compile(text: str, isa: str | None = None, device: str = "cpu") -> NativeModel:
     """Return the compiled program of a text, from the cache where it can.
 
     Parameters
@@ -27,15 +27,18 @@ def compile(text: str, isa: str | None = None) -> NativeModel:
     text : str
         A program.
     isa : str, optional
-        An instruction-set level; the machine's best by default.
+        An instruction-set level of the CPU; the machine's best by default.
+    device : str
+        One of `devices`.
 
     Raises
     ------
     ValueError
-        If the text is no valid program, naming the line or the op.
+        If the text is no valid program, naming the line or the op; or if the device is
+        not there.
     """
-    key = text, isa or native.best_isa()
-    return _compiled.get(key, lambda: NativeModel(text, isa))
+    key = text, isa or (native.best_isa() if device == "cpu" else device)
+    return _compiled.get(key, lambda: NativeModel(text, isa, device))
 
 
 def clear_cache() -> None:
@@ -55,17 +58,18 @@ def clear_cache() -> None:
 
 
 class NativeModel:
-    """A program compiled for one instruction-set level; made by `compile`.
+    """A program compiled for one device; made by `compile`.
 
     Parameters
     ----------
     text : str
     isa : str or None
+    device : str
     """
 
-    def __init__(self, text: str, isa: str | None = None):
+    def __init__(self, text: str, isa: str | None = None, device: str = "cpu"):
         self.text = text
-        self._wanted_isa = isa
+        self._wanted = isa, device
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -73,13 +77,18 @@ class NativeModel:
                 f"the program's text has {text[error.start]!r} at {error.start}, half "
                 "a character: read it as UTF-8"
             ) from None
-        self.native = native.Model(text, isa or "")
+        self.native = native.Model(text, isa or device)
 
     def __reduce__(self):
-        return compile, (self.text, self._wanted_isa)
+        return compile, (self.text, *self._wanted)
 
     def __repr__(self) -> str:
-        return f"<NativeModel for {self.isa}>"
+        return f"<NativeModel for {self.device}, {self.isa}>"
+
+    @property
+    def device(self) -> str:
+        """The device that runs it."""
+        return self.native.device
 
     @property
     def isa(self) -> str:

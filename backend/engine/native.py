@@ -10,7 +10,7 @@ except ImportError as error:
         "the source tree, or reinstall slimlearn with pip"
     ) from error
 
-__all__ = ["NativeError", "available_isas", "isa", "native"]
+__all__ = ["NativeError", "absent", "available_isas", "devices", "isa", "native"]
 
 native = _native
 NativeError = _native.NativeError
@@ -34,3 +34,13 @@ def isa() -> str:
 def available_isas() -> list[str]:
     """Return the instruction-set levels that run here, in rising order."""
     return [name for name in _ISAS if _native.has_isa(name)]
+
+
+def devices() -> list[str]:
+    """Return the devices that run programs here; the CPU is the first."""
+    return _native.devices()
+
+
+def absent() -> dict[str, str]:
+    """Return the devices that are known but not there, and what is missing."""
+    return _native.absent_devices()

@@ -11,6 +11,7 @@ void bind_model(pybind11::module_& module);
 void bind_training(pybind11::module_& module);
 void bind_files(pybind11::module_& module);
 void bind_tools(pybind11::module_& module);
+void bind_test_device(pybind11::module_& module);
 
 // A dict a launch: name, op, seconds (mean), least, flops, bytes.
 pybind11::list list_of(const Profile& profile);

@@ -242,8 +242,9 @@ py::list list_of(const Profile& profile) {
 
 void bind_model(py::module_& module) {
   py::class_<Model, std::shared_ptr<Model>>(module, "Model")
-      .def(py::init<std::string_view, std::string>(), py::arg("text"), py::arg("isa") = "")
-      .def_property_readonly("isa", &Model::isa)
+      .def(py::init<std::string_view, const std::string&>(), py::arg("text"), py::arg("device"))
+      .def_property_readonly("isa", [](const Model& m) { return m.device().level(); })
+      .def_property_readonly("device", [](const Model& m) { return m.device().name(); })
       .def_property_readonly("plan_hits", &Model::plan_hits)
       .def_property_readonly("plan_misses", &Model::plan_misses)
       .def_property_readonly("plan_count", &Model::plan_count)

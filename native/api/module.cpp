@@ -1,5 +1,6 @@
 // The Python module: what it holds, and how native errors become Python's.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <new>
 #include <stdexcept>
@@ -8,6 +9,7 @@
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
 #include "runtime/data/csr_source.h"
+#include "runtime/device/device.h"
 #include "runtime/plan/context_pool.h"
 
 namespace py = pybind11;
@@ -35,9 +37,12 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_model(module);
   slim::bind_training(module);
   slim::bind_tools(module);
+  slim::bind_test_device(module);
   slim::bind_files(module);
   module.def("best_isa", &slim::best_isa);
-  module.def("has_isa", [](const std::string& isa) { return slim::kernel_set(isa) != nullptr; });
+  module.def("has_isa", [](const std::string& isa) { return slim::cpu_device(isa) != nullptr; });
+  module.def("devices", &slim::Device::names);
+  module.def("absent_devices", &slim::Device::absent);
   module.def("allocations", &slim::Arena::allocations);
   module.def("csr_checks", &slim::CsrRows::checks);
   module.def("parallel_regions", &slim::parallel_regions);

@@ -16,7 +16,7 @@ from slimlearn.backend.text import parse_program
 class ReferenceModel:
     """What `engine.compile` returns, in NumPy."""
 
-    def __init__(self, text):
+    def __init__(self, text, device="cpu"):
         self.model = parse_program(text)
 
     def run(

@@ -8,10 +8,49 @@
 #include "runtime/call/interrupt.h"
 
 namespace slim {
+namespace {
+
+// Within the memory of a call's launches.
+void copy(std::byte* to, const std::byte* from, int64_t bytes, const CallContext& call) noexcept {
+  if (call.remote) return call.remote->device.memory().copy(to, from, bytes);
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+void send(const SparseBatch& to, const SparseBatch& from, const Buffer& value, int64_t rows,
+          Memory& memory) noexcept {
+  const int64_t stored = from.offsets[rows];
+  memory.to_device(to.values, from.values, stored * size_of(value.dtype));
+  memory.to_device(reinterpret_cast<std::byte*>(to.columns),
+                   reinterpret_cast<const std::byte*>(from.columns), 4 * stored);
+  memory.to_device(reinterpret_cast<std::byte*>(to.offsets),
+                   reinterpret_cast<const std::byte*>(from.offsets), 8 * (rows + 1));
+}
+
+}  // namespace
+
+void send_gather(const Gather& gather, const CallContext& call, const uint32_t* index,
+                 int64_t first) noexcept {
+  const Remote& remote = *call.remote;
+  Memory& memory = remote.device.memory();
+  const Buffer& value = gather.buffer();
+  const int64_t rows = call.context.rows;
+  gather.run(remote.context, index, first, 0, rows);
+  if (gather.csr()) {
+    send(value.sparse_in(call.context), value.sparse_in(remote.context), value, rows, memory);
+  } else {
+    memory.to_device(value.in<std::byte>(call.context), value.in<std::byte>(remote.context),
+                     value.count(rows) * size_of(value.dtype));
+  }
+}
 
 void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
                  int64_t first, const Lane& lane) noexcept {
   const int64_t rows = call.context.rows;
+  if (call.remote) {
+    if (!lane.first()) return;
+    for (const Gather& gather : gathers) send_gather(gather, call, index, first);
+    return;
+  }
   for (const Gather& gather : gathers) {
     gather.run(call.context, index, first, lane.begin(rows), lane.end(rows));
   }
@@ -49,7 +88,7 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
   for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
     if (step.branch) {  // by all lanes: there may be barriers inside
-      run_sequence(step.branch->chosen(context), call, local, lane);
+      run_sequence(step.branch->chosen(call), call, local, lane);
       continue;
     }
     if (call.watch != nullptr) {
@@ -66,7 +105,7 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
   }
   if (sequence.moves.empty()) return;
   lane.barrier();
-  if (lane.first()) run_moves(sequence.moves, context);
+  if (lane.first()) run_moves(sequence.moves, call);
 }
 
 }  // namespace
@@ -74,21 +113,23 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
   std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
   run_sequence(plan.sequence(), call, local, lane);
+  if (!call.remote) return;
+  lane.barrier();
+  if (lane.first()) plan.device().finish(call.context);
 }
 
-void run_moves(const std::vector<Plan::Move>& moves, const Context& context) noexcept {
+void run_moves(const std::vector<Plan::Move>& moves, const CallContext& call) noexcept {
+  const Context& context = call.context;
   for (const Plan::Move& move : moves) {
     const int64_t bytes = move.from.count(context.rows) * size_of(move.from.dtype);
-    std::memcpy(move.to.in<std::byte>(context), move.from.in<std::byte>(context),
-                static_cast<size_t>(bytes));
+    copy(move.to.in<std::byte>(context), move.from.in<std::byte>(context), bytes, call);
   }
 }
 
-void publish_state(const Plan& plan, const Context& context) noexcept {
+void publish_state(const Plan& plan, const CallContext& call) noexcept {
   for (const Plan::Staged& staged : plan.staged()) {
-    std::memcpy(context.base[static_cast<int>(Base::state)] + staged.to,
-                context.base[static_cast<int>(Base::scratch)] + staged.from,
-                static_cast<size_t>(staged.bytes));
+    copy(call.context.base[static_cast<int>(Base::state)] + staged.to,
+         call.context.base[static_cast<int>(Base::scratch)] + staged.from, staged.bytes, call);
   }
 }
 

@@ -14,15 +14,20 @@ namespace slim {
 void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, const uint32_t* index,
                  int64_t first, const Lane& lane) noexcept;
 
+// All rows of one gather, where the memory of the call's launches is not the host's.
+void send_gather(const Gather& gather, const CallContext& call, const uint32_t* index,
+                 int64_t first) noexcept;
+
 // All launches and moves of a plan. Lanes wait where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
 // What could not be computed where it belongs, at the end of a sequence.
-void run_moves(const std::vector<Plan::Move>& moves, const Context& context) noexcept;
+void run_moves(const std::vector<Plan::Move>& moves, const CallContext& call) noexcept;
 
 // What the plan staged becomes state: by one lane, once nothing can refuse the step any more.
-void publish_state(const Plan& plan, const Context& context) noexcept;
+void publish_state(const Plan& plan, const CallContext& call) noexcept;
 
+// Of host memory.
 inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);
 }

@@ -35,6 +35,13 @@ void add(DType dtype, std::byte* total, const std::byte* part, int64_t count) {
   }
 }
 
+Arrays with(Arrays arrays, const std::byte* hyper) {
+  arrays.hyper = hyper;
+  return arrays;
+}
+
+bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
+
 int64_t bytes_of(const Buffer& buffer, int64_t rows) {
   return buffer.count(rows) * size_of(buffer.dtype);
 }
@@ -47,8 +54,9 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
     : model_(std::move(model)),
       options_(options),
       index_(std::move(index)),
-      arrays_(arrays),
       hypers_(std::move(hypers)),
+      arrays_(model_->device().memory(), model_->layout(), with(arrays, hypers_.data())),
+      writes_(writes(model_->function(function))),
       symbols_(bind_symbols(model_->function(function), sources)),
       rows_(model_->rows(function, symbols_)) {
   const int64_t rows = options_.rows;
@@ -59,12 +67,11 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   }
   chunk_ = std::max<int64_t>(chunk_, 1);
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
-  arrays_.hyper = hypers_.data();
   hypers_.set_if_declared("global_rows", static_cast<double>(rows));
   const auto bind = [&](int64_t count) {
     auto plan = model_->plan(function, count, symbols_);
     auto gathers = bind_sources(*plan, sources, index_);
-    return BoundPlan(std::move(plan), std::move(gathers), arrays_, options_.seed);
+    return BoundPlan(std::move(plan), std::move(gathers), arrays_.arrays(), options_.seed);
   };
   bound_.emplace(bind(chunk_));
   const Plan& plan = bound_->plan();
@@ -109,6 +116,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
     calls.push_back(start(*bound_, inner));
     if (last_) last_calls.push_back(start(*last_, inner));
   }
+  arrays_.to_device();
   Watch watch(interrupt);
   calls[0]->watch = &watch;  // the calling thread's
   if (last_) last_calls[0]->watch = &watch;
@@ -121,6 +129,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
+  if (writes_) arrays_.to_host();
   if (watch.stopped()) throw Interrupted();
   if (!partial_.empty()) add_up();
   uint32_t status = 0;
@@ -140,6 +149,7 @@ Profile Forward::profile(int64_t rounds) {
   Profile profile;
   const Plan::Lease call = start(*bound_, 1);
   call->context.rows = std::min(chunk_, options_.rows);
+  arrays_.to_device();
   const FlushDenormals flush;
   for (int64_t round = 0; round < rounds; ++round) {
     bound_->profile(profile, *call, index_.empty() ? nullptr : index_.data(), 0);
@@ -175,10 +185,10 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
     } else if (chunk > 0) {
       continue;
     }
-    std::memcpy(dst, buffer.in<std::byte>(call.context), static_cast<size_t>(bytes));
+    fetch(dst, buffer, call, bytes);
   }
   const bool stopped = call.watch != nullptr && call.watch->stopped();
-  if (call.context.status == 0 && !stopped) publish_state(plan, call.context);
+  if (call.context.status == 0 && !stopped) publish_state(plan, call);
 }
 
 // Pairs of chunks, pairs of pairs …: as exact as a sum that is not cut.

@@ -54,8 +54,9 @@ class Forward {
   std::shared_ptr<const Model> model_;
   ForwardOptions options_;
   std::vector<uint32_t> index_;
-  Arrays arrays_;
   Hypers hypers_;
+  DeviceArrays arrays_;
+  bool writes_;  // to them
   Symbols symbols_;
   std::vector<Rows> rows_;
   int64_t chunk_ = 1;

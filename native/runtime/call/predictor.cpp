@@ -63,6 +63,7 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
       arrays_(arrays),
       hypers_(std::move(hypers)),
       threads_(threads),
+      elsewhere_(!model_->device().memory().is_host()),
       shapes_(sources.size()) {
   const std::vector<Rows>& rows = model_->rows(function);
   const auto refuse = [&](const std::string& why) {
@@ -117,7 +118,9 @@ bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
     if (!readable(data, type, rows * read.count, read.dtype)) return false;
   }
   if (rows == 0) return true;
-  if (rows > many_->plan().capacity()) return run_long(sources, rows, result, interrupt);
+  if (rows > many_->plan().capacity() || elsewhere_) {
+    return run_long(sources, rows, result, interrupt);
+  }
   const BoundPlan& bound = rows == 1 ? *one_ : *many_;
   const Plan::Lease call = bound.lease(1);
   Context& context = call->context;

@@ -61,6 +61,7 @@ class Predictor {
   Arrays arrays_;
   Hypers hypers_;
   int threads_;
+  bool elsewhere_;  // the arrays are copied to the device for each call
   std::vector<Read> reads_;
   std::vector<std::optional<std::vector<int64_t>>> shapes_;  // by source
   std::optional<BoundPlan> one_;  // which has a gather for each input and type

@@ -20,15 +20,17 @@ void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
   const int64_t rows = call.context.rows;
   for (size_t i = 0; i < gathers.size(); ++i) {
     const double bytes = 2.0 * gathers[i].row_bytes() * static_cast<double>(rows);
-    time(&gathers[i], plan.inputs()[i].name, "input", {0, bytes},
-         [&] { gathers[i].run(call.context, index, first, 0, rows); });
+    time(&gathers[i], plan.inputs()[i].name, "input", {0, bytes}, [&] {
+      if (call.remote) return send_gather(gathers[i], call, index, first);
+      gathers[i].run(call.context, index, first, 0, rows);
+    });
   }
 }
 
 void Profile::run_plan(const Plan& plan, const CallContext& call) {
   run_sequence(plan.sequence(), call);
   if (!plan.staged().empty()) {
-    time(&plan.staged(), "state", "copy", {}, [&] { publish_state(plan, call.context); });
+    time(&plan.staged(), "state", "copy", {}, [&] { publish_state(plan, call); });
   }
 }
 
@@ -36,15 +38,17 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
   const int64_t rows = call.context.rows;
   for (const Plan::Step& step : sequence.steps) {
     if (step.branch) {
-      run_sequence(step.branch->chosen(call.context), call);
+      run_sequence(step.branch->chosen(call), call);
       continue;
     }
     const Launch& launch = *step.launch;
-    time(&launch, launch.name, launch.op, launch.cost(rows),
-         [&] { launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data()); });
+    time(&launch, launch.name, launch.op, launch.cost(rows), [&] {
+      launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data());
+      if (call.remote) call.remote->device.finish(call.context);
+    });
   }
   if (!sequence.moves.empty()) {
-    time(&sequence.moves, "moves", "copy", {}, [&] { run_moves(sequence.moves, call.context); });
+    time(&sequence.moves, "moves", "copy", {}, [&] { run_moves(sequence.moves, call); });
   }
 }
 

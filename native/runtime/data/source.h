@@ -50,6 +50,7 @@ class Gather {
   void run_from(const std::byte* data, const Context& context, int64_t begin,
                 int64_t end) const noexcept;
 
+  const Buffer& buffer() const { return buffer_; }
   double row_bytes() const;
   const std::optional<CsrRows>& csr() const { return csr_; }
   int64_t source_rows() const { return source_rows_; }

@@ -1,4 +1,4 @@
-// Aligned zeroed memory and the count of its allocations.
+// Aligned memory and the count of its allocations.
 #include "runtime/plan/arena.h"
 
 #include <atomic>
@@ -22,7 +22,21 @@ Arena::Arena(int64_t bytes)
   allocated.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Arena::Free::operator()(void* memory) const { std::free(memory); }
+Arena::Arena(int64_t bytes, Memory& memory) {
+  if (memory.is_host()) {
+    *this = Arena(bytes);
+    return;
+  }
+  size_ = round_up(bytes);
+  data_ = memory.allocate(size_ + kAlignment);
+  memory_ = std::unique_ptr<void, Free>(data_, Free{&memory});
+  allocated.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Arena::Free::operator()(void* memory) const {
+  if (device == nullptr) return std::free(memory);
+  device->release(static_cast<std::byte*>(memory));
+}
 
 int64_t Arena::allocations() { return allocated; }
 

@@ -27,10 +27,10 @@ bool reads_optimizer(const Node& node, const PlanRequest& request) {
 class Planner {
  public:
   Planner(const Program& program, const Layout& layout, const PlanRequest& request,
-          const KernelSet& kernels)
+          const Device& device)
       : layout_(layout),
         request_(request),
-        kernels_(kernels),
+        device_(device),
         function_(specialise(*program.find(request.function), request.symbols)) {
     if (const auto open = symbols_of(function_); open.size() > open.count(request.symbol)) {
       const auto size = std::find_if(open.begin(), open.end(), [&](const std::string& symbol) {
@@ -40,7 +40,7 @@ class Planner {
                                   request.function + ": give it a value");
     }
     symbols_[request.symbol] = request.capacity;
-    optimize(function_, program, Device());
+    optimize(function_, program, device.accepts());
     text_ = print(function_, program);
     plan_memory_of(program);
   }
@@ -127,31 +127,23 @@ class Planner {
   }
 
  private:
-  const KernelRow& kernel(const Binding& binding) const {
-    const auto row = kernels_.rows.find(binding.node.op);
-    if (row != kernels_.rows.end()) return *row->second;
-    binding.refuse("there is no kernel of this name for " + kernels_.isa);
-  }
-
   // Bytes of each buffer of a node's workspace; before memory is planned.
   std::vector<int64_t> workspace(const Graph& graph, const Node& node,
                                  const std::vector<View>& views) const {
-    const auto row = kernels_.rows.find(node.op);
-    if (row == kernels_.rows.end() || row->second->workspace == nullptr) return {};
     Binding binding{graph, node, {}, {}};
     const auto shape = [&](ValueId id) {
       return at(graph, id, {0, 0, views[static_cast<size_t>(id)].row_stride});
     };
     for (const ValueId id : node.operands) binding.operands.push_back(shape(id));
     for (const ValueId id : node.results) binding.results.push_back(shape(id));
-    return row->second->workspace(binding);
+    return device_.workspace(binding);
   }
 
   // Which launch of a node touches what is the kernel's own: each counts as all of it, so that
   // lanes wait between them.
   void add_launches(const Binding& binding, std::vector<Plan::Step>& steps,
                     Plan::Touched& touched) {
-    Prepared prepared = kernel(binding).prepare(binding);
+    Prepared prepared = device_.prepare(binding);
     std::vector<Buffer> writes = binding.results;
     writes.insert(writes.end(), binding.workspace.begin(), binding.workspace.end());
     for (auto& launch : prepared.launches) {
@@ -247,7 +239,7 @@ class Planner {
 
   const Layout& layout_;
   const PlanRequest& request_;
-  const KernelSet& kernels_;
+  const Device& device_;
   Function function_;
   std::map<std::string, int64_t> symbols_;
   std::string text_;
@@ -256,9 +248,9 @@ class Planner {
 };
 
 Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& request,
-           const KernelSet& kernels)
-    : request_(request) {
-  Planner planner(program, layout, request_, kernels);
+           const Device& device)
+    : device_(device), request_(request) {
+  Planner planner(program, layout, request_, device);
   const Graph& graph = planner.graph();
   text_ = planner.text();
   scratch_bytes_ = planner.memory().scratch_bytes;

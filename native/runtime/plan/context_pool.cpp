@@ -30,6 +30,10 @@ int64_t CallContext::bytes() const {
   for (const auto* arenas : {&locals, &stored}) {
     for (const Arena& arena : *arenas) total += arena.size();
   }
+  if (remote) {
+    total += remote->scratch.size();
+    for (const Arena& arena : remote->stored) total += arena.size();
+  }
   return total;
 }
 
@@ -98,7 +102,14 @@ void ContextPool::free_idle() {
 Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.contexts_.take()) {
   if (!owned_) {
     owned_ = std::make_unique<CallContext>();
-    owned_->scratch = Arena(plan.scratch_bytes_);
+    Memory& memory = plan.device_.memory();
+    owned_->scratch = Arena(plan.scratch_bytes_, memory);
+    if (!memory.is_host()) {
+      owned_->remote.reset(new Remote{plan.device_, {}, {}, {}, {}});
+      Remote& remote = *owned_->remote;
+      if (!plan.inputs_.empty()) remote.scratch = Arena(plan.scratch_bytes_);
+      remote.context.base[static_cast<int>(Base::scratch)] = remote.scratch.data();
+    }
     owned_->context.base[static_cast<int>(Base::scratch)] = owned_->scratch.data();
   }
   while (owned_->locals.size() < static_cast<size_t>(lanes)) {

@@ -2,13 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "kernels/kernel.h"
+#include "runtime/device/device.h"
 #include "runtime/plan/arena.h"
 
 namespace slim {
+
+// Where the memory of a call's launches is not the host's: what the host gathers for them.
+struct Remote {
+  const Device& device;
+  Context context;  // scratch and sparse are the host's, laid out as the call's
+  Arena scratch;
+  std::vector<SparseBatch> sparse;
+  std::vector<Arena> stored;
+};
 
 // What one running call owns beside the lent arenas.
 struct CallContext {
@@ -18,6 +29,7 @@ struct CallContext {
   // Values that are not dense, and the memory of each.
   std::vector<SparseBatch> sparse;
   std::vector<Arena> stored;
+  std::unique_ptr<Remote> remote;  // null: its memory is the host's
   // Looked at between launches, which are left out once it says so; null: they all run.
   class Watch* watch = nullptr;
 
@@ -32,6 +44,20 @@ struct CallContext {
   Links in_process;  // of all plans
   class ContextPool* home = nullptr;
 };
+
+// To the host, what the launches of a call left in a value; all of them, before it, have ended.
+inline void fetch(std::byte* to, const Buffer& from, const CallContext& call, int64_t bytes) {
+  const auto* there = from.in<std::byte>(call.context);
+  if (call.remote) return call.remote->device.memory().to_host(to, there, bytes);
+  std::memcpy(to, there, static_cast<size_t>(bytes));
+}
+template <class T>
+T read(const Buffer& buffer, const CallContext& call) {
+  if (!call.remote) return *buffer.in<T>(call.context);
+  T value;
+  fetch(reinterpret_cast<std::byte*>(&value), buffer, call, sizeof value);
+  return value;
+}
 
 // A chain through the contexts themselves: a call that ends must not have to allocate.
 template <CallContext::Links CallContext::* links>

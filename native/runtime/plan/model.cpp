@@ -22,16 +22,6 @@ constexpr int64_t kFullRows = 64;
 constexpr int64_t kMostRows = 1024;
 constexpr int64_t kMostBytes = 32 << 20;
 
-const KernelSet* choose_kernels(std::string isa) {
-  if (isa.empty()) isa = best_isa();
-  const KernelSet* kernels = kernel_set(isa);
-  if (!kernels) {
-    throw std::invalid_argument("instruction set " + isa +
-                                " is unknown, not built in, or not offered by this machine");
-  }
-  return kernels;
-}
-
 Program checked(std::string_view text) {
   Program program = parse(text);
   verify(program);
@@ -67,8 +57,8 @@ int64_t row_bytes(const Function& function) {
 
 }  // namespace
 
-Model::Model(std::string_view text, std::string isa)
-    : program_(checked(text)), layout_(program_), kernels_(choose_kernels(std::move(isa))) {
+Model::Model(std::string_view text, const std::string& device)
+    : program_(checked(text)), layout_(program_), device_(Device::find(device)) {
   for (const Function& function : program_.functions) {
     if (function.name == "update" || function.name == "measure") continue;
     facts_[function.name] = std::make_shared<const Facts>(function);
@@ -212,7 +202,7 @@ std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
   if (auto found = find(request)) return found;
   const int64_t block = request.capacity * size_of(layout_.precision);
   const Layout& layout = request.compact ? layout_.resized(block) : layout_;
-  auto made = std::make_shared<const Plan>(program_, layout, request, *kernels_);
+  auto made = std::make_shared<const Plan>(program_, layout, request, device_);
   std::list<Cached> dropped;  // ends after the lock
   const std::lock_guard lock(cache_lock());
   ++misses_;

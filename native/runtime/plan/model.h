@@ -19,12 +19,12 @@ namespace slim {
 
 class Model {
  public:
-  // Parses and verifies; an empty isa means the best one. Throws std::invalid_argument.
-  Model(std::string_view text, std::string isa);
+  // Parses and verifies, for a device by its name. Throws std::invalid_argument.
+  explicit Model(std::string_view text, const std::string& device = "cpu");
 
   const Program& program() const { return program_; }
   const Layout& layout() const { return layout_; }
-  const std::string& isa() const { return kernels_->isa; }
+  const Device& device() const { return device_; }
   bool has(const std::string& function) const { return program_.find(function) != nullptr; }
   // Throws std::invalid_argument that lists the functions there are.
   const Function& function(const std::string& name) const;
@@ -73,7 +73,7 @@ class Model {
 
   Program program_;
   Layout layout_;
-  const KernelSet* kernels_;
+  const Device& device_;
   std::map<std::string, std::shared_ptr<const Facts>> facts_;  // whatever other symbols are
 
   // Under cache_lock().

@@ -10,6 +10,7 @@
 #include "ir/specialise.h"
 #include "kernels/kernel.h"
 #include "runtime/data/source.h"
+#include "runtime/device/device.h"
 #include "runtime/plan/context_pool.h"
 #include "runtime/plan/layout.h"
 
@@ -50,7 +51,7 @@ class Plan {
  public:
   // Throws std::invalid_argument where the program cannot run, in the user's names.
   Plan(const Program& program, const Layout& layout, const PlanRequest& request,
-       const KernelSet& kernels);
+       const Device& device);
 
   struct Branch;
   // A launch, or one of two sequences. (A loop will be a third kind: a sequence whose bases move
@@ -81,11 +82,12 @@ class Plan {
     Buffer predicate;
     Sequence then, otherwise;
 
-    const Sequence& chosen(const Context& context) const {
-      return *predicate.in<uint8_t>(context) != 0 ? then : otherwise;
+    const Sequence& chosen(const CallContext& call) const {
+      return read<uint8_t>(predicate, call) != 0 ? then : otherwise;
     }
   };
 
+  const Device& device() const { return device_; }
   const Sequence& sequence() const { return sequence_; }
   const std::vector<Step>& steps() const { return sequence_.steps; }
   const std::vector<Move>& moves() const { return sequence_.moves; }
@@ -139,6 +141,7 @@ class Plan {
   void stage(const Layout& layout, const std::vector<Assignment>& sets);
   static void mark_barriers(std::vector<Step>& steps, const Touched& touched);
 
+  const Device& device_;
   PlanRequest request_;
   Sequence sequence_;
   std::vector<Staged> staged_;

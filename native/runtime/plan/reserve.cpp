@@ -44,6 +44,11 @@ void Plan::reserve(CallContext& call, const std::vector<Gather>& gathers,
   call.sparse.resize(sparse_.size());
   call.stored.resize(sparse_.size());
   call.context.sparse = call.sparse.data();
+  if (call.remote) {
+    call.remote->sparse.resize(sparse_.size());
+    call.remote->stored.resize(sparse_.size());
+    call.remote->context.sparse = call.remote->sparse.data();
+  }
   std::vector<int64_t> stored(sparse_.size());
   for (size_t i = 0; i < gathers.size(); ++i) {
     if (!gathers[i].csr()) continue;
@@ -62,8 +67,13 @@ void Plan::reserve(CallContext& call, const std::vector<Gather>& gathers,
     SparseBatch& batch = call.sparse[i];
     const int64_t listed = origin == Origin::sparse ? std::min(stored[i], rows) : rows;
     const int64_t bytes = lay_out(value, origin, stored[i], listed, nullptr, batch);
-    if (call.stored[i].size() < bytes) call.stored[i] = Arena(bytes);
+    if (call.stored[i].size() < bytes) call.stored[i] = Arena(bytes, device_.memory());
     lay_out(value, origin, stored[i], listed, call.stored[i].data(), batch);
+    if (call.remote && origin == Origin::source) {
+      Arena& gathered = call.remote->stored[i];
+      if (gathered.size() < bytes) gathered = Arena(bytes);
+      lay_out(value, origin, stored[i], listed, gathered.data(), call.remote->sparse[i]);
+    }
     if (value.storage == Storage::rows) {
       const SparseBatch& others = call.sparse[static_cast<size_t>(from)];
       batch.ids = others.ids;

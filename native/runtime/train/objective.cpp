@@ -62,6 +62,7 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
       index_(std::move(index)),
       arrays_(arrays),
       hypers_(std::move(hypers)),
+      there_(model_->device().memory(), model_->layout(), with_hypers()),
       precision_(model_->layout().precision) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   refuse_what_varies(model_->function("grad"));
@@ -83,14 +84,18 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   std::sort(segments_.begin(), segments_.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
   rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
-  arrays_.hyper = hypers_.data();
-  chunks_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{}, sources, index_, arrays_, seed,
-                                    threads, 1);
+  chunks_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{}, sources, index_, there_.arrays(),
+                                    seed, threads, 1);
   const Plan& plan = chunks_->bound()[0].plan.plan();
   check_sums(plan);
   if (!plan.row_gradients().empty()) {
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
   }
+}
+
+Arrays Objective::with_hypers() {
+  arrays_.hyper = hypers_.data();
+  return arrays_;
 }
 
 void Objective::read_weights(std::vector<double>& x) const {
@@ -110,6 +115,7 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& w
   const auto& [bound, lease] = chunks_->of(span.parts[0]);
   CallContext& call = *lease;
   hypers_.set_if_declared("global_rows", static_cast<double>(span.rows));
+  there_.to_device(Base::hyper);
   call.context.rows = span.rows;
   call.context.first_row = rule_.begin(chunk);
   call.watch = &watch;
@@ -119,10 +125,11 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& w
   call.watch = nullptr;
   const double share = static_cast<double>(span.rows) / static_cast<double>(rule_.rows);
   const auto& returns = bound.plan().returns();
-  value_ += share * read_f64(returns[0], call.context);
-  loss_sum_ += read_f64(returns[1], call.context);
-  weight_sum_ += read_f64(returns[2], call.context);
+  value_ += share * read<double>(returns[0], call);
+  loss_sum_ += read<double>(returns[1], call);
+  weight_sum_ += read<double>(returns[2], call);
   status_ |= call.context.status;
+  there_.to_host(Base::gradient);
   for_each(precision_, segments_, arrays_.gradient,
            [&](auto& g, size_t i, double) { gradient[i] += share * static_cast<double>(g); });
 }
@@ -130,6 +137,7 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& w
 double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient,
                            Watch& watch) {
   write_weights(x);
+  there_.to_device();
   gradient.assign(size(), 0.0);
   value_ = loss_sum_ = weight_sum_ = 0;
   for (int64_t chunk = 0; chunk < rule_.steps() && !watch.stopped(); ++chunk) {

@@ -33,6 +33,7 @@ class Objective {
   uint32_t status() const { return status_; }
 
  private:
+  Arrays with_hypers();
   void run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& watch);
 
   std::shared_ptr<const Model> model_;
@@ -40,6 +41,7 @@ class Objective {
   Arrays arrays_;
   std::vector<Segment> segments_;  // free ones, by offset
   Hypers hypers_;
+  DeviceArrays there_;
   DType precision_;
   int64_t size_ = 0;
   BatchRule rule_;

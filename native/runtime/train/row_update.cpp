@@ -22,7 +22,7 @@ RowUpdate::RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout,
   partial_.resize(static_cast<size_t>(gradient_.rows * gradient_.width / plan_->capacity() + 1));
   for (int i = 0; i < lanes; ++i) {
     leases_.emplace_back(*plan_, 1);
-    rooms_.emplace_back((1 + slots_) * block_bytes_);
+    rooms_.emplace_back((1 + slots_) * block_bytes_, plan_->device().memory());
   }
 }
 

@@ -1,7 +1,6 @@
-// Runs of steps on the CPU: gather, gradient, look, exchange, update, publish.
+// Runs of steps, the part of training that a device does on its own.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -45,60 +44,39 @@ struct Report {
   bool refused() const { return status != 0 || !finite; }
 };
 
+struct StepsRequest {
+  std::shared_ptr<const Model> model;
+  BatchRule rule;  // of whole steps, over all ranks
+  const std::vector<Source>& sources;
+  const std::vector<uint32_t>& index;
+  const StepsOptions& options;
+  Arrays arrays;
+  std::vector<Segment> segments;
+  Hypers hypers;
+  const std::vector<Scheduled>& scheduled;
+};
+
 // What a device implements: it has the arrays and the plans, and runs steps on its own. The order
 // of the rows, rates, interrupts and results are the trainer's.
 class Steps {
  public:
-  // Throws std::invalid_argument. `rule` is of whole steps, over all ranks.
-  Steps(std::shared_ptr<const Model> model, const BatchRule& rule,
-        const std::vector<Source>& sources, const std::vector<uint32_t>& index,
-        const StepsOptions& options, Arrays arrays, std::vector<Segment> segments, Hypers hypers,
-        const std::vector<Scheduled>& scheduled);
+  virtual ~Steps() = default;
 
   // Begins an epoch, or goes on within one: the rows in their order, which stay where they are.
-  void begin(const uint32_t* order, const Report& so_far);
+  virtual void begin(const uint32_t* order, const Report& so_far) = 0;
   // Runs steps of the epoch. Stops before an update whose objective is not finite and after one
   // that met a bad gradient or bad data. A `watch` may break a step off: it then did nothing.
-  const Report& run(int64_t first, int64_t last, const Rates& rates, Watch* watch);
+  virtual const Report& run(int64_t first, int64_t last, const Rates& rates, Watch* watch) = 0;
   // Whether one of the ranks wants to end.
-  bool agree(bool stop) noexcept;
+  virtual bool agree(bool stop) noexcept = 0;
   // After the last run: what the arrays have between parameters is zero again.
-  void end() const { updater_->clean_padding(model_->layout()); }
+  virtual void end() const = 0;
 
-  Profile profile(int64_t steps, const double* rates);
-  int lanes() const { return spans_->lanes(); }
-  bool alone() const { return options_.exchange == nullptr; }
-  int64_t launches_per_step() const;
-  int64_t scratch_bytes() const;
-
- private:
-  enum class Outcome { updates, refused, broken_off };
-
-  void run_lane(int64_t first, int64_t last, const Rates& rates, const Lane& lane) noexcept;
-  void prepare(int64_t step, size_t part, const Rates& rates) noexcept;
-  Outcome gradient(int64_t step, const Lane& lane) noexcept;
-  Outcome gradient_of_parts(int64_t step, const Rates& rates, const Lane& lane) noexcept;
-  void run_part(int64_t step, const Spans::Part& part, const Lane& lane) noexcept;
-  void add(const Lane& lane) noexcept;
-  void restore_state() noexcept;
-
-  std::shared_ptr<const Model> model_;
-  StepsOptions options_;
-  BatchRule rule_;
-  Arrays arrays_;
-  Hypers hypers_;
-  int64_t global_rows_ = -1;  // where the hyper is
-  bool whole_;                // every step is one part, of this rank alone
-  std::unique_ptr<Spans> spans_;
-  std::unique_ptr<Updater> updater_;
-  Arena part_gradient_;  // of a step's parts but the first
-  Arena kept_state_;     // as the step found it, where its parts set state one after the other
-  const uint32_t* order_ = nullptr;
-  Watch* watch_ = nullptr;
-  // Written by the first lane, read by all after a barrier.
-  Report report_;
-  StepFacts facts_;
-  std::atomic<uint32_t> raised_{0};  // by the updates of all lanes
+  virtual Profile profile(int64_t steps, const double* rates) = 0;
+  virtual int lanes() const = 0;
+  virtual bool alone() const = 0;
+  virtual int64_t launches_per_step() const = 0;
+  virtual int64_t scratch_bytes() const = 0;
 };
 
 }  // namespace slim

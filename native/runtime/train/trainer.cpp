@@ -22,7 +22,8 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
     : shuffle_(options.shuffle),
       seed_(options.steps.seed),
       index_(std::move(index)),
-      rule_{static_cast<int64_t>(index_.size()), 1} {
+      rule_{static_cast<int64_t>(index_.size()), 1},
+      arrays_(model->device().memory(), model->layout(), arrays) {
   StepsOptions steps = options.steps;
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
   if (steps.batch < 1) throw std::invalid_argument("batch_size must be 1 or more");
@@ -31,8 +32,8 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
   const int64_t most = (rule_.rows + steps.batch - 1) / steps.batch;
   rule_.batch = std::min(rule_.rows, steps.batch * std::min(steps.accumulate, most));
   order_ = index_;
-  steps_ = std::make_unique<Steps>(model, rule_, sources, index_, steps, arrays,
-                                   std::move(segments), std::move(hypers), scheduled);
+  steps_ = model->device().steps({model, rule_, sources, index_, steps, arrays_.arrays(),
+                                  std::move(segments), std::move(hypers), scheduled});
 }
 
 void Trainer::order(uint64_t epoch) {
@@ -45,6 +46,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
                     const Interrupt& interrupt, bool breaks) {
   Epochs done;
   Watch watch(interrupt);
+  arrays_.to_device();
   breaks = breaks && steps_->alone();  // others have no part in one rank's interrupt
   Start next = start;
   for (int64_t left = steps; left > 0;) {
@@ -61,6 +63,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
     next = {next.epoch + 1, 0, next.done + last, 0, 0};
   }
   steps_->end();
+  arrays_.to_host();
   return done;
 }
 
@@ -90,8 +93,11 @@ EpochResult Trainer::run_epoch(const Start& start, int64_t last, const Rates& ra
 }
 
 Profile Trainer::profile(int64_t steps, const std::vector<double>& rates) {
+  arrays_.to_device();
   steps_->begin(order_.data(), {});
-  return steps_->profile(steps, rates.data());
+  Profile profile = steps_->profile(steps, rates.data());
+  arrays_.to_host();
+  return profile;
 }
 
 }  // namespace slim

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/call/arrays.h"
 #include "runtime/call/interrupt.h"
 #include "runtime/train/steps.h"
 
@@ -73,8 +74,9 @@ class Trainer {
   std::vector<uint32_t> order_;
   uint64_t ordered_ = UINT64_MAX;  // the epoch whose order that is
   BatchRule rule_;
-  std::unique_ptr<Steps> steps_;
-  int64_t run_ = 1;  // steps between two looks at the clock
+  DeviceArrays arrays_;
+  std::unique_ptr<Steps> steps_;  // on them
+  int64_t run_ = 1;               // steps between two looks at the clock
 };
 
 }  // namespace slim

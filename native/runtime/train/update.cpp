@@ -26,11 +26,11 @@ Hypers::Hypers(const Program& program, const Layout& layout) : values_(layout.hy
   }
 }
 
-Hypers Hypers::copy() const {
+Hypers Hypers::copy(Memory& memory) const {
   Hypers same;
   same.offsets_ = offsets_;
-  same.values_ = Arena(values_.size());
-  std::memcpy(same.values_.data(), values_.data(), static_cast<size_t>(values_.size()));
+  same.values_ = Arena(values_.size(), memory);
+  memory.to_device(same.values_.data(), values_.data(), values_.size());
   return same;
 }
 
@@ -62,6 +62,7 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
   const int64_t total = layout.param_bytes / size_of(precision_);
   std::sort(segments.begin(), segments.end(),
             [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  Memory& memory = plan_->device().memory();
   const Segment* last = nullptr;
   std::vector<Measure::Span> spans;
   for (const Segment& segment : segments) {
@@ -90,7 +91,7 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
         last->coefficients == segment.coefficients && last->scheduled == segment.scheduled) {
       groups_.back().end = end;
     } else {
-      groups_.push_back({segment.offset, end, Arena(hypers.bytes())});
+      groups_.push_back({segment.offset, end, Arena(hypers.bytes(), memory)});
       std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
       for (const auto& [name, value] : segment.coefficients) {
         const int64_t at = hypers.offset(name);

@@ -37,7 +37,7 @@ struct Segment {
 class Hypers {
  public:
   Hypers(const Program& program, const Layout& layout);
-  Hypers copy() const;
+  Hypers copy(Memory& memory = host_memory()) const;
 
   void set(const std::string& name, double value);  // throws for an unknown name
   void set_if_declared(const std::string& name, double value);

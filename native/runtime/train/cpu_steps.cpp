@@ -1,5 +1,5 @@
 // The loop of the steps, and the gradient of a step that is cut into parts.
-#include "runtime/train/steps.h"
+#include "runtime/train/cpu_steps.h"
 
 #include <cmath>
 #include <cstring>
@@ -20,15 +20,14 @@ constexpr int64_t kAddBlock = 4096;
 
 }  // namespace
 
-Steps::Steps(std::shared_ptr<const Model> model, const BatchRule& rule,
-             const std::vector<Source>& sources, const std::vector<uint32_t>& index,
-             const StepsOptions& options, Arrays arrays, std::vector<Segment> segments,
-             Hypers hypers, const std::vector<Scheduled>& scheduled)
-    : model_(std::move(model)),
-      options_(options),
-      rule_(rule),
-      arrays_(arrays),
-      hypers_(std::move(hypers)) {
+CpuSteps::CpuSteps(StepsRequest request)
+    : model_(std::move(request.model)),
+      options_(request.options),
+      rule_(request.rule),
+      arrays_(request.arrays),
+      hypers_(std::move(request.hypers)) {
+  Memory& memory = model_->device().memory();
+  if (!memory.is_host()) hypers_ = hypers_.copy(memory);
   arrays_.hyper = hypers_.data();
   Cut cut{options_.batch};
   if (!alone()) cut.rank = options_.exchange->rank(), cut.ranks = options_.exchange->ranks();
@@ -36,8 +35,8 @@ Steps::Steps(std::shared_ptr<const Model> model, const BatchRule& rule,
     throw std::invalid_argument("a batch of " + std::to_string(std::min(rule_.rows, rule_.batch)) +
                                 " rows is too small for " + std::to_string(cut.ranks) + " ranks");
   }
-  spans_ = std::make_unique<Spans>(*model_, "grad", rule_, cut, sources, index, arrays_,
-                                   options_.seed, options_.threads, rule_.steps());
+  spans_ = std::make_unique<Spans>(*model_, "grad", rule_, cut, request.sources, request.index,
+                                   arrays_, options_.seed, options_.threads, rule_.steps());
   const Plan& plan = spans_->bound()[0].plan.plan();
   check_sums(plan);
   whole_ = alone() && !spans_->cut();
@@ -58,25 +57,26 @@ Steps::Steps(std::shared_ptr<const Model> model, const BatchRule& rule,
           "the network updates state while it trains (batch normalization), which ranks would "
           "each do in their own way");
     }
-    part_gradient_ = Arena(model_->layout().param_bytes);
+    part_gradient_ = Arena(model_->layout().param_bytes, memory);
+    memory.fill(part_gradient_.data(), 0, part_gradient_.size());
     if (!plan.staged().empty()) kept_state_ = Arena(model_->layout().state_bytes);
   }
-  freeze_without_gradient(*model_, segments);
+  freeze_without_gradient(*model_, request.segments);
   Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr,
                        model_->measure_plan(kUpdateBlock), model_->measured()};
   if (!rows.empty()) plans.compact = model_->update_plan(kUpdateBlock, true);
-  updater_ =
-      std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_, std::move(segments),
-                                scheduled, rows, arrays_, options_.clip, lanes());
+  updater_ = std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_,
+                                       std::move(request.segments), request.scheduled, rows,
+                                       arrays_, options_.clip, lanes());
 }
 
-int64_t Steps::launches_per_step() const {
+int64_t CpuSteps::launches_per_step() const {
   const Plan& plan = spans_->bound()[0].plan.plan();
   const auto parts = static_cast<int64_t>(spans_->table()[0].parts.size());
   return parts * (1 + plan.launches()) + updater_->launches();  // 1: the gather
 }
 
-int64_t Steps::scratch_bytes() const {
+int64_t CpuSteps::scratch_bytes() const {
   int64_t bytes = 0;
   for (const Spans::Bound& bound : spans_->bound()) {
     bytes += bound.plan.plan().scratch_bytes();
@@ -85,14 +85,14 @@ int64_t Steps::scratch_bytes() const {
   return bytes;
 }
 
-void Steps::begin(const uint32_t* order, const Report& so_far) {
+void CpuSteps::begin(const uint32_t* order, const Report& so_far) {
   order_ = order;
   report_ = so_far;
   raised_ = 0;
   for (const Spans::Bound& bound : spans_->bound()) bound.call->context.status = 0;
 }
 
-const Report& Steps::run(int64_t first, int64_t last, const Rates& rates, Watch* watch) {
+const Report& CpuSteps::run(int64_t first, int64_t last, const Rates& rates, Watch* watch) {
   watch_ = watch;
   for (const Spans::Bound& bound : spans_->bound()) bound.call->watch = watch;
   {
@@ -103,7 +103,7 @@ const Report& Steps::run(int64_t first, int64_t last, const Rates& rates, Watch*
   return report_;
 }
 
-bool Steps::agree(bool stop) noexcept {
+bool CpuSteps::agree(bool stop) noexcept {
   if (alone()) return stop;
   StepFacts facts;
   facts.stop = stop;
@@ -112,7 +112,7 @@ bool Steps::agree(bool stop) noexcept {
 }
 
 // What the launches of a part read; no lane may still be running those before it.
-void Steps::prepare(int64_t step, size_t index, const Rates& rates) noexcept {
+void CpuSteps::prepare(int64_t step, size_t index, const Rates& rates) noexcept {
   const Spans::Span& span = spans_->of(step);
   if (span.parts.empty()) return;
   const Spans::Part& part = span.parts[index];
@@ -130,14 +130,15 @@ void Steps::prepare(int64_t step, size_t index, const Rates& rates) noexcept {
   }
 }
 
-void Steps::run_part(int64_t step, const Spans::Part& part, const Lane& lane) noexcept {
+void CpuSteps::run_part(int64_t step, const Spans::Part& part, const Lane& lane) noexcept {
   const auto& [bound, lease] = spans_->of(part);
   bound.run(*lease, order_, rule_.begin(step) + part.offset, lane);
   lane.barrier();
 }
 
 // All lanes read the same facts after the same barrier, so each decides for itself to stop.
-void Steps::run_lane(int64_t first, int64_t last, const Rates& rates, const Lane& lane) noexcept {
+void CpuSteps::run_lane(int64_t first, int64_t last, const Rates& rates,
+                        const Lane& lane) noexcept {
   if (lane.first()) prepare(first, 0, rates);
   lane.barrier();
   for (int64_t step = first; step < last; ++step) {
@@ -157,13 +158,13 @@ void Steps::run_lane(int64_t first, int64_t last, const Rates& rates, const Lane
       return;
     }
     if (lane.first()) {
-      if (whole_) publish_state(bound.plan.plan(), bound.call->context);
+      if (whole_) publish_state(bound.plan.plan(), *bound.call);
       report_.next = step + 1;
     }
   }
 }
 
-Steps::Outcome Steps::gradient(int64_t step, const Lane& lane) noexcept {
+CpuSteps::Outcome CpuSteps::gradient(int64_t step, const Lane& lane) noexcept {
   const Spans::Part& part = spans_->of(step).parts[0];
   run_part(step, part, lane);
   if (watch_ != nullptr && watch_->stopped()) return Outcome::broken_off;  // not all launches ran
@@ -186,8 +187,8 @@ Steps::Outcome Steps::gradient(int64_t step, const Lane& lane) noexcept {
 
 // Each part adds to those before it, then the ranks to each other. Every rank comes to the
 // exchange, and all of them leave it with the same facts.
-Steps::Outcome Steps::gradient_of_parts(int64_t step, const Rates& rates,
-                                        const Lane& lane) noexcept {
+CpuSteps::Outcome CpuSteps::gradient_of_parts(int64_t step, const Rates& rates,
+                                              const Lane& lane) noexcept {
   const Spans::Span& span = spans_->of(step);
   const int64_t bytes = model_->layout().param_bytes;
   if (lane.first()) {
@@ -219,7 +220,7 @@ Steps::Outcome Steps::gradient_of_parts(int64_t step, const Rates& rates,
       facts_.weight += read_f64(returns[2], context);
       facts_.rows += part.rows;
       facts_.status |= status;
-      if (kept_state_.size() > 0) publish_state(bound.plan(), context);
+      if (kept_state_.size() > 0) publish_state(bound.plan(), *lease);
     }
     if (status != 0 || !std::isfinite(objective)) break;
     if (i > 0) add(lane);
@@ -251,7 +252,7 @@ Steps::Outcome Steps::gradient_of_parts(int64_t step, const Rates& rates,
   return Outcome::updates;
 }
 
-void Steps::add(const Lane& lane) noexcept {
+void CpuSteps::add(const Lane& lane) noexcept {
   const DType precision = model_->layout().precision;
   const int64_t size = size_of(precision), count = model_->layout().param_bytes / size;
   const int64_t blocks = (count + kAddBlock - 1) / kAddBlock;
@@ -262,12 +263,12 @@ void Steps::add(const Lane& lane) noexcept {
              precision);
 }
 
-void Steps::restore_state() noexcept {
+void CpuSteps::restore_state() noexcept {
   if (kept_state_.size() == 0) return;
   std::memcpy(arrays_.state, kept_state_.data(), static_cast<size_t>(kept_state_.size()));
 }
 
-Profile Steps::profile(int64_t steps, const double* rates) {
+Profile CpuSteps::profile(int64_t steps, const double* rates) {
   Profile profile;
   const FlushDenormals flush;
   const int64_t whole = std::max<int64_t>(1, rule_.steps() - 1);

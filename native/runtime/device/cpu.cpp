@@ -1,0 +1,53 @@
+// The CPU's levels as devices: kernels by op, the host's memory.
+#include <map>
+#include <utility>
+
+#include "runtime/device/device.h"
+#include "runtime/train/cpu_steps.h"
+
+namespace slim {
+namespace {
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(const KernelSet& kernels) : kernels_(kernels) {}
+
+  const std::string& name() const override { return name_; }
+  const std::string& level() const override { return kernels_.isa; }
+  const Accepts& accepts() const override { return accepts_; }
+  std::vector<int64_t> workspace(const Binding& binding) const override {
+    const auto row = kernels_.rows.find(binding.node.op);
+    if (row == kernels_.rows.end() || row->second->workspace == nullptr) return {};
+    return row->second->workspace(binding);
+  }
+  Prepared prepare(const Binding& binding) const override {
+    const auto row = kernels_.rows.find(binding.node.op);
+    if (row != kernels_.rows.end()) return row->second->prepare(binding);
+    binding.refuse("there is no kernel of this name for " + kernels_.isa);
+  }
+  Memory& memory() const override { return host_memory(); }
+  std::unique_ptr<Steps> steps(StepsRequest request) const override {
+    return std::make_unique<CpuSteps>(std::move(request));
+  }
+
+ private:
+  const KernelSet& kernels_;
+  std::string name_ = "cpu";
+  Accepts accepts_;
+};
+
+}  // namespace
+
+const Device* cpu_device(const std::string& level) {
+  static const std::map<std::string, CpuDevice> devices = [] {
+    std::map<std::string, CpuDevice> made;
+    for (const char* known : kCpuLevels) {
+      if (const KernelSet* kernels = kernel_set(known)) made.emplace(known, *kernels);
+    }
+    return made;
+  }();
+  const auto found = devices.find(level);
+  return found == devices.end() ? nullptr : &found->second;
+}
+
+}  // namespace slim

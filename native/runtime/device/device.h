@@ -1,0 +1,53 @@
+// What the runtime asks of a device: one table, whoever stands behind it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+#include "passes/passes.h"
+#include "runtime/device/memory.h"
+
+namespace slim {
+
+class Steps;
+struct StepsRequest;
+
+// Shared by all calls of the process, which it outlives.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const std::string& name() const = 0;   // as users say it
+  virtual const std::string& level() const = 0;  // of its instruction set
+  // What passes may fuse for it.
+  virtual const Accepts& accepts() const = 0;
+  // Bytes of each buffer of a node's workspace, when shapes are known but no place is.
+  virtual std::vector<int64_t> workspace(const Binding& binding) const = 0;
+  // Its launches. Throws std::invalid_argument where it has no kernel.
+  virtual Prepared prepare(const Binding& binding) const = 0;
+  virtual Memory& memory() const = 0;
+  // After the launches of a plan, before the host looks at what they did, where the memory is not
+  // the host's: waits for them and raises in the context what they raised.
+  virtual void finish(const Context&) const noexcept {}
+  // What trains on it; the arrays of the request lie in its memory. Throws std::invalid_argument.
+  virtual std::unique_ptr<Steps> steps(StepsRequest request) const = 0;
+
+  // "cpu" for the best level of this machine, a level's name, or what was added. Throws
+  // std::invalid_argument that says what there is.
+  static const Device& find(const std::string& name);
+  // Those that users choose from: not the levels.
+  static std::vector<std::string> names();
+  // Those that are known but not there, and what is missing.
+  static const std::map<std::string, std::string>& absent();
+  // Throws where one of this name is there already.
+  static void add(std::unique_ptr<Device> device);
+};
+
+inline constexpr const char* kCpuLevels[] = {"generic", "x86-64-v3", "x86-64-v4"};
+// Of a level; null where the build or the machine lacks it.
+const Device* cpu_device(const std::string& level);
+
+}  // namespace slim
