@@ -137,7 +137,7 @@ class Run:
                     continue
                 epochs = min(self._last - progress.epoch, ahead)
                 # Epochs done are counted before an interrupt that came meanwhile.
-                with nullcontext() if watched else Deferred(part.running):
+                with nullcontext() if epochs == 1 else Deferred(part.running):
                     self._ahead(part, epochs)
         except BaseException:
             self._start.restore()
@@ -184,12 +184,9 @@ class Run:
             self._table(begin, own) for begin in range(step, step + epochs * own, own)
         ]
         rates = tables[0] if epochs == 1 else np.concatenate(tables)
-        with _naming(part):
-            trainer = self._trainer_of(part)
-            for result in trainer.epochs(
-                progress.epoch, step, rates, 0, self._start.begin
-            ):
-                self._end_epoch(result.steps, result.loss)
+        trainer = self._trainer_of(part)
+        for result in trainer.epochs(progress.epoch, step, rates, 0, self._start.begin):
+            self._end_epoch(result.steps, result.loss)
 
     def _part(self, part, number: int, within: Within, breaks: bool | None):
         """Train a part's steps of the epoch, in stretches if somebody watches.

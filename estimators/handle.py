@@ -93,34 +93,40 @@ class Handle:
         It takes exact ndarrays of plain numbers in C order, of the right shape and
         finite; what X is, is seen natively.
         """
-        arrays = None if self.closely else self.input.bare(X)
-        return None if arrays is None else self._short(function, arrays, n_threads)
+        if self.closely or not self.input.bare:
+            return None
+        predictor = self._predictors.get((function, n_threads))
+        if predictor is None:
+            predictor = self._bind(function, n_threads)
+        values = predictor(X)
+        if values is None:
+            X = self.input.plain(X, _FEW)
+            values = None if X is None else predictor(X)
+        return values
 
     def few(self, function: str, X, n_threads: int | None):
         """The short road for a few checked rows of any order, else None."""
         arrays = self.input.few(X, _FEW)
-        return None if arrays is None else self._short(function, arrays, n_threads)
-
-    def _short(self, function: str, arrays: tuple, n_threads: int | None):
-        key = function, n_threads
-        predictor = self._predictors.get(key)
+        if arrays is None:
+            return None
+        predictor = self._predictors.get((function, n_threads))
         if predictor is None:
             predictor = self._bind(function, n_threads)
-            # A lock would cost a tenth of a call: a full table begins anew.
-            known = self._predictors if len(self._predictors) < _KEPT else {}
-            self._predictors = {**known, key: predictor}
-        values = predictor(*arrays)
-        return None if values is None or len(values) == 0 else values
+        return predictor(*arrays)
 
     def _bind(self, function: str, n_threads: int | None):
         names = [form.name for form in self.input.forms]
         try:
-            return self.native.predictor(
+            predictor = self.native.predictor(
                 function, self.program, names, n_threads=n_threads
             )
         except ValueError:
             # A function that mixes rows, or reads sparse rows, has no short road.
-            return _look_closely
+            predictor = _look_closely
+        # A lock would cost a tenth of a call: a full table begins anew.
+        known = self._predictors if len(self._predictors) < _KEPT else {}
+        self._predictors = {**known, (function, n_threads): predictor}
+        return predictor
 
     def run(
         self, function: str, X, n_threads: int | None

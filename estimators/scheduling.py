@@ -78,6 +78,8 @@ def schedule_all(
     ValueError
         For a name that there is nothing of; it lists those there are.
     """
+    if not schedules:
+        return []
     keeps = {name: keep for name, keep in hypers.items() if _KEEP.search(name)}
     known = [name for name in hypers if name not in keeps]
     none = [0.0] * len(segments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
@@ -19,8 +19,7 @@ __all__ = ["Form", "Input"]
 _CHUNK = 2**21
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """What a program reads of a row from one source.
 
     Attributes
@@ -59,12 +58,15 @@ class Input:
         The sources; known once X was seen.
     kind : dtype
         The type that decides in which precision the network computes.
+    bare : bool
+        Whether X may be one array that the short road looks at itself.
     named : bool
         Whether what `take` gives has names of columns where the fit's X had them.
     """
 
     forms: tuple[Form, ...] = ()
     kind = np.dtype(np.float64)
+    bare = False
     named = False
 
     @property
@@ -188,8 +190,11 @@ class Input:
                 )
             yield part
 
-    def bare(self, X) -> tuple | None:
-        """X's arrays for the short road where they need no look, else None."""
+    def plain(self, X, most: int) -> np.ndarray | None:
+        """X in C order, for the short road, if it is a few rows that need no check.
+
+        That is of an input with `bare`, where `most` is how many numbers are few.
+        """
         return None
 
     def few(self, X, most: int) -> tuple | None:

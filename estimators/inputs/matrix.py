@@ -141,6 +141,8 @@ class _Seen(MatrixInput):
 class DenseInput(_Seen):
     """Dense rows: the network reads a tensor [B, columns]."""
 
+    bare = True
+
     def alike(self, X, name):
         if issparse(X):
             raise ValueError(
@@ -149,8 +151,12 @@ class DenseInput(_Seen):
             )
         return X
 
-    def bare(self, X):
-        return (X,)
+    def plain(self, X, most):
+        if X.__class__ is not np.ndarray or X.ndim != 2 or X.dtype.kind not in "fiub":
+            return None
+        if X.shape[1:] != self.forms[0].shape or not 0 < X.size <= most:
+            return None
+        return np.ascontiguousarray(as_source(X))
 
 
 class SparseInput(_Seen):
