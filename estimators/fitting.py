@@ -126,9 +126,11 @@ class Fitting(Starting, Publishing):
 
     def _watch(self, monitor: Monitor, calls: Calls | None) -> StepWatch | None:
         """Those who want to be called between steps; None if nobody does."""
+        bar = monitor.bar
+        if bar is None and calls is None:
+            return None
         progress, asks = self.progress, [] if calls is None else calls.asks()
-        takes_time = bool(asks)
-        bar, steps = monitor.bar, self.steps_per_epoch()
+        takes_time, steps = bool(asks), self.steps_per_epoch()
         if bar is not None and steps is not None:
 
             def show() -> None:

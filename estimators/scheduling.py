@@ -14,8 +14,10 @@ _KEEP = re.compile(r"keep_prob(_\d+)?$")
 
 def make_schedules(estimator) -> dict[str, Schedule]:
     """The estimator's `schedules` as checked objects, by name."""
-    given = estimator.schedules or {}
-    if given and not make_optimizer(estimator.optimizer).iterative:
+    given = estimator.schedules
+    if not given:
+        return {}
+    if not make_optimizer(estimator.optimizer).iterative:
         raise ValueError(
             "L-BFGS has no steps in which schedules could change a number: choose "
             "another optimizer"

@@ -78,6 +78,8 @@ class NativeModel:
                 "a character: read it as UTF-8"
             ) from None
         self.native = native.Model(text, isa or device)
+        # Whether its update goes by a learning rate at all.
+        self.reads_rate = "learning_rate" in self.native.hypers()
 
     def __reduce__(self):
         return compile, (self.text, *self._wanted)

@@ -95,8 +95,8 @@ class Trainer:
         if gradient is None:
             gradient = allocate(model.native.param_bytes)
         self._gradient = gradient
-        rate = [("learning_rate", 0, 0.0, 1.0)]
-        self._scheduled = [*(rate if _reads_rate(model) else []), *(scheduled or [])]
+        rate = [("learning_rate", 0, 0.0, 1.0)] if model.reads_rate else []
+        self._scheduled = [*rate, *(scheduled or [])]
         self._accumulate, self._exchange = accumulate, exchange
         self._native = None
 
@@ -329,11 +329,6 @@ class Trainer:
             f"{where}: {first} not finite: lower the learning rate, clip the gradient "
             "(gradient_clip_norm) or scale the data"
         )
-
-
-def _reads_rate(model) -> bool:
-    """Whether its update goes by a learning rate at all."""
-    return "learning_rate" in model.native.hypers()
 
 
 def _segments(model, segments: list[dict] | None) -> list[dict]:
