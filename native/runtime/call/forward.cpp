@@ -57,7 +57,7 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
       hypers_(std::move(hypers)),
       arrays_(model_->device().memory(), model_->layout(), with(arrays, hypers_.data())),
       writes_(writes(model_->function(function))),
-      symbols_(bind_symbols(model_->function(function), sources)),
+      symbols_(bind_symbols(model_->function(function), model_->symbols(function), sources)),
       rows_(model_->rows(function, symbols_)) {
   const int64_t rows = options_.rows;
   chunk_ = rows;

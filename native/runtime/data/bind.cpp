@@ -48,9 +48,8 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
   return gathers;
 }
 
-Symbols bind_symbols(const Function& function, const std::vector<Source>& sources) {
-  std::set<std::string> open = symbols_of(function);
-  open.erase("B");
+Symbols bind_symbols(const Function& function, const std::set<std::string>& open,
+                     const std::vector<Source>& sources) {
   Symbols sizes;
   if (open.empty()) return sizes;
   std::map<std::string, std::string> told;  // by symbol: the input that told its size

@@ -1,6 +1,8 @@
 // Ties the inputs of a plan to the sources of a call.
 #pragma once
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "ir/specialise.h"
@@ -14,9 +16,10 @@ namespace slim {
 std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& sources,
                                  const std::vector<uint32_t>& index);
 
-// Sizes of the function's symbols beside the rows', from the shapes of the sources it reads.
+// Sizes of the function's `open` symbols, from the shapes of the sources it reads.
 // Throws std::invalid_argument for two sizes of one symbol, and for one that no shape tells.
-Symbols bind_symbols(const Function& function, const std::vector<Source>& sources);
+Symbols bind_symbols(const Function& function, const std::set<std::string>& open,
+                     const std::vector<Source>& sources);
 
 // Rows of the given sources that the function reads by row, or of all where it reads none;
 // -1 if none is given. Throws where they differ.

@@ -66,11 +66,14 @@ Model::Model(std::string_view text, const std::string& device)
 }
 
 Model::Facts::Facts(const Function& function)
-    : rows(rows_of_returns(function)),
+    : symbols(symbols_of(function)),
+      rows(rows_of_returns(function)),
       chunkable(function.sets.empty() && function.grads.empty() &&
                 std::count(rows.begin(), rows.end(), Rows::mixed) == 0),
       by_row(is_row_plan(function)),
-      bytes_per_row(row_bytes(function)) {}
+      bytes_per_row(row_bytes(function)) {
+  symbols.erase("B");
+}
 
 const Function& Model::function(const std::string& name) const {
   const Function* found = program_.find(name);
@@ -104,6 +107,10 @@ std::shared_ptr<const Model::Facts> Model::facts(const std::string& name,
   sized_.push_front({name, symbols, made});
   if (sized_.size() > kPlans) dropped.splice(dropped.begin(), sized_, std::prev(sized_.end()));
   return made;
+}
+
+const std::set<std::string>& Model::symbols(const std::string& function) const {
+  return facts(function, {})->symbols;  // the model keeps these facts
 }
 
 std::vector<Rows> Model::rows(const std::string& function, const Symbols& symbols) const {

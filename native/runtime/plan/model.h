@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,8 @@ class Model {
   bool has(const std::string& function) const { return program_.find(function) != nullptr; }
   // Throws std::invalid_argument that lists the functions there are.
   const Function& function(const std::string& name) const;
+  // The symbols beside B whose sizes its sources tell.
+  const std::set<std::string>& symbols(const std::string& function) const;
   // How each return depends on the rows of the batch, for these sizes of other symbols.
   std::vector<Rows> rows(const std::string& function, const Symbols& symbols = {}) const;
   // Whether it may run on part of the rows at a time: returns are rows or sums over them.
@@ -55,6 +58,7 @@ class Model {
   struct Facts {
     explicit Facts(const Function& function);
 
+    std::set<std::string> symbols;
     std::vector<Rows> rows;
     bool chunkable = true;
     bool by_row = true;

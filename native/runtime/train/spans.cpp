@@ -37,7 +37,7 @@ Spans::Spans(const Model& model, const std::string& function, const BatchRule& r
   std::sort(sizes.rbegin(), sizes.rend());
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
   if (sizes.empty()) return;
-  const Symbols symbols = bind_symbols(model.function(function), sources);
+  const Symbols symbols = bind_symbols(model.function(function), model.symbols(function), sources);
   const auto largest = model.plan(function, sizes[0], symbols);
   if (!largest->exact()) sizes.resize(1);
   lanes_ = largest->useful_lanes(sizes[0], allowed_lanes(threads), runs);
