@@ -87,7 +87,7 @@ def speed() -> str:
     ]
     rows += [[what, *_ratios(peers), "", ""] for what, peers in run["start"].items()]
     header = ["times as fast as", *(tables.PEERS[peer] for peer in PEERS)]
-    words = table([*header, "score, theirs", "roofline"], rows)
+    words = table(*_without_empty([*header, "score, theirs", "roofline"], rows))
     alone = ", ".join(
         f"{row['size']}³ {row['share']:.0%} on {row['threads']} "
         f"thread{'s' * (row['threads'] > 1)}"
@@ -143,6 +143,14 @@ def _trained(result: dict) -> list[str]:
 def _is_disturbed(result: dict) -> bool:
     """Whether the machine was slower while its limits were measured."""
     return result.get("share", 0) > 1
+
+
+def _without_empty(header: list[str], rows: list[list[str]]):
+    """Leave peers out that the run did not measure."""
+    kept = [
+        i for i in range(len(header)) if any(row[i] not in ("–", "") for row in rows)
+    ]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _ratios(peers: dict) -> list[str]:
