@@ -71,14 +71,13 @@ def _each_us(call, repeats: int = 2000) -> float:
 
 def one_row(turn: int = 0) -> list[tuple]:
     """Time predict_proba of one row, with and without validate_data."""
-    import numpy as np
     from sklearn.utils.validation import validate_data
 
     from slimlearn import DNNClassifier
 
     X, y = _data(640)
     estimator = DNNClassifier((100,), max_iter=1, n_threads=1, random_state=0).fit(X, y)
-    row, other = X[:1].copy(), X[:1].astype(np.float16)
+    row, other = X[:1].copy(), X[:1].tolist()
     short = _each_us(lambda: estimator.predict_proba(row))
     long = _each_us(lambda: estimator.predict_proba(other))
     door = _each_us(lambda: validate_data(estimator, other, reset=False))
