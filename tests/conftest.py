@@ -19,6 +19,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# `SLIM_TEST_DEVICE=mirror pytest …`: all that names no device runs on the second one.
+if os.environ.get("SLIM_TEST_DEVICE"):
+    from support import devices
+
+    devices.use(os.environ["SLIM_TEST_DEVICE"])
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

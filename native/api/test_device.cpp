@@ -244,6 +244,11 @@ void bind_test_device(py::module_& module) {
     Device::add(std::move(device));
     return py::cpp_function([&memory] { return py::make_tuple(memory.copies(), memory.blocks()); });
   });
+  // What must end the process.
+  module.def("touch_test_device", [](const std::string& name) {
+    Memory& memory = Device::find(name).memory();
+    return static_cast<int>(*static_cast<volatile std::byte*>(memory.allocate(1)));
+  });
 }
 
 }  // namespace slim

@@ -107,6 +107,9 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
     if (!memory.is_host()) {
       owned_->remote.reset(new Remote{plan.device_, {}, {}, {}, {}});
       Remote& remote = *owned_->remote;
+      for (const Plan::Staged& staged : plan.staged_) {  // padding between states is zero
+        memory.fill(owned_->scratch.data() + staged.from, 0, staged.bytes);
+      }
       if (!plan.inputs_.empty()) remote.scratch = Arena(plan.scratch_bytes_);
       remote.context.base[static_cast<int>(Base::scratch)] = remote.scratch.data();
     }
