@@ -10,7 +10,7 @@ __all__ = ["Deferred"]
 
 
 class Deferred:
-    """A context in which SIGINT raises only inside a native call, or at the end.
+    """A context in which SIGINT raises only where it may, or at the end.
 
     A native call trains epochs ahead of the Python code that counts them; an interrupt
     between the two would leave weights of epochs that nobody counted. Elsewhere than
@@ -18,13 +18,14 @@ class Deferred:
 
     Parameters
     ----------
-    native : callable
-        ``native() -> bool``: whether the native call is running, which stops by itself
-        and hands its results over together with what the handler raised.
+    may_raise : callable
+        ``may_raise() -> bool``: whether an interrupt may raise at once, as where a
+        native call is running that stops by itself and hands its results over
+        together with what the handler raised. By default it never may.
     """
 
-    def __init__(self, native: Callable[[], bool]):
-        self._native = native
+    def __init__(self, may_raise: Callable[[], bool] = bool):
+        self._may_raise = may_raise
         self._former = None
         self._came = False
 
@@ -37,7 +38,7 @@ class Deferred:
         return self
 
     def _hear(self, number: int, frame) -> None:
-        if self._native():
+        if self._may_raise():
             self._former(number, frame)
         else:
             self._came = True

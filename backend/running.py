@@ -77,11 +77,12 @@ class _Start:
 
     def restore(self) -> None:
         """Undo an epoch that did not end."""
-        if self._epoch == self._progress.epoch:
-            for kept, arena in zip(self._copies, self._arenas, strict=True):
-                arena[...] = kept
-        if self._progress.epoch > self._first:
-            self._progress.within = None
+        with Deferred():
+            if self._epoch == self._progress.epoch:
+                for kept, arena in zip(self._copies, self._arenas, strict=True):
+                    arena[...] = kept
+            if self._progress.epoch > self._first:
+                self._progress.within = None
 
 
 class Run:
@@ -97,8 +98,10 @@ class Run:
         Read and moved on.
     sizes : sequence of int or None
         Rows of each part, which the schedules go by.
+    record : callable
+        ``record(mean loss)``, with each epoch that is counted.
     observe : callable
-        ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
+        ``observe(mean loss) -> (stop, monitored loss)``, after that.
     watch : Watch or None
         Who is called between steps.
     """
@@ -110,16 +113,20 @@ class Run:
         settings,
         progress: Progress,
         sizes: Sequence[int] | None,
+        record: Callable[[float], None],
         observe: Callable[[float], tuple[bool, float]],
         watch: Watch | None,
     ):
         self._trainer_of, self._settings = trainer_of, settings
-        self._progress, self._observe, self._watch = progress, observe, watch
+        self._progress, self._watch = progress, watch
+        self._record, self._observe = record, observe
         self._batch = settings.batch_size * settings.accumulate
         self._steps = sum(steps_per_epoch(n, self._batch) for n in sizes or (1,) if n)
         self._last = progress.epoch + settings.max_iter
         self._start = _Start(program, progress)
         self._stopped = False
+        # Whether an interrupt may raise now: the epoch can be undone.
+        self._breaks = True
         # The seconds of a step, and how many the last stretch had.
         self._pace, self._stretch = None, 0
 
@@ -131,9 +138,12 @@ class Run:
         try:
             while progress.epoch < self._last and not self._stopped:
                 if ahead == 1:
-                    within = progress.within or Within()
-                    result = self._part(part, 0, within, None)
-                    self._end_epoch(result.steps, result.loss)
+                    self._breaks = True
+                    with Deferred(self._may_break):
+                        within = progress.within or Within()
+                        result = self._part(part, 0, within, begins=True)
+                        self._count(result.steps, result.loss)
+                    self._look(result.loss)
                     continue
                 epochs = min(self._last - progress.epoch, ahead)
                 # Epochs done are counted before an interrupt that came meanwhile.
@@ -151,27 +161,39 @@ class Run:
             while progress.epoch < self._last and not self._stopped:
                 within = progress.within or Within()
                 numbers = count()
-                breaks = self._start.begin(copy=True)  # it may be between two chunks
-                for part in parts:
-                    number = next(numbers)
-                    if number < within.part:
-                        continue
-                    result = self._part(part, number, within, breaks)
-                    within = within.after(number, result)
-                    del part  # before the next one is loaded
-                    if self._stopped:
-                        break
-                self._end_epoch(within.earlier.steps, within.earlier_loss)
+                self._breaks = True
+                with Deferred(self._may_break):
+                    self._start.begin(copy=True)  # it may be between two chunks
+                    for part in parts:
+                        number = next(numbers)
+                        if number < within.part:
+                            continue
+                        result = self._part(part, number, within)
+                        within = within.after(number, result)
+                        del part  # before the next one is loaded
+                        if self._stopped:
+                            break
+                    self._count(within.earlier.steps, within.earlier_loss)
+                self._look(within.earlier_loss)
         except BaseException:
             self._start.restore()
             raise
         return "stopped" if self._stopped else "epochs"
 
-    def _end_epoch(self, steps: int, loss: float) -> None:
+    def _may_break(self) -> bool:
+        return self._breaks
+
+    def _count(self, steps: int, loss: float) -> None:
+        """Count an epoch whose weights are there; no interrupt comes between."""
+        self._breaks = False
         progress = self._progress
         progress.step += steps
         progress.within = None
         progress.epoch += 1
+        self._record(loss)
+
+    def _look(self, loss: float) -> None:
+        progress = self._progress
         stop, monitored = self._observe(loss)
         progress.memory = self._settings.schedule.observe(monitored, progress.memory)
         self._stopped = self._stopped or stop
@@ -186,13 +208,13 @@ class Run:
         rates = tables[0] if epochs == 1 else np.concatenate(tables)
         trainer = self._trainer_of(part)
         for result in trainer.epochs(progress.epoch, step, rates, 0, self._start.begin):
-            self._end_epoch(result.steps, result.loss)
+            self._count(result.steps, result.loss)
+            self._look(result.loss)
 
-    def _part(self, part, number: int, within: Within, breaks: bool | None):
+    def _part(self, part, number: int, within: Within, begins: bool = False):
         """Train a part's steps of the epoch, in stretches if somebody watches.
 
-        `breaks` says whether an interrupt may break the epoch off; None if this part is
-        all of it, so that it begins here.
+        `begins` says that this part is all of the epoch, which begins here.
         """
         progress, watch, settings = self._progress, self._watch, self._settings
         result = within.result if within.part == number else EpochResult()
@@ -203,9 +225,9 @@ class Run:
             done, steps = result.steps, own - result.steps
             if watch is not None:
                 steps = min(steps, self._until(begun + done))
-            if breaks is None:
+            if begins:
                 copy = steps < own or (watch is not None and watch.takes_time)
-                breaks = self._start.begin(copy=copy)
+                self._breaks, begins = self._start.begin(copy=copy), False
             if known != (settings.learning_rate, settings.schedule):
                 known = settings.learning_rate, settings.schedule
                 table = self._table(begun, own)
@@ -214,7 +236,7 @@ class Run:
             with _naming(part):
                 [result] = trainer.epochs(
                     *(progress.epoch, begun, rates, number),
-                    lambda breaks=breaks: breaks,
+                    self._may_break,
                     result,
                 )
             self._pace = (perf_counter() - before) / steps

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slimlearn.backend.arena import allocate
+from slimlearn.backend.arena import allocate, copy_arena
+from slimlearn.backend.interrupts import Deferred
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.progress import Progress
@@ -159,6 +160,7 @@ def fit(
     sizes: Sequence[int] | None,
     settings: Settings,
     progress: Progress,
+    record: Callable[[float], None],
     observe: Observe,
     *,
     watched: bool = True,
@@ -177,8 +179,10 @@ def fit(
         the rates depend on no number of steps.
     progress : Progress
         Read and moved on.
+    record : callable
+        ``record(mean loss)``, with each epoch that is counted.
     observe : callable
-        ``observe(mean loss) -> (stop, monitored loss)``, after each epoch.
+        ``observe(mean loss) -> (stop, monitored loss)``, after that.
     watched : bool
         Whether `observe` looks at the weights or may stop. Else epochs of a list of one
         part run ahead of it.
@@ -204,7 +208,7 @@ def fit(
     if not settings.optimizer.iterative:
         [part] = parts
         trainer = make_trainer(native, program, part, settings, slots)
-        return _minimize(trainer, settings, progress, observe)
+        return _minimize(trainer, program, settings, progress, record, observe)
     gradient = allocate(program.params.size)
 
     def trainer_of(part: Part):
@@ -215,24 +219,37 @@ def fit(
             settings.changed = False
         return part.trainer
 
-    run = Run(trainer_of, program, settings, progress, sizes, observe, watch)
+    run = Run(trainer_of, program, settings, progress, sizes, record, observe, watch)
     if isinstance(parts, list):
         [part] = parts
         return run.whole(part, watched)
     return run.chunks(parts)
 
 
-def _minimize(trainer, settings, progress, observe) -> str:
+def _minimize(trainer, program, settings, progress, record, observe) -> str:
+    arenas = program.params, program.state
+    counted = [copy_arena(arena) for arena in arenas]
+
     def after(iteration: int, objective: float, loss: float) -> bool:
-        progress.epoch += 1
+        with Deferred():
+            progress.epoch += 1
+            record(loss)
+            for kept, arena in zip(counted, arenas, strict=True):
+                kept[...] = arena
         return observe(loss)[0]
 
-    result = trainer.lbfgs(
-        max_iter=settings.max_iter,
-        tol=settings.tol,
-        history=settings.optimizer.history,
-        callback=after,
-    )
+    try:
+        result = trainer.lbfgs(
+            max_iter=settings.max_iter,
+            tol=settings.tol,
+            history=settings.optimizer.history,
+            callback=after,
+        )
+    except BaseException:
+        with Deferred():  # what no iteration has counted is undone
+            for kept, arena in zip(counted, arenas, strict=True):
+                arena[...] = kept
+        raise
     if progress.epoch == 0:
         # The start was the minimum: no iteration was needed, but the loss is known.
         after(0, result.objective, result.loss)

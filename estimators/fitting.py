@@ -95,6 +95,7 @@ class Fitting(Starting, Publishing):
                 self.sizes,
                 self.settings,
                 self.progress,
+                monitor.record,
                 observe,
                 watched=calls is not None or monitor.watches,
                 watch=self._watch(monitor, calls),
@@ -102,10 +103,12 @@ class Fitting(Starting, Publishing):
             monitor.restore()
             if calls is not None:
                 calls.end(ended)
+            self._publish()
         except BaseException as error:
             # Of no epoch there is nothing to keep: what was fitted before stays.
             kept = isinstance(error, KEEPS_EPOCHS) and self.progress.epoch > begun
             if kept:
+                monitor.fill()
                 monitor.restore()
             if calls is not None:
                 calls.abort(error)
@@ -114,7 +117,6 @@ class Fitting(Starting, Publishing):
             raise
         finally:
             monitor.close()
-        self._publish()
         return ended
 
     def steps_per_epoch(self) -> int | None:

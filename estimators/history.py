@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from slimlearn.backend.interrupts import Deferred
 from slimlearn.estimators.progress import make_reporter, short
 
 __all__ = ["History", "Monitor", "Profile"]
@@ -177,6 +178,8 @@ class Monitor:
         self.waited = 0
         self.kept: tuple[np.ndarray, np.ndarray] | None = None
         self._target = math.inf
+        # A curve may begin late, in a fit that went on from another one.
+        self._late = [history.epochs - len(curve) for _, curve in self._measured()]
         self._report = make_reporter(verbose, history.epochs + max_iter, name)
         self._debug = logger.isEnabledFor(logging.DEBUG)
         self._started = time.perf_counter()
@@ -192,8 +195,12 @@ class Monitor:
         """What shows the progress within epochs too, if anything does."""
         return self._report if hasattr(self._report, "within") else None
 
+    def record(self, loss: float) -> None:
+        """Count an epoch, whose mean training loss is in the program's units."""
+        self.history.loss_curve.append(loss * self.loss_unit)
+
     def observe(self, loss: float) -> tuple[bool, float]:
-        """Record an epoch.
+        """Look at an epoch that was counted.
 
         Parameters
         ----------
@@ -207,7 +214,6 @@ class Monitor:
             The loss (or minus the score) that stopping and the schedule go by.
         """
         history = self.history
-        history.loss_curve.append(loss * self.loss_unit)
         monitored = loss
         if self.validate is not None:
             monitored = self.validate()
@@ -225,9 +231,10 @@ class Monitor:
 
     def _compare(self, monitored: float) -> bool:
         if monitored < self.best:
-            self.best = monitored
-            self.history.best_iteration = self.history.epochs
-            self._keep()
+            with Deferred():
+                self.best = monitored
+                self.history.best_iteration = self.history.epochs
+                self._keep()
         # Patience counts from the last improvement that was worth it.
         if monitored < self._target - self.tol:
             self._target = monitored
@@ -258,6 +265,20 @@ class Monitor:
         if self.kept is not None:
             self.program.params[...] = self.kept[0]
             self.program.state[...] = self.kept[1]
+
+    def fill(self) -> None:
+        """NaN where an epoch was counted and then not looked at, for an interrupt."""
+        for late, (measure, curve) in zip(self._late, self._measured()):
+            if measure is not None:
+                missing = self.history.epochs - late - len(curve)
+                curve.extend([math.nan] * missing)
+
+    def _measured(self) -> list[tuple[Callable | None, list[float]]]:
+        history = self.history
+        return [
+            (self.validate, history.validation_loss_curve),
+            (self.rate, history.validation_scores),
+        ]
 
     def close(self) -> None:
         """End the line that shows the progress."""

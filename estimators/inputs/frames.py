@@ -13,6 +13,7 @@ __all__ = [
     "is_frame",
     "plain_labels",
     "refuse_columns",
+    "refuse_lazy",
 ]
 
 # Columns that errors name at most.
@@ -53,13 +54,18 @@ def column_names(X) -> list[str] | None:
     return names if names and all(isinstance(n, str) for n in names) else None
 
 
+def refuse_lazy(X, name: str) -> None:
+    """Refuse a frame that has no rows yet."""
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError(f"{name} is a LazyFrame, which holds no rows yet: collect() it")
+
+
 def refuse_columns(estimator, X, name: str) -> None:
     """Refuse columns that hold no numbers, by their names.
 
     Scikit-learn would read dates, and categories that look like numbers, as numbers.
     """
-    if type(X).__name__ == "LazyFrame":
-        raise TypeError(f"{name} is a LazyFrame, which holds no rows yet: collect() it")
+    refuse_lazy(X, name)
     types = _types(X)
     if types is None:
         return
@@ -120,7 +126,7 @@ def _explain_types(X, error: Exception, who: str) -> Exception | None:
     """An error of conversion, with the columns of a frame that do not convert."""
     bad = []
     types = _types(X) or []
-    if len({name for name, _ in types}) < len(types):
+    if len({name for name, _ in types}) < len(types) or X.shape[0] == 0:
         return None
     for name, dtype in types:
         try:

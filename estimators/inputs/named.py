@@ -91,18 +91,22 @@ class NamedInput(Input):
 
     def check(self, estimator, X, *, reset=False, name="X"):
         X = to_numpy(X)
+        frames.refuse_lazy(X, name)
         names = frames.column_names(X)
         if not (issparse(X) or frames.is_frame(X)):
             X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
         elif issparse(X):
             X = X.tocsr()
         validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if names is None and not reset:  # of which scikit-learn has warned
+            names = estimator.__dict__.get("feature_names_in_")
+            names = None if names is None else names.tolist()
         positions = self.positions or self._resolved(X, names, name)
         arrays = []
         for part, (given, found) in enumerate(zip(self.wish.items(), positions)):
             array = self._part(estimator, X, *given, found, name)
-            if self.forms:
-                self._check_whole(self.forms[part], array, name)
+            form = self.forms[part] if self.forms else _form(given[0], array)
+            self._check_whole(form, array, name)
             arrays.append(array)
         return Parts(X, tuple(arrays), positions)
 
@@ -150,8 +154,11 @@ class NamedInput(Input):
         return array[:, 0]
 
     def _check_whole(self, form: Form, array, called: str) -> None:
-        """Refuse fractions where the fit had whole numbers."""
-        if form.dtype is None or array.dtype.kind != "f" or issparse(array):
+        """Refuse fractions, and what is too large, where the fit had whole numbers."""
+        if form.dtype is None or issparse(array):
+            return
+        self._check_size(form, array, called)
+        if array.dtype.kind != "f":
             return
         odd = array != np.floor(array)
         if odd.any():
@@ -160,6 +167,20 @@ class NamedInput(Input):
                 f"{array[odd][0]:.6g} in row {int(np.argwhere(odd)[0][0])}: give "
                 "integers"
             )
+
+    def _check_size(self, form: Form, array, called: str) -> None:
+        kind = np.dtype(form.dtype.replace("i", "int"))
+        if array.size == 0 or np.can_cast(array.dtype, kind):
+            return
+        least, most = np.iinfo(kind).min, np.iinfo(kind).max
+        if int(array.min()) >= least and int(array.max()) <= most:
+            return
+        bad = (array < least) | (array >= most + 1)
+        raise ValueError(
+            f"inputs[{form.name!r}] has {array[bad][0].item()} in row "
+            f"{int(np.argwhere(bad)[0][0])} of {called}, more than {kind.name} holds, "
+            "the type of its whole numbers in fit: give smaller ones"
+        )
 
     def seen(self, X, former=None):
         new = NamedInput(self.wish)
@@ -198,7 +219,7 @@ class NamedInput(Input):
     # -- the program ----------------------------------------------------------------
 
     def tensors(self, precision):
-        return {form.name: form.tensor(precision, _SCOPE) for form in self.forms}
+        return _Tensors({f.name: f.tensor(precision, _SCOPE) for f in self.forms})
 
     def _arrays(self, X):
         return list(X.arrays)
@@ -206,6 +227,16 @@ class NamedInput(Input):
     def _columns(self, form, names):
         positions = self.positions[list(self.wish).index(form.name)]
         return {"columns": [str(i) if names is None else names[i] for i in positions]}
+
+
+class _Tensors(dict):
+    """The inputs by name, as the network function takes them."""
+
+    def __missing__(self, name):
+        raise ValueError(
+            f"the network function reads the input {name!r}, but inputs= names "
+            f"{', '.join(self)}: add it there"
+        )
 
 
 def _is_several(wish) -> bool:
@@ -217,10 +248,12 @@ def _is_single(wish) -> bool:
 
 
 def _forms(wish: Mapping, arrays) -> tuple[Form, ...]:
-    return tuple(
-        Form(name, tuple(a.shape[1:]), _id_type(a.dtype, issparse(a)), issparse(a))
-        for name, a in zip(wish, arrays)
-    )
+    return tuple(map(_form, wish, arrays))
+
+
+def _form(name: str, array) -> Form:
+    sparse = issparse(array)
+    return Form(name, tuple(array.shape[1:]), _id_type(array.dtype, sparse), sparse)
 
 
 def _id_type(dtype: np.dtype, sparse: bool) -> str | None:
@@ -255,6 +288,11 @@ def _positions(where: str, wish, X, names, width: int, called: str) -> tuple[int
     """The positions of the columns that an input asks for."""
     if callable(wish):
         wish = wish(X)
+    if isinstance(wish, (set, frozenset)):
+        raise TypeError(
+            f"{where} is a set, whose order changes from process to process: give a "
+            "list"
+        )
     if isinstance(wish, slice):
         found = _sliced(where, wish, names, width, called)
     else:
@@ -309,4 +347,7 @@ def _sliced(where: str, wish: slice, names, width: int, called: str) -> list[int
             raise ValueError(
                 f"{where} asks for columns up to {end}, {called} has {width} columns"
             )
-    return list(range(width)[slice(start, stop, step)])
+    try:
+        return list(range(width)[slice(start, stop, step)])
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: {error}") from None

@@ -339,7 +339,9 @@ def test_ctrl_c_publishes_the_epochs_done():
 
     with pytest.raises(KeyboardInterrupt):
         clf.set_params(scoring=interrupted).fit(X, Y)
-    assert clf.n_iter_ == 4 and len(clf.validation_scores_) == 3
+    assert clf.n_iter_ == 4
+    assert np.isnan(clf.validation_scores_).tolist() == [False, False, False, True]
+    assert clf.best_validation_score_ == clf.validation_scores_[2]
     assert clf.predict(X).shape == (40,)
 
 

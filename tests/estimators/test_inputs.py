@@ -14,7 +14,13 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from slimlearn import NetworkClassifier, NetworkRegressor, layers, network
+from slimlearn import (
+    DNNClassifier,
+    NetworkClassifier,
+    NetworkRegressor,
+    layers,
+    network,
+)
 from slimlearn.backend import files, ops
 from slimlearn.backend.shape import B
 from slimlearn.callbacks import Checkpoint
@@ -362,11 +368,20 @@ def test_sparse_columns_of_a_frame():
         ({"a b": [0]}, ValueError, "'a b' cannot be the name"),
         ({3: [0]}, ValueError, "3 cannot be the name"),
         (["age"], ValueError, "'inputs' parameter"),
+        ({"num": {"age", "fare"}}, TypeError, r"\['num'\] is a set.*list"),
+        ({"num": lambda X: {"age"}}, TypeError, r"\['num'\] is a set.*list"),
+        ({"num": slice(0, 2, 0)}, ValueError, r"\['num'\]: slice step"),
+        ({"num": slice(0.0, 2.0)}, TypeError, r"\['num'\]: slice ind"),
     ],
 )
 def test_wrong_inputs_are_told(inputs, error, text):
     with pytest.raises(error, match=text):
         classifier(inputs, net=sparse_towers()).fit(FRAME, Y)
+
+
+def test_an_input_that_is_read_and_not_named_is_told():
+    with pytest.raises(ValueError, match=r"reads the input 'cat', but .* num, a: add"):
+        classifier({"num": ["age"], "a": ["fare"]}).fit(FRAME, Y)
 
 
 def test_names_need_a_frame():
@@ -388,12 +403,74 @@ def test_what_predict_refuses():
         clf.predict(FRAME.assign(age=np.nan))
     with pytest.raises(ValueError, match=r"category|categorical"):
         clf.predict(FRAME.astype({"port": "category"}))
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match=r"0 sample.*Classifier\.$"):
         clf.predict(FRAME[:0])
     with pytest.raises(
         ValueError, match=r"too large for float32, in columns \['age'\]"
     ):
         classifier(max_iter=1, precision="float32").fit(FRAME.assign(age=1e300), Y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        ("int8", np.int64(2**32 + 1), "4294967297"),  # would be 1 where it is cut
+        ("int8", np.float64(2**32 + 1), r"4294967297\.0"),
+        ("int16", np.uint64(2**64 - 1), "18446744073709551615"),
+        ("int64", np.uint64(2**63), "9223372036854775808"),
+        ("int64", np.float64(2**63), r"9.22.*e.18"),
+        ("int64", np.float64(-(2**80)), r"-1\.2089258.*e.24"),
+    ],
+)
+def test_numbers_that_the_fits_integers_cannot_hold_are_told(kind, given, told):
+    frame = FRAME[["port", "class"]].astype(kind)
+    odd = frame.assign(
+        port=np.where(np.arange(ROWS) == 3, given, 1).astype(given.dtype)
+    )
+    told = rf"inputs\['cat'\] has {told} in row 3 of X, more than int\d\d holds"
+
+    def make():
+        return classifier(
+            {"cat": [0]}, lambda x: layers.flatten(layers.embedding(x["cat"], 4, 3))
+        ).set_params(max_iter=1)
+
+    clf = make().fit(frame, Y)
+    for method in (
+        lambda: clf.predict(odd),
+        lambda: clf.predict(odd[:5]),
+        lambda: clf.predict(np.stack([odd["port"]] * 2, axis=1)),
+        lambda: make().fit_chunks([(frame, Y), (odd, Y)]),
+        lambda: clf.partial_fit(odd, Y),
+    ):
+        with warnings.catch_warnings(), pytest.raises(ValueError, match=told):
+            warnings.simplefilter("ignore", UserWarning)  # no names
+            method()
+
+
+def test_the_first_fit_tells_of_numbers_beyond_int64():
+    frame = FRAME.assign(sex=np.full(ROWS, 2**63 + 5, np.uint64))
+    with pytest.raises(ValueError, match=r"\['cat'\] has 9223372036854775813 in row 0"):
+        classifier({"num": ["age", "fare"], "cat": ["sex"]}).fit(frame, Y)
+
+
+def test_frames_without_rows_are_told():
+    pl = pytest.importorskip("polars")
+    for estimator in (classifier(), DNNClassifier((4,))):
+        frame = pl.from_pandas(FRAME)
+        with pytest.raises(TypeError, match=r"LazyFrame.*collect"):
+            estimator.fit(frame.lazy(), Y)
+        estimator.set_params(max_iter=1).fit(FRAME, Y)
+        with pytest.raises(ValueError, match=r"0 sample(?!.*encode)"):
+            estimator.predict(FRAME[:0])
+
+
+def test_arrays_may_follow_frames():
+    clf = classifier(max_iter=1).partial_fit(FRAME, Y, classes=[0, 1])
+    again = classifier(max_iter=1).partial_fit(FRAME, Y, classes=[0, 1])
+    again.partial_fit(FRAME, Y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        clf.partial_fit(FRAME.to_numpy(), Y)
+    assert_array_equal(clf.predict_proba(FRAME), again.predict_proba(FRAME))
 
 
 def test_columns_that_no_input_asks_for_may_be_anything():
