@@ -48,7 +48,7 @@ def write(file, saved: Saved) -> bytes | None:
     """Write to `file`, a path or a binary file object; return the bytes for None.
 
     A path is written beside its name, synchronised and moved there: a crash leaves the
-    old file or the new one.
+    old file or the new one. Links are followed, and an old file's mode is kept.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def write(file, saved: Saved) -> bytes | None:
     meta = {"inputs": saved.inputs} if saved.inputs else {}
     stream = hasattr(file, "write")
     data = _native().write_model(
-        None if file is None or stream else os.fspath(file),
+        None if file is None or stream else _path(file),
         saved.text,
         _json(meta),
         "" if saved.fit is None else _json(saved.fit),
@@ -94,16 +94,25 @@ def read(file) -> Saved:
             return Saved(*format1.read(file))
         found = _native().read_model_bytes(file)
     else:
+        file = _path(file)
         with open(file, "rb") as opened:
             if opened.read(len(format1.MAGIC)) == format1.MAGIC:
                 opened.seek(0)
                 return Saved(*format1.read(opened.read()))
-        found = _native().read_model(os.fspath(file))
+        found = _native().read_model(file)
     text, meta, fit, params, state, slots, arrays = found
     params, state = (allocate(0) if a is None else a for a in (params, state))
     inputs = json.loads(meta).get("inputs", [])
     fit = json.loads(fit) if fit else None
     return Saved(text, params, state, slots, inputs, fit, arrays)
+
+
+def _path(file) -> bytes:
+    """The path as the system has it; a leading ~ is the home."""
+    path = os.fsencode(os.path.expanduser(os.fspath(file)))
+    if b"\0" in path:
+        raise ValueError(f"a path has no null character, got {file!r}")
+    return path
 
 
 def _json(value) -> str:

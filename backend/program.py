@@ -166,6 +166,8 @@ class Program:
         The file is one of safetensors: the arrays by their names, the text and
         checksums in its metadata. A crash leaves the old file or the new one.
         """
+        if file is None:
+            raise TypeError("save needs a path or a binary file object, got None")
         files.write(file, self._saved())
 
     @classmethod

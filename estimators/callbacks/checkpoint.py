@@ -28,7 +28,7 @@ class Checkpoint(Callback):
     Parameters
     ----------
     directory : str or path-like
-        Made if it is missing.
+        Made if it is missing; a leading ``~`` is the home.
     name : str, default="{estimator}-{fit}.slim"
         ``{estimator}`` becomes the class of the estimator, ``{fit}`` a name of the
         data, the network, its settings and the seed: fits of a search have files of
@@ -96,6 +96,7 @@ class Checkpoint(Callback):
             )
         name = self.name.replace("{estimator}", state.name)
         path = Path(self.directory) / name.replace("{fit}", state.identity)
+        path = path.expanduser()
         self.path_ = str(path)
         self.resumed_from_ = 0
         self._lowest = float("inf")
@@ -172,7 +173,7 @@ class Checkpoint(Callback):
 
 def read_program(path) -> Program:
     """The program with its weights in a file of `Checkpoint` or of `Program.save`."""
-    return Program.of(_read(path))
+    return Program.of(_read(Path(path).expanduser()))
 
 
 # What `FitState.saved` tells.

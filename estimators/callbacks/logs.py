@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from pathlib import Path
 
 from slimlearn.estimators.callbacks.base import Callback
@@ -57,7 +58,7 @@ class _Log(Callback):
 
     def on_fit_begin(self, state) -> None:
         """Open the file."""
-        text = str(self.path)
+        text = os.path.expanduser(str(self.path))
         if "{fit}" in text:
             text = text.replace("{fit}", state.identity)
         self.path_ = text

@@ -2,6 +2,7 @@
 #include "file/mapping.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,12 +32,34 @@ class Descriptor {
   int number_;
 };
 
-// A name beside `path` that no other writer chooses.
+// Up to the name in it.
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "" : path.substr(0, slash + 1);
+}
+
+// A name beside `path` that no other writer chooses, and that is no longer than names may be.
 std::string beside(const std::string& path) {
+  constexpr size_t kMost = NAME_MAX - 21;
   std::random_device random;
   char name[24];
   std::snprintf(name, sizeof name, ".%08x%08x.tmp", random(), random());
-  return path + name;
+  const std::string folder = folder_of(path);
+  return folder + path.substr(folder.size(), kMost) + name;
+}
+
+// Where the links of a name lead, maybe to a file that is not there yet.
+std::string followed(const std::string& path) {
+  constexpr int kMostLinks = 40;  // the system's
+  std::string at = path;
+  for (int i = 0; i < kMostLinks; ++i) {
+    char target[PATH_MAX];
+    const ssize_t length = ::readlink(at.c_str(), target, sizeof target);
+    if (length < 0) return at;
+    const std::string next(target, static_cast<size_t>(length));
+    at = next.starts_with('/') ? next : folder_of(at) + next;
+  }
+  throw FileError(ELOOP, path);
 }
 
 void write_all(int file, std::string_view bytes, const std::string& path) {
@@ -89,22 +112,33 @@ Mapping::~Mapping() {
 }
 
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {
-  const std::string temporary = beside(path);
+  const std::string place = followed(path);
+  struct stat former;
+  const bool there = ::stat(place.c_str(), &former) == 0;
+  if (there && S_ISDIR(former.st_mode)) throw FileError(EISDIR, path);
+  if (there && !S_ISREG(former.st_mode)) {  // a device or a pipe is to stay one
+    const Descriptor file(place, O_WRONLY, path);
+    for (const std::string_view piece : pieces) write_all(*file, piece, path);
+    return;
+  }
+  const std::string temporary = beside(place);
   try {
     {
       const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, path);
+      // Who may read the old file may read the new one, and nobody else.
+      if (there && ::fchmod(*file, former.st_mode & 07777) != 0) throw FileError(errno, path);
       for (const std::string_view piece : pieces) write_all(*file, piece, path);
       if (::fsync(*file) != 0) throw FileError(errno, path);
     }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw FileError(errno, path);
+    if (::rename(temporary.c_str(), place.c_str()) != 0) throw FileError(errno, path);
   } catch (...) {
     ::unlink(temporary.c_str());
     throw;
   }
   // The new name too is to outlast a crash; some systems cannot sync a folder.
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
-  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::string folder = folder_of(place);
+  const int opened =
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (opened < 0) return;
   ::fsync(opened);
   ::close(opened);

@@ -42,7 +42,8 @@ class Mapping {
 };
 
 // All pieces one after the other, on the disk when it returns: beside `path` and then moved
-// there, so that a crash leaves the old file or the new one. Throws FileError.
+// there, so that a crash leaves the old file or the new one. Links are followed, the mode of an
+// old file is kept; what is no file, such as a pipe, is written to. Throws FileError.
 void write_file(const std::string& path, const std::vector<std::string_view>& pieces);
 
 }  // namespace slim

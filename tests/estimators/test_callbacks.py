@@ -387,3 +387,18 @@ def test_ctrl_c_in_a_search_ends_it():
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
     )
     assert done.stdout == "interrupted fit\n", done.stderr
+
+
+def test_files_below_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    logs = [
+        CSVLog("~/log.csv"),
+        JSONLog("~/new/log.jsonl"),
+        callbacks.Checkpoint("~/fits"),
+    ]
+    clf = DNNClassifier(callbacks=logs, **FEW).fit(X, Y)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fits", "log.csv", "new"]
+    [file] = (tmp_path / "fits").iterdir()
+    again = DNNClassifier(**FEW).fit(X, Y).set_weights(f"~/fits/{file.name}")
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))

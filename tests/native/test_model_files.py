@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import stat
 import subprocess
 import sys
 import threading
@@ -158,6 +159,76 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
             files.write(path, saved())
         assert [p.name for p in tmp_path.iterdir()] == ["model.slim"]
         assert path.read_bytes() == before
+
+
+def test_links_are_followed(tmp_path):
+    content = files.write(None, saved())
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "near").symlink_to("folder/there")  # which is not there yet
+    (tmp_path / "far").symlink_to(tmp_path / "near")
+    (tmp_path / "way").symlink_to(folder)
+    for name in ("near", "far", "way/there"):
+        files.write(tmp_path / name, saved())
+        assert (folder / "there").read_bytes() == content
+        (folder / "there").unlink()
+    assert all((tmp_path / name).is_symlink() for name in ("near", "far", "way"))
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match=r"symbolic links: .*loop'"):
+        files.write(tmp_path / "loop", saved())
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("far", "folder", "loop", "near", "way"),
+    ]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_new_file_may_be_read_by_those_who_read_the_old_one(mode, tmp_path):
+    path = tmp_path / "model.slim"
+    path.touch()
+    path.chmod(mode)
+    files.write(path, saved())
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert path.stat().st_size
+
+
+def test_what_is_no_file_is_written_to_and_stays(tmp_path):
+    path, came = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(
+        target=lambda: came.append(path.read_bytes()), daemon=True
+    )
+    reader.start()
+    files.write(path, saved())
+    assert path.is_fifo()  # a device, such as /dev/null, is no other case
+    reader.join()
+    assert came == [files.write(None, saved())]
+    with pytest.raises(IsADirectoryError):
+        files.write(tmp_path, saved())
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a b\n", os.fsdecode(b"\xff")])
+def test_any_name_that_a_file_may_have(name, tmp_path):
+    files.write(tmp_path / name, saved())
+    files.write(tmp_path / name, saved())
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert files.read(tmp_path / name).text == saved().text
+
+
+def test_the_home_is_known_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    program(3).save("~/model.slim")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.slim"]
+    assert Program.load("~/model.slim").text == program(3).text
+
+
+def test_names_that_are_none():
+    with pytest.raises(ValueError, match="no null character"):
+        program(3).save("model\0.slim")
+    with pytest.raises(ValueError, match="no null character"):
+        Program.load("model\0.slim")
+    with pytest.raises(TypeError, match="needs a path"):
+        program(3).save(None)
 
 
 def test_writers_of_one_name_do_not_meet(tmp_path):
