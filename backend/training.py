@@ -148,7 +148,7 @@ def make_trainer(
         seed=settings.seed,
         n_threads=settings.n_threads,
         gradient=gradient,
-        accumulate=settings.accumulate,
+        accumulate=min(settings.accumulate, len(part)),
         scheduled=settings.scheduled,
     )
 

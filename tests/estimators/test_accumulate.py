@@ -84,6 +84,7 @@ def test_what_is_no_number_of_batches_is_refused(value):
         DNNClassifier(accumulate=value).fit(X, Y)
 
 
-def test_more_batches_than_rows_make_one_step():
-    clf = DNNClassifier((4,), batch_size=16, accumulate=10**6, max_iter=3)
+@pytest.mark.parametrize("most", [14, 10**6, 2**70])
+def test_more_batches_than_rows_make_one_step(most):
+    clf = DNNClassifier((4,), batch_size=16, accumulate=most, max_iter=3)
     assert clf.fit(X, Y)._progress.step == 3
