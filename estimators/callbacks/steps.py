@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+import math
+from numbers import Integral, Real
 from time import perf_counter
 
 from slimlearn.backend.running import Watch
@@ -83,8 +84,11 @@ def asks_of(callback, call) -> Asks | None:
         raise ValueError(
             f"every_steps of {callback!r} must be a number >= 1 or None, got {steps!r}"
         )
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not (
+        isinstance(seconds, Real) and 0 < seconds < math.inf
+    ):
         raise ValueError(
-            f"every_seconds of {callback!r} must be > 0 or None, got {seconds!r}"
+            f"every_seconds of {callback!r} must be finite and > 0, or None, got "
+            f"{seconds!r}"
         )
     return Asks(call, steps, seconds)

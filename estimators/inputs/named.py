@@ -219,7 +219,7 @@ class NamedInput(Input):
     # -- the program ----------------------------------------------------------------
 
     def tensors(self, precision):
-        return _Tensors({f.name: f.tensor(precision, _SCOPE) for f in self.forms})
+        return Inputs({f.name: f.tensor(precision, _SCOPE) for f in self.forms})
 
     def _arrays(self, X):
         return list(X.arrays)
@@ -229,7 +229,7 @@ class NamedInput(Input):
         return {"columns": [str(i) if names is None else names[i] for i in positions]}
 
 
-class _Tensors(dict):
+class Inputs(dict):
     """The inputs by name, as the network function takes them."""
 
     def __missing__(self, name):

@@ -164,6 +164,15 @@ def test_every_steps_is_a_number_of_steps(value):
         fitted(callbacks=[Steps(value)])
 
 
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "3"])
+def test_what_is_no_number_of_seconds_is_refused(value):
+    class Timed(Steps):
+        every_seconds = value
+
+    with pytest.raises(ValueError, match=r"every_seconds of .* must be finite and > 0"):
+        fitted(callbacks=[Timed(None)])
+
+
 def test_l_bfgs_has_no_steps():
     clf = LinearClassifier(callbacks=[Steps()], max_iter=5, tol=0.1).fit(X, Y)
     [(_, steps)] = clf.callbacks_
