@@ -107,12 +107,12 @@ QUICK = {"max_iter": 30, "learning_rate": 0.01, "random_state": 0}
 CLASSIFIERS = {
     "dnn": DNNClassifier((16,), **QUICK),
     "network": NetworkClassifier(tower(), **QUICK),
-    "linear": LinearClassifier(l2_regularization=0.01, max_iter=200),
+    "linear": LinearClassifier(l2_regularization=0.01, max_iter=1000),
 }
 REGRESSORS = {
     "dnn": DNNRegressor((16,), **QUICK),
     "network": NetworkRegressor(tower(), **QUICK),
-    "linear": LinearRegressor(l2_regularization=0.01, max_iter=200),
+    "linear": LinearRegressor(l2_regularization=0.01, max_iter=1000),
 }
 classifiers = pytest.mark.parametrize("kind", CLASSIFIERS)
 regressors = pytest.mark.parametrize("kind", REGRESSORS)

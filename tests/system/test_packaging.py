@@ -16,6 +16,8 @@ import pytest
 import slimlearn
 
 ROOT = Path(__file__).resolve().parents[2]
+# That an import may read beside sklearn's own and ours, in any version of sklearn.
+OTHER_MODULES = 200
 FIT = """
 import numpy as np, slimlearn, sys
 X = np.random.default_rng(0).normal(size=(40, 3))
@@ -108,22 +110,19 @@ def test_the_build_s_needs_stand_twice_and_agree():
     assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
 
 
-def test_import_is_quick_and_frugal():
+def test_import_is_frugal():
+    """It reads its own modules and next to nothing else; no clock is asked."""
     code = """
-import sklearn, sys, time
+import sklearn, sys
 before = set(sys.modules)
-start = time.perf_counter()
 import slimlearn
-seconds = time.perf_counter() - start
-heavy = {"pandas", "matplotlib", "torch", "polars", "IPython", "hypothesis", "tqdm"}
-print(seconds, *heavy & (set(sys.modules) - before))
+print(*set(sys.modules) - before)
 """
     environment = {k: v for k, v in os.environ.items() if k != "SCIPY_ARRAY_API"}
-    runs = [
-        subprocess.check_output(
-            [sys.executable, "-c", code], text=True, env=environment
-        ).split()
-        for _ in range(3)
-    ]
-    assert min(float(run[0]) for run in runs) < 0.3
-    assert runs[0][1:] == []
+    command = [sys.executable, "-c", code]
+    text = subprocess.check_output(command, text=True, env=environment)
+    found = text.split()
+    heavy = {"pandas", "matplotlib", "torch", "polars", "IPython", "hypothesis", "tqdm"}
+    assert heavy.isdisjoint(found)
+    others = [name for name in found if not name.startswith("slimlearn")]
+    assert "slimlearn" in found and len(others) < OTHER_MODULES, sorted(others)
