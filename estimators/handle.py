@@ -90,14 +90,13 @@ class Handle:
     def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
 
-        It takes exact ndarrays of plain numbers in C order, of the right shape and
-        finite; what X is, is seen natively.
+        It takes exact ndarrays of plain numbers, of the right shape and finite: in C
+        order, and a few of any order and type. What X is, is seen natively.
         """
         if self.closely or not self.input.bare:
             return None
-        predictor = self._predictors.get((function, n_threads))
-        if predictor is None:
-            predictor = self._bind(function, n_threads)
+        key = function, n_threads
+        predictor = self._predictors.get(key) or self._bind(key)
         values = predictor(X)
         if values is None:
             X = self.input.plain(X, _FEW)
@@ -109,13 +108,12 @@ class Handle:
         arrays = self.input.few(X, _FEW)
         if arrays is None:
             return None
-        predictor = self._predictors.get((function, n_threads))
-        if predictor is None:
-            predictor = self._bind(function, n_threads)
+        key = function, n_threads
+        predictor = self._predictors.get(key) or self._bind(key)
         return predictor(*arrays)
 
-    def _bind(self, function: str, n_threads: int | None):
-        names = [form.name for form in self.input.forms]
+    def _bind(self, key: tuple[str, int | None]):
+        (function, n_threads), names = key, [form.name for form in self.input.forms]
         try:
             predictor = self.native.predictor(
                 function, self.program, names, n_threads=n_threads
@@ -125,7 +123,7 @@ class Handle:
             predictor = _look_closely
         # A lock would cost a tenth of a call: a full table begins anew.
         known = self._predictors if len(self._predictors) < _KEPT else {}
-        self._predictors = {**known, (function, n_threads): predictor}
+        self._predictors = {**known, key: predictor}
         return predictor
 
     def run(
