@@ -13,7 +13,7 @@ from slimlearn.backend.dataset import as_source
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.shape import B
 
-__all__ = ["Form", "Input"]
+__all__ = ["Form", "Input", "in_order"]
 
 # Numbers of the rows that are made dense, or sparse, at a time.
 _CHUNK = 2**21
@@ -47,6 +47,12 @@ class Form(NamedTuple):
         """The tensor, inside the function that is being built."""
         shape, name = (B, *self.shape), scope + self.name
         return ops.input_(self.name, shape, self.type(precision), name=name)
+
+
+def in_order(array: np.ndarray) -> np.ndarray:
+    """A source in C order; what overflows is infinite, which the short road refuses."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(as_source(array))
 
 
 class Input:
@@ -112,23 +118,23 @@ class Input:
         return X
 
     def check_range(self, estimator, X, precision: str) -> None:
-        """Refuse finite numbers that a float32 network would read as infinity."""
-        if precision == "f32":
-            for form, array in zip(self.forms, self._arrays(X)):
-                self._check_range(estimator, form, array)
+        """Refuse finite numbers that the network would read as infinity."""
+        kind = np.dtype(np.float32 if precision == "f32" else np.float64)
+        for form, array in zip(self.forms, self._arrays(X)):
+            self._check_range(estimator, form, array, kind)
 
-    def _check_range(self, estimator, form: Form, array) -> None:
-        if array.dtype.kind != "f" or array.dtype.itemsize <= 4:
+    def _check_range(self, estimator, form: Form, array, kind: np.dtype) -> None:
+        if array.dtype.kind != "f" or array.dtype.itemsize <= kind.itemsize:
             return
-        largest = np.finfo(np.float32).max
+        largest = np.finfo(kind).max
         values = array.data if issparse(array) else array
         if values.size == 0 or (values.max() <= largest and values.min() >= -largest):
             return
         columns = self.where(form, array, lambda v: np.abs(v) > largest)
         raise ValueError(
-            f"X has values beyond {largest:.2g}, too large for float32, in columns "
-            f"{columns}: scale them, or set precision='float64' before "
-            f"{type(estimator).__name__} is fitted"
+            f"X has values beyond {largest:.2g}, too large for {kind}, in columns "
+            f"{columns}: scale them" + ", or set precision='float64' before "
+            f"{type(estimator).__name__} is fitted" * (kind.itemsize == 4)
         )
 
     def where(self, form: Form, array, bad) -> list:
@@ -207,7 +213,7 @@ class Input:
             return None
         if sum(array.size for array in arrays) > most:
             return None
-        return tuple(np.ascontiguousarray(as_source(array)) for array in arrays)
+        return tuple(map(in_order, arrays))
 
     # -- files and servers ----------------------------------------------------------
 

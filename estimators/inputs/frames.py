@@ -125,7 +125,9 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
 def _explain_types(X, error: Exception, who: str) -> Exception | None:
     """An error of conversion, with the columns of a frame that do not convert."""
     bad = []
-    types = _types(X) or []
+    types = _types(X)
+    if not types:
+        return None
     if len({name for name, _ in types}) < len(types) or X.shape[0] == 0:
         return None
     for name, dtype in types:

@@ -10,7 +10,7 @@ from slimlearn.backend.dataset import as_source
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.compat import validate_data
 from slimlearn.estimators.inputs import frames
-from slimlearn.estimators.inputs.base import Form, Input
+from slimlearn.estimators.inputs.base import Form, Input, in_order
 
 __all__ = [
     "SOURCE",
@@ -156,7 +156,7 @@ class DenseInput(_Seen):
             return None
         if X.shape[1:] != self.forms[0].shape or not 0 < X.size <= most:
             return None
-        return np.ascontiguousarray(as_source(X))
+        return in_order(X)
 
 
 class SparseInput(_Seen):

@@ -298,6 +298,26 @@ def test_mistakes_inside_a_network_keep_their_names():
             NetworkClassifier(net).fit(X, Y)
 
 
+def test_what_is_no_array_is_told_as_scikit_learn_tells_it():
+    clf = DNNClassifier((4,), max_iter=1).fit(X, Y)
+    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+        clf.predict(None)
+    with pytest.raises(ValueError, match="not compatible with arrays of bytes/strings"):
+        clf.predict([["a", "b", "c"]])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_numbers_beyond_the_network_s_type_are_no_infinities(precision):
+    if np.finfo(np.longdouble).max == np.finfo(np.float64).max:
+        pytest.skip("long double is float64 here")
+    beyond = X[:3].astype(np.longdouble)
+    beyond[1, 2] = np.longdouble("1e400")
+    clf = DNNClassifier((4,), max_iter=1, precision=precision).fit(X, Y)
+    for call in (lambda: clf.predict(beyond), lambda: clf.fit(beyond, Y[:3])):
+        with pytest.raises(ValueError, match=rf"too large for {precision}.*\[2\]"):
+            call()
+
+
 # -- numbers that go wrong, and what stays ------------------------------
 
 
