@@ -25,9 +25,11 @@ __all__ = ["Classifier"]
 
 
 def _has_probabilities(estimator) -> bool:
-    if isinstance(estimator.loss, Hinge) or estimator.loss == "hinge":
+    head = estimator.__dict__.get("_head")
+    loss = estimator.loss if head is None else head.loss
+    if isinstance(loss, Hinge) or (isinstance(loss, str) and loss == "hinge"):
         raise AttributeError(
-            f"probability estimates are not available for loss={estimator.loss!r}: "
+            f"probability estimates are not available for loss={loss!r}: "
             "use loss='log_loss'"
         )
     return True

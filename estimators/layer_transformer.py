@@ -157,7 +157,7 @@ class LayerTransformer(
 
     def _publish(self, estimator):
         estimator.tensor_of(self.layer)
-        self.estimator_ = estimator
+        self.estimator_, self._layer = estimator, self.layer
         return self
 
     def transform(self, X) -> np.ndarray:
@@ -176,13 +176,13 @@ class LayerTransformer(
         check_is_fitted(self)
         home = home_of(X)
         check_origin(self.estimator_, home, "transform", type(self).__name__)
-        values = self.estimator_.activations(X, self.layer)
+        values = self.estimator_.activations(X, self._layer)
         shape = values.shape[0], self._n_features_out
         return values.reshape(shape) if home is None else home.xp.reshape(values, shape)
 
     @property
     def _n_features_out(self) -> int:
-        return prod(self.estimator_.tensor_of(self.layer).shape[1:])
+        return prod(self.estimator_.tensor_of(self._layer).shape[1:])
 
     @property
     def n_features_in_(self) -> int:

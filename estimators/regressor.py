@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import Head, make_regressor_head
@@ -16,7 +17,8 @@ __all__ = ["Regressor"]
 
 
 def _has_quantiles(estimator) -> bool:
-    if estimator.quantile is None:
+    head = estimator.__dict__.get("_head")
+    if (estimator if head is None else head).quantile is None:
         raise AttributeError(
             "predict_quantiles needs loss='quantile' and quantile=, such as "
             "quantile=(0.1, 0.5, 0.9)"
@@ -99,20 +101,45 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def _new_head(self, shape: tuple[int, ...]) -> Head:
         return make_regressor_head(self.loss, shape, self._levels())
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X, return_quantiles=False):
         """Predict the targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        return_quantiles : bool, default=False
+            Whether all quantiles are returned too, as `predict_quantiles` gives them.
+            A pipeline passes it on: ``pipe.predict(X, return_quantiles=True)``.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
             Float64, in the units of y. Of several quantiles the median, or what comes
             nearest to it.
+        quantiles : ndarray of shape (n_samples, n_quantiles), or \
+(n_samples, n_outputs, n_quantiles)
+            Only with `return_quantiles`.
+
+        Raises
+        ------
+        ValueError
+            If quantiles are asked of what was fitted without them.
         """
+        if return_quantiles:
+            self._check_fitted_for("return_quantiles")
+            return self._values("predict", X, "predict", "with_quantiles")
         return self._values("predict", X, "predict", "decode")
+
+    def _check_fitted_for(self, wish: str) -> None:
+        """Refuse what the fitted loss does not give."""
+        check_is_fitted(self, "program_")
+        head = self._head
+        if wish == "return_quantiles" and head.quantile is None:
+            raise ValueError(
+                "return_quantiles=True needs a fit with loss='quantile' and quantile=, "
+                f"such as quantile=(0.1, 0.5, 0.9); it was fitted with "
+                f"loss={head.loss!r}"
+            )
 
     @available_if(_has_quantiles)
     def predict_quantiles(self, X) -> np.ndarray:

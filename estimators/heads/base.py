@@ -7,7 +7,7 @@ import numpy as np
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.shape import B
-from slimlearn.estimators.losses import make_loss
+from slimlearn.estimators.losses import Loss, make_loss
 
 __all__ = ["Head"]
 
@@ -23,6 +23,7 @@ class Head:
     Attributes
     ----------
     loss : str, loss object or callable
+        As it was given; of an object a copy.
     formula : Loss
         What `loss` stands for.
     outputs : int
@@ -44,8 +45,8 @@ class Head:
     label_dtype: str | None = None
 
     def __init__(self, loss):
-        self.loss = loss
         self.formula = make_loss(loss)
+        self.loss = self.formula if isinstance(loss, Loss) else loss
 
     @property
     def label_shape(self) -> tuple[int, ...]:

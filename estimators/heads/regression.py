@@ -98,6 +98,10 @@ class RegressionHead(Head):
         """The quantiles in y's units and in the order asked for, as a last axis."""
         return self.decode(raw)[..., np.newaxis]
 
+    def with_quantiles(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Targets, and their quantiles."""
+        return self.decode(raw), self.quantiles(raw)
+
     def hypers(self):
         quantile = {} if self.quantile is None else {"quantile": self.quantile}
         return {**super().hypers(), **quantile}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from slimlearn.estimators.losses.base import Loss, OwnLoss
@@ -30,6 +31,7 @@ __all__ = [
     "Focal",
     "Hinge",
     "Huber",
+    "Loss",
     "Ordinal",
     "OwnLoss",
     "RegressorLoss",
@@ -51,6 +53,8 @@ REGRESSOR_LOSSES = _named(
 def make_loss(loss: str | Loss | Callable) -> Loss:
     """The loss that a name, a parameter object or a function stands for, checked.
 
+    An object is copied, so that setting its parameters later changes no fit.
+
     Raises
     ------
     ValueError
@@ -60,7 +64,7 @@ def make_loss(loss: str | Loss | Callable) -> Loss:
         return (CLASSIFIER_LOSSES | REGRESSOR_LOSSES)[loss]()
     if isinstance(loss, Loss):
         loss.check()
-        return loss
+        return copy.copy(loss)
     if isinstance(loss, type) and issubclass(loss, Loss):
         raise ValueError(f"loss={loss.__name__} is a class: pass {loss.__name__}()")
     return OwnLoss(loss)

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import huber
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import (
     GammaRegressor,
     PoissonRegressor,
@@ -16,7 +17,8 @@ from sklearn.linear_model import (
 )
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import scale
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
 from support.reference_runtime import ReferenceModel
 
 from slimlearn import (
@@ -217,6 +219,50 @@ def test_one_quantile_has_a_column():
         reg.fit(X, y).predict_quantiles(X), reg.predict(X)[:, np.newaxis]
     )
     assert not hasattr(LinearRegressor(), "predict_quantiles")
+
+
+def test_quantiles_pass_through_a_pipeline():
+    reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
+    pipe = make_pipeline(StandardScaler(), reg.set_params(max_iter=2))
+    for target in (y, np.c_[y, -y]):
+        middle, found = pipe.fit(X, target).predict(X, return_quantiles=True)
+        assert np.array_equal(found, pipe[-1].predict_quantiles(scale(X)))
+        assert np.array_equal(middle, pipe.predict(X))
+    reg.set_params(quantile=0.3).fit(X, y)
+    assert reg.predict(X[:3], return_quantiles=True)[1].shape == (3, 1)
+    plain = LinearRegressor(optimizer="adam", max_iter=1)
+    with pytest.raises(NotFittedError):
+        plain.predict(X, return_quantiles=True)
+    with pytest.raises(ValueError, match="was fitted with loss='squared_error'"):
+        plain.fit(X, y).predict(X, return_quantiles=True)
+
+
+# -- what was fitted decides ------------------------------
+
+
+def test_a_fitted_regressor_does_not_go_by_later_parameters():
+    reg = LinearRegressor(loss="quantile", quantile=LEVELS, optimizer="adam")
+    found = reg.set_params(max_iter=2).fit(X, y).predict_quantiles(X)
+    reg.set_params(loss="squared_error", quantile=None)
+    assert np.array_equal(reg.predict_quantiles(X), found)
+    assert np.array_equal(reg.predict(X, return_quantiles=True)[1], found)
+    reg.fit(X, y).set_params(loss="quantile", quantile=LEVELS)
+    assert not hasattr(reg, "predict_quantiles")
+
+
+def test_a_fitted_classifier_does_not_go_by_later_parameters():
+    clf = LinearClassifier().fit(iris_x, iris_y)
+    found = clf.predict_proba(iris_x)
+    assert np.array_equal(clf.set_params(loss="hinge").predict_proba(iris_x), found)
+    clf.fit(iris_x, iris_y).set_params(loss="log_loss")
+    assert not hasattr(clf, "predict_proba")
+
+
+def test_parameters_of_a_loss_that_are_set_later():
+    reg = DNNRegressor((4,), loss=Huber(delta=0.5), max_iter=1, warm_start=True)
+    reg.fit(X, y).set_params(loss__delta=2.0)
+    with pytest.raises(ValueError, match=r"has loss=Huber\(delta=0.5\), now it is Hub"):
+        reg.fit(X, y)
 
 
 @pytest.mark.parametrize(
