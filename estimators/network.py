@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sklearn.base import BaseEstimator
 
 from slimlearn.backend.graph import Tensor, current_graph
+from slimlearn.estimators.decorated import class_of
 
 __all__ = ["END_POINTS", "Network", "as_network", "network"]
 
@@ -92,82 +93,16 @@ def network(function: Callable) -> type[Network]:
     >>> tower(units=(16,)).get_params()
     {'keep_prob': 0.9, 'units': (16,)}
     """
-    if not callable(function) or inspect.isclass(function):
-        raise TypeError(f"@network decorates a function; got {function!r}")
-    name = function.__name__
-    rest = _parameters(function, name)[1:]
-    searched = [p for p in rest if p.name not in (TRAINING, *OUTPUTS)]
-    for parameter in searched:
-        if parameter.default is parameter.empty:
-            raise TypeError(
-                f"@network {name}: parameter {parameter.name!r} has no default: give "
-                f"one, so that {name}() can be made, cloned and searched"
-            )
-        if parameter.name in _RESERVED:
-            raise TypeError(
-                f"@network {name}: {parameter.name!r} is a name of every network "
-                "object: choose another for the parameter"
-            )
-
-    positional = [p.name for p in searched if p.kind is not p.KEYWORD_ONLY]
-    defaults = {p.name: p.default for p in searched}
-
-    def __init__(self, *args, **kwargs):
-        if len(args) > len(positional):
-            raise TypeError(
-                f"{name}() takes at most {len(positional)} positional arguments, "
-                f"got {len(args)}"
-            )
-        values = dict(zip(positional, args))
-        for given in kwargs:
-            if given not in defaults:
-                known = ", ".join(defaults) or "none"
-                raise TypeError(f"{name}() has no parameter {given!r}; it has: {known}")
-            if given in values:
-                raise TypeError(f"{name}() got {given!r} twice")
-        for parameter, default in defaults.items():
-            value = values.get(parameter, kwargs.get(parameter, default))
-            setattr(self, parameter, value)
-
-    __init__.__signature__ = inspect.Signature(
-        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *searched]
+    taken = inspect.signature(function).parameters if callable(function) else ()
+    given = tuple(name for name in (TRAINING, *OUTPUTS) if name in taken)
+    return class_of(
+        function,
+        Network,
+        decorator="@network",
+        tensors={"x": "the input tensor"},
+        given=given,
+        members={"_builder_parameters": given},
     )
-    made = type(
-        name,
-        (Network,),
-        {
-            "__init__": __init__,
-            "__doc__": function.__doc__,
-            "__module__": function.__module__,
-            "__qualname__": function.__qualname__,
-            "_function": staticmethod(function),
-            "_builder_parameters": tuple(
-                p.name for p in rest if p.name in (TRAINING, *OUTPUTS)
-            ),
-        },
-    )
-    # Found by name, so that the function pickles by reference beside its class.
-    function.__qualname__ = f"{function.__qualname__}._function"
-    return made
-
-
-_RESERVED = frozenset(dir(Network))
-
-
-def _parameters(function, name):
-    parameters = list(inspect.signature(function).parameters.values())
-    for parameter in parameters:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(
-                f"@network {name}: {parameter} hides the hyper-parameters: write each "
-                "as a parameter with a default"
-            )
-    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise TypeError(
-            f"@network {name}: the first parameter must be the input tensor, as in "
-            f"def {name}(x, …)"
-        )
-    return parameters
 
 
 def first_output(output, name: str) -> Tensor:
