@@ -143,20 +143,32 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def holdout(
-    rows: np.ndarray, fraction: float, seed: int, groups: np.ndarray | None = None
+    rows: np.ndarray,
+    fraction: float,
+    seed: int,
+    classes: np.ndarray | None = None,
+    *,
+    groups: np.ndarray | None = None,
+    last: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows into training and validation, stratified by `groups`.
+    """Split rows into training and validation.
 
     Parameters
     ----------
     rows : index array of shape (n,)
     fraction : float in (0, 1)
-        Of the rows that are held out; at least one row.
+        Of the rows that are held out: at least one row. Of groups, those that fit in;
+        at least one group.
     seed : int
         Same seed, same split.
+    classes : int array of shape (n,), optional
+        Class codes of `rows`, from 0. Each class keeps its share (but with groups), and
+        at least one row in training.
     groups : int array of shape (n,), optional
-        Class codes of `rows`, from 0. Each class keeps its share, and at least one row
-        in training.
+        Codes of `rows`, from 0: rows of one are held out together, or not at all.
+    last : bool
+        Whether the last rows are held out, or the groups that begin last, whatever
+        their classes are.
 
     Returns
     -------
@@ -165,24 +177,67 @@ def holdout(
     Raises
     ------
     ValueError
-        If there is no row to hold out.
+        If there is no row, or no group, to hold out.
     """
     n = len(rows)
-    shuffled = np.random.RandomState(seed % 2**32).permutation(n)
     wanted = max(1, round(fraction * n))
-    if groups is None:
-        held = shuffled[: min(wanted, n - 1)]
+    draw = np.random.RandomState(seed % 2**32).permutation
+    if groups is not None:
+        held = _whole_groups(groups, wanted, classes, None if last else draw)
+    elif last:
+        held = np.arange(max(n - wanted, 1), n)
+    elif classes is None:
+        held = draw(n)[: min(wanted, n - 1)]
     else:
-        held = _stratified(shuffled, groups, wanted)
+        held = _stratified(draw(n), classes, wanted)
     if len(held) == 0:
+        what = f"a row of {n} sample{'s' * (n != 1)}"
+        if groups is not None:
+            count = len(np.unique(groups))
+            what = (
+                f"one of {count} group{'s' * (count != 1)}, which would leave too few"
+            )
         raise ValueError(
-            f"early_stopping cannot hold out a row of {n} sample{'s' * (n != 1)}: "
-            "give X_val and y_val, or set validation_fraction=None to watch the "
-            "training loss"
+            f"early_stopping cannot hold out {what}: give X_val and y_val, or set "
+            "validation_fraction=None to watch the training loss"
         )
     mask = np.zeros(n, dtype=bool)
     mask[held] = True
     return rows[~mask], rows[mask]
+
+
+def _whole_groups(groups, wanted: int, classes, draw) -> np.ndarray:
+    """The rows of groups that have `wanted` rows together, or fewer; of one at least.
+
+    Without `draw` these are the last ones, by where they begin. Else they are met in a
+    random order, and a row of each class is left.
+    """
+    _, begins, groups = np.unique(groups, return_index=True, return_inverse=True)
+    sizes = np.bincount(groups)
+    if draw is None:
+        turn = np.argsort(-begins)[:-1]
+        inside = np.count_nonzero(np.cumsum(sizes[turn]) <= wanted)
+        return np.flatnonzero(np.isin(groups, turn[: max(inside, 1)]))
+    turn = draw(len(sizes))
+    rows_of = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+    classes = np.zeros(len(groups), dtype=np.intp) if classes is None else classes
+    left, chosen, room = np.bincount(classes), [], wanted
+
+    def take(group) -> None:
+        nonlocal left, room
+        rest = left - np.bincount(classes[rows_of[group]], minlength=len(left))
+        if (rest > 0)[left > 0].all():
+            left, room = rest, room - sizes[group]
+            chosen.append(rows_of[group])
+
+    for group in turn:
+        if sizes[group] <= room:
+            take(group)
+    for group in turn[np.argsort(sizes[turn], kind="stable")]:
+        if chosen:
+            break
+        take(group)
+    return np.concatenate(chosen or [np.empty(0, dtype=np.intp)])
 
 
 def _stratified(shuffled, groups, wanted):

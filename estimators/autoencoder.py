@@ -216,7 +216,16 @@ callable, default="squared_error"
     # -- training -------------------------------------------------------------------
 
     @with_callbacks
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y=None,
+        sample_weight=None,
+        *,
+        X_val=None,
+        sample_weight_val=None,
+        groups=None,
+    ):
         """Train the network to give back X.
 
         Parameters
@@ -232,6 +241,8 @@ callable, default="squared_error"
             `validation_fraction`.
         sample_weight_val : array-like of shape (n_val,), optional
             Weights of the held-out rows.
+        groups : array-like of shape (n_samples,), optional
+            As in `DNNRegressor.fit`.
 
         Returns
         -------
@@ -243,7 +254,7 @@ callable, default="squared_error"
             If a parameter or the data is out of range, or the loss becomes non-finite.
             A former fit then stays as it was.
         """
-        data = (X, None, sample_weight, X_val, X_val, sample_weight_val)
+        data = (X, None, sample_weight, X_val, X_val, sample_weight_val, groups)
         return self._fit(self.max_iter, self.warm_start, data)
 
     @available_if(can_fit_chunks)
@@ -291,8 +302,7 @@ callable, default="squared_error"
         -------
         self
         """
-        data = (X, None, sample_weight, None, None, None)
-        return self._fit(1, True, data, partial=True)
+        return self._fit(1, True, (X, None, sample_weight), partial=True)
 
     def _checked(self, input, X, y, **options):
         X = input.check(self, X, **options)

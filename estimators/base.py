@@ -119,6 +119,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         X_val=None,
         y_val=None,
         sample_weight_val=None,
+        groups=None,
     ):
         """Train the network.
 
@@ -142,6 +143,12 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
             ``set_config(enable_metadata_routing=True)``.
         sample_weight_val : array-like of shape (n_val,), optional
             Weights of the held-out rows.
+        groups : array-like of shape (n_samples,), optional
+            Numbers or words that tell which rows belong together, such as the patient
+            or the shop that they are of: where early stopping holds out rows, it holds
+            out whole groups, of `validation_fraction` of the rows or fewer, but one at
+            least. Of classes each keeps a row in training.
+            ``set_fit_request(groups=True)`` lets searches and pipelines hand them on.
 
         Returns
         -------
@@ -156,7 +163,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         return self._fit(
             self.max_iter,
             self.warm_start,
-            (X, y, sample_weight, X_val, y_val, sample_weight_val),
+            (X, y, sample_weight, X_val, y_val, sample_weight_val, groups),
         )
 
     @available_if(can_fit_chunks)
@@ -321,6 +328,21 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         tags.array_api_support = True
         tags.input_tags.sparse = bool(self._accept_sparse)
         return tags
+
+    def get_metadata_routing(self):
+        """What the methods take beyond X and y, and what of it was requested.
+
+        Returns
+        -------
+        MetadataRequest
+            Of scikit-learn. `groups`, which splitters take too, have to be requested,
+            or not requested, only where early stopping holds out rows.
+        """
+        routing = super().get_metadata_routing()
+        holds_out = self.early_stopping and self.validation_fraction is not None
+        if not holds_out and routing.fit.requests.get("groups", False) is None:
+            routing.fit.add_request(param="groups", alias=False)
+        return routing
 
     def __sklearn_is_fitted__(self) -> bool:
         return "program_" in self.__dict__

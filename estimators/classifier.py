@@ -72,7 +72,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if fitted:
             self._check_classes(classes)
-        data = (X, y, sample_weight, None, None, None)
+        data = (X, y, sample_weight)
         return self._fit(1, True, data, partial=True, classes=classes)
 
     def _check_classes(self, classes) -> None:

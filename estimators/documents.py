@@ -78,8 +78,11 @@ default="log_loss"
         has not improved, and keeps the best weights. Watched are X_val and y_val where
         fit is given them, else a held-out fraction, else the training loss.
     validation_fraction : float in (0, 1) or None, default=0.1
-        Fraction of the rows that early stopping holds out, stratified for classifiers;
-        None holds out nothing.
+        Fraction of the rows that early stopping holds out, None for none: drawn at
+        random and, for classifiers, from each class; whole `groups` where fit is given
+        them; and with ``shuffle=False`` the last rows, as they stand, or the groups
+        that begin last. Give X_val and y_val to hold out the last rows of a time series
+        and shuffle the others.
     n_iter_no_change : int, default=10
         Epochs without improvement before early stopping stops.
     tol : float >= 0, default=1e-4
@@ -87,7 +90,8 @@ default="log_loss"
         L-BFGS stops where no component of the gradient is larger.
     {scoring}
     shuffle : bool, default=True
-        Whether rows are put in a new order in each epoch.
+        Whether rows are put in a new order in each epoch; without it, early stopping
+        holds out the last rows.
     warm_start : bool, default=False
         Whether fit goes on from the fitted weights, for `max_iter` more epochs.
     callbacks : list or None, default=None

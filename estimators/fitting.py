@@ -74,7 +74,8 @@ class Fitting(Starting, Publishing):
     def run(self, *data) -> str:
         """Train and publish; returns why the training ended.
 
-        `data` is fit's X, y, sample_weight, X_val, y_val and sample_weight_val.
+        `data` is fit's X, y, sample_weight, X_val, y_val, sample_weight_val and
+        groups.
         """
         self.callbacks = fresh_callbacks(self.estimator.callbacks)
         rows, held = self._prepare(*data)
@@ -146,7 +147,7 @@ class Fitting(Starting, Publishing):
     def profile(self, X, y, sample_weight, steps: int) -> list[dict]:
         """Time the launches of training steps, on copies of the fitted arrays."""
         self.callbacks = []
-        self._prepare(X, y, sample_weight, None, None, None)
+        self._prepare(X, y, sample_weight)
         [part] = self.parts
         if self.optimizer.iterative:
             trainer = training.make_trainer(
@@ -165,7 +166,16 @@ class Fitting(Starting, Publishing):
             rounds=steps,
         )
 
-    def _prepare(self, X, y, sample_weight, X_val, y_val, sample_weight_val):
+    def _prepare(
+        self,
+        X,
+        y,
+        sample_weight,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups=None,
+    ):
         """Everything before the first step; returns the training and held-out rows."""
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = self._seed()
@@ -178,6 +188,7 @@ class Fitting(Starting, Publishing):
             y_val,
             sample_weight_val,
             seed,
+            groups,
         )
         summary = self._summary_of(rows)
         self._ready(rows, held, summary, seed)

@@ -54,8 +54,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         -------
         self
         """
-        data = (X, y, sample_weight, None, None, None)
-        return self._fit(1, True, data, partial=True)
+        return self._fit(1, True, (X, y, sample_weight), partial=True)
 
     def _encode_target(self, y, former, given):
         if former is not None and y.shape[1:] != former["_head"].shape:

@@ -22,9 +22,9 @@ class EarlyStopping(Callback):
     monitor : str, default="auto"
         A column of the record; "auto" is ``validation_score``, else
         ``validation_loss``, else ``loss``.
-    patience : int >= 1, default=10
+    n_iter_no_change : int >= 1, default=10
         Epochs without improvement before it stops.
-    min_delta : float >= 0, default=0.0
+    tol : float >= 0, default=0.0
         Least improvement that counts, in the units of the column.
     restore_best : bool, default=True
         Whether the weights of the best epoch are put back; they are then those of
@@ -38,10 +38,10 @@ class EarlyStopping(Callback):
         Its epoch, from 1.
     """
 
-    def __init__(self, monitor="auto", patience=10, min_delta=0.0, restore_best=True):
+    def __init__(self, monitor="auto", n_iter_no_change=10, tol=0.0, restore_best=True):
         self.monitor = monitor
-        self.patience = patience
-        self.min_delta = min_delta
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.restore_best = restore_best
 
     def on_fit_begin(self, state) -> None:
@@ -50,8 +50,8 @@ class EarlyStopping(Callback):
         self._lowest = self._target = math.inf
         self._waited = 0
         self.best_, self.best_epoch_ = math.nan, 0
-        self._require("patience", "at least 1", lambda v: v >= 1)
-        self._require("min_delta", "at least 0", lambda v: v >= 0)
+        self._require("n_iter_no_change", "at least 1", lambda v: v >= 1)
+        self._require("tol", "at least 0", lambda v: v >= 0)
 
     def on_epoch_end(self, state) -> bool:
         """Compare this epoch with the best one."""
@@ -63,12 +63,12 @@ class EarlyStopping(Callback):
             self.best_epoch_ = state.epoch
             program = state.program
             self._kept = program.params.copy(), program.state.copy()
-        if value < self._target - self.min_delta:
+        if value < self._target - self.tol:
             self._target = value
             self._waited = 0
         else:
             self._waited += 1
-        return self._waited >= self.patience
+        return self._waited >= self.n_iter_no_change
 
     def get_state(self) -> dict:
         """The best so far."""

@@ -93,30 +93,36 @@ def test_a_callback_that_only_watches_changes_no_bit():
 
 def test_names_and_nested_parameters():
     clf = DNNClassifier(
-        callbacks=[EarlyStopping(), ("mine", Recorder()), EarlyStopping(patience=2)]
+        callbacks=[
+            EarlyStopping(),
+            ("mine", Recorder()),
+            EarlyStopping(n_iter_no_change=2),
+        ]
     )
     params = clf.get_params()
-    assert params["callbacks__earlystopping__patience"] == 10
-    assert params["callbacks__earlystopping-2__patience"] == 2
+    assert params["callbacks__earlystopping__n_iter_no_change"] == 10
+    assert params["callbacks__earlystopping-2__n_iter_no_change"] == 2
     assert params["callbacks__mine"] is clf.callbacks[1][1]
-    clf.set_params(callbacks__mine=None, callbacks__earlystopping__patience=4)
+    clf.set_params(callbacks__mine=None, callbacks__earlystopping__n_iter_no_change=4)
     params = clf.get_params()
     assert params["callbacks__mine"] is None
-    assert params["callbacks__earlystopping__patience"] == 4
+    assert params["callbacks__earlystopping__n_iter_no_change"] == 4
     clf.set_params(callbacks=[("new", Recorder())], callbacks__new__stop_at=1)
     assert clf.callbacks[0][1].stop_at == 1
     with pytest.raises(ValueError, match=r"no callback 'old'.*\['new'\]"):
-        clf.set_params(callbacks__old__patience=3)
-    with pytest.raises(ValueError, match="Invalid parameter 'patience' for Recorder"):
-        clf.set_params(callbacks__new__patience=3)
+        clf.set_params(callbacks__old__n_iter_no_change=3)
+    with pytest.raises(
+        ValueError, match="Invalid parameter 'n_iter_no_change' for Recorder"
+    ):
+        clf.set_params(callbacks__new__n_iter_no_change=3)
     assert "callbacks__new" not in clf.get_params(deep=False)
 
 
 def test_clone_and_pickle():
-    clf = DNNClassifier(callbacks=[("stop", EarlyStopping(patience=2))], **FEW)
+    clf = DNNClassifier(callbacks=[("stop", EarlyStopping(n_iter_no_change=2))], **FEW)
     twin = clone(clf)
-    twin.set_params(callbacks__stop__patience=7)
-    assert clf.callbacks[0][1].patience == 2
+    twin.set_params(callbacks__stop__n_iter_no_change=7)
+    assert clf.callbacks[0][1].n_iter_no_change == 2
     clf.set_params(callbacks__stop__monitor="loss").fit(X, Y)
     back = pickle.loads(pickle.dumps(clf))
     assert back.callbacks_[0][1].best_epoch_ == clf.callbacks_[0][1].best_epoch_
@@ -126,13 +132,13 @@ def test_clone_and_pickle():
 def test_a_search_over_callbacks_on_two_processes():
     clf = DNNClassifier(callbacks=[("stop", EarlyStopping())], **FEW)
     grid = {
-        "callbacks__stop__patience": [1, 3],
-        "callbacks__stop__min_delta": [10.0, 0.0],
+        "callbacks__stop__n_iter_no_change": [1, 3],
+        "callbacks__stop__tol": [10.0, 0.0],
     }
     search = GridSearchCV(clf, grid, n_jobs=2, cv=2, error_score="raise").fit(X, Y)
     assert len(search.cv_results_["params"]) == 4
     # Nothing improves by 10, so patience alone decides.
-    clf.set_params(callbacks__stop__min_delta=10.0, callbacks__stop__patience=2)
+    clf.set_params(callbacks__stop__tol=10.0, callbacks__stop__n_iter_no_change=2)
     assert clf.fit(X, Y).n_iter_ == 3
 
 
@@ -230,7 +236,7 @@ def test_lbfgs_calls_back_each_iteration():
 
 
 def test_early_stopping_keeps_the_best_weights():
-    stop = EarlyStopping(monitor="validation_loss", patience=3)
+    stop = EarlyStopping(monitor="validation_loss", n_iter_no_change=3)
     clf = DNNClassifier((16,), callbacks=[stop], learning_rate=0.3, random_state=0)
     clf.fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2])
     done = clf.callbacks_[0][1]
@@ -246,8 +252,10 @@ def test_early_stopping_on_a_column_that_is_not_there():
     clf = DNNClassifier(callbacks=[EarlyStopping("auc")], **FEW)
     with pytest.raises(ValueError, match=r"monitor='auc' is not in .*EpochScoring"):
         clf.fit(X, Y)
-    with pytest.raises(ValueError, match="'patience' parameter of Early") as told:
-        DNNClassifier(callbacks=[EarlyStopping(patience=0)]).fit(X, Y)
+    with pytest.raises(
+        ValueError, match="'n_iter_no_change' parameter of Early"
+    ) as told:
+        DNNClassifier(callbacks=[EarlyStopping(n_iter_no_change=0)]).fit(X, Y)
     assert "failed too" not in str(getattr(told.value, "__notes__", ""))
 
 
@@ -256,7 +264,7 @@ def test_epoch_scoring_is_a_column_and_can_be_watched():
         callbacks=[
             EpochScoring("accuracy"),
             EpochScoring("neg_log_loss", on="train", name="fit", every=2),
-            EarlyStopping("validation_accuracy", patience=4),
+            EarlyStopping("validation_accuracy", n_iter_no_change=4),
         ],
         max_iter=40,
         random_state=0,

@@ -72,7 +72,7 @@ def broken_and_whole(estimator, callbacks, tmp_path, X=X, Y=Y, **data):
         ({"learning_rate_schedule": "cosine", "optimizer": "sgd"}, []),
         ({"learning_rate_schedule": Plateau(patience=0)}, []),
         ({"early_stopping": True, "n_iter_no_change": 2, "learning_rate": 0.1}, []),
-        ({"learning_rate": 0.2}, [EarlyStopping(patience=2, min_delta=0.01)]),
+        ({"learning_rate": 0.2}, [EarlyStopping(n_iter_no_change=2, tol=0.01)]),
         ({}, [LearningRateScheduler(slower)]),
         ({}, [ParamFreezer("fc1", until=3)]),
         ({}, [ParamFreezer("fc1", until=7)]),
@@ -123,7 +123,7 @@ def test_a_stop_is_kept_but_not_one_by_time(tmp_path):
     assert clf.n_iter_ == 1
     clf.fit(X, Y)
     assert clf.n_iter_ == 2
-    stop = EarlyStopping(patience=1, min_delta=10.0)
+    stop = EarlyStopping(n_iter_no_change=1, tol=10.0)
     clf.set_params(callbacks=[Checkpoint(tmp_path), stop], random_state=1)
     assert clf.fit(X, Y).n_iter_ == clf.fit(X, Y).n_iter_ == 2
 
@@ -197,7 +197,7 @@ def as_format_1(file):
 
 def test_checkpoints_of_format_1_are_read(tmp_path):
     clf = DNNClassifier((6,), max_iter=5, random_state=0)
-    stop = EarlyStopping(patience=8)
+    stop = EarlyStopping(n_iter_no_change=8)
     clf.set_params(callbacks=[Checkpoint(tmp_path), stop]).fit(X, Y)
     [file] = tmp_path.iterdir()
     assert files.read(file).arrays

@@ -433,7 +433,7 @@ def test_callbacks_hear_of_each_epoch_once():
             heard.append(state.stop_reason)
 
     hits = EpochScoring("accuracy")
-    stop = EarlyStopping("validation_accuracy", patience=1, min_delta=1.0)
+    stop = EarlyStopping("validation_accuracy", n_iter_no_change=1, tol=1.0)
     clf = DNNClassifier(callbacks=[Hears(), hits, stop], **FEW)
     clf.fit_chunks(cut(X, Y), X_val=X, y_val=Y)
     assert heard == ["begin", 1, 2, "stopped by earlystopping"]

@@ -86,7 +86,7 @@ def learnt(model) -> bool:
 @estimators
 def test_every_argument_can_be_requested(est):
     est = clone(est)
-    everything = {"sample_weight", "X_val", "y_val", "sample_weight_val"}
+    everything = {"sample_weight", "X_val", "y_val", "sample_weight_val", "groups"}
     asked = est.get_metadata_routing()
     assert set(asked.fit.requests) == everything
     assert set(asked.score.requests) == {"sample_weight"}
@@ -206,11 +206,13 @@ def test_a_search_splits_weights_with_the_rows(n_jobs):
 
 def test_a_search_hands_on_held_out_rows():
     est = clone(CLASSIFIERS["dnn"]).set_params(
-        callbacks=[("stop", callbacks.EarlyStopping("validation_loss", patience=2))]
+        callbacks=[
+            ("stop", callbacks.EarlyStopping("validation_loss", n_iter_no_change=2))
+        ]
     )
     est.set_fit_request(X_val=True, y_val=True)
     search = GridSearchCV(
-        est, {"callbacks__stop__patience": [1, 2]}, cv=2, error_score="raise"
+        est, {"callbacks__stop__n_iter_no_change": [1, 2]}, cv=2, error_score="raise"
     )
     search.fit(Z[10:], Y[10:], X_val=Z[:10], y_val=Y[:10])
     curve = search.best_estimator_.validation_loss_curve_

@@ -81,11 +81,11 @@ def test_stopping_and_failing():
 
 def test_beside_our_own():
     watch = Watch()
-    stop = EarlyStopping(patience=1, min_delta=10.0)
+    stop = EarlyStopping(n_iter_no_change=1, tol=10.0)
     clf = DNNClassifier(callbacks=[stop], **FEW).set_callbacks(watch).fit(X, Y)
     assert clf.n_iter_ == 2 == len(watch.fitted)
     assert watch.log.count("epoch begins") == 2
-    assert clone(clf).get_params()["callbacks"][0].patience == 1
+    assert clone(clf).get_params()["callbacks"][0].n_iter_no_change == 1
 
 
 def test_lbfgs():

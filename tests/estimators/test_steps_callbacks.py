@@ -89,7 +89,7 @@ def test_nobody_who_does_not_ask_is_called_and_epochs_run_whole(monkeypatch):
         return epochs(self, epoch, step, rates, *rest, **options)
 
     monkeypatch.setattr(Trainer, "epochs", spy)
-    fitted(callbacks=[EarlyStopping(patience=9)])
+    fitted(callbacks=[EarlyStopping(n_iter_no_change=9)])
     assert runs == [STEPS] * 4
     runs.clear()
     fitted(callbacks=[Steps(25)])
@@ -184,7 +184,7 @@ def test_l_bfgs_has_no_steps():
 
 def resumable(directory, error=None, **options):
     every = {"every": None, "every_steps": options.pop("every_steps", 6)}
-    listed = [EarlyStopping(patience=9, restore_best=False), Steps(error=error)]
+    listed = [EarlyStopping(n_iter_no_change=9, restore_best=False), Steps(error=error)]
     return {"callbacks": [*listed, Checkpoint(directory, **every)], **options}
 
 

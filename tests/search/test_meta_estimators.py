@@ -505,7 +505,7 @@ NET = NetworkClassifier(
     **QUICK,
     optimizer=Adam(),
     loss=Focal(),
-    callbacks=[("stop", callbacks.EarlyStopping("loss", min_delta=1.0, patience=50))],
+    callbacks=[("stop", callbacks.EarlyStopping("loss", tol=1.0, n_iter_no_change=50))],
 )
 GRIDS = {
     "units": (NET, {"net__units": [(1,), (16,)]}),
@@ -513,7 +513,7 @@ GRIDS = {
     "keep_prob": (NET, {"net__keep_prob": [0.01, 1.0]}),
     "beta1": (NET, {"optimizer__beta1": [0.999999, 0.9]}),
     "optimizer": (NET, {"optimizer": ["ftrl", "adam"]}),
-    "patience": (NET, {"callbacks__stop__patience": [1, 50]}),
+    "patience": (NET, {"callbacks__stop__n_iter_no_change": [1, 50]}),
     "callback": (NET, {"callbacks__stop": [callbacks.TimeLimit(1e-9), None]}),
     "gamma": (NET, {"loss__gamma": [50.0, 1.0]}),
     "loss": (NET, {"loss": ["hinge", Focal(0.5)]}),
