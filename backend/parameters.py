@@ -12,6 +12,8 @@ from numbers import Real
 
 import numpy as np
 
+from slimlearn.backend.keywords import checks_keywords, hint
+
 __all__ = ["Parameters"]
 
 
@@ -19,9 +21,13 @@ class Parameters:
     """Base of objects whose state is what their constructor was given."""
 
     _names: tuple[str, ...] = ()
+    # What other libraries call the parameters, or where they have them.
+    _elsewhere: dict[str, str] = {}  # noqa: RUF012
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checks_keywords(_explain)(cls.__init__)
         cls._names = tuple(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict:
@@ -38,9 +44,11 @@ class Parameters:
         """
         for name, value in params.items():
             if name not in self._names:
+                told = hint(name, self._names, self._elsewhere)
                 raise ValueError(
                     f"Invalid parameter {name!r} for {type(self).__name__}. "
-                    f"Valid parameters are: {list(self._names)!r}."
+                    f"Valid parameters are: {list(self._names)!r}"
+                    + (f": {told}" if told else ".")
                 )
             setattr(self, name, value)
         return self
@@ -79,3 +87,9 @@ class Parameters:
             if value != default[name].default
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _explain(parameters: Parameters, name: str, known) -> str:
+    told = hint(name, known, parameters._elsewhere)
+    told = told or f"it has {', '.join(known) or 'none'}"
+    return f"{type(parameters).__name__} has no parameter {name!r}: {told}"

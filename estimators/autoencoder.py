@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.extract import extract
-from slimlearn.estimators import validation
+from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.base import (
     NetworkEstimator,
@@ -215,6 +215,7 @@ callable, default="squared_error"
 
     # -- training -------------------------------------------------------------------
 
+    @elsewhere.method
     @with_callbacks
     def fit(
         self,
@@ -258,6 +259,7 @@ callable, default="squared_error"
         return self._fit(self.max_iter, self.warm_start, data)
 
     @available_if(can_fit_chunks)
+    @elsewhere.method
     def fit_chunks(self, chunks, *, X_val=None, sample_weight_val=None):
         """Train on rows that come in chunks, as they do not fit in memory.
 
@@ -286,6 +288,7 @@ callable, default="squared_error"
         )
 
     @available_if(can_fit_partially)
+    @elsewhere.method
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train one epoch on some of the rows, going on from the fitted state.
 

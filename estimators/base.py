@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS
-from slimlearn.estimators import validation
+from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
@@ -26,6 +25,7 @@ from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
+from slimlearn.estimators.telling import warn
 
 __all__ = ["NetworkEstimator", "can_fit_chunks", "can_fit_partially"]
 
@@ -78,6 +78,10 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
     # The form in which sparse X is read, or False.
     _accept_sparse: str | bool = "csr"
 
+    def __init_subclass__(cls, **kwargs):
+        elsewhere.constructor(cls)
+        super().__init_subclass__(**kwargs)
+
     # -- what subclasses say --------------------------------------------------------
 
     def _network(self):
@@ -109,6 +113,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
 
     # -- training -------------------------------------------------------------------
 
+    @elsewhere.method
     @with_callbacks
     def fit(
         self,
@@ -167,6 +172,7 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         )
 
     @available_if(can_fit_chunks)
+    @elsewhere.method
     def fit_chunks(
         self, chunks, *, classes=None, X_val=None, y_val=None, sample_weight_val=None
     ):
@@ -244,10 +250,9 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
                 self.__dict__.update(former)
             raise
         if ended in _UNCONVERGED:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: {_UNCONVERGED[ended].format(epochs)}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         return self
 
@@ -382,9 +387,16 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         -------
         self
         """
-        inner = {}
+        inner, known = {}, self._get_param_names()
         for name in params:
             part, nested, rest = name.partition("__")
+            told = (
+                None if nested or name in known else elsewhere.advice(type(self), name)
+            )
+            if told is not None:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self}: {told}"
+                )
             if nested and part == "callbacks":
                 inner[rest] = params[name]
             example = _OBJECTS.get(part)

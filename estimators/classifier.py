@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from slimlearn.estimators import validation
+from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import MultioutputHead, make_classifier_head
@@ -48,6 +48,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
     """Base of the classifiers."""
 
     @available_if(can_fit_partially)
+    @elsewhere.method
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train one epoch on some of the rows, going on from the fitted state.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -28,6 +27,7 @@ from slimlearn.estimators.scheduling import make_schedules
 from slimlearn.estimators.settings import settings_of
 from slimlearn.estimators.starting import Starting
 from slimlearn.estimators.summary import Summary
+from slimlearn.estimators.telling import warn
 
 __all__ = ["Fitting"]
 
@@ -221,12 +221,10 @@ class Fitting(Starting, Publishing):
         )
         built = self._built(held is not None)
         if built.unread:
-            warnings.warn(
+            warn(
                 f"the network of {type(estimator).__name__} predicts without reading "
                 f"{', '.join(built.unread)}: use it in the network function, or leave "
-                "it out of inputs",
-                UserWarning,
-                stacklevel=6,
+                "it out of inputs"
             )
         self._start(built, seed)
         self.settings = settings_of(

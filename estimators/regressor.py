@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from slimlearn.estimators import elsewhere
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.heads import Head, make_regressor_head
 from slimlearn.estimators.losses import REGRESSOR_LOSSES, RegressorLoss
@@ -38,6 +39,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
     _regression = True
 
     @available_if(can_fit_partially)
+    @elsewhere.method
     def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch on some of the rows, going on from the fitted state.
 

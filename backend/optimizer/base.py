@@ -87,6 +87,24 @@ class Optimizer(Parameters):
         Whether it steps on batches; otherwise it sees all rows at once.
     """
 
+    _elsewhere = {  # noqa: RUF012
+        **dict.fromkeys(
+            ("lr", "learning_rate", "learning_rate_init"),
+            "the estimator has it, as in DNNClassifier(optimizer='sgd', "
+            "learning_rate=0.01)",
+        ),
+        **dict.fromkeys(
+            ("clipnorm", "clip_norm"), "the estimator has it: gradient_clip_norm"
+        ),
+        "weight_decay": "AdamW has it; l2_regularization of the estimator is a penalty",
+        "beta_1": "beta1",
+        "beta_2": "beta2",
+        "betas": "two numbers, beta1 and beta2",
+        "alpha": "rho",
+        "eps": "epsilon",
+        "initial_accumulator_value": "initial_accumulator",
+    }
+
     default_learning_rate = 1e-3
     own_l1 = 0.0
     own_decay = 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from sklearn.base import clone
 
 from slimlearn.backend.parameters import Parameters
@@ -17,6 +19,25 @@ __all__ = [
 ]
 
 HOOKS = ("on_fit_begin", "on_step_end", "on_epoch_end", "on_fit_end")
+
+# Hooks of other libraries, and what comes nearest to them.
+_ELSEWHERE = {
+    "on_fit_start": "on_fit_begin",
+    "on_train_begin": "on_fit_begin",
+    "on_train_start": "on_fit_begin",
+    "on_train_end": "on_fit_end",
+    "on_epoch_start": "on_epoch_end",
+    "on_epoch_finish": "on_epoch_end",
+    "on_train_epoch_end": "on_epoch_end",
+    "on_validation_end": "on_epoch_end",
+    "on_validation_epoch_end": "on_epoch_end",
+    "on_test_end": "on_epoch_end",
+    "on_batch_begin": "on_step_end",
+    "on_batch_end": "on_step_end",
+    "on_train_batch_begin": "on_step_end",
+    "on_train_batch_end": "on_step_end",
+    "on_grad_computed": "on_step_end",
+}
 
 
 class Callback(Parameters):
@@ -40,6 +61,10 @@ class Callback(Parameters):
     >>> clf.n_iter_ < 100 and clf.loss_ < 0.5
     True
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _refuse_unknown_hooks(cls)
 
     # After how many steps, or about how many seconds, on_step_end is called.
     every_steps: int | None = 1
@@ -78,6 +103,24 @@ class Callback(Parameters):
 
     def set_state(self, saved: dict, state) -> None:
         """Called after `on_fit_begin` in a fit that goes on from a checkpoint."""
+
+
+def _refuse_unknown_hooks(kind: type) -> None:
+    """Refuse methods that look like hooks, and that nothing would call."""
+    for name in kind.__dict__:
+        # What a base of another library declares is called by that library.
+        if not name.startswith("on_") or any(hasattr(b, name) for b in kind.__bases__):
+            continue
+        if name in HOOKS:
+            continue
+        close = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.75)
+        found = _ELSEWHERE.get(name) or (close[0] if close else None)
+        told = f" ({found} comes nearest)" if found else ""
+        raise TypeError(
+            f"{kind.__name__}.{name} would never be called: the hooks of a callback "
+            f"are {', '.join(HOOKS)}{told}; a method of another purpose needs a name "
+            "without on_"
+        )
 
 
 def _hooked(callback) -> bool:
@@ -127,6 +170,9 @@ def named_callbacks(value) -> list[tuple[str, object]]:
 
 def fresh_callbacks(value) -> list[tuple[str, object]]:
     """Clones of the callbacks that are switched on, by name."""
+    for _, callback in named_callbacks(value):
+        if callback is not None and not isinstance(callback, Callback):
+            _refuse_unknown_hooks(type(callback))
     return [
         (name, clone(callback, safe=False))
         for name, callback in named_callbacks(value)

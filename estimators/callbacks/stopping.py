@@ -38,6 +38,16 @@ class EarlyStopping(Callback):
         Its epoch, from 1.
     """
 
+    _elsewhere = {  # noqa: RUF012
+        "patience": "n_iter_no_change",
+        "min_delta": "tol",
+        "threshold": "tol",
+        "restore_best_weights": "restore_best",
+        "load_best": "restore_best",
+        "mode": "scores are known to rise, and losses to fall",
+        "lower_is_better": "scores are known to rise, and losses to fall",
+    }
+
     def __init__(self, monitor="auto", n_iter_no_change=10, tol=0.0, restore_best=True):
         self.monitor = monitor
         self.n_iter_no_change = n_iter_no_change

@@ -1,0 +1,131 @@
+"""What other libraries call the parameters of estimators: errors that translate."""
+
+from __future__ import annotations
+
+from slimlearn.backend.keywords import checks_keywords, hint
+
+__all__ = ["advice", "constructor", "method"]
+
+_PENALTY = (
+    "the penalty is l2_regularization, ½·λ·‖W‖² beside the mean loss of a row; "
+    "optimizer='adamw' decays weights"
+)
+_EPOCHS = dict.fromkeys(
+    ("epochs", "max_epochs", "n_epochs", "num_epochs", "nb_epoch", "n_iter"), "max_iter"
+)
+_VALIDATION = "give X_val and y_val to fit, or set early_stopping=True"
+_OPTIMIZER = "the optimizer has it, as in optimizer=Adam(beta1=0.9)"
+_NAMES = {
+    **_EPOCHS,
+    "activation_fn": "activation",
+    "alpha": _PENALTY,
+    "batch_normalization": "batch_norm",
+    "beta_1": _OPTIMIZER,
+    "beta_2": _OPTIMIZER,
+    "betas": _OPTIMIZER,
+    "build_fn": "net",
+    "C": "C is 1 / (l2_regularization · n_samples)",
+    "class_weights": "class_weight",
+    "clipnorm": "gradient_clip_norm",
+    "clipvalue": "that is callbacks=[GradientClipping(value=…)]",
+    "criterion": "loss",
+    "dropout_rate": "dropout",
+    "dtype": "precision",
+    "early_stopping_rounds": "early_stopping=True stops after n_iter_no_change epochs",
+    "epsilon": _OPTIMIZER,
+    "eval_metric": "scoring",
+    "eval_set": _VALIDATION,
+    "gradient_clip": "gradient_clip_norm",
+    "grad_clip_norm": "gradient_clip_norm",
+    "hidden_layer_sizes": "hidden_units",
+    "hidden_layers": "hidden_units",
+    "l2": "l2_regularization",
+    "learning_rate_init": "learning_rate",
+    "loss_fn": "loss",
+    "lr": "learning_rate",
+    "lr_scheduler": "learning_rate_schedule",
+    "max_fun": "max_iter",
+    "metrics": "that is scoring, or callbacks=[EpochScoring('accuracy')]",
+    "min_delta": "tol",
+    "model": "net",
+    "model_dir": "that is callbacks=[Checkpoint(directory)]",
+    "module": "net",
+    "momentum": "the optimizer has it: optimizer=SGD(momentum=0.9)",
+    "n_jobs": "n_threads",
+    "nesterovs_momentum": "the optimizer has it: optimizer=SGD(nesterov=True)",
+    "num_threads": "n_threads",
+    "patience": "n_iter_no_change",
+    "power_t": "that is learning_rate_schedule=InverseScaling(power=…)",
+    "random_seed": "random_state",
+    "seed": "random_state",
+    "solver": "optimizer",
+    "train_split": _VALIDATION,
+    "units": "hidden_units",
+    "validation_data": _VALIDATION,
+    "validation_split": "that is validation_fraction, with early_stopping=True",
+    "weight_decay": _PENALTY,
+    "weights": "class_weight",
+}
+# Where the estimator has no hidden units, or no net.
+_LESS = {
+    "hidden_units": "DNNClassifier and DNNRegressor have hidden_units, and a network "
+    "function says it itself, as in net=tower(units=(64, 32))",
+    "net": "NetworkClassifier and NetworkRegressor take a net of your own",
+}
+_HELD_OUT = "X_val and y_val take held-out rows: fit(X, y, X_val=…, y_val=…)"
+_OF_FIT = {
+    "eval_sample_weight": "sample_weight_val",
+    "eval_set": _HELD_OUT,
+    "valid_sets": _HELD_OUT,
+    "validation_data": _HELD_OUT,
+    "validation_set": _HELD_OUT,
+    "val_data": _HELD_OUT,
+    "X_test": "X_val",
+    "X_valid": "X_val",
+    "X_validation": "X_val",
+    "y_test": "y_val",
+    "y_valid": "y_val",
+    "y_validation": "y_val",
+    "weight": "sample_weight",
+    "weights": "sample_weight",
+    "sample_weights": "sample_weight",
+    "coef_init": "callbacks=[StartFrom(weights)] begins with given weights",
+    "intercept_init": "callbacks=[StartFrom(weights)] begins with given weights",
+    "initial_epoch": "warm_start=True goes on from the epochs done",
+}
+
+
+def advice(kind: type, name: str) -> str | None:
+    """What to write in the place of an unknown parameter of a constructor."""
+    known, target = kind._get_param_names(), _NAMES.get(name, name)
+    if target in _LESS and target not in known:
+        return _LESS[target]
+    return hint(name, known, _NAMES)
+
+
+def _explain_constructor(estimator, name: str, known) -> str:
+    kind = type(estimator)
+    told = advice(kind, name) or f"it has {', '.join(known)}"
+    return f"{kind.__name__} has no parameter {name!r}: {told}"
+
+
+def method(function):
+    """Decorate a method of estimators that trains, such as fit."""
+
+    def explain(estimator, name: str, known) -> str:
+        kind = type(estimator)
+        own = kind._get_param_names()
+        told = hint(name, known, _OF_FIT) if name not in own else None
+        target = name if name in own else _NAMES.get(name)
+        if told is None and target in own:
+            told = f"it belongs to the constructor: {kind.__name__}({target}=…)"
+        told = told or advice(kind, name) or f"it has {', '.join(known)}"
+        return f"{kind.__name__}.{function.__name__} has no parameter {name!r}: {told}"
+
+    return checks_keywords(explain)(function)
+
+
+def constructor(kind: type) -> None:
+    """Let the constructor that a class defines explain what it does not know."""
+    if "__init__" in kind.__dict__:
+        kind.__init__ = checks_keywords(_explain_constructor)(kind.__init__)
