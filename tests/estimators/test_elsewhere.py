@@ -90,7 +90,7 @@ def test_a_constructor_says_what_it_is_called_here(kind, name, told):
 
 @pytest.mark.parametrize("kind, name, told", OF_SOME[:-1])
 def test_set_params_says_it_too(kind, name, told):
-    with pytest.raises(ValueError, match="^Invalid parameter") as error:
+    with pytest.raises(ValueError, match=r"^Invalid parameter") as error:
         made(kind).set_params(**{name: 1})
     assert told in str(error.value)
     with pytest.raises(ValueError, match="Valid parameters are"):
@@ -98,7 +98,9 @@ def test_set_params_says_it_too(kind, name, told):
 
 
 def test_a_search_says_it_too():
-    with pytest.raises(ValueError, match="'lr' for .* it is called learning_rate here"):
+    with pytest.raises(
+        ValueError, match=r"'lr' for .* it is called learning_rate here"
+    ):
         GridSearchCV(DNNClassifier(), {"lr": [0.1]}, error_score="raise").fit(X, Y)
 
 
@@ -127,7 +129,7 @@ def test_fit_says_what_it_is_called_here(name, told):
     begin = f"DNNClassifier.fit has no parameter {name!r}: "
     assert str(error.value).startswith(begin) and told in str(error.value)
     model = make_pipeline(StandardScaler(), LayerTransformer(clf))
-    with pytest.raises(TypeError, match="DNNClassifier.fit has no"):
+    with pytest.raises(TypeError, match=r"DNNClassifier\.fit has no"):
         model.fit(X, Y, **{f"layertransformer__{name}": 1})
 
 
