@@ -150,6 +150,7 @@ def holdout(
     *,
     groups: np.ndarray | None = None,
     last: bool = False,
+    least: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split rows into training and validation.
 
@@ -157,8 +158,8 @@ def holdout(
     ----------
     rows : index array of shape (n,)
     fraction : float in (0, 1)
-        Of the rows that are held out: at least one row. Of groups, those that fit in;
-        at least one group.
+        Of the rows that are held out: at least `least` rows, while one is left. Of
+        groups, those that fit in; at least one group.
     seed : int
         Same seed, same split.
     classes : int array of shape (n,), optional
@@ -169,6 +170,7 @@ def holdout(
     last : bool
         Whether the last rows are held out, or the groups that begin last, whatever
         their classes are.
+    least : int
 
     Returns
     -------
@@ -180,7 +182,7 @@ def holdout(
         If there is no row, or no group, to hold out.
     """
     n = len(rows)
-    wanted = max(1, round(fraction * n))
+    wanted = max(least, round(fraction * n))
     draw = np.random.RandomState(seed % 2**32).permutation
     if groups is not None:
         held = _whole_groups(groups, wanted, classes, None if last else draw)

@@ -326,6 +326,12 @@ class Plateau(Schedule):
     def observe(self, loss: float, memory: dict | None) -> dict | None:
         """Hear the monitored loss of an epoch; returns the memory for the next one."""
         best, waited, factor = math.inf, 0, 1.0
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"{self!r} goes by a loss that is {loss}, which is neither better nor "
+                "worse than another: look for values in X_val that are far from those "
+                "of X, or choose another schedule or scoring"
+            )
         if memory is not None:
             best, waited, factor = memory["best"], memory["waited"], memory["factor"]
         if loss < best - self.tol * abs(best) or best == math.inf:

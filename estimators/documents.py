@@ -114,7 +114,11 @@ default="log_loss"
     """,
     "scoring": """
     scoring : str or callable, default="loss"
-        What early stopping watches: the loss, or any scorer of scikit-learn.
+        What early stopping watches: the loss, or any scorer of scikit-learn, or a
+        function ``scorer(estimator, X, y)`` whose score is larger for the better.
+        Weights of the rows are passed to those that have a `sample_weight`. A score
+        that is not finite ends the fit with an error; regressors hold out two rows at
+        least for it.
     """,
     "scoring_of_x": """
     scoring : "loss" or callable, default="loss"

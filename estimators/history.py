@@ -7,11 +7,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slimlearn.backend.interrupts import Deferred
 from slimlearn.estimators.progress import make_reporter, short
+
+if TYPE_CHECKING:
+    from slimlearn.estimators.scoring import Rater
 
 __all__ = ["History", "Monitor", "Profile"]
 
@@ -141,7 +145,7 @@ class Monitor:
         What a loss of the program is multiplied by to be in the units of y.
     validate : callable or None
         ``validate() -> float``: the loss on held-out rows.
-    rate : callable or None
+    rate : Rater or None
         ``rate() -> float``: the score to be stopped by, larger is better.
     patience : int or None
         Epochs without improvement before stopping; None never stops.
@@ -160,7 +164,7 @@ class Monitor:
         *,
         loss_unit: float,
         validate: Callable[[], float] | None,
-        rate: Callable[[], float] | None,
+        rate: Rater | None,
         patience: int | None,
         tol: float,
         max_iter: int,
@@ -230,6 +234,8 @@ class Monitor:
         return stop, monitored
 
     def _compare(self, monitored: float) -> bool:
+        if not math.isfinite(monitored):
+            raise ValueError(self._no_judgement(monitored))
         if monitored < self.best:
             with Deferred():
                 self.best = monitored
@@ -242,6 +248,20 @@ class Monitor:
         else:
             self.waited += 1
         return self.waited >= self.patience
+
+    def _no_judgement(self, monitored: float) -> str:
+        """What is wrong with a number that says neither better nor worse."""
+        epoch, advice = self.history.epochs, "give X_val and y_val of more rows, raise "
+        if self.rate is None:
+            return (
+                f"early_stopping: the loss of the held-out rows is {monitored} after "
+                f"epoch {epoch}: look for values in X_val that are far from those of X"
+            )
+        return (
+            f"early_stopping: {self.rate} is {-monitored} for {self.rate.rows} after "
+            f"epoch {epoch}, which is neither better nor worse than another: {advice}"
+            "validation_fraction, or choose another scoring"
+        )
 
     def _keep(self) -> None:
         if self.kept is None:

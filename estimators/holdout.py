@@ -70,6 +70,8 @@ def held_out(
         return None
     index = np.arange(rows.X.shape[0]) if rows.index is None else rows.index
     stratified = not estimator._regression and rows.target.ndim == 1
+    # R² and its like have no value for one row.
+    least = 2 if estimator._regression and estimator.scoring != "loss" else 1
     rows.index, held = dataset.holdout(
         index,
         estimator.validation_fraction,
@@ -77,6 +79,7 @@ def held_out(
         rows.pick(rows.target) if stratified else None,
         groups=rows.pick(groups),
         last=not estimator.shuffle,
+        least=least,
     )
     weights = rows.weights
     if weights is not None and dataset.uniform(weights[held]):

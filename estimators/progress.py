@@ -23,6 +23,20 @@ def make_reporter(verbose, epochs: int, name: str):
     return _Table() if verbose >= 2 else progress_bar(epochs, name)
 
 
+def say(stream, text: str, end: str = "\n") -> None:
+    """Write a line, unless there is nobody to read it.
+
+    A daemon has no streams; a terminal may be closed while the fit goes on.
+    """
+    if stream is None:
+        return
+    try:
+        stream.write(text + end)
+        stream.flush()
+    except (OSError, ValueError):
+        pass
+
+
 def progress_bar(epochs: int, name: str, done: int = 0):
     """What shows the progress: tqdm's bar if it is installed, else one line.
 
@@ -43,6 +57,8 @@ def progress_bar(epochs: int, name: str, done: int = 0):
         from tqdm.auto import tqdm
     except ImportError:
         return _Line(epochs, name)
+    if sys.stderr is None:  # which tqdm needs
+        return _Line(epochs, name)
     return _Bar(tqdm(total=epochs, initial=done, desc=name, unit="epoch"))
 
 
@@ -56,11 +72,11 @@ class _Table:
         columns = list(row)
         if columns != self._header:
             self._header = columns
-            print("  ".join(f"{c:>16}" for c in columns))
-        print("  ".join(f"{short(v):>16}" for v in row.values()))
+            say(sys.stdout, "  ".join(f"{c:>16}" for c in columns))
+        say(sys.stdout, "  ".join(f"{short(v):>16}" for v in row.values()))
 
     def close(self) -> None:
-        sys.stdout.flush()
+        """Nothing: each line was written whole."""
 
 
 class _Line:
@@ -80,15 +96,15 @@ class _Line:
             f"{k}={short(v)}" for k, v in row.items() if k not in ("epoch", "seconds")
         )
         text = f"{self._name}: epoch {row['epoch']}/{self._epochs} {numbers}"
-        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+        say(sys.stderr, f"\r{text:<79}", end="")
 
     def within(self, epochs: int, share: float, loss: float) -> None:
         text = f"{self._name}: epoch {epochs + 1}/{self._epochs} {share:.0%} "
         text += f"loss={short(loss)}"
-        print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)
+        say(sys.stderr, f"\r{text:<79}", end="")
 
     def close(self) -> None:
-        print(file=sys.stderr, flush=True)
+        say(sys.stderr, "")
 
 
 class _Bar:

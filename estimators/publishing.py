@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from slimlearn.estimators.arrays import Origin
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.rows import Rows
+from slimlearn.estimators.scoring import Rater
 
 __all__ = ["Publishing"]
 
@@ -33,10 +36,8 @@ class Publishing:
             "loss_curve_": history.loss_curve,
         }
 
-    def scorer(self, scoring, rows: Rows):
+    def scorer(self, scoring, rows: Rows) -> Rater:
         """A function that scores the present weights on some rows."""
-        from sklearn.metrics import check_scoring
-
         candidate = self.candidate()
         if not self.input.named:
             # The rows are checked arrays, whatever they came as.
@@ -47,15 +48,9 @@ class Publishing:
         candidate._handle = Handle(
             self.program, self.input, closely=False, device=self.handle.device
         )
-        scorer = check_scoring(candidate, scoring=scoring)
         X = self.input.take(rows.X, rows.index)
         y, weights = rows.pick(rows.y), rows.pick(rows.weights)
-        options = {} if weights is None else {"sample_weight": weights}
-
-        def rate() -> float:
-            return float(scorer(candidate, X, y, **options))
-
-        return rate
+        return Rater(scoring, candidate, X, y, weights)
 
     def _fitted(self) -> dict:
         fitted = {
@@ -87,12 +82,17 @@ class Publishing:
             n_iter_=history.epochs,
             best_iteration_=history.best_iteration,
             loss_=losses[-1],
-            best_loss_=min(curve),
+            best_loss_=_best(min, curve),
             loss_curve_=losses,
             validation_loss_curve_=history.validation_loss_curve,
             validation_scores_=scores,
-            best_validation_score_=max(scores) if scores else None,
+            best_validation_score_=_best(max, scores) if scores else None,
         )
         if self.optimizer.iterative:
             fitted["learning_rate_"] = self.settings.learning_rate
         estimator.__dict__.update(fitted)
+
+
+def _best(of, curve: list[float]) -> float:
+    """The least or largest of a curve, without what was not looked at."""
+    return of((value for value in curve if value == value), default=math.nan)

@@ -156,8 +156,20 @@ class FitState:
         return monitor
 
     def loss_of(self, column: str) -> float:
-        """A number of this epoch's record, negated where larger is better."""
+        """A number of this epoch's record, negated where larger is better.
+
+        Raises
+        ------
+        ValueError
+            If it is not finite: it is then neither better nor worse than another.
+        """
         value = self.row[column]
+        if not np.isfinite(value):
+            raise ValueError(
+                f"{column!r} is {value} after epoch {self.epoch}, which is neither "
+                "better nor worse than another: monitor another column, or give X_val "
+                "and y_val of more rows"
+            )
         return -value if column in self.larger_is_better else value
 
     def stop(self, reason: str, final: bool = True) -> None:

@@ -124,7 +124,7 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
 
 def _explain_types(X, error: Exception, who: str) -> Exception | None:
     """An error of conversion, with the columns of a frame that do not convert."""
-    bad = []
+    bad, reasons = [], set()
     types = _types(X)
     if not types:
         return None
@@ -138,13 +138,18 @@ def _explain_types(X, error: Exception, who: str) -> Exception | None:
                 dtype=np.float64,
                 ensure_all_finite=False,
             )
-        except (ValueError, TypeError):
+        except (ValueError, TypeError) as own:
             bad.append(f"{name!r} ({dtype})")
-    if not bad:
+            reasons.add(_first_line(own))
+    text, columns = _first_line(error), ", ".join(bad[:_MOST])
+    if text not in reasons:  # it has another cause
         return None
     kind = TypeError if isinstance(error, TypeError) else ValueError
-    text, columns = str(error).splitlines()[0], ", ".join(bad[:_MOST])
     return kind(f"{text}, in columns {columns}: encode or drop them before {who}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def columns_where(X, bad) -> list[int]:

@@ -11,6 +11,7 @@ from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.compat import validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
+from slimlearn.estimators.inputs.missing import present_target
 
 __all__ = [
     "SOURCE",
@@ -67,6 +68,7 @@ class MatrixInput(Input):
         if _are_plain(X, y) and _take_plain(estimator, X, reset):
             return X, y
         X, y = to_numpy(X), to_numpy(y)
+        y = present_target(y, name.replace("X", "y"), regression)
         if not regression:
             y = frames.plain_labels(y)
         X, y = self._validated(

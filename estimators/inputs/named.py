@@ -17,6 +17,7 @@ from slimlearn.estimators.compat import check_y, safe_indexing, validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import plain_target
+from slimlearn.estimators.inputs.missing import present_target
 
 __all__ = ["NamedInput"]
 
@@ -118,6 +119,7 @@ class NamedInput(Input):
                 f"This {type(estimator).__name__} estimator requires y to be passed, "
                 "but the target y is None."
             )
+        y = present_target(y, name.replace("X", "y"), regression)
         if not regression:
             y = frames.plain_labels(y)
         y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)

@@ -13,8 +13,15 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import _get_feature_names
+from support.estimator_shapes import SHAPES
 
-from slimlearn.estimators import DNNClassifier, DNNRegressor, LinearRegressor
+from slimlearn.estimators import (
+    DNNClassifier,
+    DNNRegressor,
+    LinearRegressor,
+    NetworkClassifier,
+    NetworkRegressor,
+)
 from slimlearn.estimators.callbacks import EpochScoring
 
 RNG = np.random.RandomState(0)
@@ -262,15 +269,112 @@ def test_labels_of_a_series(y, classes):
     assert clf.score(X, y) == pytest.approx(np.mean(codes == Y))
 
 
-@pytest.mark.parametrize(
-    "y",
-    [pd.Series([0, 1, None] * 20, dtype="Int64"), pl.Series([0, 1, None] * 20)],
-    ids=["pandas", "polars"],
-)
-def test_missing_targets_are_refused(y):
-    for kind in (DNNClassifier, DNNRegressor):
-        with pytest.raises(ValueError, match="Input y contains NaN"):
-            make(kind).fit(X, y)
+WORDS_AND_NONE = ["a", "b", None] * 20
+MISSING = {
+    "pandas integers": pd.Series([0, 1, None] * 20, dtype="Int64"),
+    "polars integers": pl.Series([0, 1, None] * 20),
+    "floats": np.array([0.0, 1.0, np.nan] * 20),
+    "numbers as objects": np.array([0.0, 1.0, None] * 20, dtype=object),
+    "NaN among objects": np.array([0.0, 1.0, np.nan] * 20, dtype=object),
+    "NA among objects": np.array([0.0, 1.0, pd.NA] * 20, dtype=object),
+    "list": [0.0, 1.0, None] * 20,
+    "words": np.array(WORDS_AND_NONE, dtype=object),
+    "list of words": WORDS_AND_NONE,
+    "list of words and NaN": ["a", "b", np.nan] * 20,
+    "strings of pandas": pd.Series(WORDS_AND_NONE, dtype="string"),
+    "objects of pandas": pd.Series(["a", "b", pd.NA] * 20, dtype=object),
+    "categories": pd.Series(WORDS_AND_NONE, dtype="category"),
+    "strings of polars": pl.Series(WORDS_AND_NONE),
+    "two columns": np.array([[1, 2], [2.0, 1], [None, 1]] * 20, dtype=object),
+    "a frame": pd.DataFrame({"a": [1, 2, None] * 20, "b": ["x", "y", "z"] * 20}),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_missing_targets_are_counted_before_they_are_converted(case):
+    y, told = MISSING[case], r"Input {} contains NaN \(20 of 60, first in row 2\)"
+    words = "word" in case or "string" in case or "categ" in case or "frame" in case
+    names = {"num": ["age", "height"], "cat": ["mass"]}
+    several = NetworkClassifier(lambda x: x["num"], inputs=names, max_iter=1)
+    fits = [make().fit, several.fit, make().partial_fit]
+    if "objects of" not in case and not words:
+        fits += [make(DNNRegressor).fit, make(DNNRegressor).partial_fit]
+    for fit in fits:
+        known = {"classes": [0, 1]} if fit.__name__ == "partial_fit" else {}
+        known = {} if isinstance(fit.__self__, DNNRegressor) else known
+        with pytest.raises(ValueError, match=told.format("y")):
+            fit(PANDAS, y, **known)
+    with pytest.raises(ValueError, match="chunk 1: " + told.format("y")):
+        make().fit_chunks([(PANDAS, y)])
+    if not words and np.ndim(y) == 1:
+        for kind in (DNNClassifier, DNNRegressor):
+            with pytest.raises(ValueError, match=told.format("y_val")):
+                make(kind).fit(PANDAS, Y, X_val=PANDAS, y_val=y)
+
+
+def test_objects_that_are_targets():
+    y = X @ [1.0, 2.0, 3.0]
+    plain, ours = make(DNNRegressor).fit(X, y), make(DNNRegressor)
+    np.testing.assert_array_equal(
+        ours.fit(X, y.astype(object)).predict(X), plain.predict(X)
+    )
+    y[3] = np.inf
+    with pytest.raises(ValueError, match="Input y contains infinity"):
+        ours.fit(X, y.astype(object))
+    with pytest.raises(ValueError, match="could not convert string"):
+        ours.fit(X, np.array(["a"] * 60, dtype=object))
+
+
+# -- frames without rows ------------------------------
+
+METHODS = [
+    *("predict", "predict_proba", "predict_log_proba", "decision_function"),
+    *("transform", "reconstruct", "activations", "score", "profile"),
+    *("fit", "partial_fit"),
+]
+
+
+@pytest.mark.parametrize("estimator", SHAPES["default"], ids=lambda e: type(e).__name__)
+def test_frames_without_rows(estimator):
+    estimator = clone(estimator)
+    inner = getattr(estimator, "estimator", estimator).set_params(max_iter=1)
+    if getattr(inner, "optimizer", "adam") == "lbfgs":
+        inner.set_params(optimizer="adam")
+    several = make_several(inner)
+    for library in FRAMES:
+        frame = FRAMES[library]
+        for fitted in (clone(estimator).fit(frame, Y), several.fit(frame, Y)):
+            asked = 0
+            for name in METHODS:
+                method = getattr(fitted, name, None)
+                linear = type(fitted).__name__.startswith("Linear")
+                if method is None or (linear and name == "activations"):
+                    continue
+                with pytest.raises(ValueError, match=r"0 sample\(s\)") as error:
+                    if name in ("score", "profile", "fit", "partial_fit"):
+                        method(frame[:0], Y[:0])
+                    else:
+                        method(frame[:0])
+                assert "encode or" not in str(error.value), name
+                asked += 1
+            assert asked >= 3
+
+
+def make_several(like):
+    """An estimator of several inputs, of the kind of another one."""
+    kind = NetworkRegressor if hasattr(like, "quantile") else NetworkClassifier
+    inputs = {"num": ["age", "height"], "cat": ["mass"]}
+    return kind(lambda x: x["num"] * x["cat"], inputs=inputs, max_iter=1)
+
+
+def test_other_mistakes_are_not_explained_by_columns_of_words():
+    clf = make().fit(PANDAS, Y)
+    with pytest.raises(ValueError, match="feature names") as error:
+        clf.predict(PANDAS.assign(height=WORDS).rename(columns={"age": "years"}))
+    assert "encode" not in str(error.value)
+    with pytest.raises(ValueError, match="inconsistent") as error:
+        clf.fit(PANDAS, Y[:-1])
+    assert "encode" not in str(error.value)
 
 
 @pytest.mark.parametrize("library", FRAMES)

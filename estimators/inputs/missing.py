@@ -1,0 +1,73 @@
+"""Targets with missing values, which are refused before they are converted."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import issparse
+
+__all__ = ["present_target"]
+
+
+def present_target(y, name: str, regression: bool):
+    """`y` with nothing missing; numbers that came as objects are numbers again.
+
+    Scikit-learn looks for NaN alone, before it makes numbers of objects: None and
+    pandas' NA come through, and a list of words would have one more, "nan".
+
+    Parameters
+    ----------
+    y : array-like
+    name : str
+        Of y, as the user knows it.
+    regression : bool
+
+    Raises
+    ------
+    ValueError
+        If values are missing, naming how many and the row of the first one.
+    """
+    if y is None or issparse(y):
+        return y
+    array = _as_array(y)
+    if array is None or array.dtype.kind not in "fO" or array.ndim not in (1, 2):
+        return y
+    missing = np.isnan(array) if array.dtype.kind == "f" else _missing(array)
+    rows = missing if missing.ndim == 1 else missing.any(axis=1)
+    if rows.any():
+        raise ValueError(
+            f"Input {name} contains NaN ({np.count_nonzero(rows)} of {len(rows)}, "
+            f"first in row {int(rows.argmax())}): leave these rows out"
+        )
+    if regression and array.dtype == object:
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            pass  # scikit-learn says what they are
+    return y
+
+
+def _as_array(y) -> np.ndarray | None:
+    """Values as they came; None where scikit-learn has to say what is wrong."""
+    try:
+        array = np.asarray(y)
+        if isinstance(y, (list, tuple)) and array.dtype.kind in "US":
+            # Words and NaN in one list are words now.
+            array = np.array(y, dtype=object)
+    except (TypeError, ValueError):
+        return None
+    return array
+
+
+def _missing(array: np.ndarray) -> np.ndarray:
+    flat = array.ravel().tolist()
+    return np.array([_is_missing(v) for v in flat], dtype=bool).reshape(array.shape)
+
+
+def _is_missing(value) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        # Pandas' NA is neither equal to itself nor different; an array is no value.
+        return type(value).__name__ == "NAType"
