@@ -48,6 +48,12 @@ def takes(**kinds: type) -> dict[str, type]:
     return kinds
 
 
+def doc_of(op: "Op", tail: str) -> str | None:
+    """Return the docstring of an op's function; None where ``-OO`` leaves none."""
+    text = type(op).__doc__
+    return None if text is None else text.removesuffix(".") + tail
+
+
 class Op:
     """The base of all ops. A subclass with a `name` registers itself in `OPS`.
 

@@ -173,6 +173,8 @@ def _part(name: str, **inner: str) -> str:
 
 def document(cls: type) -> type:
     """Fill in the shared paragraphs of a class's docstring."""
+    if cls.__doc__ is None:  # python -OO
+        return cls
     parameters = inspect.signature(cls).parameters
     optimizer = parameters["optimizer"].default
     l2 = str(parameters["l2_regularization"].default)

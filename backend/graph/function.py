@@ -102,6 +102,11 @@ class Graph:
             graph = graph.outer
         return graph
 
+    @property
+    def precision(self) -> str:
+        """The model's, which numbers have where no type is asked for."""
+        return "f32" if self.model is None else self.model.precision
+
     def walk(self) -> Iterator[Node]:
         """Yield all nodes, each before those of its regions."""
         for node in self.nodes:

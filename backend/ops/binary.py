@@ -17,6 +17,7 @@ from slimlearn.backend.op import (
     check_count,
     check_dtype,
     describe,
+    doc_of,
     emit,
     public,
 )
@@ -43,9 +44,8 @@ def _function(op: "Binary"):
         return _binary(word, a, b, name, op)
 
     function.__name__ = function.__qualname__ = word
-    function.__doc__ = (
-        f"{type(op).__doc__[:-1]}, element by element; one of them may be a number."
-    )
+    tail = ", element by element; one of them may be a number."
+    function.__doc__ = doc_of(op, tail)
     return function
 
 

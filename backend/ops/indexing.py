@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from slimlearn.backend.graph import FLOATS, INTEGERS, Tensor, is_symbolic
+from slimlearn.backend.graph import (
+    FLOATS,
+    INTEGERS,
+    Tensor,
+    current_graph,
+    is_symbolic,
+)
 from slimlearn.backend.op import (
     Op,
     Refusal,
@@ -146,14 +152,16 @@ def one_hot(
     depth: int,
     on_value: float = 1.0,
     off_value: float = 0.0,
-    dtype: str = "f32",
+    dtype: str | None = None,
     name: str | None = None,
 ) -> Tensor:
     """Return `on_value` at place ``ids`` of a new last axis, `off_value` elsewhere.
 
-    The axis has `depth` places; an id outside them gives `off_value` everywhere.
+    The axis has `depth` places; an id outside them gives `off_value` everywhere. The
+    type is the network's precision, unless `dtype` says another.
     """
     attributes = {"off_value": float(off_value), "on_value": float(on_value)}
     check_tensor(ids, "one_hot", name)
     shape = ids.shape + (as_dim(depth),)
+    dtype = dtype or current_graph().precision
     return emit("one_hot", (ids,), attributes, [(dtype, shape)], name)

@@ -105,9 +105,12 @@ def stream_of(name: str) -> int:
 
 @public
 def random_uniform(
-    shape, dtype: str = "f32", low: float = 0.0, high: float = 1.0, name=None
+    shape, dtype: str | None = None, low: float = 0.0, high: float = 1.0, name=None
 ) -> Tensor:
-    """Return numbers uniform in [low, high)."""
+    """Return numbers uniform in [low, high), of the network's precision by default.
+
+    Those of f32 and of f64 come from other random bits.
+    """
     value = _draw("random_uniform", shape, dtype, name)
     if high - low != 1:
         value = value * (high - low)
@@ -116,9 +119,12 @@ def random_uniform(
 
 @public
 def random_normal(
-    shape, dtype: str = "f32", mean: float = 0.0, stddev: float = 1.0, name=None
+    shape, dtype: str | None = None, mean: float = 0.0, stddev: float = 1.0, name=None
 ) -> Tensor:
-    """Return normally distributed numbers."""
+    """Return normally distributed numbers, of the network's precision by default.
+
+    Those of f32 are those of f64, rounded.
+    """
     value = _draw("random_normal", shape, dtype, name)
     if stddev != 1:
         value = value * stddev
@@ -149,8 +155,8 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     return emit("dropout", (x, keep_prob), {"stream": stream}, None, wish)
 
 
-def _draw(word: str, shape, dtype: str, name: str | None) -> Tensor:
-    wish = name or word
+def _draw(word: str, shape, dtype: str | None, name: str | None) -> Tensor:
+    wish, dtype = name or word, dtype or current_graph().precision
     shape = check_shape(shape, word, name)
     stream = stream_of(current_graph().scoped_name(wish))
     return emit(word, (), {"stream": stream}, [(dtype, shape)], wish)

@@ -12,6 +12,7 @@ from slimlearn.backend.op import (
     check_dtype,
     check_tensor,
     describe,
+    doc_of,
     emit,
     public,
     refuse_unless,
@@ -36,7 +37,7 @@ def _function(op: "Reduction"):
         return emit(word, (a,), attributes, None, name)
 
     function.__name__ = function.__qualname__ = word
-    function.__doc__ = f"{type(op).__doc__[:-1]}, along `axes` (all by default)."
+    function.__doc__ = doc_of(op, ", along `axes` (all by default).")
     return function
 
 

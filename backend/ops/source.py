@@ -188,16 +188,30 @@ class Iota(Op):
 
 
 @public
-def constant(value, dtype: str = "f32", shape=(), name: str | None = None) -> Tensor:
-    """Return a tensor of `shape` filled with the number `value`."""
+def constant(
+    value, dtype: str | None = None, shape=(), name: str | None = None
+) -> Tensor:
+    """Return a tensor of `shape` filled with the number `value`.
+
+    Its type is the network's precision, unless `dtype` says another.
+    """
+    dtype = dtype or current_graph().precision
     value = _convert(value, dtype)
     shape = check_shape(shape, "constant", name)
     return emit("constant", (), {"value": value}, [(dtype, shape)], name)
 
 
 @public
-def constant_list(values, dtype: str = "i32", name: str | None = None) -> Tensor:
-    """Return a one-dimensional tensor of the given numbers."""
+def constant_list(values, dtype: str | None = None, name: str | None = None) -> Tensor:
+    """Return a one-dimensional tensor of the given numbers.
+
+    Its type is i32 if they are whole numbers (Python's or NumPy's integers), else the
+    network's precision, unless `dtype` says another.
+    """
+    values = list(values)
+    if dtype is None:
+        whole = all(isinstance(value, (int, np.integer)) for value in values)
+        dtype = "i32" if whole else current_graph().precision
     values = [_convert(value, dtype) for value in values]
     return emit(
         "constant_list", (), {"values": values}, [(dtype, (len(values),))], name
@@ -206,7 +220,11 @@ def constant_list(values, dtype: str = "i32", name: str | None = None) -> Tensor
 
 @public
 def input_(
-    source: str, shape, dtype: str = "f32", columns=None, name: str | None = None
+    source: str,
+    shape,
+    dtype: str | None = None,
+    columns=None,
+    name: str | None = None,
 ) -> Tensor:
     """Return rows of the source `source`.
 
@@ -216,9 +234,9 @@ def input_(
         Its name, such as "X".
     shape : sequence of int or Dim
         Of the result: a source of shape (n, d) gives ``(B, d)``.
-    dtype : str
-        What the source's numbers are converted to; "csr f32" or "csr f64" for the rows
-        of a sparse matrix.
+    dtype : str, optional
+        What the source's numbers are converted to, by default the network's precision;
+        "csr f32" or "csr f64" for the rows of a sparse matrix.
     columns : (start, stop), optional
         A range of a two-dimensional source's columns.
     name : str, optional
@@ -231,7 +249,7 @@ def input_(
         name = "".join(
             c if c.isascii() and (c.isalnum() or c in "_./:@-") else "_" for c in source
         )
-    shape = check_shape(shape, "input", name)
+    shape, dtype = check_shape(shape, "input", name), dtype or current_graph().precision
     return emit("input", (), attributes, [(dtype, shape)], name)
 
 

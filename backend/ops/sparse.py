@@ -170,13 +170,15 @@ class CsrOneHot(Op):
 
 @public
 def csr_one_hot(
-    ids: Tensor, depth: int, dtype: str = "f32", name: str | None = None
+    ids: Tensor, depth: int, dtype: str | None = None, name: str | None = None
 ) -> Tensor:
     """Return sparse rows [n, depth] with a 1 at column ``ids`` [n], and nothing else.
 
-    An id outside 0 … `depth` - 1 is an error.
+    An id outside 0 … `depth` - 1 is an error. The type is the network's precision,
+    unless `dtype` says another.
     """
     check_tensor(ids, "csr_one_hot", name)
+    dtype = dtype or current_graph().precision
     shape = (*ids.shape, int(depth))
     return emit("csr_one_hot", (ids,), None, [(f"csr {dtype}", shape)], name)
 

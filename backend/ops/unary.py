@@ -13,6 +13,7 @@ from slimlearn.backend.op import (
     check_count,
     check_dtype,
     check_tensor,
+    doc_of,
     emit,
     public,
     target,
@@ -34,7 +35,7 @@ def _function(op: "Unary"):
         return current_graph().append(word, (a,), _NONE, types, name).results[0]
 
     function.__name__ = function.__qualname__ = word
-    function.__doc__ = f"{type(op).__doc__[:-1]}, element by element."
+    function.__doc__ = doc_of(op, ", element by element.")
     return function
 
 

@@ -313,6 +313,25 @@ def test_losses_of_one_s_own_for_targets_and_classes():
     assert clf.predict_proba(iris_x).min() > 1e-3
 
 
+def hand_made(raw, y):
+    """Cross entropy as the user writes it, with constants of no type."""
+    own = ops.one_hot(y, 3)
+    weight = ops.matmul(own, ops.reshape(ops.constant_list([1.0, 1.5, 0.5]), (3, 1)))
+    loss = -ops.reduce_sum(own * ops.log_softmax(raw), [1])
+    return loss * ops.reshape(weight, raw.shape[:1]) + ops.constant(0.5)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_constants_in_a_loss_fit_any_number_of_rows(kind):
+    """900 float64 rows are computed in f64, 1,800 in f32."""
+    rows = np.tile(iris_x, (12, 1)).astype(kind), np.tile(iris_y, 12)
+    clf = DNNClassifier((8,), loss=hand_made, max_iter=3, random_state=0)
+    search = GridSearchCV(
+        clf, {"hidden_units": [(4,), (8,)]}, cv=2, error_score="raise"
+    )
+    assert search.fit(*rows).score(*rows) > 0.5
+
+
 def by_label(raw, y):
     """A loss of the user's own, for several labels."""
     return ops.reduce_mean(per_example.sigmoid_cross_entropy(raw, y), [1])

@@ -313,6 +313,33 @@ def test_numbers_take_the_tensors_type_and_share_a_constant():
     np.testing.assert_array_equal(got, np.full((2, 3), 3.0))
 
 
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_what_has_no_type_of_its_own_has_the_networks(precision):
+    model = Model(precision)
+    with model.function("f"):
+        ids = ops.constant_list([0, 2])
+        made = {
+            "constant": ops.constant(2),
+            "constant_list": ops.constant_list([0.5, 1]),
+            "one_hot": ops.one_hot(ids, 3),
+            "csr_one_hot": ops.csr_one_hot(ids, 3),
+            "input": ops.input_("X", (B, 2)),
+            "random_uniform": ops.random_uniform((2,)),
+            "random_normal": ops.random_normal((2,)),
+        }
+        region = ops.cond(
+            ops.constant(True, "bool"),
+            lambda: ops.constant(1.0),
+            lambda: ops.constant(0.0),
+        )
+    kinds = {name: value.dtype.split()[-1] for name, value in made.items()}
+    assert kinds == dict.fromkeys(made, precision)
+    assert ids.dtype == "i32" and region.dtype == precision
+    with model.function("g"):
+        assert ops.constant_list([1, 2], "f64").dtype == "f64"
+        assert ops.one_hot(ops.constant_list([1]), 2, dtype="f32").dtype == "f32"
+
+
 def test_wrong_python_values_are_type_errors():
     model = Model()
     with model.function("f"):
