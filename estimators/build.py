@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from slimlearn import layers
 from slimlearn.backend import ops
@@ -96,15 +97,20 @@ def build(
     Built
     """
     model = Model(precision)
-    # What a network does in training is built apart; all else begins with one build.
-    with model.function("predict"):
+    # All functions begin with one build, but for networks that ask for training.
+    with model.function("predict") as graph:
         raw, bias = _outputs(network, input, head)
         raw = head.link(raw)
         predicting = variables_in_use()
+    once = not graph.asked
+    if not once:
+        _check_repeats(model, network, input, head)
     starts = {"predict": raw}
     for wanted, function in ((head.probabilistic, "predict_proba"), (scored, "score")):
         if wanted:
             starts[function] = model.branch(function, "predict").values[raw.name]
+    if once:
+        start = model.branch("grad", "predict", training=True).values[raw.name]
     for function, raw in starts.items():
         with model.function(function) as graph:
             if function == "score":
@@ -116,7 +122,10 @@ def build(
             else:
                 graph.return_(ops.cast(raw, "f64"))
     with model.function("grad", training=True) as graph:
-        _write_grad(graph, network, input, head, weighted)
+        graph.sample_weight = _weights(precision, weighted)
+        if not once:
+            start = head.link(_outputs(network, input, head)[0])
+        _write_grad(graph, start, head)
         _check_trained(network, predicting, variables_in_use())
         if whole:
             _keep_rows(graph, optimizer, l2)
@@ -185,6 +194,23 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
         )
 
 
+def _check_repeats(model: Model, network, input: Input, head: Head) -> None:
+    """Refuse a network function that builds something else the next time."""
+    again = Model(model.precision)
+    with again.function("predict"):
+        head.link(_outputs(network, input, head)[0])
+    first, second = (str(m).splitlines() for m in (model, again))
+    for one, other in zip_longest(first, second, fillvalue="nothing more"):
+        if one != other:
+            raise ValueError(
+                f"network {_name(network)} is built once for prediction and once for "
+                "training, and must build the same whenever it is called: the first "
+                f"time it had {one.strip()!r}, the second time {other.strip()!r}. Let "
+                "it depend on its parameters alone: on no counter, random number or "
+                "list that goes on between calls"
+            )
+
+
 def _check_trained(network, predicting: list, training: list) -> None:
     """Refuse a network function that makes other layers in training."""
     own = {p.name for p in predicting if isinstance(p, Parameter) and p.trainable}
@@ -214,12 +240,8 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
     )
 
 
-def _write_grad(
-    graph: Graph, network, input: Input, head: Head, weighted: bool
-) -> None:
-    precision = graph.model.precision
-    graph.sample_weight = weights = _weights(precision, weighted)
-    raw = head.link(_outputs(network, input, head)[0])
+def _write_grad(graph: Graph, raw: Tensor, head: Head) -> None:
+    precision, weights = graph.model.precision, graph.sample_weight
     trained, reported = head.losses(raw, head.target(raw))
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)

@@ -30,17 +30,16 @@ def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> No
             target.constants.setdefault(key, values[constant])
 
 
-def copy_function(source: Graph, name: str) -> Graph:
+def copy_function(source: Graph, name: str, training: bool = False) -> Graph:
     """Return a function that stands where `source` does, with values of its own.
 
     Attributes and regions are shared: neither changes once its node is made.
     """
-    twin = Graph(name, source.model, source.training)
+    twin = Graph(name, source.model, training)
     values: dict[Tensor, Tensor] = {}
     copy_nodes(source, twin, values)
     for table in ("sets", "grads", "returns", "collections", "layers"):
         setattr(twin, table, _moved(getattr(source, table), values))
-    twin.sample_weight = values.get(source.sample_weight)
     return twin
 
 

@@ -32,6 +32,9 @@ class Graph:
         A region's name scope, with which all names in it begin.
     training : bool
         Whether layers build their training form here.
+    asked : bool
+        Whether a layer of this function asked for what differs in training: `training`,
+        or `sample_weight`.
     nodes : list of Node
         In an order that computes.
     sets, grads : dict of str to Tensor
@@ -52,6 +55,9 @@ class Graph:
 
     __slots__ = (
         "_counts",
+        "_sample_weight",
+        "_training",
+        "asked",
         "captured",
         "collections",
         "constants",
@@ -63,17 +69,17 @@ class Graph:
         "outer",
         "parameters",
         "returns",
-        "sample_weight",
         "scope",
         "sets",
-        "training",
         "values",
     )
 
     def __init__(self, name="", model=None, training=False, *, outer=None, scope=""):
         self.name = name
         self.model = model if outer is None else outer.model
-        self.training = training if outer is None else outer.training
+        self._training = training
+        self._sample_weight: Tensor | None = None
+        self.asked = False
         self.outer = outer
         self.scope = scope
         self.captured: dict[Tensor, Tensor] = {}
@@ -86,9 +92,6 @@ class Graph:
         self._counts: dict[str, int] = {}
         self.constants: dict[tuple, Tensor] = {}
         self.collections: dict[str, list] = {}
-        self.sample_weight: Tensor | None = (
-            None if outer is None else outer.sample_weight
-        )
         self.layers: dict = {}
 
     def __repr__(self) -> str:
@@ -101,6 +104,20 @@ class Graph:
         while graph.outer is not None:
             graph = graph.outer
         return graph
+
+    @property
+    def training(self) -> bool:
+        self.root.asked = True
+        return self.root._training
+
+    @property
+    def sample_weight(self) -> Tensor | None:
+        self.root.asked = True
+        return self.root._sample_weight
+
+    @sample_weight.setter
+    def sample_weight(self, weights: Tensor | None) -> None:
+        self._sample_weight = weights
 
     @property
     def precision(self) -> str:

@@ -127,11 +127,14 @@ class Model:
         with inside(graph), absolute_scope(""):
             yield graph
 
-    def branch(self, name: str, of: str) -> Graph:
-        """Make a function `name` that begins as function `of` stands now."""
+    def branch(self, name: str, of: str, training: bool = False) -> Graph:
+        """Make a function `name` that begins as function `of` stands now.
+
+        It is for training if it says so, and has no `sample_weight` yet.
+        """
         if name in self.functions:
             raise ValueError(f"function {name} is there already")
-        made = copy_function(self.functions[of], check_name(name))
+        made = copy_function(self.functions[of], check_name(name), training)
         self.functions[name] = made
         return made
 

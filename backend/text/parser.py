@@ -10,6 +10,7 @@ from slimlearn.backend.graph import (
     Model,
     Node,
     Tensor,
+    element_of,
     storage_of,
     type_text,
 )
@@ -29,6 +30,16 @@ def parse_program(text: str) -> Model:
         If `text` is malformed, names an unknown op or value, or its types do not fit.
     """
     return _Parser(text).program()
+
+
+def _precision_of_inputs(model: Model) -> str:
+    """What a network without parameters computes in."""
+    for graph in model.functions.values():
+        for node in graph.nodes:
+            dtype = element_of(node.results[0].dtype)
+            if node.op == "input" and dtype in FLOATS:
+                return dtype
+    return "f32"
 
 
 class _Parser(Cursor):
@@ -53,13 +64,14 @@ class _Parser(Cursor):
             word = self.peek()
             if word in DECLARATIONS and not model.functions:
                 declared = self.declaration(model)
-                if declared.kind in ("param", "slot") and precision is None:
+                known = declared.kind != "hyper" and declared.dtype in FLOATS
+                if known and precision is None:
                     precision = declared.dtype
             elif word == "func":
                 self.function(model)
             else:
                 self.fail("'func'" if model.functions else "a declaration or 'func'")
-        model.precision = precision if precision in FLOATS else "f32"
+        model.precision = precision or _precision_of_inputs(model)
         return model
 
     def declaration(self, model: Model) -> Declaration:

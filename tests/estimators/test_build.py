@@ -1,7 +1,8 @@
-"""A network function is called once for prediction and once for training."""
+"""A network function is called once, but where it asks whether it is for training."""
 
 import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.datasets import load_iris
 
 from slimlearn import NetworkClassifier, NetworkRegressor, layers
 from slimlearn.backend import ops
+from slimlearn.backend.optimizer.named import OPTIMIZERS
 
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -23,23 +25,63 @@ def test_a_network_is_built_once_for_all_that_predicts():
         return layers.fully_connected(x, 8)
 
     clf = NetworkClassifier(net, early_stopping=True, **FEW).fit(X, Y)
-    assert modes == [False, True]
+    # Twice for prediction, to see that it repeats.
+    assert modes == [False, False, True]
+    assert_shares_its_begin(clf)
+
+
+def test_a_network_that_asks_for_nothing_is_built_once():
+    calls = []
+
+    def net(x):
+        calls.append(x)
+        return layers.fully_connected(x, 8)
+
+    clf = NetworkClassifier(net, early_stopping=True, **FEW).fit(X, Y)
+    assert len(calls) == 1
+    assert_shares_its_begin(clf, "grad")
+
+
+def assert_shares_its_begin(clf, *more):
     functions = clf.program_.model.functions
-    assert {"predict", "predict_proba", "score", "grad"} <= set(functions)
-    ops_of = {name: [n.op for n in g.nodes] for name, g in functions.items()}
-    assert ops_of["score"][:5] == ops_of["predict_proba"][:5] == ops_of["predict"][:5]
+    names = "predict", "predict_proba", "score", *more
+    assert {"grad", *names} <= set(functions)
+    begins = [[n.op for n in functions[name].nodes][:5] for name in names]
+    assert len(set(map(tuple, begins))) == 1
 
 
-def test_scopes_that_count_on_between_builds_are_refused():
+# By what differs from call to call; each is given the number of the call.
+CHANGING = {
+    "scope": lambda x, call: layers.fully_connected(x, 16, scope=f"fc_{call}"),
+    "activation": lambda x, call: layers.fully_connected(x, 16, ("relu", None)[call]),
+    "factor": lambda x, call: layers.fully_connected(x, 16) * (2.0 + call),
+    "more": lambda x, call: layers.repeat(x, 1 + call, layers.fully_connected, 16),
+}
+
+
+@pytest.mark.parametrize("layer", CHANGING.values(), ids=CHANGING)
+def test_a_network_that_changes_from_call_to_call_is_fitted_as_first_built(layer):
     numbers = itertools.count()
 
     def net(x):
-        return layers.fully_connected(x, 16, scope=f"fc_{next(numbers)}")
+        return layer(x, next(numbers))
 
-    message = (
-        r"network net is built once .* it did not make fc_0/biases, fc_0/weights, but "
-        r"fc_1/biases, fc_1/weights: .* untrained"
-    )
+    options = {"max_iter": 60, "random_state": 0, "early_stopping": True}
+    clf = NetworkClassifier(net, **options).fit(X, Y)
+    plain = NetworkClassifier(lambda x: layer(x, 0), **options).fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
+    assert clf.loss_curve_ == plain.loss_curve_
+
+
+@pytest.mark.parametrize("layer", CHANGING.values(), ids=CHANGING)
+@pytest.mark.parametrize("asks", [layers.dropout, layers.batch_norm])
+def test_a_network_that_asks_for_training_and_changes_is_refused(layer, asks):
+    numbers = itertools.count()
+
+    def net(x):
+        return asks(layer(x, next(numbers)))
+
+    message = r"network net .* must build the same .* first time .* second time"
     with pytest.raises(ValueError, match=message):
         NetworkClassifier(net, **FEW).fit(X, Y)
 
@@ -112,3 +154,41 @@ def test_a_network_with_regions_scores_and_predicts_what_it_trains():
     np.testing.assert_allclose(
         one.validation_loss_curve_, other.validation_loss_curve_, rtol=1e-4
     )
+
+
+# -- networks without parameters ------------------------------
+
+
+def first(x, num_outputs):
+    return x[:, :1]
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_network_without_parameters_trains_nothing_and_predicts(optimizer, precision):
+    options = {"optimizer": optimizer, "precision": precision, "random_state": 0}
+    reg = NetworkRegressor(first, max_iter=3, **options).fit(X, Y * 2.0)
+    kind = np.dtype(precision)
+    wanted = X[:, 0].astype(kind).astype(float) * (Y * 2.0).std() + (Y * 2.0).mean()
+    rtol = 1e-6 if precision == "float32" else 1e-13
+    twin = pickle.loads(pickle.dumps(reg))
+    for one in (reg, twin):
+        np.testing.assert_allclose(one.predict(X), wanted, rtol=rtol)
+        assert one.program_.model.precision == ("f32", "f64")[kind.itemsize == 8]
+        assert one.coefs_ == []
+    if optimizer != "lbfgs":
+        twin.partial_fit(X, Y * 2.0)
+        np.testing.assert_array_equal(twin.predict(X), reg.predict(X))
+        assert twin.n_iter_ == 4
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_network_of_states_alone_keeps_its_averages(precision):
+    def normalized(x, num_outputs):
+        return layers.batch_norm(x[:, :1], center=False, decay=0.5)
+
+    reg = NetworkRegressor(normalized, max_iter=30, precision=precision, batch_size=150)
+    reg.fit(X * 3.0 + 1.0, Y * 1.0)
+    mean = reg.program_.states["BatchNorm/moving_mean"]
+    assert mean.dtype == precision
+    np.testing.assert_allclose(mean, [1.0], rtol=1e-5)

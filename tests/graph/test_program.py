@@ -12,7 +12,7 @@ from support.disk import largest_file
 
 from slimlearn.backend import ops, reference
 from slimlearn.backend.arena import ALIGNMENT, allocate
-from slimlearn.backend.graph import Model
+from slimlearn.backend.graph import Model, current_graph
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import print_program
@@ -292,3 +292,19 @@ def test_a_branch_refuses_values_of_the_function_it_began_as():
         ops.relu(y)
     with pytest.raises(ValueError, match="function score is there already"):
         model.branch("score", "predict")
+
+
+@pytest.mark.parametrize("what", ["training", "sample_weight"])
+def test_a_function_notes_that_it_was_asked_what_differs_in_training(what):
+    model = Model()
+    with model.function("f", training=True) as graph:
+        graph.sample_weight = weights = ops.input_("sample_weight", (B,))
+        known = {"training": True, "sample_weight": weights}
+        assert not graph.asked
+
+        def inside():
+            assert getattr(current_graph(), what) is known[what]
+            return ops.constant(1.0)
+
+        ops.cond(ops.constant(True, "bool"), inside, lambda: ops.constant(0.0))
+    assert graph.asked and model.functions["f"].training

@@ -29,9 +29,23 @@ int64_t append(int64_t& total, int64_t bytes) {
   return offset;
 }
 
+// A network without parameters has that of its update.
+DType precision_of(const Program& program) {
+  for (const Declaration& declaration : program.declarations) {
+    if (declaration.kind != DeclarationKind::hyper) return declaration.type.dtype;
+  }
+  for (const Function& function : program.functions) {
+    const Graph& graph = function.graph;
+    if (function.name != "update" || graph.returns.empty()) continue;
+    return graph.values[static_cast<size_t>(graph.returns[0])].type.dtype;
+  }
+  return DType::f32;
+}
+
 }  // namespace
 
-Layout::Layout(const Program& program) : places(program.declarations.size()) {
+Layout::Layout(const Program& program)
+    : places(program.declarations.size()), precision(precision_of(program)) {
   for (size_t i = 0; i < places.size(); ++i) {
     const Declaration& declaration = program.declarations[i];
     Place& place = places[i];
@@ -41,7 +55,6 @@ Layout::Layout(const Program& program) : places(program.declarations.size()) {
     if (declaration.kind == DeclarationKind::param) {
       place.base = Base::param;
       place.offset = append(param_bytes, place.bytes);
-      precision = place.dtype;
     } else if (declaration.kind == DeclarationKind::state) {
       place.base = Base::state;
       place.offset = append(state_bytes, place.bytes);
