@@ -93,6 +93,8 @@ class Progress:
         What the learning rate schedule has heard.
     within : Within or None
         The steps of the epoch after these.
+    begun : int
+        The epoch after which the optimizer, and schedules with it, began anew.
     """
 
     epoch: int = 0
@@ -100,6 +102,7 @@ class Progress:
     slots: np.ndarray | None = None
     memory: dict | None = None
     within: Within | None = None
+    begun: int = 0
 
     @property
     def all_steps(self) -> int:
@@ -112,4 +115,4 @@ class Progress:
         if self.slots is not None:
             slots = allocate(self.slots.size)
             slots[...] = self.slots
-        return Progress(self.epoch, self.step, slots, self.memory)
+        return replace(self, slots=slots, within=None)

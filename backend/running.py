@@ -124,6 +124,8 @@ class Run:
         self._steps = sum(steps_per_epoch(n, self._batch) for n in sizes or (1,) if n)
         self._last = progress.epoch + settings.max_iter
         self._start = _Start(program, progress)
+        # What each schedule goes by, beside the schedule.
+        self._kinds: dict[int, tuple] = {}
         self._stopped = False
         # Whether an interrupt may raise now: the epoch can be undone.
         self._breaks = True
@@ -202,9 +204,7 @@ class Run:
         """Train epochs that nobody looks into."""
         progress, step = self._progress, self._progress.step
         own = steps_per_epoch(len(part), self._batch)
-        tables = [
-            self._table(begin, own) for begin in range(step, step + epochs * own, own)
-        ]
+        tables = [self._table(i, step + i * own, 0, own) for i in range(epochs)]
         rates = tables[0] if epochs == 1 else np.concatenate(tables)
         trainer = self._trainer_of(part)
         for result in trainer.epochs(progress.epoch, step, rates, 0, self._start.begin):
@@ -219,7 +219,8 @@ class Run:
         progress, watch, settings = self._progress, self._watch, self._settings
         result = within.result if within.part == number else EpochResult()
         own = steps_per_epoch(len(part), self._batch)
-        begun = progress.step + within.earlier.steps
+        earlier = within.earlier.steps
+        begun = progress.step + earlier
         known = table = None
         while not self._stopped and result.steps < own:
             done, steps = result.steps, own - result.steps
@@ -230,7 +231,7 @@ class Run:
                 self._breaks, begins = self._start.begin(copy=copy), False
             if known != (settings.learning_rate, settings.schedule):
                 known = settings.learning_rate, settings.schedule
-                table = self._table(begun, own)
+                table = self._table(0, begun, earlier, own)
             rates, trainer = table[done : done + steps], self._trainer_of(part)
             before = perf_counter()
             with _naming(part):
@@ -261,25 +262,51 @@ class Run:
             steps = min(steps, longest)
         return steps
 
-    def _table(self, begin: int, own: int) -> np.ndarray:
-        """Rates of an epoch's steps, or of its part: a column for each schedule."""
+    def _table(self, ahead: int, step: int, within: int, own: int) -> np.ndarray:
+        """Rates of an epoch's steps, or of its part: a column for each schedule.
+
+        Parameters
+        ----------
+        ahead : int
+            How many epochs after the one that runs.
+        step : int
+            The first of these steps, counted from the start of training.
+        within : int
+            The same, counted from the start of the epoch.
+        own : int
+            How many steps.
+        """
         settings = self._settings
-        facts = {
-            "steps_per_epoch": self._steps,
-            "total_steps": self._last * self._steps,
-        }
-        rates = settings.schedule.rates(
-            *(settings.learning_rate, begin, begin + own),
-            **facts,
-            memory=self._progress.memory,
-        )
+        epoch = self._progress.epoch + ahead
+
+        def rates(schedule, rate: float, **memory) -> np.ndarray:
+            begin, first = step, self._first_epoch(schedule)
+            if first is not None:
+                # Earlier epochs may have had other numbers of steps.
+                begin = (epoch - first) * self._steps + within
+            return schedule.rates(
+                *(rate, begin, begin + own),
+                steps_per_epoch=self._steps,
+                total_steps=(self._last - (first or 0)) * self._steps,
+                **memory,
+            )
+
+        memory = self._progress.memory
+        table = rates(settings.schedule, settings.learning_rate, memory=memory)
         if not settings.schedules:
-            return rates
-        columns = [
-            schedule.rates(1.0, begin, begin + own, **facts)
-            for schedule in settings.schedules.values()
-        ]
-        return np.column_stack([rates, *columns])
+            return table
+        columns = [rates(schedule, 1.0) for schedule in settings.schedules.values()]
+        return np.column_stack([table, *columns])
+
+    def _first_epoch(self, schedule) -> int | None:
+        """The epochs before the schedule began; None where it goes by steps alone."""
+        known = self._kinds.get(id(schedule))
+        if known is None:
+            known = self._kinds[id(schedule)] = schedule.goes_by, schedule
+        if known[0] == "steps":
+            return None
+        length = known[0] == "length"
+        return self._settings.first_epoch if length else self._progress.begun
 
 
 @contextmanager

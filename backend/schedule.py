@@ -65,6 +65,19 @@ class Schedule(Parameters):
         raise NotImplementedError
 
     @property
+    def goes_by(self) -> str:
+        """What the rates depend on: "steps" alone, "epochs" too, or the "length" of
+        the whole training."""
+        facts = ((1, 100), (1, 200), (2, 100))
+        plain, longer, denser = (
+            self.rates(1.0, 0, 100, steps_per_epoch=n, total_steps=total)
+            for n, total in facts
+        )
+        if not np.array_equal(plain, longer):
+            return "length"
+        return "steps" if np.array_equal(plain, denser) else "epochs"
+
+    @property
     def listens(self) -> bool:
         """Whether the rates depend on what `observe` hears."""
         return type(self).observe is not Schedule.observe
@@ -83,6 +96,8 @@ class Constant(Schedule):
     >>> Constant().rates(0.1, 0, 3, steps_per_epoch=1, total_steps=3).tolist()
     [0.1, 0.1, 0.1]
     """
+
+    goes_by = "steps"
 
     def rates(self, learning_rate, start, stop, **counts) -> np.ndarray:
         """As every schedule's, but without a look at the steps."""
@@ -141,12 +156,17 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """Half a cosine from the rate down to `final` of it, after a linear warm-up.
 
+    It begins anew with each fit of ``warm_start=True``, unless `epochs` are given.
+
     Parameters
     ----------
     final : float, default=0.0
         The last rate as a fraction of the learning rate, in [0, 1].
     warmup : float, default=0.0
         Fraction of the training that rises linearly from 0, in [0, 1).
+    epochs : float or None, default=None
+        Epochs that it lasts, since the first fit; the rate stays at the last one then.
+        None is those of the fit, which ``partial_fit`` does not know.
 
     References
     ----------
@@ -154,15 +174,18 @@ class Cosine(Schedule):
     Restarts, equation 5 with one period. https://arxiv.org/abs/1608.03983
     """
 
-    def __init__(self, final=0.0, warmup=0.0):
+    def __init__(self, final=0.0, warmup=0.0, epochs=None):
         self.final = final
         self.warmup = warmup
+        self.epochs = epochs
 
     def check(self) -> None:
+        _check_epochs(self)
         self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
         self._require("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
 
     def _factors(self, step, per_epoch, total):
+        total = total if self.epochs is None else self.epochs * per_epoch
         rising = self.warmup * total
         done = np.clip((step - rising) / max(total - rising, 1.0), 0.0, 1.0)
         falling = self.final + (1 - self.final) * 0.5 * (1 + np.cos(math.pi * done))
@@ -215,6 +238,8 @@ class WarmRestarts(Schedule):
 class OneCycle(Schedule):
     """Up to the learning rate and down again, both as half cosines.
 
+    It begins anew with each fit of ``warm_start=True``, unless `epochs` are given.
+
     Parameters
     ----------
     peak : float, default=0.3
@@ -223,6 +248,8 @@ class OneCycle(Schedule):
         The first rate is the learning rate divided by this.
     final_divisor : float, default=1e4
         The last rate is the first rate divided by this.
+    epochs : float or None, default=None
+        As in `Cosine`.
 
     References
     ----------
@@ -230,17 +257,20 @@ class OneCycle(Schedule):
     Using Large Learning Rates. https://arxiv.org/abs/1708.07120
     """
 
-    def __init__(self, peak=0.3, initial_divisor=25.0, final_divisor=1e4):
+    def __init__(self, peak=0.3, initial_divisor=25.0, final_divisor=1e4, epochs=None):
         self.peak = peak
         self.initial_divisor = initial_divisor
         self.final_divisor = final_divisor
+        self.epochs = epochs
 
     def check(self) -> None:
+        _check_epochs(self)
         self._require("peak", "a number in (0, 1)", lambda v: 0 < v < 1)
         self._require("initial_divisor", "a number >= 1", lambda v: v >= 1)
         self._require("final_divisor", "a number >= 1", lambda v: v >= 1)
 
     def _factors(self, step, per_epoch, total):
+        total = total if self.epochs is None else self.epochs * per_epoch
         first = 1.0 / self.initial_divisor
         last = first / self.final_divisor
         top = self.peak * max(total - 1.0, 1.0)
@@ -341,6 +371,11 @@ class Plateau(Schedule):
             if waited > self.patience:
                 factor, waited = max(factor * self.factor, self.minimum), 0
         return {"best": best, "waited": waited, "factor": factor}
+
+
+def _check_epochs(schedule: Cosine | OneCycle) -> None:
+    if schedule.epochs is not None:
+        schedule._require("epochs", "a number of epochs > 0 or None", lambda v: v > 0)
 
 
 SCHEDULES = {

@@ -58,6 +58,8 @@ class Settings:
         as factors.
     scheduled : list of (str, int, float, float)
         Hypers that these columns change: name, column, base, scale.
+    first_epoch : int
+        Epochs that earlier runs did.
     """
 
     optimizer: Optimizer
@@ -77,6 +79,7 @@ class Settings:
     accumulate: int = 1
     schedules: dict[str, Schedule] = field(default_factory=dict)
     scheduled: list[tuple] = field(default_factory=list)
+    first_epoch: int = 0
 
 
 Observe = Callable[[float], tuple[bool, float]]

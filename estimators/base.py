@@ -25,6 +25,7 @@ from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
+from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.telling import warn
 
 __all__ = ["NetworkEstimator", "can_fit_chunks", "can_fit_partially"]
@@ -51,6 +52,8 @@ def can_fit_partially(estimator) -> bool:
         reason = "early stopping needs all epochs in one fit: set early_stopping=False"
     elif is_balanced(getattr(estimator, "class_weight", None)):
         reason = "balanced class weights need all rows: pass class_weight as a dict"
+    else:
+        reason = reason or unknown_length(estimator)
     return _offered(estimator, "partial_fit", reason)
 
 

@@ -27,6 +27,7 @@ from slimlearn.estimators.summary import Summary
 __all__ = ["ChunkFitting"]
 
 _FORM = "(X, y) or (X, y, sample_weight)"
+_AGAIN = "chunks that can be iterated again, such as a list"
 
 
 class Chunks:
@@ -184,7 +185,7 @@ class ChunkFitting(Fitting):
                 estimator._check_classes(self.given_classes)
         if not self.chunks.once:
             return
-        again = "chunks that can be iterated again, such as a list"
+        again = _AGAIN
         if not (estimator._regression or self.former) and self.given_classes is None:
             raise ValueError(
                 "classes must be passed for chunks that can be iterated only once"
@@ -194,15 +195,14 @@ class ChunkFitting(Fitting):
                 f"balanced class weights need {again}: or pass class_weight as a dict"
             )
         for name, schedule in self.schedules.items():
-            if _counts_steps(schedule):
-                raise ValueError(
-                    f"schedules[{name!r}]={schedule!r} goes by the number of steps, "
-                    f"and so needs {again}"
-                )
-        if _counts_steps(self.schedule):
+            self.check_schedule(f"schedules[{name!r}]", schedule)
+        self.check_schedule("learning_rate_schedule", self.schedule)
+
+    def check_schedule(self, name, schedule) -> None:
+        if self.chunks.once and schedule.goes_by != "steps":
             raise ValueError(
-                f"learning_rate_schedule={estimator.learning_rate_schedule!r} goes by "
-                f"the number of steps, and so needs {again}"
+                f"{name}={schedule!r} goes by the number of steps, and so needs "
+                f"{_AGAIN}"
             )
 
     # -- before the first step ------------------------------------------------------
@@ -332,12 +332,3 @@ def _naming(number: int):
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"chunk {number}: {error}") from error
-
-
-def _counts_steps(schedule) -> bool:
-    """Whether the rates depend on how many steps there are."""
-    few, many = (
-        schedule.rates(1.0, 0, 100, steps_per_epoch=n, total_steps=100 * n)
-        for n in (1, 100)
-    )
-    return not np.array_equal(few, many)

@@ -53,6 +53,9 @@ default="log_loss"
     learning_rate_schedule : str or schedule object, default="constant"
         "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
         "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
+        Those that go by the length of the fit, "cosine" and "one_cycle", need
+        ``Cosine(epochs=...)`` for `partial_fit`, and begin anew with each fit of
+        `warm_start`.
     schedules : dict or None, default=None
         Schedules, as of the learning rate, of other numbers, which are multiplied:
         "dropout" (of all layers), "l2_regularization", "weight_decay", numbers of the

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 
 from slimlearn.backend import dataset, training
 from slimlearn.backend.optimizer import make_optimizer
-from slimlearn.backend.schedule import make_schedule
+from slimlearn.backend.schedule import Schedule, make_schedule
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import home_of, origin_of
 from slimlearn.estimators.callbacks.base import fresh_callbacks
@@ -23,7 +23,7 @@ from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classe
 from slimlearn.estimators.progress import BAR_SECONDS
 from slimlearn.estimators.publishing import Publishing
 from slimlearn.estimators.rows import Rows
-from slimlearn.estimators.scheduling import make_schedules
+from slimlearn.estimators.scheduling import UNKNOWN_LENGTH, make_schedules
 from slimlearn.estimators.settings import settings_of
 from slimlearn.estimators.starting import Starting
 from slimlearn.estimators.summary import Summary
@@ -126,6 +126,11 @@ class Fitting(Starting, Publishing):
             return None
         size = self.settings.batch_size * self.settings.accumulate
         return sum(dataset.steps_per_epoch(n, size) for n in self.sizes if n)
+
+    def check_schedule(self, name: str, schedule: Schedule) -> None:
+        """Refuse a schedule that goes by what is not known of this fit."""
+        if self.partial and schedule.goes_by == "length":
+            raise ValueError(UNKNOWN_LENGTH.format(name, schedule))
 
     def _watch(self, monitor: Monitor, calls: Calls | None) -> StepWatch | None:
         """Those who want to be called between steps; None if nobody does."""
@@ -238,6 +243,7 @@ class Fitting(Starting, Publishing):
             epochs=self.epochs,
             seed=seed,
         )
+        self.settings.first_epoch = self.progress.epoch
         self.held_part = None if held is None else self._sources(held)
 
     def _seed(self) -> int:

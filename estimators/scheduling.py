@@ -7,9 +7,33 @@ import re
 from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.schedule import Schedule, make_schedule
 
-__all__ = ["make_schedules", "schedule_all"]
+__all__ = ["UNKNOWN_LENGTH", "make_schedules", "schedule_all", "unknown_length"]
 
 _KEEP = re.compile(r"keep_prob(_\d+)?$")
+
+
+# Why a schedule cannot be followed by calls that do not know of each other.
+UNKNOWN_LENGTH = (
+    "{}={!r} goes by the length of the training, which one call does not know: say how "
+    "many epochs it lasts, as in Cosine(epochs=50), or choose one that goes by epochs, "
+    "such as 'exponential'"
+)
+
+
+def unknown_length(estimator) -> str | None:
+    """What keeps partial_fit from following the estimator's schedules, if anything."""
+    plain = estimator.learning_rate_schedule
+    wishes = {} if plain == "constant" else {"learning_rate_schedule": plain}
+    if isinstance(estimator.schedules, dict):
+        named = estimator.schedules.items()
+        wishes.update({f"schedules[{name!r}]": wish for name, wish in named})
+    for name, wish in wishes.items():
+        try:
+            if make_schedule(wish).goes_by == "length":
+                return UNKNOWN_LENGTH.format(name, wish)
+        except (AttributeError, TypeError, ValueError):
+            pass  # what is no schedule is told by the fit
+    return None
 
 
 def make_schedules(estimator) -> dict[str, Schedule]:

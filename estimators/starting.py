@@ -94,6 +94,7 @@ class Starting:
             if self.progress.slots is None:
                 # A fresh optimizer counts its steps from the start.
                 self.progress.step, self.progress.memory = 0, None
+                self.progress.begun = self.progress.epoch
         for name, value in self.head.states().items():
             program.states[name][...] = value
 

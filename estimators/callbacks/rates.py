@@ -32,7 +32,9 @@ class LearningRateScheduler(Callback):
         if callable(self.schedule):
             self._ask(state)
         else:
-            state.settings.schedule = make_schedule(self.schedule)
+            schedule = make_schedule(self.schedule)
+            state.check_schedule("LearningRateScheduler: schedule", schedule)
+            state.settings.schedule = schedule
 
     def on_epoch_end(self, state) -> None:
         """Set the next epoch's rate."""

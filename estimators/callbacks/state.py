@@ -218,6 +218,10 @@ class FitState:
                 "optimizer"
             )
 
+    def check_schedule(self, name: str, schedule) -> None:
+        """Raise ValueError if a schedule goes by what is not known of this fit."""
+        self._fitting.check_schedule(name, schedule)
+
     # -- weights --------------------------------------------------------------------
 
     @property
