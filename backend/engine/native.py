@@ -5,10 +5,9 @@ from __future__ import annotations
 try:
     from slimlearn import _native
 except ImportError as error:
-    raise ImportError(
-        "slimlearn's native module is not built or does not load: run `make build` in "
-        "the source tree, or reinstall slimlearn with pip"
-    ) from error
+    from slimlearn.backend.engine import missing
+
+    raise ImportError(missing.advice(error=error)) from error
 
 __all__ = ["NativeError", "absent", "available_isas", "devices", "isa", "native"]
 
