@@ -90,10 +90,10 @@ def checkout(revision: str) -> Path:
     subprocess.run(["tar", "-x", "-C", tree], check=True, input=archive.stdout)
     from slimlearn.backend.engine import available_isas
 
-    # Earlier revisions build every level.
     level = available_isas()[-1].removeprefix("x86-64-")
     build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    environment = os.environ | {"SLIM_LEVELS": level}
+    # Earlier revisions call it SLIM_LEVELS, or build every level.
+    environment = os.environ | {"SLIM_ISAS": level, "SLIM_LEVELS": level}
     environment.pop("SLIM_BUILD_DIR", None)
     subprocess.run(
         build, cwd=tree, env=environment, check=True, stdout=subprocess.DEVNULL

@@ -56,9 +56,12 @@ bool runs_v4() {
 
 struct Levels {
   std::map<std::string, KernelSet> sets;
+  std::string built;  // also what does not run here
 
   void add(const char* isa, bool runs, const KernelRow* const* begin, const KernelRow* const* end) {
-    if (!runs || begin == end) return;
+    if (begin == end) return;
+    built += (built.empty() ? "" : ", ") + std::string(isa);
+    if (!runs) return;
     KernelSet& set = sets[isa];
     set.isa = isa;
     for (; begin != end; ++begin) set.rows[(*begin)->op] = *begin;
@@ -125,14 +128,18 @@ std::string best_isa() {
     if (kernel_set(wish) != nullptr) return wish;
     std::string have;
     for (const auto& [isa, set] : levels().sets) have += (have.empty() ? "" : ", ") + isa;
-    throw std::invalid_argument("SLIM_ISA=" + std::string(wish) +
-                                ": this machine or build does not run that level; it runs " + have +
-                                ": unset SLIM_ISA or name one of these");
+    throw std::invalid_argument(
+        "SLIM_ISA=" + std::string(wish) +
+        ": this machine or build does not run that level; it runs " + have +
+        ": unset SLIM_ISA, name one of these, or build others with SLIM_ISAS");
   }
   for (const char* isa : {"x86-64-v4", "x86-64-v3", "generic"}) {
     if (kernel_set(isa) != nullptr) return isa;
   }
-  throw std::runtime_error("this build has no kernels: rebuild slimlearn");
+  throw std::runtime_error(
+      "slimlearn was built for " + levels().built +
+      " alone, which this machine is not: reinstall it here (pip install "
+      "--no-cache-dir --force-reinstall), or with SLIM_ISAS=all to run anywhere");
 }
 
 }  // namespace slim

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from slimlearn.backend.program import Program
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLIM_BUILD_DIR", ROOT / "build"))
 BUILD /= f"native-{sys.implementation.cache_tag}"
+LEVELS = ["generic", "x86-64-v3", "x86-64-v4"]
 
 
 def tool(name: str) -> str | None:
@@ -150,17 +152,37 @@ def test_the_libraries_export_the_header_and_need_no_python(programs):
         assert not re.search(r"\bPy|pybind", undefined)
 
 
-def test_the_libraries_are_configured_without_python_and_pybind11(tmp_path):
+def planned(folder: Path, isas: str, *options: str) -> str:
+    """Return the commands of a build that is configured and not run."""
     if tool("cmake") is None or tool("ninja") is None:
         pytest.skip("needs cmake and ninja")
-    folder = tmp_path / "build"
+    ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"]
+    cmake("-S", ROOT / "native", "-B", folder, f"-DSLIM_ISAS={isas}", *ninja, *options)
+    command = [tool("ninja"), "-C", str(folder), "-t", "commands", "all"]
+    return subprocess.check_output(command, text=True)
+
+
+def test_the_libraries_are_configured_without_python_and_pybind11(tmp_path):
     without = [
         f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"
         for name in ("Python", "Python3", "PythonInterp", "pybind11")
     ]
-    options = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", *without]
-    cmake("-S", ROOT / "native", "-B", folder, "-DSLIM_LEVELS=generic", *options)
-    command = [tool("ninja"), "-C", str(folder), "-t", "commands", "all"]
-    planned = subprocess.check_output(command, text=True)
-    assert "-o libslim.so" in planned and "libslim.a" in planned
-    assert "_native" not in planned and "pybind" not in planned
+    text = planned(tmp_path, "generic", *without)
+    assert "-o libslim.so" in text and "libslim.a" in text
+    assert "_native" not in text and "pybind" not in text
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="levels are of x86-64")
+def test_a_build_has_the_levels_that_are_asked_for(tmp_path):
+    def levels(isas):
+        text = planned(tmp_path, isas)
+        return set(re.findall(r"SLIM_ISA_NAME=\W*([\w-]+)", text))
+
+    assert levels("all") == {"generic", "x86-64-v3", "x86-64-v4"}
+    assert levels("generic v3") == {"generic", "x86-64-v3"}
+    (native,) = levels("native")
+    # The kernels that stand here may be fewer; none is better than this machine.
+    assert native == max(engine.available_isas() + [native], key=LEVELS.index)
+    assert "avx512f" not in Path("/proc/cpuinfo").read_text() or native == LEVELS[-1]
+    with pytest.raises(AssertionError, match=r"SLIM_ISAS needs native, all(.|\n)*v5"):
+        levels("v5")
