@@ -2,9 +2,9 @@
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
-NATIVE_FILES = $(shell find native tests/native -name '*.cpp' -o -name '*.h' -o -name '*.c')
+NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
-.PHONY: build demo test test-isa lint format bench bench-against sanitize
+.PHONY: build demo docs test test-isa lint format bench bench-against sanitize
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -20,6 +20,10 @@ $(VENV)/test.stamp: pyproject.toml | $(VENV)/slimlearn.stamp
 	$(PIP) --no-build-isolation --editable ".[test]"
 	touch $@
 
+$(VENV)/docs.stamp: pyproject.toml | $(VENV)/slimlearn.stamp
+	$(PIP) --group docs
+	touch $@
+
 $(VENV)/lint.stamp: pyproject.toml | $(VENV)/bin/ninja
 	$(PIP) --group lint
 	touch $@
@@ -29,6 +33,11 @@ build: | $(VENV)/slimlearn.stamp
 
 demo: build
 	$(PYTHON) examples/demo.py
+
+# The pages, in build/docs/html; their code runs, and a warning is an error.
+docs: build $(VENV)/docs.stamp
+	$(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going -d build/docs/doctrees \
+	  docs build/docs/html
 
 test: build $(VENV)/test.stamp
 	$(PYTHON) -m pytest -n 2 --dist worksteal

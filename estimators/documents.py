@@ -137,7 +137,7 @@ default="log_loss"
     "attributes": """
     {classes}n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where X had names.
     n_iter_ : int
         Epochs that the weights have seen, or iterations of L-BFGS.

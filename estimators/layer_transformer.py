@@ -64,7 +64,7 @@ class LayerTransformer(
         The fitted network.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where X had names.
 
     See Also

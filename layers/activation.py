@@ -78,7 +78,7 @@ def mish(x: Tensor) -> Tensor:
 
 
 def softsign(x: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
+    """``x / (1 + |x|)``."""
     return ops.div(x, ops.abs(x) + 1.0, name="softsign")
 
 

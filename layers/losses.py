@@ -58,7 +58,7 @@ def absolute_difference(
     weights: float | Tensor = 1.0,
     scope: str | None = None,
 ) -> Tensor:
-    """Add the mean of |p - y|; see `compute_weighted_loss` for the weights."""
+    """Add the mean of ``|p - y|``; see `compute_weighted_loss` for the weights."""
     with name_scope(scope or "absolute_difference"):
         losses = per_example.absolute_error(
             *_pair("absolute_difference", predictions, labels)

@@ -17,12 +17,12 @@ def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
 
 
 def absolute_error(predictions: Tensor, labels: Tensor) -> Tensor:
-    """|p - y|, element by element."""
+    """``|p - y|``, element by element."""
     return ops.abs(ops.sub(predictions, labels))
 
 
 def huber(predictions: Tensor, labels: Tensor, delta: float | Tensor = 1.0) -> Tensor:
-    """½ e² where |e| ≤ delta, else delta · |e| - ½ delta² (Huber, 1964)."""
+    """½ e² where ``|e| ≤ delta``, else ``delta · |e| - ½ delta²`` (Huber, 1964)."""
     size = absolute_error(predictions, labels)
     inner = ops.minimum(size, delta)
     return ops.mul(inner, ops.sub(size, ops.mul(inner, 0.5)))

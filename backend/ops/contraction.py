@@ -147,6 +147,8 @@ def matmul(
         Of equal rank and leading dimensions, or `b` of rank 2 and `a` of any.
     transpose_a, transpose_b : bool
         Read the last two dimensions the other way round.
+    name : str, optional
+        Of the result, in the program's text.
     """
     check_tensor(a, "matmul", name)
     check_tensor(b, "matmul", name)

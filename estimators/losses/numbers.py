@@ -53,7 +53,7 @@ class SquaredError(RegressorLoss):
 
 
 class AbsoluteError(RegressorLoss):
-    """|p - y|."""
+    """``|p - y|``."""
 
     name = "absolute_error"
 

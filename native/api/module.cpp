@@ -18,7 +18,10 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "The native core of slimlearn; import slimlearn.backend.engine instead.";
 
   // Invalid arguments and full memory have Python classes of their own already.
-  static PyObject* error = PyErr_NewException("slimlearn.NativeError", PyExc_RuntimeError, nullptr);
+  static PyObject* error = PyErr_NewExceptionWithDoc(
+      "slimlearn.NativeError",
+      "What the native core refuses that is no ValueError, TypeError or MemoryError.",
+      PyExc_RuntimeError, nullptr);
   module.attr("NativeError") = py::reinterpret_borrow<py::object>(error);
   py::register_local_exception_translator([](std::exception_ptr raised) {
     try {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.model_files import put_together, take_apart
 from support.training_case import Case, data, network
@@ -88,6 +89,18 @@ def predicted(case) -> bytes:
     sources = {"X": case.sources["X"]}
     [values] = case.compiled.run("predict", sources, case.program)
     return values.tobytes()
+
+
+def test_the_program_of_the_pages_predicts(programs, tmp_path):
+    X = np.random.RandomState(0).normal(size=(5, 3)).astype(np.float32)
+    clf = DNNClassifier((4,), max_iter=1, random_state=0).fit(X, [0, 1, 2, 0, 1])
+    clf.program_.save(tmp_path / "model.slim")
+    command = [str(programs / "predict"), str(tmp_path / "model.slim"), "3"]
+    rows = "\n".join(" ".join(map(repr, row.tolist())) for row in X)
+    environment = os.environ | {"SLIM_ISA": engine.isa()}
+    text = subprocess.check_output(command, input=rows, text=True, env=environment)
+    found = np.array([line.split() for line in text.splitlines()], dtype=float)
+    np.testing.assert_array_equal(found, clf.predict_proba(X))
 
 
 def test_mistakes_have_words(programs, tmp_path):
