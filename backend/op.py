@@ -1,6 +1,9 @@
 """An op is a class: what it infers, what it computes, and its gradient."""
 
+import inspect
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from slimlearn.backend.graph import (
     DTYPES,
@@ -14,16 +17,26 @@ from slimlearn.backend.shape import as_dim
 
 OPS: dict[str, "Op"] = {}
 FUNCTIONS: dict[str, Callable] = {}  # of `backend.ops`, by name
+PUBLIC: set[str] = set()  # those of them that a network's author calls
 _NUMBER = ": write a number as ops.constant(value, dtype)"
-_LIST = ": write numbers into the network as ops.constant_list(values, dtype)"
+_LIST = ": write numbers into the network as ops.array(values, dtype)"
 _ADVICE = {
     "int": _NUMBER,
     "float": _NUMBER,
+    "bool": ": == and != compare no elements, use ops.equal(a, b) and its like",
     "list": _LIST,
     "ndarray": _LIST,
     "Dim": ": write its size as ops.extent(dim, dtype)",
 }
 _NO_ATTRIBUTES: dict = {}
+_SPELLINGS = {
+    "float32": "f32",
+    "float64": "f64",
+    "int32": "i32",
+    "int64": "i64",
+    "bool": "bool",
+    "uint8": "u8",
+}
 
 
 class Refusal(ValueError):
@@ -34,11 +47,25 @@ class Refusal(ValueError):
         return ValueError(f"[{op} {name}] {self}")
 
 
-def public(function: Callable) -> Callable:
-    """Make `function` one of `backend.ops`; used as a decorator.
+def public(function: Callable, *aliases: str) -> Callable:
+    """Make `function` one of `backend.ops`, under its name and others.
 
-    What is written by hand takes the place of what a base class made for an op.
+    Used as a decorator, with other names as `also`. What is written by hand takes the
+    place of what a base class made for an op.
     """
+    for name in (function.__name__, *aliases):
+        FUNCTIONS[name] = function
+        PUBLIC.add(name)
+    return function
+
+
+def also(*aliases: str) -> Callable:
+    """Return a decorator that makes a function `public` under several names."""
+    return lambda function: public(function, *aliases)
+
+
+def internal(function: Callable) -> Callable:
+    """Make `function` one of `backend.ops` that only slimlearn's own code calls."""
     FUNCTIONS[function.__name__] = function
     return function
 
@@ -48,12 +75,6 @@ def takes(**kinds: type) -> dict[str, type]:
     return kinds
 
 
-def doc_of(op: "Op", tail: str) -> str | None:
-    """Return the docstring of an op's function; None where ``-OO`` leaves none."""
-    text = type(op).__doc__
-    return None if text is None else text.removesuffix(".") + tail
-
-
 class Op:
     """The base of all ops. A subclass with a `name` registers itself in `OPS`.
 
@@ -61,6 +82,8 @@ class Op:
     ----------
     name : str
         The word in the program's text, of the native row, the kernel and the tests.
+    called : str
+        What NumPy calls it, where that is another word: the public function has both.
     attributes : dict of str to type
         What stands in parentheses; ``list`` means a list of numbers.
     elementwise : bool
@@ -79,9 +102,12 @@ class Op:
         May stand in such a region though it is not elementwise.
     sparse : bool
         Takes or gives values that are not dense.
+    own : bool
+        Its function is for slimlearn's own code.
     """
 
     name = ""
+    called = ""
     attributes: dict[str, type] = takes()
     optional: frozenset[str] = frozenset()
     elementwise = False
@@ -92,6 +118,7 @@ class Op:
     regions = 0
     tape_region = False
     sparse = False
+    own = False
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
@@ -251,6 +278,33 @@ def check_shape(shape, op: str, name: str | None = None) -> tuple:
         ) from None
 
 
+def dtype_of(dtype, op: str, name: str | None = None) -> str:
+    """Return the name of a type that is given as one, or as NumPy would take it.
+
+    Parameters
+    ----------
+    dtype : str, type or numpy.dtype, or None
+        Such as ``"f32"``, ``"float32"``, ``np.float32`` or ``bool``; None is the
+        precision of the network being built.
+    op, name : str
+        For the error.
+    """
+    if dtype is None:
+        return current_graph().precision
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
+    try:
+        found = _SPELLINGS.get(np.dtype(dtype).name)
+    except TypeError:
+        found = None
+    if found is None:
+        raise TypeError(
+            f"[{op} {name or op}] no type is called {dtype!r}; there are "
+            f"{', '.join(DTYPES)}"
+        )
+    return found
+
+
 def refuse_unless(ok: bool, text: str) -> None:
     """Raise `Refusal` unless `ok`."""
     if not ok:
@@ -295,3 +349,36 @@ def target(declared) -> tuple:
     if dtype not in DTYPES:
         raise Refusal(f"no type is called {dtype!r}; there are {', '.join(DTYPES)}")
     return declared[0]
+
+
+def described(op: Op, function: Callable, parameters: str, returns: str) -> Callable:
+    """Give the function made for `op` its names and its docstring.
+
+    Parameters
+    ----------
+    op : Op
+        Its docstring begins the function's; what follows its first line are notes.
+    function : callable
+    parameters, returns : str
+        Entries of these sections, but `name`, which all functions have.
+    """
+    # ``-OO`` leaves no docstrings.
+    first, _, rest = inspect.cleandoc(type(op).__doc__ or "").partition("\n")
+    text = (
+        f"{first}\n\nParameters\n----------\n{parameters}\n"
+        "name : str, optional\n    Of the result, inside the current scope.\n\n"
+        f"Returns\n-------\n{returns}\n\n"
+        "Raises\n------\nTypeError\n    If an operand is neither a tensor nor a number "
+        "that fits.\nValueError\n    If types or shapes do not fit."
+    )
+    notes = rest.strip()
+    function.__doc__ = f"{text}\n\nNotes\n-----\n{notes}\n" if notes else f"{text}\n"
+    function.__name__ = function.__qualname__ = op.called or op.name
+    function.__module__ = type(op).__module__
+    return internal(function) if op.own else public(function, op.name)
+
+
+def types_text(dtypes) -> str:
+    """Return ``f32 or f64`` for a set of types, in their order."""
+    *others, last = (dtype for dtype in DTYPES if dtype in dtypes)
+    return f"{', '.join(others)} or {last}" if others else last

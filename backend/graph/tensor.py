@@ -32,25 +32,12 @@ def is_symbolic(shape: tuple, name: str) -> bool:
     return any(d.__class__ is Dim and name in d.symbols for d in shape)
 
 
-# What serves ``scalar <operator> tensor`` for NumPy's scalars.
-_REFLECTED = {
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "divide": "__rtruediv__",
-    "power": "__rpow__",
-    "less": "__gt__",
-    "less_equal": "__ge__",
-    "greater": "__lt__",
-    "greater_equal": "__le__",
-}
-
-
 class Tensor:
     """A value of a graph: its name, shape and type, and the node that computes it.
 
-    Arithmetic (``+ - * / ** @``, comparisons, slices) appends ops to the current
-    function. A Python number takes the tensor's type.
+    Operators (``+ - * / // % ** @ & | ^ ~``, comparisons, ``abs``, ``round``) and
+    ``x[key]`` append ops to the current function. A Python number takes the tensor's
+    type. ``==`` asks whether two tensors are the same one: `ops.equal` compares.
     """
 
     __slots__ = ("dtype", "graph", "name", "node", "shape")
@@ -85,7 +72,7 @@ class Tensor:
     def __bool__(self):
         raise TypeError(
             f"%{self.name} has no truth value while the network is being built: use "
-            "ops.select(condition, a, b), and & | ~ for and, or, not"
+            "ops.where(condition, a, b), and & | ~ for and, or, not"
         )
 
     def __eq__(self, other):
@@ -99,7 +86,10 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __iter__(self):
-        raise TypeError(f"%{self.name} cannot be iterated: slice it, as in x[:, 0:1]")
+        raise TypeError(
+            f"%{self.name} cannot be iterated: ops compute with all rows at once, and "
+            "x[:, i] is a column of them"
+        )
 
     def __len__(self):
         raise TypeError(f"%{self.name} has no length: its shape is {self.shape}")
@@ -107,7 +97,7 @@ class Tensor:
     def __setitem__(self, key, value):
         raise TypeError(
             f"%{self.name} cannot be changed: make a new tensor, as in "
-            "ops.select(condition, value, x)"
+            "ops.where(condition, value, x)"
         )
 
     def __float__(self):
@@ -121,18 +111,7 @@ class Tensor:
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
             f"%{self.name} is no array and has no value while the network is being "
-            "built: use ops instead of NumPy, such as ops.reduce_mean(x, 1)"
-        )
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
-        reflected = _REFLECTED.get(ufunc.__name__)
-        if reflected and method == "__call__" and not getattr(inputs[0], "shape", ()):
-            scalar = inputs[0]
-            scalar = scalar[()] if hasattr(scalar, "ndim") else scalar
-            return getattr(inputs[1], reflected)(scalar)
-        raise TypeError(
-            f"np.{ufunc.__name__} cannot compute with %{self.name}, which has no value "
-            "while the network is being built: use ops, such as ops.tanh(x)"
+            "built: use ops instead of NumPy, such as ops.mean(x, 1)"
         )
 
 

@@ -1,4 +1,15 @@
-"""The ops by family, as functions from tensors to tensors of the current function.
+"""What a network computes with, as functions from tensors to tensors, named as NumPy's.
+
+::
+
+    from slimlearn import ops
+
+    x = ops.where(x > 0, x, ops.exp(x) - 1)
+    x = ops.concat([x, ops.mean(x, 1, keepdims=True), x[:, ::2]])
+
+Tensors have Python's operators, too. Axis 0 is the batch, whose size is known when the
+network runs; so `concat`, `stack` and `split` work along the last axis by default.
+Where TF-Slim code has another word (`reduce_sum`, `select`, `neg`), it is an alias.
 
 The functions gather themselves: each is marked `op.public` where it is written, or made
 by the base class of its op. `README.md` says what a new op needs.
@@ -8,8 +19,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
-from slimlearn.backend.graph import Tensor
-from slimlearn.backend.op import FUNCTIONS
+from slimlearn.backend.op import FUNCTIONS, PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,35 +29,10 @@ if TYPE_CHECKING:
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)
+operators.attach()  # noqa: F821, a module of the package
 globals().update(FUNCTIONS)
-__all__ = sorted(FUNCTIONS)
-
-# The graph knows no op, so its operators are attached here.
-_OPERATORS = {
-    "add": "add",
-    "sub": "sub",
-    "mul": "mul",
-    "truediv": "div",
-    "pow": "pow",
-    "matmul": "matmul",
-    "neg": "neg",
-    "and": "logical_and",
-    "or": "logical_or",
-    "invert": "logical_not",
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-    "getitem": "getitem",
-}
+__all__ = sorted(PUBLIC)
 
 
-def _reflected(function):
-    return lambda a, b: function(b, a)
-
-
-for _operator, _name in _OPERATORS.items():
-    setattr(Tensor, f"__{_operator}__", FUNCTIONS[_name])
-for _operator in ("add", "sub", "mul", "truediv", "pow", "and", "or"):
-    _name = _OPERATORS[_operator]
-    setattr(Tensor, f"__r{_operator}__", _reflected(FUNCTIONS[_name]))
+def __dir__() -> list[str]:
+    return __all__

@@ -14,12 +14,13 @@ from slimlearn.backend.op import (
     OPS,
     Op,
     Refusal,
+    also,
     check_count,
     check_dtype,
     describe,
-    doc_of,
+    described,
     emit,
-    public,
+    types_text,
 )
 from slimlearn.backend.ops.source import as_tensor, is_number
 from slimlearn.backend.shape import broadcast_shapes
@@ -43,10 +44,12 @@ def _function(op: "Binary"):
     def function(a, b, name: str | None = None) -> Tensor:
         return _binary(word, a, b, name, op)
 
-    function.__name__ = function.__qualname__ = word
-    tail = ", element by element; one of them may be a number."
-    function.__doc__ = doc_of(op, tail)
-    return function
+    parameters = (
+        f"a, b : Tensor of {types_text(op.dtypes)}\n    Of one type, and of shapes "
+        "that broadcast; one of them may be a number."
+    )
+    returns = f"Tensor\n    Element by element, {op.result_dtype or 'of their type'}."
+    return described(op, function, parameters, returns)
 
 
 class Binary(Op):
@@ -63,7 +66,7 @@ class Binary(Op):
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
         if "name" in cls.__dict__:
-            public(_function(OPS[cls.name]))
+            _function(OPS[cls.name])
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 2)
@@ -91,6 +94,7 @@ class Sub(Binary):
     """a - b."""
 
     name = "sub"
+    called = "subtract"
     function = np.subtract
 
     def grad(self, node, index, dy):
@@ -101,6 +105,7 @@ class Mul(Binary):
     """a * b."""
 
     name = "mul"
+    called = "multiply"
     function = np.multiply
 
     def grad(self, node, index, dy):
@@ -111,6 +116,7 @@ class Div(Binary):
     """a / b."""
 
     name = "div"
+    called = "divide"
     dtypes = FLOATS
     function = np.divide
 
@@ -129,32 +135,38 @@ class Pow(Binary):
     def grad(self, node, index, dy):
         a, b = node.operands
         if index == 0:
-            return dy * (b * pow(a, b - 1))
+            return dy * (b * ops.pow(a, b - 1))
         # a**b has no slope in b where a = 0 (and no real one where a < 0).
-        logarithm = ops.log(select(ops.greater(a, 0), a, 1.0))
+        logarithm = ops.log(ops.select(ops.greater(a, 0), a, 1.0))
         return dy * (node.results[0] * logarithm)
 
 
 class Maximum(Binary):
-    """The larger of a and b; equal ones send their gradient to a."""
+    """The larger of a and b.
+
+    Of equal ones `a` gets the gradient; NaN is passed on.
+    """
 
     name = "maximum"
     function = np.maximum
 
     def grad(self, node, index, dy):
         a, b = node.operands
-        return select(ops.less(a, b) if index else ops.greater_equal(a, b), dy, 0.0)
+        return ops.select(ops.less(a, b) if index else ops.greater_equal(a, b), dy, 0.0)
 
 
 class Minimum(Binary):
-    """The smaller of a and b; equal ones send their gradient to a."""
+    """The smaller of a and b.
+
+    Of equal ones `a` gets the gradient; NaN is passed on.
+    """
 
     name = "minimum"
     function = np.minimum
 
     def grad(self, node, index, dy):
         a, b = node.operands
-        return select(ops.greater(a, b) if index else ops.less_equal(a, b), dy, 0.0)
+        return ops.select(ops.greater(a, b) if index else ops.less_equal(a, b), dy, 0.0)
 
 
 class Equal(Binary):
@@ -227,6 +239,7 @@ class ReluGrad(Binary):
     """a where b > 0, else 0: relu's gradient from its result."""
 
     name = "relu_grad"
+    own = True
     dtypes = FLOATS
 
     def reference(self, context, arrays, node):
@@ -271,12 +284,39 @@ class Select(Op):
         if index == 0:
             return None
         condition = node.operands[0]
-        return select(condition, dy, 0.0) if index == 1 else select(condition, 0.0, dy)
+        taken = (dy, 0.0) if index == 1 else (0.0, dy)
+        return where(condition, *taken)
 
 
-@public
-def select(condition: Tensor, a, b, name: str | None = None) -> Tensor:
-    """Return `a` where `condition` holds, else `b`; one of them may be a number."""
+@also("select")
+def where(condition: Tensor, a, b, name: str | None = None) -> Tensor:
+    """Return `a` where a condition holds, else `b`.
+
+    Parameters
+    ----------
+    condition : Tensor of bool
+    a, b : Tensor
+        Of one type; one of them may be a number. The three shapes broadcast.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of the type of `a` and `b`.
+
+    Raises
+    ------
+    TypeError
+        If the condition, or both of `a` and `b`, are no tensors.
+    ValueError
+        If types or shapes do not fit.
+
+    Notes
+    -----
+    Both are computed, and so are both gradients: keep what is not chosen finite, as in
+    ``where(x > 0, log(where(x > 0, x, 1.0)), 0.0)``. `cond` computes one alone.
+    """
     a, b = _operands("select", a, b, name)
     return emit("select", (condition, a, b), None, None, name)
 
@@ -308,9 +348,31 @@ def _operands(word: str, a, b, name: str | None) -> tuple[Tensor, Tensor]:
     raise TypeError(f"[{word} {name or word}] one of {a!r}, {b!r} must be a tensor")
 
 
-@public
-def pow(a, b, name: str | None = None) -> Tensor:
-    """Return `a` to the power `b`; exponents 2, 1/2 and -1 have ops of their own."""
+@also("pow")
+def power(a, b, name: str | None = None) -> Tensor:
+    """Return `a` to the power `b`, element by element.
+
+    Parameters
+    ----------
+    a, b : Tensor of f32 or f64
+        Of one type, and of shapes that broadcast; one of them may be a number. The
+        exponents 2, 1/2 and -1 are computed as `square`, `sqrt` and `reciprocal`.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        NaN where `a` is negative and `b` no whole number. The gradient in `b` is zero
+        where `a` is not positive.
+
+    Raises
+    ------
+    TypeError
+        If neither is a tensor.
+    ValueError
+        If types or shapes do not fit.
+    """
     if is_number(b) and isinstance(a, Tensor):
         if b == 1 and name is None:
             return a

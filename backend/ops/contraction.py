@@ -139,16 +139,29 @@ def matmul(
     transpose_b: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return the matrix product of `a` [..,m,k] and `b` [..,k,n].
+    """Return the matrix product.
 
     Parameters
     ----------
-    a, b : Tensor
-        Of equal rank and leading dimensions, or `b` of rank 2 and `a` of any.
-    transpose_a, transpose_b : bool
+    a : Tensor of shape [..., m, k], or [k]
+    b : Tensor of shape [..., k, n], or [k]
+        Of the leading dimensions of `a`, or of rank 2 for any `a`. A vector stands for
+        a row of `a`, a column of `b`, and gives no axis to the result.
+    transpose_a, transpose_b : bool, default=False
         Read the last two dimensions the other way round.
     name : str, optional
-        Of the result, in the program's text.
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [..., m, n]
+
+    Raises
+    ------
+    TypeError
+        If an operand is no tensor.
+    ValueError
+        If types or shapes do not fit.
     """
     check_tensor(a, "matmul", name)
     check_tensor(b, "matmul", name)
@@ -165,10 +178,34 @@ def matmul(
             "matmul", (a, b), attributes, ((a.dtype, shape),), name
         )
         return node.results[0]
+    if 1 in (len(a_shape), len(b_shape)) and not (transpose_a or transpose_b):
+        return _with_vector(a, b, name)
     return emit("matmul", (a, b), attributes, None, name)
+
+
+def _with_vector(a: Tensor, b: Tensor, name: str | None) -> Tensor:
+    """Return the product where an operand has one axis, which the result lacks."""
+    shape = (*a.shape[:-1], *(b.shape[:-2] + b.shape[-1:] if b.rank > 1 else ()))
+    if a.rank == 1:
+        a = structure.reshape(a, (1, *a.shape))
+    if b.rank == 1:
+        b = structure.reshape(b, (*b.shape, 1))
+    return structure.reshape(matmul(a, b), shape, name)
 
 
 @public
 def orthogonal(a: Tensor, name: str | None = None) -> Tensor:
-    """Return the matrix with orthonormal columns (or rows) that QR finds in `a`."""
+    """Return the matrix with orthonormal columns that QR finds in another.
+
+    Parameters
+    ----------
+    a : Tensor of shape [m, n]
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [m, n]
+        Its rows are orthonormal where there are fewer of them. It has no gradient.
+    """
     return emit("orthogonal", (a,), None, None, name)

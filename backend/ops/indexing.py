@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from slimlearn.backend.graph import (
-    FLOATS,
-    INTEGERS,
-    Tensor,
-    current_graph,
-    is_symbolic,
-)
+from slimlearn.backend.graph import FLOATS, INTEGERS, Tensor, is_symbolic
 from slimlearn.backend.op import (
     Op,
     Refusal,
@@ -17,6 +11,7 @@ from slimlearn.backend.op import (
     check_shape,
     check_tensor,
     describe,
+    dtype_of,
     emit,
     public,
     refuse_unless,
@@ -134,13 +129,53 @@ def clamp(context, ids, size: int, status: int) -> np.ndarray:
 
 @public
 def gather(table: Tensor, ids: Tensor, name: str | None = None) -> Tensor:
-    """Return the rows `ids` of `table`: shape ``ids.shape + table.shape[1:]``."""
+    """Return rows of a table, by number.
+
+    Parameters
+    ----------
+    table : Tensor of shape [v, ...]
+    ids : Tensor of i32 or i64
+        From 0 to v - 1; another number is an error when it comes.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``ids.shape + table.shape[1:]``.
+
+    Raises
+    ------
+    ValueError
+        If types do not fit.
+    """
     return emit("gather", (table, ids), None, None, name)
 
 
 @public
 def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) -> Tensor:
-    """Return zeros of `shape` with `updates` added to the rows `ids`."""
+    """Return zeros, with updates added to the numbered rows.
+
+    Parameters
+    ----------
+    ids : Tensor of i32 or i64, of shape [...]
+        From 0 to v - 1; another number is an error when it comes.
+    updates : Tensor of shape ``ids.shape + shape[1:]``
+        Added in their order.
+    shape : sequence of int
+        Of the result: v rows.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ValueError
+        If types or shapes do not fit.
+    """
     check_tensor(updates, "scatter_add", name)
     shape = check_shape(shape, "scatter_add", name)
     return emit("scatter_add", (ids, updates), None, [(updates.dtype, shape)], name)
@@ -152,16 +187,35 @@ def one_hot(
     depth: int,
     on_value: float = 1.0,
     off_value: float = 0.0,
-    dtype: str | None = None,
+    dtype=None,
     name: str | None = None,
 ) -> Tensor:
-    """Return `on_value` at place ``ids`` of a new last axis, `off_value` elsewhere.
+    """Return one value at the numbered place of a new last axis, another elsewhere.
 
-    The axis has `depth` places; an id outside them gives `off_value` everywhere. The
-    type is the network's precision, unless `dtype` says another.
+    Parameters
+    ----------
+    ids : Tensor of i32 or i64
+        Places from 0 to `depth` - 1; others give `off_value` everywhere.
+    depth : int
+        The length of the new axis.
+    on_value, off_value : float
+    dtype : "f32" or "f64", optional
+        By default the precision of the network.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of shape ``ids.shape + (depth,)``.
+
+    Raises
+    ------
+    ValueError
+        If types do not fit.
     """
     attributes = {"off_value": float(off_value), "on_value": float(on_value)}
     check_tensor(ids, "one_hot", name)
     shape = ids.shape + (as_dim(depth),)
-    dtype = dtype or current_graph().precision
+    dtype = dtype_of(dtype, "one_hot", name)
     return emit("one_hot", (ids,), attributes, [(dtype, shape)], name)

@@ -14,6 +14,7 @@ from slimlearn.backend.op import (
     check_shape,
     check_tensor,
     describe,
+    dtype_of,
     emit,
     public,
     refuse_unless,
@@ -105,11 +106,29 @@ def stream_of(name: str) -> int:
 
 @public
 def random_uniform(
-    shape, dtype: str | None = None, low: float = 0.0, high: float = 1.0, name=None
+    shape,
+    dtype=None,
+    low: float = 0.0,
+    high: float = 1.0,
+    name: str | None = None,
 ) -> Tensor:
-    """Return numbers uniform in [low, high), of the network's precision by default.
+    """Return random numbers, uniform in [low, high).
 
-    Those of f32 and of f64 come from other random bits.
+    Parameters
+    ----------
+    shape : sequence of int or dimensions
+        ``x.shape`` gives each row numbers of its own, the same in any batch.
+    dtype : "f32" or "f64", optional
+        By default the precision of the network. Numbers of f32 and of f64 come
+        from other random bits.
+    low, high : float
+    name : str, optional
+        Of the result; the random stream follows from it.
+
+    Returns
+    -------
+    Tensor
+        Drawn anew in each step, from the estimator's `random_state`.
     """
     value = _draw("random_uniform", shape, dtype, name)
     if high - low != 1:
@@ -119,11 +138,29 @@ def random_uniform(
 
 @public
 def random_normal(
-    shape, dtype: str | None = None, mean: float = 0.0, stddev: float = 1.0, name=None
+    shape,
+    dtype=None,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    name: str | None = None,
 ) -> Tensor:
-    """Return normally distributed numbers, of the network's precision by default.
+    """Return normally distributed random numbers.
 
-    Those of f32 are those of f64, rounded.
+    Parameters
+    ----------
+    shape : sequence of int or dimensions
+        ``x.shape`` gives each row numbers of its own, the same in any batch.
+    dtype : "f32" or "f64", optional
+        By default the precision of the network. Numbers of f32 are those of
+        f64, rounded.
+    mean, stddev : float
+    name : str, optional
+        Of the result; the random stream follows from it.
+
+    Returns
+    -------
+    Tensor
+        Drawn anew in each step, from the estimator's `random_state`.
     """
     value = _draw("random_normal", shape, dtype, name)
     if stddev != 1:
@@ -133,7 +170,9 @@ def random_normal(
 
 @public
 def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
-    """Return `x` with elements zeroed at random and the others scaled up.
+    """Return elements zeroed at random and the others scaled up, always.
+
+    `layers.dropout` does so in training only.
 
     Parameters
     ----------
@@ -141,7 +180,17 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     keep_prob : float or scalar Tensor
         Probability to keep an element, 0 < keep_prob <= 1.
     name : str, optional
-        The random stream follows from the name.
+        Of the result; the random stream follows from it.
+
+    Returns
+    -------
+    Tensor
+        As `x`, each element divided by `keep_prob` or 0.
+
+    Raises
+    ------
+    ValueError
+        If `keep_prob` is out of range.
     """
     check_tensor(x, "dropout", name)
     if is_number(keep_prob) and not 0 < keep_prob <= 1:
@@ -155,8 +204,9 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     return emit("dropout", (x, keep_prob), {"stream": stream}, None, wish)
 
 
-def _draw(word: str, shape, dtype: str | None, name: str | None) -> Tensor:
-    wish, dtype = name or word, dtype or current_graph().precision
+def _draw(word: str, shape, dtype, name: str | None) -> Tensor:
+    wish = name or word
+    dtype = dtype_of(dtype, word, name)
     shape = check_shape(shape, word, name)
     stream = stream_of(current_graph().scoped_name(wish))
     return emit(word, (), {"stream": stream}, [(dtype, shape)], wish)

@@ -8,19 +8,29 @@ from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, is_symbolic, type_t
 from slimlearn.backend.op import (
     OPS,
     Op,
+    also,
     check_count,
     check_dtype,
     check_tensor,
     describe,
-    doc_of,
+    described,
     emit,
+    internal,
     public,
     refuse_unless,
     takes,
+    types_text,
 )
 from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.source import extent
 from slimlearn.backend.shape import product
+
+_AXIS = """axis : int or sequence of int, optional
+    The axes that are reduced, all of them by default. Axis 0 is the batch: a value over
+    it depends on all rows that are computed at once.
+keepdims : bool, default=False
+    Keep reduced axes with length 1."""
+_REDUCED = "Tensor\n    Of the type of `a`, without the reduced axes."
 
 
 def _function(op: "Reduction"):
@@ -28,17 +38,16 @@ def _function(op: "Reduction"):
     word = op.name
 
     def function(
-        a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
+        a: Tensor, axis=None, keepdims: bool = False, name: str | None = None
     ) -> Tensor:
         attributes = {
-            "axes": axes_of(a, axes, word, name),
+            "axes": axes_of(a, axis, word, name),
             "keepdims": bool(keepdims),
         }
         return emit(word, (a,), attributes, None, name)
 
-    function.__name__ = function.__qualname__ = word
-    function.__doc__ = doc_of(op, ", along `axes` (all by default).")
-    return function
+    parameters = f"a : Tensor of {types_text(op.dtypes)}\n{_AXIS}"
+    return described(op, function, parameters, _REDUCED)
 
 
 class Reduction(Op):
@@ -50,7 +59,7 @@ class Reduction(Op):
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
         if "name" in cls.__dict__:
-            public(_function(OPS[cls.name]))
+            _function(OPS[cls.name])
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
@@ -72,9 +81,10 @@ class Reduction(Op):
 
 
 class ReduceSum(Reduction):
-    """The sum."""
+    """The sum of the elements along axes."""
 
     name = "reduce_sum"
+    called = "sum"
     in_tape = True
     dtypes = NUMBERS
 
@@ -107,25 +117,33 @@ class _Extreme(Reduction):
 
 
 class ReduceMax(_Extreme):
-    """The largest element."""
+    """The largest element along axes.
+
+    Equal ones share the gradient equally; NaN is passed on.
+    """
 
     name = "reduce_max"
+    called = "max"
 
     def compute(self, a, axis, keepdims):
         return np.max(a, axis=axis, keepdims=keepdims)
 
 
 class ReduceMin(_Extreme):
-    """The smallest element."""
+    """The smallest element along axes.
+
+    Equal ones share the gradient equally; NaN is passed on.
+    """
 
     name = "reduce_min"
+    called = "min"
 
     def compute(self, a, axis, keepdims):
         return np.min(a, axis=axis, keepdims=keepdims)
 
 
 class LogSumExp(Reduction):
-    """log(sum(exp(a))), without overflow."""
+    """log(sum(exp(a))) along axes, without overflow."""
 
     name = "logsumexp"
 
@@ -186,14 +204,38 @@ def axes_of(a: Tensor, axes, op: str, name: str | None = None) -> list[int]:
     return sorted({structure.axis_of(a, axis, op, name) for axis in axes})
 
 
-@public
-def reduce_mean(
-    a: Tensor, axes=None, keepdims: bool = False, name: str | None = None
+@also("reduce_mean")
+def mean(
+    a: Tensor, axis=None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
-    """Return the mean along `axes` (all by default)."""
-    positions = axes_of(a, axes, "reduce_mean", name)
+    """Return the mean of the elements along axes.
+
+    Parameters
+    ----------
+    a : Tensor of f32 or f64
+    axis : int or sequence of int, optional
+        The axes that are reduced, all of them by default. Axis 0 is the batch: a value
+        over it depends on all rows that are computed at once.
+    keepdims : bool, default=False
+        Keep reduced axes with length 1.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of the type of `a`, without the reduced axes.
+
+    Raises
+    ------
+    TypeError
+        If `a` is no tensor, or an axis no whole number.
+    ValueError
+        If there is no such axis, or `a` has whole numbers: cast it.
+    """
+    positions = axes_of(a, axis, "reduce_mean", name)
     size = product(a.shape[axis] for axis in positions)
-    total = ops.reduce_sum(a, positions, keepdims)
+    total = ops.sum(a, positions, keepdims)
     if size == 1 and name is None:
         return total
     return ops.div(total, size if type(size) is int else extent(size, a.dtype), name)
@@ -201,12 +243,31 @@ def reduce_mean(
 
 @public
 def argmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
-    """Return the position of the largest element along `axis`, as i64."""
+    """Return the position of the largest element along an axis.
+
+    Parameters
+    ----------
+    a : Tensor of numbers
+    axis : int, default=-1
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of i64
+        Of the shape of `a` without the axis. Of equals the first counts, NaN as the
+        largest; there is no gradient.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or nothing along it.
+    """
     axis = structure.axis_of(a, axis, "argmax", name)
     return emit("argmax", (a,), {"axis": axis}, None, name)
 
 
-@public
+@internal
 def sum_to(a: Tensor, shape: tuple) -> Tensor:
     """Return `a` summed over the axes along which `shape` would broadcast to it."""
     if a.shape == shape:

@@ -8,15 +8,18 @@ from slimlearn.backend.graph import NUMBERS, Tensor, is_symbolic, type_text
 from slimlearn.backend.op import (
     Op,
     Refusal,
+    also,
     check_count,
     check_dtype,
+    check_tensor,
     describe,
     emit,
+    internal,
     public,
     refuse_unless,
     takes,
 )
-from slimlearn.backend.ops.structure import axis_of, leads, reshape
+from slimlearn.backend.ops.structure import axis_of, leads
 
 _ANY = NUMBERS | {"bool", "u8"}
 
@@ -100,7 +103,7 @@ class Slice(Op):
         axis = node.attributes["axis"]
         size = node.operands[0].shape[axis]
         after = size - node.attributes["stop"]
-        return pad(dy, axis, node.attributes["start"], after)
+        return pad_axis(dy, axis, node.attributes["start"], after)
 
     def row_local(self, node):
         return leads(node.operands[0].shape)
@@ -148,17 +151,31 @@ class Pad(Op):
         )
 
 
-@public
+@also("concatenate")
 def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
-    """Return `tensors` one after the other along `axis`."""
-    if isinstance(tensors, Tensor):
-        raise TypeError(
-            f"[concat {name or 'concat'}] needs a list of tensors, as in "
-            "concat([a, b], 1)"
-        )
-    tensors = tuple(tensors)
-    if not tensors:
-        raise ValueError(f"[concat {name or 'concat'}] needs at least one tensor")
+    """Return tensors one after the other along an axis.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Of one type, and of one shape but along the axis.
+    axis : int, default=-1
+        The last axis by default (NumPy's is the first, which is the batch here).
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        If something is no tensor.
+    ValueError
+        If there is none, or they do not fit.
+    """
+    tensors = check_tensors(tensors, "concat", name)
     axis = axis_of(tensors[0], axis, "concat", name)
     if len(tensors) == 1 and name is None:
         return tensors[0]
@@ -166,6 +183,52 @@ def concat(tensors, axis: int = -1, name: str | None = None) -> Tensor:
 
 
 @public
+def pad(a: Tensor, pad_width, name: str | None = None) -> Tensor:
+    """Return a tensor with zeros around it.
+
+    Parameters
+    ----------
+    a : Tensor of numbers
+    pad_width : sequence of (before, after)
+        How many zeros come before and after along each axis: ``[(0, 0), (1, 2)]``.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        `a` itself if there is nothing to add.
+
+    Raises
+    ------
+    TypeError
+        If `pad_width` is no sequence of pairs of whole numbers.
+    ValueError
+        If there is not one pair an axis, or a number is negative.
+    """
+    rank = len(check_tensor(a, "pad", name).shape)
+    try:
+        widths = [tuple(map(operator.index, pair)) for pair in pad_width]
+        fits = {len(pair) for pair in widths} <= {2}
+    except TypeError:
+        fits = False
+    if not fits:
+        raise TypeError(
+            f"[pad {name or 'pad'}] pad_width has a pair of whole numbers for each "
+            f"axis, as in [(0, 0), (1, 2)]; got {pad_width!r}"
+        )
+    if len(widths) != rank:
+        raise ValueError(
+            f"[pad {name or 'pad'}] pad_width has {len(widths)} pairs, a is "
+            f"{type_text(*a.type)}: give one for each axis"
+        )
+    wanted = [axis for axis, pair in enumerate(widths) if pair != (0, 0)]
+    for axis in wanted:
+        a = pad_axis(a, axis, *widths[axis], name if axis == wanted[-1] else None)
+    return a
+
+
+@internal
 def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None):
     """Return elements `start` … `stop` - 1 of `a` along `axis`."""
     axis = axis_of(a, axis, "slice", name)
@@ -175,8 +238,8 @@ def slice_(a: Tensor, axis: int, start: int, stop: int, name: str | None = None)
     return emit("slice", (a,), attributes, None, name)
 
 
-@public
-def pad(
+@internal
+def pad_axis(
     a: Tensor, axis: int, before: int = 0, after: int = 0, name: str | None = None
 ) -> Tensor:
     """Return `a` with that many zeros before and after it along `axis`."""
@@ -187,63 +250,16 @@ def pad(
     return emit("pad", (a,), attributes, None, name)
 
 
-@public
-def getitem(a: Tensor, key) -> Tensor:
-    """Return ``a[key]`` for ranges of step 1, integers, ``...`` and ``None``."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    given = sum(k is not None and k is not Ellipsis for k in keys)
-    if given > len(a.shape):
-        raise IndexError(
-            f"%{a.name}: {given} indices, but the tensor is {type_text(*a.type)}"
+def check_tensors(tensors, op: str, name: str | None = None) -> tuple[Tensor, ...]:
+    """Return a sequence of at least one tensor as a tuple, or refuse it."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"[{op} {name or op}] needs a list of tensors, as in {op}([a, b], 1)"
         )
-    for k in keys:
-        if not (k is None or k is Ellipsis or isinstance(k, slice)) and (
-            isinstance(k, Tensor) or not hasattr(k, "__index__")
-        ):
-            raise TypeError(
-                f"%{a.name}: an index is a whole number, a range, ... or None, got "
-                f"{k!r}: ops.gather(table, ids) picks rows by number, ops.select picks "
-                "by condition"
-            )
-    if Ellipsis not in keys:
-        keys.append(Ellipsis)
-    at = keys.index(Ellipsis)
-    keys[at : at + 1] = [slice(None)] * (len(a.shape) - given)
-    result, axis, shape = a, 0, []
-    for k in keys:
-        if k is None:
-            shape.append(1)
-            continue
-        size = result.shape[axis]
-        if isinstance(k, slice):
-            if k != slice(None):
-                start, stop = _range(k, size, a)
-                result = slice_(result, axis, start, stop)
-            shape.append(result.shape[axis])
-        else:
-            start, stop = _range(k, size, a)
-            result = slice_(result, axis, start, stop)
-        axis += 1
-    return reshape(result, shape)
-
-
-def _range(k, size, a) -> tuple[int, int]:
-    if type(size) is not int:
-        raise IndexError(
-            f"%{a.name}: {k} cannot select from the dimension {size}, which has no "
-            "fixed size: select from the other axes, as in x[:, 0:3]"
-        )
-    if isinstance(k, slice):
-        if k.step not in (None, 1):
-            raise IndexError(f"%{a.name}: slices have step 1, got {k.step}")
-        start, stop, _ = k.indices(size)
-    else:
-        start = operator.index(k)
-        start += size if start < 0 else 0
-        stop = start + 1
-    if not 0 <= start < stop <= size:
-        raise IndexError(f"%{a.name}: {k} selects nothing of a dimension of {size}")
-    return start, stop
+    tensors = tuple(check_tensor(tensor, op, name) for tensor in tensors)
+    if not tensors:
+        raise ValueError(f"[{op} {name or op}] needs at least one tensor")
+    return tensors
 
 
 def _check_axis(axis: int, shape: tuple, types) -> int:

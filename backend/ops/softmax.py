@@ -10,6 +10,7 @@ from slimlearn.backend.op import (
     Refusal,
     check_count,
     check_dtype,
+    check_tensor,
     describe,
     emit,
     public,
@@ -162,22 +163,89 @@ def _check_sparse(types) -> None:
 
 
 @public
-def softmax(a: Tensor, name: str | None = None) -> Tensor:
-    """Return exp(a) / sum(exp(a)) along the last axis."""
-    return emit("softmax", (a,), None, None, name)
+def softmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return exp(a) / sum(exp(a)) along an axis.
+
+    Parameters
+    ----------
+    a : Tensor of f32 or f64
+        The logits.
+    axis : int, default=-1
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `a`; probabilities that sum to 1 along the axis.
+
+    Raises
+    ------
+    ValueError
+        If `a` has no such axis, or nothing along it.
+    """
+    return _along("softmax", a, axis, name)
 
 
 @public
-def log_softmax(a: Tensor, name: str | None = None) -> Tensor:
-    """Return log(softmax(a)) along the last axis."""
-    return emit("log_softmax", (a,), None, None, name)
+def log_softmax(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return log(softmax(a)) along an axis, without overflow.
+
+    Parameters
+    ----------
+    a : Tensor of f32 or f64
+        The logits.
+    axis : int, default=-1
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `a`.
+
+    Raises
+    ------
+    ValueError
+        If `a` has no such axis, or nothing along it.
+    """
+    return _along("log_softmax", a, axis, name)
+
+
+def _along(word: str, a: Tensor, axis: int, name: str | None) -> Tensor:
+    """Return a function along the last axis along any."""
+    last = len(check_tensor(a, word, name).shape) - 1
+    if axis != -1 and last >= 0:
+        at = structure.axis_of(a, axis, word, name)
+        if at != last:
+            turned = ops.swapaxes(a, at, last)
+            return ops.swapaxes(emit(word, (turned,)), at, last, name)
+    return emit(word, (a,), None, None, name)
 
 
 @public
 def sparse_softmax_cross_entropy(
     logits: Tensor, labels: Tensor, name: str | None = None
 ) -> Tensor:
-    """Return the loss of each example from logits [..,k] and class numbers [..]."""
+    """Return the loss -log(softmax(logits))[label] of each example.
+
+    Parameters
+    ----------
+    logits : Tensor of shape [..., k]
+    labels : Tensor of i32, of shape [...]
+        Class numbers from 0 to k - 1; another number is an error when it comes.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [...]
+
+    Raises
+    ------
+    ValueError
+        If types or shapes do not fit.
+    """
     return emit("sparse_softmax_cross_entropy", (logits, labels), None, None, name)
 
 
@@ -185,5 +253,22 @@ def sparse_softmax_cross_entropy(
 def softmax_cross_entropy(
     logits: Tensor, labels: Tensor, name: str | None = None
 ) -> Tensor:
-    """Return the loss of each example from logits and probabilities, both [..,k]."""
+    """Return the loss -sum(labels · log(softmax(logits))) of each example.
+
+    Parameters
+    ----------
+    logits, labels : Tensor of shape [..., k]
+        Labels are probabilities.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [...]
+
+    Raises
+    ------
+    ValueError
+        If types or shapes do not fit.
+    """
     return emit("softmax_cross_entropy", (logits, labels), None, None, name)

@@ -19,7 +19,9 @@ from slimlearn.backend.op import (
     advice,
     check_count,
     check_shape,
+    dtype_of,
     emit,
+    internal,
     public,
     refuse_unless,
     takes,
@@ -188,37 +190,70 @@ class Iota(Op):
 
 
 @public
-def constant(
-    value, dtype: str | None = None, shape=(), name: str | None = None
-) -> Tensor:
-    """Return a tensor of `shape` filled with the number `value`.
+def constant(value, dtype=None, shape=(), name: str | None = None) -> Tensor:
+    """Return a tensor filled with one number.
 
-    Its type is the network's precision, unless `dtype` says another.
+    Parameters
+    ----------
+    value : number or bool
+    dtype : str, optional
+        By default the precision of the network.
+    shape : sequence of int or dimensions
+        A scalar by default.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        If the value is no number, or no whole one where the type wants it.
+    ValueError
+        If it does not fit the type.
     """
-    dtype = dtype or current_graph().precision
+    dtype = dtype_of(dtype, "constant", name)
     value = _convert(value, dtype)
     shape = check_shape(shape, "constant", name)
     return emit("constant", (), {"value": value}, [(dtype, shape)], name)
 
 
 @public
-def constant_list(values, dtype: str | None = None, name: str | None = None) -> Tensor:
-    """Return a one-dimensional tensor of the given numbers.
+def constant_list(values, dtype=None, name: str | None = None) -> Tensor:
+    """Return a one-dimensional tensor of given numbers.
 
-    Its type is i32 if they are whole numbers (Python's or NumPy's integers), else the
-    network's precision, unless `dtype` says another.
+    Parameters
+    ----------
+    values : sequence of numbers
+    dtype : str, optional
+        By default i32 for whole numbers (Python's or NumPy's integers), else the
+        precision of the network.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        `array` takes numbers of any shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value does not fit the type.
     """
     values = list(values)
-    if dtype is None:
-        whole = all(isinstance(value, (int, np.integer)) for value in values)
-        dtype = "i32" if whole else current_graph().precision
+    if dtype is None and all(isinstance(v, (int, np.integer)) for v in values):
+        dtype = "i32"
+    dtype = dtype_of(dtype, "constant_list", name)
     values = [_convert(value, dtype) for value in values]
     return emit(
         "constant_list", (), {"values": values}, [(dtype, (len(values),))], name
     )
 
 
-@public
+@internal
 def input_(
     source: str,
     shape,
@@ -254,18 +289,56 @@ def input_(
 
 
 @public
-def extent(dim: int | Dim, dtype: str = "f64", name: str | None = None) -> Tensor:
-    """Return the value of `dim` at run time as a scalar."""
+def extent(dim: int | Dim, dtype="f64", name: str | None = None) -> Tensor:
+    """Return a dimension as a number, such as the rows of the batch.
+
+    Parameters
+    ----------
+    dim : int or dimension
+        Such as ``x.shape[0]``.
+    dtype : "f32" or "f64", default="f64"
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        A scalar that is known when the network runs.
+
+    Raises
+    ------
+    ValueError
+        If the type is not floating.
+    """
+    dtype = dtype_of(dtype, "extent", name)
     return emit("extent", (), {"dim": str(as_dim(dim))}, [(dtype, ())], name)
 
 
 @public
-def iota(size: int | Dim, dtype: str = "i32", name: str | None = None) -> Tensor:
-    """Return 0, 1, …, size - 1."""
+def iota(size: int | Dim, dtype="i32", name: str | None = None) -> Tensor:
+    """Return 0, 1, …, size - 1.
+
+    Parameters
+    ----------
+    size : int or dimension
+    dtype : "i32" or "i64", default="i32"
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [size]
+
+    Raises
+    ------
+    ValueError
+        If the type is not one of whole numbers.
+    """
+    dtype = dtype_of(dtype, "iota", name)
     return emit("iota", (), {}, [(dtype, (as_dim(size),))], name)
 
 
-@public
+@internal
 def as_tensor(value, dtype: str) -> Tensor:
     """Return `value` itself if a tensor, or the number as a scalar of `dtype`.
 

@@ -21,6 +21,7 @@ from slimlearn.backend.op import (
     check_tensor,
     describe,
     emit,
+    internal,
     public,
     refuse_unless,
 )
@@ -168,7 +169,7 @@ class CsrOneHot(Op):
         return structure.leads(node.results[0].shape)
 
 
-@public
+@internal
 def csr_one_hot(
     ids: Tensor, depth: int, dtype: str | None = None, name: str | None = None
 ) -> Tensor:
@@ -185,14 +186,30 @@ def csr_one_hot(
 
 @public
 def csr_matmul(x: Tensor, w: Tensor, name: str | None = None) -> Tensor:
-    """Return the product of sparse rows `x` [m,k] and a matrix `w` [k,n], dense.
+    """Return the product of sparse rows and a matrix.
 
-    Only `w` has a gradient: `x` is data.
+    Parameters
+    ----------
+    x : Tensor of sparse rows, of shape [m, k]
+        Has no gradient: it is data.
+    w : Tensor of shape [k, n]
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [m, n]
+        Dense.
+
+    Raises
+    ------
+    ValueError
+        If types or shapes do not fit.
     """
     return emit("csr_matmul", (x, w), None, None, name)
 
 
-@public
+@internal
 def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
     """Return the transpose of sparse rows `x`; that of a transpose is `x` itself."""
     check_tensor(x, "csr_transpose", name)
@@ -201,7 +218,7 @@ def csr_transpose(x: Tensor, name: str | None = None) -> Tensor:
     return emit("csr_transpose", (x,), None, None, name)
 
 
-@public
+@internal
 def can_be_rows(gradient: Tensor) -> bool:
     """Return whether `rows` can keep this gradient compact.
 
@@ -213,7 +230,7 @@ def can_be_rows(gradient: Tensor) -> bool:
     return _is_product(gradient) or _scattered(gradient) is not None
 
 
-@public
+@internal
 def rows(gradient: Tensor) -> Tensor:
     """Return a gradient as the rows that the batch touches, for `grad_`.
 

@@ -116,8 +116,31 @@ class Broadcast(Op):
 
 @public
 def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
-    """Return `a` under `shape`; one entry may be -1 or None and is worked out."""
+    """Return the same elements under another shape.
+
+    Parameters
+    ----------
+    a : Tensor
+    shape : sequence of int or dimensions, or an int
+        One entry may be -1 or None and is worked out: ``(-1, 6)`` keeps the batch.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        `a` itself if it has the shape and no name is given.
+
+    Raises
+    ------
+    TypeError
+        If `a` is no tensor, or `shape` no shape.
+    ValueError
+        If the numbers of elements differ.
+    """
     check_tensor(a, "reshape", name)
+    if hasattr(shape, "__index__"):
+        shape = (shape,)
     if hasattr(shape, "__iter__"):
         shape = [-1 if dim is None else dim for dim in shape]
     shape = check_shape(shape, "reshape", name)
@@ -144,17 +167,55 @@ def reshape(a: Tensor, shape, name: str | None = None) -> Tensor:
 
 
 @public
-def transpose(a: Tensor, perm=None, name: str | None = None) -> Tensor:
-    """Return `a` with its axes in the order `perm` (reversed by default)."""
+def transpose(a: Tensor, axes=None, name: str | None = None) -> Tensor:
+    """Return the axes in another order.
+
+    Parameters
+    ----------
+    a : Tensor
+    axes : sequence of int, optional
+        Where each axis of the result stands in `a`; by default the order is reversed.
+        Keep the batch in front, as in ``transpose(x, (0, 2, 1))``.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ValueError
+        If `axes` is no order of all axes.
+    """
     check_tensor(a, "transpose", name)
-    perm = range(a.rank)[::-1] if perm is None else perm
-    perm = [axis_of(a, axis, "transpose", name) for axis in perm]
+    axes = range(a.rank)[::-1] if axes is None else axes
+    perm = [axis_of(a, axis, "transpose", name) for axis in axes]
     return emit("transpose", (a,), {"perm": perm}, None, name)
 
 
 @public
 def broadcast_to(a: Tensor, shape, name: str | None = None) -> Tensor:
-    """Return `a` repeated to `shape` by NumPy's rule."""
+    """Return `a` repeated along new leading axes and axes of length 1.
+
+    Parameters
+    ----------
+    a : Tensor
+    shape : sequence of int or dimensions
+        Of the result, which `a` must broadcast to by NumPy's rule.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        `a` itself if it has the shape and no name is given.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit.
+    """
     check_tensor(a, "broadcast", name)
     shape = check_shape(shape, "broadcast", name)
     if shape == a.shape and name is None:

@@ -10,13 +10,15 @@ from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph, is_s
 from slimlearn.backend.op import (
     OPS,
     Op,
+    also,
     check_count,
     check_dtype,
     check_tensor,
-    doc_of,
+    described,
+    dtype_of,
     emit,
-    public,
     target,
+    types_text,
 )
 
 _NONE: dict = {}
@@ -34,9 +36,9 @@ def _function(op: "Unary"):
         types = ((result_dtype or a.dtype, a.shape),)
         return current_graph().append(word, (a,), _NONE, types, name).results[0]
 
-    function.__name__ = function.__qualname__ = word
-    function.__doc__ = doc_of(op, ", element by element.")
-    return function
+    parameters = f"a : Tensor of {types_text(dtypes)}\n    Of any shape."
+    returns = f"Tensor\n    Element by element, {result_dtype or 'of the type of `a`'}."
+    return described(op, function, parameters, returns)
 
 
 class Unary(Op):
@@ -50,7 +52,7 @@ class Unary(Op):
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
         if "name" in cls.__dict__:
-            public(_function(OPS[cls.name]))
+            _function(OPS[cls.name])
 
     def infer(self, types, attributes, declared=None, regions=()):
         check_count(types, 1)
@@ -69,6 +71,7 @@ class Neg(Unary):
     """-a."""
 
     name = "neg"
+    called = "negative"
     dtypes = NUMBERS
     function = np.negative
 
@@ -77,7 +80,10 @@ class Neg(Unary):
 
 
 class Abs(Unary):
-    """The absolute value of a."""
+    """The absolute value of a.
+
+    The gradient at 0 is 0.
+    """
 
     name = "abs"
     dtypes = NUMBERS
@@ -88,7 +94,10 @@ class Abs(Unary):
 
 
 class Sign(Unary):
-    """-1, 0 or 1."""
+    """-1, 0 or 1, the sign of a.
+
+    The gradient is zero everywhere.
+    """
 
     name = "sign"
     dtypes = NUMBERS
@@ -139,7 +148,10 @@ class Log1p(Unary):
 
 
 class Sqrt(Unary):
-    """The square root of a."""
+    """The square root of a.
+
+    The gradient at 0 is infinite: add a small number inside where zeros come.
+    """
 
     name = "sqrt"
     function = np.sqrt
@@ -257,7 +269,10 @@ class Cos(Unary):
 
 
 class Floor(Unary):
-    """The largest whole number not above a."""
+    """The largest whole number not above a.
+
+    The gradient is zero everywhere.
+    """
 
     name = "floor"
     function = np.floor
@@ -267,7 +282,10 @@ class Floor(Unary):
 
 
 class Ceil(Unary):
-    """The smallest whole number not below a."""
+    """The smallest whole number not below a.
+
+    The gradient is zero everywhere.
+    """
 
     name = "ceil"
     function = np.ceil
@@ -277,7 +295,10 @@ class Ceil(Unary):
 
 
 class Round(Unary):
-    """The nearest whole number, halves to the even one."""
+    """The nearest whole number, halves to the even one.
+
+    The gradient is zero everywhere.
+    """
 
     name = "round"
     function = np.rint
@@ -287,7 +308,10 @@ class Round(Unary):
 
 
 class Relu(Unary):
-    """max(a, 0)."""
+    """max(a, 0).
+
+    The gradient at 0 is 0, as in PyTorch and TensorFlow.
+    """
 
     name = "relu"
     dtypes = NUMBERS
@@ -303,6 +327,7 @@ class IsFinite(Unary):
     """Whether a is neither infinite nor NaN."""
 
     name = "is_finite"
+    called = "isfinite"
     result_dtype = "bool"
     function = np.isfinite
 
@@ -358,10 +383,31 @@ class Cast(Unary):
         return cast(dy, node.operands[0].dtype)
 
 
-@public
-def cast(a: Tensor, dtype: str, name: str | None = None) -> Tensor:
-    """Return `a` as `dtype`; `a` itself if it has that type and no name is given."""
+@also("astype")
+def cast(a: Tensor, dtype, name: str | None = None) -> Tensor:
+    """Return `a` as another type.
+
+    Parameters
+    ----------
+    a : Tensor
+    dtype : str, type or numpy.dtype
+        "f32", "f64", "i32", "i64", "bool", "u8", or NumPy's name of one of them.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of `a`: fractions are cut towards zero, bool is "not 0". `a` itself
+        if it has the type and no name is given. Only floating types have a gradient.
+
+    Raises
+    ------
+    TypeError
+        If `a` is no tensor, or there is no such type.
+    """
     check_tensor(a, "cast", name)
+    dtype = dtype_of(dtype, "cast", name)
     if a.dtype == dtype and name is None:
         return a
     return emit("cast", (a,), None, [(dtype, a.shape)], name)

@@ -289,7 +289,7 @@ def test_two_towers_share_a_layer():
             )
 
         users, items = side(x["user"]), side(x["item"])
-        return ops.reduce_sum(ops.mul(users, items), axes=1, keepdims=True)
+        return ops.reduce_sum(ops.mul(users, items), axis=1, keepdims=True)
 
     rng = np.random.RandomState(1)
     X = rng.randint(0, 30, (2000, 2))

@@ -83,7 +83,7 @@ def test_a_function_that_mixes_rows_runs_in_one_batch():
     model = Model("f64")
     with model.function("f") as graph:
         x = ops.input_("X", (B, 4), "f64")
-        graph.return_(x - ops.reduce_mean(x, axes=(0,)))
+        graph.return_(x - ops.reduce_mean(x, axis=(0,)))
     compiled = engine.compile(print_program(model))
     x = np.random.default_rng(0).standard_normal((3000, 4))
     program = Program(model=model)
@@ -98,7 +98,7 @@ def test_a_transposed_batch_is_specialised_exactly():
     model = Model("f64")
     with model.function("f") as graph:
         x = ops.input_("X", (B, 4), "f64")
-        graph.return_(ops.reduce_sum(ops.transpose(x, (1, 0)), axes=(0,)))
+        graph.return_(ops.reduce_sum(ops.transpose(x, (1, 0)), axis=(0,)))
     compiled = engine.compile(print_program(model))
     for rows in (1, 5, 64):
         x = np.random.default_rng(rows).standard_normal((rows, 4))
@@ -154,7 +154,7 @@ def test_a_plain_run_that_met_a_bad_label_sets_nothing():
     with model.function("grad") as graph:
         logits = ops.input_("X", (B, 3), "f64")
         each = ops.sparse_softmax_cross_entropy(logits, ops.input_("y", (B,), "i32"))
-        graph.set_(seen, seen + ops.reduce_mean(logits, axes=(0,)))
+        graph.set_(seen, seen + ops.reduce_mean(logits, axis=(0,)))
         graph.return_(ops.reduce_sum(each))
     program = Program(model=model)
     compiled = engine.compile(program.text)

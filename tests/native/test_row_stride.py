@@ -162,8 +162,8 @@ def test_a_concatenation_is_computed_in_place(width, rows, precision):
         parts = [
             ops.relu(x @ v),
             ops.tanh(z) * 2,
-            ops.reduce_sum(t, axes=1),
-            ops.reduce_max(x, axes=1, keepdims=True),
+            ops.reduce_sum(t, axis=1),
+            ops.reduce_max(x, axis=1, keepdims=True),
         ]
         graph.return_(ops.concat(parts, axis=1) @ w)
     launched, arena = steps(model)
@@ -222,7 +222,7 @@ def test_views_of_views():
         inner = ops.concat([ops.exp(x[:, 1:4]), ops.tanh(x[:, 2:5])], axis=1)
         outer = ops.concat([ops.softmax(x), inner], axis=1)
         cells = ops.reshape(outer[:, 5:11], (B, 1, 6))
-        graph.return_(ops.reduce_sum(ops.square(cells), axes=2), ops.softmax(inner))
+        graph.return_(ops.reduce_sum(ops.square(cells), axis=2), ops.softmax(inner))
     launched, _ = steps(model)
     assert not {"concat", "slice"} & set(launched)
     check(model, random_sources(9, x=6))
@@ -266,7 +266,7 @@ def test_a_padded_value_is_computed_in_place():
     model = Model("f32")
     with model.function("f") as graph:
         x = ops.input_("x", (B, 5), "f32")
-        graph.return_(ops.softmax(ops.pad(ops.exp(x), 1, 2, 3)))
+        graph.return_(ops.softmax(ops.pad_axis(ops.exp(x), 1, 2, 3)))
     launched, arena = steps(model)
     assert launched == ["exp", "pad", "softmax"]
     assert arena == room(32, 10, 10)
@@ -300,9 +300,9 @@ def test_slices_over_the_batch_are_added_in_place(width):
         z = ops.reshape(y, (B, 3 * width + 3))[:, :3]
         parts = [
             ops.matmul(z, a, True, False),
-            ops.reduce_sum(y[:, :, 1:], axes=0),
+            ops.reduce_sum(y[:, :, 1:], axis=0),
             ops.relu(ops.matmul(z, b, True, False) * 0.5 + 1.0),
-            ops.reduce_max(y, axes=0),
+            ops.reduce_max(y, axis=0),
         ]
         graph.return_(ops.tanh(ops.concat(parts, axis=1) * 1e-3))
     launched, _ = steps(model, rows=rows)

@@ -765,13 +765,13 @@ case(
 )
 case(
     "pad",
-    lambda a: ops.pad(a, 1, 2, 3),
+    lambda a: ops.pad_axis(a, 1, 2, 3),
     "columns",
     expect=lambda a: np.pad(a, ((0, 0), (2, 3))),
     a=Source((B, 4)),
 )
-case("pad", lambda a: ops.pad(a, 0, 1, 0), "leading", a=Source((3, 4)))
-case("pad", lambda a: ops.pad(a, 1, 0, 2), "rank3", a=Source((B, 3, 2)))
+case("pad", lambda a: ops.pad_axis(a, 0, 1, 0), "leading", a=Source((3, 4)))
+case("pad", lambda a: ops.pad_axis(a, 1, 0, 2), "rank3", a=Source((B, 3, 2)))
 
 for _kind in ("i32", "i64"):
     case(

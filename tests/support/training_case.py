@@ -59,7 +59,7 @@ def network(
             x = ops.input_("X", (B, features), precision)
             hidden_ = ops.relu(x @ w1 + b1)
         if center and training:
-            batch = ops.reduce_mean(hidden_, axes=(0,))
+            batch = ops.reduce_mean(hidden_, axis=(0,))
             graph.set_(mean, mean * 0.9 + batch * 0.1)
             hidden_ = hidden_ - batch
         elif center:
