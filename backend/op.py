@@ -362,8 +362,8 @@ def described(op: Op, function: Callable, parameters: str, returns: str) -> Call
     parameters, returns : str
         Entries of these sections, but `name`, which all functions have.
     """
-    # ``-OO`` leaves no docstrings.
-    first, _, rest = inspect.cleandoc(type(op).__doc__ or "").partition("\n")
+    summary = type(op).__doc__
+    first, _, rest = inspect.cleandoc(summary or "").partition("\n")
     text = (
         f"{first}\n\nParameters\n----------\n{parameters}\n"
         "name : str, optional\n    Of the result, inside the current scope.\n\n"
@@ -372,7 +372,9 @@ def described(op: Op, function: Callable, parameters: str, returns: str) -> Call
         "that fits.\nValueError\n    If types or shapes do not fit."
     )
     notes = rest.strip()
-    function.__doc__ = f"{text}\n\nNotes\n-----\n{notes}\n" if notes else f"{text}\n"
+    if notes:
+        text += f"\n\nNotes\n-----\n{notes}"
+    function.__doc__ = f"{text}\n" if summary else None  # none under ``-OO``
     function.__name__ = function.__qualname__ = op.called or op.name
     function.__module__ = type(op).__module__
     return internal(function) if op.own else public(function, op.name)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from slimlearn.backend.op import FUNCTIONS, OPS
+from slimlearn.backend.op import FUNCTIONS, OPS, PUBLIC
 from slimlearn.backend.ops import unary
 
 FIT_ALL = """
@@ -67,3 +67,4 @@ def test_an_op_needs_no_docstring():
     finally:
         OPS.pop(word, None)
         FUNCTIONS.pop(word, None)
+        PUBLIC.discard(word)
