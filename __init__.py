@@ -1,6 +1,6 @@
 """Neural networks for scikit-learn: Slim-style layers, trained natively."""
 
-from slimlearn import callbacks, layers
+from slimlearn import callbacks, layers, losses
 from slimlearn.backend import ops
 from slimlearn.backend.engine import NativeError, clear_cache
 from slimlearn.backend.optimizer import (
@@ -30,6 +30,8 @@ from slimlearn.estimators import (
     DNNClassifier,
     DNNRegressor,
     Focal,
+    Gaussian,
+    GaussianMixture,
     Huber,
     LayerTransformer,
     LinearClassifier,
@@ -39,6 +41,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     Ordinal,
     Tweedie,
+    loss,
     network,
 )
 
@@ -59,6 +62,8 @@ __all__ = [
     "Exponential",
     "Focal",
     "Ftrl",
+    "Gaussian",
+    "GaussianMixture",
     "Huber",
     "InverseScaling",
     "LayerTransformer",
@@ -80,6 +85,8 @@ __all__ = [
     "callbacks",
     "clear_cache",
     "layers",
+    "loss",
+    "losses",
     "network",
     "ops",
 ]

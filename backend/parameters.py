@@ -14,7 +14,7 @@ import numpy as np
 
 from slimlearn.backend.keywords import checks_keywords, hint
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "alike"]
 
 
 class Parameters:
@@ -74,7 +74,9 @@ class Parameters:
             )
 
     def __eq__(self, other):
-        return type(self) is type(other) and self.get_params() == other.get_params()
+        return type(self) is type(other) and alike(
+            self.get_params(), other.get_params()
+        )
 
     def __hash__(self):
         return hash((type(self), *self.get_params().values()))
@@ -84,7 +86,7 @@ class Parameters:
         shown = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if value != default[name].default
+            if not alike(value, default[name].default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -93,3 +95,12 @@ def _explain(parameters: Parameters, name: str, known) -> str:
     told = hint(name, known, parameters._elsewhere)
     told = told or f"it has {', '.join(known) or 'none'}"
     return f"{type(parameters).__name__} has no parameter {name!r}: {told}"
+
+
+def alike(a, b) -> bool:
+    """Whether two parameters, or dicts of them, are equal; arrays if all in them is."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b)
+    return bool(a == b)

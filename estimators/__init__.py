@@ -6,7 +6,15 @@ from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
 from slimlearn.estimators.layer_transformer import LayerTransformer
 from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
-from slimlearn.estimators.losses import Focal, Huber, Ordinal, Tweedie
+from slimlearn.estimators.losses import (
+    Focal,
+    Gaussian,
+    GaussianMixture,
+    Huber,
+    Ordinal,
+    Tweedie,
+    loss,
+)
 from slimlearn.estimators.network import Network, network
 
 __all__ = [
@@ -14,6 +22,8 @@ __all__ = [
     "DNNClassifier",
     "DNNRegressor",
     "Focal",
+    "Gaussian",
+    "GaussianMixture",
     "Huber",
     "LayerTransformer",
     "LinearClassifier",
@@ -24,5 +34,6 @@ __all__ = [
     "Ordinal",
     "Tweedie",
     "callbacks",
+    "loss",
     "network",
 ]

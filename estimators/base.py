@@ -411,6 +411,12 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
                         f"pass an object, such as {example}, to search over its "
                         "parameters"
                     )
+                held = not isinstance(value, type) and hasattr(value, "set_params")
+                if part == "loss" and not held:
+                    raise ValueError(
+                        f"{name}: loss={value!r} holds no parameters: decorate the "
+                        "function with @loss and pass an instance, as in loss=huber()"
+                    )
         super().set_params(
             **{k: v for k, v in params.items() if not k.startswith("callbacks__")}
         )

@@ -175,7 +175,8 @@ class NetworkRegressor(Custom, Regressor):
         builds layers on X's tensor [B, n_features], or on a dict of tensors by the
         names of `inputs`. A function with a parameter
         ``num_outputs`` (or ``num_classes``) is given the number of targets, times that
-        of the quantiles where there are several, and returns so many numbers; to what
+        of the quantiles where there are several, or of what the loss needs for each,
+        such as 2 for "gaussian", and returns so many numbers; to what
         any other function returns, a linear layer ``logits`` is added.
     {inputs}
     {regressor_loss}

@@ -15,20 +15,26 @@ default="log_loss"
         probabilities; "focal", or ``Focal(gamma=2.0)``, counts less what is right
         already; "ordinal" is for classes in order, told by an ordered categorical, by
         numbers or ``Ordinal(order=[...])``. A function ``loss(raw, y)`` of graph
-        tensors returns the loss of each row [B]; raw is [B] for two classes, [B, k] for
-        k classes or labels, and read as logits by predict_proba; y has class numbers
-        [B], or 0 and 1 for each label [B, k].
+        tensors returns the loss of each row [B], or of each label [B, k]; raw is [B]
+        for two classes, [B, k] for k classes or labels, and read as logits by
+        predict_proba; y has class numbers [B], or 0 and 1 for each label [B, k].
+        Decorated with `slimlearn.loss` it has parameters.
     """,
     "regressor_loss": """
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", \
-"gamma", "tweedie"}, loss object or callable, default="squared_error"
+"gamma", "tweedie", "gaussian", "gaussian_mixture"}, loss object \
+or callable, default="squared_error"
         Targets are centred and scaled while the network trains, so "huber" is
         quadratic within one standard deviation of y, or ``Huber(delta=...)`` of them.
         "poisson" and "tweedie", or ``Tweedie(power=1.5)``, need y >= 0, "gamma" and a
         power of 2 or more y > 0; they predict through a log link, and the reported loss
-        leaves out what depends on y alone. A function ``loss(raw, y)`` of graph tensors
-        gets scaled targets, [B] or [B, k], returns the loss of each row [B], and is
-        reported as it is.
+        leaves out what depends on y alone. "gaussian", or ``Gaussian(min_std=...)``,
+        also learns the deviation of each target, for ``predict(X, return_std=True)``;
+        "gaussian_mixture", or ``GaussianMixture(n_components=3)``, a mixture. A
+        function ``loss(raw, y)`` of graph tensors gets scaled targets, [B] or [B, k],
+        returns the loss of each row [B], or of each target [B, k], and is reported as
+        it is; decorated with `slimlearn.loss` it has parameters, and may have several
+        numbers per target.
     quantile : float in (0, 1) or sequence of these, default=None
         For loss="quantile": which are predicted. Of several, `predict` gives the
         median, or what is nearest to it, and `predict_quantiles` all.

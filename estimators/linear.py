@@ -164,7 +164,9 @@ class LinearRegressor(Linear, Regressor):
     ----------
     {attributes}
     coef_ : ndarray of shape (n_features,), or (n_outputs, n_features) for a 2-d y
-        Weights of the features, in the units of y (of log y for "poisson").
+        Weights of the features, in the units of y (of log y for "poisson"). A loss of
+        several numbers per target, such as "gaussian", has a row for each of them;
+        those of deviations are the network's own.
     intercept_ : float, or ndarray of shape (n_outputs,) for a 2-d y
 
     See Also

@@ -102,21 +102,27 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def _new_head(self, shape: tuple[int, ...]) -> Head:
         return make_regressor_head(self.loss, shape, self._levels())
 
-    def predict(self, X, return_quantiles=False):
+    def predict(self, X, return_std=False, return_quantiles=False):
         """Predict the targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether the standard deviation of each target is returned too, by a loss
+            that knows it, such as "gaussian". A pipeline passes it on:
+            ``pipe.predict(X, return_std=True)``.
         return_quantiles : bool, default=False
-            Whether all quantiles are returned too, as `predict_quantiles` gives them.
-            A pipeline passes it on: ``pipe.predict(X, return_quantiles=True)``.
+            Whether all quantiles are returned too, as `predict_quantiles` gives them. A
+            pipeline passes it on.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
             Float64, in the units of y. Of several quantiles the median, or what comes
-            nearest to it.
+            nearest to it; of a distribution its mean.
+        std : ndarray, as y was
+            Only with `return_std`, in the units of y.
         quantiles : ndarray of shape (n_samples, n_quantiles), or \
 (n_samples, n_outputs, n_quantiles)
             Only with `return_quantiles`.
@@ -124,8 +130,11 @@ class Regressor(RegressorMixin, NetworkEstimator):
         Raises
         ------
         ValueError
-            If quantiles are asked of what was fitted without them.
+            If deviations or quantiles are asked of what was fitted without them.
         """
+        if return_std:
+            self._check_fitted_for("return_std")
+            return self._values("predict", X, "predict", "with_deviations")
         if return_quantiles:
             self._check_fitted_for("return_quantiles")
             return self._values("predict", X, "predict", "with_quantiles")
@@ -135,6 +144,12 @@ class Regressor(RegressorMixin, NetworkEstimator):
         """Refuse what the fitted loss does not give."""
         check_is_fitted(self, "program_")
         head = self._head
+        if wish == "return_std" and not head.has_deviations:
+            raise ValueError(
+                "return_std=True needs a fit with a loss that knows deviations, such "
+                "as loss='gaussian', or an own one with @loss(outputs=…, mean=…, "
+                f"std=…); it was fitted with loss={head.loss!r}"
+            )
         if wish == "return_quantiles" and head.quantile is None:
             raise ValueError(
                 "return_quantiles=True needs a fit with loss='quantile' and quantile=, "

@@ -5,7 +5,7 @@ A head is made anew in each fit and is part of the fitted state. Its graph depen
 values of parameters or as a state.
 """
 
-from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.heads.base import Head, refuse_several_numbers
 from slimlearn.estimators.heads.classification import (
     BinaryHead,
     ClassifierHead,
@@ -18,11 +18,13 @@ from slimlearn.estimators.heads.ordinal import OrdinalHead
 from slimlearn.estimators.heads.quantiles import QuantilesHead
 from slimlearn.estimators.heads.reconstruction import ReconstructionHead, ShareHead
 from slimlearn.estimators.heads.regression import RegressionHead
+from slimlearn.estimators.heads.several import DistributionHead
 from slimlearn.estimators.losses import Ordinal, make_loss
 
 __all__ = [
     "BinaryHead",
     "ClassifierHead",
+    "DistributionHead",
     "Head",
     "LogLinkHead",
     "MulticlassHead",
@@ -51,7 +53,9 @@ def make_classifier_head(classes, loss, *, several: bool, order=None) -> Classif
     order : sequence or None
         The order of the labels that y itself tells.
     """
-    ordinal = isinstance(make_loss(loss), Ordinal)
+    formula = make_loss(loss)
+    ordinal = isinstance(formula, Ordinal)
+    refuse_several_numbers(formula, loss, "a classifier", "class or label")
     if several and ordinal:
         raise ValueError(
             f"loss={loss!r} needs one label per row: fit one estimator for each output "
@@ -73,6 +77,8 @@ def make_regressor_head(loss, shape: tuple[int, ...], quantile) -> Head:
     formula = make_loss(loss)
     if formula.log_link:
         return LogLinkHead(loss, shape)
+    if formula.numbers is not None:
+        return DistributionHead(loss, shape)
     if quantile is not None and not isinstance(quantile, float):
         return QuantilesHead(loss, shape, quantile)
     return RegressionHead(loss, shape, quantile)

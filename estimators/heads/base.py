@@ -7,9 +7,9 @@ import numpy as np
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.shape import B
-from slimlearn.estimators.losses import Loss, make_loss
+from slimlearn.estimators.losses import Loss, LossFunction, make_loss
 
-__all__ = ["Head"]
+__all__ = ["Head", "mean_of_targets", "refuse_several_numbers"]
 
 
 class Head:
@@ -46,7 +46,11 @@ class Head:
 
     def __init__(self, loss):
         self.formula = make_loss(loss)
-        self.loss = self.formula if isinstance(loss, Loss) else loss
+        self.loss = loss
+        if isinstance(loss, Loss):
+            self.loss = self.formula
+        elif isinstance(loss, LossFunction):
+            self.loss = self.formula.function
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -109,3 +113,18 @@ class Head:
     def probabilities(self, raw: Tensor) -> Tensor:
         """Probabilities of the float64 `raw`, as graph."""
         raise NotImplementedError
+
+
+def refuse_several_numbers(formula: Loss, loss, who: str, each: str) -> None:
+    """Refuse a loss of several numbers per target where there is one."""
+    if formula.numbers is not None:
+        raise ValueError(
+            f"loss={loss!r} is for regressors: it makes one target of "
+            f"{formula.numbers} numbers, and the network of {who} gives one number for "
+            f"each {each}"
+        )
+
+
+def mean_of_targets(loss: Tensor) -> Tensor:
+    """The loss of each row [B]: the mean where there is one for each target."""
+    return ops.reduce_mean(loss, [1]) if loss.rank == 2 else loss

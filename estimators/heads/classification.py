@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import log_expit, log_softmax
 
 from slimlearn.backend import ops
-from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
 
 __all__ = ["BinaryHead", "ClassifierHead", "MulticlassHead", "shares"]
@@ -67,7 +67,7 @@ class ClassifierHead(Head):
 
     def losses(self, raw, y):
         own = isinstance(self.formula, OwnLoss)
-        loss = self.formula(raw, y) if own else self._per_row(raw, y)
+        loss = mean_of_targets(self.formula(raw, y)) if own else self._per_row(raw, y)
         return loss, loss
 
     def _per_row(self, raw, y):

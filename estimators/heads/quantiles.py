@@ -6,13 +6,13 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import current_model
-from slimlearn.estimators.heads.regression import RegressionHead
+from slimlearn.estimators.heads.several import SeveralNumbersHead
 from slimlearn.layers import per_example
 
 __all__ = ["QuantilesHead"]
 
 
-class QuantilesHead(RegressionHead):
+class QuantilesHead(SeveralNumbersHead):
     """Several quantiles of each target; the loss is the mean of their losses.
 
     Where the network's quantiles cross, they are put in order, which never makes them
@@ -28,31 +28,13 @@ class QuantilesHead(RegressionHead):
         The network's numbers are the quantiles of the first target, then of the next.
     """
 
-    flat = False
-
     def __init__(self, loss, shape, quantile):
         super().__init__(loss, shape, quantile)
+        self.numbers = len(quantile)
         levels = np.array(quantile)
         # Where each quantile stands among them in ascending order.
         self.place = np.argsort(np.argsort(levels))
         self.middle = int(np.argmin(np.abs(levels - 0.5)))
-
-    @property
-    def targets(self) -> int:
-        """Targets per row."""
-        return self.shape[0] if self.shape else 1
-
-    @property
-    def outputs(self) -> int:
-        return self.targets * len(self.quantile)
-
-    @property
-    def label_shape(self):
-        return () if self.targets == 1 else (self.targets,)
-
-    @property
-    def key(self):
-        return (*super().key, self.targets)
 
     def _fit_units(self):
         units = np.ravel(self.scale)
@@ -62,15 +44,14 @@ class QuantilesHead(RegressionHead):
             self.tol_unit = float(units.mean())
 
     def units(self):
-        count = len(self.quantile)
-        return np.repeat(self.scale, count), np.repeat(self.center, count)
+        return np.repeat(self.scale, self.numbers), np.repeat(self.center, self.numbers)
 
     def decode(self, raw):
         """The median, or what comes nearest to it."""
         return self.quantiles(raw)[..., self.middle]
 
     def quantiles(self, raw):
-        shape = (len(raw), *self.shape, len(self.quantile))
+        shape = (len(raw), *self.shape, self.numbers)
         ordered = np.sort(raw.reshape(shape), axis=-1)[..., self.place]
         scale, center = np.asarray(self.scale), np.asarray(self.center)
         return ordered * scale[..., np.newaxis] + center[..., np.newaxis]
@@ -82,7 +63,7 @@ class QuantilesHead(RegressionHead):
         return {} if self.targets == 1 else super().states()
 
     def losses(self, raw, y):
-        hyper, rows, count = current_model().hyper, raw.shape[0], len(self.quantile)
+        hyper, rows, count = current_model().hyper, raw.shape[0], self.numbers
         levels = ops.concat(
             [ops.reshape(hyper(f"quantile{i}"), (1,)) for i in range(count)], 0
         )

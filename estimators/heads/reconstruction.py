@@ -6,10 +6,14 @@ import numpy as np
 from scipy.special import expit, logit
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, current_model
+from slimlearn.backend.graph import Tensor
 from slimlearn.backend.shape import B
-from slimlearn.estimators.heads.base import Head
-from slimlearn.estimators.heads.regression import LOSS_UNITS, RegressionHead, ones
+from slimlearn.estimators.heads.base import Head, refuse_several_numbers
+from slimlearn.estimators.heads.regression import (
+    LOSS_UNITS,
+    RegressionHead,
+    state_of,
+)
 from slimlearn.estimators.inputs import SOURCE
 
 __all__ = ["ReconstructionHead", "ShareHead"]
@@ -45,16 +49,14 @@ class ReconstructionHead(OfX, RegressionHead):
 
     target_name = SOURCE
 
+    def __init__(self, loss, shape):
+        super().__init__(loss, shape)
+        refuse_several_numbers(self.formula, loss, "an autoencoder", "column")
+
     def target(self, raw):
         x = super().target(raw)
-        return ops.div(ops.sub(x, self._state(CENTER)), self._state(SCALE))
-
-    def _state(self, name: str) -> Tensor:
-        model = current_model()
-        made = model.declarations.get(name)
-        if made is None:
-            made = model.state(name, (self.outputs,), initializer=ones)
-        return made
+        center, scale = (state_of(name, self.outputs) for name in (CENTER, SCALE))
+        return ops.div(ops.sub(x, center), scale)
 
     def decode(self, raw):
         # A column that never changed is given back exactly.

@@ -6,12 +6,12 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
-from slimlearn.estimators.heads.base import Head
+from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
 from slimlearn.estimators.summary import Moments
 from slimlearn.layers import per_example
 
-__all__ = ["LOSS_UNITS", "RegressionHead", "ones"]
+__all__ = ["LOSS_UNITS", "RegressionHead", "state_of"]
 
 # The state that brings the loss of several outputs back to the units of y.
 LOSS_UNITS = "head/loss_units"
@@ -34,21 +34,27 @@ class RegressionHead(Head):
         Mean and deviation of each output; a constant one has scale 1.
     constant : ndarray of bool or bool
         Which outputs are the same in all rows.
+    targets : int
+        Targets per row.
+    has_deviations : bool
+        Whether there is a deviation of each prediction.
     """
 
     target_name = "y"
+    has_deviations = False
 
     def __init__(self, loss, shape: tuple[int, ...], quantile: float | None = None):
         super().__init__(loss)
         self.shape = shape
         self.quantile = quantile
+        self.targets = shape[0] if shape else 1
         self.center: np.ndarray | float = 0.0
         self.scale: np.ndarray | float = 1.0
         self.constant: np.ndarray | bool = False
 
     @property
     def outputs(self) -> int:
-        return self.shape[0] if self.shape else 1
+        return self.targets
 
     @property
     def flat(self) -> bool:
@@ -56,6 +62,8 @@ class RegressionHead(Head):
 
     def fit(self, moments: Moments) -> None:
         """Learn the centre and scale of each output from the training rows."""
+        if not self.formula.scales_y:
+            return
         mean, deviation = moments.mean, moments.deviation
         # A constant output keeps its unit; rounding must not look like a deviation.
         smallest = 10 * np.finfo(np.float64).eps * np.abs(mean)
@@ -113,18 +121,15 @@ class RegressionHead(Head):
 
     def losses(self, raw, y):
         if isinstance(self.formula, OwnLoss):
-            loss = self.formula(raw, y)
+            loss = mean_of_targets(self.formula(raw, y))
             return loss, loss
         loss = self._elementwise(raw, y)
         return (loss, loss) if self.flat else self._means(loss)
 
     def _means(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """Means over the targets: as they are, and in the units of y."""
+        units = state_of(LOSS_UNITS, loss.shape[1])
         trained = ops.reduce_mean(loss, [1])
-        model = current_model()
-        units = model.declarations.get(LOSS_UNITS)
-        if units is None:
-            units = model.state(LOSS_UNITS, (loss.shape[1],), initializer=ones)
         return trained, ops.reduce_mean(ops.mul(loss, units), [1])
 
     def _elementwise(self, raw, y):
@@ -135,6 +140,14 @@ class RegressionHead(Head):
         return self.formula.elementwise(raw, y)
 
 
-def ones(shape, dtype, name=None):
-    """The initializer of states that the fit sets."""
+def state_of(name: str, size: int) -> Tensor:
+    """A state [size] that the fit sets, declared where it is first read."""
+    model = current_model()
+    state = model.declarations.get(name)
+    if state is None:
+        state = model.state(name, (size,), initializer=_ones)
+    return state
+
+
+def _ones(shape, dtype, name=None):
     return ops.constant(1.0, dtype, shape)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from slimlearn.estimators.losses.base import Loss, OwnLoss
+from slimlearn.estimators.losses.base import Loss
 from slimlearn.estimators.losses.classes import (
     ClassifierLoss,
     Focal,
     Hinge,
     LogLoss,
     Ordinal,
+)
+from slimlearn.estimators.losses.distributions import (
+    Distribution,
+    Gaussian,
+    GaussianMixture,
 )
 from slimlearn.estimators.losses.numbers import (
     AbsoluteError,
@@ -23,19 +28,25 @@ from slimlearn.estimators.losses.numbers import (
     SquaredError,
     Tweedie,
 )
+from slimlearn.estimators.losses.own import LossFunction, OwnLoss, loss
 
 __all__ = [
     "CLASSIFIER_LOSSES",
     "REGRESSOR_LOSSES",
     "ClassifierLoss",
+    "Distribution",
     "Focal",
+    "Gaussian",
+    "GaussianMixture",
     "Hinge",
     "Huber",
     "Loss",
+    "LossFunction",
     "Ordinal",
     "OwnLoss",
     "RegressorLoss",
     "Tweedie",
+    "loss",
     "make_loss",
 ]
 
@@ -46,7 +57,8 @@ def _named(*losses: type) -> dict[str, type]:
 
 CLASSIFIER_LOSSES = _named(LogLoss, Hinge, Focal, Ordinal)
 REGRESSOR_LOSSES = _named(
-    SquaredError, AbsoluteError, Huber, Quantile, Poisson, Gamma, Tweedie
+    *(SquaredError, AbsoluteError, Huber, Quantile, Poisson, Gamma, Tweedie),
+    *(Gaussian, GaussianMixture),
 )
 
 
@@ -65,6 +77,8 @@ def make_loss(loss: str | Loss | Callable) -> Loss:
     if isinstance(loss, Loss):
         loss.check()
         return copy.copy(loss)
-    if isinstance(loss, type) and issubclass(loss, Loss):
-        raise ValueError(f"loss={loss.__name__} is a class: pass {loss.__name__}()")
-    return OwnLoss(loss)
+    if isinstance(loss, type):
+        if not issubclass(loss, LossFunction):
+            raise ValueError(f"loss={loss.__name__} is a class: pass {loss.__name__}()")
+        loss = loss()
+    return OwnLoss(copy.copy(loss) if isinstance(loss, LossFunction) else loss)

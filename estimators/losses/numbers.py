@@ -31,10 +31,13 @@ class RegressorLoss(Loss):
         y's.
     log_link : bool
         Whether the raw values are logarithms of y's mean; then y is not scaled.
+    scales_y : bool
+        Whether it is given y centred and scaled.
     """
 
     degree = 1
     log_link = False
+    scales_y = True
 
     def elementwise(self, raw: Tensor, y: Tensor) -> Tensor:
         """The loss, element by element."""

@@ -1,12 +1,13 @@
 """The estimators' losses: what they find, against scikit-learn's and scipy's."""
 
+import inspect
 import pickle
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import huber
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import (
@@ -30,6 +31,7 @@ from slimlearn import (
     LinearRegressor,
     Ordinal,
     Tweedie,
+    loss,
 )
 from slimlearn.backend import ops, training
 from slimlearn.layers import per_example
@@ -354,18 +356,139 @@ def test_a_loss_of_one_s_own_for_labels_is_the_built_in_one(weights):
     assert clf.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-5)
 
 
+@loss
+def cut(raw, y, delta=1.0, power=1):
+    """A loss of the user's own with parameters."""
+    return ops.minimum(ops.abs(raw - y), delta) ** power
+
+
+@loss
+def flattened(raw, y, *, share=0.1):
+    """A loss of the user's own with a parameter, for classes."""
+    loss = per_example.sparse_softmax_cross_entropy(raw, y)
+    return loss * (1 - share) - ops.reduce_mean(ops.log_softmax(raw), [1]) * share
+
+
+def test_a_decorated_loss_is_a_parameter_object():
+    one = cut(2.0, power=2)
+    assert repr(one) == "cut(delta=2.0, power=2)" and repr(cut()) == "cut()"
+    assert one.get_params() == {"delta": 2.0, "power": 2}
+    assert str(inspect.signature(cut)) == "(delta=1.0, power=1)"
+    assert isinstance(one, BaseEstimator) and cut.__doc__.startswith("A loss of the")
+    for twin in (clone(one), pickle.loads(pickle.dumps(one))):
+        assert twin == one and twin is not one
+    assert pickle.loads(pickle.dumps(cut)) is cut
+    assert cut() != one and cut(np.ones(2)) == cut(np.ones(2)) != cut(np.zeros(2))
+    assert clone(DNNRegressor(loss=one)).loss == one
+
+
+def test_a_decorated_loss_is_the_plain_function():
+    reg = DNNRegressor((6,), loss=cut(delta=0.7), max_iter=3, random_state=0)
+    plain = clone(reg).set_params(loss=lambda raw, y: cut(delta=0.7)(raw, y))
+    found = reg.fit(X, y).predict(X)
+    assert np.array_equal(plain.fit(X, y).predict(X), found)
+    assert np.array_equal(pickle.loads(pickle.dumps(reg)).predict(X), found)
+    # A class stands for its defaults.
+    bare = clone(reg).set_params(loss=cut).fit(X, y)
+    assert np.array_equal(
+        bare.predict(X), reg.set_params(loss=cut()).fit(X, y).predict(X)
+    )
+    clf = DNNClassifier((6,), loss=flattened(), max_iter=30, random_state=0)
+    peer = clone(clf).set_params(loss=smoothed).fit(iris_x, iris_y)
+    clf.fit(iris_x, iris_y)
+    assert np.array_equal(clf.predict_proba(iris_x), peer.predict_proba(iris_x))
+
+
+def test_parameters_of_one_s_own_loss_are_searched():
+    reg = DNNRegressor((4,), loss=cut(), max_iter=2, random_state=0)
+    grid = {"loss__delta": [0.1, 5.0], "loss__power": [1, 2]}
+    search = GridSearchCV(reg, grid, cv=2, n_jobs=2).fit(X, y)
+    assert set(search.best_params_) == set(grid)
+    fits = [clone(reg).set_params(loss__delta=d).fit(X, y) for d in (0.1, 5.0)]
+    assert not np.array_equal(*(fit.predict(X) for fit in fits))
+    for without in (absolute, cut):
+        with pytest.raises(ValueError, match="decorate the function with @loss and"):
+            DNNRegressor(loss=without).set_params(loss__delta=1.0)
+    with pytest.raises(ValueError, match="Invalid parameter 'gamma'"):
+        reg.set_params(loss__gamma=1.0)
+
+
+def test_one_s_own_loss_is_not_changed_after_the_fit():
+    one = cut(delta=0.5)
+    reg = DNNRegressor((4,), loss=one, max_iter=1, warm_start=True).fit(X, y)
+    assert reg.fit(X, y).n_iter_ == 2
+    one.set_params(delta=2.0)
+    with pytest.raises(ValueError, match=r"has loss=cut\(delta=0.5\), now it is cut"):
+        reg.fit(X, y)
+
+
+def test_losses_of_each_target_and_label_are_averaged():
+    both = np.c_[y, -(y**2)]
+    reg = DNNRegressor((6,), max_iter=3, random_state=0, precision="float64")
+    wanted = clone(reg).set_params(
+        loss=lambda raw, y: ops.reduce_mean(ops.abs(raw - y), [1])
+    )
+    reg.set_params(loss=absolute).fit(X, both)
+    assert np.array_equal(reg.predict(X), wanted.fit(X, both).predict(X))
+    labels = np.stack([iris_y == 0, iris_x[:, 0] > 0], axis=1).astype(int)
+    clf = DNNClassifier((6,), max_iter=3, random_state=0)
+    wanted = clone(clf).set_params(loss=by_label).fit(iris_x, labels)
+    clf.set_params(loss=per_example.sigmoid_cross_entropy).fit(iris_x, labels)
+    assert np.array_equal(clf.predict_proba(iris_x), wanted.predict_proba(iris_x))
+
+
 def test_a_loss_that_returns_something_else():
-    for loss, told in (
-        (lambda raw, y: ops.square(raw - y), r"returned f32\[B,2\]"),
+    for own, told in (
+        (lambda raw, y: ops.square(raw - y)[..., None], r"returned f32\[B,2,1\]"),
+        (lambda raw, y: ops.square(raw - y)[:, :1], r"each target, f32\[B,2\]"),
         (lambda raw, y: ops.reduce_sum(raw - y), r"returned f32\[\]"),
         (lambda raw, y: None, "returned None"),
+        (lambda raw, y: 1.0, "returned 1.0"),
     ):
         with pytest.raises(ValueError, match=told):
-            DNNRegressor(loss=loss, precision="float32").fit(X, np.c_[y, y])
+            DNNRegressor(loss=own, precision="float32").fit(X, np.c_[y, y])
+
+    @loss
+    def column(raw, y, unused=0):
+        return ops.reshape(raw - y, (*raw.shape, 1))
+
+    with pytest.raises(
+        ValueError, match=r"loss column must .*, f64\[B\]; it was given"
+    ):
+        DNNRegressor(loss=column()).fit(X, y)
     with pytest.raises(ValueError, match=r"pass Focal\(\)"):
         DNNClassifier(loss=Focal).fit(iris_x, iris_y)
     with pytest.raises(ValueError, match="The 'loss' parameter of DNNRegressor"):
         DNNRegressor(loss=Focal()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "function, told",
+    [
+        (3, "decorates a function; got 3"),
+        (Focal, "decorates a function; got <class"),
+        (lambda raw: raw, "first 2 parameters must be what the network gives and the"),
+        (lambda raw, *, y=1: raw, "the first 2 parameters must be"),
+        (lambda raw, y, delta: raw, "'delta' has no default"),
+        (lambda raw, y, get_params=1: raw, "is a name of every loss object"),
+        (lambda raw, y, *rest: raw, "hides the hyper-parameters"),
+        (lambda raw, y, **rest: raw, "hides the hyper-parameters"),
+    ],
+)
+def test_functions_that_are_no_losses(function, told):
+    with pytest.raises(TypeError, match=f"@loss.*{told}"):
+        loss(function)
+
+
+def test_parameters_that_a_decorated_loss_does_not_have():
+    with pytest.raises(TypeError, match=r"cut.. has no parameter 'gamma'; it has: del"):
+        cut(gamma=1)
+    with pytest.raises(TypeError, match=r"cut.. got 'delta' twice"):
+        cut(1.0, delta=1.0)
+    with pytest.raises(TypeError, match="at most 2 positional"):
+        cut(1.0, 2, 3)
+    with pytest.raises(TypeError, match="at most 0 positional"):
+        flattened(0.2)
 
 
 @pytest.mark.parametrize(

@@ -776,6 +776,7 @@ def test_layers_own_penalties_join_the_objective():
 DOCUMENTED = [
     *("backend.schedule", "estimators.custom", "estimators.dnn", "estimators.linear"),
     *("estimators.losses.classes", "estimators.losses.numbers", "estimators.network"),
+    *("estimators.losses.distributions", "estimators.losses.own"),
     "estimators.regressor",
 ]
 

@@ -1,0 +1,23 @@
+"""What a fit makes small: ``from slimlearn.losses import GaussianMixture``."""
+
+from slimlearn.estimators.losses import (
+    Focal,
+    Gaussian,
+    GaussianMixture,
+    Huber,
+    LossFunction,
+    Ordinal,
+    Tweedie,
+    loss,
+)
+
+__all__ = [
+    "Focal",
+    "Gaussian",
+    "GaussianMixture",
+    "Huber",
+    "LossFunction",
+    "Ordinal",
+    "Tweedie",
+    "loss",
+]
