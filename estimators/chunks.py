@@ -219,15 +219,19 @@ class ChunkFitting(Fitting):
                 self.classes = np.arange(len(summary.labels))
         if getattr(estimator, "class_weight", None) is not None:
             shape = self.like.y.shape[1:]
-            self.factors = estimator._class_factors(self.classes, shape, summary)
-            summary = self._scan()
+            factors = estimator._class_factors(self.classes, shape, summary)
+            if shape:
+                self.label_factors = factors
+            else:
+                [self.factors] = factors
+                summary = self._scan()
         if summary.rows == 0:
             raise ValueError(
                 "Sample weights must contain at least one non-zero number."
             )
         if self.chunks.once:
             self.sizes = None
-            if self.weighing or self.factors:
+            if self.weighing or self.factors is not None:
                 # Those that are still to come may have other weights.
                 summary = replace(summary, low=0.0)
         return summary

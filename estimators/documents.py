@@ -137,8 +137,11 @@ or callable, default="squared_error"
     "class_weight": """
     class_weight : dict, "balanced", list of these, or None, default=None
         Factors of the rows' weights by class label; "balanced" gives every class the
-        same total weight. For y with several columns a list with one for each, whose
-        factors are multiplied.
+        same total weight. For y with several columns "balanced", or a list with one for
+        each column, multiplies the loss of each label, scaled to mean 1 over all labels
+        of all rows: ``[{1: 5.0}, None]`` is PyTorch's ``pos_weight=[5, 1]``, up to that
+        scale. They weigh training, and what early stopping holds out of it, but not
+        X_val.
     """,
     "attributes": """
     {classes}n_features_in_ : int

@@ -65,6 +65,7 @@ class Fitting(Starting, Publishing):
         self.partial = partial
         self.given_classes = plain_classes(classes)
         self.watchers = list(watchers)
+        self.label_factors: list | None = None
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
         self.optimizer = make_optimizer(estimator.optimizer)
@@ -214,12 +215,20 @@ class Fitting(Starting, Publishing):
         self.head = estimator._fit_head(
             self.classes, shape, summary, self.former, self.partial, self.order
         )
+        taken = held is not None and held.taken
+        if shape and self.classes is not None:
+            self.head = self.head.weighed(
+                self.label_factors,
+                summary.counts_of(outputs_of(self.classes, True)),
+                prior=1.0 if self.partial else 0.0,
+                held_out=taken,
+            )
         count = summary.rows
         if held is not None:
             self.head.check(held.pick(held.target))
-            count += len(held) if held.X is rows.X else 0
+            count += len(held) if taken else 0
         self.precision = self._precision(self.input.kind, count)
-        if held is not None and held.X is not rows.X:
+        if held is not None and not taken:
             self.input.check_range(estimator, held.X, self.precision)
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None
@@ -268,8 +277,11 @@ class Fitting(Starting, Publishing):
         if getattr(estimator, "class_weight", None) is not None:
             summary = self._summary_of(rows)
             factors = estimator._class_factors(self.classes, y.shape[1:], summary)
-            rows.weights = class_weighted(factors, weights, target)
-            rows.drop_weightless()
+            if y.ndim == 2:
+                self.label_factors = factors
+            else:
+                rows.weights = class_weighted(*factors, weights, target)
+                rows.drop_weightless()
         return rows
 
     def _see(self, wish: Input, X):

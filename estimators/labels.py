@@ -161,12 +161,12 @@ def is_balanced(class_weight) -> bool:
 
 
 def class_factors(class_weight, classes, several: bool, counts) -> list:
-    """What `class_weight` multiplies the weights of rows by.
+    """What `class_weight` multiplies by: weights of rows, or losses of outputs.
 
     Parameters
     ----------
     class_weight : dict, "balanced", or a list of these and None
-        A list has one for each output, whose factors are multiplied.
+        A list has one for each output, whose loss is multiplied.
     classes : as `find_classes` gives them
     several : bool
         Whether y has several columns.
@@ -196,21 +196,16 @@ def class_factors(class_weight, classes, several: bool, counts) -> list:
     ]
 
 
-def class_weighted(factors: list, weights, codes: np.ndarray) -> np.ndarray:
+def class_weighted(factors: np.ndarray, weights, codes: np.ndarray) -> np.ndarray:
     """Weights of the rows times those of their classes.
 
     Parameters
     ----------
-    factors : as `class_factors` gives them
+    factors : ndarray of shape (n_classes,)
     weights : ndarray of shape (n,) or None
-    codes : ndarray of shape (n,) or (n, outputs)
+    codes : ndarray of shape (n,)
     """
-    columns = codes.T if codes.ndim == 2 else [codes]
-    product = None if weights is None else weights
-    for part, column in zip(factors, columns):
-        if part is not None:
-            product = part[column] if product is None else part[column] * product
-    return np.ones(len(codes)) if product is None else product
+    return factors[codes] if weights is None else factors[codes] * weights
 
 
 def _factors(class_weight, classes, counts) -> np.ndarray:

@@ -38,6 +38,11 @@ class Rows:
     def __len__(self) -> int:
         return self.X.shape[0] if self.index is None else len(self.index)
 
+    @property
+    def taken(self) -> bool:
+        """Whether these rows of validation were taken out of those of the fit."""
+        return self.index is not None
+
     def pick(self, array):
         """The elements of `array` that belong to the rows that count."""
         return array if self.index is None or array is None else array[self.index]

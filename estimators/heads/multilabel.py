@@ -6,20 +6,22 @@ import numpy as np
 from scipy.special import log_expit
 
 from slimlearn.backend import ops
-from slimlearn.estimators.heads.classification import ClassifierHead
+from slimlearn.estimators.heads.labels import SeveralLabelsHead
 
 __all__ = ["MultilabelHead"]
 
 
-class MultilabelHead(ClassifierHead):
+class MultilabelHead(SeveralLabelsHead):
     """Labels that a row has or has not: one number per label, positive for having it.
 
     The loss of a row is the mean of its labels' losses.
     """
 
-    flat = False
-    several = True
     label_dtype = None
+
+    @property
+    def sizes(self):
+        return [2] * len(self.classes)
 
     @property
     def outputs(self) -> int:
@@ -37,8 +39,8 @@ class MultilabelHead(ClassifierHead):
         dtype = np.float32 if precision == "f32" else np.float64
         return np.ascontiguousarray(codes, dtype=dtype)
 
-    def _per_row(self, raw, y):
-        return ops.reduce_mean(self.formula.binary(raw, y), [1])
+    def _per_label(self, raw, y):
+        return self.formula.binary(raw, y)
 
     def probabilities(self, raw):
         return ops.sigmoid(raw)

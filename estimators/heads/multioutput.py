@@ -6,25 +6,26 @@ import numpy as np
 from scipy.special import log_softmax
 
 from slimlearn.backend import ops
-from slimlearn.estimators.heads.classification import ClassifierHead, shares
+from slimlearn.estimators.heads.classification import shares
+from slimlearn.estimators.heads.labels import SeveralLabelsHead
 
 __all__ = ["MultioutputHead"]
 
 
-class MultioutputHead(ClassifierHead):
+class MultioutputHead(SeveralLabelsHead):
     """Several outputs: the network's numbers are each output's logits side by side.
 
     The loss of a row is the mean of its outputs' losses.
     """
 
-    flat = False
-    several = True
-
     def __init__(self, classes, loss):
         super().__init__(classes, loss)
-        sizes = [len(c) for c in classes]
-        self.ends = np.cumsum(sizes).tolist()
-        self.begins = [end - size for end, size in zip(self.ends, sizes)]
+        self.ends = np.cumsum(self.sizes).tolist()
+        self.begins = [end - size for end, size in zip(self.ends, self.sizes)]
+
+    @property
+    def sizes(self):
+        return [len(c) for c in self.classes]
 
     @property
     def outputs(self) -> int:
@@ -49,13 +50,13 @@ class MultioutputHead(ClassifierHead):
     def _parts(self, raw):
         return [ops.slice_(raw, 1, b, e) for b, e in zip(self.begins, self.ends)]
 
-    def _per_row(self, raw, y):
-        total = None
+    def _per_label(self, raw, y):
+        losses, rows = [], y.shape[0]
         for i, part in enumerate(self._parts(raw)):
-            codes = ops.reshape(ops.slice_(y, 1, i, i + 1), (y.shape[0],))
+            codes = ops.reshape(ops.slice_(y, 1, i, i + 1), (rows,))
             loss = self.formula.multiclass(part, codes)
-            total = loss if total is None else ops.add(total, loss)
-        return ops.mul(total, 1.0 / len(self.classes))
+            losses.append(ops.reshape(loss, (rows, 1)))
+        return ops.concat(losses, 1)
 
     def probabilities(self, raw):
         return ops.concat([ops.softmax(part) for part in self._parts(raw)], 1)

@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import scale
 from sklearn.utils import check_array, get_tags
-from sklearn.utils.class_weight import compute_sample_weight
 
 from slimlearn import DNNClassifier, LinearClassifier, Ordinal
 
@@ -153,30 +152,6 @@ def test_partial_fit_of_several_labels_and_outputs():
 
 
 # -- weights of classes ------------------------------
-
-
-@pytest.mark.parametrize(
-    "X, y, wish",
-    [
-        (many_x, many_y, "balanced"),
-        (many_x, many_y, [{0: 1, 1: 3}, {0: 2, 1: 1}, {0: 1, 1: 1}, {0: 1, 1: 5}]),
-        (iris_x, several, "balanced"),
-        (iris_x, several, [{"low": 2.0, "high": 3.0, "middle": 1.0}, {"wide": 4.0}]),
-    ],
-)
-def test_class_weights_of_outputs_are_multiplied(X, y, wish):
-    clf = LinearClassifier(class_weight=wish, **exact).fit(X, y)
-    codes = np.stack([np.unique(c, return_inverse=True)[1] for c in y.T], axis=1)
-    if wish == "balanced":
-        factors = compute_sample_weight("balanced", codes)
-    else:
-        columns = zip(wish, y.T)
-        factors = np.prod(
-            [[part.get(label, 1.0) for label in c.tolist()] for part, c in columns],
-            axis=0,
-        )
-    peer = LinearClassifier(**exact).fit(X, y, factors)
-    np.testing.assert_allclose(clf.coef_, peer.coef_, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

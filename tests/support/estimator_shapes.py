@@ -137,6 +137,8 @@ SHAPES = {
         DNNClassifier(loss="focal"),
         DNNRegressor(loss="absolute_error"),
         DNNRegressor(loss="quantile", quantile=(0.1, 0.5, 0.9)),
+        DNNRegressor(loss="gaussian"),
+        NetworkRegressor(tower(), loss="gaussian_mixture"),
     ],
     "other optimizers": [
         DNNClassifier(optimizer="sgd"),
