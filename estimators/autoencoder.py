@@ -292,7 +292,8 @@ callable, default="squared_error"
     def partial_fit(self, X, y=None, sample_weight=None):
         """Train one epoch on some of the rows, going on from the fitted state.
 
-        The first call fixes how columns are centred and scaled.
+        How columns are centred and scaled is settled by the first 30 rows, and of a
+        column that they all have alike when it first varies.
 
         Parameters
         ----------
@@ -316,9 +317,9 @@ callable, default="squared_error"
 
     def _fit_head(self, classes, shape, summary, former, partial, order):
         if former is not None:
-            return self._former_head(former)
+            return self._former_head(former).go_on(summary, partial)
         head = self._new_head(shape)
-        head.fit(summary.moments)
+        head.begin(summary, partial)
         return head
 
     def _new_head(self, shape: tuple[int, ...]) -> Head:

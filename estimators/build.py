@@ -25,6 +25,7 @@ from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.initializers import build_init
+from slimlearn.layers.normalization import BY_ROWS
 from slimlearn.layers.regularizers import coefficients
 from slimlearn.layers.variables import variables_in_use
 
@@ -50,6 +51,8 @@ class Built:
         Names of the values that the network function named, by its names.
     unread : tuple of str
         Sources of the input that predictions do not depend on.
+    by_rows : tuple of str
+        Layers that normalize by a batch's rows, which then need two of them.
     """
 
     program: Program
@@ -58,6 +61,7 @@ class Built:
     hypers: dict[str, float] = field(default_factory=dict)
     end_points: dict[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    by_rows: tuple[str, ...] = ()
 
 
 def build(
@@ -137,7 +141,8 @@ def build(
     hypers = {h.name: h.value for h in model.hypers if h.value is not None}
     predict = model.functions["predict"]
     points, unread = _end_points(predict), _unread(predict, input)
-    return Built(Program(model=model), bias, penalties, hypers, points, unread)
+    by_rows = tuple(dict.fromkeys(model.functions["grad"].layers.get(BY_ROWS, ())))
+    return Built(Program(model=model), bias, penalties, hypers, points, unread, by_rows)
 
 
 def _unread(graph: Graph, input: Input) -> tuple[str, ...]:

@@ -236,6 +236,17 @@ class ChunkFitting(Fitting):
                 summary = replace(summary, low=0.0)
         return summary
 
+    def _head_of(self, shape, summary):
+        head = super()._head_of(shape, summary)
+        former = self.former and self.former["_head"]
+        if self.chunks.once and head is not former:
+            head.settle(
+                "does not vary in the first chunk, by which it is centred and scaled "
+                "where chunks can be iterated only once: begin with one in which it "
+                f"varies, or give {_AGAIN}"
+            )
+        return head
+
     def _scan(self) -> Summary:
         summary, self.sizes, self.indicator = None, [], True
         chunks = [self.chunks.first()] if self.chunks.once else self.chunks

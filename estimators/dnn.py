@@ -103,7 +103,8 @@ class DNNClassifier(DNN, Classifier):
         Probability of *dropping* a hidden unit in training.
         (`slimlearn.layers.dropout` takes the probability of keeping.)
     batch_norm : bool, default=False
-        Whether hidden layers are batch-normalized before their activation.
+        Whether hidden layers are batch-normalized before their activation. Batches
+        then need 2 rows or more.
     {classifier_loss}
     {tail}
 
@@ -217,7 +218,8 @@ class DNNRegressor(DNN, Regressor):
         Probability of *dropping* a hidden unit in training.
         (`slimlearn.layers.dropout` takes the probability of keeping.)
     batch_norm : bool, default=False
-        Whether hidden layers are batch-normalized before their activation.
+        Whether hidden layers are batch-normalized before their activation. Batches
+        then need 2 rows or more.
     {regressor_loss}
     {tail}
 

@@ -16,6 +16,7 @@ from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.steps import Asks, StepWatch
+from slimlearn.estimators.heads import Head
 from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
@@ -212,9 +213,7 @@ class Fitting(Starting, Publishing):
         shape = rows.y.shape[1:]
         if not self.partial:
             estimator._check_summary(summary, shape)
-        self.head = estimator._fit_head(
-            self.classes, shape, summary, self.former, self.partial, self.order
-        )
+        self.head = self._head_of(shape, summary)
         taken = held is not None and held.taken
         if shape and self.classes is not None:
             self.head = self.head.weighed(
@@ -240,6 +239,7 @@ class Fitting(Starting, Publishing):
                 f"{', '.join(built.unread)}: use it in the network function, or leave "
                 "it out of inputs"
             )
+        self.by_rows = built.by_rows
         self._start(built, seed)
         self.settings = settings_of(
             estimator,
@@ -254,6 +254,11 @@ class Fitting(Starting, Publishing):
         )
         self.settings.first_epoch = self.progress.epoch
         self.held_part = None if held is None else self._sources(held)
+
+    def _head_of(self, shape: tuple[int, ...], summary: Summary) -> Head:
+        return self.estimator._fit_head(
+            self.classes, shape, summary, self.former, self.partial, self.order
+        )
 
     def _seed(self) -> int:
         given = self.estimator.random_state
@@ -303,6 +308,7 @@ class Fitting(Starting, Publishing):
 
     def _part(self, rows: Rows) -> training.Part:
         """Rows as the program trains on them, checked against head and precision."""
+        self._check_batches(len(rows))
         self.head.check(rows.pick(rows.target))
         self.input.check_range(self.estimator, rows.X, self.precision)
         if self.summary.uniform:
@@ -310,6 +316,19 @@ class Fitting(Starting, Publishing):
         elif rows.weights is not None:
             rows.weights = self.summary.scaled(rows.weights)
         return self._sources(rows)
+
+    def _check_batches(self, rows: int) -> None:
+        """Refuse batches whose mean is their only row."""
+        alone = self.settings.batch_size == 1 and self.optimizer.iterative
+        if self.by_rows and (rows == 1 or (rows > 1 and alone)):
+            what, do = "there is 1 sample", "give 2 rows or more"
+            if rows > 1:
+                what, do = "batch_size=1", "set batch_size to 2 or more"
+            raise ValueError(
+                f"batch_norm ({', '.join(self.by_rows)}) goes by the mean and variance "
+                f"of a batch's rows, and a batch would have 1 row, as {what}: {do}, or "
+                "train without batch_norm"
+            )
 
     def _sources(self, rows: Rows) -> training.Part:
         sources = rows.sources(self.input, self.head, self.precision, self.weighted)

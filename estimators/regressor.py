@@ -43,7 +43,8 @@ class Regressor(RegressorMixin, NetworkEstimator):
     def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch on some of the rows, going on from the fitted state.
 
-        The first call fixes how targets are centred and scaled.
+        How targets are centred and scaled is settled by the first 30 rows, and of an
+        output that they all have alike when it first varies.
 
         Parameters
         ----------
@@ -88,7 +89,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     def _fit_head(self, classes, shape, summary, former, partial, order) -> Head:
         if former is not None:
-            head = self._former_head(former)
+            head = self._former_head(former).go_on(summary, partial)
             if head.quantile != self._levels():
                 raise ValueError(
                     f"warm_start: the fitted estimator has quantile={head.quantile!r}, "
@@ -96,7 +97,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
                 )
             return head
         head = self._new_head(shape)
-        head.fit(summary.moments)
+        head.begin(summary, partial)
         return head
 
     def _new_head(self, shape: tuple[int, ...]) -> Head:

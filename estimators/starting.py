@@ -84,6 +84,9 @@ class Starting:
                 )
             program.params[...] = old.params
             program.state[...] = old.state
+            moved = self.head.moved(former["_head"])
+            if moved is not None and built.bias is not None:
+                program.weights[built.bias][...] += moved
             self.progress = former["_progress"].copy()
             self.history = former["history_"].copy()
             slots = self.progress.slots

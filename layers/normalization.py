@@ -8,6 +8,7 @@ from slimlearn.backend.graph import (
     Tensor,
     absolute_scope,
     current_graph,
+    type_text,
 )
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
@@ -15,6 +16,9 @@ from slimlearn.layers.initializers import ones_initializer, zeros_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 from slimlearn.layers.variables import model_variable, state_variable
+
+# Where a function's graph keeps the layers that normalize by the batch's rows alone.
+BY_ROWS = "by_rows"
 
 
 @add_arg_scope
@@ -47,7 +51,8 @@ def batch_norm(
 
     Training uses the batch's moments, weighted by the rows' weights, and moves the
     averages that inference uses. The averages need no update op and no warm-up:
-    each is the exponentially weighted mean of the batches seen so far.
+    each is the exponentially weighted mean of the batches seen so far. The moments of
+    one row say nothing: estimators refuse to train on batches of a row of [B, n].
 
     Parameters
     ----------
@@ -116,6 +121,9 @@ def batch_norm(
         if training:
             if batch_weights is None:
                 batch_weights = current_graph().sample_weight
+            if product(inputs.shape[1:-1]) == 1:
+                known = current_graph().root.layers
+                known.setdefault(BY_ROWS, []).append(layer.name)
             axes = list(range(inputs.rank - 1))
             mean = _mean(inputs, axes, batch_weights, "mean")
             # As a constant the shift takes no gradient over all rows. Around any
@@ -162,7 +170,7 @@ def layer_norm(
     reuse, variables_collections, outputs_collections, trainable
         As in `fully_connected`.
     begin_norm_axis : int, default=1
-        The first of the axes over which moments are taken.
+        The first of the axes over which moments are taken; these need two numbers.
     begin_params_axis : int, default=-1
         The first of the axes along which ``beta`` and ``gamma`` differ.
     scope : str, optional
@@ -190,6 +198,12 @@ def layer_norm(
             f"shape {list(shape)}, which must be numbers"
         )
     axes = list(range(first, rank))
+    if product(inputs.shape[first:]) == 1:
+        raise ValueError(
+            f"layer_norm: a row of inputs {type_text(*inputs.type)} has one number to "
+            "normalize, which would always become 0: give it more, or leave the "
+            "normalization out"
+        )
     with variable_scope(scope, "LayerNorm", reuse=reuse) as layer:
         offset, factor = _offset_and_factor(
             shape, center, scale, trainable, variables_collections

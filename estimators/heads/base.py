@@ -77,8 +77,15 @@ class Head:
     def check(self, target: np.ndarray) -> None:
         """Refuse training or validation targets that the loss is not made for."""
 
+    def settle(self, say: str) -> None:
+        """Take what was learned for good; raise ValueError, with `say`, for a guess."""
+
     def bias(self) -> np.ndarray | float | None:
         """What is added to the output layer's initial bias, or None."""
+        return None
+
+    def moved(self, before: Head) -> np.ndarray | float | None:
+        """What the output's bias changes by, as more is known than in `before`."""
         return None
 
     def parameters(self) -> dict[str, np.ndarray]:

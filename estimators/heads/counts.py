@@ -9,9 +9,14 @@ from slimlearn.estimators.heads.regression import RegressionHead
 
 __all__ = ["LogLinkHead"]
 
+# Where the mean starts for an output of zeros.
+_LEAST = 1e-10
+
 
 class LogLinkHead(RegressionHead):
     """One or many numbers per row, predicted as exp(raw); y is not scaled."""
+
+    _learned = ("_log_mean",)
 
     def check(self, y):
         wanted = self.formula.domain()
@@ -27,13 +32,23 @@ class LogLinkHead(RegressionHead):
     def fit(self, moments):
         """Learn where the output starts: the logarithm of the mean."""
         self.check(moments.low)
-        self._log_mean = np.log(np.maximum(moments.mean, 1e-10))
+        self._log_mean = np.log(np.maximum(moments.mean, _LEAST))
+
+    def guessed(self):
+        """Of which outputs there were zeros alone."""
+        return self._log_mean <= np.log(_LEAST)
+
+    def _fit_units(self):
+        """Nothing: y is not scaled."""
 
     def decode(self, raw):
         return np.exp(raw.reshape((len(raw), *self.shape)))
 
     def bias(self):
         return self._log_mean
+
+    def moved(self, before):
+        return None if self is before else self._log_mean - before._log_mean
 
     def states(self):
         return {}

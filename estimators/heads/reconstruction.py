@@ -53,6 +53,13 @@ class ReconstructionHead(OfX, RegressionHead):
         super().__init__(loss, shape)
         refuse_several_numbers(self.formula, loss, "an autoencoder", "column")
 
+    def settle(self, say):
+        if np.all(self.constant):
+            super().settle(say)
+        # Others may still change: their values are learned, in their own units.
+        self.constant = np.zeros_like(self.constant)
+        super().settle(say)
+
     def target(self, raw):
         x = super().target(raw)
         center, scale = (state_of(name, self.outputs) for name in (CENTER, SCALE))
@@ -92,9 +99,17 @@ class ShareHead(OfX):
                 "as 'squared_error'"
             )
 
-    def fit(self, moments) -> None:
+    def begin(self, summary, partial: bool) -> None:
         """Learn where the output starts: the columns' means."""
-        self.mean = np.clip(moments.mean, 1e-4, 1 - 1e-4)
+        # Rows that are still to come count as one of 0 and one of 1.
+        prior = 1.0 if partial else 0.0
+        rows = summary.rows
+        mean = (summary.moments.mean * rows + prior) / (rows + 2 * prior)
+        self.mean = np.clip(mean, 1e-4, 1 - 1e-4)
+
+    def go_on(self, summary, partial: bool) -> ShareHead:
+        """The head for further rows: itself."""
+        return self
 
     def bias(self):
         return logit(self.mean)

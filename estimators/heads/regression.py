@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
 from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
-from slimlearn.estimators.summary import Moments
+from slimlearn.estimators.summary import Moments, Summary
 from slimlearn.layers import per_example
 
 __all__ = ["LOSS_UNITS", "RegressionHead", "state_of"]
 
 # The state that brings the loss of several outputs back to the units of y.
 LOSS_UNITS = "head/loss_units"
+
+# Rows of partial_fit whose mean and deviation are good enough for all that come.
+_ENOUGH = 30
 
 
 class RegressionHead(Head):
@@ -42,6 +47,11 @@ class RegressionHead(Head):
 
     target_name = "y"
     has_deviations = False
+    # What `fit` learns of each output.
+    _learned = ("center", "scale", "constant")
+    # Of which outputs further rows may tell more, and what is known so far.
+    _open: np.ndarray | bool = False
+    _seen: tuple[Moments, int] | None = None
 
     def __init__(self, loss, shape: tuple[int, ...], quantile: float | None = None):
         super().__init__(loss)
@@ -71,6 +81,43 @@ class RegressionHead(Head):
         self.center = mean
         self.scale = np.where(self.constant, 1.0, deviation)
         self._fit_units()
+
+    def begin(self, summary: Summary, partial: bool) -> None:
+        """`fit`, where more rows may come: of `partial_fit`, or of a warm start."""
+        self.fit(summary.moments)
+        self._leave_open(summary.moments, summary.rows, partial)
+
+    def go_on(self, summary: Summary, partial: bool) -> RegressionHead:
+        """The head for further rows: what was no more than a guess is learned anew.
+
+        A few rows, or some that are all the same, say little of how the others vary.
+        """
+        if self._seen is None or summary.moments is None:
+            return self
+        moments, rows = self._seen
+        rows += summary.rows
+        moments = moments.add(summary.moments, summary.rows / rows)
+        new = copy(self)
+        new.fit(moments)
+        for name in self._learned:
+            mine, its = getattr(self, name), getattr(new, name)
+            setattr(new, name, np.where(self._open, its, mine))
+        new._fit_units()
+        new._leave_open(moments, rows, partial)
+        return new
+
+    def settle(self, say):
+        if np.any(self.guessed()):
+            raise ValueError(f"{self.target_name} {say}")
+        self._open, self._seen = False, None
+
+    def guessed(self) -> np.ndarray | bool:
+        """Of which outputs the rows so far tell nothing."""
+        return self.constant
+
+    def _leave_open(self, moments: Moments, rows: int, partial: bool) -> None:
+        self._open = np.logical_or(self.guessed(), partial and rows < _ENOUGH)
+        self._seen = (moments, rows) if self._open.any() else None
 
     def _fit_units(self) -> None:
         with np.errstate(over="ignore", under="ignore"):

@@ -184,7 +184,7 @@ def test_frames():
 
 def test_chunks_of_any_length():
     sizes = (1, 64, 33, 2, 49, 1)
-    clf = DNNClassifier(batch_size=16, batch_norm=True, **FEW)
+    clf = DNNClassifier(batch_size=16, **FEW)
     steps = []
 
     class Steps(Callback):

@@ -4,8 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from support.networks import B, Built, evaluate
 
+from slimlearn import (
+    Autoencoder,
+    DNNClassifier,
+    DNNRegressor,
+    NetworkClassifier,
+)
 from slimlearn import layers as slim
 from slimlearn.backend import ops
 from slimlearn.backend.autodiff import gradients
@@ -213,3 +220,60 @@ def test_layer_norm_refuses_axes_that_are_not_there(x):
 def test_unit_norm_brings_rows_to_length_one():
     out = evaluate(lambda x: slim.unit_norm(x, 1), x=X)
     np.testing.assert_allclose(out, X / np.sqrt((X**2).sum(1, keepdims=True) + 1e-7))
+
+
+# -- batches of a row ------------------------------
+
+
+def _normalized(x, units=3):
+    return slim.fully_connected(x, units, normalizer_fn=slim.batch_norm, scope="fc")
+
+
+ONE_ROW = r"batch_norm \(.*/BatchNorm\) goes by .* a batch would have 1 row, as "
+ROWS = np.random.default_rng(0).normal(size=(40, 4))
+LABELS = np.arange(40) % 2
+
+
+@pytest.mark.parametrize("accumulate", [1, 8])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DNNClassifier((3,), batch_norm=True),
+        DNNRegressor((3,), batch_norm=True),
+        Autoencoder((3, 2), batch_norm=True),
+        NetworkClassifier(_normalized),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_batch_of_one_row_has_no_moments(estimator, accumulate):
+    estimator = clone(estimator).set_params(max_iter=2, accumulate=accumulate)
+    estimator.set_params(batch_size=1)
+    with pytest.raises(ValueError, match=ONE_ROW + "batch_size=1: set"):
+        estimator.fit(ROWS, LABELS)
+    estimator.set_params(batch_size=2)
+    with pytest.raises(ValueError, match=ONE_ROW + "there is 1 sample: give"):
+        known = {"classes": [0, 1]} if hasattr(estimator, "decision_function") else {}
+        estimator.partial_fit(ROWS[:1], LABELS[:1], **known)
+    with pytest.raises(ValueError, match="chunk 2: " + ONE_ROW + "there is 1 sample"):
+        estimator.fit_chunks([(ROWS, LABELS), (ROWS[:1], LABELS[:1])])
+    for rows in (2, 3, 39, 40):  # a last row joins the batch before it
+        estimator.fit(ROWS[:rows], LABELS[:rows])
+        assert np.isfinite(estimator.loss_)
+
+
+def test_a_row_of_several_positions_has_moments():
+    def net(x):
+        image = ops.reshape(x, (x.shape[0], 2, 2))
+        return slim.flatten(slim.batch_norm(image))
+
+    clf = NetworkClassifier(net, batch_size=1, max_iter=2).fit(ROWS, LABELS)
+    assert np.isfinite(clf.loss_)
+
+
+def test_a_row_of_one_number_has_no_moments():
+    def net(x, units):
+        return slim.fully_connected(x, units, normalizer_fn=slim.layer_norm)
+
+    with pytest.raises(ValueError, match=r"layer_norm: .*f64\[B,1\] has one number"):
+        NetworkClassifier(lambda x: net(x, 1), max_iter=1).fit(ROWS, LABELS)
+    NetworkClassifier(lambda x: net(x, 2), max_iter=1).fit(ROWS, LABELS)
