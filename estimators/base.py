@@ -210,7 +210,8 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         -----
         Classes, the scale of y and of weights, and the number of rows are those of all
         chunks together, found before the first step (in a second pass where there is
-        `class_weight`). Where chunks can be iterated only once, the first one decides.
+        `class_weight`). Where chunks can be iterated only once, the first one decides,
+        and its y must vary.
         Rows are shuffled within their chunk and the chunks keep their order, so mix
         rows well when you write them. Batches do not reach across chunks: the last one
         of a chunk is smaller, or a row larger. Callbacks hear of epochs, as in `fit`;
@@ -324,11 +325,12 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
         check_origin(self, home, method)
         X = handle.input.check(self, X)
         values = handle.few(function, X, self.n_threads)
-        if values is None:
+        make = None if finish is None else getattr(self._head, finish)
+        if values is not None:
+            values = values if make is None else make(values)
+        else:
             handle.input.check_range(self, X, handle.precision)
-            values = handle.run(function, X, self.n_threads)
-        if finish is not None:
-            values = getattr(self._head, finish)(values)
+            values = handle.run(function, X, self.n_threads, make)
         return values if home is None else home.give(values)
 
     def __sklearn_tags__(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -21,8 +22,36 @@ _KEPT = 32
 _FEW = 4096
 
 
+# Numbers in the results of some rows that are in memory while less is made of them,
+# and in the result of a row from which on that is worth a look at how many rows.
+_NUMBERS, _WIDE = 2**22, 16
+
+
 def _look_closely(*arrays) -> None:
     return None
+
+
+class _Some:
+    """A predictor of the short road for no more than some rows."""
+
+    def __init__(self, predictor, most: int):
+        self._predictor = predictor
+        self._most = most
+
+    def __call__(self, *arrays):
+        first = arrays[0]
+        if first.__class__ is np.ndarray and first.ndim and len(first) > self._most:
+            return None
+        return self._predictor(*arrays)
+
+
+def _joined(pieces: list):
+    """Arrays, or tuples and lists of them, one behind the other."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if isinstance(pieces[0], (tuple, list)):
+        return type(pieces[0])(map(np.concatenate, zip(*pieces)))
+    return np.concatenate(pieces)
 
 
 class Handle:
@@ -121,23 +150,50 @@ class Handle:
         except ValueError:
             # A function that mixes rows, or reads sparse rows, has no short road.
             predictor = _look_closely
+        else:
+            if self._width(function) > _WIDE:
+                predictor = _Some(predictor, self._most(function))
         # A lock would cost a tenth of a call: a full table begins anew.
         known = self._predictors if len(self._predictors) < _KEPT else {}
         self._predictors = {**known, key: predictor}
         return predictor
 
     def run(
-        self, function: str, X, n_threads: int | None
+        self,
+        function: str,
+        X,
+        n_threads: int | None,
+        finish: Callable | None = None,
     ) -> np.ndarray | tuple[np.ndarray, ...]:
         """The result, or several, for checked rows of any type and order.
 
         Rows that are dense where the program reads sparse ones, or the other way round,
         are converted a chunk at a time.
+
+        Parameters
+        ----------
+        function : str
+        X : object
+        n_threads : int or None
+        finish : callable or None
+            What makes less of the result, some rows at a time.
         """
-        values = [
-            self.native.run(function, sources, self.program, n_threads=n_threads)
-            for sources in self.input.batches(X, self.native.chunkable(function))
-        ]
-        if len(values) > 1:
-            values = [tuple(map(np.concatenate, zip(*values)))]
-        return values[0][0] if len(values[0]) == 1 else values[0]
+        most = None if finish is None else self._most(function)
+        pieces = []
+        for sources in self.input.batches(X, self.native.chunkable(function), most):
+            found = self.native.run(
+                function, sources, self.program, n_threads=n_threads
+            )
+            found = found[0] if len(found) == 1 else found
+            pieces.append(found if finish is None else finish(found))
+            del sources, found
+        return _joined(pieces)
+
+    def _most(self, function: str) -> int:
+        """Rows whose results are not too many numbers."""
+        return max(1, _NUMBERS // self._width(function))
+
+    def _width(self, function: str) -> int:
+        """Numbers of a row's result."""
+        known = self.program.model.functions.get(function)
+        return 1 if known is None else prod(known.returns[0].shape[1:])

@@ -162,11 +162,21 @@ class Input:
             for form, array in zip(self.forms, self._arrays(X))
         }
 
-    def batches(self, X, chunkable: bool) -> Iterator[dict[str, np.ndarray]]:
+    def batches(
+        self, X, chunkable: bool, most: int | None = None
+    ) -> Iterator[dict[str, np.ndarray]]:
         """The sources of the checked X as the program reads them.
 
         Whole, but where some are dense and the program reads sparse rows, or the other
         way round: these are converted some rows at a time.
+
+        Parameters
+        ----------
+        X : object
+        chunkable : bool
+            Whether the program takes rows one by one.
+        most : int or None
+            Rows at a time that it should be given then.
 
         Raises
         ------
@@ -175,18 +185,19 @@ class Input:
         """
         sources = self.sources(X)
         odd = [f for f in self.forms if issparse(sources[f.name]) != f.sparse]
-        if not odd:
+        step = rows = X.shape[0]
+        if chunkable:
+            step = rows if most is None else most
+            widest = max((form.shape[0] for form in odd), default=0)
+            step = min(step, max(1, _CHUNK // widest)) if odd else step
+        if not odd and step >= rows:
             yield sources
             return
-        rows = X.shape[0]
-        step = max(1, _CHUNK // max(form.shape[0] for form in odd))
-        if not chunkable:
-            if not all(form.sparse for form in odd):
-                raise ValueError(
-                    "X is sparse, but the network was fitted on dense X and mixes "
-                    "rows, so that it must see all of them at once: give X.toarray()"
-                )
-            step = rows
+        if not (chunkable or all(form.sparse for form in odd)):
+            raise ValueError(
+                "X is sparse, but the network was fitted on dense X and mixes rows, so "
+                "that it must see all of them at once: give X.toarray()"
+            )
         for begin in range(0, rows, step):
             part = {k: source[begin : begin + step] for k, source in sources.items()}
             for form in odd:
