@@ -108,37 +108,52 @@ def test_a_mixture_of_one_is_a_gaussian():
     np.testing.assert_allclose(fits[0], fits[1], rtol=1e-3)
 
 
-# torch.nn.GaussianNLLLoss(full=True, reduction="none")(mean, y, std ** 2), torch 2.9
+# What PyTorch 2.13 gives: torch.nn.GaussianNLLLoss(full=True, reduction="none") of
+# mean, y and std ** 2; and -log_prob(y), mean and stddev of torch.distributions'
+# MixtureSameFamily of Categorical(logits=shares) and Normal(means, widths).
 PYTORCH = [
-    # mean, y, std, loss
     (0.0, 0.0, 1.0, 0.9189385332046727),
-    (1.5, -0.5, 0.25, 31.532644172084784),
+    (1.5, -0.5, 0.25, 31.532644172084783),
     (-3.0, 2.0, 2.0, 4.737085713764618),
-    (0.1, 0.1, 0.05, -2.0767937403493182),
+    (0.1, 0.1, 0.05, -2.076793740349318),
 ]
+SHARES, MEANS, WIDTHS = (0.3, -1.0, 0.7), (-2.0, 0.5, 4.0), (0.3, 1.0, 2.5)
+PYTORCH_MIXTURE = {
+    -2.0: 0.7182243593458167,
+    0.0: 2.8361105712501313,
+    1.0: 2.5687997833961225,
+    9.0: 4.452037139033391,
+}
+
+
+def at(numbers, one, y):
+    """Mean, deviation and loss of y, by a network that gives these numbers."""
+    nothing, target = np.zeros((2, 1)), np.array([-1.0, 1.0])  # scaled as it is
+    est = LinearRegressor(loss=one, optimizer="sgd", learning_rate=1e-30, max_iter=1)
+    est.set_params(precision="float64", warm_start=True).fit(nothing, target)
+    est.set_weights({"linear": {"biases": numbers}})
+    est.fit(nothing, target, X_val=nothing[:1], y_val=[y])
+    return *est.predict(nothing[:1], return_std=True), est.validation_loss_curve_[-1]
+
+
+def raw_width(std, least):
+    return np.log(np.expm1(np.subtract(std, least)))
 
 
 @pytest.mark.parametrize("mean, y, std, wanted", PYTORCH)
 def test_the_gaussian_loss_is_pytorch_s(mean, y, std, wanted):
-    """One row, at a network that gives these very numbers."""
-    raw_width = np.log(np.expm1(std - 1e-3))
+    for one in (Gaussian(min_std=0.01), GaussianMixture(1)):
+        share = () if isinstance(one, Gaussian) else (0.0,)
+        found = at([*share, mean, raw_width(std, 0.01)], one, y)
+        np.testing.assert_allclose(np.hstack(found), [mean, std, wanted], rtol=1e-12)
 
-    def constant(x, num_outputs):
-        bias = layers.fully_connected(
-            x, num_outputs, activation_fn=None, scope="out", trainable=False
-        )
-        return bias
 
-    est = NetworkRegressor(constant, loss=Gaussian(min_std=1e-3), precision="float64")
-    target = np.array([y - 1.0, y + 1.0])  # of mean y and deviation 1
-    est.set_params(max_iter=1).fit(np.zeros((2, 1)), target)
-    est.set_weights({"out": {"biases": [mean - y, raw_width]}})
-    found, deviation = est.predict([[0.0]], return_std=True)
-    assert found[0] == pytest.approx(mean) and deviation[0] == pytest.approx(std)
-    # The loss at these weights, of rows that lie at y: what a next epoch starts from.
-    est.set_params(warm_start=True)
-    est.fit(np.zeros((2, 1)), target, X_val=np.zeros((1, 1)), y_val=[y])
-    assert est.validation_loss_curve_[-1] == pytest.approx(wanted, rel=1e-12)
+@pytest.mark.parametrize("y", PYTORCH_MIXTURE)
+def test_the_mixture_s_loss_is_pytorch_s(y):
+    numbers = [*SHARES, *MEANS, *raw_width(WIDTHS, 0.01)]
+    found = np.hstack(at(numbers, GaussianMixture(3), y))
+    wanted = [1.484455677451232, 3.3773816692529666, PYTORCH_MIXTURE[y]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 # -- what is learned ------------------------------

