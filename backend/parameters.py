@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -56,9 +56,12 @@ class Parameters:
     def check(self) -> None:
         """Raise ValueError for a parameter out of its range."""
 
-    def _require(self, name: str, accepted: str, condition) -> None:
+    def _require(
+        self, name: str, accepted: str, condition, *, whole: bool = False
+    ) -> None:
         value = getattr(self, name)
-        number = isinstance(value, Real) and not isinstance(value, bool)
+        kind = Integral if whole else Real
+        number = isinstance(value, kind) and not isinstance(value, bool)
         if not (number and math.isfinite(value) and condition(value)):
             raise ValueError(
                 f"The '{name}' parameter of {type(self).__name__} must be "
@@ -79,7 +82,7 @@ class Parameters:
         )
 
     def __hash__(self):
-        return hash((type(self), *self.get_params().values()))
+        return hash((type(self), *map(_hash, self.get_params().values())))
 
     def __repr__(self):
         default = inspect.signature(type(self)).parameters
@@ -89,6 +92,13 @@ class Parameters:
             if not alike(value, default[name].default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _hash(value) -> int:
+    try:
+        return hash(value)
+    except TypeError:  # a list, an array
+        return 0
 
 
 def _explain(parameters: Parameters, name: str, known) -> str:
@@ -101,6 +111,6 @@ def alike(a, b) -> bool:
     """Whether two parameters, or dicts of them, are equal; arrays if all in them is."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+    if getattr(a, "shape", ()) or getattr(b, "shape", ()):
         return type(a) is type(b) and a.dtype == b.dtype and np.array_equal(a, b)
     return bool(a == b)

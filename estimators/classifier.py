@@ -16,6 +16,7 @@ from slimlearn.estimators.labels import (
     codes_of,
     find_classes,
     given_classes,
+    listed,
     outputs_of,
     plain_classes,
 )
@@ -81,8 +82,8 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         classes, known = plain_classes(classes), self._head.classes
         if classes is not None and not _same_classes(classes, known):
             raise ValueError(
-                f"classes={classes!r} is not the same as on the last call to "
-                f"partial_fit or fit_chunks, was: {known!r}"
+                f"classes={_told(classes)} is not the same as on the last call to "
+                f"partial_fit or fit_chunks, was: {_told(known)}"
             )
 
     def _encode_target(self, y, former, given):
@@ -232,6 +233,13 @@ def _are_plain_labels(y, head) -> bool:
     if type(y) is not np.ndarray or head is None or y.ndim != 1:
         return False
     return y.dtype == head.classes.dtype and y.dtype.kind in "iubU"
+
+
+def _told(classes) -> str:
+    several = isinstance(classes, list) and any(np.ndim(part) for part in classes)
+    if several:
+        return f"[{', '.join(map(listed, classes))}]"
+    return listed(classes)
 
 
 def _same_classes(given, classes) -> bool:

@@ -52,7 +52,8 @@ or callable, default="squared_error"
     optimizer : str or optimizer object, default="{optimizer}"
         "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
         "ftrl", "lbfgs", or an object such as ``Adam(beta1=0.8)``, whose parameters can
-        be searched as ``optimizer__beta1``. L-BFGS sees all rows at once.
+        be searched as ``optimizer__beta1``. L-BFGS sees all rows at once and chooses
+        its steps itself, whatever `learning_rate`, `batch_size` and `shuffle` are.
     learning_rate : "auto" or float > 0, default="auto"
         "auto" is 1e-3 for Adam and its kin, 1e-2 for SGD, 5e-2 for Adagrad, 0.1 for
         FTRL and 1 for Adadelta.

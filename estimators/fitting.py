@@ -70,6 +70,8 @@ class Fitting(Starting, Publishing):
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
         self.optimizer = make_optimizer(estimator.optimizer)
+        if not self.optimizer.iterative:
+            validation.check_all_at_once(estimator)
         self.schedule = make_schedule(estimator.learning_rate_schedule)
         self.schedules = make_schedules(estimator)
 

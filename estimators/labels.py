@@ -7,6 +7,8 @@ are an array of labels, ``arange(k)``, and a list of arrays.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
 from numbers import Number, Real
 
 import numpy as np
@@ -21,10 +23,24 @@ __all__ = [
     "find_classes",
     "given_classes",
     "is_balanced",
+    "listed",
     "local_codes",
     "outputs_of",
     "plain_classes",
 ]
+
+# Labels that an error lists at most.
+_MOST = 10
+
+
+def listed(labels) -> str:
+    """Labels, or other names, as an error lists them: the first, and how many."""
+    count = len(labels)
+    first = list(labels) if count <= _MOST else [*islice(iter(labels), _MOST)]
+    plain = [one.item() if isinstance(one, np.generic) else one for one in first]
+    if count <= _MOST:
+        return repr(plain)
+    return f"[{', '.join(map(repr, plain))}, …] ({count} in all)"
 
 
 def find_classes(y: np.ndarray) -> np.ndarray | list[np.ndarray]:
@@ -38,10 +54,18 @@ def find_classes(y: np.ndarray) -> np.ndarray | list[np.ndarray]:
 
 
 def plain_classes(classes):
-    """The classes that a user gives, where they are arrays of another library."""
+    """The classes that a user gives: arrays of any library, lists, sets, keys."""
     if isinstance(classes, (list, tuple)):
-        return [to_numpy(labels) for labels in classes]
-    return to_numpy(classes)
+        return [_plain(labels) for labels in classes]
+    return _plain(classes)
+
+
+def _plain(labels):
+    """One list of labels; NumPy would make a single object of a set."""
+    unread = isinstance(labels, Collection) and not hasattr(labels, "__array__")
+    if unread and not isinstance(labels, (str, bytes, list, tuple)):
+        return list(labels)
+    return to_numpy(labels)
 
 
 def given_classes(classes, y: np.ndarray) -> np.ndarray | list[np.ndarray]:
@@ -49,7 +73,7 @@ def given_classes(classes, y: np.ndarray) -> np.ndarray | list[np.ndarray]:
     if y.ndim == 1:
         found = np.unique(classes)
         if len(found) < 2:
-            raise ValueError(f"classes needs at least 2 classes, got {classes!r}")
+            raise ValueError(f"classes needs at least 2 classes, got {listed(found)}")
         return found
     several = [np.unique(c) for c in classes if np.ndim(c) == 1]
     if not several:
@@ -58,7 +82,7 @@ def given_classes(classes, y: np.ndarray) -> np.ndarray | list[np.ndarray]:
         raise ValueError(
             f"y has {y.shape[1]} outputs: classes must be range({y.shape[1]}) for an "
             f"indicator of 0 and 1, or a list of the classes of each output; got "
-            f"{classes!r}"
+            f"{listed(classes)}"
         )
     return several
 
@@ -97,7 +121,7 @@ def _codes(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
     if np.any(unknown):
         raise ValueError(
             f"y holds labels that are not among the classes: "
-            f"{np.unique(y[unknown])[:5].tolist()}; the classes are {classes.tolist()}"
+            f"{listed(np.unique(y[unknown]))}; the classes are {listed(classes)}"
         )
     return position
 
@@ -215,8 +239,8 @@ def _factors(class_weight, classes, counts) -> np.ndarray:
         # A part of the rows may lack a class, if all that it has are named.
         if unknown and not all(c in class_weight for c in labels):
             raise ValueError(
-                f"class_weight names {unknown}, none of which is a class of y: the "
-                f"classes are {labels}"
+                f"class_weight names {listed(unknown)}, none of which is a class of "
+                f"y: the classes are {listed(labels)}"
             )
         factors = [class_weight.get(c, 1.0) for c in labels]
         if not all(isinstance(f, Real) and 0 <= f < np.inf for f in factors):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
-from slimlearn.backend.schedule import SCHEDULES, Schedule
+from slimlearn.backend.schedule import SCHEDULES, Constant, Schedule
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
@@ -174,6 +174,26 @@ def check_parameters(estimator) -> None:
         if not any(one.is_satisfied_by(value) for one in accepted):
             validate_parameter_constraints(
                 kind._parameter_constraints, {name: value}, kind.__name__
+            )
+
+
+# What is for steps on batches, and what it is where it asks for nothing.
+_OF_STEPS = {
+    "accumulate": 1,
+    "gradient_clip_norm": None,
+    "learning_rate_schedule": "constant",
+}
+
+
+def check_all_at_once(estimator) -> None:
+    """Refuse wishes about steps that L-BFGS, which sees all rows, cannot fulfil."""
+    for name, nothing in _OF_STEPS.items():
+        value = getattr(estimator, name)
+        if value != nothing and value != Constant():
+            raise ValueError(
+                f"{type(estimator).__name__}: {name}={value!r} is for steps on "
+                "batches, and L-BFGS sees all rows at once: leave it at "
+                f"{nothing!r}, or choose another optimizer"
             )
 
 

@@ -25,8 +25,7 @@ class LBFGS(Optimizer):
         self.history = history
 
     def check(self) -> None:
-        whole = isinstance(self.history, int)
-        self._require("history", "an int >= 1", lambda v: whole and v >= 1)
+        self._require("history", "an int >= 1", lambda v: v >= 1, whole=True)
 
     def build(self, model, **kwargs) -> None:
         """Nothing to write: L-BFGS works on the whole arena."""

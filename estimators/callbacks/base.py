@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import pickle
 
 from sklearn.base import clone
 
@@ -45,7 +46,9 @@ class Callback(Parameters):
 
     The constructor stores its parameters under their names, as estimators do. `fit`
     works on clones, so everything else a callback holds begins anew with each fit; end
-    the names of results in ``_`` and find them in ``callbacks_``.
+    the names of results in ``_`` and find them in ``callbacks_``. Parameters that
+    cannot be copied, such as a lock, a connection or an open file, are shared by the
+    clones.
 
     Examples
     --------
@@ -72,6 +75,9 @@ class Callback(Parameters):
     # Whether others come first; and whether a fit that this one stopped is complete.
     last = False
     final = True
+
+    def __sklearn_clone__(self):
+        return type(self)(**{k: _copied(v) for k, v in self.get_params().items()})
 
     def on_fit_begin(self, state) -> None:
         """Called before the first step: open files, set the learning rate, freeze.
@@ -103,6 +109,14 @@ class Callback(Parameters):
 
     def set_state(self, saved: dict, state) -> None:
         """Called after `on_fit_begin` in a fit that goes on from a checkpoint."""
+
+
+def _copied(value):
+    """A clone of a parameter; itself where there can be no second one."""
+    try:
+        return clone(value, safe=False)
+    except (TypeError, NotImplementedError, pickle.PicklingError):
+        return value
 
 
 def _refuse_unknown_hooks(kind: type) -> None:
@@ -174,10 +188,22 @@ def fresh_callbacks(value) -> list[tuple[str, object]]:
         if callback is not None and not isinstance(callback, Callback):
             _refuse_unknown_hooks(type(callback))
     return [
-        (name, clone(callback, safe=False))
+        (name, _fresh(name, callback))
         for name, callback in named_callbacks(value)
         if callback is not None
     ]
+
+
+def _fresh(name: str, callback):
+    try:
+        return clone(callback, safe=False)
+    except (TypeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"callback {name!r} cannot be copied ({error}), and fit works on copies: "
+            f"derive {type(callback).__name__} from slimlearn.callbacks.Callback, "
+            "which shares such parameters, make it in on_fit_begin, or define "
+            "__sklearn_clone__"
+        ) from error
 
 
 def nested_params(value) -> dict:

@@ -85,7 +85,7 @@ class Checkpoint(Callback):
         """Make the directory; read the file if there is one."""
         for name in ("every", "every_steps"):
             if getattr(self, name) is not None:
-                self._require(name, "at least 1 or None", lambda v: v >= 1)
+                self._require(name, "an int >= 1 or None", lambda v: v >= 1, whole=True)
         if self.every_seconds is not None:
             self._require("every_seconds", "greater than 0 or None", lambda v: v > 0)
         asked = self.every_steps is not None or self.every_seconds is not None
@@ -93,6 +93,11 @@ class Checkpoint(Callback):
             raise ValueError(
                 "Checkpoint: monitor compares epochs; files by steps or seconds are "
                 "written whatever they are: use two checkpoints of different names"
+            )
+        if not (isinstance(self.name, str) and Path(self.name).name.strip(". ")):
+            raise ValueError(
+                "The 'name' parameter of Checkpoint must be the name of a file, such "
+                f"as 'fit.slim'. Got {self.name!r} instead."
             )
         name = self.name.replace("{estimator}", state.name)
         path = Path(self.directory) / name.replace("{fit}", state.identity)

@@ -108,7 +108,7 @@ class ParamFreezer(Callback):
     def on_fit_begin(self, state) -> None:
         """Freeze."""
         if self.until is not None:
-            self._require("until", "at least 1 or None", lambda v: v >= 1)
+            self._require("until", "an int >= 1 or None", lambda v: v >= 1, whole=True)
             state.require_steps("freezing of a part of the epochs")
             self._from = state.epoch
         self.frozen_ = state.freeze(self.patterns)

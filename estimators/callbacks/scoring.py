@@ -40,7 +40,7 @@ class EpochScoring(Callback):
                 f"The 'on' parameter of EpochScoring must be 'validation' or 'train'. "
                 f"Got {self.on!r} instead."
             )
-        self._require("every", "at least 1", lambda v: v >= 1)
+        self._require("every", "an int >= 1", lambda v: v >= 1, whole=True)
         self._score = state.scorer(self.scoring, self.on)
         scoring = self.scoring
         known = scoring if isinstance(scoring, str) else _name_of(scoring)

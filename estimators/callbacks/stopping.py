@@ -60,7 +60,7 @@ class EarlyStopping(Callback):
         self._lowest = self._target = math.inf
         self._waited = 0
         self.best_, self.best_epoch_ = math.nan, 0
-        self._require("n_iter_no_change", "at least 1", lambda v: v >= 1)
+        self._require("n_iter_no_change", "an int >= 1", lambda v: v >= 1, whole=True)
         self._require("tol", "at least 0", lambda v: v >= 0)
 
     def on_epoch_end(self, state) -> bool:

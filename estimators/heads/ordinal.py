@@ -8,6 +8,7 @@ from scipy.special import logit
 from slimlearn.backend import ops
 from slimlearn.backend.graph import current_model
 from slimlearn.estimators.heads.classification import MulticlassHead
+from slimlearn.estimators.labels import listed
 
 __all__ = ["OrdinalHead"]
 
@@ -35,7 +36,7 @@ class OrdinalHead(MulticlassHead):
 
     def __init__(self, classes: np.ndarray, loss, order=None):
         super().__init__(classes, loss)
-        self.rank = self._rank(self.formula.order or order)
+        self.rank = self._rank(self.formula.labels or order)
 
     def _rank(self, order) -> np.ndarray:
         """The place of each class in the order."""
@@ -45,15 +46,16 @@ class OrdinalHead(MulticlassHead):
                 raise ValueError(
                     "loss='ordinal' needs the order of the labels: make y an ordered "
                     "categorical, use numbers, or pass loss=Ordinal(order=[…]) with "
-                    f"the labels from the lowest to the highest; they are {labels}"
+                    "the labels from the lowest to the highest; they are "
+                    f"{listed(labels)}"
                 )
             return np.arange(len(labels))
         places = {label: place for place, label in enumerate(order)}
         missing = [label for label in labels if label not in places]
         if missing:
             raise ValueError(
-                f"the order of the labels, {list(order)}, lacks {missing}: it must "
-                "name every label of y"
+                f"the order of the labels, {listed(order)}, lacks {listed(missing)}: "
+                "it must name every label of y"
             )
         # Labels of the order that y does not have leave no gap.
         return np.argsort(np.argsort([places[label] for label in labels]))

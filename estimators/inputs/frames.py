@@ -6,6 +6,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
+from slimlearn.estimators.inputs.missing import holds_dates
+
 __all__ = [
     "column_names",
     "columns_where",
@@ -60,24 +62,44 @@ def refuse_lazy(X, name: str) -> None:
         raise TypeError(f"{name} is a LazyFrame, which holds no rows yet: collect() it")
 
 
-def refuse_columns(estimator, X, name: str) -> None:
+# What to do with categories where the network function reads columns by name.
+_CODES = (
+    "categorical columns {columns}: give {where} their codes, those of OrdinalEncoder "
+    "or of .cat.codes, which layers.embedding and layers.one_hot_encoding read"
+)
+
+
+def refuse_columns(estimator, X, name: str, where: str | None = None) -> None:
     """Refuse columns that hold no numbers, by their names.
 
     Scikit-learn would read dates, and categories that look like numbers, as numbers.
+    `where` is the input, if the network reads several.
     """
     refuse_lazy(X, name)
     types = _types(X)
     if types is None:
+        _refuse_dates(estimator, X, name)
         return
     words = {dtype: str(dtype).lower() for dtype in {dtype for _, dtype in types}}
     for beginnings, advice in _UNREAD:
+        if where is not None and "category" in beginnings:
+            advice = _CODES
         unread = {d for d, word in words.items() if word.startswith(beginnings)}
         if unread:
             columns = [name for name, dtype in types if dtype in unread]
             who = type(estimator).__name__
-            raise ValueError(
-                f"{name} has {advice.format(columns=columns[:_MOST], who=who)}"
-            )
+            told = advice.format(columns=columns[:_MOST], who=who, where=where)
+            raise ValueError(f"{name} has {told}")
+
+
+def _refuse_dates(estimator, X, name: str) -> None:
+    """Refuse an array, or rows, of dates or times, which NumPy counts in its unit."""
+    rows = X
+    if isinstance(X, (list, tuple)) and len(X):
+        rows = np.array([X[0]], dtype=object)
+    if isinstance(rows, np.ndarray) and rows.ndim and holds_dates(rows):
+        advice = _UNREAD[1][1].replace("columns of ", "").replace(" {columns}", "")
+        raise ValueError(f"{name} has {advice.format(who=type(estimator).__name__)}")
 
 
 def explain(estimator, X, error: Exception, name: str) -> Exception | None:

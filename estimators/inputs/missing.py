@@ -1,11 +1,13 @@
-"""Targets with missing values, which are refused before they are converted."""
+"""Targets with missing values, or of dates: refused before they are converted."""
 
 from __future__ import annotations
+
+from datetime import date, time, timedelta
 
 import numpy as np
 from scipy.sparse import issparse
 
-__all__ = ["present_target"]
+__all__ = ["holds_dates", "present_target"]
 
 
 def present_target(y, name: str, regression: bool):
@@ -24,11 +26,24 @@ def present_target(y, name: str, regression: bool):
     Raises
     ------
     ValueError
-        If values are missing, naming how many and the row of the first one.
+        If values are missing, naming how many and the row of the first one; or if
+        numbers are needed and y has dates or times.
+    TypeError
+        If numbers are needed and y is sparse.
     """
+    if regression and issparse(y):
+        raise TypeError(
+            f"Sparse data was passed for {name}, but dense data is required. Use "
+            "'.toarray()' to convert to a dense numpy array."
+        )
     if y is None or issparse(y):
         return y
     array = _as_array(y)
+    if regression and array is not None and holds_dates(array):
+        raise ValueError(
+            f"{name} has dates, times or intervals: derive numbers from them, such as "
+            "the days or seconds since a start"
+        )
     if array is None or array.dtype.kind not in "fO" or array.ndim not in (1, 2):
         return y
     missing = np.isnan(array) if array.dtype.kind == "f" else _missing(array)
@@ -44,6 +59,14 @@ def present_target(y, name: str, regression: bool):
         except (TypeError, ValueError):
             pass  # scikit-learn says what they are
     return y
+
+
+def holds_dates(array: np.ndarray) -> bool:
+    """Whether an array has dates or times, which NumPy would count in its own unit."""
+    if array.dtype.kind == "O":
+        kinds = (date, time, timedelta, np.datetime64, np.timedelta64)
+        return any(isinstance(v, kinds) for v in array[:1].ravel().tolist())
+    return array.dtype.kind in "mM"
 
 
 def _as_array(y) -> np.ndarray | None:

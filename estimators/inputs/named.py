@@ -136,7 +136,7 @@ class NamedInput(Input):
     def _part(self, estimator, X, name: str, wish, positions, called: str):
         """The columns of one input as a checked array."""
         chosen = _chosen(X, positions)
-        frames.refuse_columns(estimator, chosen, called)
+        frames.refuse_columns(estimator, chosen, called, f"inputs[{name!r}]")
         try:
             array = check_array(
                 chosen, accept_sparse="csr", input_name="X", estimator=estimator
@@ -188,12 +188,28 @@ class NamedInput(Input):
         new = NamedInput(self.wish)
         found = _forms(self.wish, X.arrays)
         if former is not None and _shapes(former.forms) == _shapes(found):
+            self._check_same(former, X)
             found = former.forms
         new.forms = found
         new.positions, new.columns = X.positions, frames.column_names(X.whole)
         floats = [a.dtype for a in X.arrays if a.dtype.kind == "f"]
         new.kind = np.result_type(*floats) if floats else np.dtype(np.int64)
         return new
+
+    def _check_same(self, former: Input, X) -> None:
+        """Refuse that a fit which goes on reads other columns."""
+        names = frames.column_names(X.whole)
+        for name, was, now in zip(self.wish, former.positions, X.positions):
+            if was != now:
+                told = [
+                    list(p if names is None else [names[i] for i in p])[:_MOST]
+                    for p in (was, now)
+                ]
+                raise ValueError(
+                    f"inputs[{name!r}] was {told[0]} in the fit before, which this one "
+                    f"goes on from, and now it is {told[1]}: set warm_start=False, or "
+                    "the former inputs"
+                )
 
     def alike(self, X, name):
         arrays = []
@@ -322,7 +338,8 @@ def _position(where: str, one, names, width: int, called: str) -> int:
         if names is None:
             raise ValueError(
                 f"{where} names the column {one!r}, but the columns of {called} have "
-                "no names: give a DataFrame, or positions"
+                "no names: give a DataFrame, or positions; inside an ensemble, such as "
+                "BaggingClassifier, which passes arrays on, positions"
             )
         if one not in names:
             known = ", ".join(names[:_MOST]) + ", …" * (len(names) > _MOST)

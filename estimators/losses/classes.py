@@ -109,9 +109,10 @@ class Ordinal(LogLoss):
 
     Parameters
     ----------
-    order : sequence of labels or None, default=None
-        The labels from the lowest to the highest. None takes the order of an ordered
-        categorical, or of numbers.
+    order : sequence or array of labels, or None, default=None
+        The labels from the lowest to the highest, such as
+        ``y.cat.categories``. None takes the order of an ordered categorical, or of
+        numbers.
 
     References
     ----------
@@ -137,15 +138,23 @@ class Ordinal(LogLoss):
         self.order = order
 
     def check(self):
+        labels = self.labels
+        if labels is not None and len(set(labels)) < len(labels):
+            raise ValueError(
+                f"The 'order' parameter of Ordinal names a label twice: {self.order!r}"
+            )
+
+    @property
+    def labels(self) -> list | None:
+        """The order as a list, of whatever library it came from."""
         order = self.order
         if order is None:
-            return
-        if isinstance(order, str) or not isinstance(order, Sequence):
+            return None
+        if hasattr(order, "tolist") and getattr(order, "ndim", 1) == 1:
+            return order.tolist()
+        if isinstance(order, (str, bytes)) or not isinstance(order, Sequence):
             raise ValueError(
                 "The 'order' parameter of Ordinal must be a list of labels from the "
                 f"lowest to the highest, or None. Got {order!r} instead."
             )
-        if len(set(order)) < len(order):
-            raise ValueError(
-                f"The 'order' parameter of Ordinal names a label twice: {order!r}"
-            )
+        return list(order)

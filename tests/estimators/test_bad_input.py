@@ -7,17 +7,19 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csc_matrix, csr_array
 from sklearn.exceptions import NotFittedError
 
 from slimlearn import callbacks, layers
 from slimlearn.backend import running
 from slimlearn.backend.optimizer import SGD, Adam
-from slimlearn.backend.schedule import Step
+from slimlearn.backend.schedule import Constant, Step
 from slimlearn.estimators import (
     DNNClassifier,
     DNNRegressor,
     LinearRegressor,
     NetworkClassifier,
+    NetworkRegressor,
     network,
 )
 from slimlearn.estimators.history import Monitor
@@ -161,6 +163,74 @@ def test_nan_and_infinity_name_the_columns_and_a_way_out():
 def test_data_of_wrong_shape_or_type(x, y, told):
     with pytest.raises((ValueError, TypeError), match=told):
         DNNClassifier().fit(x, y)
+
+
+DAYS = np.arange("2020-01-01", "2020-02-10", dtype="datetime64[D]")
+DATES = {
+    "array": DAYS,
+    "spans": DAYS - DAYS[0],
+    "objects": DAYS.astype(object),
+    "series": pd.Series(DAYS),
+}
+
+
+@pytest.mark.parametrize("dates", DATES.values(), ids=DATES)
+def test_dates_are_no_numbers(dates):
+    rows = np.asarray(dates)[:, None]
+    reg = DNNRegressor(max_iter=1, random_state=0)
+    named = NetworkRegressor(
+        lambda x: layers.fully_connected(x["a"], 4), inputs={"a": [0]}, max_iter=1
+    )
+    for est in (reg, named):
+        for data in (rows, rows.tolist() if rows.dtype == object else list(rows)):
+            with pytest.raises(ValueError, match="X has dates, times or intervals"):
+                est.fit(data, Y)
+    for est in (reg, named):
+        with pytest.raises(ValueError, match="y has dates, times or intervals"):
+            est.fit(X, dates)
+    reg.fit(X[:, :1], X[:, 0])
+    with pytest.raises(ValueError, match="X has dates, times or intervals"):
+        reg.predict(rows)
+    with pytest.raises(ValueError, match="y_val has dates, times or intervals"):
+        reg.fit(X, X[:, 0], X_val=X, y_val=dates)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda reg, y: reg.fit(X, y),
+        lambda reg, y: reg.partial_fit(X, y),
+        lambda reg, y: reg.fit_chunks([(X, y)]),
+        lambda reg, y: reg.fit(X, X[:, 0], X_val=X, y_val=y),
+    ],
+)
+@pytest.mark.parametrize("kind", [csr_array, csc_matrix])
+def test_targets_of_a_regressor_are_dense(call, kind):
+    with pytest.raises(TypeError, match=r"Sparse data was passed for y.*toarray\(\)"):
+        call(DNNRegressor(max_iter=1), kind(X[:, :2]))
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("accumulate", 4),
+        ("gradient_clip_norm", 0.5),
+        ("learning_rate_schedule", "cosine"),
+        ("learning_rate_schedule", Step()),
+    ],
+)
+def test_lbfgs_has_no_steps_on_batches(name, value):
+    with pytest.raises(ValueError, match=f"{name}=.* L-BFGS sees all rows at once"):
+        LinearRegressor(**{name: value}).fit(X, X[:, 0])
+    LinearRegressor(**{name: value}, optimizer="sgd", max_iter=1).fit(X, X[:, 0])
+
+
+def test_what_lbfgs_chooses_itself_changes_nothing():
+    """A search over optimizers leaves these as they are."""
+    options = {"learning_rate": 3.0, "batch_size": 7, "shuffle": False}
+    options["learning_rate_schedule"] = Constant()
+    plain, other = (LinearRegressor(**o).fit(X, X[:, 0]) for o in ({}, options))
+    assert np.array_equal(plain.predict(X), other.predict(X))
 
 
 def test_categories_are_refused_by_name():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from slimlearn import DNNClassifier, DNNRegressor, LinearClassifier, Plateau
 from slimlearn.callbacks import (
     Callback,
+    Checkpoint,
     CSVLog,
     EarlyStopping,
     EpochScoring,
@@ -127,6 +129,72 @@ def test_clone_and_pickle():
     back = pickle.loads(pickle.dumps(clf))
     assert back.callbacks_[0][1].best_epoch_ == clf.callbacks_[0][1].best_epoch_
     assert np.array_equal(back.predict_proba(X), clf.predict_proba(X))
+
+
+class Guarded(Callback):
+    """Counts epochs of all fits under one lock."""
+
+    def __init__(self, lock=None, counts=None):
+        self.lock = lock
+        self.counts = counts
+
+    def on_epoch_end(self, state):
+        with self.lock:
+            self.counts.append(state.epoch)
+
+
+def test_what_cannot_be_copied_is_shared_by_clones():
+    lock, counts = threading.Lock(), [7]
+    clf = DNNClassifier(callbacks=[("guard", Guarded(lock, counts))], **FEW)
+    for est in (clf, clone(clf)):
+        [(_, guard)] = est.fit(X, Y).callbacks_
+        assert guard.lock is lock
+        # What can be copied is, so that fits do not meet.
+        assert guard.counts == [7, *range(1, est.n_iter_ + 1)] and counts == [7]
+
+
+class Plain:
+    """No callback by birth, and no parameters."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def on_epoch_end(self, state):
+        pass
+
+
+def test_a_callback_that_cannot_be_copied_is_told_by_name():
+    clf = DNNClassifier(callbacks=[("mine", Plain())], **FEW)
+    with pytest.raises(
+        TypeError, match=r"callback 'mine' cannot be copied .*lock.*deri"
+    ):
+        clf.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "callback, told",
+    [
+        (
+            Checkpoint("runs", every=1.5),
+            "'every' parameter of Checkpoint must be an int",
+        ),
+        (Checkpoint("runs", every_steps=2.5), "'every_steps' parameter of Checkpoint"),
+        (
+            Checkpoint("runs", name=""),
+            "'name' parameter of Checkpoint must be the name",
+        ),
+        (Checkpoint("runs", name=".."), "'name' parameter of Checkpoint"),
+        (Checkpoint("runs", name=None), "'name' parameter of Checkpoint"),
+        (EarlyStopping(n_iter_no_change=2.5), "'n_iter_no_change' parameter of Early"),
+        (EpochScoring("accuracy", every=0.5), "'every' parameter of EpochScoring"),
+        (ParamFreezer("*", until=1.5), "'until' parameter of ParamFreezer"),
+    ],
+)
+def test_parameters_of_callbacks_are_checked(callback, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=told):
+        DNNClassifier(callbacks=[callback], **FEW).fit(X, Y)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_search_over_callbacks_on_two_processes():

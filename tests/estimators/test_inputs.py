@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csr_matrix, hstack
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
@@ -387,6 +388,44 @@ def test_an_input_that_is_read_and_not_named_is_told():
 def test_names_need_a_frame():
     with pytest.raises(ValueError, match=r"'age', but the columns of X have no names"):
         classifier().fit(FRAME.to_numpy(), Y)
+
+
+def test_categories_are_told_of_their_codes():
+    frame = FRAME.assign(port=FRAME["port"].astype("category"))
+    with pytest.raises(
+        ValueError, match=r"columns \['port'\]: give inputs\['cat'\]"
+    ) as e:
+        classifier().fit(frame, Y)
+    assert "OrdinalEncoder" in str(e.value) and "OneHotEncoder()" not in str(e.value)
+    codes = FRAME.assign(port=frame["port"].cat.codes)
+    classifier(max_iter=1).fit(codes, Y)
+
+
+def test_ensembles_pass_arrays_on():
+    with pytest.raises(ValueError, match="inside an ensemble.* positions"):
+        BaggingClassifier(classifier(), n_estimators=2).fit(FRAME, Y)
+    clf = classifier({"num": [0, 1], "cat": slice(2, 5)}, max_iter=3)
+    bag = BaggingClassifier(clf, n_estimators=2, random_state=0).fit(FRAME, Y)
+    assert bag.score(FRAME, Y) > 0.3
+
+
+@pytest.mark.parametrize(
+    "now", [{"num": ["fare", "age"]}, {"cat": ["class", "sex", "port"]}], ids=str
+)
+def test_a_fit_that_goes_on_reads_the_same_columns(now):
+    clf = classifier(max_iter=2, warm_start=True).fit(FRAME, Y)
+    before = clf.predict_proba(FRAME)
+    [name] = now
+    told = rf"inputs\['{name}'\] was \[.*{now[name][0]}.*\] in the fit before"
+    for call in (clf.fit, clf.partial_fit):
+        clf.set_params(inputs=INPUTS | now)
+        with pytest.raises(ValueError, match=told):
+            call(FRAME, Y)
+    assert np.array_equal(clf.predict_proba(FRAME), before)
+    clf.set_params(warm_start=False).fit(FRAME, Y)
+    same = classifier(max_iter=2, warm_start=True).fit(FRAME, Y)
+    positions = {"num": [0, 1], "cat": ["sex", "class", "port"]}
+    assert same.set_params(inputs=positions).fit(FRAME, Y).n_iter_ == 4
 
 
 def test_what_predict_refuses():

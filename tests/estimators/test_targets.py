@@ -260,6 +260,69 @@ def test_labels_without_an_order(grades, loss, labels, told):
         DNNClassifier(loss=loss).fit(X, np.array(list(labels))[y])
 
 
+@pytest.mark.parametrize("kind", [np.array, pd.Index, tuple, "categories"], ids=str)
+def test_the_order_of_labels_comes_in_any_form(grades, kind):
+    X, y = grades
+    words, order = np.array(list("dacb"))[y], list("dacb")
+    if kind == "categories":
+        order = pd.Series(pd.Categorical(words, order, ordered=True)).cat.categories
+    else:
+        order = kind(order)
+    clf = LinearClassifier(loss=Ordinal(order=order), l2_regularization=1e-3)
+    wanted = clone(clf).set_params(loss=Ordinal(list("dacb"))).fit(X, words)
+    clf = clone(clf).fit(X, words)
+    assert np.array_equal(clf.predict_proba(X), wanted.predict_proba(X))
+    same, other = Ordinal(kind_of(order)), Ordinal(kind_of(order)[::-1])
+    assert clf.loss == same and hash(clf.loss) == hash(same) and clf.loss != other
+    assert "order=" in repr(clf)
+    clf.set_params(warm_start=True).fit(X, words)
+    with pytest.raises(ValueError, match="warm_start: the fitted estimator has loss="):
+        clf.set_params(loss=other).fit(X, words)
+
+
+def kind_of(order):
+    """A copy of the order in its own form."""
+    return order[:] if isinstance(order, tuple) else order.copy()
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, lambda c: dict.fromkeys(c).keys()])
+def test_classes_may_be_a_set(kind):
+    rows, labels = np.eye(3)[[0, 1, 2, 0]], np.array(["b", "a", "c", "b"])
+    clf = DNNClassifier(random_state=0).partial_fit(rows, labels, classes=kind("abc"))
+    assert clf.classes_.tolist() == ["a", "b", "c"]
+    clf.partial_fit(rows, labels, classes=kind("cab"))
+    with pytest.raises(ValueError, match="not the same as on the last call"):
+        clf.partial_fit(rows, labels, classes=kind("abcd"))
+    several = np.c_[labels, labels[::-1]]
+    clf = DNNClassifier().partial_fit(rows, several, classes=[kind("abc"), kind("abc")])
+    assert [c.tolist() for c in clf.classes_] == [["a", "b", "c"]] * 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda clf, y: clf.partial_fit(ROWS, y + 99_999, classes=MANY),
+        lambda clf, y: clf.partial_fit(ROWS, y, classes=MANY).partial_fit(
+            ROWS, y, classes=MANY[1:]
+        ),
+        lambda clf, y: clf.set_params(class_weight={-1: 2.0, -2: 1.0}).partial_fit(
+            ROWS, y, classes=MANY
+        ),
+        lambda clf, y: clf.set_params(loss=Ordinal(MANY[::-1])).partial_fit(
+            ROWS, y, classes=np.arange(100_001)
+        ),
+        lambda clf, y: clf.fit(ROWS, y).partial_fit(ROWS, y, classes=MANY),
+    ],
+)
+def test_errors_list_the_first_of_many_classes(call):
+    with pytest.raises(ValueError, match=r", …\] \(\d+ in all\)") as raised:
+        call(DNNClassifier((1,), max_iter=1), np.array([0, 1, 2]))
+    assert len(str(raised.value)) < 500
+
+
+ROWS, MANY = np.eye(3), np.arange(100_000)
+
+
 def test_ordinal_of_two_classes_and_of_several_outputs(grades):
     X, y = grades
     two = LinearClassifier(loss="ordinal").fit(X, y > 1)
