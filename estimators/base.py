@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,7 @@ from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
 from slimlearn.estimators.scheduling import unknown_length
+from slimlearn.estimators.sealing import opened, sealed
 from slimlearn.estimators.telling import warn
 
 __all__ = ["NetworkEstimator", "can_fit_chunks", "can_fit_partially"]
@@ -445,10 +447,16 @@ class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator)
 
     def __getstate__(self) -> dict:
         state = super().__getstate__()
-        return {k: v for k, v in state.items() if k != "_handle"}
+        return sealed({k: v for k, v in state.items() if k != "_handle"})
+
+    def __deepcopy__(self, memo: dict):
+        twin = memo[id(self)] = object.__new__(type(self))
+        state = {k: v for k, v in self.__dict__.items() if k != "_handle"}
+        twin.__setstate__(copy.deepcopy(state, memo))
+        return twin
 
     def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
+        super().__setstate__(opened(state))
         if "program_" in self.__dict__:
             named = "feature_names_in_" in self.__dict__
             closely = named or self._origin.foreign

@@ -25,6 +25,7 @@ from slimlearn.estimators.losses import (
     ClassifierLoss,
     RegressorLoss,
 )
+from slimlearn.estimators.sealing import check_present
 
 __all__ = [
     "ACTIVATIONS",
@@ -163,6 +164,7 @@ def _constraints(kind: type) -> list[tuple]:
 
 def check_parameters(estimator) -> None:
     """Raise InvalidParameterError, naming the parameter, its range and its value."""
+    check_present(estimator)
     kind = type(estimator)
     constraints = _compiled.get(kind)
     if constraints is None:

@@ -8,11 +8,12 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.shape import B
 from slimlearn.estimators.losses import Loss, LossFunction, make_loss
+from slimlearn.estimators.sealing import Sealed
 
 __all__ = ["Head", "mean_of_targets", "refuse_several_numbers"]
 
 
-class Head:
+class Head(Sealed):
     """Base of the heads.
 
     Parameters

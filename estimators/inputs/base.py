@@ -12,6 +12,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.dataset import as_source
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.shape import B
+from slimlearn.estimators.sealing import Sealed
 
 __all__ = ["Form", "Input", "in_order"]
 
@@ -55,7 +56,7 @@ def in_order(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(as_source(array))
 
 
-class Input:
+class Input(Sealed):
     """Base of the inputs.
 
     Attributes

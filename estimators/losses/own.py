@@ -15,6 +15,7 @@ from slimlearn.backend.parameters import alike
 from slimlearn.backend.shape import B
 from slimlearn.estimators.decorated import class_of
 from slimlearn.estimators.losses.base import Loss
+from slimlearn.estimators.sealing import Sealed
 
 __all__ = ["LossFunction", "OwnLoss", "loss"]
 
@@ -185,7 +186,7 @@ def _count(where: str, outputs) -> int | None:
     return outputs if outputs is None else int(outputs)
 
 
-class OwnLoss(Loss):
+class OwnLoss(Sealed, Loss):
     """A function of the user's own, as heads ask losses.
 
     Parameters

@@ -402,7 +402,7 @@ def test_categories_are_told_of_their_codes():
 
 
 def test_ensembles_pass_arrays_on():
-    with pytest.raises(ValueError, match="inside an ensemble.* positions"):
+    with pytest.raises(ValueError, match=r"inside an ensemble.* positions"):
         BaggingClassifier(classifier(), n_estimators=2).fit(FRAME, Y)
     clf = classifier({"num": [0, 1], "cat": slice(2, 5)}, max_iter=3)
     bag = BaggingClassifier(clf, n_estimators=2, random_state=0).fit(FRAME, Y)
