@@ -18,6 +18,7 @@ from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
 from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import CallbackSupportMixin, with_callbacks
+from slimlearn.estimators.derivatives import Derivatives
 from slimlearn.estimators.diagram import Diagram
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
@@ -76,7 +77,9 @@ def _offered(estimator, method: str, reason: str | None) -> bool:
     return True
 
 
-class NetworkEstimator(Diagram, Inspection, CallbackSupportMixin, BaseEstimator):
+class NetworkEstimator(
+    Diagram, Inspection, Derivatives, CallbackSupportMixin, BaseEstimator
+):
     """Base of all estimators."""
 
     _regression = False
