@@ -99,7 +99,8 @@ class Run:
     sizes : sequence of int or None
         Rows of each part, which the schedules go by.
     record : callable
-        ``record(mean loss)``, with each epoch that is counted.
+        ``record(mean loss, learning rate of the last step)``, with each epoch that is
+        counted.
     observe : callable
         ``observe(mean loss) -> (stop, monitored loss)``, after that.
     watch : Watch or None
@@ -113,7 +114,7 @@ class Run:
         settings,
         progress: Progress,
         sizes: Sequence[int] | None,
-        record: Callable[[float], None],
+        record: Callable[[float, float], None],
         observe: Callable[[float], tuple[bool, float]],
         watch: Watch | None,
     ):
@@ -129,6 +130,7 @@ class Run:
         self._stopped = False
         # Whether an interrupt may raise now: the epoch can be undone.
         self._breaks = True
+        self._rate = settings.learning_rate  # of the last step
         # The seconds of a step, and how many the last stretch had.
         self._pace, self._stretch = None, 0
 
@@ -192,7 +194,7 @@ class Run:
         progress.step += steps
         progress.within = None
         progress.epoch += 1
-        self._record(loss)
+        self._record(loss, self._rate)
 
     def _look(self, loss: float) -> None:
         progress = self._progress
@@ -207,7 +209,9 @@ class Run:
         tables = [self._table(i, step + i * own, 0, own) for i in range(epochs)]
         rates = tables[0] if epochs == 1 else np.concatenate(tables)
         trainer = self._trainer_of(part)
-        for result in trainer.epochs(progress.epoch, step, rates, 0, self._start.begin):
+        results = trainer.epochs(progress.epoch, step, rates, 0, self._start.begin)
+        for result, table in zip(results, tables):
+            self._rate = _rate(table)
             self._count(result.steps, result.loss)
             self._look(result.loss)
 
@@ -240,6 +244,7 @@ class Run:
                     self._may_break,
                     result,
                 )
+            self._rate = _rate(rates)
             self._pace = (perf_counter() - before) / steps
             self._stretch = steps
             if watch is not None:
@@ -307,6 +312,11 @@ class Run:
             return None
         length = known[0] == "length"
         return self._settings.first_epoch if length else self._progress.begun
+
+
+def _rate(table: np.ndarray) -> float:
+    """The learning rate of the last step in a table of rates."""
+    return float(table[-1] if table.ndim == 1 else table[-1, 0])
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def fit(
     sizes: Sequence[int] | None,
     settings: Settings,
     progress: Progress,
-    record: Callable[[float], None],
+    record: Callable[[float, float | None], None],
     observe: Observe,
     *,
     watched: bool = True,
@@ -183,7 +183,8 @@ def fit(
     progress : Progress
         Read and moved on.
     record : callable
-        ``record(mean loss)``, with each epoch that is counted.
+        ``record(mean loss, learning rate of the last step)``, with each epoch that is
+        counted; L-BFGS has no rate, None.
     observe : callable
         ``observe(mean loss) -> (stop, monitored loss)``, after that.
     watched : bool
@@ -236,7 +237,7 @@ def _minimize(trainer, program, settings, progress, record, observe) -> str:
     def after(iteration: int, objective: float, loss: float) -> bool:
         with Deferred():
             progress.epoch += 1
-            record(loss)
+            record(loss, None)
             for kept, arena in zip(counted, arenas, strict=True):
                 kept[...] = arena
         return observe(loss)[0]

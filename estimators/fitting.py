@@ -109,6 +109,7 @@ class Fitting(Starting, Publishing):
             if calls is not None:
                 calls.end(ended)
             self._publish()
+            monitor.conclude()
         except BaseException as error:
             # Of no epoch there is nothing to keep: what was fitted before stays.
             kept = isinstance(error, KEEPS_EPOCHS) and self.progress.epoch > begun
@@ -119,6 +120,7 @@ class Fitting(Starting, Publishing):
                 calls.abort(error)
             if kept:
                 self._publish()
+                monitor.conclude()
             raise
         finally:
             monitor.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slimlearn.backend.interrupts import Deferred
+from slimlearn.estimators.pictures import curves_svg, html_table
 from slimlearn.estimators.progress import make_reporter, short
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ _OWN = {
 }
 
 
+# Epochs at each end of the table that notebooks show.
+_SHOWN = 4
+
+
 @dataclass
 class History:
     """One record an epoch, as it is published; losses in the units of y.
@@ -36,6 +41,8 @@ class History:
     ----------
     loss_curve, validation_loss_curve, validation_scores : list of float
         One number an epoch; the latter two may be empty.
+    learning_rates : list of float
+        The rate of each epoch's last step, as the schedule made it; empty for L-BFGS.
     best_iteration : int
         The epoch whose weights were kept, from 1.
     columns : dict of str to list of float
@@ -47,6 +54,7 @@ class History:
     validation_scores: list[float] = field(default_factory=list)
     best_iteration: int = 0
     columns: dict[str, list[float]] = field(default_factory=dict)
+    learning_rates: list[float] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -61,7 +69,14 @@ class History:
             list(self.validation_scores),
             self.best_iteration,
             {name: list(column) for name, column in self.columns.items()},
+            list(self.learning_rates),
         )
+
+    def count(self, loss: float, rate: float | None) -> None:
+        """Add an epoch, by its training loss and the learning rate, if it has one."""
+        self.loss_curve.append(loss)
+        if rate is not None or self.learning_rates:
+            self.learning_rates.append(math.nan if rate is None else rate)
 
     def last(self) -> dict[str, float]:
         """The record of the last epoch."""
@@ -70,7 +85,42 @@ class History:
             row["validation_loss"] = self.validation_loss_curve[-1]
         if self.validation_scores:
             row["validation_score"] = self.validation_scores[-1]
+        if self.learning_rates and not math.isnan(self.learning_rates[-1]):
+            row["learning_rate"] = self.learning_rates[-1]
         return row
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, or would have been; 0 if there was none.
+
+        Where no epoch was chosen: that of the best score, or the least loss of
+        validation, or of training.
+        """
+        if 0 < self.best_iteration < self.epochs:
+            return self.best_iteration
+        scores = [-score for score in self.validation_scores]
+        for curve in (scores, self.validation_loss_curve, self.loss_curve):
+            if not np.isnan(curve).all():
+                return self.epochs - len(curve) + int(np.nanargmin(curve)) + 1
+        return self.epochs
+
+    def _repr_html_(self) -> str:
+        """The curves as a picture, and a table of the first, best and last epochs."""
+        curves, best = self.curves(), self.best_epoch
+        shown = [e for e in range(1, self.epochs + 1) if self._is_shown(e)]
+        rows, places = [], {}
+        for last, epoch in zip([0, *shown], shown):
+            if epoch > last + 1:
+                rows.append(["…"] + [""] * len(curves))
+            places[epoch] = len(rows)
+            rows.append([str(epoch)])
+            rows[-1] += [_cell(curve[epoch - 1]) for curve in curves.values()]
+        table = html_table(["epoch", *curves], rows, places.get(best))
+        return f"<div>{curves_svg(self)}{table}</div>"
+
+    def _is_shown(self, epoch: int) -> bool:
+        ends = epoch <= _SHOWN or epoch > self.epochs - _SHOWN
+        return ends or epoch == self.best_epoch or self.epochs <= 2 * _SHOWN + 2
 
     def record(self, row: dict[str, float]) -> None:
         """Keep what callbacks added to the record of the last epoch."""
@@ -88,6 +138,7 @@ class History:
             "loss": self.loss_curve,
             "validation_loss": self.validation_loss_curve,
             "validation_score": self.validation_scores,
+            "learning_rate": self.learning_rates,
         }
         # A curve may begin late, in a fit that went on from another one.
         found = {
@@ -106,13 +157,17 @@ class History:
         Returns
         -------
         pandas.DataFrame
-            Columns ``loss``, ``validation_loss`` and ``validation_score`` where there
-            are some, and those that callbacks added.
+            Columns ``loss``, ``validation_loss``, ``validation_score`` and
+            ``learning_rate`` where there are some, and those that callbacks added.
         """
         import pandas as pd
 
         index = pd.RangeIndex(1, self.epochs + 1, name="epoch")
         return pd.DataFrame(self.curves(), index=index)
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else short(value)
 
 
 class Profile(list):
@@ -178,7 +233,7 @@ class Monitor:
         self.rate = rate
         self.patience = patience
         self.tol = tol
-        self.best = math.inf
+        self.best = self._least = math.inf
         self.waited = 0
         self.kept: tuple[np.ndarray, np.ndarray] | None = None
         self._target = math.inf
@@ -199,17 +254,27 @@ class Monitor:
         """What shows the progress within epochs too, if anything does."""
         return self._report if hasattr(self._report, "within") else None
 
-    def record(self, loss: float) -> None:
-        """Count an epoch, whose mean training loss is in the program's units."""
-        self.history.loss_curve.append(loss * self.loss_unit)
+    def record(self, loss: float, rate: float | None) -> None:
+        """Count an epoch.
 
-    def observe(self, loss: float) -> tuple[bool, float]:
+        Parameters
+        ----------
+        loss : float
+            The mean training loss, in the program's units.
+        rate : float or None
+            The learning rate of its last step.
+        """
+        self.history.count(loss * self.loss_unit, rate)
+
+    def observe(self, loss: float, tell: bool = True) -> tuple[bool, float]:
         """Look at an epoch that was counted.
 
         Parameters
         ----------
         loss : float
             The mean training loss, in the program's units.
+        tell : bool, default=True
+            Whether to show it at once, by `tell`.
 
         Returns
         -------
@@ -229,8 +294,13 @@ class Monitor:
         stop = self.patience is not None and self._compare(monitored)
         if self.patience is None:
             history.best_iteration = history.epochs
-        if self._report is not None or self._debug:
-            self._tell()
+        watched = (self.validate, self.rate, self.patience)
+        self._improved = monitored < self._least and any(
+            one is not None for one in watched
+        )
+        self._least = min(self._least, monitored)
+        if tell:
+            self.tell(history.last())
         return stop, monitored
 
     def _compare(self, monitored: float) -> bool:
@@ -300,15 +370,34 @@ class Monitor:
             (self.rate, history.validation_scores),
         ]
 
+    def tell(self, row: dict[str, float], best: bool | None = None) -> None:
+        """Show an epoch that was looked at.
+
+        Parameters
+        ----------
+        row : dict
+            Its record.
+        best : bool or None
+            Whether it is better than all before; None asks the monitored number.
+        """
+        if self._report is None and not self._debug:
+            return
+        seconds = time.perf_counter() - self._started
+        # What callbacks added stands beside the losses.
+        last = {k: row[k] for k in ("learning_rate",) if k in row}
+        row = {k: v for k, v in row.items() if k not in ("learning_rate", "seconds")}
+        row |= {**last, "seconds": seconds}
+        if self._debug:
+            logger.debug(" ".join(f"{k}={short(v)}" for k, v in row.items()))
+        if self._report is not None:
+            self._report.update(row, self._improved if best is None else best)
+
+    def conclude(self) -> None:
+        """Tell which epoch's weights the fit has published."""
+        if hasattr(self._report, "conclude"):
+            self._report.conclude(self.history.best_iteration)
+
     def close(self) -> None:
         """End the line that shows the progress."""
         if self._report is not None:
             self._report.close()
-
-    def _tell(self) -> None:
-        row = self.history.last()
-        row["seconds"] = time.perf_counter() - self._started
-        if self._debug:
-            logger.debug(" ".join(f"{k}={short(v)}" for k, v in row.items()))
-        if self._report is not None:
-            self._report.update(row)

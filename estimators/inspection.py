@@ -9,6 +9,7 @@ from slimlearn.backend.extract import extract
 from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.callbacks.weights import by_layer, transfer
 from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.pictures import Sheet, new_axes, plot_curves
 from slimlearn.estimators.tensors import FUNCTION, before_last, find, table
 
 __all__ = ["Inspection"]
@@ -66,14 +67,16 @@ class Inspection:
         -------
         str
             A line for each layer with its name, the type of its output, B being the
-            number of rows, and how many numbers are trained.
+            number of rows, and how many numbers are trained. Notebooks show it as a
+            table.
         """
         check_is_fitted(self, "program_")
         rows = [("layer", "output", "parameters"), *table(self.program_)]
         first, second, third = (max(map(len, column)) for column in zip(*rows))
-        return "\n".join(
+        text = "\n".join(
             f"{a:<{first}}  {b:<{second}}  {c:>{third}}" for a, b, c in rows
         )
+        return Sheet(text, rows)
 
     def activations(self, X, layer=None):
         """What a layer of the fitted network computes for the rows of X.
@@ -150,7 +153,7 @@ class Inspection:
         return find(self.program_, layer, self._end_points)
 
     def plot_history(self, ax=None):
-        """Plot the losses of all epochs, and the scores on an axis of their own.
+        """Plot the losses of all epochs, the scores beside, and mark the best epoch.
 
         Parameters
         ----------
@@ -160,7 +163,8 @@ class Inspection:
         Returns
         -------
         matplotlib Axes
-            Of the losses.
+            Of the losses. Training is blue, validation orange; the best epoch is the
+            one whose weights were kept, or would have been.
 
         Raises
         ------
@@ -168,25 +172,5 @@ class Inspection:
             If matplotlib is not installed.
         """
         check_is_fitted(self, "program_")
-        if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError as error:
-                raise ImportError(
-                    "plot_history needs matplotlib: pip install 'slimlearn[plot]'"
-                ) from error
-            ax = plt.subplots()[1]
-        curves = self.history_.curves()
-        epochs = range(1, self.history_.epochs + 1)
-        scores = {k: c for k, c in curves.items() if not k.endswith("loss")}
-        for name in [k for k in curves if k not in scores]:
-            ax.plot(epochs, curves[name], label=name)
-        ax.set(xlabel="epoch", ylabel="loss", title=type(self).__name__)
-        lines = list(ax.get_lines())
-        if scores:
-            beside = ax.twinx()
-            beside.set_ylabel("score")
-            for name, curve in scores.items():
-                lines += beside.plot(epochs, curve, "--", label=name)
-        ax.legend(lines, [line.get_label() for line in lines])
-        return ax
+        ax = new_axes("plot_history") if ax is None else ax
+        return plot_curves(self.history_, ax, type(self).__name__)

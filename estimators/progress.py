@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 
 __all__ = ["BAR_SECONDS", "make_reporter", "progress_bar", "short"]
+
+# Columns of a record that a bar does not show beside it.
+_APART = ("epoch", "seconds", "learning_rate")
 
 # How often a bar moves within an epoch.
 BAR_SECONDS = 0.5
@@ -63,20 +67,35 @@ def progress_bar(epochs: int, name: str, done: int = 0):
 
 
 class _Table:
-    """verbose=2: a line an epoch, under a header."""
+    """verbose=2: a line an epoch, under a header; the best ones so far are marked."""
 
     def __init__(self):
         self._header: list[str] | None = None
+        self._marked = False
 
-    def update(self, row: dict) -> None:
+    def update(self, row: dict, best: bool = False) -> None:
         columns = list(row)
         if columns != self._header:
             self._header = columns
-            say(sys.stdout, "  ".join(f"{c:>16}" for c in columns))
-        say(sys.stdout, "  ".join(f"{short(v):>16}" for v in row.values()))
+            say(sys.stdout, _line(columns, columns))
+        line = _line(columns, map(short, row.values()))
+        say(sys.stdout, f"{line} *" if best else line)
+        self._marked = self._marked or best
+
+    def conclude(self, best: int) -> None:
+        if self._marked:
+            say(
+                sys.stdout, f"* best so far; the weights kept are those of epoch {best}"
+            )
 
     def close(self) -> None:
         """Nothing: each line was written whole."""
+
+
+def _line(columns: list[str], cells: Iterable[str]) -> str:
+    """Cells below each other, as wide as the name of their column."""
+    pairs = zip(columns, cells)
+    return "  ".join(f"{cell:>{max(len(name), 12)}}" for name, cell in pairs)
 
 
 class _Line:
@@ -87,14 +106,12 @@ class _Line:
         self._name = name
         self._next = 0.0
 
-    def update(self, row: dict) -> None:
+    def update(self, row: dict, best: bool = False) -> None:
         now = time.perf_counter()
         if now < self._next and row["epoch"] < self._epochs:
             return
         self._next = now + 0.1
-        numbers = " ".join(
-            f"{k}={short(v)}" for k, v in row.items() if k not in ("epoch", "seconds")
-        )
+        numbers = " ".join(f"{k}={short(v)}" for k, v in row.items() if k not in _APART)
         text = f"{self._name}: epoch {row['epoch']}/{self._epochs} {numbers}"
         say(sys.stderr, f"\r{text:<79}", end="")
 
@@ -113,9 +130,8 @@ class _Bar:
     def __init__(self, bar):
         self._bar = bar
 
-    def update(self, row: dict) -> None:
-        numbers = {k: short(v) for k, v in row.items() if "epoch" not in k}
-        numbers.pop("seconds")
+    def update(self, row: dict, best: bool = False) -> None:
+        numbers = {k: short(v) for k, v in row.items() if k not in _APART}
         self._bar.set_postfix(numbers, refresh=False)
         self._bar.n = int(self._bar.n)
         self._bar.update(row["epoch"] - self._bar.n)

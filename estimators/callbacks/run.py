@@ -45,7 +45,7 @@ class Calls:
     def observe(self, loss: float) -> tuple[bool, float]:
         """Record an epoch, as `Monitor.observe` does, and call `on_epoch_end`."""
         state = self.state
-        stop, state.monitored = self._monitor.observe(loss)
+        stop, state.monitored = self._monitor.observe(loss, tell=False)
         state.advance()
         if stop:
             state.stop("early_stopping")
@@ -53,6 +53,10 @@ class Calls:
             if self._call(name, callback, "on_epoch_end"):
                 state.stop(f"stopped by {name}", getattr(callback, "final", True))
             state.history.record(state.row)
+        # A callback that stops knows its own best epoch.
+        bests = [getattr(callback, "best_epoch_", None) for _, callback in self._named]
+        known = [state.epoch == epoch for epoch in bests if epoch is not None]
+        self._monitor.tell(state.row, any(known) if known else None)
         return state.stop_reason is not None, state.monitored
 
     def asks(self) -> list[Asks]:

@@ -33,8 +33,9 @@ class FitState:
         Where the fit ends if nothing stops it.
     row : dict of str to float
         The record of this epoch: ``epoch``, ``loss``, ``validation_loss`` and
-        ``validation_score`` where there are some, ``learning_rate``, ``seconds`` since
-        the fit began. Numbers that a callback adds become columns of ``history_``.
+        ``validation_score`` where there are some, ``learning_rate`` of the last step,
+        ``seconds`` since the fit began. Numbers that a callback adds become columns of
+        ``history_``.
     larger_is_better : set of str
         The columns of `row` that are scores rather than losses.
     history : History
@@ -124,8 +125,6 @@ class FitState:
     def advance(self) -> None:
         """Begin the record of an epoch that has just ended."""
         self.row = self.history.last()
-        if self.iterative:
-            self.row["learning_rate"] = self.learning_rate
         self.row["seconds"] = self.seconds
 
     def column(self, monitor: str, who: str) -> str:
@@ -309,8 +308,9 @@ class FitState:
         if saved["ended"] is not None:
             self.stop(saved["ended"])
             settings.max_iter = 0
+        kept = {"learning_rates": [], **saved["history"]}  # older ones have no rates
         for name in asdict(self.history):
-            setattr(self.history, name, saved["history"][name])
+            setattr(self.history, name, kept[name])
         self._monitor.set_state(saved["monitor"])
         for name, kept in saved["callbacks"].items():
             if hasattr(self.callbacks.get(name), "set_state"):

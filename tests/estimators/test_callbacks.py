@@ -340,7 +340,8 @@ def test_epoch_scoring_is_a_column_and_can_be_watched():
     labels = np.array(["a", "b", "c"])[Y]
     clf.fit(X[::2], labels[::2], X_val=X[1::2], y_val=labels[1::2])
     frame = clf.history_.to_frame()
-    assert list(frame) == ["loss", "validation_loss", "validation_accuracy", "fit"]
+    names = ["loss", "validation_loss", "learning_rate", "validation_accuracy", "fit"]
+    assert list(frame) == names
     best = clf.callbacks_[2][1]
     assert clf.score(X[1::2], labels[1::2]) == best.best_
     assert best.best_ == frame["validation_accuracy"].max()

@@ -123,7 +123,7 @@ def test_plot_history():
     clf = DNNClassifier(callbacks=scoring, **FEW).fit(X, Y, X_val=X, y_val=Y)
     ax = clf.plot_history()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["loss", "validation_loss", "hits"]
+    assert labels == ["loss", "validation_loss", "hits", "best epoch: 5"]
     assert list(ax.get_lines()[0].get_ydata()) == clf.loss_curve_
     assert clf.plot_history(ax) is ax
     mpl.pyplot.close("all")
