@@ -12,6 +12,7 @@ from slimlearn.estimators.compat import validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
 from slimlearn.estimators.inputs.missing import present_target
+from slimlearn.estimators.inputs.shapes import explain_shape
 
 __all__ = [
     "SOURCE",
@@ -95,6 +96,7 @@ class MatrixInput(Input):
                 array = check_array(array, dtype=np.float64, input_name="X")
         except (ValueError, TypeError) as error:
             told = frames.explain(estimator, X, error, name)
+            told = told or explain_shape(estimator, X, error, name)
             if told is None:
                 raise
             raise told from None

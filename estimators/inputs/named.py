@@ -18,6 +18,7 @@ from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import plain_target
 from slimlearn.estimators.inputs.missing import present_target
+from slimlearn.estimators.inputs.shapes import explain_shape
 
 __all__ = ["NamedInput"]
 
@@ -95,7 +96,7 @@ class NamedInput(Input):
         frames.refuse_lazy(X, name)
         names = frames.column_names(X)
         if not (issparse(X) or frames.is_frame(X)):
-            X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+            X = self._array(estimator, X, name)
         elif issparse(X):
             X = X.tocsr()
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -125,6 +126,18 @@ class NamedInput(Input):
         y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)
         check_consistent_length(parts, y)
         return parts, plain_target(y, regression)
+
+    def _array(self, estimator, X, name: str) -> np.ndarray:
+        """X as an array of two dimensions."""
+        try:
+            return check_array(
+                X, dtype=None, ensure_all_finite=False, estimator=estimator
+            )
+        except (ValueError, TypeError) as error:
+            told = explain_shape(estimator, X, error, name)
+            if told is None:
+                raise
+            raise told from None
 
     def _resolved(self, X, names, called: str) -> tuple[tuple[int, ...], ...]:
         width = X.shape[1]

@@ -571,3 +571,50 @@ def test_a_network_larger_than_memory():
     for units in (10**12, 2**62):
         with pytest.raises(MemoryError, match="GiB, more than there is: give its lay"):
             DNNClassifier((units,)).fit(X, Y)
+
+
+# -- what is no matrix ------------------------------
+
+WORDS = ["a goal", "salt the soup", "the team won", "warm bread"]
+ROWS_OF_WORDS = [["red", 1.0], ["blue", 2.0]] * 2
+NO_MATRIX = {
+    "texts": (WORDS, r"X is a list of texts: .*TfidfVectorizer\(\), {who}\("),
+    "array of texts": (np.array(WORDS), "X is a list of texts"),
+    "objects": (np.array(WORDS, dtype=object), "X is a list of texts"),
+    "series": (pd.Series(WORDS), "X is a list of texts"),
+    "images": (np.zeros((4, 2, 3)), r"X has shape \(4, 2, 3\).*X\.reshape\(len\(X\), "),
+    "colors": (np.zeros((4, 2, 3, 3)), r"ops\.reshape\(x, \(-1, 2, 3, 3\)\)"),
+    "nested lists": (np.zeros((4, 2, 3)).tolist(), r"X has shape \(4, 2, 3\)"),
+    "uneven": ([[1.0, 2.0], [1.0]] * 2, "rows of different lengths, from 1 to 2: pad"),
+    "arrays": (
+        np.array([np.zeros(2), np.zeros(3)] * 2, dtype=object),
+        "rows of different lengths, from 2 to 3",
+    ),
+}
+WORDS_WITHIN = {
+    "words": (ROWS_OF_WORDS, r"X has texts in columns \[0\]: encode words before"),
+    "array": (np.array(ROWS_OF_WORDS), r"X has texts in columns \[0, 1\]"),
+    "numbers": (np.array([["1", "2"]] * 4), r"by astype\(float\)"),
+}
+
+
+@pytest.mark.parametrize("x, told", NO_MATRIX.values(), ids=NO_MATRIX)
+def test_what_is_no_matrix(x, told):
+    y, right = [0, 1, 0, 1], np.eye(4)[:, :2]
+    named = NetworkClassifier(lambda x: x["a"], inputs={"a": [0, 1]}, max_iter=1)
+    for clf in (DNNClassifier(max_iter=1), named):
+        expected = told.replace("{who}", type(clf).__name__)
+        with pytest.raises(ValueError, match=expected):
+            clf.fit(x, y)
+        clf.fit(right, y)
+        with pytest.raises(ValueError, match=expected):
+            clf.predict(x)
+    expected = told.replace("{who}", "DNNRegressor").replace("X", "X_val")
+    with pytest.raises(ValueError, match=expected):
+        DNNRegressor(max_iter=1).fit(right, y, X_val=x, y_val=y)
+
+
+@pytest.mark.parametrize("x, told", WORDS_WITHIN.values(), ids=WORDS_WITHIN)
+def test_words_in_a_matrix(x, told):
+    with pytest.raises(ValueError, match=told):
+        DNNClassifier(max_iter=1).fit(x, [0, 1, 0, 1])
