@@ -97,9 +97,9 @@ def test_lbfgs_has_no_rate_and_leaves_gaps_between_those_that_have():
     assert "learning_rate" not in LinearRegressor().fit(X, Y).history_.curves()
     est = DNNRegressor(warm_start=True, **{**FEW, "max_iter": 2}).fit(X, Y)
     est.set_params(optimizer="lbfgs", tol=1e-9).fit(X, Y)
-    est.set_params(optimizer="sgd", learning_rate=0.5).fit(X, Y)
+    est.set_params(optimizer="sgd", learning_rate=0.01).fit(X, Y)
     np.testing.assert_array_equal(
-        rates(est), [1e-3, 1e-3, np.nan, np.nan, 0.5, 0.5], strict=True
+        rates(est), [1e-3, 1e-3, np.nan, np.nan, 0.01, 0.01], strict=True
     )
     first = DNNRegressor(warm_start=True, optimizer="lbfgs", tol=1e-9, **FEW)
     first.set_params(max_iter=2, precision="float64").fit(X, Y)
