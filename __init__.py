@@ -41,6 +41,7 @@ from slimlearn.estimators import (
     NetworkRegressor,
     Ordinal,
     Tweedie,
+    find_learning_rate,
     loss,
     network,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "WarmRestarts",
     "callbacks",
     "clear_cache",
+    "find_learning_rate",
     "layers",
     "loss",
     "losses",

@@ -21,6 +21,7 @@ import slimlearn
 # What an estimator or a network function hands out, though nobody makes one.
 GIVEN = (
     "slimlearn.estimators.history.History",
+    "slimlearn.estimators.rate_range.RateRange",
     "slimlearn.backend.program.Program",
     "slimlearn.backend.graph.Tensor",
 )

@@ -16,6 +16,7 @@ from slimlearn.estimators.losses import (
     loss,
 )
 from slimlearn.estimators.network import Network, network
+from slimlearn.estimators.rate_range import find_learning_rate
 
 __all__ = [
     "Autoencoder",
@@ -34,6 +35,7 @@ __all__ = [
     "Ordinal",
     "Tweedie",
     "callbacks",
+    "find_learning_rate",
     "loss",
     "network",
 ]
