@@ -12,6 +12,7 @@ from slimlearn import (
     Autoencoder,
     DNNClassifier,
     DNNRegressor,
+    GaussianMixture,
     LinearClassifier,
     LinearRegressor,
     NetworkClassifier,
@@ -66,6 +67,9 @@ CASES = {
         DNNRegressor(loss="quantile", quantile=(0.9, 0.5, 0.1), **SMALL),
         9 * Z[:, 0],
     ),
+    "gaussian": (DNNRegressor(loss="gaussian", **SMALL), 9 * Z[:, 0]),
+    "two gaussians": (DNNRegressor(loss="gaussian", **SMALL), Z * [1, 50]),
+    "mixture": (DNNRegressor(loss=GaussianMixture(2), **SMALL), 9 * Z[:, 0]),
     "own loss": (
         DNNRegressor(loss=lambda raw, y: ops.square(raw - y), **SMALL),
         9 * Z[:, 0],
