@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from slimlearn.backend.keywords import checks_keywords, hint
 
 __all__ = ["advice", "constructor", "method"]
+
+_F = TypeVar("_F", bound=Callable)
 
 _PENALTY = (
     "the penalty is l2_regularization, ½·λ·‖W‖² beside the mean loss of a row; "
@@ -109,7 +114,7 @@ def _explain_constructor(estimator, name: str, known) -> str:
     return f"{kind.__name__} has no parameter {name!r}: {told}"
 
 
-def method(function):
+def method(function: _F) -> _F:
     """Decorate a method of estimators that trains, such as fit."""
 
     def explain(estimator, name: str, known) -> str:

@@ -1,5 +1,7 @@
 """Gradients of the loss and of X, against differences and against formulas by hand."""
 
+import doctest
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from slimlearn import (
     network,
     ops,
 )
+from slimlearn.estimators import derivatives
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -210,6 +213,11 @@ def test_what_gradients_refuse():
     before = clf.predict_proba(X)
     clf.gradients(X, WORDS)
     assert np.array_equal(clf.predict_proba(X), before)
+
+
+def test_the_examples_in_the_docstrings():
+    result = doctest.testmod(derivatives)
+    assert result.attempted and not result.failed
 
 
 # -- saliency ------------------------------

@@ -1,5 +1,6 @@
 """The learning rate range test."""
 
+import doctest
 import math
 import pickle
 
@@ -21,6 +22,7 @@ from slimlearn import (
     find_learning_rate,
 )
 from slimlearn.callbacks import Callback, CSVLog, EarlyStopping, ParamFreezer
+from slimlearn.estimators import rate_range
 
 mpl.use("Agg")
 
@@ -178,6 +180,11 @@ def test_numbers_that_are_left_at_once_end_the_test():
 def test_what_is_refused(estimator, options, kind, told):
     with pytest.raises(kind, match=told):
         find_learning_rate(estimator, X, Y, **options)
+
+
+def test_the_example_in_the_docstring():
+    result = doctest.testmod(rate_range)
+    assert result.attempted and not result.failed
 
 
 def test_plot():
