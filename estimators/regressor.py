@@ -112,7 +112,8 @@ class Regressor(RegressorMixin, NetworkEstimator):
         return_std : bool, default=False
             Whether the standard deviation of each target is returned too, by a loss
             that knows it, such as "gaussian". A pipeline passes it on:
-            ``pipe.predict(X, return_std=True)``.
+            ``pipe.predict(X, return_std=True)``; under ``enable_metadata_routing`` of
+            scikit-learn, where ``set_predict_request(return_std=True)`` was called.
         return_quantiles : bool, default=False
             Whether all quantiles are returned too, as `predict_quantiles` gives them. A
             pipeline passes it on.

@@ -415,3 +415,24 @@ def test_how_many_numbers_is_checked_when_it_is_known():
     est = DNNRegressor(loss=binned(n_bins=0))
     with pytest.raises(TypeError, match=r"loss binned: outputs must be .* got 0"):
         est.fit(X, np.digitize(X[:, 0], [0.0]))
+
+
+@pytest.mark.parametrize("one", ["gaussian", "gaussian_mixture", laplace()], ids=str)
+def test_a_first_call_of_one_row(one):
+    """The scale is settled by the rows that follow."""
+    est = DNNRegressor((8,), loss=one, learning_rate=0.02, random_state=0)
+    est.partial_fit(X[:1], 1e3 * Y[:1])
+    for _ in range(40):
+        est.partial_fit(X, 1e3 * Y)
+    mean, std = est.predict(X, return_std=True)
+    assert est.score(X, 1e3 * Y) > 0.8
+    assert 0.9 < (np.abs(1e3 * Y - mean) < 2.5 * std).mean() <= 1
+
+
+def test_a_first_call_of_few_rows_with_y_as_it_is():
+    est = DNNRegressor((8,), loss=binned(), learning_rate=0.02, random_state=0)
+    classes = np.digitize(X[:, 0], [-0.5, 0.5])
+    est.partial_fit(X[:1], classes[:1]).partial_fit(X[:9], classes[:9])
+    for _ in range(20):
+        est.partial_fit(X, classes)
+    assert (est.predict(X) == classes).mean() > 0.9

@@ -27,6 +27,7 @@ KINDS = {
         {"loss": "quantile", "quantile": tuple(np.arange(1, 20) / 20)},
         X[:, 0],
     ),
+    "mixtures": (DNNRegressor, {"loss": "gaussian_mixture"}, X[:, :3]),
 }
 METHODS = [
     *("predict", "predict_log_proba", "predict_proba", "decision_function", "score"),
@@ -40,6 +41,8 @@ def results(est, x, y):
         method = getattr(est, name, None)
         if method is not None and (name != "score" or np.shape(x)[0] > 1):
             found[name] = method(x, y) if name == "score" else method(x)
+    if getattr(est, "loss", None) == "gaussian_mixture":
+        found["std"] = est.predict(x, return_std=True)
     return found
 
 

@@ -310,3 +310,18 @@ def test_regressors_split_weights_with_the_rows():
         )
         scores[asked] = found["test_score"].mean()
     assert scores[True] > 0.35 > 0 > scores[False]
+
+
+def test_deviations_and_quantiles_are_requested():
+    for options, asked in (
+        ({"loss": "gaussian"}, "return_std"),
+        ({"loss": "quantile", "quantile": (0.2, 0.8)}, "return_quantiles"),
+    ):
+        est = clone(REGRESSORS["dnn"]).set_params(**options)
+        pipe = make_pipeline(StandardScaler(), est.set_predict_request(**{asked: True}))
+        first, second = pipe.fit(X, NUMBERS).predict(X, **{asked: True})
+        assert np.array_equal(first, pipe.predict(X))
+        assert len(second) == len(X)
+        est.set_predict_request(**{asked: False})
+        with pytest.raises(TypeError, match=asked):
+            pipe.fit(X, NUMBERS).predict(X, **{asked: True})
