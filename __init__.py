@@ -1,94 +1,48 @@
-"""Neural networks for scikit-learn: Slim-style layers, trained natively."""
+"""Neural networks for scikit-learn: Slim-style layers, trained natively.
 
-from slimlearn import callbacks, layers, losses
-from slimlearn.backend import ops
-from slimlearn.backend.engine import NativeError, clear_cache
-from slimlearn.backend.optimizer import (
-    LBFGS,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    Ftrl,
-    LazyAdam,
-    Nadam,
-    RMSProp,
-)
-from slimlearn.backend.schedule import (
-    Constant,
-    Cosine,
-    Exponential,
-    InverseScaling,
-    OneCycle,
-    Plateau,
-    Step,
-    WarmRestarts,
-)
-from slimlearn.estimators import (
-    Autoencoder,
-    DNNClassifier,
-    DNNRegressor,
-    Focal,
-    Gaussian,
-    GaussianMixture,
-    Huber,
-    LayerTransformer,
-    LinearClassifier,
-    LinearRegressor,
-    Network,
-    NetworkClassifier,
-    NetworkRegressor,
-    Ordinal,
-    Tweedie,
-    find_learning_rate,
-    loss,
-    network,
-)
+What is imported here is public.
+"""
+
+from typing import TYPE_CHECKING
+
+from slimlearn import callbacks as callbacks
+from slimlearn import layers as layers
+from slimlearn import losses as losses
+from slimlearn.backend import ops as ops
+from slimlearn.backend.engine import NativeError as NativeError
+from slimlearn.backend.engine import clear_cache as clear_cache
+from slimlearn.backend.optimizer import LBFGS as LBFGS
+from slimlearn.backend.optimizer import SGD as SGD
+from slimlearn.backend.optimizer import Adadelta as Adadelta
+from slimlearn.backend.optimizer import Adagrad as Adagrad
+from slimlearn.backend.optimizer import Adam as Adam
+from slimlearn.backend.optimizer import AdamW as AdamW
+from slimlearn.backend.optimizer import Ftrl as Ftrl
+from slimlearn.backend.optimizer import LazyAdam as LazyAdam
+from slimlearn.backend.optimizer import Nadam as Nadam
+from slimlearn.backend.optimizer import RMSProp as RMSProp
+from slimlearn.backend.schedule import Constant as Constant
+from slimlearn.backend.schedule import Cosine as Cosine
+from slimlearn.backend.schedule import Exponential as Exponential
+from slimlearn.backend.schedule import InverseScaling as InverseScaling
+from slimlearn.backend.schedule import OneCycle as OneCycle
+from slimlearn.backend.schedule import Plateau as Plateau
+from slimlearn.backend.schedule import Step as Step
+from slimlearn.backend.schedule import WarmRestarts as WarmRestarts
+from slimlearn.estimators import *
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "LBFGS",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Autoencoder",
-    "Constant",
-    "Cosine",
-    "DNNClassifier",
-    "DNNRegressor",
-    "Exponential",
-    "Focal",
-    "Ftrl",
-    "Gaussian",
-    "GaussianMixture",
-    "Huber",
-    "InverseScaling",
-    "LayerTransformer",
-    "LazyAdam",
-    "LinearClassifier",
-    "LinearRegressor",
-    "Nadam",
-    "NativeError",
-    "Network",
-    "NetworkClassifier",
-    "NetworkRegressor",
-    "OneCycle",
-    "Ordinal",
-    "Plateau",
-    "RMSProp",
-    "Step",
-    "Tweedie",
-    "WarmRestarts",
-    "callbacks",
-    "clear_cache",
-    "find_learning_rate",
-    "layers",
-    "loss",
-    "losses",
-    "network",
-    "ops",
-]
+if not TYPE_CHECKING:  # which knows it from the lines above
+    from inspect import ismodule as _ismodule
+
+    __all__ = sorted(
+        name
+        for name, value in globals().items()
+        if not (name.startswith("_") or name == "TYPE_CHECKING")
+        and (name in ("callbacks", "layers", "losses", "ops") or not _ismodule(value))
+    )
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -2,3 +2,7 @@
 
 from slimlearn.estimators.callbacks import *  # noqa: F403
 from slimlearn.estimators.callbacks import __all__ as __all__
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -31,11 +31,30 @@ class Parameters:
         cls._names = tuple(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict:
-        """Parameters by name, as scikit-learn's estimators give them."""
+        """Parameters by name, as scikit-learn's estimators give them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Accepted for scikit-learn's sake: there are no nested parameters.
+
+        Returns
+        -------
+        dict
+        """
         return {name: getattr(self, name) for name in self._names}
 
     def set_params(self, **params):
         """Set parameters by name.
+
+        Parameters
+        ----------
+        **params
+            The parameters of the constructor.
+
+        Returns
+        -------
+        self
 
         Raises
         ------

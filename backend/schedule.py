@@ -83,7 +83,20 @@ class Schedule(Parameters):
         return type(self).observe is not Schedule.observe
 
     def observe(self, loss: float, memory: dict | None) -> dict | None:
-        """Hear the monitored loss of an epoch; returns the memory for the next one."""
+        """Hear the monitored loss of an epoch.
+
+        Parameters
+        ----------
+        loss : float
+            Of validation if there is one; minus the score where a score is watched.
+        memory : dict or None
+            What the epoch before returned.
+
+        Returns
+        -------
+        dict or None
+            The memory for the next epoch, which `rates` is given.
+        """
         return None
 
 
@@ -122,7 +135,7 @@ class Step(Schedule):
     [0.1, 0.1, 0.05, 0.05]
     """
 
-    def __init__(self, step_size=30, gamma=0.1):
+    def __init__(self, step_size: int = 30, gamma: float = 0.1) -> None:
         self.step_size = step_size
         self.gamma = gamma
 
@@ -143,7 +156,7 @@ class Exponential(Schedule):
         Factor of one epoch, in (0, 1].
     """
 
-    def __init__(self, gamma=0.95):
+    def __init__(self, gamma: float = 0.95) -> None:
         self.gamma = gamma
 
     def check(self) -> None:
@@ -174,7 +187,9 @@ class Cosine(Schedule):
     Restarts, equation 5 with one period. https://arxiv.org/abs/1608.03983
     """
 
-    def __init__(self, final=0.0, warmup=0.0, epochs=None):
+    def __init__(
+        self, final: float = 0.0, warmup: float = 0.0, epochs: int | None = None
+    ) -> None:
         self.final = final
         self.warmup = warmup
         self.epochs = epochs
@@ -210,7 +225,9 @@ class WarmRestarts(Schedule):
     Restarts. https://arxiv.org/abs/1608.03983
     """
 
-    def __init__(self, period=10, multiplier=2, final=0.0):
+    def __init__(
+        self, period: int = 10, multiplier: float = 2, final: float = 0.0
+    ) -> None:
         self.period = period
         self.multiplier = multiplier
         self.final = final
@@ -257,7 +274,13 @@ class OneCycle(Schedule):
     Using Large Learning Rates. https://arxiv.org/abs/1708.07120
     """
 
-    def __init__(self, peak=0.3, initial_divisor=25.0, final_divisor=1e4, epochs=None):
+    def __init__(
+        self,
+        peak: float = 0.3,
+        initial_divisor: float = 25.0,
+        final_divisor: float = 1e4,
+        epochs: int | None = None,
+    ) -> None:
         self.peak = peak
         self.initial_divisor = initial_divisor
         self.final_divisor = final_divisor
@@ -290,7 +313,7 @@ class InverseScaling(Schedule):
         Exponent, > 0.
     """
 
-    def __init__(self, power=0.5):
+    def __init__(self, power: float = 0.5) -> None:
         self.power = power
 
     def check(self) -> None:
@@ -327,7 +350,13 @@ class Plateau(Schedule):
     array([0.05])
     """
 
-    def __init__(self, factor=0.1, patience=5, tol=1e-4, minimum=0.0):
+    def __init__(
+        self,
+        factor: float = 0.1,
+        patience: int = 5,
+        tol: float = 1e-4,
+        minimum: float = 0.0,
+    ) -> None:
         self.factor = factor
         self.patience = patience
         self.tol = tol

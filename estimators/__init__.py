@@ -1,41 +1,31 @@
-"""What a scikit-learn user sees."""
+"""What a scikit-learn user sees: a line for each family, which says what is public."""
 
-from slimlearn.estimators import callbacks
-from slimlearn.estimators.autoencoder import Autoencoder
-from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
-from slimlearn.estimators.dnn import DNNClassifier, DNNRegressor
-from slimlearn.estimators.layer_transformer import LayerTransformer
-from slimlearn.estimators.linear import LinearClassifier, LinearRegressor
-from slimlearn.estimators.losses import (
-    Focal,
-    Gaussian,
-    GaussianMixture,
-    Huber,
-    Ordinal,
-    Tweedie,
-    loss,
-)
-from slimlearn.estimators.network import Network, network
-from slimlearn.estimators.rate_range import find_learning_rate
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Autoencoder",
-    "DNNClassifier",
-    "DNNRegressor",
-    "Focal",
-    "Gaussian",
-    "GaussianMixture",
-    "Huber",
-    "LayerTransformer",
-    "LinearClassifier",
-    "LinearRegressor",
-    "Network",
-    "NetworkClassifier",
-    "NetworkRegressor",
-    "Ordinal",
-    "Tweedie",
-    "callbacks",
-    "find_learning_rate",
-    "loss",
-    "network",
-]
+from slimlearn.estimators.autoencoder import *
+from slimlearn.estimators.custom import *
+from slimlearn.estimators.dnn import *
+from slimlearn.estimators.layer_transformer import *
+from slimlearn.estimators.linear import *
+from slimlearn.estimators.losses import Focal as Focal
+from slimlearn.estimators.losses import Gaussian as Gaussian
+from slimlearn.estimators.losses import GaussianMixture as GaussianMixture
+from slimlearn.estimators.losses import Huber as Huber
+from slimlearn.estimators.losses import Ordinal as Ordinal
+from slimlearn.estimators.losses import Tweedie as Tweedie
+from slimlearn.estimators.losses import loss as loss
+from slimlearn.estimators.network import *
+from slimlearn.estimators.rate_range import find_learning_rate as find_learning_rate
+
+if not TYPE_CHECKING:  # which knows it from the lines above
+    from inspect import ismodule as _ismodule
+
+    __all__ = sorted(
+        name
+        for name, value in globals().items()
+        if not (name.startswith("_") or name == "TYPE_CHECKING" or _ismodule(value))
+    )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.extract import extract
 from slimlearn.estimators import elsewhere, validation
+from slimlearn.estimators.annotations import (
+    Activation,
+    AnyOptimizer,
+    AnySchedule,
+    Callbacks,
+    Precision,
+    RandomState,
+    RegressorLosses,
+    Scoring,
+    Units,
+)
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.base import (
     NetworkEstimator,
@@ -18,7 +30,12 @@ from slimlearn.estimators.base import (
     can_fit_partially,
 )
 from slimlearn.estimators.chunks import ChunkFitting
-from slimlearn.estimators.compat import Interval, StrOptions, with_callbacks
+from slimlearn.estimators.compat import (
+    Interval,
+    StrOptions,
+    available_if,
+    with_callbacks,
+)
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.heads import Head, ReconstructionHead, ShareHead
 from slimlearn.estimators.hourglass import CODE, Hourglass
@@ -26,6 +43,9 @@ from slimlearn.estimators.inputs import SOURCE, DenseInput, check_matrix
 from slimlearn.estimators.losses import Huber
 from slimlearn.estimators.tensors import FUNCTION, kept_types
 from slimlearn.estimators.validation import ACTIVATIONS, TAIL
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Autoencoder"]
 
@@ -121,37 +141,37 @@ callable, default="squared_error"
 
     def __init__(
         self,
-        hidden_units=(32,),
+        hidden_units: Units = (32,),
         *,
-        activation="relu",
-        code_activation="linear",
-        dropout=0.0,
-        input_dropout=0.0,
-        batch_norm=False,
-        loss="squared_error",
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        schedules=None,
-        max_iter=100,
-        batch_size="auto",
-        accumulate=1,
-        l2_regularization=0.0,
-        gradient_clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        callbacks=None,
-        precision="auto",
-        device="cpu",
-        n_threads=None,
-        random_state=None,
-        verbose=0,
-    ):
+        activation: Activation = "relu",
+        code_activation: Activation = "linear",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        batch_norm: bool = False,
+        loss: RegressorLosses = "squared_error",
+        optimizer: AnyOptimizer = "adam",
+        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate_schedule: AnySchedule = "constant",
+        schedules: Mapping[str, AnySchedule] | None = None,
+        max_iter: int = 100,
+        batch_size: Literal["auto"] | int = "auto",
+        accumulate: int = 1,
+        l2_regularization: float = 0.0,
+        gradient_clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float | None = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: Scoring = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        callbacks: Callbacks = None,
+        precision: Precision = "auto",
+        device: str = "cpu",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_units = hidden_units
         self.activation = activation
         self.code_activation = code_activation
@@ -226,7 +246,7 @@ callable, default="squared_error"
         X_val=None,
         sample_weight_val=None,
         groups=None,
-    ):
+    ) -> Self:
         """Train the network to give back X.
 
         Parameters
@@ -260,7 +280,7 @@ callable, default="squared_error"
 
     @available_if(can_fit_chunks)
     @elsewhere.method
-    def fit_chunks(self, chunks, *, X_val=None, sample_weight_val=None):
+    def fit_chunks(self, chunks, *, X_val=None, sample_weight_val=None) -> Self:
         """Train on rows that come in chunks, as they do not fit in memory.
 
         Parameters
@@ -289,7 +309,7 @@ callable, default="squared_error"
 
     @available_if(can_fit_partially)
     @elsewhere.method
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None) -> Self:
         """Train one epoch on some of the rows, going on from the fitted state.
 
         How columns are centred and scaled is settled by the first 30 rows, and of a

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS
@@ -17,7 +17,11 @@ from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
 from slimlearn.estimators.chunks import ChunkFitting
-from slimlearn.estimators.compat import CallbackSupportMixin, with_callbacks
+from slimlearn.estimators.compat import (
+    CallbackSupportMixin,
+    available_if,
+    with_callbacks,
+)
 from slimlearn.estimators.derivatives import Derivatives
 from slimlearn.estimators.diagram import Diagram
 from slimlearn.estimators.fitting import Fitting
@@ -30,6 +34,10 @@ from slimlearn.estimators.losses import make_loss
 from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.sealing import opened, sealed
 from slimlearn.estimators.telling import warn
+from slimlearn.estimators.visible import Visible
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["NetworkEstimator", "can_fit_chunks", "can_fit_partially"]
 
@@ -78,7 +86,12 @@ def _offered(estimator, method: str, reason: str | None) -> bool:
 
 
 class NetworkEstimator(
-    Diagram, Inspection, Derivatives, CallbackSupportMixin, BaseEstimator
+    Visible,
+    Diagram,
+    Inspection,
+    Derivatives,
+    CallbackSupportMixin,
+    BaseEstimator,
 ):
     """Base of all estimators."""
 
@@ -133,7 +146,7 @@ class NetworkEstimator(
         y_val=None,
         sample_weight_val=None,
         groups=None,
-    ):
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -183,7 +196,7 @@ class NetworkEstimator(
     @elsewhere.method
     def fit_chunks(
         self, chunks, *, classes=None, X_val=None, y_val=None, sample_weight_val=None
-    ):
+    ) -> Self:
         """Train on data that comes in chunks, as it does not fit in memory.
 
         Parameters
@@ -390,8 +403,14 @@ class NetworkEstimator(
         # scikit-learn reads the signature anew three times for each fit of a search.
         return super()._get_param_names()
 
-    def set_params(self, **params):
+    def set_params(self, **params) -> Self:
         """Set parameters; ``<component>__<parameter>`` reaches into parameter objects.
+
+        Parameters
+        ----------
+        **params
+            Of the constructor, of parameter objects as ``optimizer__beta1``, of
+            callbacks as ``callbacks__<name>__<parameter>``.
 
         Returns
         -------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
+from slimlearn.estimators.compat import available_if
 from slimlearn.estimators.heads import MultioutputHead, make_classifier_head
 from slimlearn.estimators.labels import (
     class_factors,
@@ -21,6 +23,9 @@ from slimlearn.estimators.labels import (
     plain_classes,
 )
 from slimlearn.estimators.losses import Hinge, Ordinal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Classifier"]
 
@@ -50,7 +55,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     @available_if(can_fit_partially)
     @elsewhere.method
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train one epoch on some of the rows, going on from the fitted state.
 
         Parameters

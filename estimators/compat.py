@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils._array_api import (
@@ -9,6 +12,7 @@ from sklearn.utils._array_api import (
     _max_precision_float_dtype,
     get_namespace_and_device,
 )
+from sklearn.utils._available_if import _AvailableIfDescriptor
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -19,16 +23,28 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _check_y, validate_data
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:
-    # Before 1.9: no `set_callbacks`, and nothing to be done around a fit.
-    class CallbackSupportMixin:
-        """Stands for scikit-learn's mixin where there is none."""
+if TYPE_CHECKING:
+    # scikit-learn has no types: these decorators keep those of what they decorate.
+    _Method = TypeVar("_Method", bound=Callable)
 
-    def with_callbacks(method):
-        """Return the method as it is."""
-        return method
+    class CallbackSupportMixin: ...
+
+    def with_callbacks(method: _Method) -> _Method: ...
+
+    def available_if(check: Callable) -> Callable[[_Method], _Method]: ...
+else:
+    from sklearn.utils.metaestimators import available_if
+
+    try:
+        from sklearn.callback import CallbackSupportMixin, with_callbacks
+    except ImportError:
+        # Before 1.9: no `set_callbacks`, and nothing to be done around a fit.
+        class CallbackSupportMixin:
+            """Stands for scikit-learn's mixin where there is none."""
+
+        def with_callbacks(method):
+            """Return the method as it is."""
+            return method
 
 
 try:
@@ -48,6 +64,11 @@ def add_html(shown, more):
     return shown
 
 
+def is_conditional(member) -> bool:
+    """Return whether a class's member is a method under `available_if`."""
+    return isinstance(member, _AvailableIfDescriptor)
+
+
 check_y = _check_y
 convert_to_numpy = _convert_to_numpy
 max_precision_float_dtype = _max_precision_float_dtype
@@ -62,9 +83,11 @@ __all__ = [
     "StrOptions",
     "VisualBlock",
     "add_html",
+    "available_if",
     "check_y",
     "convert_to_numpy",
     "get_namespace_and_device",
+    "is_conditional",
     "make_constraint",
     "max_precision_float_dtype",
     "safe_indexing",

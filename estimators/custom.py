@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
 
+from slimlearn.estimators.annotations import (
+    AnyOptimizer,
+    AnySchedule,
+    Callbacks,
+    ClassifierLosses,
+    ClassWeight,
+    Precision,
+    Quantiles,
+    RandomState,
+    RegressorLosses,
+    Scoring,
+)
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.inputs import NamedInput
@@ -17,6 +30,9 @@ from slimlearn.estimators.validation import (
     TAIL,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
@@ -29,8 +45,13 @@ class Custom:
     def _new_input(self):
         return super()._new_input() if self.inputs is None else NamedInput(self.inputs)
 
-    def set_params(self, **params):
+    def set_params(self, **params) -> Self:
         """Set parameters; ``net__<parameter>`` reaches into the network.
+
+        Parameters
+        ----------
+        **params
+            Of the constructor, and of the network as ``net__units``.
 
         Returns
         -------
@@ -104,34 +125,34 @@ class NetworkClassifier(Custom, Classifier):
 
     def __init__(
         self,
-        net,
+        net: Callable,
         *,
-        inputs=None,
-        loss="log_loss",
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        schedules=None,
-        max_iter=100,
-        batch_size="auto",
-        accumulate=1,
-        l2_regularization=0.0,
-        gradient_clip_norm=None,
-        class_weight=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        callbacks=None,
-        precision="auto",
-        device="cpu",
-        n_threads=None,
-        random_state=None,
-        verbose=0,
-    ):
+        inputs: Mapping | None = None,
+        loss: ClassifierLosses = "log_loss",
+        optimizer: AnyOptimizer = "adam",
+        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate_schedule: AnySchedule = "constant",
+        schedules: Mapping[str, AnySchedule] | None = None,
+        max_iter: int = 100,
+        batch_size: Literal["auto"] | int = "auto",
+        accumulate: int = 1,
+        l2_regularization: float = 0.0,
+        gradient_clip_norm: float | None = None,
+        class_weight: ClassWeight = None,
+        early_stopping: bool = False,
+        validation_fraction: float | None = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: Scoring = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        callbacks: Callbacks = None,
+        precision: Precision = "auto",
+        device: str = "cpu",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.net = net
         self.inputs = inputs
         self.loss = loss
@@ -220,34 +241,34 @@ class NetworkRegressor(Custom, Regressor):
 
     def __init__(
         self,
-        net,
+        net: Callable,
         *,
-        inputs=None,
-        loss="squared_error",
-        quantile=None,
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        schedules=None,
-        max_iter=100,
-        batch_size="auto",
-        accumulate=1,
-        l2_regularization=0.0,
-        gradient_clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        callbacks=None,
-        precision="auto",
-        device="cpu",
-        n_threads=None,
-        random_state=None,
-        verbose=0,
-    ):
+        inputs: Mapping | None = None,
+        loss: RegressorLosses = "squared_error",
+        quantile: Quantiles = None,
+        optimizer: AnyOptimizer = "adam",
+        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate_schedule: AnySchedule = "constant",
+        schedules: Mapping[str, AnySchedule] | None = None,
+        max_iter: int = 100,
+        batch_size: Literal["auto"] | int = "auto",
+        accumulate: int = 1,
+        l2_regularization: float = 0.0,
+        gradient_clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float | None = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: Scoring = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        callbacks: Callbacks = None,
+        precision: Precision = "auto",
+        device: str = "cpu",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.net = net
         self.inputs = inputs
         self.loss = loss

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 
 from slimlearn import layers
+from slimlearn.estimators.annotations import (
+    Activation,
+    AnyOptimizer,
+    AnySchedule,
+    Callbacks,
+    ClassifierLosses,
+    ClassWeight,
+    Precision,
+    Quantiles,
+    RandomState,
+    RegressorLosses,
+    Scoring,
+    Units,
+)
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.compat import Interval, StrOptions
 from slimlearn.estimators.documents import document
@@ -140,36 +156,36 @@ class DNNClassifier(DNN, Classifier):
 
     def __init__(
         self,
-        hidden_units=(100,),
+        hidden_units: Units = (100,),
         *,
-        activation="relu",
-        dropout=0.0,
-        batch_norm=False,
-        loss="log_loss",
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        schedules=None,
-        max_iter=100,
-        batch_size="auto",
-        accumulate=1,
-        l2_regularization=0.0,
-        gradient_clip_norm=None,
-        class_weight=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        callbacks=None,
-        precision="auto",
-        device="cpu",
-        n_threads=None,
-        random_state=None,
-        verbose=0,
-    ):
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        loss: ClassifierLosses = "log_loss",
+        optimizer: AnyOptimizer = "adam",
+        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate_schedule: AnySchedule = "constant",
+        schedules: Mapping[str, AnySchedule] | None = None,
+        max_iter: int = 100,
+        batch_size: Literal["auto"] | int = "auto",
+        accumulate: int = 1,
+        l2_regularization: float = 0.0,
+        gradient_clip_norm: float | None = None,
+        class_weight: ClassWeight = None,
+        early_stopping: bool = False,
+        validation_fraction: float | None = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: Scoring = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        callbacks: Callbacks = None,
+        precision: Precision = "auto",
+        device: str = "cpu",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_units = hidden_units
         self.activation = activation
         self.dropout = dropout
@@ -256,36 +272,36 @@ class DNNRegressor(DNN, Regressor):
 
     def __init__(
         self,
-        hidden_units=(100,),
+        hidden_units: Units = (100,),
         *,
-        activation="relu",
-        dropout=0.0,
-        batch_norm=False,
-        loss="squared_error",
-        quantile=None,
-        optimizer="adam",
-        learning_rate="auto",
-        learning_rate_schedule="constant",
-        schedules=None,
-        max_iter=100,
-        batch_size="auto",
-        accumulate=1,
-        l2_regularization=0.0,
-        gradient_clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        shuffle=True,
-        warm_start=False,
-        callbacks=None,
-        precision="auto",
-        device="cpu",
-        n_threads=None,
-        random_state=None,
-        verbose=0,
-    ):
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        loss: RegressorLosses = "squared_error",
+        quantile: Quantiles = None,
+        optimizer: AnyOptimizer = "adam",
+        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate_schedule: AnySchedule = "constant",
+        schedules: Mapping[str, AnySchedule] | None = None,
+        max_iter: int = 100,
+        batch_size: Literal["auto"] | int = "auto",
+        accumulate: int = 1,
+        l2_regularization: float = 0.0,
+        gradient_clip_norm: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float | None = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: Scoring = "loss",
+        shuffle: bool = True,
+        warm_start: bool = False,
+        callbacks: Callbacks = None,
+        precision: Precision = "auto",
+        device: str = "cpu",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_units = hidden_units
         self.activation = activation
         self.dropout = dropout

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from typing import TypeVar
 
 __all__ = ["document"]
+
+_Class = TypeVar("_Class", bound=type)
 
 _PARTS = {
     "classifier_loss": """
@@ -184,7 +187,7 @@ def _part(name: str, **inner: str) -> str:
     return text
 
 
-def document(cls: type) -> type:
+def document(cls: _Class) -> _Class:
     """Fill in the shared paragraphs of a class's docstring."""
     if cls.__doc__ is None:  # python -OO
         return cls

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,6 +13,9 @@ from slimlearn.estimators.callbacks.weights import by_layer, transfer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.pictures import Sheet, new_axes, plot_curves
 from slimlearn.estimators.tensors import FUNCTION, before_last, find, table
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Inspection"]
 
@@ -29,7 +34,7 @@ class Inspection:
         check_is_fitted(self, "program_")
         return by_layer(self.program_, self._head.states())
 
-    def set_weights(self, weights, *, include="*", exclude=()):
+    def set_weights(self, weights, *, include="*", exclude=()) -> Self:
         """Replace weights of the fitted network; ``warm_start`` goes on from them.
 
         Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn import get_config
@@ -22,13 +23,16 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
-from slimlearn.estimators.compat import HasMethods, VisualBlock
+from slimlearn.estimators.compat import HasMethods, VisualBlock, available_if
 from slimlearn.estimators.tensors import kept_types
+from slimlearn.estimators.visible import Visible
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["LayerTransformer"]
 
@@ -41,6 +45,7 @@ def _can_fit_partially(transformer) -> bool:
 
 
 class LayerTransformer(
+    Visible,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     MetaEstimatorMixin,
@@ -98,7 +103,7 @@ class LayerTransformer(
         self.estimator = estimator
         self.layer = layer
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, **fit_params) -> Self:
         """Fit a clone of the estimator.
 
         Parameters
@@ -125,7 +130,7 @@ class LayerTransformer(
         return self._publish(estimator)
 
     @available_if(_can_fit_partially)
-    def partial_fit(self, X, y=None, **fit_params):
+    def partial_fit(self, X, y=None, **fit_params) -> Self:
         """Train the estimator for one epoch on some of the rows.
 
         Parameters

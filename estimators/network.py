@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from slimlearn.backend.graph import Tensor, current_graph
 from slimlearn.estimators.decorated import class_of
 
-__all__ = ["END_POINTS", "Network", "as_network", "network"]
+__all__ = ["Network", "network"]
 
 # Parameters that the builder gives; they are no hyper-parameters.
 TRAINING = "is_training"

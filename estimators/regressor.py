@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
+from slimlearn.estimators.compat import available_if
 from slimlearn.estimators.heads import Head, make_regressor_head
 from slimlearn.estimators.losses import REGRESSOR_LOSSES, RegressorLoss
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Regressor"]
 
@@ -40,7 +44,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     @available_if(can_fit_partially)
     @elsewhere.method
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None) -> Self:
         """Train one epoch on some of the rows, going on from the fitted state.
 
         How targets are centred and scaled is settled by the first 30 rows, and of an

@@ -140,3 +140,7 @@ __all__ = [
     "xavier_initializer",
     "zeros_initializer",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,9 @@
 """Layers of matrix products and biases, and what changes the shape around them."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, name_scope, storage_of
@@ -12,6 +14,7 @@ from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 from slimlearn.layers.variables import model_variable
 
+_Layer = TypeVar("_Layer", bound=Callable)
 _XAVIER = xavier_initializer()
 _ZEROS = zeros_initializer()
 
@@ -106,10 +109,105 @@ def fully_connected(
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 
-relu = functools.partial(fully_connected, activation_fn=activation.relu)
-relu6 = functools.partial(fully_connected, activation_fn=activation.relu6)
-elu = functools.partial(fully_connected, activation_fn=activation.elu)
-linear = functools.partial(fully_connected, activation_fn=None)
+def _as_fully_connected(layer: _Layer) -> _Layer:
+    """Show the arguments of `fully_connected` but the activation, which is fixed."""
+    shown = inspect.signature(fully_connected)
+    first, *others = shown.parameters.values()
+    named = [p.replace(kind=p.KEYWORD_ONLY) for p in others[1:]]
+    kept = [p for p in named if p.name != "activation_fn"]
+    layer.__signature__ = shown.replace(parameters=[first, others[0], *kept])
+    layer.func = fully_connected  # whose name and arg_scope the layer has
+    return layer
+
+
+@_as_fully_connected
+def relu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+    """A fully connected layer with max(z, 0) for activation.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    num_outputs : int
+        The number of units.
+    **arguments
+        The others of `fully_connected`, by name; an `arg_scope` of that layer counts.
+
+    Returns
+    -------
+    Tensor
+        [B, …, num_outputs]
+    """
+    return fully_connected(
+        inputs, num_outputs, activation_fn=activation.relu, **arguments
+    )
+
+
+@_as_fully_connected
+def relu6(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+    """A fully connected layer with min(max(z, 0), 6) for activation.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    num_outputs : int
+        The number of units.
+    **arguments
+        The others of `fully_connected`, by name; an `arg_scope` of that layer counts.
+
+    Returns
+    -------
+    Tensor
+        [B, …, num_outputs]
+    """
+    return fully_connected(
+        inputs, num_outputs, activation_fn=activation.relu6, **arguments
+    )
+
+
+@_as_fully_connected
+def elu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+    """A fully connected layer with the activation `elu`.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    num_outputs : int
+        The number of units.
+    **arguments
+        The others of `fully_connected`, by name; an `arg_scope` of that layer counts.
+
+    Returns
+    -------
+    Tensor
+        [B, …, num_outputs]
+    """
+    return fully_connected(
+        inputs, num_outputs, activation_fn=activation.elu, **arguments
+    )
+
+
+@_as_fully_connected
+def linear(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+    """A fully connected layer without activation.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …, n]
+    num_outputs : int
+        The number of units.
+    **arguments
+        The others of `fully_connected`, by name; an `arg_scope` of that layer counts.
+
+    Returns
+    -------
+    Tensor
+        [B, …, num_outputs]
+    """
+    return fully_connected(inputs, num_outputs, activation_fn=None, **arguments)
 
 
 @add_arg_scope
@@ -165,7 +263,22 @@ def flatten(
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:
-    """Return [B, k], k the product of all dimensions but the first."""
+    """Return [B, k], k the product of all dimensions but the first.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, …]
+    outputs_collections : str or sequence of str, optional
+        As in `fully_connected`.
+    scope : str, optional
+        ``Flatten`` by default.
+
+    Returns
+    -------
+    Tensor
+        [B, k]
+    """
     utils.check_tensor("flatten", inputs, min_rank=1)
     with variable_scope(scope, "Flatten") as layer:
         shape = (inputs.shape[0], product(inputs.shape[1:]))
@@ -175,7 +288,20 @@ def flatten(
 
 @add_arg_scope
 def softmax(logits: Tensor, scope: str | None = None) -> Tensor:
-    """Return probabilities over the last axis: exp(z) / Σ exp(z)."""
+    """Return probabilities over the last axis: exp(z) / Σ exp(z).
+
+    Parameters
+    ----------
+    logits : Tensor
+        [B, …, k]
+    scope : str, optional
+        ``softmax`` by default.
+
+    Returns
+    -------
+    Tensor
+        As `logits`.
+    """
     utils.check_float("softmax", logits, min_rank=2)
     with variable_scope(scope, "softmax"):
         return ops.softmax(logits)
@@ -231,6 +357,11 @@ def scale_gradient(inputs: Tensor, gradient_multiplier: float | Tensor) -> Tenso
     inputs : Tensor
     gradient_multiplier : float or Tensor
         Its shape must broadcast to that of `inputs`.
+
+    Returns
+    -------
+    Tensor
+        The values of `inputs`.
     """
     utils.check_float("scale_gradient", inputs)
     with name_scope("scale_gradient"):

@@ -14,6 +14,26 @@ import numpy as np
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Model, Tensor
 
+__all__ = [
+    "constant_initializer",
+    "he_initializer",
+    "identity_initializer",
+    "lecun_initializer",
+    "ones_initializer",
+    "orthogonal_initializer",
+    "random_normal_initializer",
+    "random_uniform_initializer",
+    "truncated_normal_initializer",
+    "variance_scaling_initializer",
+    "xavier_initializer",
+    "zeros_initializer",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # Of the normal distribution cut at two deviations, and where erfinv meets the cut.
 _CUT = math.erf(math.sqrt(2.0))
 
@@ -145,7 +165,18 @@ def ones_initializer() -> Constant:
 
 
 def constant_initializer(value: float | Sequence | np.ndarray = 0.0) -> Constant:
-    """Return an initializer to one number, or to the elements of an array."""
+    """Return an initializer to one number, or to the elements of an array.
+
+    Parameters
+    ----------
+    value : float, sequence or ndarray, default=0.0
+        An array has as many elements as the variable.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+    """
     array = np.asarray(value, dtype=float)
     if array.ndim == 0:
         return Constant(float(array))
@@ -155,21 +186,57 @@ def constant_initializer(value: float | Sequence | np.ndarray = 0.0) -> Constant
 def random_uniform_initializer(
     minval: float = 0.0, maxval: float = 1.0, seed: int | None = None
 ) -> Uniform:
-    """Return an initializer to uniform numbers between two bounds."""
+    """Return an initializer to uniform numbers between two bounds.
+
+    Parameters
+    ----------
+    minval, maxval : float
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+    """
     return Uniform(minval, maxval, seed)
 
 
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
 ) -> Normal:
-    """Return an initializer to normal numbers."""
+    """Return an initializer to normal numbers.
+
+    Parameters
+    ----------
+    mean, stddev : float
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+    """
     return Normal(mean, stddev, False, seed)
 
 
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
 ) -> Normal:
-    """Return an initializer to normal numbers within two deviations of the mean."""
+    """Return an initializer to normal numbers within two deviations of the mean.
+
+    Parameters
+    ----------
+    mean, stddev : float
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+    """
     return Normal(mean, stddev, True, seed)
 
 
@@ -219,6 +286,20 @@ def xavier_initializer(
 ) -> VarianceScaling:
     """Return Glorot and Bengio's initializer: variance 2 / (inputs + outputs).
 
+    Parameters
+    ----------
+    uniform : bool, default=True
+        Draw uniform numbers rather than truncated normal ones.
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+    dtype : str, optional
+        Accepted for TF-Slim's sake; variables have the model's precision.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+
     References
     ----------
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward
@@ -229,6 +310,18 @@ def xavier_initializer(
 
 def he_initializer(uniform: bool = False, seed: int | None = None) -> VarianceScaling:
     """Return He's initializer for rectifiers: variance 2 / inputs.
+
+    Parameters
+    ----------
+    uniform : bool, default=False
+        Draw uniform numbers rather than truncated normal ones.
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
 
     References
     ----------
@@ -242,6 +335,18 @@ def lecun_initializer(
 ) -> VarianceScaling:
     """Return LeCun's initializer, also SELU's: variance 1 / inputs.
 
+    Parameters
+    ----------
+    uniform : bool, default=False
+        Draw uniform numbers rather than truncated normal ones.
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+
     References
     ----------
     LeCun et al., "Efficient backprop", 1998.
@@ -252,6 +357,17 @@ def lecun_initializer(
 def orthogonal_initializer(gain: float = 1.0, seed: int | None = None) -> Orthogonal:
     """Return an initializer to a random orthogonal matrix times `gain`.
 
+    Parameters
+    ----------
+    gain : float, default=1.0
+    seed : int, optional
+        Moves the draw to another stream of random numbers.
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+
     References
     ----------
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep
@@ -261,7 +377,17 @@ def orthogonal_initializer(gain: float = 1.0, seed: int | None = None) -> Orthog
 
 
 def identity_initializer(gain: float = 1.0) -> Identity:
-    """Return an initializer to the identity matrix times `gain`."""
+    """Return an initializer to the identity matrix times `gain`.
+
+    Parameters
+    ----------
+    gain : float, default=1.0
+
+    Returns
+    -------
+    callable
+        ``initializer(shape, dtype, name)``, a small value that compares and pickles.
+    """
     return Identity(gain)
 
 

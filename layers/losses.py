@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def _pair(word: str, predictions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return predictions and labels of one type and shape, or refuse them."""
     if not isinstance(predictions, Tensor) or not isinstance(labels, Tensor):
@@ -58,7 +62,22 @@ def absolute_difference(
     weights: float | Tensor = 1.0,
     scope: str | None = None,
 ) -> Tensor:
-    """Add the mean of ``|p - y|``; see `compute_weighted_loss` for the weights."""
+    """Add the mean of ``|p - y|``; see `compute_weighted_loss` for the weights.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    weights : float or Tensor, default=1.0
+        See `compute_weighted_loss`.
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A scalar, added to the losses of the function.
+    """
     with name_scope(scope or "absolute_difference"):
         losses = per_example.absolute_error(
             *_pair("absolute_difference", predictions, labels)
@@ -72,7 +91,22 @@ def mean_squared_error(
     weights: float | Tensor = 1.0,
     scope: str | None = None,
 ) -> Tensor:
-    """Add the mean of (p - y)²; see `compute_weighted_loss` for the weights."""
+    """Add the mean of (p - y)²; see `compute_weighted_loss` for the weights.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    weights : float or Tensor, default=1.0
+        See `compute_weighted_loss`.
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A scalar, added to the losses of the function.
+    """
     with name_scope(scope or "mean_squared_error"):
         losses = per_example.squared_error(
             *_pair("mean_squared_error", predictions, labels)
@@ -87,7 +121,24 @@ def huber_loss(
     delta: float = 1.0,
     scope: str | None = None,
 ) -> Tensor:
-    """Add the mean of Huber's loss, quadratic within `delta` and linear beyond."""
+    """Add the mean of Huber's loss, quadratic within `delta` and linear beyond.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    weights : float or Tensor, default=1.0
+        See `compute_weighted_loss`.
+    delta : float, default=1.0
+        Where the square ends.
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A scalar, added to the losses of the function.
+    """
     with name_scope(scope or "huber_loss"):
         pair = _pair("huber_loss", predictions, labels)
         return compute_weighted_loss(per_example.huber(*pair, delta), weights)
@@ -100,14 +151,43 @@ def log_loss(
     epsilon: float = 1e-7,
     scope: str | None = None,
 ) -> Tensor:
-    """Add the mean log loss of probabilities; `epsilon` keeps the logarithm finite."""
+    """Add the mean log loss of probabilities; `epsilon` keeps the logarithm finite.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    weights : float or Tensor, default=1.0
+        See `compute_weighted_loss`.
+    epsilon : float, default=1e-7
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A scalar, added to the losses of the function.
+    """
     with name_scope(scope or "log_loss"):
         pair = _pair("log_loss", predictions, labels)
         return compute_weighted_loss(per_example.log_loss(*pair, epsilon), weights)
 
 
 def hinge_loss(logits: Tensor, labels: Tensor, scope: str | None = None) -> Tensor:
-    """Return max(0, 1 - (2y - 1) · z) of each element; it is added to no list."""
+    """Return max(0, 1 - (2y - 1) · z) of each element; it is added to no list.
+
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape.
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     with name_scope(scope or "hinge_loss"):
         return per_example.hinge(*_pair("hinge_loss", logits, labels))
 

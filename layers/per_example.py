@@ -10,26 +10,97 @@ import math
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 
+__all__ = [
+    "absolute_error",
+    "cosine_distance",
+    "focal",
+    "gamma",
+    "hinge",
+    "huber",
+    "log_cosh",
+    "log_loss",
+    "multiclass_focal",
+    "multiclass_hinge",
+    "poisson",
+    "quantile",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "sparse_softmax_cross_entropy",
+    "squared_error",
+    "squared_hinge",
+    "tweedie",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
-    """(p - y)², element by element."""
+    """(p - y)², element by element.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.square(ops.sub(predictions, labels))
 
 
 def absolute_error(predictions: Tensor, labels: Tensor) -> Tensor:
-    """``|p - y|``, element by element."""
+    """``|p - y|``, element by element.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.abs(ops.sub(predictions, labels))
 
 
 def huber(predictions: Tensor, labels: Tensor, delta: float | Tensor = 1.0) -> Tensor:
-    """½ e² where ``|e| ≤ delta``, else ``delta · |e| - ½ delta²`` (Huber, 1964)."""
+    """½ e² where ``|e| ≤ delta``, else ``delta · |e| - ½ delta²`` (Huber, 1964).
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    delta : float or Tensor, default=1.0
+        Where the square ends.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     size = absolute_error(predictions, labels)
     inner = ops.minimum(size, delta)
     return ops.mul(inner, ops.sub(size, ops.mul(inner, 0.5)))
 
 
 def log_cosh(predictions: Tensor, labels: Tensor) -> Tensor:
-    """log(cosh(p - y)), element by element; finite for any error."""
+    """log(cosh(p - y)), element by element; finite for any error.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     size = absolute_error(predictions, labels)
     return ops.add(size, ops.softplus(size * -2.0)) - math.log(2.0)
 
@@ -38,6 +109,18 @@ def quantile(predictions: Tensor, labels: Tensor, quantile: float | Tensor) -> T
     """The pinball loss max(q · (y - p), (1 - q) · (p - y)) (Koenker, 1978).
 
     `quantile` may be a scalar, or a tensor that broadcasts to the predictions.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    quantile : float or Tensor
+        Above 0 and below 1.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
     """
     residual = ops.sub(predictions, labels)
     below = ops.mul(residual, 1.0 - quantile)
@@ -45,12 +128,34 @@ def quantile(predictions: Tensor, labels: Tensor, quantile: float | Tensor) -> T
 
 
 def poisson(logarithms: Tensor, labels: Tensor) -> Tensor:
-    """exp(z) - y · z, for z the logarithm of the predicted mean, y ≥ 0."""
+    """exp(z) - y · z, for z the logarithm of the predicted mean, y ≥ 0.
+
+    Parameters
+    ----------
+    logarithms, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.sub(ops.exp(logarithms), ops.mul(labels, logarithms))
 
 
 def gamma(logarithms: Tensor, labels: Tensor) -> Tensor:
-    """z + y · exp(-z), for z the logarithm of the predicted mean, y > 0."""
+    """z + y · exp(-z), for z the logarithm of the predicted mean, y > 0.
+
+    Parameters
+    ----------
+    logarithms, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.add(logarithms, ops.mul(labels, ops.exp(ops.neg(logarithms))))
 
 
@@ -59,6 +164,18 @@ def tweedie(logarithms: Tensor, labels: Tensor, power: float | Tensor) -> Tensor
 
     z is the logarithm of the predicted mean. Half the Tweedie deviance, but for what
     depends on y alone.
+
+    Parameters
+    ----------
+    logarithms, labels : Tensor
+        Of one shape.
+    power : float or Tensor
+        Above 1, and not 2.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
     """
     below, above = power - 1.0, 2.0 - power
     first = ops.div(ops.exp(ops.neg(ops.mul(logarithms, below))), below)
@@ -67,32 +184,98 @@ def tweedie(logarithms: Tensor, labels: Tensor, power: float | Tensor) -> Tensor
 
 
 def sigmoid_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-y · log σ(z) - (1 - y) · log(1 - σ(z)), element by element; y from 0 to 1."""
+    """-y · log σ(z) - (1 - y) · log(1 - σ(z)), element by element; y from 0 to 1.
+
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.sigmoid_cross_entropy(logits, as_float(labels, logits))
 
 
 def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-Σ y · log softmax(z) over the last axis; `labels` hold probabilities."""
+    """-Σ y · log softmax(z) over the last axis; `labels` hold probabilities.
+
+    Parameters
+    ----------
+    logits, labels : Tensor of shape [..., k]
+
+    Returns
+    -------
+    Tensor of shape [...]
+        A loss an example.
+    """
     return ops.softmax_cross_entropy(logits, as_float(labels, logits))
 
 
 def sparse_softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """-log softmax(z)[y] over the last axis; `labels` hold class numbers."""
+    """-log softmax(z)[y] over the last axis; `labels` hold class numbers.
+
+    Parameters
+    ----------
+    logits : Tensor of shape [..., k]
+    labels : Tensor of i32, of shape [...]
+        From 0 to k - 1.
+
+    Returns
+    -------
+    Tensor of shape [...]
+        A loss an example.
+    """
     return ops.sparse_softmax_cross_entropy(logits, labels)
 
 
 def hinge(logits: Tensor, labels: Tensor) -> Tensor:
-    """max(0, 1 - (2y - 1) · z), element by element; y is 0 or 1."""
+    """max(0, 1 - (2y - 1) · z), element by element; y is 0 or 1.
+
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.relu(ops.sub(1.0, _margin(logits, labels)))
 
 
 def squared_hinge(logits: Tensor, labels: Tensor) -> Tensor:
-    """max(0, 1 - (2y - 1) · z)², element by element; y is 0 or 1."""
+    """max(0, 1 - (2y - 1) · z)², element by element; y is 0 or 1.
+
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+    """
     return ops.square(hinge(logits, labels))
 
 
 def multiclass_hinge(logits: Tensor, labels: Tensor) -> Tensor:
     """max(0, 1 + the best wrong logit - the right one), [B, k] and class numbers [B].
+
+    Parameters
+    ----------
+    logits : Tensor of shape [B, k]
+    labels : Tensor of whole numbers, of shape [B]
+        From 0 to k - 1.
+
+    Returns
+    -------
+    Tensor of shape [B]
+        A loss an example.
 
     References
     ----------
@@ -109,6 +292,18 @@ def multiclass_hinge(logits: Tensor, labels: Tensor) -> Tensor:
 def focal(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
     """-(1 - p) ** γ · log p for p = σ(±z) of the right label, element by element.
 
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape.
+    gamma : float or Tensor
+        At least 0; how much less an element counts that is right already.
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
+
     References
     ----------
     Lin et al., "Focal loss for dense object detection", 2017.
@@ -119,7 +314,21 @@ def focal(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
 
 
 def multiclass_focal(logits: Tensor, labels: Tensor, gamma: float | Tensor) -> Tensor:
-    """-(1 - p) ** γ · log p for p = softmax(z)[y], [B, k] and class numbers [B]."""
+    """-(1 - p) ** γ · log p for p = softmax(z)[y], [B, k] and class numbers [B].
+
+    Parameters
+    ----------
+    logits : Tensor of shape [B, k]
+    labels : Tensor of whole numbers, of shape [B]
+        From 0 to k - 1.
+    gamma : float or Tensor
+        At least 0; how much less an example counts that is right already.
+
+    Returns
+    -------
+    Tensor of shape [B]
+        A loss an example.
+    """
     # The other classes' share of the probability, without subtracting from 1.
     hidden = ops.one_hot(labels, logits.shape[-1], -1e9, 0.0, logits.dtype)
     others = ops.logsumexp(ops.add(logits, hidden), [-1])
@@ -134,6 +343,17 @@ def log_loss(predictions: Tensor, labels: Tensor, epsilon: float = 1e-7) -> Tens
     """-y · log(p + ε) - (1 - y) · log(1 - p + ε), for probabilities p.
 
     Where there are logits, `sigmoid_cross_entropy` is exact and needs no epsilon.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    epsilon : float, default=1e-7
+
+    Returns
+    -------
+    Tensor
+        A loss an element.
     """
     yes = ops.mul(labels, ops.log(predictions + epsilon))
     no = ops.mul(ops.sub(1.0, labels), ops.log(ops.sub(1.0 + epsilon, predictions)))
@@ -141,12 +361,37 @@ def log_loss(predictions: Tensor, labels: Tensor, epsilon: float = 1e-7) -> Tens
 
 
 def cosine_distance(predictions: Tensor, labels: Tensor, axis: int) -> Tensor:
-    """1 - Σ p · y along `axis`, for vectors of length 1."""
+    """1 - Σ p · y along `axis`, for vectors of length 1.
+
+    Parameters
+    ----------
+    predictions, labels : Tensor
+        Of one shape.
+    axis : int
+
+    Returns
+    -------
+    Tensor
+        A loss a vector.
+    """
     return ops.sub(1.0, ops.reduce_sum(ops.mul(predictions, labels), [axis]))
 
 
 def smooth(labels: Tensor, label_smoothing: float, classes: int) -> Tensor:
-    """Labels moved towards 1 / `classes` by the share `label_smoothing`."""
+    """Labels moved towards 1 / `classes` by the share `label_smoothing`.
+
+    Parameters
+    ----------
+    labels : Tensor
+    label_smoothing : float
+        From 0 to 1.
+    classes : int
+
+    Returns
+    -------
+    Tensor
+        As `labels`.
+    """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"label_smoothing must be from 0 to 1, got {label_smoothing!r}"
@@ -157,7 +402,18 @@ def smooth(labels: Tensor, label_smoothing: float, classes: int) -> Tensor:
 
 
 def as_float(labels: Tensor, like: Tensor) -> Tensor:
-    """`labels` in the type of `like`."""
+    """`labels` in the type of `like`.
+
+    Parameters
+    ----------
+    labels : Tensor
+    like : Tensor
+
+    Returns
+    -------
+    Tensor
+        `labels` itself if it has the type.
+    """
     return labels if labels.dtype == like.dtype else ops.cast(labels, like.dtype)
 
 

@@ -48,28 +48,74 @@ def get_variables(
 def get_model_variables(
     scope: str | VariableScope | None = None, suffix: str | None = None
 ) -> list[Declaration]:
-    """Return the variables that layers made; see `get_variables`."""
+    """Return the variables that layers made; see `get_variables`.
+
+    Parameters
+    ----------
+    scope : str or VariableScope, optional
+        A regular expression that names must match from their start.
+    suffix : str, optional
+        The end of the name.
+
+    Returns
+    -------
+    list of variables
+    """
     return get_variables(scope, suffix, MODEL_VARIABLES)
 
 
 def get_trainable_variables(
     scope: str | VariableScope | None = None, suffix: str | None = None
 ) -> list[Parameter]:
-    """Return the variables that training changes; see `get_variables`."""
+    """Return the variables that training changes; see `get_variables`.
+
+    Parameters
+    ----------
+    scope : str or VariableScope, optional
+        A regular expression that names must match from their start.
+    suffix : str, optional
+        The end of the name.
+
+    Returns
+    -------
+    list of variables
+    """
     return get_variables(scope, suffix, TRAINABLE_VARIABLES)
 
 
 def get_variables_by_suffix(
     suffix: str, scope: str | VariableScope | None = None
 ) -> list[Declaration]:
-    """Return the variables whose names end so; see `get_variables`."""
+    """Return the variables whose names end so; see `get_variables`.
+
+    Parameters
+    ----------
+    suffix : str
+    scope : str or VariableScope, optional
+        A regular expression that names must match from their start.
+
+    Returns
+    -------
+    list of variables
+    """
     return get_variables(scope, suffix)
 
 
 def get_variables_by_name(
     given_name: str, scope: str | VariableScope | None = None
 ) -> list[Declaration]:
-    """Return the variables whose last part, or last parts, are `given_name`."""
+    """Return the variables whose last part, or last parts, are `given_name`.
+
+    Parameters
+    ----------
+    given_name : str
+    scope : str or VariableScope, optional
+        A regular expression that names must match from their start.
+
+    Returns
+    -------
+    list of variables
+    """
     return [
         variable
         for variable in get_variables(scope)
@@ -79,6 +125,14 @@ def get_variables_by_name(
 
 def get_unique_variable(var_op_name: str) -> Declaration:
     """Return the variable of this full name.
+
+    Parameters
+    ----------
+    var_op_name : str
+
+    Returns
+    -------
+    Parameter or State
 
     Raises
     ------
@@ -95,7 +149,16 @@ def get_unique_variable(var_op_name: str) -> Declaration:
 
 
 def get_variable_full_name(var: Declaration) -> str:
-    """Return the name under which a variable is saved."""
+    """Return the name under which a variable is saved.
+
+    Parameters
+    ----------
+    var : Parameter or State
+
+    Returns
+    -------
+    str
+    """
     return var.name
 
 

@@ -40,7 +40,19 @@ def add_loss(loss: Tensor, loss_collection: str | None = LOSSES) -> None:
 
 
 def get_losses(scope: str | None = None, loss_collection: str = LOSSES) -> list[Tensor]:
-    """Return the losses added so far whose names match `scope` from their start."""
+    """Return the losses added so far whose names match `scope` from their start.
+
+    Parameters
+    ----------
+    scope : str, optional
+        A regular expression.
+    loss_collection : str, default="losses"
+        The list.
+
+    Returns
+    -------
+    list of Tensor
+    """
     pattern = re.compile(scope or "")
     found = current_graph().collection(loss_collection)
     return [loss for loss in found if pattern.match(loss.name)]
@@ -51,6 +63,15 @@ def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
 
     Penalties of `l1_regularizer` and its like are among them, for reading: training
     applies these from their coefficients, and adds `get_graph_penalties` alone.
+
+    Parameters
+    ----------
+    scope : str, optional
+        A regular expression that names must match from their start.
+
+    Returns
+    -------
+    list of Tensor
     """
     pattern = re.compile(scope or "")
     found = _penalties(built_in=True) + _penalties(built_in=False)
@@ -94,6 +115,17 @@ def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss"
 ) -> Tensor:
     """Return the sum of the losses added so far and, if wanted, the penalties.
+
+    Parameters
+    ----------
+    add_regularization_losses : bool, default=True
+    name : str, default="total_loss"
+        Name of the ops.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
 
     Raises
     ------

@@ -14,6 +14,19 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Parameter, Tensor, current_graph, name_scope
 from slimlearn.layers.queries import get_trainable_variables
 
+__all__ = [
+    "apply_regularization",
+    "l1_l2_regularizer",
+    "l1_regularizer",
+    "l2_regularizer",
+    "sum_regularizer",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 REGULARIZATION_LOSSES = "regularization_losses"
 
 
@@ -93,7 +106,20 @@ def l2_regularizer(scale: float, scope: str | None = None) -> Penalty:
 def l1_l2_regularizer(
     scale_l1: float = 1.0, scale_l2: float = 1.0, scope: str | None = None
 ) -> Penalty:
-    """Return the penalty scale_l1 · Σ|w| + scale_l2 · Σw² / 2."""
+    """Return the penalty scale_l1 · Σ|w| + scale_l2 · Σw² / 2.
+
+    Parameters
+    ----------
+    scale_l1, scale_l2 : float, default=1.0
+        At least 0; 0 switches a part off.
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    callable
+        From a tensor to the penalty, a scalar.
+    """
     return Penalty(
         l1=_scale("l1", scale_l1),
         l2=_scale("l2", scale_l2),
@@ -116,7 +142,18 @@ def _scale(word: str, scale: float) -> float:
 def sum_regularizer(
     regularizer_list: Sequence[Callable | None], scope: str | None = None
 ) -> Callable | None:
-    """Return one regularizer that adds up others; None where the list has none."""
+    """Return one regularizer that adds up others; None where the list has none.
+
+    Parameters
+    ----------
+    regularizer_list : sequence of callable or None
+    scope : str, optional
+        Name of the ops.
+
+    Returns
+    -------
+    callable or None
+    """
     regularizers = tuple(r for r in regularizer_list if r is not None)
     scope = scope or "sum_regularizer"
     if not regularizers:

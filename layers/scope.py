@@ -148,17 +148,43 @@ def current_arg_scope() -> dict:
 
 
 def arg_scope_func_key(op: Callable) -> Callable:
-    """Return the key of a function in a scope: the function undecorated."""
+    """Return the key of a function in a scope: the function undecorated.
+
+    Parameters
+    ----------
+    op : callable
+
+    Returns
+    -------
+    callable
+    """
     return getattr(op, "_key_op", op)
 
 
 def has_arg_scope(func: Callable) -> bool:
-    """Tell whether a function is decorated with `add_arg_scope`."""
+    """Tell whether a function is decorated with `add_arg_scope`.
+
+    Parameters
+    ----------
+    func : callable
+
+    Returns
+    -------
+    bool
+    """
     return hasattr(func, "_key_op")
 
 
 def arg_scoped_arguments(func: Callable) -> tuple[str, ...]:
     """Return the names of a decorated function's arguments that have a default.
+
+    Parameters
+    ----------
+    func : callable
+
+    Returns
+    -------
+    tuple of str
 
     Raises
     ------
@@ -171,10 +197,11 @@ def arg_scoped_arguments(func: Callable) -> tuple[str, ...]:
 
 def _check(op: Callable, names: Mapping[str, Any]) -> None:
     title = getattr(op, "__name__", repr(op))
-    if isinstance(op, functools.partial):
+    if hasattr(op, "func"):  # a functools.partial, or a layer as slim.relu is one
         raise ValueError(
-            "arg_scope: a functools.partial cannot be scoped; name the function "
-            f"that it wraps ({getattr(op.func, '__name__', op.func)}) instead"
+            f"arg_scope: {title if title != repr(op) else 'a functools.partial'} "
+            "cannot be scoped; name the function that it wraps "
+            f"({getattr(op.func, '__name__', op.func)}) instead"
         )
     if not has_arg_scope(op):
         raise ValueError(f"arg_scope: {title} is not decorated with @add_arg_scope")

@@ -14,6 +14,15 @@ from slimlearn.backend.graph import (
 )
 from slimlearn.backend.op import not_dense
 
+__all__ = [
+    "collect_named_outputs",
+    "convert_collection_to_dict",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def collect_named_outputs(
     collections: str | Sequence[str] | None, alias: str, outputs: Tensor

@@ -103,7 +103,17 @@ def model_variable(
     trainable: bool = True,
     collections: Sequence[str] | None = None,
 ) -> Parameter:
-    """Return a variable as `variable` does, and count it as one of the model."""
+    """Return a variable as `variable` does, and count it as one of the model.
+
+    Parameters
+    ----------
+    name, shape, dtype, initializer, regularizer, trainable, collections
+        As in `variable`.
+
+    Returns
+    -------
+    Parameter
+    """
     return variable(
         name,
         shape,

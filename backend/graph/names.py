@@ -16,7 +16,17 @@ def current_scope() -> str:
 
 @contextlib.contextmanager
 def name_scope(name: str) -> Iterator[str]:
-    """Prefix names of values with `name` inside the block; yields the full scope."""
+    """Prefix names of values with `name` inside the block.
+
+    Parameters
+    ----------
+    name : str
+
+    Yields
+    ------
+    str
+        The full scope.
+    """
     check_name(name)
     outer = _scope.get()
     token = _scope.set(f"{outer}/{name}" if outer else name)

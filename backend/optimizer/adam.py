@@ -26,7 +26,9 @@ class Adam(Optimizer):
     https://arxiv.org/abs/1412.6980
     """
 
-    def __init__(self, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+    ) -> None:
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
@@ -107,7 +109,13 @@ class AdamW(Adam):
     https://arxiv.org/abs/1711.05101
     """
 
-    def __init__(self, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
+    def __init__(
+        self,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon

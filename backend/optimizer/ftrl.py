@@ -36,7 +36,13 @@ class Ftrl(Optimizer):
     proximal = True
     row_sparse = True
 
-    def __init__(self, l1=0.0, l2=0.0, beta=0.0, initial_accumulator=0.1):
+    def __init__(
+        self,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        beta: float = 0.0,
+        initial_accumulator: float = 0.1,
+    ) -> None:
         self.l1 = l1
         self.l2 = l2
         self.beta = beta

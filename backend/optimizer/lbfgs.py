@@ -21,7 +21,7 @@ class LBFGS(Optimizer):
 
     iterative = False
 
-    def __init__(self, history=10):
+    def __init__(self, history: int = 10) -> None:
         self.history = history
 
     def check(self) -> None:

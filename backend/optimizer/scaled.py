@@ -27,7 +27,9 @@ class RMSProp(Optimizer):
     Tieleman and Hinton (2012), Lecture 6.5 of Neural Networks for Machine Learning.
     """
 
-    def __init__(self, rho=0.9, momentum=0.0, epsilon=1e-8):
+    def __init__(
+        self, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-8
+    ) -> None:
         self.rho = rho
         self.momentum = momentum
         self.epsilon = epsilon
@@ -77,7 +79,7 @@ class Adagrad(Optimizer):
     default_learning_rate = 5e-2
     row_sparse = True
 
-    def __init__(self, initial_accumulator=0.1, epsilon=1e-7):
+    def __init__(self, initial_accumulator: float = 0.1, epsilon: float = 1e-7) -> None:
         self.initial_accumulator = initial_accumulator
         self.epsilon = epsilon
 
@@ -126,7 +128,7 @@ class Adadelta(Optimizer):
 
     default_learning_rate = 1.0
 
-    def __init__(self, rho=0.95, epsilon=1e-6):
+    def __init__(self, rho: float = 0.95, epsilon: float = 1e-6) -> None:
         self.rho = rho
         self.epsilon = epsilon
 

@@ -28,7 +28,7 @@ class SGD(Optimizer):
 
     default_learning_rate = 1e-2
 
-    def __init__(self, momentum=0.9, nesterov=True):
+    def __init__(self, momentum: float = 0.9, nesterov: bool = True) -> None:
         self.momentum = momentum
         self.nesterov = nesterov
 

@@ -95,20 +95,49 @@ class Callback(Parameters):
         it is called about so often. ``state.step``, ``state.epoch_step`` and
         ``state.loss`` say where the fit stands. Returning True ends the fit there: the
         epoch counts as done, with the steps that it had. Not called for L-BFGS.
+
+        Parameters
+        ----------
+        state : FitState
+
+        Returns
+        -------
+        bool or None
         """
 
     def on_epoch_end(self, state) -> bool | None:
-        """Called after each epoch, or iteration of L-BFGS; returning True stops."""
+        """Called after each epoch, or iteration of L-BFGS; returning True stops.
+
+        Parameters
+        ----------
+        state : FitState
+
+        Returns
+        -------
+        bool or None
+        """
 
     def on_fit_end(self, state) -> None:
-        """Called at the end, after an error or Ctrl-C too: close what was opened."""
+        """Called at the end, after an error or Ctrl-C too: close what was opened.
+
+        Parameters
+        ----------
+        state : FitState
+        """
 
     def get_state(self) -> dict:
         """What a checkpoint keeps of this callback: numbers, strings, arrays."""
         return {}
 
     def set_state(self, saved: dict, state) -> None:
-        """Called after `on_fit_begin` in a fit that goes on from a checkpoint."""
+        """Called after `on_fit_begin` in a fit that goes on from a checkpoint.
+
+        Parameters
+        ----------
+        saved : dict
+            What `get_state` gave.
+        state : FitState
+        """
 
 
 def _copied(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +66,14 @@ class Checkpoint(Callback):
 
     def __init__(
         self,
-        directory,
-        name="{estimator}-{fit}.slim",
-        every=1,
-        monitor=None,
-        resume=True,
-        every_steps=None,
-        every_seconds=None,
-    ):
+        directory: str | PathLike,
+        name: str = "{estimator}-{fit}.slim",
+        every: int = 1,
+        monitor: str | None = None,
+        resume: bool = True,
+        every_steps: int | None = None,
+        every_seconds: float | None = None,
+    ) -> None:
         self.directory = directory
         self.name = name
         self.every = every

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+from os import PathLike
 from pathlib import Path
 
 from slimlearn.estimators.callbacks.base import Callback
@@ -25,7 +26,7 @@ class ProgressBar(Callback):
 
     every_steps, every_seconds = None, BAR_SECONDS
 
-    def __init__(self, description=None):
+    def __init__(self, description: str | None = None) -> None:
         self.description = description
 
     def on_fit_begin(self, state) -> None:
@@ -53,7 +54,7 @@ class ProgressBar(Callback):
 class _Log(Callback):
     """A file with one record an epoch."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | PathLike) -> None:
         self.path = path
 
     def on_fit_begin(self, state) -> None:

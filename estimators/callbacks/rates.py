@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators.callbacks.base import Callback
 
@@ -22,7 +24,7 @@ class LearningRateScheduler(Callback):
         the estimator watches.
     """
 
-    def __init__(self, schedule, monitor=None):
+    def __init__(self, schedule, monitor: str | None = None) -> None:
         self.schedule = schedule
         self.monitor = monitor
 
@@ -59,7 +61,7 @@ class GradientClipping(Callback):
         Largest size of one element; applied before `norm`.
     """
 
-    def __init__(self, norm=None, value=None):
+    def __init__(self, norm: float | None = None, value: float | None = None) -> None:
         self.norm = norm
         self.value = value
 
@@ -101,7 +103,7 @@ class ParamFreezer(Callback):
     The running averages of a batch normalization are no parameters, and go on.
     """
 
-    def __init__(self, patterns, until=None):
+    def __init__(self, patterns: str | Sequence[str], until: int | None = None) -> None:
         self.patterns = patterns
         self.until = until
 

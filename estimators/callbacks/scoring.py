@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from slimlearn.estimators.callbacks.base import Callback
 
 __all__ = ["EpochScoring"]
@@ -27,7 +30,13 @@ class EpochScoring(Callback):
         One an epoch.
     """
 
-    def __init__(self, scoring, name=None, on="validation", every=1):
+    def __init__(
+        self,
+        scoring: str | Callable[..., float],
+        name: str | None = None,
+        on: Literal["validation", "train"] = "validation",
+        every: int = 1,
+    ) -> None:
         self.scoring = scoring
         self.name = name
         self.on = on

@@ -157,6 +157,14 @@ class FitState:
     def loss_of(self, column: str) -> float:
         """A number of this epoch's record, negated where larger is better.
 
+        Parameters
+        ----------
+        column : str
+
+        Returns
+        -------
+        float
+
         Raises
         ------
         ValueError
@@ -210,7 +218,13 @@ class FitState:
         self.settings.learning_rate = float(rate)
 
     def require_steps(self, what: str) -> None:
-        """Raise ValueError if the optimizer is L-BFGS, which has no `what`."""
+        """Raise ValueError if the optimizer is L-BFGS, which has no `what`.
+
+        Parameters
+        ----------
+        what : str
+            For the error.
+        """
         if not self.iterative:
             raise ValueError(
                 f"L-BFGS has no {what} that a callback could set: choose another "
@@ -218,7 +232,14 @@ class FitState:
             )
 
     def check_schedule(self, name: str, schedule) -> None:
-        """Raise ValueError if a schedule goes by what is not known of this fit."""
+        """Raise ValueError if a schedule goes by what is not known of this fit.
+
+        Parameters
+        ----------
+        name : str
+            What the schedule is for, in the error.
+        schedule : Schedule
+        """
         self._fitting.check_schedule(name, schedule)
 
     # -- weights --------------------------------------------------------------------
@@ -244,11 +265,31 @@ class FitState:
         return list(self._fitting.head.states())
 
     def freeze(self, patterns) -> list[str]:
-        """Stop training the parameters that fit the patterns; returns their names."""
+        """Stop training the parameters that fit the patterns; returns their names.
+
+        Parameters
+        ----------
+        patterns : str or sequence of str
+            Of names or layers, as in ``"fc1*"``.
+
+        Returns
+        -------
+        list of str
+        """
         return self._set_frozen(patterns, True)
 
     def unfreeze(self, patterns) -> list[str]:
-        """Train parameters again that `freeze` froze; returns their names."""
+        """Train parameters again that `freeze` froze; returns their names.
+
+        Parameters
+        ----------
+        patterns : str or sequence of str
+            Of names or layers, as in ``"fc1*"``.
+
+        Returns
+        -------
+        list of str
+        """
         return self._set_frozen(patterns, False)
 
     def _set_frozen(self, patterns, frozen: bool) -> list[str]:
@@ -289,7 +330,16 @@ class FitState:
         }
 
     def restore(self, saved: dict, program, slots: np.ndarray | None) -> None:
-        """Go on from what `saved` gave, in the arrays of this fit."""
+        """Go on from what `saved` gave, in the arrays of this fit.
+
+        Parameters
+        ----------
+        saved : dict
+        program : Program
+            With the weights to go on from.
+        slots : ndarray or None
+            The optimizer's arrays.
+        """
         settings, progress = self.settings, self.progress
         np.copyto(self.program.params, program.params)
         np.copyto(self.program.state, program.state)

@@ -48,7 +48,13 @@ class EarlyStopping(Callback):
         "lower_is_better": "scores are known to rise, and losses to fall",
     }
 
-    def __init__(self, monitor="auto", n_iter_no_change=10, tol=0.0, restore_best=True):
+    def __init__(
+        self,
+        monitor: str = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
         self.monitor = monitor
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -114,7 +120,7 @@ class TimeLimit(Callback):
 
     final = False
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def on_fit_begin(self, state) -> None:
