@@ -13,6 +13,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.parameters import alike
 from slimlearn.backend.shape import B
+from slimlearn.estimators.callbacks.run import note
 from slimlearn.estimators.decorated import class_of
 from slimlearn.estimators.losses.base import Loss
 from slimlearn.estimators.sealing import Sealed
@@ -239,17 +240,39 @@ class OwnLoss(Sealed, Loss):
 
     def __call__(self, raw: Tensor, y: Tensor) -> Tensor:
         """The function's losses: [B], or in the shape of y."""
-        loss = self.function(raw, y)
+        given = f"raw {type_text(*raw.type)} and y {type_text(*y.type)}"
+        self._check_arguments()
+        try:
+            loss = self.function(raw, y)
+        except Exception as error:
+            note(error, f"raised by loss {self.word}, which was given {given}")
+            raise
         if not isinstance(loss, Tensor) or loss.shape not in ((B,), y.shape):
-            got = type_text(*loss.type) if isinstance(loss, Tensor) else repr(loss)
+            got, advice = type(loss).__name__, "return what ops make of raw and y"
+            if isinstance(loss, Tensor):
+                got = type_text(*loss.type)
+                advice = "reduce the other axes, as ops.mean(…, [1]) does"
             each = f", or one for each target, {raw.dtype}{_shape(y)}" * (y.rank > 1)
             raise ValueError(
                 f"loss {self.word} must return one number for each row, {raw.dtype}[B]"
-                f"{each}; it was given raw {type_text(*raw.type)} and y "
-                f"{type_text(*y.type)} and returned {got}: reduce the other axes, as "
-                "ops.reduce_mean(…, [1]) does"
+                f"{each}; it was given {given} and returned {got}: {advice}"
             )
         return loss if loss.dtype == raw.dtype else ops.cast(loss, raw.dtype)
+
+    def _check_arguments(self) -> None:
+        """Refuse a function that cannot be called on raw and y alone."""
+        try:
+            signature = inspect.signature(self.function)
+        except ValueError:
+            return  # built in: who knows
+        try:
+            signature.bind(None, None)
+        except TypeError as error:
+            raise TypeError(
+                f"loss {self.word}{signature} is called with what the network gives "
+                f"and y, loss(raw, y), but {error}: give further parameters defaults "
+                "(decorated with @loss they can be searched)"
+            ) from None
 
     def mean(self, raw: np.ndarray) -> np.ndarray:
         """Predictions from float64 numbers whose last axis is `numbers` long."""
@@ -260,7 +283,11 @@ class OwnLoss(Sealed, Loss):
         return self._decode("std", raw)
 
     def _decode(self, part: str, raw: np.ndarray) -> np.ndarray:
-        found = self.function._call(getattr(self.function, f"_{part}"), raw)
+        try:
+            found = self.function._call(getattr(self.function, f"_{part}"), raw)
+        except Exception as error:
+            note(error, f"raised by {part} of loss {self.word}, of raw {raw.shape}")
+            raise
         found = np.asarray(found)
         if found.shape != raw.shape[:-1] or found.dtype.kind not in "iuf":
             raise ValueError(

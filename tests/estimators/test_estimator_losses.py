@@ -442,8 +442,8 @@ def test_a_loss_that_returns_something_else():
         (lambda raw, y: ops.square(raw - y)[..., None], r"returned f32\[B,2,1\]"),
         (lambda raw, y: ops.square(raw - y)[:, :1], r"each target, f32\[B,2\]"),
         (lambda raw, y: ops.reduce_sum(raw - y), r"returned f32\[\]"),
-        (lambda raw, y: None, "returned None"),
-        (lambda raw, y: 1.0, "returned 1.0"),
+        (lambda raw, y: None, "returned NoneType: return what ops make of raw"),
+        (lambda raw, y: [raw], "returned list: return what ops make of raw and y"),
     ):
         with pytest.raises(ValueError, match=told):
             DNNRegressor(loss=own, precision="float32").fit(X, np.c_[y, y])
@@ -460,6 +460,30 @@ def test_a_loss_that_returns_something_else():
         DNNClassifier(loss=Focal).fit(iris_x, iris_y)
     with pytest.raises(ValueError, match="The 'loss' parameter of DNNRegressor"):
         DNNRegressor(loss=Focal()).fit(X, y)
+
+
+def test_mistakes_inside_a_loss_say_what_it_was_given():
+    for own, told in (
+        (lambda raw: raw, r"loss <lambda>\(raw\) is called .* too many positional"),
+        (lambda raw, y, by: raw, "missing a required argument: 'by': give further"),
+    ):
+        with pytest.raises(TypeError, match=told):
+            DNNRegressor(loss=own).fit(X, y)
+
+    @loss(outputs=2, mean=lambda raw: raw[..., 2])
+    def wide(raw, y, right=True):
+        return ops.square((raw[..., 0] if right else raw) - y)
+
+    with pytest.raises(ValueError, match="do not broadcast") as caught:
+        DNNRegressor(loss=wide(False)).fit(X, y)
+    notes = getattr(caught.value, "__notes__", None)  # from Python 3.11 on
+    told = "raised by loss wide, which was given raw f64[B,2] and y f64[B]"
+    assert notes in (None, [told])
+    reg = DNNRegressor(loss=wide(), max_iter=1).fit(X, y)
+    with pytest.raises(IndexError) as caught:
+        reg.predict(X[:5])
+    told = "raised by mean of loss wide, of raw (5, 2)"
+    assert getattr(caught.value, "__notes__", None) in (None, [told])
 
 
 @pytest.mark.parametrize(
