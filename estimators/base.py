@@ -166,7 +166,8 @@ class NetworkEstimator(
             `validation_fraction`. The steps of a pipeline transform them if it is
             told ``Pipeline(..., transform_input=["X_val"])`` and the estimator
             ``set_fit_request(X_val=True, y_val=True)``, with scikit-learn's
-            ``set_config(enable_metadata_routing=True)``.
+            ``set_config(enable_metadata_routing=True)``. A warning tells where many of
+            their columns, or numbers of y_val, lie far from those of X and y.
         sample_weight_val : array-like of shape (n_val,), optional
             Weights of the held-out rows.
         groups : array-like of shape (n_samples,), optional

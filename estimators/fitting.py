@@ -21,6 +21,7 @@ from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
+from slimlearn.estimators.likeness import warn_of_other_units
 from slimlearn.estimators.progress import BAR_SECONDS
 from slimlearn.estimators.publishing import Publishing
 from slimlearn.estimators.rows import Rows
@@ -233,6 +234,8 @@ class Fitting(Starting, Publishing):
         self.precision = self._precision(self.input.kind, count)
         if held is not None and not taken:
             self.input.check_range(estimator, held.X, self.precision)
+            if rows.X is not None:
+                warn_of_other_units(estimator, self.input, rows, held)
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None
         )

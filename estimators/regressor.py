@@ -82,7 +82,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
             return None if self.quantile is None else float(self.quantile)
         levels = tuple(self.quantile)
         numbers = bool(levels) and all(isinstance(q, Real) for q in levels)
-        if not numbers or min(levels) <= 0 or max(levels) >= 1:
+        if not (numbers and all(0 < q < 1 for q in levels)):
             raise ValueError(
                 f"The 'quantile' parameter of {type(self).__name__} must be numbers in "
                 f"(0, 1). Got {self.quantile!r} instead."

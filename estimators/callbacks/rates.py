@@ -18,7 +18,8 @@ class LearningRateScheduler(Callback):
     schedule : str, schedule object or callable
         A schedule takes the place of ``learning_rate_schedule``. A function
         ``schedule(epoch, learning_rate)`` is called before each epoch, from 1, with
-        the base rate so far, and returns the new one.
+        the base rate so far, and returns the new one. Each fit, and so each call of
+        ``partial_fit``, begins with the estimator's own: go by `epoch` there.
     monitor : str or None, default=None
         The column of the record that a schedule such as Plateau goes by; None is what
         the estimator watches.
@@ -112,6 +113,7 @@ class ParamFreezer(Callback):
         if self.until is not None:
             self._require("until", "an int >= 1 or None", lambda v: v >= 1, whole=True)
             state.require_steps("freezing of a part of the epochs")
+            state.require_epochs("ParamFreezer(until=...)")
             self._from = state.epoch
         self.frozen_ = state.freeze(self.patterns)
 

@@ -231,6 +231,15 @@ class FitState:
                 "optimizer"
             )
 
+    def require_epochs(self, who: str) -> None:
+        """Raise ValueError in partial_fit, where nobody can count several epochs."""
+        if self._fitting.partial and self._fitting.sizes is not None:
+            raise ValueError(
+                f"{who} counts the epochs of a fit, and each call of partial_fit is a "
+                "fit of one epoch: take it out of callbacks, or train with fit or "
+                "fit_chunks"
+            )
+
     def check_schedule(self, name: str, schedule) -> None:
         """Raise ValueError if a schedule goes by what is not known of this fit.
 

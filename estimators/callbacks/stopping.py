@@ -62,6 +62,7 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, state) -> None:
         """Begin to count."""
+        state.require_epochs("EarlyStopping")
         self._kept = None
         self._lowest = self._target = math.inf
         self._waited = 0

@@ -105,6 +105,9 @@ def test_quantile_and_its_loss_belong_together():
             DNNRegressor(**options).fit(X, Y)
     with pytest.raises(ValueError, match="The 'quantile' parameter of DNNRegressor"):
         DNNRegressor(loss="quantile", quantile=1.0).fit(X, Y)
+    for levels in ((0.1, 1.0), (0.1, np.nan), (np.nan, 0.1), (np.nan,), ()):
+        with pytest.raises(ValueError, match=r"must be numbers in \(0, 1\)"):
+            DNNRegressor(loss="quantile", quantile=levels).fit(X, Y)
 
 
 def test_names_are_no_objects_to_search():

@@ -279,6 +279,18 @@ def test_ctrl_c_keeps_the_epochs_and_ends_the_callbacks():
     assert clf.callbacks_[0][1].calls_ == ["begin", 1, 2, "interrupted"]
 
 
+@pytest.mark.parametrize(
+    "callback", [EarlyStopping(), ParamFreezer("fc1", until=3)], ids=repr
+)
+def test_what_counts_epochs_is_refused_by_partial_fit(callback):
+    clf = DNNRegressor(callbacks=[callback], **FEW)
+    with pytest.raises(ValueError, match=f"{type(callback).__name__}.*of one epoch"):
+        clf.partial_fit(X, Y)
+    clf.fit(X, Y)
+    clf.fit_chunks([(X, Y)])
+    clf.set_params(max_iter=1).fit_chunks(iter([(X, Y)]))
+
+
 def test_warm_start_and_partial_fit_begin_with_fresh_callbacks():
     clf = DNNClassifier(callbacks=[Recorder()], warm_start=True, **FEW)
     clf.fit(X, Y).fit(X, Y)

@@ -52,10 +52,10 @@ def test_results_in_pieces_have_the_bits_of_the_whole(kind, precision, monkeypat
     make, options, y = KINDS[kind]
     options = {**options, "precision": precision, "random_state": 0}
     est = make((6,), max_iter=2, **options).fit(X, y)
-    forms = [X, X.astype("f4"), X.tolist(), csr_array(X), np.asfortranarray(X), X[:1]]
+    forms = [X, X.tolist(), csr_array(X), X[:1]]
     whole = [results(est, x, y[: np.shape(x)[0]]) for x in forms]
     assert len(whole[0]) >= 2
-    for most in (1, 20 * 70, 20 * 299):
+    for most in (1, 20 * 70):
         monkeypatch.setattr(handle, "_NUMBERS", most)
         est.set_params(precision=precision).__setstate__(est.__getstate__())
         for x, expected in zip(forms, whole):
