@@ -106,13 +106,19 @@ def normal(seed, stream, step, rows, shape, dtype) -> np.ndarray:
 def keep(seed, stream, step, rows, shape, keep_prob: float) -> np.ndarray:
     """Return which elements dropout keeps, as bool laid out as `uniform`.
 
-    One 128-bit draw decides eight elements, 16 bits each.
+    One 128-bit draw decides eight elements, 16 bits each; where these stand right at
+    the edge, 53 bits of another stream decide, so that any `keep_prob` is met.
     """
     rows, columns = _layout(rows, shape)
     words = _words(seed, stream, step, rows, columns, 8)
     bits = np.stack((words & np.uint32(0xFFFF), words >> np.uint32(16)), -1)
-    threshold = min(65536, math.floor(keep_prob * 65536 + 0.5))
-    return (bits < threshold).reshape(len(rows), -1)[:, :columns]
+    bits = bits.reshape(len(rows), -1)[:, :columns]
+    rest, edge = math.modf(keep_prob * 65536)
+    at_edge = bits == edge
+    if rest == 0 or not at_edge.any():
+        return bits < edge
+    words = _words(seed, stream ^ 0xFFFFFFFF, step, rows, columns, 1)
+    return (bits < edge) | (at_edge & (_wide(words[..., 0], words[..., 1]) < rest))
 
 
 def permutation(order, seed: int, epoch: int) -> np.ndarray:

@@ -135,10 +135,12 @@ class Pow(Binary):
     def grad(self, node, index, dy):
         a, b = node.operands
         if index == 0:
-            return dy * (b * ops.pow(a, b - 1))
+            # a**0 is 1 everywhere: not 0 * a**-1, which is NaN where a = 0.
+            return dy * (b * ops.pow(a, ops.select(ops.equal(b, 0), b, b - 1)))
         # a**b has no slope in b where a = 0 (and no real one where a < 0).
         logarithm = ops.log(ops.select(ops.greater(a, 0), a, 1.0))
-        return dy * (node.results[0] * logarithm)
+        power = ops.select(ops.equal(a, 0), 0.0, node.results[0])
+        return dy * (power * logarithm)
 
 
 class Maximum(Binary):

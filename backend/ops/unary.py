@@ -365,7 +365,11 @@ class Identity(Unary):
 
 
 class Cast(Unary):
-    """a as another type; fractions are cut towards zero, bool is "not 0"."""
+    """a as another type; fractions are cut towards zero, bool is "not 0".
+
+    Of a float beyond an integer type comes the nearest that the type has; of NaN comes
+    its least.
+    """
 
     name = "cast"
     dtypes = NUMBERS | {"bool", "u8"}
@@ -375,7 +379,15 @@ class Cast(Unary):
         return [(target(declared)[0], types[0][1])]
 
     def reference(self, context, arrays, node):
-        return [arrays[0].astype(context.result(node)[0])]
+        (a,), dtype = arrays, np.dtype(context.result(node)[0])
+        if a.dtype.kind != "f" or dtype.kind not in "iu":
+            return [a.astype(dtype)]
+        limits = np.iinfo(dtype)
+        above = a >= float(limits.max)
+        inside = (a > float(limits.min)) & ~above
+        whole = np.where(inside, a, 0).astype(dtype)
+        nearest = np.where(above, limits.max, limits.min).astype(dtype)
+        return [np.where(inside, whole, nearest)]
 
     def grad(self, node, index, dy):
         if node.results[0].dtype not in FLOATS:

@@ -12,7 +12,7 @@ from slimlearn.backend import files
 from slimlearn.backend.program import Program
 from slimlearn.estimators.callbacks import format1
 from slimlearn.estimators.callbacks.base import Callback
-from slimlearn.estimators.callbacks.run import FitStopped
+from slimlearn.estimators.callbacks.writing import writing
 
 __all__ = ["Checkpoint", "read_program"]
 
@@ -106,10 +106,8 @@ class Checkpoint(Callback):
         self.path_ = str(path)
         self.resumed_from_ = 0
         self._lowest = float("inf")
-        try:
+        with writing("Checkpoint", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(path, error) from error
         if self.resume and state.iterative and path.exists():
             self._read(state, path)
 
@@ -150,10 +148,8 @@ class Checkpoint(Callback):
             fit,
             arrays,
         )
-        try:
+        with writing("Checkpoint", self.path_):
             files.write(self.path_, saved)
-        except OSError as error:
-            raise _unwritable(self.path_, error) from error
 
     def _read(self, state, path: Path) -> None:
         try:
@@ -232,11 +228,3 @@ def _unpacked(value, arrays: dict[str, np.ndarray]):
     if set(value) == {"#number"}:
         return float(value["#number"])
     return {key: _unpacked(inner, arrays) for key, inner in value.items()}
-
-
-def _unwritable(path, error: OSError) -> FitStopped:
-    return FitStopped(
-        error.errno,
-        f"Checkpoint could not write {path} ({error.strerror or error}): make room or "
-        "choose another directory; the estimator keeps the epochs done",
-    )

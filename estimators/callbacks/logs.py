@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 from os import PathLike
-from pathlib import Path
 
 from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.callbacks.writing import RecordFile
 from slimlearn.estimators.progress import BAR_SECONDS, progress_bar
 
 __all__ = ["CSVLog", "JSONLog", "ProgressBar"]
@@ -63,16 +64,12 @@ class _Log(Callback):
         if "{fit}" in text:
             text = text.replace("{fit}", state.identity)
         self.path_ = text
-        Path(text).parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(text, "a", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = RecordFile(type(self).__name__, text)
 
     def on_epoch_end(self, state) -> None:
         """Write the record, so that it can be read while the fit goes on."""
         # A fit that goes on from earlier epochs adds to what these have written.
-        if state.epoch == 1:
-            self._file.truncate(0)
-        self._write(state.row)
-        self._file.flush()
+        self._file.append(self._record(state.row), alone=state.epoch == 1)
 
     def on_fit_end(self, state) -> None:
         """Close the file."""
@@ -80,7 +77,7 @@ class _Log(Callback):
         if file is not None:
             file.close()
 
-    def _write(self, row: dict) -> None:
+    def _record(self, row: dict) -> str:
         raise NotImplementedError
 
 
@@ -97,6 +94,11 @@ class CSVLog(_Log):
     ----------
     path_ : str
         The file that was written.
+
+    Notes
+    -----
+    If the file cannot be written, for example on a full disk, the fit ends with a
+    `FitStopped` (an OSError), and the estimator keeps the epochs done.
     """
 
     def on_fit_begin(self, state) -> None:
@@ -108,8 +110,9 @@ class CSVLog(_Log):
         with open(self.path_, newline="", encoding="utf-8") as file:
             return next(csv.reader(file), None)
 
-    def _write(self, row: dict) -> None:
-        writer = csv.writer(self._file)
+    def _record(self, row: dict) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
         if self._columns is None and row["epoch"] > 1:
             self._columns = self._header()
         if self._columns is None:
@@ -122,6 +125,7 @@ class CSVLog(_Log):
                 "before CSVLog, or write to another file"
             )
         writer.writerow([row.get(column, "") for column in self._columns])
+        return text.getvalue()
 
 
 class JSONLog(_Log):
@@ -136,8 +140,13 @@ class JSONLog(_Log):
     ----------
     path_ : str
         The file that was written.
+
+    Notes
+    -----
+    If the file cannot be written, for example on a full disk, the fit ends with a
+    `FitStopped` (an OSError), and the estimator keeps the epochs done.
     """
 
-    def _write(self, row: dict) -> None:
+    def _record(self, row: dict) -> str:
         finite = {k: v if math.isfinite(v) else None for k, v in row.items()}
-        self._file.write(json.dumps(finite) + "\n")
+        return json.dumps(finite) + "\n"

@@ -7,6 +7,8 @@
 #include <map>
 #include <stdexcept>
 
+#include "api/lock.h"
+
 namespace slim {
 namespace {
 
@@ -248,9 +250,13 @@ py::array make_array(DType dtype, const std::vector<int64_t>& shape) {
   return py::array(py::dtype(names.at(dtype)), shape);
 }
 
+bool signal_waits() {
+  return python([] { return PyErr_CheckSignals() != 0; });
+}
+
 bool signal_came() {
-  const py::gil_scoped_acquire lock;
-  return PyErr_CheckSignals() != 0;
+  const Locked locked;
+  return signal_waits();
 }
 
 }  // namespace slim

@@ -45,7 +45,9 @@ std::vector<Segment> segments_of(const py::list& segments);
 // A fresh array for a returned value.
 py::array make_array(DType dtype, const std::vector<int64_t>& shape);
 
-// True once Python has a signal's exception to raise; takes the interpreter's lock.
+// True once Python has a signal's exception to raise: under the interpreter's lock, and for
+// threads that are Unlocked.
+bool signal_waits();
 bool signal_came();
 
 }  // namespace slim

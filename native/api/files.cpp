@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
+#include "api/lock.h"
 #include "file/checksum.h"
 #include "file/model_file.h"
 
@@ -73,7 +74,7 @@ py::object write(const py::object& path, std::string text, std::string meta, std
   if (path.is_none()) return py::bytes(to_bytes(content));
   const auto name = py::cast<std::string>(path);
   try {
-    const py::gil_scoped_release free;
+    const Unlocked unlocked;
     save(content, name);
   } catch (const FileError& error) {
     raise(error);
@@ -106,7 +107,7 @@ py::tuple read(std::shared_ptr<const ModelFile> file) {
 py::tuple read_file(const std::string& path) {
   std::shared_ptr<const ModelFile> file;
   try {
-    const py::gil_scoped_release free;
+    const Unlocked unlocked;
     file = ModelFile::open(path);
   } catch (const FileError& error) {
     raise(error);

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
+#include "api/lock.h"
 #include "runtime/call/forward.h"
 #include "runtime/call/predictor.h"
 #include "runtime/data/bind.h"
@@ -56,7 +57,7 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
   }
   uint32_t status = 0;
   try {
-    const py::gil_scoped_release free;
+    const Unlocked unlocked;
     status = forward->run(signal_came);
   } catch (const Interrupted&) {
     throw py::error_already_set();
@@ -166,7 +167,7 @@ class BoundPredictor {
       finite = predictor_.run(given, rows, data, {});
     } else {
       try {
-        const py::gil_scoped_release free;
+        const Unlocked unlocked;
         finite = predictor_.run(given, rows, data, signal_came);
       } catch (const Interrupted&) {
         throw py::error_already_set();

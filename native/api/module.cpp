@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "api/api.h"
+#include "api/lock.h"
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
 #include "runtime/data/csr_source.h"
@@ -51,7 +52,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("parallel_regions", &slim::parallel_regions);
   module.def("idle_bytes", &slim::ContextPool::idle_bytes);
   module.def("free_idle", [] {
-    const py::gil_scoped_release free;
+    const slim::Unlocked unlocked;
     slim::ContextPool::free_idle();
   });
 }

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
+#include "api/lock.h"
 #include "runtime/call/team.h"
 #include "runtime/data/bind.h"
 #include "runtime/train/lbfgs.h"
@@ -68,12 +69,12 @@ class BoundTrainer {
     const Turn turn(busy_);
     Epochs ran;
     {
-      const py::gil_scoped_release free;
+      const Unlocked unlocked;
       ran = trainer_->run(start, rates.shape(0), rates.data(), columns_, signal_came, breaks);
     }
     py::object error = py::none();
     // A signal that came late must not raise before the caller has heard of these epochs.
-    if (ran.interrupted || signal_came()) {
+    if (ran.interrupted || signal_waits()) {
       const py::error_already_set raised;
       error = raised.value();
       if (raised.trace()) PyException_SetTraceback(error.ptr(), raised.trace().ptr());
@@ -144,10 +145,13 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
   LbfgsCallback after;
   if (!callback.is_none()) {
     after = [&](const LbfgsResult& now) {
-      const py::gil_scoped_acquire lock;
+      const Locked locked;
       try {
         const double mean = now.weight_sum > 0 ? now.loss_sum / now.weight_sum : 0.0;
-        return py::cast<bool>(callback(now.iterations, now.objective, mean));
+        const py::tuple told = py::make_tuple(now.iterations, now.objective, mean);
+        PyObject* answer = python([&] { return PyObject_CallObject(callback.ptr(), told.ptr()); });
+        if (answer == nullptr) throw py::error_already_set();
+        return py::cast<bool>(py::reinterpret_steal<py::object>(answer));
       } catch (...) {
         failed = std::current_exception();
         return true;
@@ -156,7 +160,7 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
   }
   LbfgsResult result;
   {
-    const py::gil_scoped_release free;
+    const Unlocked unlocked;
     result = minimize_lbfgs(objective, options, after,
                             [&] { return signalled = signalled || signal_came(); });
   }

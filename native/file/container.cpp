@@ -86,7 +86,7 @@ std::string printable(std::string_view text) {
 }
 
 int64_t element_bytes(std::string_view dtype) {
-  static const std::map<std::string_view, int64_t> sizes = {
+  static const auto& sizes = *new std::map<std::string_view, int64_t>{
       {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"U16", 2}, {"I16", 2}, {"F16", 2},
       {"U32", 4},  {"I32", 4}, {"F32", 4}, {"U64", 8}, {"I64", 8}, {"F64", 8}};
   const auto found = sizes.find(dtype);

@@ -210,7 +210,7 @@ Dim::Terms Dim::terms() const {
 Dim Dim::symbol(const std::string& name) { return Dim(Terms{{name, 1}}); }
 
 Dim Dim::parse(std::string_view text) {
-  static const Dim rows = symbol("B");
+  static const Dim& rows = *new Dim(symbol("B"));  // never ends: a thread may outlive it at exit
   if (text == "B") return rows;
   const Polynomials algebra;
   return Reader<Polynomials>(text, algebra).all();

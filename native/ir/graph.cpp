@@ -41,7 +41,7 @@ Attributes Attributes::with(const std::string& key, Attribute value) const {
 }
 
 const Attributes::Map& Attributes::map() const {
-  static const Map none;
+  static const Map& none = *new Map;  // never ends: a thread may outlive it at exit
   return map_ != nullptr ? *map_ : none;
 }
 

@@ -17,7 +17,8 @@ void NodeView::refuse(const std::string& text) const {
 const std::vector<OpRow>& all_ops() {
   constexpr bool same = false, boolean = true;
   constexpr DTypes F = kFloats, N = kNumbers, B = kBools, NB = N | B;
-  static const std::vector<OpRow> rows = {
+  static const auto& rows = *new std::vector<OpRow>{
+      // never ends: a thread may outlive it at exit
 #define ELEMENTWISE(name, operands, accepts, result, type_rule, row_rule) \
   {#name, operands, operands, 1, 0, "", kElementwise, accepts, result, type_rule, row_rule},
 #define FORMULA(name, operands, types, result, cost) \
@@ -36,9 +37,9 @@ const std::vector<OpRow>& all_ops() {
 }
 
 const OpRow* find_op(const std::string& name) {
-  static const std::unordered_map<std::string, const OpRow*> table = [] {
-    std::unordered_map<std::string, const OpRow*> made;
-    for (const OpRow& row : all_ops()) made[row.name] = &row;
+  static const auto& table = *[] {
+    auto* made = new std::unordered_map<std::string, const OpRow*>;
+    for (const OpRow& row : all_ops()) (*made)[row.name] = &row;
     return made;
   }();
   const auto found = table.find(name);

@@ -75,7 +75,7 @@ struct Levels {
 };
 
 const Levels& levels() {
-  static const Levels levels;
+  static const auto& levels = *new Levels;  // never ends: a thread may outlive it at exit
   return levels;
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "kernels/convert.h"
 #include "kernels/space.h"
 
 namespace slim {
@@ -68,7 +69,7 @@ class Builder {
     if (found == node.attributes.end()) binding_.refuse("a constant in its region has no value");
     if (const auto* number = std::get_if<double>(&found->second)) {
       reg.number = *number;
-      reg.integer = static_cast<int64_t>(*number);
+      reg.integer = whole_number<int64_t>(*number);
     } else if (const auto* integer = std::get_if<int64_t>(&found->second)) {
       reg.number = static_cast<double>(*integer);
       reg.integer = *integer;
@@ -192,7 +193,8 @@ class Builder {
 }  // namespace
 
 std::optional<Operation> find_operation(const std::string& op) {
-  static const std::map<std::string, Operation> operations = {
+  static const auto& operations = *new std::map<std::string, Operation>{
+  // never ends: a thread may outlive it at exit
 #define FORMULA(name, operands, types, result, cost) {#name, Operation::name},
 #define SPECIAL(name, operands, type_rule, row_rule) {#name, Operation::name},
 #define COPY(name) {#name, Operation::copy},

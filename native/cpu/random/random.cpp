@@ -59,8 +59,15 @@ class DrawKeys {
 // The place of a stretch of columns in the random sequence.
 struct Stretch {
   const DrawKeys& keys;
+  uint32_t seed, stream;
   uint32_t row;
   uint64_t step;  // philox_time
+
+  // A uniform number of one column, from a stream beside the stretch's own.
+  double once_more(int64_t column) const {
+    const PhiloxDraw drawn = philox(seed, ~stream, static_cast<uint32_t>(column), row, step);
+    return uniform_f64(drawn.word[0], drawn.word[1]);
+  }
 
   // Words of kBlocks blocks from `block` on, in the order of the columns.
   SLIM_INLINE void draw(int64_t block, uint32_t (&words)[kBlocks][4]) const {
@@ -124,13 +131,13 @@ class Stretches {
     const int64_t first = split_.first(task);
     if (!by_row_) {
       const int64_t n = split_.last(task, columns_) - first;
-      each(Stretch{keys, 0, step}, first, n, first);
+      each(Stretch{keys, context.seed, stream_, 0, step}, first, n, first);
       return;
     }
     const int64_t last = split_.last(task, dst_.leading(context.rows));
     for (int64_t row = first; row < last; ++row) {
       const auto counter = static_cast<uint32_t>(context.first_row * per_row_ + row);
-      each(Stretch{keys, counter, step}, 0, columns_, row * columns_);
+      each(Stretch{keys, context.seed, stream_, counter, step}, 0, columns_, row * columns_);
     }
   }
 
@@ -233,7 +240,38 @@ Prepared prepare_random_normal(const Binding& binding) {
   return std::make_unique<NormalLaunch<double>>(binding);
 }
 
-// Eight decisions of 16 bits a block.
+// Whether dropout keeps an element: by 16 bits, eight elements a block, and where these stand
+// right at the edge by 53 more, so that `keep_prob` is met however small it is.
+class Keep {
+ public:
+  explicit Keep(double keep_prob) {
+    const double scaled = std::clamp(keep_prob, 0.0, 1.0) * 65536.0, whole = std::floor(scaled);
+    edge_ = static_cast<int>(whole);
+    rest_ = scaled - whole;
+    threshold_ = rest_ > 0 ? std::max(edge_, 1) : edge_;
+  }
+
+  // An element is kept whose bits, once settled, are less.
+  int threshold() const { return threshold_; }
+
+  // Decides those at the edge among `count` columns from `column` on.
+  SLIM_INLINE void settle(uint16_t* bits, int64_t count, int64_t column,
+                          const Stretch& stretch) const {
+    if (rest_ == 0) return;
+    uint16_t found = 0;
+    for (int64_t i = 0; i < count; ++i) found |= static_cast<uint16_t>(bits[i] == edge_);
+    if (found == 0) return;
+    for (int64_t i = 0; i < count; ++i) {
+      if (bits[i] != edge_) continue;
+      bits[i] = stretch.once_more(column + i) < rest_ ? 0 : static_cast<uint16_t>(threshold_);
+    }
+  }
+
+ private:
+  int edge_, threshold_;
+  double rest_;
+};
+
 template <class T>
 class DropoutLaunch final : public Launch {
   using V = Vec<T>;
@@ -252,8 +290,8 @@ class DropoutLaunch final : public Launch {
     T* dst = dst_.in<T>(context);
     const T keep = *keep_.in<T>(context);
     const T scale = T{1} / keep;
-    const double bits = std::floor(static_cast<double>(keep) * 65536.0 + 0.5);
-    const auto threshold = static_cast<Lane<Mask<V>>>(std::clamp(bits, 0.0, 65536.0));
+    const Keep decision(static_cast<double>(keep));
+    const auto threshold = static_cast<Lane<Mask<V>>>(decision.threshold());
     stretches_.run(
         context, task, [=](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
           constexpr int kColumns = 8 * kBlocks;
@@ -263,6 +301,7 @@ class DropoutLaunch final : public Launch {
               uint16_t bits[kColumns];  // little-endian halves: in the order of the columns
             } drawn;
             stretch.draw((column + i) / 8, drawn.words);
+            decision.settle(drawn.bits, kColumns, column + i, stretch);
             const T* from = src + element + i;
             T* to = dst + element + i;
             const auto kept = [&](int64_t j) {

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cpu/math.h"
+#include "kernels/convert.h"
 #include "kernels/formulas/circular.h"
 #include "kernels/formulas/error_functions.h"
 #include "kernels/row_types.h"
@@ -161,7 +162,14 @@ void run_cast(std::byte* dst, const std::byte* a, const std::byte*, const std::b
   const From* src = of<From>(a);
   To* result = reinterpret_cast<To*>(dst);
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) result[i] = static_cast<To>(src[i]);
+  for (int64_t i = 0; i < n; ++i) {
+    if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To> &&
+                  !std::is_same_v<To, bool>) {
+      result[i] = whole_number<To>(src[i]);
+    } else {
+      result[i] = static_cast<To>(src[i]);
+    }
+  }
 }
 
 template <class From>

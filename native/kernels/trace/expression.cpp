@@ -10,6 +10,8 @@ namespace slim {
 
 namespace {
 
+bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+
 constexpr int kMostHeight = 4;
 
 template <class T>
@@ -137,6 +139,10 @@ ExpressionPrinter::Text ExpressionPrinter::compose(const Expression& e) {
       return {std::string("slim_as_") + name_of(e.dtype) + '(' + plain[0] + ')', height, false};
     case Kind::convert:
       if (e.dtype == DType::b8) return {inside[0] + " != 0", height, true};
+      if (is_float(e.operands[0]->dtype) && !is_float(e.dtype)) {
+        return {std::string("slim_whole_") + name_of(e.dtype) + '(' + plain[0] + ')', height,
+                false};
+      }
       return {'(' + type + ')' + inside[0], height, true};
     case Kind::call: {
       std::string text = e.text + (e.dtype == DType::f32 ? "f(" : "(");

@@ -90,6 +90,39 @@ static double slim_as_f64(int64_t bits) {
 }
 )",
      "\n#define slim_as_f64(x) __longlong_as_double(x)\n"},
+    {"slim_whole_u8",
+     R"(
+static uint8_t slim_whole_u8(double x) {
+  return x >= 255.0 ? 255 : x > 0.0 ? (uint8_t)x : 0;
+}
+)",
+     R"(
+static __device__ inline uint8_t slim_whole_u8(double x) {
+  return x >= 255.0 ? 255 : x > 0.0 ? (uint8_t)x : 0;
+}
+)"},
+    {"slim_whole_i32",
+     R"(
+static int32_t slim_whole_i32(double x) {
+  return x >= 2147483647.0 ? 2147483647 : x > -2147483648.0 ? (int32_t)x : -2147483647 - 1;
+}
+)",
+     R"(
+static __device__ inline int32_t slim_whole_i32(double x) {
+  return x >= 2147483647.0 ? 2147483647 : x > -2147483648.0 ? (int32_t)x : -2147483647 - 1;
+}
+)"},
+    {"slim_whole_i64",
+     R"(
+static int64_t slim_whole_i64(double x) {
+  return x >= 9223372036854775808.0 ? 9223372036854775807LL : x > -9223372036854775808.0 ? (int64_t)x : -9223372036854775807LL - 1;
+}
+)",
+     R"(
+static __device__ inline int64_t slim_whole_i64(double x) {
+  return x >= 9223372036854775808.0 ? 9223372036854775807LL : x > -9223372036854775808.0 ? (int64_t)x : -9223372036854775807LL - 1;
+}
+)"},
 };
 
 // CELLS and RUN are filled in. CUDA has no totals.

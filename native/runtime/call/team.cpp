@@ -2,10 +2,13 @@
 #include "runtime/call/team.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <string_view>
 
 #include "runtime/call/fork.h"
 
@@ -66,6 +69,52 @@ constexpr uint64_t kFlushBits = uint64_t{1} << 24;
 #else
 constexpr uint64_t kFlushBits = 0;
 #endif
+
+// The stack of OpenMP's threads in bytes, 0 where the system's default holds.
+size_t stack_of_lanes() {
+  for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
+    const char* text = std::getenv(name);
+    if (text == nullptr) continue;
+    char* end = nullptr;
+    const unsigned long long number = std::strtoull(text, &end, 10);
+    while (*end == ' ') ++end;
+    const size_t unit = std::string_view("bkmg").find(static_cast<char>(*end | 0x20));
+    return number << (unit == std::string_view::npos ? 10 : 10 * unit);
+  }
+  return 0;
+}
+
+// Starts so many threads beside this one, all at once, and ends them; whether that is possible.
+bool can_start(int threads) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  const size_t stack = stack_of_lanes();
+  if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
+  std::atomic<bool> go{false};
+  const auto wait = [](void* flag) -> void* {
+    static_cast<std::atomic<bool>*>(flag)->wait(false);
+    return nullptr;
+  };
+  constexpr int kMost = 256;  // of a machine with more, so many tell
+  pthread_t started[kMost];
+  int count = 0;
+  const int wanted = std::min(threads, kMost);
+  while (count < wanted && pthread_create(&started[count], &attributes, wait, &go) == 0) ++count;
+  go = true;
+  go.notify_all();
+  for (int i = 0; i < count; ++i) pthread_join(started[i], nullptr);
+  pthread_attr_destroy(&attributes);
+  return count == wanted;
+}
+
+// OpenMP ends the process where a thread cannot be made, so that is tried before it is asked
+// for more than this thread's last region had.
+bool has_threads(int lanes) {
+  thread_local int last = 1;
+  const bool there = lanes <= last || can_start(lanes - 1);
+  if (there) last = lanes;
+  return there;
+}
 
 constexpr int kSpins = 4000;  // some 50 to 200 microseconds
 
@@ -129,7 +178,7 @@ void Lane::wait() const {
 }
 
 void run_lanes(int lanes, LaneBody body, void* self) {
-  if (lanes <= 1) {
+  if (lanes <= 1 || !has_threads(lanes)) {
     const FlushDenormals flush;
     body(self, Lane(0, 1));
     return;

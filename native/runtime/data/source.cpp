@@ -1,11 +1,12 @@
 // The gather: rows of any strided source, converted on their way into the batch.
 #include "runtime/data/source.h"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <type_traits>
+
+#include "kernels/convert.h"
 
 namespace slim {
 namespace {
@@ -17,15 +18,7 @@ Dst convert(Src value) {
   } else if constexpr (std::is_floating_point_v<Dst> || std::is_same_v<Dst, Src>) {
     return static_cast<Dst>(value);
   } else if constexpr (std::is_floating_point_v<Src>) {
-    const double wide = static_cast<double>(value);
-    if (std::isnan(wide)) return std::numeric_limits<Dst>::min();
-    if (wide >= static_cast<double>(std::numeric_limits<Dst>::max())) {
-      return std::numeric_limits<Dst>::max();
-    }
-    if (wide <= static_cast<double>(std::numeric_limits<Dst>::min())) {
-      return std::numeric_limits<Dst>::min();
-    }
-    return static_cast<Dst>(wide);
+    return whole_number<Dst>(value);
   } else {
     const int64_t wide = static_cast<int64_t>(value);
     if (wide > static_cast<int64_t>(std::numeric_limits<Dst>::max())) {

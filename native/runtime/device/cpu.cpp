@@ -39,10 +39,10 @@ class CpuDevice final : public Device {
 }  // namespace
 
 const Device* cpu_device(const std::string& level) {
-  static const std::map<std::string, CpuDevice> devices = [] {
-    std::map<std::string, CpuDevice> made;
+  static const auto& devices = *[] {  // never ends: a thread may outlive it at exit
+    auto* made = new std::map<std::string, CpuDevice>;
     for (const char* known : kCpuLevels) {
-      if (const KernelSet* kernels = kernel_set(known)) made.emplace(known, *kernels);
+      if (const KernelSet* kernels = kernel_set(known)) made->emplace(known, *kernels);
     }
     return made;
   }();

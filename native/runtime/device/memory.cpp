@@ -37,7 +37,7 @@ class HostMemory final : public Memory {
 }  // namespace
 
 Memory& host_memory() {
-  static HostMemory memory;
+  static auto& memory = *new HostMemory;  // never ends: a thread may outlive it at exit
   return memory;
 }
 

@@ -1,0 +1,62 @@
+"""The interpreter ends while its threads are in native code: so does the process."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SCRIPT = """
+    import os, sys, threading, time
+    import numpy as np
+    from slimlearn import DNNClassifier
+    from slimlearn.estimators.callbacks import Callback
+
+    class Busy(Callback):
+        def on_epoch_end(self, state):
+            begun.set()
+            sum(range(1000))
+
+    X = np.random.default_rng(0).normal(size=(4000, 20))
+    y = (X[:, 0] > 0).astype(int)
+    clf = DNNClassifier((32,), max_iter=10**7, callbacks=[Busy()], random_state=0)
+    begun = threading.Event()
+
+    def fit():
+        clf.fit(X, y)
+
+    def lbfgs():
+        clf.set_params(optimizer="lbfgs", tol=0).fit(X, y)
+
+    def predict():
+        while True:
+            clf.predict_proba(wide)
+            begun.set()
+
+    def save():
+        while True:
+            clf.program_.save(sys.argv[2])
+            begun.set()
+
+    if sys.argv[1] in ("predict", "save"):
+        clf.set_params(max_iter=1).fit(X, y)
+        begun.clear()
+        wide = np.tile(X, (20, 1))
+    for _ in range(2):
+        threading.Thread(target=globals()[sys.argv[1]], daemon=True).start()
+    begun.wait()
+    time.sleep(0.02 * int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("work", ["fit", "lbfgs", "predict", "save"])
+def test_a_daemon_thread_in_native_code(work, tmp_path):
+    for turn in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(SCRIPT)]
+            + [work, str(tmp_path / "model.slim"), str(turn)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
