@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import readme
@@ -64,6 +65,17 @@ def write(folder: Path) -> None:
     names = "\n".join(path.stem for path in found)
     put(notebooks / "index.md", NOTEBOOKS.format(names=names))
 
-    changes = ROOT / "CHANGELOG.md"
-    if changes.exists():
-        put(folder / "changelog.md", changes.read_text())
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        put(folder / name.lower(), local((ROOT / name).read_text()))
+
+
+def local(text: str) -> str:
+    """Return a file of the top folder as a page: other files are at the source."""
+    project = (ROOT / "pyproject.toml").read_text()
+    source = re.search(r'^Source = "(.+)"', project, re.MULTILINE)[1]
+    text = re.sub(
+        r"\]\((CHANGELOG|CONTRIBUTING)\.md", lambda m: f"]({m[1].lower()}.md", text
+    )
+    return re.sub(
+        r"\]\((?!https?:|#|changelog|contributing)", f"]({source}/blob/main/", text
+    )

@@ -1,4 +1,4 @@
-"""The layers of fitted networks in scikit-learn's diagrams of estimators."""
+"""Scikit-learn's diagrams of estimators: the layers once fitted, and the "?" link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from html import escape
 from slimlearn.estimators.compat import PARAMETERS_IN_DIAGRAMS, VisualBlock, add_html
 from slimlearn.estimators.tensors import table
 
-__all__ = ["Diagram"]
+__all__ = ["PAGES", "Diagram", "Linked"]
+
+# Where the pages of `make docs` stand; pyproject.toml says the same.
+PAGES = "https://slimlearn.github.io/slimlearn"
 
 # In the classes of scikit-learn's table of parameters, which its style sheet knows.
 _TABLE = """
@@ -26,7 +29,14 @@ _TABLE = """
 _ROW = '<tr class="default"><td class="param">{}</td><td>{}</td><td>{}</td></tr>'
 
 
-class Diagram:
+class Linked:
+    """The "?" leads to the estimator's page."""
+
+    _doc_link_module = "slimlearn"
+    _doc_link_template = f"{PAGES}/reference/slimlearn.{{estimator_name}}.html"
+
+
+class Diagram(Linked):
     """Shows the layers under the parameters, once an estimator is fitted."""
 
     def _get_params_html(self, *arguments, **keywords):
