@@ -143,22 +143,23 @@ def resolve(path: str) -> object:
 
 
 def public() -> dict[str, object]:
-    """Return everything public by its shortest path, each object of a branch once."""
+    """Return everything public by its shortest path: a class once, others by module."""
     found: dict[str, object] = {}
     seen = set()
     for path, value in walk(slimlearn, "slimlearn"):
-        branch = path.split(".")[1] if path.count(".") > 1 else ""
-        branch = branch if branch != "losses" else ""  # what has names of its own
-        key = (branch, path.rpartition(".")[2], id(value))
-        if key not in seen:
-            seen.add(key)
+        _, branch, *inner = path.split(".")
+        top = inspect.isclass(value) or not inner
+        keys = [("" if top else branch, path.rpartition(".")[2], id(value))]
+        keys += [("", *keys[0][1:])]
+        if seen.isdisjoint(keys):
+            seen.add(keys[0])
             found[path] = value
     return found
 
 
 def subject_of(path: str, value: object) -> str:
     """Return the name of the subject that an object belongs to."""
-    for branch in ("layers", "ops", "callbacks"):
+    for branch in ("layers", "ops", "callbacks", "losses"):
         if path.startswith(f"slimlearn.{branch}."):
             return branch
     home = getattr(value, "__module__", "")
