@@ -26,6 +26,7 @@ from slimlearn.estimators.losses import Hinge, Ordinal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+from slimlearn.estimators.missing import present_target
 
 __all__ = ["Classifier"]
 
@@ -216,6 +217,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
                 predicted = self.predict(X)
                 if type(predicted) is np.ndarray and len(predicted) == len(y):
                     return np.count_nonzero(predicted == y) / len(y)
+            y = present_target(to_numpy(y), "y", regression=False)
             return super().score(X, y, sample_weight)
         predicted = to_numpy(self.predict(X))
         y = y.toarray() if issparse(y) else np.asarray(to_numpy(y))

@@ -25,6 +25,7 @@ from slimlearn.estimators.losses import (
     ClassifierLoss,
     RegressorLoss,
 )
+from slimlearn.estimators.missing import present_target
 from slimlearn.estimators.sealing import check_present
 
 __all__ = [
@@ -242,7 +243,7 @@ def check_weights(
     if isinstance(sample_weight, Real):
         sample_weight = np.full(X.shape[0], sample_weight, dtype=np.float64)
     weights = check_array(
-        to_numpy(sample_weight),
+        present_target(to_numpy(sample_weight), "sample_weight", regression=True),
         ensure_2d=False,
         dtype=np.float64,
         order="C",

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
-from slimlearn.estimators.inputs.missing import holds_dates
+from slimlearn.estimators.missing import holds_dates, missing_in
 
 __all__ = [
     "column_names",
@@ -20,6 +20,11 @@ __all__ = [
 
 # Columns that errors name at most.
 _MOST = 10
+
+_MISSING = (
+    "Input {name} contains NaN in columns {columns}: put "
+    "SimpleImputer(add_indicator=True) before {who}."
+)
 
 # Beginnings of the names of types that no network reads, and what to do with them.
 _UNREAD = (
@@ -121,6 +126,8 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
         None where there is nothing to add.
     """
     text, who = str(error), type(estimator).__name__
+    if "NAType" in text or "of NA is ambiguous" in text:
+        return _explain_objects(X, name, who)
     missing = text.startswith("Input X contains NaN")
     if not (missing or text.startswith("Input X contains infinity")):
         return _explain_types(X, error, who)
@@ -134,14 +141,23 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
     if types is not None:
         columns = [types[i][0] for i in columns]
     if missing:
-        return ValueError(
-            f"Input {name} contains NaN in columns {columns}: put "
-            f"SimpleImputer(add_indicator=True) before {who}."
-        )
+        return ValueError(_MISSING.format(name=name, columns=columns, who=who))
     return ValueError(
         f"Input {name} contains infinity (inf) or a value too large for {array.dtype} "
         f"in columns {columns}: replace or clip them before {who}."
     )
+
+
+def _explain_objects(X, name: str, who: str) -> Exception | None:
+    """The columns in which pandas' NA stands among objects."""
+    array = np.array(X, dtype=object)
+    if array.ndim != 2:
+        return None
+    columns = columns_where(array, missing_in)
+    types = _types(X)
+    if types is not None:
+        columns = [types[i][0] for i in columns]
+    return ValueError(_MISSING.format(name=name, columns=columns, who=who))
 
 
 def _explain_types(X, error: Exception, who: str) -> Exception | None:

@@ -11,8 +11,8 @@ from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.compat import validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
-from slimlearn.estimators.inputs.missing import present_target
 from slimlearn.estimators.inputs.shapes import explain_shape
+from slimlearn.estimators.missing import present_target
 
 __all__ = [
     "SOURCE",

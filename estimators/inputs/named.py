@@ -17,8 +17,8 @@ from slimlearn.estimators.compat import check_y, safe_indexing, validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import plain_target
-from slimlearn.estimators.inputs.missing import present_target
 from slimlearn.estimators.inputs.shapes import explain_shape
+from slimlearn.estimators.missing import present_target
 
 __all__ = ["NamedInput"]
 

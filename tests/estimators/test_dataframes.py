@@ -312,6 +312,30 @@ def test_missing_targets_are_counted_before_they_are_converted(case):
                 make(kind).fit(PANDAS, Y, X_val=PANDAS, y_val=y)
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
+def test_missing_values_among_objects(missing):
+    told = r"Input {} contains NaN \(1 of 60, first in row 3\)"
+    clf = make().fit(X, Y)
+    weights = np.ones(60, dtype=object)
+    weights[3] = missing
+    for form in (weights, weights.tolist(), pd.Series(weights)):
+        with pytest.raises(ValueError, match=told.format("sample_weight")):
+            clf.fit(X, Y, form)
+    y = Y.astype(object)
+    y[3] = missing
+    with pytest.raises(ValueError, match=told.format("y")):
+        clf.score(X, y)
+    x = X.astype(object)
+    x[3, 1] = missing
+    frame = pd.DataFrame(x, columns=NAMES)
+    named = make().fit(PANDAS, Y)
+    for form, column in ((x, "1"), (x.tolist(), "1"), (frame, "'height'")):
+        predict = named.predict if form is frame else clf.predict
+        for call in (predict, lambda rows: make().fit(rows, Y)):
+            with pytest.raises(ValueError, match=rf"NaN in columns \[{column}\]"):
+                call(form)
+
+
 def test_objects_that_are_targets():
     y = X @ [1.0, 2.0, 3.0]
     plain, ours = make(DNNRegressor).fit(X, y), make(DNNRegressor)

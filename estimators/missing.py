@@ -1,4 +1,4 @@
-"""Targets with missing values, or of dates: refused before they are converted."""
+"""Missing values, and dates among targets: refused before they are converted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import date, time, timedelta
 import numpy as np
 from scipy.sparse import issparse
 
-__all__ = ["holds_dates", "present_target"]
+__all__ = ["holds_dates", "missing_in", "present_target"]
 
 
 def present_target(y, name: str, regression: bool):
-    """`y` with nothing missing; numbers that came as objects are numbers again.
+    """Targets, or weights, with nothing missing; objects that are numbers as numbers.
 
     Scikit-learn looks for NaN alone, before it makes numbers of objects: None and
     pandas' NA come through, and a list of words would have one more, "nan".
@@ -46,7 +46,7 @@ def present_target(y, name: str, regression: bool):
         )
     if array is None or array.dtype.kind not in "fO" or array.ndim not in (1, 2):
         return y
-    missing = np.isnan(array) if array.dtype.kind == "f" else _missing(array)
+    missing = missing_in(array)
     rows = missing if missing.ndim == 1 else missing.any(axis=1)
     if rows.any():
         raise ValueError(
@@ -81,7 +81,10 @@ def _as_array(y) -> np.ndarray | None:
     return array
 
 
-def _missing(array: np.ndarray) -> np.ndarray:
+def missing_in(array: np.ndarray) -> np.ndarray:
+    """Which of floats are NaN, or of objects NaN, None or NA."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
     flat = array.ravel().tolist()
     return np.array([_is_missing(v) for v in flat], dtype=bool).reshape(array.shape)
 
