@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from slimlearn import layers
@@ -25,11 +25,16 @@ from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.initializers import build_init
+from slimlearn.layers.names import current_notes
 from slimlearn.layers.normalization import BY_ROWS
 from slimlearn.layers.regularizers import coefficients
 from slimlearn.layers.variables import variables_in_use
 
 __all__ = ["BUILT", "Built", "build"]
+
+
+# The last layer begins as it did when it was called ``logits`` everywhere.
+_LAST = replace(layers.xavier_initializer(), stream="logits/weights/initial")
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def build(
     l2: bool,
     clip: bool,
     whole: bool = True,
+    last: str = "output",
 ) -> Built:
     """Write the functions of a fit.
 
@@ -95,6 +101,8 @@ def build(
         Whether an l2 penalty, and clipping by norm, may be switched on.
     whole : bool, default=True
         Whether a step is one batch: gradients of several are not kept as rows.
+    last : str
+        The name of the layer that is added to a network of features.
 
     Returns
     -------
@@ -103,12 +111,12 @@ def build(
     model = Model(precision)
     # All functions begin with one build, but for networks that ask for training.
     with model.function("predict") as graph:
-        raw, bias = _outputs(network, input, head)
+        raw, bias = _outputs(network, input, head, last)
         raw = head.link(raw)
         predicting = variables_in_use()
     once = not graph.asked
     if not once:
-        _check_repeats(model, network, input, head)
+        _check_repeats(model, network, input, head, last)
     starts = {"predict": raw}
     for wanted, function in ((head.probabilistic, "predict_proba"), (scored, "score")):
         if wanted:
@@ -128,7 +136,7 @@ def build(
     with model.function("grad", training=True) as graph:
         graph.sample_weight = _weights(precision, weighted)
         if not once:
-            start = head.link(_outputs(network, input, head)[0])
+            start = head.link(_outputs(network, input, head, last)[0])
         _write_grad(graph, start, head)
         _check_trained(network, predicting, variables_in_use())
         if whole:
@@ -162,28 +170,32 @@ def _end_points(graph: Graph) -> dict[str, str]:
     }
 
 
-def _outputs(network, input: Input, head: Head) -> tuple[Tensor, str | None]:
+def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str | None]:
     """The network's numbers, and the parameter that is added to them last."""
     x = input.tensors(current_model().precision)
     wanted = network.outputs_name
     if wanted is None:
         output = network(x)
         _check_rows(network, output, "[B, features]")
-        logits = layers.fully_connected(
-            output, head.outputs, activation_fn=None, scope="logits"
+        numbers = layers.fully_connected(
+            output,
+            head.outputs,
+            activation_fn=None,
+            weights_initializer=_LAST,
+            scope=current_notes().opened.free(last),
         )
     else:
-        logits = network(x, **{wanted: head.outputs})
-        if not (head.flat and tuple(logits.shape) == (B,)):
-            _check_rows(network, logits, f"[B, {wanted}] = [B,{head.outputs}]")
-            if logits.shape[1] != head.outputs:
+        numbers = network(x, **{wanted: head.outputs})
+        if not (head.flat and tuple(numbers.shape) == (B,)):
+            _check_rows(network, numbers, f"[B, {wanted}] = [B,{head.outputs}]")
+            if numbers.shape[1] != head.outputs:
                 raise ValueError(
-                    f"network {_name(network)} returned {type_text(*logits.type)}, "
+                    f"network {_name(network)} returned {type_text(*numbers.type)}, "
                     f"needed is [B,{head.outputs}]: give its last layer {wanted} units"
                 )
-    if head.flat and logits.rank == 2:
-        logits = ops.reshape(logits, (B,), name="logits/flat")
-    return logits, _output_bias(logits)
+    if head.flat and numbers.rank == 2:
+        numbers = ops.reshape(numbers, (B,), name=f"{last}/flat")
+    return numbers, _output_bias(numbers)
 
 
 def _name(network) -> str:
@@ -199,11 +211,11 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
         )
 
 
-def _check_repeats(model: Model, network, input: Input, head: Head) -> None:
+def _check_repeats(model: Model, network, input: Input, head: Head, last: str) -> None:
     """Refuse a network function that builds something else the next time."""
     again = Model(model.precision)
     with again.function("predict"):
-        head.link(_outputs(network, input, head)[0])
+        head.link(_outputs(network, input, head, last)[0])
     first, second = (str(m).splitlines() for m in (model, again))
     for one, other in zip_longest(first, second, fillvalue="nothing more"):
         if one != other:

@@ -198,7 +198,7 @@ class NetworkRegressor(Custom, Regressor):
         ``num_outputs`` (or ``num_classes``) is given the number of targets, times that
         of the quantiles where there are several, or of what the loss needs for each,
         such as 2 for "gaussian", and returns so many numbers; to what
-        any other function returns, a linear layer ``logits`` is added.
+        any other function returns, a linear layer ``output`` is added.
     {inputs}
     {regressor_loss}
     {tail}

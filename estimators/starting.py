@@ -7,6 +7,7 @@ import numpy as np
 from slimlearn.backend import training
 from slimlearn.backend.program import Program
 from slimlearn.estimators.build import BUILT, Built, build
+from slimlearn.estimators.callbacks.weights import FORMER_LAST
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History
 
@@ -38,6 +39,7 @@ class Starting:
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
             "whole": estimator.accumulate == 1,
+            "last": self._last_layer(),
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:
@@ -55,6 +57,14 @@ class Starting:
             )
 
         return make() if key is None else BUILT.get(key, make)
+
+    def _last_layer(self) -> str:
+        """The head's word, or the "logits" of an older program that goes on."""
+        word = self.head.last_layer
+        known = {} if self.former is None else self.former["program_"].weights
+        if f"{FORMER_LAST}/weights" in known and f"{word}/weights" not in known:
+            return FORMER_LAST
+        return word
 
     def _start(self, built: Built, seed: int) -> None:
         """The arrays to train: fresh ones, or copies of the fitted ones."""

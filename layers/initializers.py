@@ -7,7 +7,7 @@ draws from a stream of its own for each variable; `seed` moves it to another.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -89,12 +89,16 @@ class Normal:
 
 @dataclass(frozen=True)
 class VarianceScaling:
-    """A variance of `factor` / fan; see `variance_scaling_initializer`."""
+    """A variance of `factor` / fan; see `variance_scaling_initializer`.
+
+    `stream` names the stream of uniform numbers, which else follows from the variable.
+    """
 
     factor: float
     mode: str
     uniform: bool
     seed: int | None = None
+    stream: str | None = field(default=None, repr=False)
 
     def __call__(self, shape: tuple, dtype: str, name: str) -> Tensor:
         """Build the draw."""
@@ -107,7 +111,7 @@ class VarianceScaling:
         variance = self.factor / max(fan, 1.0)
         if self.uniform:
             limit = math.sqrt(3.0 * variance)
-            return _uniform(shape, dtype, name, -limit, limit, self.seed)
+            return _uniform(shape, dtype, name, -limit, limit, self.seed, self.stream)
         # 1.3 makes up for the variance that the cut takes away.
         stddev = math.sqrt(1.3 * variance)
         return _normal(shape, dtype, name, 0.0, stddev, True, self.seed)
@@ -414,8 +418,10 @@ def _fans(shape: tuple) -> tuple[float, float]:
     return float(inputs * receptive), float(shape[-1] * receptive)
 
 
-def _uniform(shape, dtype, name, low, high, seed):
-    return ops.random_uniform(shape, dtype, low, high, name=_seeded(name, seed))
+def _uniform(shape, dtype, name, low, high, seed, stream=None):
+    return ops.random_uniform(
+        shape, dtype, low, high, name=_seeded(name, seed), stream=stream
+    )
 
 
 def _normal(shape, dtype, name, mean, stddev, truncated, seed):

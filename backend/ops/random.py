@@ -111,6 +111,7 @@ def random_uniform(
     low: float = 0.0,
     high: float = 1.0,
     name: str | None = None,
+    stream: str | None = None,
 ) -> Tensor:
     """Return random numbers, uniform in [low, high).
 
@@ -123,14 +124,16 @@ def random_uniform(
         from other random bits.
     low, high : float
     name : str, optional
-        Of the result; the random stream follows from it.
+        Of the result.
+    stream : str, optional
+        What the random stream follows from; by default the result's full name.
 
     Returns
     -------
     Tensor
         Drawn anew in each step, from the estimator's `random_state`.
     """
-    value = _draw("random_uniform", shape, dtype, name)
+    value = _draw("random_uniform", shape, dtype, name, stream)
     if high - low != 1:
         value = value * (high - low)
     return value + low if low != 0 else value
@@ -204,12 +207,14 @@ def dropout(x: Tensor, keep_prob, name: str | None = None) -> Tensor:
     return emit("dropout", (x, keep_prob), {"stream": stream}, None, wish)
 
 
-def _draw(word: str, shape, dtype, name: str | None) -> Tensor:
+def _draw(
+    word: str, shape, dtype, name: str | None, stream: str | None = None
+) -> Tensor:
     wish = name or word
     dtype = dtype_of(dtype, word, name)
     shape = check_shape(shape, word, name)
-    stream = stream_of(current_graph().scoped_name(wish))
-    return emit(word, (), {"stream": stream}, [(dtype, shape)], wish)
+    number = stream_of(stream or current_graph().scoped_name(wish))
+    return emit(word, (), {"stream": number}, [(dtype, shape)], wish)
 
 
 def _check_stream(attributes) -> None:

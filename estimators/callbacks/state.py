@@ -232,7 +232,13 @@ class FitState:
             )
 
     def require_epochs(self, who: str) -> None:
-        """Raise ValueError in partial_fit, where nobody can count several epochs."""
+        """Raise ValueError in partial_fit, where nobody can count several epochs.
+
+        Parameters
+        ----------
+        who : str
+            For the error.
+        """
         if self._fitting.partial and self._fitting.sizes is not None:
             raise ValueError(
                 f"{who} counts the epochs of a fit, and each call of partial_fit is a "

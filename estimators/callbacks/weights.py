@@ -11,7 +11,10 @@ from slimlearn.backend.program import Program
 from slimlearn.estimators.callbacks.checkpoint import read_program
 from slimlearn.estimators.callbacks.state import matches
 
-__all__ = ["by_layer", "transfer"]
+__all__ = ["FORMER_LAST", "by_layer", "transfer"]
+
+# What older files call the last layer of regressors, which is ``output`` now.
+FORMER_LAST = "logits"
 
 
 def by_layer(program: Program, without=()) -> dict[str, dict[str, np.ndarray]]:
@@ -80,15 +83,16 @@ def transfer(
         If there is no such layer, or its array has another shape.
     """
     arrays = {**program.weights, **program.states}
+    given = _present_names(_flat(source), arrays)
     chosen = {
         name: np.asarray(value)
-        for name, value in _flat(source).items()
+        for name, value in given.items()
         if matches(name, include) and not matches(name, exclude) and name not in without
     }
     if not chosen:
         raise ValueError(
             f"no weights fit include={include!r}, exclude={exclude!r}; the source has "
-            f"{list(_flat(source))}"
+            f"{list(given)}"
         )
     for name, value in chosen.items():
         if name not in arrays:
@@ -107,3 +111,14 @@ def transfer(
     for name, value in chosen.items():
         arrays[name][...] = value
     return list(chosen)
+
+
+def _present_names(given: Mapping, arrays: Mapping) -> dict:
+    """The given arrays, the last layer of an older file by its present name."""
+    found = {}
+    for name, value in given.items():
+        layer, _, last = name.rpartition("/")
+        present = f"output/{last}"
+        renamed = layer == FORMER_LAST and name not in arrays and present in arrays
+        found[present if renamed else name] = value
+    return found

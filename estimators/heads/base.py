@@ -37,6 +37,8 @@ class Head(Sealed):
         What a tolerance of the scaled loss is multiplied by to be one of the program's.
     label_dtype : str or None
         Type of y in the program; None is that of the network's numbers.
+    last_layer : str
+        What the layer is called that is added to a network of features.
     """
 
     outputs = 1
@@ -44,6 +46,7 @@ class Head(Sealed):
     loss_unit = 1.0
     tol_unit = 1.0
     label_dtype: str | None = None
+    last_layer = "output"
 
     def __init__(self, loss):
         self.formula = make_loss(loss)

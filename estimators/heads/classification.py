@@ -33,6 +33,7 @@ class ClassifierHead(Head):
     """
 
     label_dtype = "i32"
+    last_layer = "logits"
     several = False
 
     def __init__(self, classes, loss):
