@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -106,6 +106,18 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     def _new_head(self, shape: tuple[int, ...]) -> Head:
         return make_regressor_head(self.loss, shape, self._levels())
+
+    @overload
+    def predict(
+        self,
+        X,
+        return_std: Literal[False] = ...,
+        return_quantiles: Literal[False] = ...,
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, X, return_std: bool = ..., return_quantiles: bool = ...
+    ) -> tuple[np.ndarray, np.ndarray]: ...
 
     def predict(self, X, return_std=False, return_quantiles=False):
         """Predict the targets.

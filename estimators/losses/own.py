@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from numbers import Integral
+from typing import overload
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -51,6 +52,18 @@ class LossFunction(BaseEstimator):
         return hash(type(self))
 
 
+@overload
+def loss(function: Callable[..., Tensor]) -> type[LossFunction]: ...
+@overload
+def loss(
+    *,
+    outputs: int | Callable[..., int] | None = ...,
+    mean: Callable[..., np.ndarray] | None = ...,
+    std: Callable[..., np.ndarray] | None = ...,
+    scaled: bool = ...,
+) -> Callable[[Callable[..., Tensor]], type[LossFunction]]: ...
+
+
 def loss(
     function: Callable | None = None,
     *,
@@ -58,7 +71,7 @@ def loss(
     mean: Callable | None = None,
     std: Callable | None = None,
     scaled: bool = True,
-) -> type[LossFunction]:
+):
     """Make a function a loss with parameters that a search can set.
 
     The function's first two parameters are tensors: what the network gives, and y. Its

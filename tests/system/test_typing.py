@@ -45,6 +45,15 @@ reveal_type(clf.fit(X, y))  # slimlearn.estimators.dnn.DNNClassifier
 reveal_type(clf.fit(X, y).partial_fit(X, y).set_params(tol=0))  # dnn.DNNClassifier
 reveal_type(LinearRegressor().fit_chunks([(X, y)]))  # linear.LinearRegressor
 reveal_type(clf.fit(X, y).predict(X))  # numpy.ndarray
+own = losses.loss(lambda raw, y, delta=1.0: ops.abs(raw - y) * delta)
+reveal_type(own)  # type[slimlearn.estimators.losses.own.LossFunction]
+several = losses.loss(outputs=2, mean=lambda raw: raw[..., 0])
+reveal_type(several)  # type[slimlearn.estimators.losses.own.LossFunction]
+DNNRegressor(loss=own(delta=2.0), early_stopping=True)
+DNNRegressor(loss=several(lambda raw, y: raw[..., 0])())
+reveal_type(DNNRegressor().predict(X))  # numpy.ndarray
+reveal_type(DNNRegressor().predict(X, return_std=True))  # tuple[numpy.ndarray
+reveal_type(DNNRegressor().predict(X, return_quantiles=True))  # tuple[numpy.ndarray
 reveal_type(layers.relu)  # num_outputs: int
 DNNClassifier(activation="rellu")  # "activation" to "DNNClassifier"
 DNNClassifier(optimizer="adamm")  # "optimizer" to "DNNClassifier"
