@@ -141,7 +141,7 @@ def main() -> None:
             record["peers"] = json.load(answer)
         path = HERE / "results" / f"conformance-{record['date']}.json"
         path.write_text(json.dumps(record, indent=1) + "\n")
-        print(f"{path}; python benchmarks/readme.py puts it into README.md")
+        print(f"{path}; make docs shows it")
 
 
 if __name__ == "__main__":

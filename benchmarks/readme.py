@@ -1,7 +1,8 @@
-"""Put the newest results into README.md: ``python benchmarks/readme.py``.
+"""The newest results as Markdown, for the pages; ``python benchmarks/readme.py`` puts
+a few of them into README.md.
 
-What stands between ``<!-- name: … -->`` and ``<!-- end of name -->`` is written here
-and nowhere else; a test compares.
+What stands there between ``<!-- speed: … -->`` and ``<!-- end of speed -->`` is written
+here and nowhere else; a test compares.
 """
 
 from __future__ import annotations
@@ -66,16 +67,44 @@ def _of(rows: list[dict]) -> str:
     return f"{sum(r['passed'] for r in rows)} of {sum(r['asked'] for r in rows)}"
 
 
+# The cases that README.md shows.
+HEADLINES = ("digits-32", "fashion", "fashion-large")
 PEERS = tuple(peer for peer in tables.PEERS if peer != "slimlearn_")
+
+
+def newest_run() -> dict:
+    """Return the newest run of all cases."""
+    runs = [newest(path.name) for path in sorted((HERE / "results").glob("bench-*"))]
+    return [run for run in runs if run["whole"]][-1]
+
+
+def headline() -> str:
+    """Return a few ratios of the newest whole run, the least good one among them."""
+    run = newest_run()
+    peers = ("skorch_net", "sklearn_mlp", "torch_loop", "keras_fit")
+    cases = run["cases"]
+    rows = {_trained(cases[name])[0]: cases[name]["peers"] for name in HEADLINES}
+    rows["predict, 1 row"] = run["predict"]["1"]
+    rows["grid search, two processes"] = run["search"]["n_jobs=2, loky"]
+    words = table(
+        ["times as fast as", *(tables.PEERS[peer] for peer in peers)],
+        [
+            [name, *(f"{found[p]['ratio']:.3g}" if p in found else "–" for p in peers)]
+            for name, found in rows.items()
+        ],
+    )
+    return (
+        f"{words}\n\n"
+        f"Measured {run['time'][:10]} on {run['machine']['cpus']} cores of an "
+        f"{run['machine']['processor']} with equal threads, work and accuracy; "
+        "`make bench` measures; the pages show all cases and peers, and the goals that "
+        "were missed."
+    )
 
 
 def speed() -> str:
     """Return how many times as fast slimlearn is, from the newest whole run."""
-    runs = [newest(path.name) for path in sorted((HERE / "results").glob("bench-*"))]
-    whole = [run for run in runs if run["whole"]]
-    if not whole:
-        return "No run of all cases is among the results yet."
-    run = whole[-1]
+    run = newest_run()
     rows = [_trained(result) for result in run["cases"].values()]
     rows += [
         [f"predict, {count} row{'s' * (count != '1')}", *_ratios(peers), "", ""]
@@ -201,19 +230,14 @@ def _missed(run: dict) -> str:
     return f"Goals of the cases that are not met: {'; '.join(missed)}."
 
 
-SECTIONS = {"conformance": conformance, "speed": speed}
-
-
 def written(text: str) -> str:
-    """Return README's text with every section as the newest results have it."""
-    for name, section in SECTIONS.items():
-        pattern = rf"(<!-- {name}: [^>]*-->\n)(.*?)(\n<!-- end of {name} -->)"
-        found = re.findall(pattern, text, flags=re.DOTALL)
-        if len(found) != 1:
-            raise ValueError(f"README.md has {len(found)} sections {name!r}, not one")
-        start, former, end = found[0]
-        text = text.replace(start + former + end, start + section() + end)
-    return text
+    """Return README's text with its figures as the newest results have them."""
+    pattern = r"(<!-- speed: [^>]*-->\n).*?(<!-- end of speed -->)"
+    if len(re.findall(pattern, text, flags=re.DOTALL)) != 1:
+        raise ValueError("README.md needs one section of speed")
+    return re.sub(
+        pattern, lambda m: f"{m[1]}{headline()}\n{m[2]}", text, flags=re.DOTALL
+    )
 
 
 if __name__ == "__main__":
