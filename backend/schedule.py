@@ -268,6 +268,12 @@ class OneCycle(Schedule):
     epochs : float or None, default=None
         As in `Cosine`.
 
+    Notes
+    -----
+    The first step has the first rate and the last step has the last one, so the last
+    hardly moves the weights. The top lies at `peak` of the way between these two; in
+    PyTorch it comes one step before `peak` of all steps.
+
     References
     ----------
     Smith and Topin (2018), Super-Convergence: Very Fast Training of Neural Networks

@@ -75,7 +75,9 @@ or callable, default="squared_error"
         Epochs, or iterations of L-BFGS.
     batch_size : "auto" or int, default="auto"
         Rows of a step. "auto" is 32 up to 1,600 rows, then the power of two nearest
-        to n_samples / 50, at most 256.
+        to n_samples / 50, at most 256. The last batch of an epoch is smaller; where it
+        would be a single row, the batch before takes that in; in PyTorch and Keras it
+        makes a step of its own.
     accumulate : int, default=1
         Batches whose gradients are added up for one step: as a batch so many times
         larger, within rounding, in the memory of one. Batch normalization still goes by
@@ -114,7 +116,10 @@ or callable, default="squared_error"
         class in lower case.
     precision : {"auto", "float32", "float64"}, default="auto"
         What is computed in. "auto" is float64 for X in float64 with at most 1,000 rows
-        or with L-BFGS, else float32.
+        or with L-BFGS, else float32. Predictions come in float64 from either, whatever
+        type X has (scikit-learn's MLP gives float32 for float32). Numbers closer to 0
+        than 1.2e-38 in float32, or 2.2e-308, are 0 while it is computed, as on GPUs;
+        NumPy, and PyTorch on CPUs, compute with such denormals, slowly.
     device : {"cpu"}, default="cpu"
         Where it is computed.
     n_threads : int or None, default=None

@@ -1,6 +1,8 @@
 """Activations, as short compositions of ops.
 
-Each maps a tensor to one of the same shape, element by element.
+Each maps a tensor to one of the same shape, element by element. At a corner the
+gradient is the slope of one side, which the function's notes name; other libraries may
+take the other.
 """
 
 import difflib
@@ -53,6 +55,10 @@ def relu6(x: Tensor) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope is 0 at 0, and 1 at 6, where PyTorch and TensorFlow have 0.
     """
     return ops.minimum(ops.relu(x), 6.0, name="relu6")
 
@@ -70,6 +76,10 @@ def leaky_relu(x: Tensor, alpha: float = 0.2) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope at 0 is 1; PyTorch and TensorFlow have `alpha` there.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"leaky_relu: alpha must be from 0 to 1, got {alpha!r}")
@@ -103,6 +113,10 @@ def selu(x: Tensor) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope at 0 is that of the left side, 1.758, as in PyTorch.
     """
     negative = ops.expm1(ops.minimum(x, 0.0)) * _SELU_ALPHA
     return ops.mul(ops.relu(x) + negative, _SELU_SCALE, name="selu")
@@ -191,6 +205,10 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope is 0 at -3, and 1/6 at 3, where PyTorch has 0.
     """
     return ops.mul(relu6(x + 3.0), 1.0 / 6.0, name="hard_sigmoid")
 
@@ -206,6 +224,10 @@ def hard_tanh(x: Tensor) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope is 1 at -1 and at 1, where PyTorch has 0.
     """
     return ops.minimum(ops.maximum(x, -1.0), 1.0, name="hard_tanh")
 
@@ -221,6 +243,10 @@ def hard_swish(x: Tensor) -> Tensor:
     -------
     Tensor
         As `x`.
+
+    Notes
+    -----
+    The slope is 0 at -3, and 1.5 at 3.
     """
     return ops.mul(x, hard_sigmoid(x), name="hard_swish")
 

@@ -93,6 +93,13 @@ def batch_norm(
     Tensor
         As `inputs`.
 
+    Notes
+    -----
+    The moving variance is that of the batches' own elements, divided by their number n;
+    PyTorch and TensorFlow's fused layer keep n / (n - 1) of it, which matters for small
+    batches. `decay` is what PyTorch calls ``1 - momentum``; its averages keep a share
+    of the 0 and 1 that they start from, these do not.
+
     References
     ----------
     Ioffe and Szegedy, "Batch normalization", 2015.

@@ -146,7 +146,8 @@ class Pow(Binary):
 class Maximum(Binary):
     """The larger of a and b.
 
-    Of equal ones `a` gets the gradient; NaN is passed on.
+    Of equal ones `a` gets the gradient, where PyTorch gives each a half; NaN is passed
+    on.
     """
 
     name = "maximum"
@@ -160,7 +161,8 @@ class Maximum(Binary):
 class Minimum(Binary):
     """The smaller of a and b.
 
-    Of equal ones `a` gets the gradient; NaN is passed on.
+    Of equal ones `a` gets the gradient, where PyTorch gives each a half; NaN is passed
+    on.
     """
 
     name = "minimum"

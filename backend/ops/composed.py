@@ -36,7 +36,8 @@ def clip(a: Tensor, a_min=None, a_max=None, name: str | None = None) -> Tensor:
     Returns
     -------
     Tensor
-        Elements at or within the bounds pass their gradient on, others do not.
+        Elements at or within the bounds pass their gradient on, others do not, as in
+        PyTorch and TensorFlow.
 
     Raises
     ------

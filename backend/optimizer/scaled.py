@@ -22,6 +22,13 @@ class RMSProp(Optimizer):
     epsilon : float, default=1e-8
         Added to the denominator, > 0.
 
+    Notes
+    -----
+    The mean square starts at 0, as in PyTorch and Keras, so that the first steps are up
+    to :math:`1 / \sqrt{1-\rho}` times the rate; TF-Slim's starts at 1, with small first
+    steps. :math:`\epsilon` stands outside of the root, as in PyTorch; TensorFlow has it
+    inside.
+
     References
     ----------
     Tieleman and Hinton (2012), Lecture 6.5 of Neural Networks for Machine Learning.
@@ -69,6 +76,11 @@ class Adagrad(Optimizer):
         Where :math:`a` starts, at least 0.
     epsilon : float, default=1e-7
         Added to the denominator, > 0.
+
+    Notes
+    -----
+    The sum starts at 0.1, as in TensorFlow and Keras; PyTorch's starts at 0, so that a
+    first step is as large as the rate: ``initial_accumulator=0.0`` does so here.
 
     References
     ----------
