@@ -4,7 +4,7 @@ PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
-.PHONY: build demo docs test test-isa lint format bench bench-against sanitize
+.PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -30,6 +30,10 @@ $(VENV)/lint.stamp: pyproject.toml | $(VENV)/bin/ninja
 
 build: | $(VENV)/slimlearn.stamp
 	$(PYTHON) setup.py --quiet build_ext --inplace
+
+# Wheels for old systems, for every CPython in PATH or in PYTHONS, tried and put in dist/.
+wheel: build
+	$(PYTHON) .ci/wheels.py $(PYTHONS)
 
 demo: build
 	$(PYTHON) examples/demo.py

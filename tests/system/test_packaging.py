@@ -27,6 +27,12 @@ print(slimlearn.__file__)
 """
 
 
+def described() -> dict:
+    """Return pyproject.toml."""
+    tomllib = pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -101,13 +107,58 @@ def test_the_source_archive_is_complete(tmp_path):
     names = {line.partition("/")[2] for line in listing.splitlines()}
     native = {str(p.relative_to(ROOT)) for p in ROOT.glob("native/**/*.*")}
     assert native <= names
-    assert {"LICENSE", "README.md", "py.typed", "pyproject.toml"} <= names
+    top = {"LICENSE", "NOTICE", "README.md", "CHANGELOG.md", "py.typed", "setup.py"}
+    assert top | {"pyproject.toml", "callbacks.py"} <= names
+    packages = {
+        str(path.relative_to(ROOT))
+        for folder in ("estimators", "layers", "backend")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    }
+    assert packages <= names
 
 
 def test_the_build_s_needs_stand_twice_and_agree():
-    tomllib = pytest.importorskip("tomllib", reason="reading TOML needs Python 3.11")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = described()
     assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
+
+
+def test_the_version_stands_thrice_and_agrees():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.+)$", citation, re.M)[1] == slimlearn.__version__
+    released = re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert released[0] == slimlearn.__version__
+
+
+def test_pythons_and_oldest_versions_are_the_same_everywhere():
+    project = described()
+    prefix = "Programming Language :: Python :: 3."
+    classifiers = project["project"]["classifiers"]
+    pythons = [c[len(prefix) - 2 :] for c in classifiers if c.startswith(prefix)]
+    assert project["project"]["requires-python"] == f">={pythons[0]}"
+    tests = (ROOT / ".github/workflows/tests.yml").read_text()
+    matrix = re.search(r"python: \[(.*)\]", tests)[1]
+    assert re.findall(r"[\d.]+", matrix) == pythons
+    built = [f"cp{python.replace('.', '')}-*" for python in pythons]
+    assert project["tool"]["cibuildwheel"]["build"].split() == built
+    oldest = re.findall(r"^(\S+)==(\S+)$", (ROOT / ".ci/oldest.txt").read_text(), re.M)
+    needed = [n.split(">=") for n in project["project"]["dependencies"]]
+    assert {name for name, _ in needed} <= {name for name, _ in oldest}
+    for name, version in needed:
+        assert f"{dict(oldest)[name]}.".startswith(f"{version}."), name
+
+
+def test_the_wheels_tool_finds_pythons_that_start(tmp_path):
+    dead = tmp_path / "python3.10"  # as a shim of pyenv that has no version chosen
+    dead.write_text("#!/bin/sh\nexit 127\n")
+    dead.chmod(0o755)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import wheels; "
+        "print(*wheels.pythons(sys.argv[2:]))"
+    )
+    names = [str(dead), str(tmp_path / "absent"), sys.executable]
+    command = [sys.executable, "-c", code, str(ROOT / ".ci"), *names]
+    found = subprocess.check_output(command, text=True).split()
+    assert found == ["{}.{}".format(*sys.version_info)]
 
 
 def test_import_is_frugal():
