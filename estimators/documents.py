@@ -40,7 +40,9 @@ or callable, default="squared_error"
         numbers per target.
     quantile : float in (0, 1) or sequence of these, default=None
         For loss="quantile": which are predicted. Of several, `predict` gives the
-        median, or what is nearest to it, and `predict_quantiles` all.
+        median, or what is nearest to it, and `predict_quantiles` all. Of "gaussian" and
+        "gaussian_mixture" `predict` gives the mean, and `predict_quantiles` these
+        quantiles of the distribution.
     """,
     "inputs": """
     inputs : dict of str to columns or None, default=None

@@ -13,7 +13,12 @@ from slimlearn.estimators import elsewhere
 from slimlearn.estimators.base import NetworkEstimator, can_fit_partially
 from slimlearn.estimators.compat import available_if
 from slimlearn.estimators.heads import Head, make_regressor_head
-from slimlearn.estimators.losses import REGRESSOR_LOSSES, RegressorLoss
+from slimlearn.estimators.losses import (
+    REGRESSOR_LOSSES,
+    Distribution,
+    RegressorLoss,
+    make_loss,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,8 +30,8 @@ def _has_quantiles(estimator) -> bool:
     head = estimator.__dict__.get("_head")
     if (estimator if head is None else head).quantile is None:
         raise AttributeError(
-            "predict_quantiles needs loss='quantile' and quantile=, such as "
-            "quantile=(0.1, 0.5, 0.9)"
+            "predict_quantiles needs quantile=, such as quantile=(0.1, 0.5, 0.9), and "
+            "loss='quantile' or a distribution, such as loss='gaussian'"
         )
     return True
 
@@ -73,9 +78,13 @@ class Regressor(RegressorMixin, NetworkEstimator):
 
     def _levels(self) -> float | tuple[float, ...] | None:
         """The quantile, or several of them, checked."""
-        if (self.loss == "quantile") != (self.quantile is not None):
+        needed = isinstance(self.loss, str) and self.loss == "quantile"
+        if needed != (self.quantile is not None) and not (
+            self.quantile is not None and isinstance(make_loss(self.loss), Distribution)
+        ):
             raise ValueError(
-                "loss='quantile' and quantile= belong together: got "
+                "loss='quantile' and quantile= belong together (and a distribution, "
+                "such as loss='gaussian', may have quantile=): got "
                 f"loss={self.loss!r} and quantile={self.quantile!r}"
             )
         if self.quantile is None or isinstance(self.quantile, Real):
@@ -148,8 +157,14 @@ class Regressor(RegressorMixin, NetworkEstimator):
         Raises
         ------
         ValueError
-            If deviations or quantiles are asked of what was fitted without them.
+            If deviations or quantiles are asked of what was fitted without them, or
+            both at a time.
         """
+        if return_std and return_quantiles:
+            raise ValueError(
+                "return_std and return_quantiles are asked for one at a time: "
+                "predict_quantiles gives the other"
+            )
         if return_std:
             self._check_fitted_for("return_std")
             return self._values("predict", X, "predict", "with_deviations")

@@ -78,7 +78,7 @@ def make_regressor_head(loss, shape: tuple[int, ...], quantile) -> Head:
     if formula.log_link:
         return LogLinkHead(loss, shape)
     if formula.numbers is not None:
-        return DistributionHead(loss, shape)
+        return DistributionHead(loss, shape, quantile)
     if quantile is not None and not isinstance(quantile, float):
         return QuantilesHead(loss, shape, quantile)
     return RegressionHead(loss, shape, quantile)

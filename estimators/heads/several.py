@@ -52,10 +52,12 @@ class DistributionHead(SeveralNumbersHead):
         With `numbers` of its own.
     shape : tuple
         Of y behind its rows: () or (k,).
+    quantile : float, tuple of float or None
+        Which quantiles of the distributions are predicted beside their means.
     """
 
-    def __init__(self, loss, shape):
-        super().__init__(loss, shape)
+    def __init__(self, loss, shape, quantile=None):
+        super().__init__(loss, shape, quantile)
         self.numbers = self.formula.numbers
         self.has_deviations = self.formula.has_deviations
 
@@ -80,6 +82,14 @@ class DistributionHead(SeveralNumbersHead):
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """Standard deviations in y's units."""
         return self.formula.deviations(self._numbers(raw)) * self.scale
+
+    def quantiles(self, raw):
+        found = self.formula.quantiles(self._numbers(raw), np.atleast_1d(self.quantile))
+        scale, center = np.asarray(self.scale), np.asarray(self.center)
+        return found * scale[..., np.newaxis] + center[..., np.newaxis]
+
+    def hypers(self):
+        return self.formula.hypers()
 
     def with_deviations(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means, and standard deviations."""

@@ -6,8 +6,7 @@ import math
 from numbers import Integral
 
 import numpy as np
-from scipy.special import softmax
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri, softmax
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
@@ -16,6 +15,8 @@ from slimlearn.estimators.losses.numbers import RegressorLoss
 
 __all__ = ["Distribution", "Gaussian", "GaussianMixture"]
 
+# What is left of an interval after these is less than the last digit of its ends.
+_HALVINGS = 54
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -48,6 +49,10 @@ class Distribution(RegressorLoss):
 
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """The distribution's standard deviation, from numbers in the last axis."""
+        raise NotImplementedError
+
+    def quantiles(self, raw: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """The distribution's quantiles, as a last axis in the place of the numbers."""
         raise NotImplementedError
 
     def _width(self, raw: Tensor) -> Tensor:
@@ -111,6 +116,11 @@ class Gaussian(Distribution):
 
     def deviations(self, raw):
         return self._widths(raw[..., 1])
+
+    def quantiles(self, raw, levels):
+        return self.mean(raw)[..., None] + self.deviations(raw)[..., None] * ndtri(
+            levels
+        )
 
 
 class GaussianMixture(Distribution):
@@ -191,7 +201,7 @@ class GaussianMixture(Distribution):
     def start(self):
         # Components that start alike would stay alike where weights start at zero.
         count = int(self.n_components)
-        means = norm.ppf((np.arange(count) + 0.5) / count)
+        means = ndtri((np.arange(count) + 0.5) / count)
         width = math.sqrt(max(1.0 - np.mean(means**2), 1.0 / count))
         return np.r_[np.zeros(count), means, np.full(count, self._raw_width(width))]
 
@@ -204,3 +214,16 @@ class GaussianMixture(Distribution):
         apart = means - self.mean(raw)[..., np.newaxis]
         squares = self._widths(widths) ** 2 + apart**2
         return np.sqrt((softmax(shares, axis=-1) * squares).sum(axis=-1))
+
+    def quantiles(self, raw, levels):
+        # Axes: … levels, components. A quantile lies among those of the components.
+        shares, means, widths = (part[..., None, :] for part in self._parts(raw))
+        shares, widths = softmax(shares, axis=-1), self._widths(widths)
+        ends = means + widths * ndtri(levels)[:, np.newaxis]
+        low, high = ends.min(axis=-1), ends.max(axis=-1)
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            below = (shares * ndtr((middle[..., None] - means) / widths)).sum(axis=-1)
+            short = below < levels
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return 0.5 * (low + high)

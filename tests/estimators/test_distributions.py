@@ -236,6 +236,53 @@ def test_training_is_the_reference_s(monkeypatch):
         np.testing.assert_allclose(found, wanted, rtol=1e-7)
 
 
+# -- quantiles ------------------------------
+
+LEVELS = (0.9, 0.01, 0.5)
+
+
+@pytest.mark.parametrize("target", [Y, Y[:, None], BOTH], ids=["n", "n1", "n2"])
+@pytest.mark.parametrize("one", ["gaussian", GaussianMixture(1)], ids=str)
+def test_quantiles_of_a_gaussian_are_scipy_s(one, target):
+    est = DNNRegressor((8,), loss=one, quantile=LEVELS, max_iter=3, random_state=0)
+    est.fit(X, target)
+    mean, std = est.predict(X, return_std=True)
+    found = est.predict_quantiles(X)
+    wanted = norm.ppf(LEVELS, mean[..., None], std[..., None])
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    twice = make_pipeline("passthrough", est).predict(X, return_quantiles=True)
+    assert np.array_equal(twice[0], mean) and np.array_equal(twice[1], found)
+    with pytest.raises(ValueError, match="one at a time"):
+        est.predict(X, return_std=True, return_quantiles=True)
+    plain = clone(est).set_params(quantile=None).fit(X, target)
+    assert np.array_equal(plain.predict(X), mean)
+    assert not hasattr(plain, "predict_quantiles")
+
+
+@pytest.mark.parametrize("quantile", [0.3, LEVELS, tuple(np.arange(1, 100) / 100)])
+@pytest.mark.parametrize("target", [Y, BOTH], ids=["n", "n2"])
+def test_quantiles_of_a_mixture_have_their_shares_below(target, quantile):
+    est = DNNRegressor((8,), loss="gaussian_mixture", quantile=quantile, max_iter=5)
+    found = est.set_params(random_state=0).fit(X, target).predict_quantiles(X)
+    assert found.shape == (*target.shape, np.size(quantile))
+    raw = raw_of(est).reshape(*target.shape, 1, 9)
+    shares = np.exp(raw[..., :3])
+    shares /= shares.sum(axis=-1, keepdims=True)
+    scaled = (found - target.mean(axis=0)[..., None]) / target.std(axis=0)[..., None]
+    widths = np.logaddexp(0, raw[..., 6:]) + 1e-2
+    below = (shares * norm.cdf(scaled[..., None], raw[..., 3:6], widths)).sum(axis=-1)
+    wanted = np.broadcast_to(quantile, found.shape)
+    np.testing.assert_allclose(below, wanted, rtol=1e-9)
+
+
+def test_quantiles_between_components_far_apart():
+    one, last = GaussianMixture(2, min_std=1e-6), np.log(np.expm1(1e-3 - 1e-6))
+    raw = np.array([[-20.0, 0, -1e6, 1e6, last, last], [0, 0, -1e6, 1e6, last, last]])
+    found = one.quantiles(raw, np.array([1e-12, 0.25, 0.75, 1 - 1e-9]))
+    np.testing.assert_allclose(found[0], [-1e6, 1e6, 1e6, 1e6], rtol=1e-8)
+    np.testing.assert_allclose(found[1], [-1e6, -1e6, 1e6, 1e6], rtol=1e-8)
+
+
 # -- the ways of an estimator ------------------------------
 
 
@@ -380,7 +427,7 @@ def test_losses_of_several_numbers_are_for_regressors():
     with pytest.raises(ValueError, match=r"laplace.* is for regressors"):
         Autoencoder(loss=laplace()).fit(X)
     with pytest.raises(ValueError, match="belong together"):
-        DNNRegressor(loss="gaussian", quantile=0.5).fit(X, Y)
+        DNNRegressor(loss=laplace(), quantile=0.5).fit(X, Y)
 
 
 @pytest.mark.parametrize(

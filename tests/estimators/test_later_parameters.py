@@ -68,7 +68,7 @@ FITTED = [
     (DNNClassifier((5,), batch_norm=True, dropout=0.5, **SHORT), LABELS),
     (DNNClassifier((5,), class_weight="balanced", **SHORT), LABELS + 1),
     (DNNRegressor((5,), loss=Huber(), **SHORT), np.c_[Y, Y]),
-    (DNNRegressor((5,), loss=Gaussian(), **SHORT), Y),
+    (DNNRegressor((5,), loss=Gaussian(), quantile=(0.2, 0.8), **SHORT), Y),
     (DNNRegressor((5,), loss=GaussianMixture(), **SHORT), np.c_[Y, Y]),
     (DNNRegressor((5,), loss=spread(), **SHORT), Y),
     (DNNRegressor((5,), loss="poisson", **SHORT), np.abs(Y)),

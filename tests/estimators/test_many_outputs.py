@@ -27,7 +27,7 @@ KINDS = {
         {"loss": "quantile", "quantile": tuple(np.arange(1, 20) / 20)},
         X[:, 0],
     ),
-    "mixtures": (DNNRegressor, {"loss": "gaussian_mixture"}, X[:, :3]),
+    "mixtures": (DNNRegressor, {"loss": "gaussian_mixture", "quantile": 0.7}, X[:, :3]),
 }
 METHODS = [
     *("predict", "predict_log_proba", "predict_proba", "decision_function", "score"),
