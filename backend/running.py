@@ -210,8 +210,8 @@ class Run:
         rates = tables[0] if epochs == 1 else np.concatenate(tables)
         trainer = self._trainer_of(part)
         results = trainer.epochs(progress.epoch, step, rates, 0, self._start.begin)
-        for result, table in zip(results, tables):
-            self._rate = _rate(table)
+        last = _learning_rates(rates)[own - 1 :: own].tolist()
+        for result, self._rate in zip(results, last):
             self._count(result.steps, result.loss)
             self._look(result.loss)
 
@@ -244,7 +244,7 @@ class Run:
                     self._may_break,
                     result,
                 )
-            self._rate = _rate(rates)
+            self._rate = float(_learning_rates(rates)[-1])
             self._pace = (perf_counter() - before) / steps
             self._stretch = steps
             if watch is not None:
@@ -314,9 +314,9 @@ class Run:
         return self._settings.first_epoch if length else self._progress.begun
 
 
-def _rate(table: np.ndarray) -> float:
-    """The learning rate of the last step in a table of rates."""
-    return float(table[-1] if table.ndim == 1 else table[-1, 0])
+def _learning_rates(table: np.ndarray) -> np.ndarray:
+    """The first column of a table that may have others."""
+    return table if table.ndim == 1 else table[:, 0]
 
 
 @contextmanager

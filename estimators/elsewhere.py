@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from slimlearn.backend.keywords import checks_keywords, hint
 
-__all__ = ["advice", "constructor", "method"]
+__all__ = ["advice", "constructor", "method", "of_value"]
 
 _F = TypeVar("_F", bound=Callable)
 
@@ -98,6 +98,48 @@ _OF_FIT = {
     "intercept_init": "callbacks=[StartFrom(weights)] begins with given weights",
     "initial_epoch": "warm_start=True goes on from the epochs done",
 }
+
+
+# Values by the names that others give them, for each parameter.
+_VALUES = {
+    "activation": {
+        "identity": "linear",
+        "logistic": "sigmoid",
+        "LeakyReLU": "leaky_relu",
+        "ReLU": "relu",
+    },
+    "loss": {
+        **dict.fromkeys(("mse", "mean_squared_error", "l2"), "squared_error"),
+        **dict.fromkeys(("mae", "mean_absolute_error", "l1"), "absolute_error"),
+        **dict.fromkeys(
+            (
+                *("binary_crossentropy", "categorical_crossentropy", "cross_entropy"),
+                *("crossentropy", "sparse_categorical_crossentropy", "logistic"),
+            ),
+            "log_loss",
+        ),
+    },
+}
+_SCHEDULES = ("adaptive", "constant", "invscaling", "optimal")
+
+
+def of_value(name: str, value, accepts: Callable[[object], bool]) -> str | None:
+    """What to give in the place of a refused value; None if nobody knows."""
+    found = None
+    if isinstance(value, str):
+        found = _VALUES.get(name, {}).get(value)
+        found = found if found is not None and accepts(found) else None
+        if name == "learning_rate" and value in _SCHEDULES:
+            return (
+                "A schedule is learning_rate_schedule, such as 'inverse_scaling' or "
+                "'plateau'."
+            )
+    if name == "callbacks" and hasattr(value, "on_epoch_end"):
+        return "Put it into a list."
+    if name == "callbacks" and isinstance(value, (list, tuple)):
+        kinds = [one.__name__ for one in value if isinstance(one, type)]
+        return f"{kinds[0]} is a class: give {kinds[0]}(…)." if kinds else None
+    return None if found is None else f"{value!r} is called {found!r} here."
 
 
 def advice(kind: type, name: str) -> str | None:

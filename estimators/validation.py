@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,11 +11,13 @@ from sklearn.utils.validation import check_array, check_consistent_length
 
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Constant, Schedule
+from slimlearn.estimators import elsewhere
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.callbacks.base import are_callbacks
 from slimlearn.estimators.compat import (
     HasMethods,
     Interval,
+    InvalidParameterError,
     StrOptions,
     make_constraint,
     validate_parameter_constraints,
@@ -157,10 +160,14 @@ def _constraints(kind: type) -> list[tuple]:
     for name, rows in kind._parameter_constraints.items():
         accepted = [make_constraint(c) for c in rows]
         good = given[name].default if name in given else inspect.Parameter.empty
-        if not any(one.is_satisfied_by(good) for one in accepted):
+        if not _accepts(accepted, good):
             good = inspect.Parameter.empty
         found.append((name, accepted, good))
     return found
+
+
+def _accepts(constraints: list, value) -> bool:
+    return any(one.is_satisfied_by(value) for one in constraints)
 
 
 def check_parameters(estimator) -> None:
@@ -174,10 +181,16 @@ def check_parameters(estimator) -> None:
         value = getattr(estimator, name)
         if value is good:
             continue
-        if not any(one.is_satisfied_by(value) for one in accepted):
-            validate_parameter_constraints(
-                kind._parameter_constraints, {name: value}, kind.__name__
-            )
+        if not _accepts(accepted, value):
+            try:
+                validate_parameter_constraints(
+                    kind._parameter_constraints, {name: value}, kind.__name__
+                )
+            except InvalidParameterError as error:
+                told = elsewhere.of_value(name, value, partial(_accepts, accepted))
+                if told is None:
+                    raise
+                raise InvalidParameterError(f"{error} {told}") from None
 
 
 # What is for steps on batches, and what it is where it asks for nothing.

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -143,6 +144,39 @@ def test_every_method_that_trains_says_it(kind, method):
         TypeError, match=rf"{kind.__name__}\.{method} has no .*'epochs'"
     ):
         getattr(est, method)(X, epochs=3)
+
+
+@pytest.mark.parametrize(
+    "kind, name, value, told",
+    [
+        (
+            DNNClassifier,
+            "activation",
+            "logistic",
+            "'logistic' is called 'sigmoid' here",
+        ),
+        (DNNClassifier, "activation", "identity", "'identity' is called 'linear' here"),
+        (DNNRegressor, "loss", "mse", "'mse' is called 'squared_error' here"),
+        (DNNClassifier, "loss", "cross_entropy", "is called 'log_loss' here"),
+        (
+            DNNClassifier,
+            "learning_rate",
+            "adaptive",
+            "A schedule is learning_rate_sche",
+        ),
+        (DNNClassifier, "callbacks", EarlyStopping(), "Put it into a list"),
+        (DNNClassifier, "callbacks", [EarlyStopping], "EarlyStopping is a class: give"),
+        (DNNClassifier, "loss", "mse", r"Got 'mse' instead\.$"),
+        (DNNClassifier, "optimizer", "adamax", "Got 'adamax' instead.$"),
+        (DNNClassifier, "callbacks", [3], r"Got \[3\] instead.$"),
+    ],
+)
+def test_values_by_the_names_of_others(kind, name, value, told):
+    with pytest.raises(
+        ValueError, match=rf"'{name}' parameter of {kind.__name__} .*"
+    ) as e:
+        made(kind, **{name: value}).fit(X, Y)
+    assert re.search(told, str(e.value))
 
 
 # -- nothing else changes ------------------------------
