@@ -42,7 +42,8 @@ class History:
     loss_curve, validation_loss_curve, validation_scores : list of float
         One number an epoch; the latter two may be empty.
     learning_rates : list of float
-        The rate of each epoch's last step, as the schedule made it; empty for L-BFGS.
+        The rate of each epoch's last step, as the schedule made it; NaN, or missing at
+        the end, for iterations of L-BFGS.
     best_iteration : int
         The epoch whose weights were kept, from 1.
     columns : dict of str to list of float
@@ -72,12 +73,6 @@ class History:
             list(self.learning_rates),
         )
 
-    def count(self, loss: float, rate: float | None) -> None:
-        """Add an epoch, by its training loss and the learning rate, if it has one."""
-        self.loss_curve.append(loss)
-        if rate is not None or self.learning_rates:
-            self.learning_rates.append(math.nan if rate is None else rate)
-
     def last(self) -> dict[str, float]:
         """The record of the last epoch."""
         row = {"epoch": self.epochs, "loss": self.loss_curve[-1]}
@@ -85,7 +80,7 @@ class History:
             row["validation_loss"] = self.validation_loss_curve[-1]
         if self.validation_scores:
             row["validation_score"] = self.validation_scores[-1]
-        if self.learning_rates and not math.isnan(self.learning_rates[-1]):
+        if len(self.learning_rates) == self.epochs:
             row["learning_rate"] = self.learning_rates[-1]
         return row
 
@@ -138,7 +133,6 @@ class History:
             "loss": self.loss_curve,
             "validation_loss": self.validation_loss_curve,
             "validation_score": self.validation_scores,
-            "learning_rate": self.learning_rates,
         }
         # A curve may begin late, in a fit that went on from another one.
         found = {
@@ -146,8 +140,11 @@ class History:
             for name, curve in found.items()
             if curve
         }
-        # What callbacks add begins at the first epoch, and may end early.
-        for name, column in self.columns.items():
+        # The others begin at the first epoch, and may end early.
+        others = {"learning_rate": self.learning_rates, **self.columns}
+        if np.isnan(self.learning_rates).all():
+            del others["learning_rate"]
+        for name, column in others.items():
             found[name] = column + [math.nan] * (self.epochs - len(column))
         return found
 
@@ -237,10 +234,14 @@ class Monitor:
         self.waited = 0
         self.kept: tuple[np.ndarray, np.ndarray] | None = None
         self._target = math.inf
+        history.learning_rates += [math.nan] * (
+            history.epochs - len(history.learning_rates)
+        )
         # A curve may begin late, in a fit that went on from another one.
         self._late = [history.epochs - len(curve) for _, curve in self._measured()]
         self._report = make_reporter(verbose, history.epochs + max_iter, name)
         self._debug = logger.isEnabledFor(logging.DEBUG)
+        self.shows = self._debug or self._report is not None
         self._started = time.perf_counter()
 
     @property
@@ -264,7 +265,9 @@ class Monitor:
         rate : float or None
             The learning rate of its last step.
         """
-        self.history.count(loss * self.loss_unit, rate)
+        self.history.loss_curve.append(loss * self.loss_unit)
+        if rate is not None:
+            self.history.learning_rates.append(rate)
 
     def observe(self, loss: float, tell: bool = True) -> tuple[bool, float]:
         """Look at an epoch that was counted.
@@ -294,13 +297,13 @@ class Monitor:
         stop = self.patience is not None and self._compare(monitored)
         if self.patience is None:
             history.best_iteration = history.epochs
-        watched = (self.validate, self.rate, self.patience)
-        self._improved = monitored < self._least and any(
-            one is not None for one in watched
-        )
-        self._least = min(self._least, monitored)
-        if tell:
-            self.tell(history.last())
+        if self.shows:
+            watched = (self.validate, self.rate, self.patience)
+            judged = any(one is not None for one in watched)
+            self._improved = judged and monitored < self._least
+            self._least = min(self._least, monitored)
+            if tell:
+                self.tell(history.last())
         return stop, monitored
 
     def _compare(self, monitored: float) -> bool:
@@ -380,8 +383,6 @@ class Monitor:
         best : bool or None
             Whether it is better than all before; None asks the monitored number.
         """
-        if self._report is None and not self._debug:
-            return
         seconds = time.perf_counter() - self._started
         # What callbacks added stands beside the losses.
         last = {k: row[k] for k in ("learning_rate",) if k in row}

@@ -53,10 +53,11 @@ class Calls:
             if self._call(name, callback, "on_epoch_end"):
                 state.stop(f"stopped by {name}", getattr(callback, "final", True))
             state.history.record(state.row)
-        # A callback that stops knows its own best epoch.
-        bests = [getattr(callback, "best_epoch_", None) for _, callback in self._named]
-        known = [state.epoch == epoch for epoch in bests if epoch is not None]
-        self._monitor.tell(state.row, any(known) if known else None)
+        if self._monitor.shows:
+            # A callback that stops knows its own best epoch.
+            bests = [getattr(one, "best_epoch_", None) for _, one in self._named]
+            known = [state.epoch == epoch for epoch in bests if epoch is not None]
+            self._monitor.tell(state.row, any(known) if known else None)
         return state.stop_reason is not None, state.monitored
 
     def asks(self) -> list[Asks]:

@@ -373,7 +373,9 @@ class FitState:
         if saved["ended"] is not None:
             self.stop(saved["ended"])
             settings.max_iter = 0
-        kept = {"learning_rates": [], **saved["history"]}  # older ones have no rates
+        # Older ones have no rates.
+        rates = [float("nan")] * progress.epoch
+        kept = {"learning_rates": rates, **saved["history"]}
         for name in asdict(self.history):
             setattr(self.history, name, kept[name])
         self._monitor.set_state(saved["monitor"])

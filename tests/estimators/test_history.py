@@ -105,6 +105,12 @@ def test_lbfgs_has_no_rate_and_leaves_gaps_between_those_that_have():
     first.set_params(max_iter=2, precision="float64").fit(X, Y)
     first.set_params(optimizer="adam").fit(X, Y)
     np.testing.assert_array_equal(rates(first), [np.nan, np.nan, 1e-3, 1e-3])
+    again = LinearRegressor(warm_start=True, max_iter=2, tol=1e-9)
+    for _ in range(2):
+        curves = again.fit(X, Y).history_.curves()
+    assert (
+        "learning_rate" not in curves and "learning_rate" not in again.history_.last()
+    )
 
 
 def test_rates_in_logs_and_files(tmp_path):
