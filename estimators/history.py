@@ -57,6 +57,10 @@ class History:
     columns: dict[str, list[float]] = field(default_factory=dict)
     learning_rates: list[float] = field(default_factory=list)
 
+    def __setstate__(self, state: dict) -> None:
+        # Those of older models have no rates.
+        self.__dict__.update({"learning_rates": [], **state})
+
     @property
     def epochs(self) -> int:
         """Epochs that the weights have seen."""

@@ -134,6 +134,16 @@ def test_rates_of_a_fit_that_goes_on_from_a_file(tmp_path):
     assert again.n_iter_ == 6 and rates(again) == whole
 
 
+def test_older_histories_have_no_rates():
+    est = DNNRegressor(warm_start=True, **{**FEW, "max_iter": 2}).fit(X, Y)
+    del est.history_.learning_rates  # what a pickle of before holds
+    older = pickle.loads(pickle.dumps(est))
+    assert list(older.history_.to_frame()) == ["loss"]
+    assert "svg" in older.history_._repr_html_()
+    older.fit(X, Y)
+    np.testing.assert_array_equal(rates(older), [np.nan, np.nan, 1e-3, 1e-3])
+
+
 # -- the table ------------------------------
 
 
