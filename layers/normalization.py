@@ -12,13 +12,22 @@ from slimlearn.backend.graph import (
 )
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
-from slimlearn.layers.initializers import ones_initializer, zeros_initializer
+from slimlearn.layers.initializers import (
+    constant_initializer,
+    ones_initializer,
+    zeros_initializer,
+)
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 from slimlearn.layers.variables import model_variable, state_variable
 
 # Where a function's graph keeps the layers that normalize by the batch's rows alone.
 BY_ROWS = "by_rows"
+
+
+# The states of a batch norm: its averages, and what they weigh together.
+AVERAGES = ("moving_mean", "moving_variance")
+WEIGHT = "moving_weight"
 
 
 @add_arg_scope
@@ -53,6 +62,9 @@ def batch_norm(
     averages that inference uses. The averages need no update op and no warm-up:
     each is the exponentially weighted mean of the batches seen so far. The moments of
     one row say nothing: estimators refuse to train on batches of a row of [B, n].
+    How much the averages weigh together, from 0 at the start up to 1, is the state
+    ``moving_weight``. Averages that are given, by `param_initializers` or as weights of
+    TF-Slim, Keras or PyTorch, weigh 1: training goes on from them by `decay`.
 
     Parameters
     ----------
@@ -70,7 +82,7 @@ def batch_norm(
         As in `fully_connected`.
     param_initializers, param_regularizers : dict, optional
         By ``"beta"`` and ``"gamma"``; initializers also by ``"moving_mean"`` and
-        ``"moving_variance"``.
+        ``"moving_variance"``, the other of which then starts at 0 or 1.
     is_training : bool, optional
         By default as the network is being built.
     reuse, variables_collections, outputs_collections, trainable
@@ -86,7 +98,7 @@ def batch_norm(
         Not offered: `renorm` must be False, `adjustment` None.
     scope : str, optional
         ``BatchNorm`` by default; variables are ``<scope>/beta``, ``gamma``,
-        ``moving_mean`` and ``moving_variance``.
+        ``moving_mean``, ``moving_variance`` and ``moving_weight``.
 
     Returns
     -------
@@ -325,7 +337,8 @@ class _Averages:
 
     After t steps the sum of the weights 1 - decay^t is the state `moving_weight`;
     a step of (1 - decay) / moving_weight towards the batch's value keeps the mean
-    over all batches exactly that of the exponential weights: free of bias.
+    over all batches exactly that of the exponential weights: free of bias. Averages
+    that are given begin with the weight 1.
     """
 
     def __init__(self, size, decay, variables_collections, initializers):
@@ -340,9 +353,10 @@ class _Averages:
             )
 
         self.decay = decay
-        self.mean = state("moving_mean", [size], zeros_initializer())
-        self.variance = state("moving_variance", [size], ones_initializer())
-        self.weight = state("moving_weight", [], zeros_initializer())
+        self.mean = state(AVERAGES[0], [size], zeros_initializer())
+        self.variance = state(AVERAGES[1], [size], ones_initializer())
+        given = any(name in initializers for name in AVERAGES)
+        self.weight = state(WEIGHT, [], constant_initializer(float(given)))
 
     def move(self, mean: Tensor, variance: Tensor) -> None:
         """Write the averages' next values at the function's end."""

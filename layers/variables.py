@@ -128,7 +128,7 @@ def model_variable(
 def state_variable(
     name: str,
     shape: Sequence[int],
-    initializer: Callable,
+    initializer: Callable | Real,
     collections: Sequence[str] | None = None,
 ) -> State:
     """Return a state of this name in the current scope, made at its first use.
@@ -137,6 +137,8 @@ def state_variable(
     gradient and the optimizer leaves it alone.
     """
     model = current_model()
+    if isinstance(initializer, Real):
+        initializer = constant_initializer(initializer)
 
     def make(full_name: str) -> State:
         made = model.state(full_name, tuple(shape), initializer=initializer)

@@ -10,6 +10,7 @@ import numpy as np
 from slimlearn.backend.program import Program
 from slimlearn.estimators.callbacks.checkpoint import read_program
 from slimlearn.estimators.callbacks.state import matches
+from slimlearn.layers.normalization import AVERAGES, WEIGHT
 
 __all__ = ["FORMER_LAST", "by_layer", "transfer"]
 
@@ -110,6 +111,10 @@ def transfer(
             raise ValueError(f"{name}: the given array holds NaN or infinity")
     for name, value in chosen.items():
         arrays[name][...] = value
+        layer, slash, last = name.rpartition("/")
+        weight = f"{layer}{slash}{WEIGHT}"
+        if last in AVERAGES and weight in arrays and weight not in chosen:
+            arrays[weight][...] = 1.0  # averages of another library are whole
     return list(chosen)
 
 

@@ -12,11 +12,13 @@ from slimlearn import (
     DNNClassifier,
     DNNRegressor,
     NetworkClassifier,
+    NetworkRegressor,
 )
 from slimlearn import layers as slim
 from slimlearn.backend import ops
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
+from slimlearn.callbacks import StartFrom
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(7, 5))
@@ -69,6 +71,75 @@ def test_batch_norm_averages_are_free_of_bias():
     np.testing.assert_allclose(built.states["bn/moving_variance"], shares @ variances)
     wanted = (X - shares @ means) / np.sqrt(shares @ variances + 0.001)
     np.testing.assert_allclose(built.predict(X), wanted)
+
+
+MEAN, VARIANCE = np.arange(5.0) + 50.0, np.full(5, 9.0)
+GIVEN = {
+    "both": {"moving_mean": MEAN, "moving_variance": VARIANCE},
+    "mean": {"moving_mean": MEAN},
+    "variance": {"moving_variance": VARIANCE},
+    "number": {"moving_mean": 50.0, "moving_variance": 9.0},
+}
+
+
+def gone_on(given, decay, batches):
+    mean = np.broadcast_to(given.get("moving_mean", 0.0), 5)
+    variance = np.broadcast_to(given.get("moving_variance", 1.0), 5)
+    for batch in batches:
+        of_batch = moments(batch)
+        mean = decay * mean + (1 - decay) * of_batch[0]
+        variance = decay * variance + (1 - decay) * of_batch[1]
+    return mean, variance
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_batch_norm_goes_on_from_averages_that_are_given(given, steps):
+    start = {
+        name: value if np.ndim(value) == 0 else slim.constant_initializer(value)
+        for name, value in given.items()
+    }
+    built = Built(
+        lambda x: slim.batch_norm(x, 0.9, param_initializers=start, scope="bn")
+    )
+    batches = [rng.normal(3.0, 2.0, size=(7, 5)) for _ in range(steps)]
+    for batch in batches:
+        built.train(batch)
+    mean, variance = gone_on(given, 0.9, batches)
+    np.testing.assert_allclose(built.states["bn/moving_mean"], mean)
+    np.testing.assert_allclose(built.states["bn/moving_variance"], variance)
+    np.testing.assert_allclose(built.states["bn/moving_weight"], 1.0)
+
+
+def normalized(x):
+    return slim.fully_connected(slim.batch_norm(x, 0.9, scope="bn"), 4, scope="fc")
+
+
+@pytest.mark.parametrize("given", ["both", "mean", "variance"])
+@pytest.mark.parametrize("road", ["StartFrom", "set_weights"])
+def test_averages_of_another_library_are_gone_on_from(given, road):
+    few = {"max_iter": 1, "batch_size": 7, "random_state": 0, "precision": "float64"}
+    reg, y = NetworkRegressor(normalized, **few), X[:, 0]
+    source = {"bn": GIVEN[given]}
+    if road == "StartFrom":
+        reg.set_params(callbacks=[StartFrom(source)]).fit(X, y)
+    else:
+        reg.fit(X, y)
+        for name in ("moving_mean", "moving_variance"):
+            reg.program_.states[f"bn/{name}"][...] = name.endswith("variance")
+        reg.set_weights(source).set_params(warm_start=True).fit(X, y)
+    mean, variance = gone_on(GIVEN[given], 0.9, [X])
+    found = reg.get_weights()["bn"]
+    np.testing.assert_allclose(found["moving_mean"], mean)
+    np.testing.assert_allclose(found["moving_variance"], variance)
+
+
+def test_averages_of_an_estimator_keep_their_weight():
+    few = {"max_iter": 2, "batch_size": 7, "random_state": 0, "precision": "float64"}
+    reg = NetworkRegressor(normalized, **few).fit(X, X[:, 0])
+    twin = clone(reg).set_params(callbacks=[StartFrom(reg)]).fit(X, X[:, 0])
+    weight = twin.get_weights()["bn"]["moving_weight"]
+    np.testing.assert_allclose(weight, 1 - 0.9**4)
 
 
 def test_batch_norm_weights_its_moments_by_the_rows():
