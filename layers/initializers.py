@@ -132,10 +132,11 @@ class Orthogonal:
                 f"its shape is {list(shape)}"
             )
         matrix = (math.prod(shape[:-1]), shape[-1])
-        draw = _normal(matrix, dtype, f"{name}/normal", 0.0, 1.0, False, self.seed)
+        draw = _normal(matrix, "f64", f"{name}/normal", 0.0, 1.0, False, self.seed)
         made = ops.orthogonal(draw, name=f"{name}/orthogonal")
         if self.gain != 1.0:
             made = ops.mul(made, self.gain, name=f"{name}/gain")
+        made = _rounded(made, dtype)
         return made if matrix == shape else ops.reshape(made, shape, name=name)
 
 
@@ -418,18 +419,27 @@ def _fans(shape: tuple) -> tuple[float, float]:
     return float(inputs * receptive), float(shape[-1] * receptive)
 
 
+# All is drawn and computed in f64: a seed gives the same start in both precisions.
+
+
 def _uniform(shape, dtype, name, low, high, seed, stream=None):
-    return ops.random_uniform(
-        shape, dtype, low, high, name=_seeded(name, seed), stream=stream
-    )
+    name = _seeded(name, seed)
+    value = ops.random_uniform(shape, "f64", low, high, name=name, stream=stream)
+    return _rounded(value, dtype)
 
 
 def _normal(shape, dtype, name, mean, stddev, truncated, seed):
     if not truncated:
-        return ops.random_normal(shape, dtype, mean, stddev, name=_seeded(name, seed))
-    draw = _uniform(shape, dtype, f"{name}/uniform", -_CUT, _CUT, seed)
+        name = _seeded(name, seed)
+        value = ops.random_normal(shape, "f64", mean, stddev, name=name)
+        return _rounded(value, dtype)
+    draw = _uniform(shape, "f64", f"{name}/uniform", -_CUT, _CUT, seed)
     value = ops.mul(ops.erfinv(draw), stddev * math.sqrt(2.0), name=name)
-    return ops.add(value, mean) if mean else value
+    return _rounded(ops.add(value, mean) if mean else value, dtype)
+
+
+def _rounded(value: Tensor, dtype: str) -> Tensor:
+    return value if value.dtype == dtype else ops.cast(value, dtype)
 
 
 def _seeded(name: str, seed: int | None) -> str:

@@ -5,11 +5,14 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from support.networks import initial
 
+from slimlearn import DNNClassifier
 from slimlearn import layers as slim
 from slimlearn.backend import reference
 from slimlearn.backend.graph import Model
+from slimlearn.backend.program import Program
 from slimlearn.layers.initializers import build_init
 
 SHAPE = (200, 100)
@@ -173,3 +176,43 @@ def test_initializers_and_regularizers_pickle():
 def test_a_parameter_without_initializer_is_named():
     with pytest.raises(ValueError, match="param %w has no initializer"):
         initial(None, (2,))
+
+
+DRAWN = {
+    "uniform": slim.random_uniform_initializer(-2.0, 3.0),
+    "normal": slim.random_normal_initializer(1.0, 2.0),
+    "truncated": slim.truncated_normal_initializer(1.0, 2.0, seed=7),
+    "xavier": slim.xavier_initializer(),
+    "he": slim.he_initializer(),
+    "orthogonal": slim.orthogonal_initializer(gain=1.7),
+}
+
+
+@pytest.mark.parametrize("initializer", DRAWN.values(), ids=DRAWN)
+@pytest.mark.parametrize("shape", [(7,), (5, 3), (64, 100), (3, 3, 4, 8)], ids=str)
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_seed_starts_alike_in_both_precisions(initializer, shape, engine):
+    if initializer is DRAWN["orthogonal"] and len(shape) < 2:
+        shape = (9, 4)
+    single, double = (
+        started(initializer, shape, precision, engine) for precision in ("f32", "f64")
+    )
+    assert single.dtype == np.float32 and np.ptp(double) > 0
+    np.testing.assert_array_equal(single, double.astype(np.float32))
+
+
+def started(initializer, shape, precision, engine):
+    model = Model(precision)
+    model.parameter("w", shape, initializer=initializer)
+    build_init(model)
+    return Program(model=model).initialize(3, engine=engine).weights["w"]
+
+
+def test_one_row_more_does_not_start_elsewhere():
+    """1,000 rows are computed in float64, 1,001 in float32."""
+    X = np.random.default_rng(0).normal(size=(1001, 4))
+    clf = DNNClassifier((8, 8), learning_rate=1e-9, max_iter=1, random_state=0)
+    few, more = (clone(clf).fit(X[:n], X[:n, 0] > 0) for n in (1000, 1001))
+    for one, other in zip(few.coefs_, more.coefs_, strict=True):
+        assert one.dtype == np.float64 and other.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=1e-6)
