@@ -89,7 +89,10 @@ or callable, default="squared_error"
         λ of the penalty ½·λ·‖W‖² that is added to the mean loss. Biases and the
         parameters of normalizations are left out.
     gradient_clip_norm : float > 0 or None, default=None
-        Largest norm of the whole gradient of a step.
+        Largest norm of the whole gradient of a step, with that of all penalties:
+        `l2_regularization`, and the regularizers and losses of layers. What an
+        optimizer does to weights beside the gradient, the decay of "adamw" and FTRL's
+        own l1 and l2, is not limited.
     {class_weight}early_stopping : bool, default=False
         False runs exactly `max_iter` epochs. True stops when the watched loss or score
         has not improved, and keeps the best weights. Watched are X_val and y_val where

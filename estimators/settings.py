@@ -41,10 +41,12 @@ def settings_of(
     l2 = float(estimator.l2_regularization)
     shares = [l2 * p["penalised"] for p in built.penalties]
     decays = [optimizer.own_decay * p["penalised"] for p in built.penalties]
+    # What a rule applies itself is no part of the gradient.
+    l1 = "proximal" if optimizer.proximal else "l1"
     segments = [
         {
             "rate": 1.0,
-            "l1": p["l1"] + optimizer.own_l1 * p["penalised"],
+            l1: p["l1"] + optimizer.own_l1 * p["penalised"],
             "l2": p["l2"] + share,
             "decay": decay,
             "frozen": p["frozen"],

@@ -77,7 +77,7 @@ class Ftrl(Optimizer):
             u.scalar(ops.mul(u.hyper("beta"), inverse)),
         )
         z = ops.sub(ops.add(lead, u.gradient), ops.mul(u.weight, q))
-        l1 = u.scalar(u.hyper("segment.l1"))
+        l1 = u.scalar(u.hyper("segment.proximal"))
         shrunk = ops.mul(ops.sign(z), ops.maximum(ops.sub(ops.abs(z), l1), 0.0))
         moved = ops.neg(ops.div(shrunk, ops.add(q, u.scalar(u.hyper("segment.decay")))))
         # Without a gradient nothing moves, not even by rounding or the first shrinking.

@@ -149,6 +149,13 @@ class Trainer:
                     "lower the learning rate, clip the gradient or scale the data"
                 )
             apply(result, state)
+        clips = not (self.clip_value is None and self.clip_norm is None)
+        if clips:
+            grads = {
+                name: self._penalised(name, touched[name], g, rates)
+                for name, g in grads.items()
+                if not self.segments[name].get("frozen", False)
+            }
         if self.clip_value is not None:
             limit = self.clip_value
             grads = {name: np.clip(g, -limit, limit) for name, g in grads.items()}
@@ -158,23 +165,31 @@ class Trainer:
             if norm > self.clip_norm:
                 hypers["gradient_scale"] = self.clip_norm / norm
         for name, gradient in grads.items():
-            self._update(name, touched[name], gradient, hypers, rates)
+            self._update(name, touched[name], gradient, hypers, rates, clips)
         for name, array in state.items():
             self.state[name][...] = array
         return loss, weight
 
-    def _update(self, name: str, rows, gradient, hypers: dict, rates) -> None:
+    def _coefficients(self, name: str, rates) -> dict[str, float]:
         segment = self.segments[name]
-        if segment.get("frozen", False):
-            return
-        coefficients = {
-            "segment.rate": segment.get("rate", 1.0),
-            "segment.l1": segment.get("l1", 0.0),
-            "segment.l2": segment.get("l2", 0.0),
-            "segment.decay": segment.get("decay", 0.0),
-        }
+        known = {"rate": 1.0, "l1": 0.0, "l2": 0.0, "decay": 0.0, "proximal": 0.0}
+        found = {key: segment.get(key, value) for key, value in known.items()}
         for key, column, scale in segment.get("scheduled", ()):
-            coefficients[f"segment.{key}"] += scale * rates[column]
+            found[key] += scale * rates[column]
+        return {f"segment.{key}": value for key, value in found.items()}
+
+    def _penalised(self, name: str, rows, gradient, rates) -> np.ndarray:
+        """The gradient with that of the penalties, as it is clipped."""
+        weight, found = self.params[name][rows], self._coefficients(name, rates)
+        l1, l2 = (weight.dtype.type(found[f"segment.{key}"]) for key in ("l1", "l2"))
+        return (gradient + np.sign(weight) * l1) + weight * l2
+
+    def _update(self, name: str, rows, gradient, hypers: dict, rates, clips) -> None:
+        if self.segments[name].get("frozen", False):
+            return
+        coefficients = self._coefficients(name, rates)
+        if clips:
+            coefficients |= {"segment.l1": 0.0, "segment.l2": 0.0}
         weight = self.params[name]
         sources = {"weight": weight[rows].reshape(-1), "gradient": gradient.reshape(-1)}
         hypers = {**hypers, **coefficients}

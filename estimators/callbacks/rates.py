@@ -60,6 +60,11 @@ class GradientClipping(Callback):
         Largest norm of the whole gradient; as ``gradient_clip_norm``.
     value : float > 0 or None, default=None
         Largest size of one element; applied before `norm`.
+
+    Notes
+    -----
+    The gradient is that of the loss and all penalties, `l2_regularization` and the
+    regularizers of layers among them. Decoupled decay is not limited.
     """
 
     def __init__(self, norm: float | None = None, value: float | None = None) -> None:

@@ -18,7 +18,8 @@ def follow(optimizer, w, gradients, *, l1=0.0, l2=0.0, precision="f64", rates=No
     slots = {name: np.zeros_like(w) for name in model.slots.names()}
     hypers = {
         **optimizer.hypers(),
-        "segment.l1": optimizer.own_l1 + l1,
+        "segment.l1": l1,
+        "segment.proximal": optimizer.own_l1 + l1,
         "segment.l2": l2,
         "segment.decay": optimizer.own_decay,
     }

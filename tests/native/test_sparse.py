@@ -125,7 +125,7 @@ EXACT = [SGD(momentum=0.0), Adagrad(), Ftrl(), Ftrl(l1=0.01, l2=0.1)]
 @pytest.mark.parametrize("optimizer", EXACT, ids=repr)
 def test_rows_train_as_the_whole_gradient(optimizer, clip_value, precision):
     made = sources(99, precision, density=0.02)
-    penalties = {"l1": optimizer.own_l1, "decay": optimizer.own_decay}
+    penalties = {"proximal": optimizer.own_l1, "decay": optimizer.own_decay}
     options = {"clip_value": clip_value, "segments": [penalties] * 4}
     one, other = (
         case(made, optimizer=optimizer, rows=rows, options=dict(options))
@@ -162,6 +162,23 @@ def test_native_rows_are_the_reference(optimizer, clip):
     np.testing.assert_allclose(losses, want, 1e-9)
     for name, weights in run.program.weights.items():
         np.testing.assert_allclose(weights, copy.weights[name], 1e-8, 1e-10)
+
+
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.01}])
+def test_penalties_of_touched_rows_are_clipped_with_them(limits, precision):
+    made = sources(70, precision, density=0.02)
+    options = {"segments": [{"l2": 0.5}, {"l2": 0.1}, {}, {}], **limits}
+    tight = {"f32": (2e-3, 2e-4), "f64": (1e-8, 1e-10)}[precision]
+    run = case(
+        made, optimizer=LazyAdam(), rows=True, clip=True, l2=True, options=options
+    )
+    oracle, copy = run.oracle()
+    run.train(2)
+    for epoch in range(2):
+        oracle.epoch(epoch, 5 * epoch, np.full(5, 1e-2))
+    for name, weights in run.program.weights.items():
+        np.testing.assert_allclose(weights, copy.weights[name], *tight)
 
 
 def test_a_step_leaves_untouched_rows_alone():

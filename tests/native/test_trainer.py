@@ -98,6 +98,13 @@ def test_clipping(limits):
     compare(Case(network(clip=True), data(), **limits))
 
 
+@pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.01}, {}])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_penalties_are_a_part_of_what_is_clipped(limits, frozen):
+    segments = [{"l2": 0.1}, {}, {"scheduled": [("l2", 0, 5.0)]}, {"frozen": frozen}]
+    compare(Case(network(clip=True, l2=True), data(), segments=segments, **limits))
+
+
 def test_an_index_of_rows_and_no_shuffle():
     rows = np.random.default_rng(0).permutation(100)[:49]
     compare(Case(network(), data(), index=rows, shuffle=False))

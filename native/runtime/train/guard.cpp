@@ -89,6 +89,19 @@ template <class T>
   for (int64_t i = 0; i < count; ++i) sums[i] += values[i];
 }
 
+// In the order and the rounding of the sums that an update without clipping makes.
+template <class T>
+[[gnu::always_inline]] inline void penalise(std::byte* gradient, const std::byte* weights,
+                                            int64_t count, T l1, T l2) {
+  T* sums = reinterpret_cast<T*>(gradient);
+  const T* values = reinterpret_cast<const T*>(weights);
+  for (int64_t i = 0; i < count; ++i) {
+    const T value = values[i];
+    const T sign = static_cast<T>(static_cast<T>(value > 0) - static_cast<T>(value < 0));
+    sums[i] = (sums[i] + sign * l1) + value * l2;
+  }
+}
+
 }  // namespace
 
 SLIM_CLONES bool all_finite(const std::byte* data, int64_t count, DType dtype) {
@@ -103,6 +116,16 @@ SLIM_CLONES bool fits_f32(const std::byte* data, int64_t count) {
 
 SLIM_CLONES double sum_of_squares(const std::byte* data, int64_t count, DType dtype) {
   return dtype == DType::f32 ? squares<float>(data, count) : squares<double>(data, count);
+}
+
+SLIM_CLONES void add_penalty(std::byte* gradient, const std::byte* weights, int64_t count,
+                             DType dtype, Penalty penalty) {
+  if (dtype == DType::f32) {
+    penalise<float>(gradient, weights, count, static_cast<float>(penalty.l1),
+                    static_cast<float>(penalty.l2));
+  } else {
+    penalise<double>(gradient, weights, count, penalty.l1, penalty.l2);
+  }
 }
 
 SLIM_CLONES void add_values(std::byte* dst, const std::byte* src, int64_t count, DType dtype) {

@@ -16,6 +16,14 @@ bool fits_f32(const std::byte* data, int64_t count);
 // In f64 and in one order, whatever the lanes: sums of fixed blocks are added up by the caller.
 double sum_of_squares(const std::byte* data, int64_t count, DType dtype);
 
+// What penalties add to a gradient: l1 · sign(weight) + l2 · weight.
+struct Penalty {
+  double l1 = 0;
+  double l2 = 0;
+};
+void add_penalty(std::byte* gradient, const std::byte* weights, int64_t count, DType dtype,
+                 Penalty penalty);
+
 // dst[i] += src[i]
 void add_values(std::byte* dst, const std::byte* src, int64_t count, DType dtype);
 

@@ -18,9 +18,9 @@ Hypers hypers_of(const Model& model, const Numbers& values) {
 
 void require_hypers(const Model& model, const std::string& name, const Numbers& values) {
   // The runtime gives these itself: to each step, or to each segment.
-  static const std::set<std::string> own = {"learning_rate", "step",       "gradient_scale",
-                                            "segment.rate",  "segment.l1", "segment.l2",
-                                            "segment.decay", "global_rows"};
+  static const std::set<std::string> own = {
+      "learning_rate", "step",          "gradient_scale",   "segment.rate", "segment.l1",
+      "segment.l2",    "segment.decay", "segment.proximal", "global_rows"};
   const std::vector<std::string> measured = model.measured();
   const auto& declarations = model.program().declarations;
   for (const Node& node : model.function(name).graph.nodes) {

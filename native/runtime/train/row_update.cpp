@@ -10,11 +10,13 @@
 namespace slim {
 
 RowUpdate::RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout,
-                     const RowGradient& gradient, const std::byte* hyper, Arrays arrays, int lanes)
+                     const RowGradient& gradient, const std::byte* hyper, const Penalty& penalty,
+                     Arrays arrays, int lanes)
     : plan_(std::move(plan)),
       gradient_(gradient),
       precision_(layout.precision),
       hyper_(hyper),
+      penalty_(penalty),
       arrays_(arrays),
       param_bytes_(layout.param_bytes),
       slots_(layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0),
@@ -32,6 +34,10 @@ void RowUpdate::clip(const Context& context, double limit, bool square, const La
     const int64_t begin = i * plan_->capacity();
     const int64_t length = std::min(plan_->capacity(), elements(context) - begin);
     std::byte* values = batch(context).values + begin * size;
+    if (penalty_.l1 != 0 || penalty_.l2 != 0) {
+      std::byte* room = rooms_[static_cast<size_t>(lane.index())].data();
+      penalise(batch(context), begin, begin + length, values, room);
+    }
     if (limit > 0) clip_values(values, length, precision_, limit);
     if (square) {
       partial_[static_cast<size_t>(i)] = sum_of_squares(values, length, precision_);
@@ -70,6 +76,17 @@ void RowUpdate::move(const int32_t* ids, int64_t begin, int64_t end, std::byte* 
                 static_cast<size_t>(length) * sizeof(T));
     at += length;
   }
+}
+
+// With the weights of the touched rows.
+void RowUpdate::penalise(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* values,
+                         std::byte* room) const noexcept {
+  if (precision_ == DType::f32) {
+    move<float, true>(rows.ids, begin, end, arrays_.param, room);
+  } else {
+    move<double, true>(rows.ids, begin, end, arrays_.param, room);
+  }
+  add_penalty(values, room, end - begin, precision_, penalty_);
 }
 
 template <bool fetch>

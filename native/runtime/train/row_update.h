@@ -8,6 +8,7 @@
 #include "runtime/call/arrays.h"
 #include "runtime/call/team.h"
 #include "runtime/plan/plan.h"
+#include "runtime/train/guard.h"
 
 namespace slim {
 
@@ -15,11 +16,12 @@ namespace slim {
 // not even read.
 class RowUpdate {
  public:
-  // `plan` is the compact update; `hyper` stays where it is.
+  // `plan` is the compact update; `hyper` and `penalty` stay where they are.
   RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout, const RowGradient& gradient,
-            const std::byte* hyper, Arrays arrays, int lanes);
+            const std::byte* hyper, const Penalty& penalty, Arrays arrays, int lanes);
 
-  // By all lanes: elements to ±limit (0: none); into partial sums their squares, if wanted.
+  // By all lanes: penalties are added; elements go to ±limit (0: none), and their squares, if
+  // wanted, into partial sums.
   void clip(const Context& context, double limit, bool square, const Lane& lane) noexcept;
   // By one lane: the sum of those squares.
   double squares(const Context& context) const noexcept;
@@ -40,6 +42,8 @@ class RowUpdate {
   template <class T, bool fetch>
   void move(const int32_t* ids, int64_t begin, int64_t end, std::byte* array,
             std::byte* block) const;
+  void penalise(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* values,
+                std::byte* room) const noexcept;
   template <bool fetch>
   void move_all(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* room) const;
 
@@ -47,6 +51,7 @@ class RowUpdate {
   RowGradient gradient_;
   DType precision_;
   const std::byte* hyper_;
+  const Penalty& penalty_;
   Arrays arrays_;
   int64_t param_bytes_;
   int64_t slots_;

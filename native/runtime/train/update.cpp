@@ -94,23 +94,23 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
       groups_.push_back({segment.offset, end, Arena(hypers.bytes(), memory)});
       std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
       for (const auto& [name, value] : segment.coefficients) {
-        const int64_t at = hypers.offset(name);
-        if (at < 0 && value != (name == "segment.rate" ? 1.0 : 0.0)) {
+        std::byte* place = place_of(groups_.back(), name, hypers);
+        if (!place && value != (name == "segment.rate" ? 1.0 : 0.0)) {
           throw std::invalid_argument("update does not read " + name +
                                       ": build the program with it, or leave it out");
         }
-        if (at >= 0) std::memcpy(groups_.back().hyper.data() + at, &value, sizeof value);
+        if (place) std::memcpy(place, &value, sizeof value);
       }
       for (const Scheduled& one : segment.scheduled) {
         const auto own = segment.coefficients.find(one.name);
-        schedule(one, hypers, groups_.back().hyper.data(),
+        schedule(one, place_of(groups_.back(), one.name, hypers),
                  own == segment.coefficients.end() ? 0.0 : own->second);
       }
     }
     if (compact != rows.end()) {
       groups_.back().end = segment.offset;
-      rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(), arrays_,
-                         lanes);
+      rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(),
+                         *groups_.back().penalty, arrays_, lanes);
     }
     if (plans.measure) {
       spans.push_back(
@@ -136,8 +136,9 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
   partial_.resize(blocks_.size());
   step_offset_ = hypers.offset("step");
   for (const Scheduled& one : scheduled) {
-    schedule(one, hypers, hypers.data(), one.base);
-    for (const Group& group : groups_) schedule(one, hypers, group.hyper.data(), one.base);
+    const int64_t at = hypers.offset(one.name);
+    schedule(one, at < 0 ? nullptr : hypers.data() + at, one.base);
+    for (Group& group : groups_) schedule(one, group.hyper.data() + at, one.base);
   }
   scale_offset_ = hypers.offset("gradient_scale");
   if (clip_.norm > 0 && scale_offset_ < 0) {
@@ -154,14 +155,20 @@ void Updater::set_all(int64_t offset, double value) {
   }
 }
 
-void Updater::schedule(const Scheduled& scheduled, const Hypers& hypers, std::byte* values,
-                       double base) {
-  const int64_t at = hypers.offset(scheduled.name);
-  if (at < 0) {
+std::byte* Updater::place_of(Group& group, const std::string& name, const Hypers& hypers) const {
+  const int64_t at = hypers.offset(name);
+  if (at < 0) return nullptr;
+  if (clips() && name == "segment.l1") return reinterpret_cast<std::byte*>(&group.penalty->l1);
+  if (clips() && name == "segment.l2") return reinterpret_cast<std::byte*>(&group.penalty->l2);
+  return group.hyper.data() + at;
+}
+
+void Updater::schedule(const Scheduled& scheduled, std::byte* place, double base) {
+  if (!place) {
     throw std::invalid_argument("this program declares no hyper " + scheduled.name +
                                 " that a schedule could change");
   }
-  targets_.push_back({scheduled.column, values + at, base, scheduled.scale});
+  targets_.push_back({scheduled.column, place, base, scheduled.scale});
 }
 
 void Updater::begin(double step, const double* rates) noexcept {
@@ -179,6 +186,10 @@ void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
     const Block& block = blocks_[static_cast<size_t>(i)];
     std::byte* values = arrays_.gradient + block.begin * size;
     const int64_t length = block.end - block.begin;
+    const Penalty& penalty = *groups_[static_cast<size_t>(block.group)].penalty;
+    if (penalty.l1 != 0 || penalty.l2 != 0) {
+      add_penalty(values, arrays_.param + block.begin * size, length, precision_, penalty);
+    }
     if (clip_.value > 0) clip_values(values, length, precision_, clip_.value);
     if (clip_.norm > 0) {
       partial_[static_cast<size_t>(i)] = sum_of_squares(values, length, precision_);
@@ -217,7 +228,7 @@ void Updater::update_block(const Block& block, CallContext& call) const noexcept
 }
 
 uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
-  if (clip_.value > 0 || clip_.norm > 0) {
+  if (clips()) {
     clip(gradient, lane);
     if (clip_.norm > 0 && !std::isfinite(norm_scale_)) return kNonFiniteGradient;
   }

@@ -11,6 +11,7 @@
 #include "runtime/call/arrays.h"
 #include "runtime/call/team.h"
 #include "runtime/plan/plan.h"
+#include "runtime/train/guard.h"
 #include "runtime/train/measure.h"
 #include "runtime/train/row_update.h"
 
@@ -93,6 +94,8 @@ class Updater {
     int64_t begin;
     int64_t end;
     Arena hyper;
+    // Where gradients are clipped, their penalties are added before, and not by the tape.
+    std::unique_ptr<Penalty> penalty = std::make_unique<Penalty>();
   };
   struct Block {
     int32_t group;
@@ -110,7 +113,10 @@ class Updater {
   bool is_finite(const Block& block) const noexcept;
   void update_block(const Block& block, CallContext& call) const noexcept;
   void set_all(int64_t offset, double value);
-  void schedule(const Scheduled& scheduled, const Hypers& hypers, std::byte* values, double base);
+  void schedule(const Scheduled& scheduled, std::byte* place, double base);
+  bool clips() const { return clip_.value > 0 || clip_.norm > 0; }
+  // Where a coefficient of a group goes; null: update does not read it.
+  std::byte* place_of(Group& group, const std::string& name, const Hypers& hypers) const;
 
   std::shared_ptr<const Plan> plan_;
   DType precision_;
