@@ -4,7 +4,7 @@ PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
-.PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel
+.PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -81,3 +81,12 @@ sanitize: build $(VENV)/test.stamp
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=$(SANITIZED) \
 	$(PYTHON) -m pytest -n 0 --capture=sys tests/native
+
+# How long what has no end goes on.
+SECONDS = 60
+
+# Allocations that fail, one by one, in whatever time there is: `make allocations SECONDS=7200`.
+allocations: build $(VENV)/test.stamp
+	mkdir -p build
+	c++ -std=c++17 -O1 -shared -fPIC tests/native/allocations/fail.cpp -o build/fail.so
+	LD_PRELOAD=build/fail.so $(PYTHON) tests/native/allocations/run.py $(SECONDS)

@@ -12,6 +12,7 @@ from slimlearn.backend import files
 from slimlearn.backend.program import Program
 from slimlearn.estimators.callbacks import format1
 from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.callbacks.saved import check_fit
 from slimlearn.estimators.callbacks.writing import writing
 
 __all__ = ["Checkpoint", "read_program"]
@@ -169,7 +170,13 @@ class Checkpoint(Callback):
             )
         if fit["epoch"] > state.last_epoch:
             return
-        state.restore(fit, Program.of(saved), saved.slots)
+        try:
+            state.restore(fit, Program.of(saved), saved.slots)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ValueError(
+                f"Checkpoint: {path} is damaged ({error!r}); to begin anew, move it "
+                "away or set resume=False"
+            ) from error
         self.resumed_from_ = fit["epoch"]
 
 
@@ -178,21 +185,21 @@ def read_program(path) -> Program:
     return Program.of(_read(Path(path).expanduser()))
 
 
-# What `FitState.saved` tells.
-_KEYS = {
-    *("fit", "epoch", "step", "memory", "learning_rate", "ended", "history"),
-    *("within", "monitor", "callbacks"),
-}
-
-
 def _read(path) -> files.Saved:
-    if format1.is_archive(path):
-        return format1.read(path)
-    saved = files.read(path)
+    try:
+        if format1.is_archive(path):
+            saved = format1.read(path)
+        else:
+            saved = files.read(path)
+            if saved.fit is not None:
+                saved.fit = _unpacked(saved.fit, saved.arrays)
+    except (RecursionError, KeyError) as error:
+        raise ValueError(f"{path}: the checkpoint is damaged ({error!r})") from error
     if saved.fit is not None:
-        if set(saved.fit) != _KEYS:
-            raise ValueError(f"{path}: the fit in it tells {sorted(saved.fit)}")
-        saved.fit = _unpacked(saved.fit, saved.arrays)
+        try:
+            check_fit(saved.fit)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     return saved
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -29,6 +30,12 @@ def read(path) -> files.Saved:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            # Its parts are stored as they are: none is longer than the file.
+            if (
+                sum(part.file_size for part in archive.infolist())
+                > os.stat(path).st_size
+            ):
+                raise ValueError(f"{path}: the checkpoint is damaged (it would swell)")
 
             def with_arrays(value: dict):
                 if set(value) == {"array"}:

@@ -360,6 +360,8 @@ class FitState:
         np.copyto(self.program.state, program.state)
         progress.slots = self.program.allocate_slots()
         if slots is not None:
+            if slots.size != progress.slots.size:
+                raise ValueError(f"{slots.size} bytes for the optimizer's arrays")
             progress.slots[...] = slots
         progress.epoch, progress.step = saved["epoch"], saved["step"]
         progress.memory, progress.within = saved["memory"], None

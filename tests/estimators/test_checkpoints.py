@@ -257,3 +257,53 @@ def test_lbfgs_writes_and_begins_anew(tmp_path):
     clf = LinearClassifier(max_iter=5, callbacks=[Checkpoint(tmp_path)], tol=1.0)
     clf.fit(X, Y).fit(X, Y)
     assert os.listdir(tmp_path) and clf.callbacks_[0][1].resumed_from_ == 0
+
+
+DAMAGES = {
+    "epoch": [-5, 2.0, True, "2", None, 1, 10**30],
+    "step": [-1, "x"],
+    "learning_rate": [-1.0, "fast", {"#number": "nan"}],
+    "ended": [3],
+    "history": [None, {}, {"loss_curve": [1.0, 1.0], "__class__": []}],
+    "within": [{"part": 0}, [1]],
+    "monitor": [None, {"best": [1]}],
+    "memory": ["no"],
+    "callbacks": [[], {"earlystopping": {"best": 3}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(n, v) for n, values in DAMAGES.items() for v in values]
+)
+def test_a_checkpoint_that_lies_is_damaged(name, value, tmp_path):
+    clf = DNNClassifier((6,), max_iter=2, random_state=0, early_stopping=True)
+    own = [Checkpoint(tmp_path, name="one.slim"), EarlyStopping()]
+    clf.set_params(callbacks=own).fit(X, Y)
+    file = tmp_path / "one.slim"
+    saved = files.read(file.read_bytes())
+    saved.fit[name] = value
+    files.write(file, saved)
+    clf.set_params(max_iter=4)
+    with pytest.raises(ValueError, match=r"one\.slim.* damaged .*to begin anew"):
+        clf.fit(X, Y)
+
+
+def test_damaged_archives_of_format_1(tmp_path):
+    clf = DNNClassifier((6,), max_iter=2, random_state=0)
+    clf.set_params(callbacks=[Checkpoint(tmp_path, name="one.slim")]).fit(X, Y)
+    file = tmp_path / "one.slim"
+    as_format_1(file)
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    clf.set_params(max_iter=4)
+    for name, data in {
+        "slots": b"\1",
+        "fit.json": b"[" * 200_000,
+        "program": bytes(50 << 20),
+    }.items():
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for part, own in parts.items():
+                kind = zipfile.ZIP_DEFLATED if part == "program" else zipfile.ZIP_STORED
+                archive.writestr(part, data if part == name else own, kind)
+        with pytest.raises(ValueError, match=r"one\.slim.* damaged"):
+            clf.fit(X, Y)
