@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
+from scipy import signal, sparse
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import (
@@ -861,3 +861,93 @@ case(
     a=Source((B, 6)),
 )
 case("dropout", lambda a: ops.dropout(a, 0.7), "rank3", a=Source((B, 2, 5)))
+
+
+# Shapes of x and filters, and how the windows lie.
+_WINDOWS = {
+    "same": ((B, 5, 6, 3), (3, 3, 3, 4), {}),
+    "valid": ((B, 5, 6, 3), (3, 2, 3, 20), {"padding": "VALID"}),
+    "stride2": ((B, 7, 6, 3), (3, 3, 3, 5), {"strides": 2}),
+    "stride3": ((B, 8, 7, 2), (2, 2, 2, 3), {"strides": (3, 2), "padding": "VALID"}),
+    "dilated": ((B, 7, 8, 2), (3, 3, 2, 9), {"dilations": (2, 3)}),
+    "both": ((B, 9, 8, 2), (2, 3, 2, 3), {"strides": 2, "dilations": (3, 2)}),
+    "pointwise2": ((B, 5, 5, 6), (1, 1, 6, 7), {"strides": 2}),
+    "padded": ((B, 4, 5, 2), (3, 3, 2, 3), {"padding": ((2, 0), (1, 3))}),
+    "far": ((B, 2, 3, 2), (1, 1, 2, 3), {"padding": ((2, 1), (0, 2)), "strides": 3}),
+    "whole": ((B, 4, 3, 2), (4, 3, 2, 17), {"padding": "VALID"}),
+    "groups": ((B, 5, 4, 6), (3, 3, 2, 9), {"groups": 3}),
+    "depthwise": ((B, 5, 6, 11), (3, 3, 1, 11), {"groups": 11, "strides": 2}),
+    "multiplied": ((B, 4, 6, 5), (3, 2, 1, 15), {"groups": 5}),
+    "line": ((B, 9, 2), (4, 2, 3), {"strides": 2}),
+    "volume": ((B, 3, 4, 5, 2), (2, 3, 2, 2, 3), {"strides": (1, 2, 1)}),
+    "fixed": ((2, 5, 4, 3), (3, 3, 3, 2), {}),
+}
+
+
+def _correlation(x, f, attributes):
+    """A convolution by SciPy: filters with holes, every window, every channel."""
+    strides, dilations = attributes["strides"], attributes["dilations"]
+    before, after = attributes["padding"][::2], attributes["padding"][1::2]
+    x = np.pad(x, ((0, 0), *zip(before, after, strict=True), (0, 0)))
+    kernel = f.shape[:-2]
+    reach = [(n - 1) * d + 1 for n, d in zip(kernel, dilations, strict=True)]
+    holed = np.zeros((*reach, *f.shape[-2:]))
+    holed[tuple(slice(None, None, d) for d in dilations)] = f
+    groups = attributes["groups"]
+    parts = zip(np.split(x, groups, -1), np.split(holed, groups, -1), strict=True)
+    maps = [
+        [
+            sum(
+                signal.correlate(image[..., c], w[..., c, n], "valid", "direct")
+                for c in range(w.shape[-2])
+            )
+            for image in a
+        ]
+        for a, w in parts
+        for n in range(w.shape[-1])
+    ]
+    y = np.moveaxis(np.array(maps), 0, -1)
+    return y[(slice(None), *(slice(None, None, stride) for stride in strides))]
+
+
+def _window_cases(label, x, f, how):
+    """The three ops on one geometry."""
+    model = Model("f64")
+    with model.function("f") as graph:
+        y = ops.convolution(ops.input_("x", x, "f64"), ops.input_("f", f, "f64"), **how)
+        attributes = graph.nodes[-1].attributes
+    case(
+        "convolution",
+        lambda x, f: ops.convolution(x, f, **how),
+        label,
+        expect=lambda x, f: _correlation(x, f, attributes),
+        x=Source(x),
+        f=Source(f),
+    )
+    case(
+        "convolution_input_grad",
+        lambda d, f: ops.convolution_transpose(d, f, x[1:-1], **how),
+        label,
+        d=Source(y.shape),
+        f=Source(f),
+    )
+    case(
+        "convolution_filter_grad",
+        lambda x, d: emit(
+            "convolution_filter_grad", (x, d), attributes, [(x.dtype, f)]
+        ),
+        label,
+        x=Source(x),
+        d=Source(y.shape),
+    )
+
+
+for _label, _window in _WINDOWS.items():
+    _window_cases(_label, *_window)
+case(
+    "convolution",
+    lambda x, f: ops.convolution(ops.reshape(x, (B * 2, 4, 4, 1)), f),
+    "two",
+    x=Source((B, 32)),
+    f=Source((3, 3, 1, 2)),
+)

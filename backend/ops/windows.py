@@ -1,0 +1,98 @@
+"""Windows over spatial axes: their padding, their number, and what they read."""
+
+from collections.abc import Sequence
+
+from slimlearn.backend.op import Refusal
+
+
+def numbers_by_axis(given, axes: int, what: str, where: str) -> list[int]:
+    """Return one whole number for each spatial axis; one stands for all.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither, naming what it is.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        numbers = list(given)
+    else:
+        numbers = [given] * axes
+    if len(numbers) != axes:
+        raise ValueError(
+            f"{where} {what}={given!r} needs one number, or one for each of "
+            f"{axes} spatial axes"
+        )
+    for number in numbers:
+        if not hasattr(number, "__index__") or isinstance(number, bool):
+            raise TypeError(f"{where} {what}={given!r} must be whole numbers")
+        if number < 1:
+            raise ValueError(f"{where} {what}={given!r} must be 1 or more")
+    return [int(number) for number in numbers]
+
+
+def padding_of(padding, sizes, kernel, attributes, where: str) -> list[int]:
+    """Return zeros before and after each spatial axis, one after the other."""
+    if isinstance(padding, str):
+        rule = padding.upper()
+        if rule not in ("SAME", "VALID"):
+            raise ValueError(
+                f"{where} padding={padding!r} is none of 'SAME', 'VALID' and pairs "
+                "(before, after)"
+            )
+        if rule == "VALID":
+            return [0, 0] * len(sizes)
+        steps = zip(
+            sizes, kernel, attributes["strides"], attributes["dilations"], strict=False
+        )
+        return [zeros for step in steps for zeros in _same(*step)]
+    pairs = [tuple(pair) for pair in padding]
+    if len(pairs) != len(sizes) or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(
+            f"{where} padding={padding!r} needs a pair (before, after) for each of "
+            f"{len(sizes)} spatial axes"
+        )
+    return [int(zeros) for pair in pairs for zeros in pair]
+
+
+def _same(size, kernel, stride, dilation) -> tuple[int, int]:
+    if type(size) is not int or type(kernel) is not int:
+        return 0, 0  # the op refuses them
+    positions = -(-size // stride)
+    needed = (positions - 1) * stride + (kernel - 1) * dilation + 1
+    zeros = max(needed - size, 0)
+    return zeros // 2, zeros - zeros // 2
+
+
+def pad_widths(attributes) -> list[tuple[int, int]]:
+    """Return (before, after) for each spatial axis."""
+    padding = attributes["padding"]
+    return list(zip(padding[::2], padding[1::2], strict=True))
+
+
+def out_size(size: int, kernel: int, attributes, axis: int, what: str) -> int:
+    """Return the number of windows along a spatial axis, or refuse."""
+    before, after = pad_widths(attributes)[axis]
+    dilation = attributes["dilations"][axis]
+    reach = (kernel - 1) * dilation + 1
+    room = size + before + after - reach
+    if kernel < 1 or room < 0:
+        raise Refusal(
+            f"a kernel that reaches over {reach} does not fit spatial axis {axis} of "
+            f"{size} and {before + after} of padding: {what}: make the kernel smaller "
+            "or pad with 'SAME'"
+        )
+    return room // attributes["strides"][axis] + 1
+
+
+def strided(padded, tap, out, attributes):
+    """Return what a tap of every window reads of a padded array, as a view."""
+    windows = zip(tap, out, attributes["strides"], attributes["dilations"], strict=True)
+    return padded[
+        (
+            slice(None),
+            *(
+                slice(at * dilation, at * dilation + (count - 1) * stride + 1, stride)
+                for at, count, stride, dilation in windows
+            ),
+        )
+    ]
