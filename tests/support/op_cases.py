@@ -45,6 +45,7 @@ _SAMPLERS = {
     "distinct": lambda r, s: (
         r.permutation(int(np.prod(s))).reshape(s) * 0.25 - np.prod(s) / 8
     ),
+    "small": lambda r, s: r.standard_normal(s) / 16,
     "integer": lambda r, s: r.integers(-9, 9, s),
     "bool": lambda r, s: r.random(s) < 0.5,
 }
@@ -938,7 +939,7 @@ def _window_cases(label, x, f, how):
         ),
         label,
         x=Source(x),
-        d=Source(y.shape),
+        d=Source(y.shape, "small"),
     )
 
 

@@ -4,10 +4,10 @@
 #include <string>
 
 #include "cpu/check.h"
+#include "cpu/gemm/add_slices.h"
 #include "cpu/gemm/product.h"
 #include "cpu/gemm/product_end.h"
 #include "cpu/kernel_set.h"
-#include "cpu/lanes.h"
 #include "cpu/split.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -296,13 +296,7 @@ class AddSlices final : public Launch {
     const T* partial = partial_.in<T>(context) + i * n;
     T* c = end_->has_tape() ? reinterpret_cast<T*>(local) : c_.in<T>(context) + i * c_row;
     const auto add = [&](const T* terms, T* sums, int64_t count) {
-      for (int64_t at = 0; at < count; at += kLanes<T>) {
-        Vec<T> v = load(terms + at);
-        for (int64_t slice = 1; slice < slices; ++slice) {
-          v = v + load(terms + slice * all * n + at);
-        }
-        store_first(sums + at, v, std::min<int64_t>(kLanes<T>, count - at));
-      }
+      add_slices(terms, slices, all * n, sums, count);
     };
     if (c_row == n) {
       add(partial, c, (i_end - i) * n);

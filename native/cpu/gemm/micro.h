@@ -19,11 +19,16 @@ struct Finish {
   int64_t mask_row = 0;
 };
 
+// Where A's strip lies whole.
+inline constexpr int64_t kOneSegment[1] = {0};
+
 // C tile (+)= A strip · B panel over at most kFoldK of k. Strides in elements; a panel's
-// vectors are contiguous.
+// vectors are contiguous. A may lie in segments of k elements each, B goes on behind one.
 template <class T>
 struct MicroCall {
-  int64_t k;
+  int64_t k;  // of a segment
+  int64_t segments = 1;
+  const int64_t* segment = kOneSegment;  // where each begins in a
   const T* a;
   int64_t a_row, a_k;
   const T* b;
@@ -52,23 +57,25 @@ void micro(const MicroCall<Lane<V>>& call) {
   // Three rows share a pointer: base, base + stride, base + 2·stride.
   constexpr int kGroups = (rows + 2) / 3;
   const int64_t a_row = call.a_row, a_k = call.a_k, b_k = call.b_k;
-  const T* a[kGroups];
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) a[g] = call.a + 3 * g * a_row;
   const T* b = call.b;
-  for (int64_t p = call.k; p > 0; --p) {
-    V right[vectors];
+  for (int64_t segment = 0; segment < call.segments; ++segment) {
+    const T* a[kGroups];
 #pragma GCC unroll 8
-    for (int j = 0; j < vectors; ++j) right[j] = load_as<V>(b + j * kStep);
+    for (int g = 0; g < kGroups; ++g) a[g] = call.a + call.segment[segment] + 3 * g * a_row;
+    for (int64_t p = call.k; p > 0; --p) {
+      V right[vectors];
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; ++j) right[j] = load_as<V>(b + j * kStep);
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      const V left = broadcast<V>(a[i / 3][(i % 3) * a_row]);
+      for (int i = 0; i < rows; ++i) {
+        const V left = broadcast<V>(a[i / 3][(i % 3) * a_row]);
 #pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
+        for (int j = 0; j < vectors; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
+      }
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) a[g] += a_k;
+      b += b_k;
     }
-#pragma GCC unroll 8
-    for (int g = 0; g < kGroups; ++g) a[g] += a_k;
-    b += b_k;
   }
 
   if (call.accumulate) {
