@@ -27,15 +27,13 @@ from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.contraction import matmul
 from slimlearn.backend.ops.fused import infer_region
 from slimlearn.backend.ops.windows import (
+    check_numbers,
     numbers_by_axis,
     out_size,
     pad_widths,
     padding_of,
     strided,
 )
-
-# Products of two of them fit 64 bits.
-_MOST_REACH = 1 << 24
 
 _ATTRIBUTES = takes(dilations=list, groups=int, padding=list, strides=list)
 
@@ -96,19 +94,9 @@ class _Geometry:
 
 
 def _check_attributes(attributes, axes):
-    for key, count, least in (
-        ("strides", axes, 1),
-        ("dilations", axes, 1),
-        ("padding", 2 * axes, 0),
-    ):
-        given = attributes[key]
-        if len(given) != count or any(
-            not least <= number <= _MOST_REACH for number in given
-        ):
-            raise Refusal(
-                f"{key}={list(given)} needs {count} numbers from {least} to "
-                f"{_MOST_REACH}"
-            )
+    check_numbers(attributes, "strides", axes, 1)
+    check_numbers(attributes, "dilations", axes, 1)
+    check_numbers(attributes, "padding", 2 * axes, 0)
     groups = attributes["groups"]
     refuse_unless(groups >= 1, f"groups={groups} must be 1 or more")
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from slimlearn.backend.op import Refusal
 
+# Products of two of them fit 64 bits.
+_MOST_REACH = 1 << 24
+
 
 def numbers_by_axis(given, axes: int, what: str, where: str) -> list[int]:
     """Return one whole number for each spatial axis; one stands for all.
@@ -96,3 +99,14 @@ def strided(padded, tap, out, attributes):
             ),
         )
     ]
+
+
+def check_numbers(attributes, key: str, count: int, least: int) -> None:
+    """Refuse an attribute that is not `count` numbers of `least` or more."""
+    given = attributes[key]
+    if len(given) != count or any(
+        not least <= number <= _MOST_REACH for number in given
+    ):
+        raise Refusal(
+            f"{key}={list(given)} needs {count} numbers from {least} to {_MOST_REACH}"
+        )

@@ -166,8 +166,7 @@ Rows rows_gather(const NodeView& v, const std::vector<Rows>& operands, const std
   return operands[0] == Rows::local ? Rows::mixed : carried(v, operands, symbol);
 }
 
-Rows rows_left(const NodeView& v, const std::vector<Rows>& operands,
-                     const std::string& symbol) {
+Rows rows_left(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
   return operands[1] == Rows::local ? Rows::mixed : carried(v, operands, symbol);
 }
 

@@ -952,3 +952,59 @@ case(
     x=Source((B, 32)),
     f=Source((3, 3, 1, 2)),
 )
+
+
+def _pool_cases(label, x, how):
+    """All poolings on one geometry."""
+    model = Model("f64")
+    with model.function("f") as graph:
+        y = ops.max_pool(ops.input_("x", x, "f64"), **how)
+        attributes = graph.nodes[-1].attributes
+    count = int(np.prod(attributes["kernel"]))
+    case("max_pool", lambda x: ops.max_pool(x, **how), label, x=Source(x, "distinct"))
+    case(
+        "max_pool",
+        lambda x: emit("max_pool", (ops.round(x),), attributes),
+        f"{label}_ties",
+        smooth=(),
+        x=Source(x),
+    )
+    places = Source(y.shape, dtype="i32", below=count)
+    case(
+        "max_pool_grad",
+        lambda d, p: emit("max_pool_grad", (d, p), attributes, [(d.dtype, x)]),
+        label,
+        smooth=("d",),
+        d=Source(y.shape),
+        p=places,
+    )
+    case(
+        "max_pool_pick",
+        lambda x, p: emit("max_pool_pick", (x, p), attributes),
+        label,
+        smooth=("x",),
+        x=Source(x),
+        p=places,
+    )
+    case("sum_pool", lambda x: ops.sum_pool(x, **how), label, x=Source(x))
+    case("sum_pool", lambda x: ops.avg_pool(x, **how), f"{label}_mean", x=Source(x))
+    case(
+        "sum_pool_grad",
+        lambda d: emit("sum_pool_grad", (d,), attributes, [(d.dtype, x)]),
+        label,
+        d=Source(y.shape),
+    )
+
+
+for _label, _x, _how in (
+    ("halves", (B, 4, 6, 3), {"kernel_size": 2, "strides": 2}),
+    ("overlap", (B, 5, 7, 11), {"kernel_size": 3, "strides": 2, "padding": "SAME"}),
+    ("gaps", (B, 7, 7, 2), {"kernel_size": 2, "strides": 3}),
+    ("wide", (B, 3, 5, 19), {"kernel_size": (1, 3), "padding": "SAME"}),
+    ("dilated", (B, 6, 7, 2), {"kernel_size": 2, "dilations": (2, 3)}),
+    ("padded", (B, 3, 2, 2), {"kernel_size": 2, "padding": ((2, 0), (1, 1))}),
+    ("line", (B, 8, 3), {"kernel_size": 3, "strides": 2}),
+    ("volume", (B, 2, 3, 4, 3), {"kernel_size": 2, "strides": (1, 2, 1)}),
+    ("fixed", (2, 4, 4, 1), {"kernel_size": 3, "padding": "SAME"}),
+):
+    _pool_cases(_label, _x, _how)

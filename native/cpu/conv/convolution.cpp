@@ -15,13 +15,14 @@ namespace {
 
 // What a task reads: in L2, beside a panel of filters and what it writes.
 constexpr int64_t kBoxBytes = 192 * 1024;
-constexpr int64_t kLeastPixels = 128;  // fewer leave a panel of filters badly used
-constexpr int64_t kMostCuts = 8;       // of a row of positions
+constexpr int64_t kLeastPixels = 256;     // fewer leave a panel of filters badly used
+constexpr int64_t kFarBox = 1024 * 1024;  // of several images: a piece of k reads a part of it
+constexpr int64_t kMostCuts = 8;          // of a row of positions
 
 // A convolution, forward or backward, as products.
 template <class T>
 struct Windows {
-  Geometry geometry;
+  FilterGeometry geometry;
   bool backward;
   Buffer from, filters, to;
   PerAxis source, result;     // sizes of an image
@@ -177,7 +178,7 @@ class Convolve final : public Launch {
   }
 
   Cost cost(int64_t rows) const override {
-    const Geometry& g = windows_->geometry;
+    const FilterGeometry& g = windows_->geometry;
     const double images = static_cast<double>(g.images(rows));
     const double pixels = static_cast<double>(volume(g.x)) * static_cast<double>(g.channels) +
                           static_cast<double>(volume(g.y)) * static_cast<double>(g.outputs);
@@ -260,7 +261,7 @@ class Convolve final : public Launch {
       blocks_[axis] = Parts::of_at_most(all[axis], best[axis]);
     const int64_t pixels = all[1] * all[2] * step(1) * step(2);
     images_ = std::max<int64_t>(kLeastPixels / std::max<int64_t>(pixels, 1), 1);
-    images_ = std::min(images_, std::max<int64_t>(kBoxBytes / bytes_of(best), 1));
+    images_ = std::min(images_, std::max<int64_t>(kFarBox / bytes_of(best), 1));
     const int64_t images = std::max<int64_t>(w.geometry.images(rows), 1);
     const auto tasks = [&] {
       return (images + images_ - 1) / images_ * blocks() * w.geometry.groups * parts_.count;

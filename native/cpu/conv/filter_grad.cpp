@@ -15,14 +15,14 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int64_t kBoxBytes = 256 * 1024;  // what a chunk reads of x, in L2
+constexpr int64_t kBoxBytes = 768 * 1024;  // what a chunk reads of x; it streams from L2
 constexpr int64_t kPartColumns = 64;       // fewer, and x is copied too often
 
 // How the sum over positions is cut: into chunks, each a chain of fma, and slices of chunks,
 // added in the end. A function of the shape.
 template <class T>
 struct Sums {
-  Geometry geometry;
+  FilterGeometry geometry;
   Buffer x, dy, filters;
   Pitch pitch;         // of x
   PerAxis reach;       // of the kernel, less one
@@ -40,7 +40,7 @@ struct Sums {
         dy(binding.operands[1]),
         filters(binding.results[0]),
         pitch(geometry.x, geometry.channels * geometry.groups) {
-    const Geometry& g = geometry;
+    const FilterGeometry& g = geometry;
     for (int axis = 0; axis < kAxes; ++axis) reach[axis] = (g.kernel[axis] - 1) * g.dilation[axis];
     joined = g.groups == 1 && (g.dilation[2] == 1 || g.kernel[2] == 1);
     m = g.channels * (joined ? g.kernel[2] : 1);
@@ -118,7 +118,7 @@ class FilterGrad final : public Launch {
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
     const Sums<T>& s = *sums_;
-    const Geometry& g = s.geometry;
+    const FilterGeometry& g = s.geometry;
     const int64_t part = task % s.parts.count, group = task / s.parts.count % g.groups;
     const int64_t slice = task / s.parts.count / g.groups, slices = s.slices(context.rows);
     const int64_t chunks = s.chunks(context.rows);
@@ -132,7 +132,7 @@ class FilterGrad final : public Launch {
   }
 
   Cost cost(int64_t rows) const override {
-    const Geometry& g = sums_->geometry;
+    const FilterGeometry& g = sums_->geometry;
     const double images = static_cast<double>(g.images(rows) * g.groups);
     const double read = static_cast<double>(volume(g.x) * g.channels + volume(g.y) * g.outputs);
     const double products =
@@ -170,7 +170,7 @@ class FilterGrad final : public Launch {
   void add(const Context& context, int64_t chunk, int64_t part, int64_t group, bool accumulate,
            T* c, std::byte* local) const noexcept {
     const Sums<T>& s = *sums_;
-    const Geometry& g = s.geometry;
+    const FilterGeometry& g = s.geometry;
     PerAxis begin, count;
     int64_t rest = chunk;
     for (int axis = kAxes - 1; axis >= 0; --axis) {
@@ -258,7 +258,7 @@ class FilterGrad final : public Launch {
 
   // Where the taps of a product read, from where the first does.
   int64_t tap_offset(int64_t product, const Pitch& pitch) const {
-    const Geometry& g = sums_->geometry;
+    const FilterGeometry& g = sums_->geometry;
     const int64_t along = sums_->joined ? 1 : g.kernel[2];
     const int64_t w = product % along, h = product / along % g.kernel[1];
     const int64_t d = product / along / g.kernel[1];

@@ -1,4 +1,4 @@
-// The sizes of a convolution, and where each of its results reads.
+// The sizes of a convolution or a pooling, and where each of its results reads.
 #pragma once
 
 #include <algorithm>
@@ -14,14 +14,13 @@ namespace slim::SLIM_ISA_NAMESPACE {
 inline constexpr int kAxes = 3;  // depth, height, width; of one position where there are fewer
 using PerAxis = std::array<int64_t, kAxes>;
 
+// Of windows that slide over x and give y each.
 struct Geometry {
   Count images;
   PerAxis x = {1, 1, 1}, y = {1, 1, 1}, kernel = {1, 1, 1};
   PerAxis stride = {1, 1, 1}, dilation = {1, 1, 1}, before = {};  // zeros before x
-  int64_t groups = 1;
-  int64_t channels = 1, outputs = 1;  // of a group
 
-  Geometry(const Binding& binding, const Buffer& x_buffer, const std::vector<int64_t>& filters,
+  Geometry(const Binding& binding, const Buffer& x_buffer, const std::vector<int64_t>& sizes,
            const Buffer& y_buffer) {
     const std::vector<int64_t> strides = binding.integers("strides");
     const std::vector<int64_t> dilations = binding.integers("dilations");
@@ -31,18 +30,28 @@ struct Geometry {
       const size_t to = kAxes - axes + axis;
       x[to] = x_buffer.dims[1 + axis];
       y[to] = y_buffer.dims[1 + axis];
-      kernel[to] = filters[axis];
+      kernel[to] = sizes[axis];
       stride[to] = strides[axis];
       dilation[to] = dilations[axis];
       before[to] = padding[2 * axis];
     }
     images = count_of(x_buffer, 0, 1);
-    groups = binding.integer("groups", 1);
-    channels = filters[axes];
-    outputs = filters[axes + 1] / groups;
   }
 
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+// With filters [kernel..., channels of a group, outputs].
+struct FilterGeometry : Geometry {
+  int64_t groups;
+  int64_t channels, outputs;  // of a group
+
+  FilterGeometry(const Binding& binding, const Buffer& x_buffer,
+                 const std::vector<int64_t>& filters, const Buffer& y_buffer)
+      : Geometry(binding, x_buffer, filters, y_buffer),
+        groups(binding.integer("groups", 1)),
+        channels(filters[filters.size() - 2]),
+        outputs(filters.back() / groups) {}
 };
 
 inline int64_t volume(const PerAxis& size) { return size[0] * size[1] * size[2]; }
