@@ -176,10 +176,52 @@ class Simplifier {
             add_node("reduce_sum", {x}, node.results[0], ".positive", node.attributes);
         node.op = "neg";
         node.attributes = {};
+      } else {
+        sum_before_unpooling(node);
       }
     } else if (node.op == "relu_grad") {
       draw_once(node);
+      mask_before_unpooling(node);
     }
+  }
+
+  // What a pooling gives back it gives to the largest, which are positive where what it gave
+  // is: the mask is laid on fewer elements.
+  //   relu_grad(max_pool_grad(d, places), x), places of max_pool(x)
+  //     => max_pool_grad(relu_grad(d, max_pool(x)), places)
+  void mask_before_unpooling(Node& node) {
+    if (node.op != "relu_grad") return;
+    const Node* unpooled = made_by(node.operands[0], "max_pool_grad");
+    if (unpooled == nullptr || type(node.operands[0]) != type(node.results[0])) return;
+    const ValueId d = unpooled->operands[0], places = unpooled->operands[1];
+    const Attributes windows = unpooled->attributes;
+    const Node* pool = made_by(places, "max_pool");
+    if (pool == nullptr || pool->results[1] != places || pool->operands[0] != node.operands[1] ||
+        pool->attributes != windows) {
+      return;
+    }
+    const ValueId masked = add_node("relu_grad", {d, pool->results[0]}, d, ".masked");
+    node.op = "max_pool_grad";
+    node.operands = {masked, places};
+    node.attributes = windows;
+  }
+
+  // A channel's sum over all pixels is that of the windows, each of which has a largest.
+  void sum_before_unpooling(Node& node) {
+    const Node* unpooled = made_by(node.operands[0], "max_pool_grad");
+    if (unpooled == nullptr) return;
+    const size_t rank = type(node.operands[0]).dims.size();
+    std::vector<int64_t> all(rank - 1);
+    std::iota(all.begin(), all.end(), 0);
+    const auto numbers = [&](const char* key) {
+      return std::get<std::vector<int64_t>>(unpooled->attributes.at(key));
+    };
+    if (std::get<std::vector<int64_t>>(node.attributes.at("axes")) != all) return;
+    const std::vector<int64_t> kernel = numbers("kernel"), padding = numbers("padding");
+    for (size_t i = 0; i < padding.size(); ++i) {
+      if (padding[i] > 0 && (padding[i] >= kernel[i / 2] || numbers("dilations")[i / 2] > 1)) return;
+    }
+    node.operands[0] = unpooled->operands[0];
   }
 
   // A new value like `like`, computed by this op.

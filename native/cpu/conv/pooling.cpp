@@ -137,12 +137,15 @@ class MaxPool final : public PoolLaunch<T> {
     for (int64_t c = 0; c < n; c += kLanes<T>) {
       Vec<T> best{};
       WidePlaces<T> place = WidePlaces<T>{} - 1;
-      for (int64_t i = 0; i < count; ++i) {
-        const auto& [source, tap] = shared[i];
-        const Vec<T> v = load(x + source * n + c);
-        const auto wins = (v > best) | ((v != v) & (best == best)) | (place < 0);
+      if (count > 0) {
+        best = load(x + shared[0].source * n + c);
+        place = place_of(shared[0]);
+      }
+      for (int64_t i = 1; i < count; ++i) {
+        const Vec<T> v = load(x + shared[i].source * n + c);
+        const auto wins = ~(v <= best) & (best == best);  // NaN wins, and keeps what it has
         best = select(wins, v, best);
-        place = select(wins, WidePlaces<T>{} + static_cast<Lane<WidePlaces<T>>>(tap), place);
+        place = select(wins, place_of(shared[i]), place);
       }
       const int64_t lanes = std::min<int64_t>(kLanes<T>, n - c);
       store_first(y + c, best, lanes);
@@ -151,6 +154,10 @@ class MaxPool final : public PoolLaunch<T> {
       __builtin_memcpy(kept, &narrow, sizeof(narrow));
       std::copy_n(kept, lanes, places + c);
     }
+  }
+
+  static WidePlaces<T> place_of(const Shared& shared) {
+    return WidePlaces<T>{} + static_cast<Lane<WidePlaces<T>>>(shared.tap);
   }
 
   Buffer x_, y_, places_;

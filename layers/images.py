@@ -1,0 +1,64 @@
+"""What layers over space have in common: their axes, and where the channels stand."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor, type_text
+from slimlearn.layers import utils
+
+_FIRST = ("NCW", "NCHW", "NCDHW")
+_LAST = ("NWC", "NHWC", "NDHWC")
+
+
+def check_space(layer: str, inputs: Tensor, axes: int | None = None) -> int:
+    """Return the number of spatial axes of inputs [B, *spatial, channels]."""
+    utils.check_float(layer, inputs)
+    found = inputs.rank - 2
+    if not 1 <= found <= 3 or axes not in (None, found):
+        needed = "one to three" if axes is None else str(axes)
+        raise ValueError(
+            f"{layer}: inputs must be [B, *spatial, channels] with {needed} spatial "
+            f"axes, %{inputs.name} is {type_text(*inputs.type)}: give images as "
+            "N×H×W×C, or reshape them"
+        )
+    return found
+
+
+def sizes(layer: str, word: str, given, axes: int) -> tuple[int, ...]:
+    """Return one whole number of at least 1 for each axis; one stands for all."""
+    numbers = [given] * axes if isinstance(given, Integral) else given
+    if not isinstance(numbers, Sequence) or isinstance(numbers, str):
+        raise TypeError(
+            f"{layer}: {word} must be a whole number or one for each of {axes} spatial "
+            f"axes, got {given!r}"
+        )
+    if len(numbers) != axes:
+        raise ValueError(
+            f"{layer}: {word}={given!r} must have a number for each of {axes} spatial "
+            "axes"
+        )
+    return tuple(utils.check_size(layer, word, number) for number in numbers)
+
+
+def channels_last(
+    layer: str, inputs: Tensor, data_format: str | None, act: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return `act` of inputs whose channels stand last, back as `data_format` says.
+
+    Parameters
+    ----------
+    data_format : str or None
+        "NHWC" (and "NWC", "NDHWC") or None: they do; "NCHW" (and "NCW", "NCDHW"):
+        they stand behind the batch.
+    """
+    if data_format is None or data_format in _LAST:
+        return act(inputs)
+    if data_format not in _FIRST:
+        known = ", ".join((*_LAST, *_FIRST))
+        raise ValueError(
+            f"{layer}: data_format must be one of {known}, got {data_format!r}"
+        )
+    last = inputs.rank - 1
+    outputs = act(ops.transpose(inputs, [0, *range(2, last + 1), 1]))
+    return ops.transpose(outputs, [0, last, *range(1, last)])

@@ -1,0 +1,190 @@
+"""Pooling layers: the largest or the mean of each window over space."""
+
+from collections.abc import Sequence
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor
+from slimlearn.layers import images, utils
+from slimlearn.layers.names import variable_scope
+from slimlearn.layers.scope import add_arg_scope
+
+_TYPES = {"MAX": ops.max_pool, "AVG": ops.avg_pool}
+
+
+@add_arg_scope
+def pool(
+    inputs: Tensor,
+    kernel_size: int | Sequence[int],
+    pooling_type: str,
+    padding: str | Sequence[Sequence[int]] = "VALID",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    stride: int | Sequence[int] = 1,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Return the largest or the mean of each window over one to three spatial axes.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, *spatial, channels]
+    kernel_size : int or sequence of int
+        Of the windows.
+    pooling_type : {"MAX", "AVG"}
+    padding : {"SAME", "VALID"} or sequence of (before, after), default="VALID"
+        As in `convolution`; padding is never the largest, and counts in no mean.
+    data_format : {"NHWC", "NCHW"}, optional
+        As in `convolution`.
+    dilation_rate : int or sequence of int, default=1
+        Steps between the elements of a window.
+    stride : int or sequence of int, default=1
+        Steps from window to window.
+    outputs_collections, scope
+        As in `fully_connected`.
+
+    Returns
+    -------
+    Tensor
+        [B, *positions, channels]
+    """
+    if pooling_type not in _TYPES:
+        raise ValueError(
+            f"pool: pooling_type must be 'MAX' or 'AVG', got {pooling_type!r}"
+        )
+    axes = images.check_space("pool", inputs)
+    return _pooled(
+        "pool",
+        _TYPES[pooling_type],
+        inputs,
+        images.sizes("pool", "kernel_size", kernel_size, axes),
+        images.sizes("pool", "stride", stride, axes),
+        padding,
+        images.sizes("pool", "dilation_rate", dilation_rate, axes),
+        data_format,
+        outputs_collections,
+        scope,
+        "pool",
+    )
+
+
+def _pooled(
+    layer,
+    function,
+    inputs,
+    kernel,
+    stride,
+    padding,
+    rate,
+    data_format,
+    outputs_collections,
+    scope,
+    default_scope,
+):
+    with variable_scope(scope, default_scope) as opened:
+        outputs = images.channels_last(
+            layer,
+            inputs,
+            data_format,
+            lambda x: function(x, kernel, stride, padding, rate),
+        )
+        return utils.collect_named_outputs(outputs_collections, opened.name, outputs)
+
+
+def _over(kind: str, axes: int):
+    """A layer that pools over so many axes, with a stride of 2 by default."""
+    name, function = f"{kind}_pool{axes}d", _TYPES[kind.upper()]
+    default_scope = f"{kind.capitalize()}Pool{axes}D"
+
+    def layer(
+        inputs: Tensor,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 2,
+        padding: str | Sequence[Sequence[int]] = "VALID",
+        data_format: str | None = None,
+        outputs_collections: str | Sequence[str] | None = None,
+        scope: str | None = None,
+    ) -> Tensor:
+        """Return the largest or the mean of each window, as the name says.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            [B, *spatial, channels]
+        kernel_size : int or sequence of int
+            Of the windows.
+        stride : int or sequence of int, default=2
+            Steps from window to window.
+        padding : {"SAME", "VALID"} or sequence of (before, after), default="VALID"
+            As in `convolution`; padding is never the largest, and counts in no mean.
+        data_format : {"NHWC", "NCHW"}, optional
+            As in `convolution`.
+        outputs_collections, scope
+            As in `fully_connected`.
+
+        Returns
+        -------
+        Tensor
+            [B, *positions, channels]
+        """
+        images.check_space(name, inputs, axes)
+        return _pooled(
+            name,
+            function,
+            inputs,
+            images.sizes(name, "kernel_size", kernel_size, axes),
+            images.sizes(name, "stride", stride, axes),
+            padding,
+            1,
+            data_format,
+            outputs_collections,
+            scope,
+            default_scope,
+        )
+
+    layer.__name__ = layer.__qualname__ = name
+    return add_arg_scope(layer)
+
+
+max_pool1d, max_pool2d, max_pool3d = (_over("max", axes) for axes in (1, 2, 3))
+avg_pool1d, avg_pool2d, avg_pool3d = (_over("avg", axes) for axes in (1, 2, 3))
+
+
+@add_arg_scope
+def global_pool(
+    inputs: Tensor,
+    pooling_type: str = "AVG",
+    keepdims: bool = False,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Return the mean or the largest of each channel over all of space.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        [B, *spatial, channels]
+    pooling_type : {"AVG", "MAX"}, default="AVG"
+    keepdims : bool, default=False
+        Keep the spatial axes, with size 1.
+    outputs_collections, scope
+        As in `fully_connected`; the scope is ``global_pool`` by default.
+
+    Returns
+    -------
+    Tensor
+        [B, channels], or [B, 1, …, channels]
+
+    References
+    ----------
+    Lin et al., "Network in network", 2014.
+    """
+    if pooling_type not in _TYPES:
+        raise ValueError(
+            f"global_pool: pooling_type must be 'MAX' or 'AVG', got {pooling_type!r}"
+        )
+    axes = images.check_space("global_pool", inputs)
+    reduce = ops.reduce_max if pooling_type == "MAX" else ops.reduce_mean
+    with variable_scope(scope, "global_pool") as opened:
+        outputs = reduce(inputs, list(range(1, axes + 1)), keepdims)
+        return utils.collect_named_outputs(outputs_collections, opened.name, outputs)
