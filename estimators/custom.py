@@ -36,14 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
-class Custom:
-    """What NetworkClassifier and NetworkRegressor share."""
-
-    def _network(self):
-        return as_network(self.net)
-
-    def _new_input(self):
-        return super()._new_input() if self.inputs is None else NamedInput(self.inputs)
+class OwnNetwork:
+    """An estimator whose parameter `net` is a network of the user's own."""
 
     def set_params(self, **params) -> Self:
         """Set parameters; ``net__<parameter>`` reaches into the network.
@@ -65,6 +59,16 @@ class Custom:
                 "with @network and pass an instance, as in net=tower()"
             )
         return super().set_params(**params)
+
+
+class Custom(OwnNetwork):
+    """What NetworkClassifier and NetworkRegressor share."""
+
+    def _network(self):
+        return as_network(self.net)
+
+    def _new_input(self):
+        return super()._new_input() if self.inputs is None else NamedInput(self.inputs)
 
 
 @document

@@ -39,7 +39,7 @@ from slimlearn.estimators.validation import (
 
 __all__ = ["DNNClassifier", "DNNRegressor"]
 
-_LAYERS = {
+LAYERS = {
     "hidden_units": [
         tuple,
         list,
@@ -148,7 +148,7 @@ class DNNClassifier(DNN, Classifier):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        **_LAYERS,
+        **LAYERS,
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -264,7 +264,7 @@ class DNNRegressor(DNN, Regressor):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        **_LAYERS,
+        **LAYERS,
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,

@@ -213,13 +213,13 @@ def check_all_at_once(estimator) -> None:
             )
 
 
-def check_units(estimator) -> tuple[int, ...]:
-    """The estimator's `hidden_units` as a tuple, checked."""
-    wish = estimator.hidden_units
+def check_units(estimator, parameter: str = "hidden_units") -> tuple[int, ...]:
+    """What an estimator's parameter says of the width of each layer, checked."""
+    wish = getattr(estimator, parameter)
     units = [wish] if isinstance(wish, Integral) else list(wish)
     if not all(isinstance(u, Integral) and u > 0 for u in units):
         raise ValueError(
-            f"The 'hidden_units' parameter of {type(estimator).__name__} must be whole "
+            f"The {parameter!r} parameter of {type(estimator).__name__} must be whole "
             f"numbers > 0, one a layer. Got {wish!r} instead."
         )
     return tuple(map(int, units))

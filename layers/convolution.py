@@ -175,8 +175,8 @@ def conv2d_in_plane(
     inputs : Tensor
         [B, height, width, channels]
     kernel_size, stride, padding, activation_fn, normalizer_fn, normalizer_params, \
-weights_initializer, weights_regularizer, biases_initializer, biases_regularizer, reuse, \
-variables_collections, outputs_collections, trainable
+weights_initializer, weights_regularizer, biases_initializer, biases_regularizer, \
+reuse, variables_collections, outputs_collections, trainable
         As in `convolution`.
     scope : str, optional
         `ConvInPlane` by default; the variables are ``<scope>/weights`` of shape

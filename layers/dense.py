@@ -12,6 +12,7 @@ from slimlearn.layers import activation, utils
 from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.tail import Tail
 from slimlearn.layers.variables import model_variable
 
 _Layer = TypeVar("_Layer", bound=Callable)
@@ -79,8 +80,14 @@ def fully_connected(
         "fully_connected", "normalizer_fn", normalizer_fn, "batch_norm"
     )
     num_inputs = utils.last_dimension("fully_connected", inputs)
-    collections = functools.partial(
-        utils.get_variable_collections, variables_collections
+    tail = Tail(
+        activation_fn,
+        normalizer_fn,
+        normalizer_params,
+        biases_initializer,
+        biases_regularizer,
+        variables_collections,
+        trainable,
     )
     with variable_scope(scope, "fully_connected", reuse=reuse) as layer:
         weights = model_variable(
@@ -89,23 +96,12 @@ def fully_connected(
             initializer=weights_initializer,
             regularizer=weights_regularizer,
             trainable=trainable,
-            collections=collections("weights"),
+            collections=utils.get_variable_collections(
+                variables_collections, "weights"
+            ),
         )
         multiply = ops.csr_matmul if storage_of(inputs.dtype) else ops.matmul
-        outputs = multiply(inputs, weights)
-        if normalizer_fn is not None:
-            outputs = normalizer_fn(outputs, **(normalizer_params or {}))
-        elif biases_initializer is not None:
-            biases = model_variable(
-                "biases",
-                [num_outputs],
-                initializer=biases_initializer,
-                regularizer=biases_regularizer,
-                trainable=trainable,
-                collections=collections("biases"),
-            )
-            outputs = ops.add(outputs, biases)
-        outputs = activation.get(activation_fn)(outputs)
+        outputs = tail.finish(multiply(inputs, weights))
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 

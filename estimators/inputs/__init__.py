@@ -6,6 +6,7 @@ Its graph depends on `key` alone.
 """
 
 from slimlearn.estimators.inputs.base import Form, Input
+from slimlearn.estimators.inputs.images import ImageInput
 from slimlearn.estimators.inputs.matrix import (
     SOURCE,
     DenseInput,
@@ -19,6 +20,7 @@ __all__ = [
     "SOURCE",
     "DenseInput",
     "Form",
+    "ImageInput",
     "Input",
     "MatrixInput",
     "NamedInput",
