@@ -124,8 +124,8 @@ class ConvNetClassifier(ConvNet, Classifier):
         Of the convolutions.
     kernel_size : int or tuple of int, default=3
         Height and width of the filters.
-    hidden_units : int or sequence of int, default=(128,)
-        Units of the fully connected layers; () for none.
+    hidden_units : int or sequence of int, default=()
+        Units of fully connected layers between them and the last one.
     activation : str or callable, default="relu"
         Of all these layers; as in `DNNClassifier`.
     dropout : float in [0, 1), default=0.0
@@ -176,7 +176,7 @@ class ConvNetClassifier(ConvNet, Classifier):
         image_shape=None,
         filters=(32, 64),
         kernel_size=3,
-        hidden_units=(128,),
+        hidden_units=(),
         activation="relu",
         dropout=0.0,
         batch_norm=False,
@@ -261,8 +261,8 @@ class ConvNetRegressor(ConvNet, Regressor):
         Of the convolutions.
     kernel_size : int or tuple of int, default=3
         Height and width of the filters.
-    hidden_units : int or sequence of int, default=(128,)
-        Units of the fully connected layers; () for none.
+    hidden_units : int or sequence of int, default=()
+        Units of fully connected layers between them and the last one.
     activation : str or callable, default="relu"
         Of all these layers; as in `DNNRegressor`.
     dropout : float in [0, 1), default=0.0
@@ -309,7 +309,7 @@ class ConvNetRegressor(ConvNet, Regressor):
         image_shape=None,
         filters=(32, 64),
         kernel_size=3,
-        hidden_units=(128,),
+        hidden_units=(),
         activation="relu",
         dropout=0.0,
         batch_norm=False,

@@ -154,7 +154,8 @@ class Convolve final : public Launch {
     const Box box = box_of(at);
     const T* source = w.from.template in<T>(context) + at.image * w.source[0] * from_.depth;
     const int64_t channels = w.channels * w.geometry.groups;
-    const bool there = box.inside(w.source);
+    // Segments go over whole pixels, which must follow each other.
+    const bool there = from_.pixel == channels && box.inside(w.source);
     T* copy = reinterpret_cast<T*>(local);
     if (there) {
       at.from = source + from_.at(box.origin[0], box.origin[1], box.origin[2]);
