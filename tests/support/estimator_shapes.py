@@ -9,6 +9,8 @@ from sklearn.utils.validation import column_or_1d
 from slimlearn import layers
 from slimlearn.estimators import (
     Autoencoder,
+    ConvNetClassifier,
+    ConvNetRegressor,
     DNNClassifier,
     DNNRegressor,
     LayerTransformer,
@@ -83,6 +85,8 @@ SHAPES = {
         LinearRegressor(),
         NetworkClassifier(tower()),
         NetworkRegressor(tower()),
+        ConvNetClassifier(),
+        ConvNetRegressor(),
         LayerTransformer(DNNClassifier(random_state=0)),
         Autoencoder(),
     ],
