@@ -285,6 +285,8 @@ def convolution(
         (TensorFlow's rule); VALID, none.
     groups : int
         Channels and outputs in so many groups that do not see each other.
+    name : str, optional
+        Of the result, inside the current scope.
 
     Returns
     -------
@@ -344,6 +346,8 @@ def convolution_transpose(
         The spatial sizes of the result: those that the convolution reads.
     strides, padding, dilations, groups
         The convolution's.
+    name : str, optional
+        Of the result, inside the current scope.
 
     Returns
     -------

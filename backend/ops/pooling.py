@@ -268,6 +268,8 @@ def max_pool(
     padding : {"SAME", "VALID"} or sequence of (before, after)
         As in `convolution`; padding is never the largest. A window that lies in
         the padding whole gives 0.
+    name : str, optional
+        Of the result, inside the current scope.
 
     Returns
     -------
@@ -289,7 +291,24 @@ def sum_pool(
     dilations: int | Sequence[int] = 1,
     name: str | None = None,
 ) -> Tensor:
-    """Return the sum of each window; parameters as in `max_pool`."""
+    """Return the sum of each window.
+
+    Parameters
+    ----------
+    x : Tensor
+        [B, *spatial, channels] with one to three spatial axes.
+    kernel_size, strides, dilations : int or sequence of int
+        For all spatial axes, or one each.
+    padding : {"SAME", "VALID"} or sequence of (before, after)
+        As in `convolution`; padding counts as 0.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        [B, *positions, channels].
+    """
     attributes = _attributes(
         "sum_pool", x, kernel_size, strides, padding, dilations, name
     )
@@ -305,10 +324,25 @@ def avg_pool(
     dilations: int | Sequence[int] = 1,
     name: str | None = None,
 ) -> Tensor:
-    """Return the mean of each window over its elements; padding does not count.
+    """Return the mean of each window over its elements.
 
-    Parameters are as in `max_pool`. PyTorch's default counts padding, TensorFlow and
-    Keras do not.
+    PyTorch's default counts padding as 0, TensorFlow and Keras do not count it.
+
+    Parameters
+    ----------
+    x : Tensor
+        [B, *spatial, channels] with one to three spatial axes.
+    kernel_size, strides, dilations : int or sequence of int
+        For all spatial axes, or one each.
+    padding : {"SAME", "VALID"} or sequence of (before, after)
+        As in `convolution`; padding does not count.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        [B, *positions, channels].
     """
     attributes = _attributes(
         "avg_pool", x, kernel_size, strides, padding, dilations, name

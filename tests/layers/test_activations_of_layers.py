@@ -183,5 +183,5 @@ def test_a_linear_model_has_no_layer_before_the_last():
     reg = LinearRegressor().fit(X, Y)
     with pytest.raises(ValueError, match="no layer before its last"):
         reg.activations(X)
-    values = reg.activations(X, "logits") * Y.std() + Y.mean()
+    values = reg.activations(X, "output") * Y.std() + Y.mean()
     np.testing.assert_allclose(values, reg.predict(X))
