@@ -1,6 +1,5 @@
 """Layers of matrix products and biases, and what changes the shape around them."""
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
