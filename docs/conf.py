@@ -12,7 +12,6 @@ sys.path[:0] = [str(HERE), str(ROOT / "benchmarks")]
 
 import api  # noqa: E402
 import made  # noqa: E402
-from jupyter_client import KernelManager  # noqa: E402
 from sphinx.util import logging  # noqa: E402
 
 import slimlearn  # noqa: E402
@@ -41,7 +40,6 @@ numpydoc_class_members_toctree = False
 # Pages of Markdown run as they are built; notebooks show what is stored in them.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-KernelManager.transport.default_value = "ipc"  # no ports
 nb_execution_mode = "auto"
 nb_execution_in_temp = True
 nb_execution_excludepatterns = ["notebooks/*"]
