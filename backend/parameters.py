@@ -30,6 +30,9 @@ class Parameters:
             cls.__init__ = checks_keywords(_explain)(cls.__init__)
         cls._names = tuple(inspect.signature(cls).parameters)
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.startswith("_")]
+
     def get_params(self, deep: bool = True) -> dict:
         """Parameters by name, as scikit-learn's estimators give them.
 

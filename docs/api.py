@@ -138,11 +138,22 @@ def resolve(path: str) -> object:
     return getattr(sys.modules[module], name)
 
 
+def resolve_or_none(path: str) -> object:
+    """Return the object at a dotted path from the package, None if there is none."""
+    value: object = slimlearn
+    for name in path.split(".")[1:]:
+        value = getattr(value, name, None)
+    return value
+
+
 def public() -> dict[str, object]:
     """Return everything public by its shortest path: a class once, others by module."""
     found: dict[str, object] = {}
     seen = set()
     for path, value in walk(slimlearn, "slimlearn"):
+        own = f"{path.rpartition('.')[0]}.{getattr(value, '__name__', '')}"
+        if path != own and resolve_or_none(own) is value:  # an alias
+            continue
         _, branch, *inner = path.split(".")
         top = inspect.isclass(value) or not inner
         keys = [("" if top else branch, path.rpartition(".")[2], id(value))]

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from slimlearn.backend.graph import Tensor, current_graph
 from slimlearn.estimators.decorated import class_of
+from slimlearn.estimators.visible import Visible
 
 __all__ = ["Network", "network"]
 
@@ -21,7 +22,7 @@ OUTPUTS = ("num_classes", "num_outputs")
 END_POINTS = "end_points"
 
 
-class Network(BaseEstimator):
+class Network(Visible, BaseEstimator):
     """Base of the classes that `network` makes from functions.
 
     An instance holds hyper-parameters; calling it on a tensor builds the network, so

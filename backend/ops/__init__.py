@@ -19,17 +19,36 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING
 
+from slimlearn.backend.graph import Tensor
 from slimlearn.backend.op import FUNCTIONS, PUBLIC
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what is written by hand has its signature, what is made has none
     from collections.abc import Callable
 
-    def __getattr__(name: str) -> Callable: ...
+    from slimlearn.backend.ops.binary import *
+    from slimlearn.backend.ops.composed import *
+    from slimlearn.backend.ops.contraction import *
+    from slimlearn.backend.ops.control import *
+    from slimlearn.backend.ops.creation import *
+    from slimlearn.backend.ops.indexing import *
+    from slimlearn.backend.ops.random import *
+    from slimlearn.backend.ops.rearranging import *
+    from slimlearn.backend.ops.reduction import *
+    from slimlearn.backend.ops.selection import *
+    from slimlearn.backend.ops.slicing import *
+    from slimlearn.backend.ops.softmax import *
+    from slimlearn.backend.ops.source import *
+    from slimlearn.backend.ops.statistics import *
+    from slimlearn.backend.ops.structure import *
+    from slimlearn.backend.ops.subscript import *
+    from slimlearn.backend.ops.unary import *
+
+    def __getattr__(name: str) -> Callable[..., Tensor]: ...
 
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)
-operators.attach()  # noqa: F821, a module of the package
+operators.attach()
 globals().update(FUNCTIONS)
 __all__ = sorted(PUBLIC)
 

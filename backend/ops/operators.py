@@ -3,6 +3,8 @@
 The graph knows no op, so they are attached here.
 """
 
+import numpy as np
+
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.op import FUNCTIONS, PUBLIC
@@ -80,9 +82,11 @@ def _array_ufunc(self, ufunc, method, *inputs, **keywords):
         scalar = inputs[0]
         scalar = scalar[()] if hasattr(scalar, "ndim") else scalar
         return FUNCTIONS[word](scalar, inputs[1])
+    arrays = any(isinstance(one, np.ndarray) for one in inputs)
     raise TypeError(
         f"np.{ufunc.__name__} cannot compute with %{self.name}, which has no value "
         f"while the network is being built: {_instead(ufunc.__name__)}"
+        + (", and ops.array for the array" if arrays else "")
     )
 
 

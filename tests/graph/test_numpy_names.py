@@ -579,6 +579,9 @@ WRONG_TYPES = {
     "np.exp cannot compute with %x, which has no value while the network is being "
     "built: use ops.exp (from slimlearn import ops)": np.exp,
     "np.mean cannot compute with %x": np.mean,
+    "use ops.multiply (from slimlearn import ops), and ops.array for the array": (
+        lambda x: np.ones(5) * x
+    ),
     "use ops.concatenate (": lambda x: np.concatenate([x, x]),
     "use ops.where (": lambda x: np.where(x > 0, x, x),
     "np.sort cannot compute with %x, which has no value while the network is being "

@@ -140,6 +140,22 @@ def test_dir_of_an_estimator_is_public(fitted):
     assert "transform" in dir(transformer)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        slimlearn.Adam(),
+        slimlearn.Cosine(),
+        slimlearn.losses.Focal(),
+        slimlearn.callbacks.TimeLimit(3),
+        slimlearn.network(lambda x, units=3: x)(),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_dir_of_parameter_objects_is_public(made):
+    assert not [name for name in dir(made) if name.startswith("_")]
+    assert {"get_params", "set_params", *made.get_params()} <= set(dir(made))
+
+
 def test_dir_leaves_out_what_settings_take_away():
     assert "partial_fit" in dir(DNNClassifier())
     assert "partial_fit" not in dir(DNNClassifier(early_stopping=True))

@@ -55,6 +55,8 @@ reveal_type(DNNRegressor().predict(X))  # numpy.ndarray
 reveal_type(DNNRegressor().predict(X, return_std=True))  # tuple[numpy.ndarray
 reveal_type(DNNRegressor().predict(X, return_quantiles=True))  # tuple[numpy.ndarray
 reveal_type(layers.relu)  # num_outputs: int
+reveal_type(ops.where)  # (condition: slimlearn.backend.graph.tensor.Tensor
+reveal_type(ops.exp)  # -> slimlearn.backend.graph.tensor.Tensor
 DNNClassifier(activation="rellu")  # "activation" to "DNNClassifier"
 DNNClassifier(optimizer="adamm")  # "optimizer" to "DNNClassifier"
 DNNClassifier(loss="squared_error")  # "loss" to "DNNClassifier"
@@ -71,6 +73,7 @@ DNNClassifier(callbacks=callbacks.TimeLimit(3))  # "callbacks" to "DNNClassifier
 SGD(momentum="0.9")  # "momentum" to "SGD"
 callbacks.EpochScoring("accuracy", on="test")  # "on" to "EpochScoring"
 layers.relu(X, 3)  # expected "Tensor"
+ops.repeat(X, 3)  # expected "Tensor"
 """
 
 
