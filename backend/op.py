@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from slimlearn.backend.graph import (
     type_text,
 )
 from slimlearn.backend.shape import as_dim
+
+_Function = TypeVar("_Function", bound=Callable)
 
 OPS: dict[str, "Op"] = {}
 FUNCTIONS: dict[str, Callable] = {}  # of `backend.ops`, by name
@@ -47,7 +50,7 @@ class Refusal(ValueError):
         return ValueError(f"[{op} {name}] {self}")
 
 
-def public(function: Callable, *aliases: str) -> Callable:
+def public(function: _Function, *aliases: str) -> _Function:
     """Make `function` one of `backend.ops`, under its name and others.
 
     Used as a decorator, with other names as `also`. What is written by hand takes the
@@ -59,12 +62,12 @@ def public(function: Callable, *aliases: str) -> Callable:
     return function
 
 
-def also(*aliases: str) -> Callable:
+def also(*aliases: str) -> Callable[[_Function], _Function]:
     """Return a decorator that makes a function `public` under several names."""
     return lambda function: public(function, *aliases)
 
 
-def internal(function: Callable) -> Callable:
+def internal(function: _Function) -> _Function:
     """Make `function` one of `backend.ops` that only slimlearn's own code calls."""
     FUNCTIONS[function.__name__] = function
     return function

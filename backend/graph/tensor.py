@@ -1,6 +1,9 @@
 """A value of a graph, and the node that computes it."""
 
+from __future__ import annotations
+
 from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 from slimlearn.backend.shape import Dim, Shape
 
@@ -65,6 +68,23 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} %{self.name} : {type_text(*self.type)}>"
+
+    if TYPE_CHECKING:  # `ops.operators` attaches what computes
+
+        def _two(self, other: Tensor | float) -> Tensor: ...
+
+        def _one(self) -> Tensor: ...
+
+        __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = _two
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = _two
+        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = _two
+        __and__ = __or__ = __xor__ = __rand__ = __ror__ = __rxor__ = _two
+        __matmul__ = _two
+        __neg__ = __pos__ = __abs__ = __invert__ = __floor__ = __ceil__ = _one
+
+        def __getitem__(self, key: Any) -> Tensor: ...
+
+        def __round__(self, digits: int | None = None) -> Tensor: ...
 
     # What Python and NumPy would do with a value, a tensor has to refuse: it has none
     # before the network runs.

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Wrong lines end in what the checker has to say of them; others are right.
 USES = """
 import numpy as np
+from slimlearn.backend.graph import Tensor
 from slimlearn import (
     SGD, Adam, Autoencoder, Cosine, DNNClassifier, DNNRegressor, LayerTransformer,
     LinearClassifier, LinearRegressor, NetworkClassifier,
@@ -30,6 +31,11 @@ from slimlearn import (
 )
 
 X, y = np.zeros((4, 2)), np.zeros(4)
+
+def mixed(x: Tensor) -> Tensor:
+    scaled = -x * 2 + 1 / abs(x[:, ::2]) ** 2 - x @ x % 3.0 // 2
+    return ops.where((scaled > 0) & ~(x < 1) | (x >= x), round(scaled, 2), x)
+
 stop = [callbacks.EarlyStopping(), callbacks.TimeLimit(3)]
 clf = DNNClassifier((3,), activation="tanh", optimizer=Adam(beta1=0.8), callbacks=stop)
 DNNClassifier(3, activation=layers.activation.gelu, loss=losses.Focal(1.5), verbose=1)
@@ -74,6 +80,8 @@ SGD(momentum="0.9")  # "momentum" to "SGD"
 callbacks.EpochScoring("accuracy", on="test")  # "on" to "EpochScoring"
 layers.relu(X, 3)  # expected "Tensor"
 ops.repeat(X, 3)  # expected "Tensor"
+mixed(X)  # expected "Tensor"
+mixed("x")  # expected "Tensor"
 """
 
 
