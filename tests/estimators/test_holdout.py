@@ -125,6 +125,37 @@ def test_groups_of_all_sizes():
     assert set(groups[3:][held]) == {2}
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_any_groups_and_classes(last):
+    for seed in range(300):
+        rng = np.random.RandomState(seed)
+        n = rng.randint(2, 60)
+        groups = rng.randint(rng.randint(1, n + 1), size=n)
+        classes = rng.randint(rng.randint(1, 5), size=n)
+        fraction, rows = rng.uniform(0.01, 0.99), np.sort(rng.permutation(100)[:n])
+        options = {"groups": groups, "last": last}
+        try:
+            train, held = dataset.holdout(rows, fraction, seed, classes, **options)
+        except ValueError:
+            # Each group has all rows of some class, or there is one alone.
+            spared = [
+                set(classes[groups != g]) == set(classes) for g in np.unique(groups)
+            ]
+            assert len(spared) == 1 or not (last or any(spared))
+            continue
+        assert sorted([*train, *held]) == rows.tolist()
+        is_held = np.isin(rows, held)
+        apart = set(groups[is_held])
+        assert not apart & set(groups[~is_held])
+        assert len(held) <= max(1, round(fraction * n)) or len(apart) == 1
+        if last:
+            begins = [np.flatnonzero(groups == g)[0] for g in apart]
+            others = [np.flatnonzero(groups == g)[0] for g in set(groups) - apart]
+            assert min(begins) > max(others)
+        else:
+            assert set(classes[~is_held]) == set(classes)
+
+
 def test_a_class_that_one_group_has_stays_in_training():
     groups = np.arange(100) // 10
     y = np.where(groups == 3, 2, np.arange(100) % 2)
