@@ -86,7 +86,8 @@ def plot_curves(history, ax, title: str):
     """
     curves = {k: c for k, c in history.curves().items() if k != "learning_rate"}
     epochs = range(1, history.epochs + 1)
-    losses = [name for name in curves if name.endswith("loss")]
+    # Scorers named neg_…_loss give scores.
+    losses = [n for n in curves if n.endswith("loss") and "neg_" not in n]
     scores = [name for name in curves if name not in losses]
     colors = _colors([*losses, *scores])
     lines = []
@@ -96,6 +97,10 @@ def plot_curves(history, ax, title: str):
     if scores:
         beside = ax.twinx()
         beside.set_ylabel("score")
+        # The legend stands before all curves.
+        ax.set_zorder(beside.get_zorder() + 1)
+        beside.patch.set_visible(True)
+        ax.patch.set_visible(False)
         for number, name in enumerate(scores):
             dashes = _DASHES[min(number // (len(COLORS) - 2), len(_DASHES) - 1)]
             options = {"label": name, "color": colors[name], "linestyle": dashes}

@@ -89,20 +89,19 @@ def test_colors_stand_out_from_white():
 
 
 def test_every_curve_has_its_own_look():
-    scoring = [
-        EpochScoring("r2", on="train"),
-        EpochScoring("r2"),
-        EpochScoring("neg_max_error"),
-        EpochScoring("explained_variance"),
-    ]
-    est = DNNRegressor(callbacks=scoring, **FEW).fit(X, Y, **HELD)
-    found = lines(est.plot_history())
+    scores = ["accuracy", "neg_log_loss", "roc_auc"]
+    scoring = [EpochScoring("accuracy", on="train"), *map(EpochScoring, scores)]
+    est = DNNClassifier(callbacks=scoring, **FEW)
+    ax = est.fit(X, Y > 0, X_val=X, y_val=Y > 0).plot_history()
+    found = lines(ax)
     assert "learning_rate" not in found and len(found) == 7
     looks = {(line.get_color(), line.get_linestyle()) for line in found.values()}
     assert len(looks) == 7
     assert found["loss"].get_color() == COLORS[0]
     assert found["validation_loss"].get_color() == COLORS[1]
-    assert found["validation_r2"].get_color() not in COLORS[:2]
+    assert found["validation_accuracy"].get_color() not in COLORS[:2]
+    [beside] = [axes for axes in ax.figure.axes if axes is not ax]
+    assert len(beside.get_lines()) == 4 and ax.zorder > beside.zorder
     alone = lines(DNNRegressor(**FEW).fit(X, Y).plot_history())
     assert alone["loss"].get_color() == COLORS[0]
 
