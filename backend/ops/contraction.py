@@ -194,6 +194,38 @@ def _with_vector(a: Tensor, b: Tensor, name: str | None) -> Tensor:
 
 
 @public
+def dot(a: Tensor, b: Tensor, name: str | None = None) -> Tensor:
+    """Return the product of vectors and matrices; `matmul` takes stacks, too.
+
+    Parameters
+    ----------
+    a : Tensor of shape [m, k] or [k]
+    b : Tensor of shape [k, n] or [k]
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [m, n]
+        Without the axes that vectors lack.
+
+    Raises
+    ------
+    TypeError
+        If an operand is no tensor.
+    ValueError
+        If types or shapes do not fit, or an operand has more than two axes.
+    """
+    for operand in (a, b):
+        if len(check_tensor(operand, "dot", name).shape) > 2:
+            raise ValueError(
+                f"[dot {name or 'dot'}] multiplies vectors and matrices: "
+                f"{describe([a.type, b.type])}: use matmul"
+            )
+    return matmul(a, b, name=name)
+
+
+@public
 def orthogonal(a: Tensor, name: str | None = None) -> Tensor:
     """Return the matrix with orthonormal columns that QR finds in another.
 

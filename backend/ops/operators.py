@@ -50,7 +50,16 @@ _SCALARS = {
     "greater_equal": "greater_equal",
 }
 # What NumPy calls differently; of other functions the name is looked up.
-_NAMES = {"invert": "logical_not", "bitwise_and": "logical_and"}
+_NAMES = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "logical_xor",
+    "invert": "logical_not",
+    "rint": "round",
+}
 _METHODS = {"T": "ops.transpose(x)", "ndim": "x.rank", "size": "ops.extent(dim)"}
 
 
@@ -59,9 +68,7 @@ def _reflected(function):
 
 
 def _round(a: Tensor, digits: int | None = None) -> Tensor:
-    if not digits:
-        return ops.round(a)
-    return ops.round(a * 10.0**digits) / 10.0**digits
+    return ops.round(a, digits or 0)
 
 
 def _divmod(a, b) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from slimlearn.backend.op import (
     described,
     dtype_of,
     emit,
+    public,
     target,
     types_text,
 )
@@ -295,10 +296,7 @@ class Ceil(Unary):
 
 
 class Round(Unary):
-    """The nearest whole number, halves to the even one.
-
-    The gradient is zero everywhere.
-    """
+    """The nearest whole number, halves to the even one."""
 
     name = "round"
     function = np.rint
@@ -423,3 +421,39 @@ def cast(a: Tensor, dtype, name: str | None = None) -> Tensor:
     if a.dtype == dtype and name is None:
         return a
     return emit("cast", (a,), None, [(dtype, a.shape)], name)
+
+
+@public
+def round(a: Tensor, decimals: int = 0, name: str | None = None) -> Tensor:
+    """Return the nearest whole number, halves to the even one, element by element.
+
+    Parameters
+    ----------
+    a : Tensor of f32 or f64
+    decimals : int, default=0
+        How many digits are kept behind the point; of a negative number that many before
+        it become 0.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        As `a`; the gradient is zero everywhere.
+
+    Raises
+    ------
+    TypeError
+        If `a` is no tensor, or `decimals` no whole number.
+    ValueError
+        If `a` is of another type: cast it.
+    """
+    check_tensor(a, "round", name)
+    if not hasattr(decimals, "__index__"):
+        raise TypeError(
+            f"[round {name or 'round'}] decimals is a whole number, got {decimals!r}"
+        )
+    if decimals == 0:
+        return emit("round", (a,), None, None, name)
+    scale = 10.0**decimals
+    return ops.div(emit("round", (a * scale,)), scale, name)

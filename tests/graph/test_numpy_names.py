@@ -134,6 +134,16 @@ for _kind in ("i32", "i64"):
 case("abs", lambda a: abs(a) + +a, lambda a: abs(a) + a, a=Source((B, 7), "away"))
 case("round", lambda a: round(a), np.rint, a=Source((B, 7), "fraction"))
 case("round-digits", lambda a: round(a, 2), lambda a: a.round(2), smooth=(), a=ROWS)
+for _decimals in (0, 1, 3, -1):
+    case(
+        f"round-{_decimals}",
+        lambda a, d=_decimals: ops.round(a * 37, d),
+        lambda a, d=_decimals: np.round(a * 37, d),
+        smooth=(),
+        a=ROWS,
+    )
+case("dot", ops.dot, np.dot, a=ROWS, b=Source((7, 3)))
+case("dot-vectors", ops.dot, np.dot, a=Source((4,)), b=Source((4,)))
 case("math-floor", lambda a: math.floor(a), np.floor, a=Source((B, 7), "fraction"))
 case("math-ceil", lambda a: math.ceil(a), np.ceil, a=Source((B, 7), "fraction"))
 _BITS = {"a": Source((B, 5), "bool", "bool"), "b": Source((5,), "bool", "bool")}
@@ -551,6 +561,9 @@ REFUSED = {
     "[pad pad] pad_width has 1 pairs, a is f32[B,5]": lambda x: ops.pad(x, [(1, 1)]),
     "[isnan isnan] a is i64[3], needs f32 or f64": lambda x: ops.isnan(ops.arange(3)),
     "[logical_xor logical_xor] a is f32[B,5], needs bool": lambda x: x ^ (x > 0),
+    "[dot dot] multiplies vectors and matrices: a is f32[B,5,1], b is f32[1,2]: use": (
+        lambda x: ops.dot(x[..., None], ops.ones((1, 2)))
+    ),
     "[tril tril] needs at least two axes": lambda x: ops.tril(x[:, 0]),
     "[arange arange] steps of 1 from 5 do not reach 2": lambda x: ops.arange(5, 2),
     "[mod mod] a is bool[B,5], needs f32": lambda x: (x > 0) % 2,
@@ -594,6 +607,8 @@ WRONG_TYPES = {
         lambda x: x + np.ones(5)
     ),
     "== and != compare no elements": lambda x: ops.where(x == x, x, 0.0),
+    "[round round] decimals is a whole number, got 'r'": lambda x: ops.round(x, "r"),
+    "built: use ops.abs (": np.abs,
     "[pad pad] pad_width has a pair of whole numbers": lambda x: ops.pad(x, 3),
     "[mod mod] needs a tensor and a tensor or number": lambda x: ops.mod(x, "a"),
     "an index is a whole number, a slice, a list": lambda x: x[x > 0],
@@ -651,10 +666,8 @@ def test_public_functions_are_described():
         assert isinstance(function, types.FunctionType), name
         text = inspect.getdoc(function)
         for parameter in inspect.signature(function).parameters:
-            assert re.search(rf"^(.*, )?{parameter}\b.* : ", text, re.M), (
-                name,
-                parameter,
-            )
+            line = rf"^(.*, )?{parameter}(, .*)?( : .*)?$"
+            assert re.search(line, text, re.M), (name, parameter)
         assert "\nReturns\n-------\n" in text, name
         assert text.splitlines()[0].endswith("."), name
         assert max(map(len, text.splitlines())) <= 88, name
