@@ -132,8 +132,10 @@ or callable, default="squared_error"
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, shuffling, dropout and the held-out rows.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line an epoch. The logger
-        ``slimlearn`` has a DEBUG record of each epoch in any case.
+        0 is silent, 1 shows a progress bar, 2 prints a line an epoch: losses, scores
+        and the learning rate, with a mark at the best so far where rows are held out or
+        early stopping watches. The logger ``slimlearn`` has a DEBUG record of each
+        epoch in any case.
     """,
     "scoring": """
     scoring : str or callable, default="loss"
@@ -176,7 +178,8 @@ or callable, default="squared_error"
     learning_rate_ : float
         The base learning rate; not with L-BFGS.
     history_ : History
-        The record of all epochs; ``history_.to_frame()`` is a DataFrame.
+        The record of all epochs, learning rates among it; ``history_.to_frame()`` is a
+        DataFrame.
     callbacks_ : list of (str, callback)
         The callbacks of this fit, with what they found.
     program_ : Program

@@ -137,6 +137,8 @@ def of_value(name: str, value, accepts: Callable[[object], bool]) -> str | None:
     if name == "callbacks" and hasattr(value, "on_epoch_end"):
         return "Put it into a list."
     if name == "callbacks" and isinstance(value, (list, tuple)):
+        if any(hasattr(one, "on_fit_task_begin") for one in value):
+            return "Scikit-learn's own callbacks are given by set_callbacks(…)."
         kinds = [one.__name__ for one in value if isinstance(one, type)]
         return f"{kinds[0]} is a class: give {kinds[0]}(…)." if kinds else None
     return None if found is None else f"{value!r} is called {found!r} here."

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import re
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,9 @@ OF_SOME = [
     (DNNClassifier, "zzz", "it has hidden_units, activation, "),
 ]
 CASES = [(kind, *row) for kind in ALL for row in OF_ALL.items()] + OF_SOME
+
+
+SCIKIT = SimpleNamespace(on_fit_task_begin=print, on_fit_task_end=print)
 
 
 def made(kind, **options):
@@ -168,6 +172,7 @@ def test_every_method_that_trains_says_it(kind, method):
         (DNNClassifier, "callbacks", [EarlyStopping], "EarlyStopping is a class: give"),
         (DNNClassifier, "loss", "mse", r"Got 'mse' instead\.$"),
         (DNNClassifier, "optimizer", "adamax", "Got 'adamax' instead.$"),
+        (DNNClassifier, "callbacks", [SCIKIT], r"given by set_callbacks"),
         (DNNClassifier, "callbacks", [3], r"Got \[3\] instead.$"),
     ],
 )
