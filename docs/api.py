@@ -249,6 +249,11 @@ def heading(title: str, line: str) -> str:
     return f"{title}\n{line * len(title)}\n"
 
 
+def place(module: str) -> str:
+    """Return the directive that makes links to a module lead here, and no more."""
+    return f".. module:: {module}\n.. currentmodule:: None\n"
+
+
 def section_of(subject: Subject, path: str, value: object) -> str:
     """Return the title under which an object stands on its subject's page."""
     if subject.name not in ("layers", "ops"):
@@ -291,8 +296,12 @@ def pages() -> dict[str, str]:
             for path, value in found.items():
                 section = section_of(subject, path, value)
                 sections.setdefault(section, []).append(path)
+            if inspect.ismodule(getattr(slimlearn, subject.name, None)):
+                parts += [place(f"slimlearn.{subject.name}")]
             for section, paths in sorted(sections.items()):
                 parts += [heading(section, "-")] if section else []
+                if section.startswith("layers."):
+                    parts += [place(paths[0].rpartition(".")[0])]
                 parts += [summary(paths)]
                 parts += [entry(subject, path, found[path]) for path in paths]
         made[subject.name] = "\n".join(parts)

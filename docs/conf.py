@@ -32,6 +32,7 @@ exclude_patterns = ["_build"]
 nitpicky = False
 
 autosummary_generate = False
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "alphabetical"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
@@ -48,6 +49,8 @@ nb_merge_streams = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "slimlearn"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

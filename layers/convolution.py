@@ -1,6 +1,7 @@
 """Convolutional layers: names, positional order and defaults are TF-Slim's."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
@@ -140,7 +141,7 @@ def _over(axes: int, name: str) -> Callable:
     parameters = [p for p in signature.parameters.values() if p.name != "conv_dims"]
     layer.__signature__ = signature.replace(parameters=parameters)
     layer.__module__, layer.__name__, layer.__qualname__ = __name__, name, name
-    layer.__doc__ = of_any.__doc__
+    layer.__doc__ = re.sub(r" *conv_dims : .*\n.*\n", "", of_any.__doc__ or "")
     return add_arg_scope(layer)
 
 
