@@ -46,7 +46,7 @@ def convolution(
     Parameters
     ----------
     inputs : Tensor
-        [B, *spatial, channels]; sizes fixed.
+        ``[B, *spatial, channels]``; sizes fixed.
     num_outputs : int
         The number of filters.
     kernel_size : int or sequence of int
@@ -67,7 +67,7 @@ variables_collections, outputs_collections, trainable
         As in `fully_connected`.
     scope : str, optional
         The layer's name, `Conv` by default: variables are ``<scope>/weights`` of shape
-        [*kernel_size, channels / groups, num_outputs] and ``<scope>/biases``.
+        ``[*kernel_size, channels / groups, num_outputs]`` and ``<scope>/biases``.
     conv_dims : int, optional
         The number of spatial axes that inputs must have.
     groups : int, default=1
@@ -76,7 +76,7 @@ variables_collections, outputs_collections, trainable
     Returns
     -------
     Tensor
-        [B, *positions, num_outputs]
+        ``[B, *positions, num_outputs]``
 
     Raises
     ------
@@ -181,12 +181,12 @@ reuse, variables_collections, outputs_collections, trainable
         As in `convolution`.
     scope : str, optional
         `ConvInPlane` by default; the variables are ``<scope>/weights`` of shape
-        [*kernel_size, 1, 1] and ``<scope>/biases``.
+        ``[*kernel_size, 1, 1]`` and ``<scope>/biases``.
 
     Returns
     -------
     Tensor
-        [B, *positions, channels]
+        ``[B, *positions, channels]``
     """
     where = "conv2d_in_plane"
     images.check_space(where, inputs, 2)
@@ -262,13 +262,14 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
         Of the mixtures' weights; by default `weights_initializer`.
     scope : str, optional
         `SeparableConv2d` by default; the variables are ``<scope>/depthwise_weights`` of
-        shape [*kernel_size, channels, depth_multiplier], ``<scope>/pointwise_weights``
-        of shape [1, 1, channels · depth_multiplier, num_outputs], ``<scope>/biases``.
+        shape ``[*kernel_size, channels, depth_multiplier]``,
+        ``<scope>/pointwise_weights`` of shape
+        [1, 1, channels · depth_multiplier, num_outputs], ``<scope>/biases``.
 
     Returns
     -------
     Tensor
-        [B, *positions, num_outputs, or channels · depth_multiplier]
+        ``[B, *positions, num_outputs, or channels · depth_multiplier]``
 
     References
     ----------
@@ -352,7 +353,7 @@ def _transpose_over(axes: int, name: str, default_scope: str) -> Callable:
         Parameters
         ----------
         inputs : Tensor
-            [B, *spatial, channels]
+            ``[B, *spatial, channels]``
         num_outputs : int
         kernel_size : int or sequence of int
         stride : int or sequence of int, default=1
@@ -366,12 +367,12 @@ reuse, variables_collections, outputs_collections, trainable
             As in `convolution`.
         scope : str, optional
             The variables are ``<scope>/weights`` of shape
-            [*kernel_size, num_outputs, channels] and ``<scope>/biases``.
+            ``[*kernel_size, num_outputs, channels]`` and ``<scope>/biases``.
 
         Returns
         -------
         Tensor
-            [B, *spatial · stride, num_outputs]
+            ``[B, *spatial · stride, num_outputs]``
 
         References
         ----------

@@ -12,7 +12,7 @@ _LAST = ("NWC", "NHWC", "NDHWC")
 
 
 def check_space(layer: str, inputs: Tensor, axes: int | None = None) -> int:
-    """Return the number of spatial axes of inputs [B, *spatial, channels]."""
+    """Return the number of spatial axes of inputs ``[B, *spatial, channels]``."""
     utils.check_float(layer, inputs)
     found = inputs.rank - 2
     if not 1 <= found <= 3 or axes not in (None, found):

@@ -28,7 +28,7 @@ def pool(
     Parameters
     ----------
     inputs : Tensor
-        [B, *spatial, channels]
+        ``[B, *spatial, channels]``
     kernel_size : int or sequence of int
         Of the windows.
     pooling_type : {"MAX", "AVG"}
@@ -46,7 +46,7 @@ def pool(
     Returns
     -------
     Tensor
-        [B, *positions, channels]
+        ``[B, *positions, channels]``
     """
     if pooling_type not in _TYPES:
         raise ValueError(
@@ -110,7 +110,7 @@ def _over(kind: str, axes: int):
         Parameters
         ----------
         inputs : Tensor
-            [B, *spatial, channels]
+            ``[B, *spatial, channels]``
         kernel_size : int or sequence of int
             Of the windows.
         stride : int or sequence of int, default=2
@@ -125,7 +125,7 @@ def _over(kind: str, axes: int):
         Returns
         -------
         Tensor
-            [B, *positions, channels]
+            ``[B, *positions, channels]``
         """
         images.check_space(name, inputs, axes)
         return _pooled(
@@ -163,7 +163,7 @@ def global_pool(
     Parameters
     ----------
     inputs : Tensor
-        [B, *spatial, channels]
+        ``[B, *spatial, channels]``
     pooling_type : {"AVG", "MAX"}, default="AVG"
     keepdims : bool, default=False
         Keep the spatial axes, with size 1.

@@ -274,9 +274,9 @@ def convolution(
     Parameters
     ----------
     x : Tensor
-        [B, *spatial, channels] with one to three spatial axes.
+        ``[B, *spatial, channels]`` with one to three spatial axes.
     filters : Tensor
-        [*kernel, channels / groups, outputs].
+        ``[*kernel, channels / groups, outputs]``.
     strides, dilations : int or sequence of int
         For all spatial axes, or one each.
     padding : {"SAME", "VALID"} or sequence of (before, after)
@@ -291,7 +291,7 @@ def convolution(
     Returns
     -------
     Tensor
-        [B, *positions, outputs].
+        ``[B, *positions, outputs]``.
 
     Raises
     ------
@@ -339,9 +339,9 @@ def convolution_transpose(
     Parameters
     ----------
     x : Tensor
-        [B, *positions, outputs]: what the convolution gives.
+        ``[B, *positions, outputs]``: what the convolution gives.
     filters : Tensor
-        [*kernel, channels / groups, outputs]: the convolution's.
+        ``[*kernel, channels / groups, outputs]``: the convolution's.
     output_size : int or sequence of int
         The spatial sizes of the result: those that the convolution reads.
     strides, padding, dilations, groups
@@ -352,7 +352,7 @@ def convolution_transpose(
     Returns
     -------
     Tensor
-        [B, *output_size, channels].
+        ``[B, *output_size, channels]``.
     """
     check_tensor(x, "convolution_input_grad", name)
     check_tensor(filters, "convolution_input_grad", name)

@@ -262,7 +262,7 @@ def max_pool(
     Parameters
     ----------
     x : Tensor
-        [B, *spatial, channels] with one to three spatial axes.
+        ``[B, *spatial, channels]`` with one to three spatial axes.
     kernel_size, strides, dilations : int or sequence of int
         For all spatial axes, or one each.
     padding : {"SAME", "VALID"} or sequence of (before, after)
@@ -274,7 +274,7 @@ def max_pool(
     Returns
     -------
     Tensor
-        [B, *positions, channels]. Its gradient goes to the first of equal elements.
+        ``[B, *positions, channels]``. Its gradient goes to the first of equal elements.
     """
     attributes = _attributes(
         "max_pool", x, kernel_size, strides, padding, dilations, name
@@ -296,7 +296,7 @@ def sum_pool(
     Parameters
     ----------
     x : Tensor
-        [B, *spatial, channels] with one to three spatial axes.
+        ``[B, *spatial, channels]`` with one to three spatial axes.
     kernel_size, strides, dilations : int or sequence of int
         For all spatial axes, or one each.
     padding : {"SAME", "VALID"} or sequence of (before, after)
@@ -307,7 +307,7 @@ def sum_pool(
     Returns
     -------
     Tensor
-        [B, *positions, channels].
+        ``[B, *positions, channels]``.
     """
     attributes = _attributes(
         "sum_pool", x, kernel_size, strides, padding, dilations, name
@@ -331,7 +331,7 @@ def avg_pool(
     Parameters
     ----------
     x : Tensor
-        [B, *spatial, channels] with one to three spatial axes.
+        ``[B, *spatial, channels]`` with one to three spatial axes.
     kernel_size, strides, dilations : int or sequence of int
         For all spatial axes, or one each.
     padding : {"SAME", "VALID"} or sequence of (before, after)
@@ -342,7 +342,7 @@ def avg_pool(
     Returns
     -------
     Tensor
-        [B, *positions, channels].
+        ``[B, *positions, channels]``.
     """
     attributes = _attributes(
         "avg_pool", x, kernel_size, strides, padding, dilations, name
