@@ -65,6 +65,7 @@ from slimlearn.layers.initializers import (
     xavier_initializer,
     zeros_initializer,
 )
+from slimlearn.layers.local_response import local_response_normalization
 from slimlearn.layers.names import get_variable_scope, variable_scope
 from slimlearn.layers.normalization import batch_norm, layer_norm, unit_norm
 from slimlearn.layers.pooling import (
@@ -157,6 +158,7 @@ __all__ = [
     "layer_norm",
     "lecun_initializer",
     "linear",
+    "local_response_normalization",
     "losses",
     "max_pool1d",
     "max_pool2d",
