@@ -29,8 +29,10 @@ if TYPE_CHECKING:  # what is written by hand has its signature, what is made has
     from slimlearn.backend.ops.composed import *
     from slimlearn.backend.ops.contraction import *
     from slimlearn.backend.ops.control import *
+    from slimlearn.backend.ops.convolution import *
     from slimlearn.backend.ops.creation import *
     from slimlearn.backend.ops.indexing import *
+    from slimlearn.backend.ops.pooling import *
     from slimlearn.backend.ops.random import *
     from slimlearn.backend.ops.rearranging import *
     from slimlearn.backend.ops.reduction import *
@@ -38,6 +40,7 @@ if TYPE_CHECKING:  # what is written by hand has its signature, what is made has
     from slimlearn.backend.ops.slicing import *
     from slimlearn.backend.ops.softmax import *
     from slimlearn.backend.ops.source import *
+    from slimlearn.backend.ops.sparse import *
     from slimlearn.backend.ops.statistics import *
     from slimlearn.backend.ops.structure import *
     from slimlearn.backend.ops.subscript import *

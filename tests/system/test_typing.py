@@ -154,3 +154,13 @@ def test_every_parameter_has_a_type(kind):
 def test_the_marker_of_types_is_shipped():
     assert (ROOT / "py.typed").exists()
     assert '"py.typed"' in (ROOT / "setup.py").read_text()
+
+
+def test_checkers_see_all_families_of_ops():
+    text = (ROOT / "backend/ops/__init__.py").read_text()
+    shown = re.findall(
+        r"^    from slimlearn\.backend\.ops\.(\w+) import \*$", text, re.M
+    )
+    functions = (getattr(slimlearn.ops, name) for name in slimlearn.ops.__all__)
+    homes = {f.__module__.rpartition(".")[2] for f in functions}
+    assert shown == sorted(homes)
