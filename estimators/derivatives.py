@@ -118,9 +118,10 @@ class Derivatives:
         Returns
         -------
         ndarray of shape (n_samples, n_features), or dict of str to ndarray
-            In the type that the network computes in; of a regressor in the units of y
-            for one of X. A dict by input for a network with ``inputs=``, but for a
-            single name. Two classes have one decision value z: the first class has -z.
+            Of images (n_samples, height, width, channels). In the type that the network
+            computes in; of a regressor in the units of y for one of X. A dict by input
+            for a network with ``inputs=``, but for a single name. Two classes have one
+            decision value z: the first class has -z.
 
         Raises
         ------

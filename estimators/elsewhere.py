@@ -44,6 +44,7 @@ _NAMES = {
     "grad_clip_norm": "gradient_clip_norm",
     "hidden_layer_sizes": "hidden_units",
     "hidden_layers": "hidden_units",
+    "input_shape": "image_shape",
     "l2": "l2_regularization",
     "learning_rate_init": "learning_rate",
     "loss_fn": "loss",

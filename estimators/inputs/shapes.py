@@ -48,8 +48,9 @@ def _advice(array: np.ndarray, name: str, who: str) -> str | None:
     if array.ndim > 2:
         return (
             f"has shape {array.shape}, and {who} reads a row of numbers for each "
-            f"sample: give {name}.reshape(len({name}), -1); a network function can "
-            f"shape rows again, as in ops.reshape(x, {(-1, *array.shape[1:])})"
+            f"sample: give {name}.reshape(len({name}), -1), which a network function "
+            f"can shape again, as in ops.reshape(x, {(-1, *array.shape[1:])}); images "
+            "are what ConvNetClassifier and ConvNetRegressor read"
         )
     if array.size == 0 or array.dtype.kind not in "OSU":
         return None

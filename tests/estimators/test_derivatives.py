@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from slimlearn import (
     Autoencoder,
+    ConvNetClassifier,
     DNNClassifier,
     DNNRegressor,
     GaussianMixture,
@@ -78,11 +79,12 @@ CASES = {
         9 * Z[:, 0],
     ),
     "linear": (LinearRegressor(**FEW), Z[:, 0]),
+    "images": (ConvNetClassifier(filters=3, **SMALL), WORDS),
     "named": (NetworkClassifier(pair(), **PAIR), WORDS),
     "autoencoder": (Autoencoder((2,), activation="tanh", **FEW), None),
     "shares": (Autoencoder((2,), loss="log_loss", **FEW), None),
 }
-INPUTS = {"shares": 1 / (1 + np.exp(-X))}
+INPUTS = {"shares": 1 / (1 + np.exp(-X)), "images": RNG.normal(size=(40, 5, 6, 2))}
 cases = pytest.mark.parametrize("case", CASES)
 
 
@@ -253,8 +255,12 @@ def test_saliency_is_that_of_differences(case):
             found = np.concatenate([found["a"], found["b"]], axis=1)
         scale = abs(found).max()
         assert found.shape == x.shape and found.dtype == np.float64
+        rows = x.reshape(len(x), -1)  # images may come as rows
         np.testing.assert_allclose(
-            found, difference(est, x, h, column), rtol=1e-5, atol=1e-6 * scale
+            found.reshape(rows.shape),
+            difference(est, rows, h, column),
+            rtol=1e-5,
+            atol=1e-6 * scale,
         )
 
 

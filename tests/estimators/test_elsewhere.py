@@ -18,6 +18,8 @@ from slimlearn import (
     SGD,
     Adam,
     Autoencoder,
+    ConvNetClassifier,
+    ConvNetRegressor,
     DNNClassifier,
     DNNRegressor,
     LayerTransformer,
@@ -30,6 +32,8 @@ from slimlearn.callbacks import Callback, EarlyStopping
 
 ALL = [
     Autoencoder,
+    ConvNetClassifier,
+    ConvNetRegressor,
     DNNClassifier,
     DNNRegressor,
     LinearClassifier,
@@ -67,6 +71,7 @@ OF_SOME = [
     (DNNClassifier, "hidden_layer_sizes", "it is called hidden_units here"),
     (Autoencoder, "hidden_layer_sizes", "it is called hidden_units here"),
     (NetworkClassifier, "hidden_layer_sizes", "net=tower(units=(64, 32))"),
+    (ConvNetClassifier, "input_shape", "it is called image_shape here"),
     (LinearRegressor, "hidden_units", "DNNClassifier and DNNRegressor have"),
     (NetworkRegressor, "module", "it is called net here"),
     (DNNRegressor, "module", "NetworkClassifier and NetworkRegressor take a net"),
