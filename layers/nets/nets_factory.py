@@ -6,12 +6,43 @@ from collections.abc import Callable
 
 from slimlearn import layers as slim
 from slimlearn.backend.graph import Tensor
-from slimlearn.layers.nets import alexnet, cifarnet, lenet, overfeat, vgg
+from slimlearn.layers.nets import (
+    alexnet,
+    cifarnet,
+    inception_resnet_v2,
+    inception_v1,
+    inception_v2,
+    inception_v3,
+    inception_v4,
+    lenet,
+    overfeat,
+    vgg,
+)
 
 # name: (network, its arg scope)
 _NETWORKS = {
     "alexnet_v2": (alexnet.alexnet_v2, alexnet.alexnet_v2_arg_scope),
     "cifarnet": (cifarnet.cifarnet, cifarnet.cifarnet_arg_scope),
+    "inception_resnet_v2": (
+        inception_resnet_v2.inception_resnet_v2,
+        inception_resnet_v2.inception_resnet_v2_arg_scope,
+    ),
+    "inception_v1": (
+        inception_v1.inception_v1,
+        inception_v1.inception_v1_arg_scope,
+    ),
+    "inception_v2": (
+        inception_v2.inception_v2,
+        inception_v2.inception_v2_arg_scope,
+    ),
+    "inception_v3": (
+        inception_v3.inception_v3,
+        inception_v3.inception_v3_arg_scope,
+    ),
+    "inception_v4": (
+        inception_v4.inception_v4,
+        inception_v4.inception_v4_arg_scope,
+    ),
     "lenet": (lenet.lenet, lenet.lenet_arg_scope),
     "overfeat": (overfeat.overfeat, overfeat.overfeat_arg_scope),
     "vgg_16": (vgg.vgg_16, vgg.vgg_arg_scope),
