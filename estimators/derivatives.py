@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -31,7 +32,9 @@ _START = "y"
 class Derivatives:
     """Gradients of estimators' networks, as they predict: nothing is dropped out."""
 
-    def gradients(self, X, y=None, sample_weight=None) -> dict:
+    def gradients(
+        self, X, y=None, sample_weight=None
+    ) -> dict[str, dict[str, np.ndarray]]:
         """The gradient of the loss by each parameter of the fitted network.
 
         Parameters
@@ -100,7 +103,9 @@ class Derivatives:
             layers.setdefault(layer, {})[last] = gradient * gradient.dtype.type(scale)
         return layers
 
-    def saliency(self, X, output=None, *, inputs=None):
+    def saliency(
+        self, X, output=None, *, inputs: str | Sequence[str] | None = None
+    ) -> np.ndarray | dict[str, np.ndarray]:
         """The derivative of an output by each number of X, row by row.
 
         Parameters

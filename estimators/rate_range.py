@@ -146,14 +146,14 @@ def _suggested(rates: np.ndarray, smoothed: np.ndarray) -> float:
 
 
 def find_learning_rate(
-    estimator,
+    estimator: NetworkEstimator | Pipeline,
     X,
     y=None,
     sample_weight=None,
     *,
-    lowest=1e-6,
-    highest=10.0,
-    steps=100,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
 ) -> RateRange:
     """Find a learning rate by training some steps at rates that rise.
 
