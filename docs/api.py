@@ -250,7 +250,7 @@ def heading(title: str, line: str) -> str:
 
 
 def place(module: str) -> str:
-    """Return the directive that makes links to a module lead here, and no more."""
+    """Return the directive that makes links to a module lead to what follows."""
     return f".. module:: {module}\n.. currentmodule:: None\n"
 
 
@@ -283,7 +283,10 @@ def pages() -> dict[str, str]:
     made = {}
     for subject in SUBJECTS:
         found = by_subject()[subject.name]
-        parts = [heading(subject.title, "="), subject.about, ""]
+        parts = [heading(subject.title, "=")]
+        if inspect.ismodule(getattr(slimlearn, subject.name, None)):
+            parts += [place(f"slimlearn.{subject.name}")]
+        parts += [subject.about, ""]
         if subject.own_pages:
             parts += [summary(list(found))]
             names = "\n".join(f"   {path}" for path in found)
@@ -296,12 +299,10 @@ def pages() -> dict[str, str]:
             for path, value in found.items():
                 section = section_of(subject, path, value)
                 sections.setdefault(section, []).append(path)
-            if inspect.ismodule(getattr(slimlearn, subject.name, None)):
-                parts += [place(f"slimlearn.{subject.name}")]
             for section, paths in sorted(sections.items()):
-                parts += [heading(section, "-")] if section else []
                 if section.startswith("layers."):
                     parts += [place(paths[0].rpartition(".")[0])]
+                parts += [heading(section, "-")] if section else []
                 parts += [summary(paths)]
                 parts += [entry(subject, path, found[path]) for path in paths]
         made[subject.name] = "\n".join(parts)
