@@ -10,19 +10,60 @@ from slimlearn import layers as slim
 from slimlearn.backend import ops, reference
 from slimlearn.backend.graph import Model
 from slimlearn.backend.shape import B, product
-from slimlearn.layers.nets import alexnet, cifarnet, lenet, nets_factory, vgg
+from slimlearn.layers.nets import (
+    alexnet,
+    cifarnet,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    nets_factory,
+    resnet_utils,
+    resnet_v1,
+    resnet_v2,
+    vgg,
+)
 
 # Trainable parameters with 1000 classes and three channels.
 PUBLISHED = {
     # the variables of TF-Slim's alexnet_v2 added up
     "alexnet_v2": 50_303_912,
+    # the paper's fast model: 145 million
+    "overfeat": 145_704_424,
     # torchvision's vgg11, vgg16, vgg19; the paper's table 2: 133, 138, 144 million
     "vgg_a": 132_863_336,
     "vgg_16": 138_357_544,
     "vgg_19": 143_667_240,
-    # the paper's fast model: 145 million
-    "overfeat": 145_704_424,
+    # torchvision's resnet18 to resnet152, timm's resnet200
+    "resnet_v1_18": 11_689_512,
+    "resnet_v1_34": 21_797_672,
+    "resnet_v1_50": 25_557_032,
+    "resnet_v1_101": 44_549_160,
+    "resnet_v1_152": 60_192_808,
+    "resnet_v1_200": 64_673_832,
+    # trainable parameters of Keras's ResNet50V2, ResNet101V2, ResNet152V2
+    "resnet_v2_50": 25_568_360,
+    "resnet_v2_101": 44_577_896,
+    "resnet_v2_152": 60_236_904,
+    # trainable parameters of Keras's MobileNet; the paper: 4.2, 2.6, 1.3, 0.5 million
+    "mobilenet_v1": 4_231_976,
+    "mobilenet_v1_075": 2_585_560,
+    "mobilenet_v1_050": 1_331_592,
+    "mobilenet_v1_025": 470_072,
+    # torchvision's mobilenet_v2; the paper: 3.4 million
+    "mobilenet_v2": 3_504_872,
 }
+# One of each family.
+FAMILIES = [
+    "lenet",
+    "cifarnet",
+    "alexnet_v2",
+    "overfeat",
+    "vgg_a",
+    "resnet_v1_18",
+    "resnet_v2_50",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035",
+]
 
 
 def build(network, size, classes=5, channels=3, training=False):
@@ -57,15 +98,28 @@ def test_every_network_returns_logits_and_end_points(name):
     )
     assert net.shape == (B, 5)
     assert net in end_points.values()
-    scopes = {p.name.partition("/")[0] for p in model.parameters}
-    assert len(scopes) == 1
-    _, features, _ = build(
-        lambda x, _: network(x, num_classes=None), network.default_image_size
-    )
-    assert features.shape[-1] > 5
+    assert len({p.name.partition("/")[0] for p in model.parameters}) == 1
 
 
-@pytest.mark.parametrize("name", nets_factory.networks_map)
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        ("lenet", (1024,)),
+        ("cifarnet", (192,)),
+        ("alexnet_v2", (1, 1, 4096)),
+        ("resnet_v1_18", (1, 1, 512)),
+        ("resnet_v2_50", (1, 1, 2048)),
+        ("mobilenet_v1_025", (1, 1, 256)),
+        ("mobilenet_v2_035", (1, 1, 1280)),
+    ],
+)
+def test_features_without_classes(name, want):
+    network = nets_factory.get_network_fn(name)
+    _, net, _ = build(lambda x, _: network(x), network.default_image_size)
+    assert net.shape[1:] == want
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_training_is_as_the_function_is_built(name):
     network = nets_factory.get_network_fn(name, 5)
     size = network.default_image_size
@@ -136,7 +190,7 @@ def test_images_that_are_too_small():
         build(vgg.vgg_16, 64)
 
 
-@pytest.mark.parametrize("name", nets_factory.networks_map)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_weight_decay_is_that_of_the_scope(name):
     def decays(weight_decay):
         network = nets_factory.get_network_fn(name, 5, weight_decay)
@@ -151,20 +205,222 @@ def test_weight_decay_is_that_of_the_scope(name):
     assert decays(0.0) == set()
 
 
+IMAGES = np.random.default_rng(0).random((8, 32, 32, 1), np.float32)
+
+
+def fitted(net, size, classes=3):
+    """A classifier of a network after two steps, and what it says to images."""
+    images, y = IMAGES[:, :size, :size], np.arange(8) % classes
+    clf = ConvNetClassifier(net=net, max_iter=1, batch_size=4, random_state=0)
+    proba = clf.fit(images, y).predict_proba(images)
+    assert proba.shape == (8, classes)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    return clf, images, proba
+
+
 @pytest.mark.parametrize("network", [lenet.lenet, cifarnet.cifarnet])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_classifier_of_a_network(network, classes):
-    size = network.default_image_size
-    images = np.random.default_rng(0).random((8, size, size, 1), np.float32)
-    y = np.arange(8) % classes
-    by_name = nets_factory.get_network_fn(network.__name__)
-    for net in (network, by_name):
-        clf = ConvNetClassifier(net=net, max_iter=1, batch_size=4, random_state=0)
-        proba = clf.fit(images, y).predict_proba(images)
-        assert proba.shape == (8, classes)
-        np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    for net in (network, nets_factory.get_network_fn(network.__name__)):
+        clf, images, proba = fitted(net, network.default_image_size, classes)
         again = pickle.loads(pickle.dumps(clf))
         np.testing.assert_array_equal(again.predict_proba(images), proba)
+
+
+def tiny_resnet_v1(x, num_classes, output_stride=None):
+    blocks = [
+        resnet_v1.resnet_v1_block("block1", base_depth=2, num_units=2, stride=2),
+        resnet_v1.resnet_v1_basic_block("block2", 8, num_units=2, stride=2),
+        resnet_v1.resnet_v1_basic_block("block3", 4, num_units=1, stride=1),
+    ]
+    with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+        return resnet_v1.resnet_v1(x, blocks, num_classes, output_stride=output_stride)
+
+
+def tiny_resnet_v2(x, num_classes, output_stride=None):
+    blocks = [
+        resnet_v2.resnet_v2_block("block1", base_depth=2, num_units=2, stride=2),
+        resnet_v2.resnet_v2_block("block2", base_depth=2, num_units=2, stride=2),
+        resnet_v2.resnet_v2_block("block3", base_depth=3, num_units=1, stride=1),
+    ]
+    with slim.arg_scope(resnet_v2.resnet_arg_scope()):
+        return resnet_v2.resnet_v2(x, blocks, num_classes, output_stride=output_stride)
+
+
+def tiny_mobilenet_v1(x, num_classes):
+    defs = mobilenet_v1.MOBILENETV1_CONV_DEFS[:3]
+    with slim.arg_scope(mobilenet_v1.mobilenet_v1_arg_scope()):
+        return mobilenet_v1.mobilenet_v1(
+            x, num_classes, conv_defs=defs, depth_multiplier=0.2
+        )
+
+
+def tiny_mobilenet_v2(x, num_classes):
+    defs = mobilenet_v2.V2_DEF[:4]
+    with slim.arg_scope(mobilenet_v2.training_scope()):
+        return mobilenet_v2.mobilenet_v2(
+            x, num_classes, conv_defs=defs, depth_multiplier=0.2
+        )
+
+
+@pytest.mark.parametrize(
+    "network", [tiny_resnet_v1, tiny_resnet_v2, tiny_mobilenet_v1, tiny_mobilenet_v2]
+)
+def test_parts_of_large_networks_train(network):
+    size = 28 if network is tiny_mobilenet_v1 else 20
+    fitted(network, size)
+
+
+@pytest.mark.parametrize("depth_multiplier", [0.75, 1.0])
+def test_names_in_mobilenets(depth_multiplier):
+    model, _, ends = build(
+        lambda x, n: mobilenet_v1.mobilenet_v1(x, n, depth_multiplier=depth_multiplier),
+        32,
+    )
+    assert list(ends)[-4:] == [
+        "Conv2d_13_pointwise",
+        "AvgPool_1a",
+        "Logits",
+        "Predictions",
+    ]
+    assert ends["Conv2d_11_pointwise"].shape[-1] == 512 * depth_multiplier
+    names = {p.name for p in model.parameters}
+    assert "MobilenetV1/Conv2d_1_depthwise/depthwise_weights" in names
+    assert "MobilenetV1/Logits/Conv2d_1c_1x1/biases" in names
+    model, _, ends = build(mobilenet_v2.mobilenet_v2, 32)
+    assert list(ends)[:6] == [
+        "layer_1",
+        "layer_2",
+        "layer_2/depthwise_output",
+        "layer_2/output",
+        "layer_3",
+        "layer_3/expansion_output",
+    ]
+    assert [p.name for p in model.parameters if "expanded_conv_16/p" in p.name] == [
+        "MobilenetV2/expanded_conv_16/project/weights",
+        "MobilenetV2/expanded_conv_16/project/BatchNorm/beta",
+        "MobilenetV2/expanded_conv_16/project/BatchNorm/gamma",
+    ]
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_output_stride_of_mobilenets(stride):
+    def final(x, _):
+        return mobilenet_v1.mobilenet_v1_base(x, output_stride=stride)
+
+    assert build(final, 64)[1].shape == (B, 64 // stride, 64 // stride, 1024)
+
+    def final(x, _):
+        return mobilenet_v2.mobilenet_v2(x, output_stride=stride, base_only=True)
+
+    assert build(final, 64)[1].shape == (B, 64 // stride, 64 // stride, 1280)
+
+
+def test_a_final_endpoint():
+    def final(x, _):
+        return mobilenet_v1.mobilenet_v1_base(x, "Conv2d_3_depthwise")
+
+    assert build(final, 32)[1].shape == (B, 8, 8, 128)
+
+    def final(x, _):
+        return mobilenet_v2.mobilenet_v2(x, final_endpoint="layer_4", base_only=True)
+
+    assert build(final, 32)[1].shape == (B, 8, 8, 24)
+
+
+def test_scopes_of_a_resnet():
+    with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+        model, net, ends = build(resnet_v1.resnet_v1_50, 33)
+    first = "resnet_v1_50/block1/unit_1/bottleneck_v1"
+    assert [p.name for p in model.parameters][:5] == [
+        "resnet_v1_50/conv1/weights",
+        "resnet_v1_50/conv1/BatchNorm/beta",
+        "resnet_v1_50/conv1/BatchNorm/gamma",
+        f"{first}/shortcut/weights",
+        f"{first}/shortcut/BatchNorm/beta",
+    ]
+    sizes = {f"resnet_v1_50/block{i}": n for i, n in enumerate((5, 3, 2, 2), start=1)}
+    assert {name: ends[name].shape[1] for name in sizes} == sizes
+    assert ends["resnet_v1_50/spatial_squeeze"] is net
+    assert ends["predictions"].shape == (B, 5)
+    assert f"{first}/conv2" in ends
+
+
+def values(network, x, seed=0):
+    """What a network in f64 gives for `x`, with random parameters."""
+    model = Model("f64")
+    with model.function("f") as graph:
+        net = network(ops.input_("x", (B, *x.shape[1:]), "f64"))
+        graph.return_(net)
+    rng = np.random.default_rng(seed)
+    params = {p.name: rng.standard_normal(p.shape) for p in model.parameters}
+    states = {s.name: np.full(s.shape, 0.5) for s in model.states}
+    return reference.run(model, "f", {"x": x}, params, states).returns[0]
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("kernel", [3, 4, 7])
+@pytest.mark.parametrize(("stride", "rate"), [(1, 1), (2, 1), (3, 1), (2, 2), (1, 2)])
+def test_conv2d_same_is_every_so_many_pixels(size, kernel, stride, rate):
+    x = np.random.default_rng(0).standard_normal((2, size, size, 3))
+
+    def strided(x):
+        return resnet_utils.conv2d_same(x, 4, kernel, stride, rate, scope="conv")
+
+    def whole(x):
+        net = slim.conv2d(x, 4, kernel, rate=rate, scope="conv")
+        return resnet_utils.subsample(net, stride)
+
+    np.testing.assert_allclose(values(strided, x), values(whole, x), atol=1e-12)
+
+
+@pytest.mark.parametrize("network", [tiny_resnet_v1, tiny_resnet_v2])
+def test_a_dense_map_holds_the_strided_one(network):
+    x = np.random.default_rng(0).standard_normal((2, 33, 33, 3))
+
+    def map_of(output_stride):
+        def net(x):
+            _, ends = network(x, None, output_stride)
+            return next(t for n, t in ends.items() if n.endswith("/block3"))
+
+        return values(net, x)
+
+    strided, dense = map_of(16), map_of(4)
+    assert strided.shape == map_of(None).shape
+    assert dense.shape[1] > 2 * strided.shape[1]
+    np.testing.assert_allclose(dense[:, ::4, ::4], strided, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (lambda x, _: tiny_resnet_v1(x, 5, 6), "output_stride must be a multiple of 4"),
+        (lambda x, _: tiny_resnet_v2(x, 5, 12), "output_stride=3; all of them are 4"),
+        (
+            lambda x, _: mobilenet_v1.mobilenet_v1(x, depth_multiplier=0),
+            "depth_multiplier must be above 0",
+        ),
+        (
+            lambda x, _: mobilenet_v2.mobilenet_v2(x, depth_multiplier=-1),
+            "depth_multiplier must be above 0",
+        ),
+        (
+            lambda x, _: mobilenet_v1.mobilenet_v1_base(x, output_stride=4),
+            "output_stride must be 8, 16 or 32",
+        ),
+        (
+            lambda x, _: mobilenet_v1.mobilenet_v1_base(x, "conv"),
+            "no final_endpoint 'conv' .there are Conv2d_0, Conv2d_1_depthwise",
+        ),
+        (
+            lambda x, _: mobilenet_v2.mobilenet_v2(x, final_endpoint="layer_20"),
+            "no final_endpoint 'layer_20' .there are layer_1,",
+        ),
+    ],
+)
+def test_refusals(network, text):
+    with pytest.raises(ValueError, match=text):
+        build(network, 32)
 
 
 def test_the_factory_refuses():
