@@ -7,6 +7,7 @@ function(own_library name)
   set(own_libraries ${own_libraries} ${path} PARENT_SCOPE)
 endfunction()
 own_library(libstdc++.a)
+own_library(libgcc.a)
 own_library(libgcc_eh.a)
 list(JOIN own_libraries " " own_libraries)
 
