@@ -199,3 +199,11 @@ def test_a_build_has_the_levels_that_are_asked_for(tmp_path):
     assert "avx512f" not in Path("/proc/cpuinfo").read_text() or native == LEVELS[-1]
     with pytest.raises(AssertionError, match=r"SLIM_ISAS needs native, all(.|\n)*v5"):
         levels("v5")
+
+
+def test_headers_compiled_beforehand_are_not_linked(tmp_path):
+    """As where there is no ccache; CMake counts them among the objects."""
+    text = planned(tmp_path, "generic", "-DSLIM_CCACHE=OFF")
+    links = [x for x in text.splitlines() if "-o libslim.so" in x or "-o slim.o" in x]
+    assert "cmake_pch.hxx.gch" in text and len(links) == 2
+    assert not any(".gch" in link for link in links)
