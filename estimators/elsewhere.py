@@ -23,7 +23,7 @@ _OPTIMIZER = "the optimizer has it, as in optimizer=Adam(beta1=0.9)"
 _NAMES = {
     **_EPOCHS,
     "activation_fn": "activation",
-    "alpha": _PENALTY,
+    "alpha": f"{_PENALTY}; alpha is divided by the rows of a batch",
     "batch_normalization": "batch_norm",
     "beta_1": _OPTIMIZER,
     "beta_2": _OPTIMIZER,
