@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -38,7 +39,7 @@ from slimlearn.estimators.compat import (
 )
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.heads import Head, ReconstructionHead, ShareHead
-from slimlearn.estimators.hourglass import CODE, Hourglass
+from slimlearn.estimators.hourglass import CODE, NOISE, Hourglass
 from slimlearn.estimators.inputs import SOURCE, DenseInput, check_matrix
 from slimlearn.estimators.losses import Huber
 from slimlearn.estimators.tensors import FUNCTION, kept_types
@@ -76,7 +77,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         Probability of *dropping* a hidden unit in training; the code is never dropped.
     input_dropout : float in [0, 1), default=0.0
         Probability of setting a number of X to 0 in training, while the network still
-        has to give back all of X: a denoising autoencoder.
+        has to give back all of X: a denoising autoencoder. It has a schedule of its
+        own, as in ``schedules={"input_dropout": "cosine"}``.
     batch_norm : bool, default=False
         Whether hidden layers but the code are batch-normalized.
     loss : {"squared_error", "absolute_error", "huber", "log_loss"}, Huber or \
@@ -117,6 +119,7 @@ callable, default="squared_error"
     """
 
     _regression = True
+    _dropouts = MappingProxyType({"input_dropout": f"{NOISE}/keep_prob"})
     _accept_sparse = False  # X is the target too, of which every number counts
     _parameter_constraints = {  # noqa: RUF012
         "hidden_units": [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,6 +98,8 @@ class NetworkEstimator(
     """Base of all estimators."""
 
     _regression = False
+    # Layers of dropout that have schedules of their own: these, and their hypers.
+    _dropouts: Mapping[str, str] = MappingProxyType({})
     # The form in which sparse X is read, or False.
     _accept_sparse: str | bool = "csr"
 

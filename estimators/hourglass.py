@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from slimlearn import layers
 
-__all__ = ["CODE", "Hourglass"]
+__all__ = ["CODE", "NOISE", "Hourglass"]
 
 # The scope of the layer whose output is the code.
 CODE = "code"
+
+# That of the dropout of X.
+NOISE = "noise"
 
 
 class Hourglass:
@@ -41,7 +44,7 @@ class Hourglass:
         """Build the layers on `x`."""
         net = x
         if self.keep_input < 1.0:
-            net = layers.dropout(net, self.keep_input, scope="noise")
+            net = layers.dropout(net, self.keep_input, scope=NOISE)
         for i, units in enumerate(self.hidden, start=1):
             net = self._layer(net, units, "encoder", i)
         net = layers.fully_connected(
@@ -67,7 +70,7 @@ class Hourglass:
         """The present probabilities, for programs that were built with others."""
         found = {}
         if self.keep_input < 1.0:
-            found["noise/keep_prob"] = self.keep_input
+            found[f"{NOISE}/keep_prob"] = self.keep_input
         if self.keep_prob < 1.0:
             for i in range(1, len(self.hidden) + 1):
                 for part in ("encoder", "decoder"):

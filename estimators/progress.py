@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 __all__ = ["BAR_SECONDS", "make_reporter", "progress_bar", "short"]
 
 # Columns of a record that a bar does not show beside it.
 _APART = ("epoch", "seconds", "learning_rate")
+
+# What a stream raises that is closed, or that nobody reads.
+_UNSEEN = (OSError, ValueError)
 
 # How often a bar moves within an epoch.
 BAR_SECONDS = 0.5
@@ -37,7 +41,7 @@ def say(stream, text: str, end: str = "\n") -> None:
     try:
         stream.write(text + end)
         stream.flush()
-    except (OSError, ValueError):
+    except _UNSEEN:
         pass
 
 
@@ -63,7 +67,10 @@ def progress_bar(epochs: int, name: str, done: int = 0):
         return _Line(epochs, name)
     if sys.stderr is None:  # which tqdm needs
         return _Line(epochs, name)
-    return _Bar(tqdm(total=epochs, initial=done, desc=name, unit="epoch"))
+    try:
+        return _Bar(tqdm(total=epochs, initial=done, desc=name, unit="epoch"))
+    except _UNSEEN:
+        return _Line(epochs, name)
 
 
 class _Table:
@@ -125,20 +132,23 @@ class _Line:
 
 
 class _Bar:
-    """verbose=1 with tqdm."""
+    """verbose=1 with tqdm, which goes on where nobody can see it."""
 
     def __init__(self, bar):
         self._bar = bar
 
     def update(self, row: dict, best: bool = False) -> None:
         numbers = {k: short(v) for k, v in row.items() if k not in _APART}
-        self._bar.set_postfix(numbers, refresh=False)
-        self._bar.n = int(self._bar.n)
-        self._bar.update(row["epoch"] - self._bar.n)
+        with suppress(*_UNSEEN):
+            self._bar.set_postfix(numbers, refresh=False)
+            self._bar.n = int(self._bar.n)
+            self._bar.update(row["epoch"] - self._bar.n)
 
     def within(self, epochs: int, share: float, loss: float) -> None:
-        self._bar.n = round(epochs + share, 2)
-        self._bar.set_postfix({"loss": short(loss)}, refresh=True)
+        with suppress(*_UNSEEN):
+            self._bar.n = round(epochs + share, 2)
+            self._bar.set_postfix({"loss": short(loss)}, refresh=True)
 
     def close(self) -> None:
-        self._bar.close()
+        with suppress(*_UNSEEN):
+            self._bar.close()

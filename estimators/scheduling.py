@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.schedule import Schedule, make_schedule
@@ -78,6 +80,7 @@ def schedule_all(
     l2: list[float],
     own_l2: list[float],
     decay: list[float],
+    dropouts: Mapping[str, str] = MappingProxyType({}),
 ) -> list[tuple]:
     """Where the columns of the rates go: into `segments`, and hypers that are returned.
 
@@ -93,6 +96,8 @@ def schedule_all(
         What each parameter has of `l2_regularization` and the optimizer's decay.
     own_l2 : list of float
         What its layer adds to the former.
+    dropouts : mapping of str to str
+        Names of schedules that are for one layer of dropout alone, and its hyper.
 
     Returns
     -------
@@ -108,18 +113,24 @@ def schedule_all(
         return []
     keeps = {name: keep for name, keep in hypers.items() if _KEEP.search(name)}
     known = [name for name in hypers if name not in keeps]
+    groups = {
+        name: {key: keeps.pop(key)} for name, key in dropouts.items() if key in keeps
+    }
+    groups |= {"dropout": keeps} if keeps else {}
     none = [0.0] * len(segments)
     shares = {
         "l2_regularization": ("l2", l2, own_l2),
         "weight_decay": ("decay", decay, none),
     }
     shares = {name: share for name, share in shares.items() if any(share[1])}
-    known = [*(["dropout"] if keeps else []), *shares, *known]
+    known = [*groups, *shares, *known]
     targets = []
     for column, name in enumerate(schedules, start=1):
-        if name == "dropout" and keeps:
+        if name in groups:
             # What is dropped follows the schedule, the hyper is what is kept.
-            targets += [(key, column, 1.0, keep - 1.0) for key, keep in keeps.items()]
+            targets += [
+                (k, column, 1.0, keep - 1.0) for k, keep in groups[name].items()
+            ]
         elif name in shares:
             key, values, own = shares[name]
             for segment, value, rest in zip(segments, values, own, strict=True):

@@ -64,6 +64,7 @@ def settings_of(
         l2=shares,
         own_l2=[p["l2"] for p in built.penalties],
         decay=decays,
+        dropouts=estimator._dropouts,
     )
     size = estimator.batch_size
     return training.Settings(

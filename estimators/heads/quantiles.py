@@ -44,7 +44,8 @@ class QuantilesHead(SeveralNumbersHead):
             self.tol_unit = float(units.mean())
 
     def units(self):
-        return np.repeat(self.scale, self.numbers), np.repeat(self.center, self.numbers)
+        count = self.numbers
+        return np.repeat(self.spread, count), np.repeat(self.center, count)
 
     def decode(self, raw):
         """The median, or what comes nearest to it."""
@@ -53,7 +54,7 @@ class QuantilesHead(SeveralNumbersHead):
     def quantiles(self, raw):
         shape = (len(raw), *self.shape, self.numbers)
         ordered = np.sort(raw.reshape(shape), axis=-1)[..., self.place]
-        scale, center = np.asarray(self.scale), np.asarray(self.center)
+        scale, center = np.asarray(self.spread), np.asarray(self.center)
         return ordered * scale[..., np.newaxis] + center[..., np.newaxis]
 
     def hypers(self):

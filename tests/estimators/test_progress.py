@@ -73,3 +73,33 @@ def test_a_bar_without_stderr_is_silent(tqdm, monkeypatch, capsys):
     clf.fit(X, Y)
     monkeypatch.undo()
     assert capsys.readouterr() == ("", "")
+
+
+class Broken:
+    """tqdm's bar on a pipe that nobody reads, from its n-th write on."""
+
+    left = 0
+
+    def __init__(self, **options):
+        self.n = options["initial"]
+        self.write()
+
+    def write(self, *args, **options):
+        Broken.left -= 1
+        if Broken.left < 0:
+            raise BrokenPipeError("nobody reads")
+
+    set_postfix = update = close = write
+
+
+@pytest.mark.parametrize("writes", range(7))
+@pytest.mark.parametrize("options", [{"verbose": 1}, {"callbacks": [ProgressBar()]}])
+def test_a_bar_whose_pipe_breaks_ends_no_fit(options, writes, monkeypatch):
+    module = SimpleNamespace(tqdm=Broken)
+    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(auto=module))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    monkeypatch.setattr(Broken, "left", writes)
+    monkeypatch.setattr(sys, "stderr", Closed())
+    clf = NetworkClassifier(SHAPES["default"][4].net, max_iter=3, **options).fit(X, Y)
+    monkeypatch.undo()
+    assert clf.n_iter_ == 3
