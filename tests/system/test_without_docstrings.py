@@ -17,7 +17,7 @@ from slimlearn.estimators.base import NetworkEstimator
 
 @slimlearn.network
 def tower(x, units=(8,)):
-    net = layers.stack(x, layers.fully_connected, units, scope="fc")
+    net = layers.stack(layers.flatten(x), layers.fully_connected, units, scope="fc")
     return layers.dropout(layers.batch_norm(net), 0.9)
 
 X = np.random.default_rng(0).normal(size=(60, 3))
