@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <utility>
 
@@ -46,6 +47,22 @@ std::string beside(const std::string& path) {
   std::snprintf(name, sizeof name, ".%08x%08x.tmp", random(), random());
   const std::string folder = folder_of(path);
   return folder + path.substr(folder.size(), kMost) + name;
+}
+
+std::string known_as(int file) { return "/proc/self/fd/" + std::to_string(file); }
+
+// A file that has no name before it is whole, so that a writer who is killed leaves none behind;
+// null where the system has no such files.
+std::unique_ptr<Descriptor> without_name([[maybe_unused]] const std::string& folder) {
+#ifdef O_TMPFILE
+  try {
+    auto file =
+        std::make_unique<Descriptor>(folder.empty() ? "." : folder, O_WRONLY | O_TMPFILE, folder);
+    if (::access(known_as(**file).c_str(), F_OK) == 0) return file;
+  } catch (const FileError&) {
+  }
+#endif
+  return nullptr;
 }
 
 // Where the links of a name lead, maybe to a file that is not there yet.
@@ -124,11 +141,19 @@ void write_file(const std::string& path, const std::vector<std::string_view>& pi
   const std::string temporary = beside(place);
   try {
     {
-      const Descriptor file(temporary, O_WRONLY | O_CREAT | O_EXCL, path);
+      const std::unique_ptr<Descriptor> nameless = without_name(folder_of(place));
+      const auto named =
+          nameless ? nullptr
+                   : std::make_unique<Descriptor>(temporary, O_WRONLY | O_CREAT | O_EXCL, path);
+      const Descriptor& file = nameless ? *nameless : *named;
       // Who may read the old file may read the new one, and nobody else.
       if (there && ::fchmod(*file, former.st_mode & 07777) != 0) throw FileError(errno, path);
       for (const std::string_view piece : pieces) write_all(*file, piece, path);
       if (::fsync(*file) != 0) throw FileError(errno, path);
+      if (nameless && ::linkat(AT_FDCWD, known_as(*file).c_str(), AT_FDCWD, temporary.c_str(),
+                               AT_SYMLINK_FOLLOW) != 0) {
+        throw FileError(errno, path);
+      }
     }
     if (::rename(temporary.c_str(), place.c_str()) != 0) throw FileError(errno, path);
   } catch (...) {

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -249,6 +250,32 @@ def test_writers_of_one_name_do_not_meet(tmp_path):
         thread.join()
     assert len(seen) == 40 and set(seen) <= whole
     assert [p.name for p in tmp_path.iterdir()] == ["model.slim"]
+
+
+WRITER = """
+import sys
+import numpy as np
+from slimlearn.backend import files
+saved = files.read(sys.argv[1])
+saved.arrays["wide"] = np.zeros(1_000_000)
+print(flush=True)
+while True:
+    files.write(sys.argv[2], saved)
+"""
+
+
+def test_writers_that_are_killed_leave_nothing(tmp_path):
+    first = tmp_path / "first.slim"
+    program(3).save(first)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = [sys.executable, "-c", WRITER, first, folder / "model.slim"]
+    for turn in range(2):
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
+            writer.stdout.readline()
+            time.sleep(0.2 + 0.25 * turn)
+            writer.kill()
+    assert {path.name for path in folder.iterdir()} <= {"model.slim"}
 
 
 @pytest.mark.parametrize(
