@@ -11,6 +11,9 @@ Names, positional order and defaults are TF-Slim's::
         logits = slim.linear(net, 10, scope="logits")
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from slimlearn.backend.graph import name_scope
 from slimlearn.layers import (
     activation,
@@ -106,6 +109,9 @@ from slimlearn.layers.scope import (
 )
 from slimlearn.layers.variables import model_variable, variable
 
+if TYPE_CHECKING:
+    from slimlearn.layers import nets as nets
+
 __all__ = [
     "activation",
     "add_arg_scope",
@@ -192,6 +198,12 @@ __all__ = [
     "xavier_initializer",
     "zeros_initializer",
 ]
+
+
+def __getattr__(name: str):
+    if name == "nets":  # read when first asked for
+        return importlib.import_module("slimlearn.layers.nets")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -233,6 +233,22 @@ def network_of(
         reuse: bool | None = None,
         scope: str = name,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Build a residual network of as many layers as its name says.
+
+        Parameters
+        ----------
+        inputs, num_classes, is_training, global_pool, output_stride, \
+spatial_squeeze, reuse
+            As in `resnet_v1` or `resnet_v2`, which builds it.
+        scope : str
+            The network's name by default.
+
+        Returns
+        -------
+        net : Tensor
+            [B, num_classes], the logits.
+        end_points : dict of str to Tensor
+        """
         return resnet(
             inputs,
             blocks,
@@ -248,7 +264,6 @@ def network_of(
 
     network.__module__ = resnet.__module__
     network.__name__ = network.__qualname__ = name
-    network.__doc__ = f"Build {name}; see `{resnet.__name__}` for the arguments."
     network.default_image_size = resnet.default_image_size
     return network
 

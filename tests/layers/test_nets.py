@@ -1,5 +1,6 @@
 """The ready-made image networks: sizes as published, shapes, names, estimators."""
 
+import inspect
 import pickle
 
 import numpy as np
@@ -421,6 +422,24 @@ def test_a_dense_map_holds_the_strided_one(network):
 def test_refusals(network, text):
     with pytest.raises(ValueError, match=text):
         build(network, 32)
+
+
+def test_networks_are_found_as_in_slim():
+    assert slim.nets.vgg is vgg
+    assert slim.nets.resnet_v1.resnet_v1_50.__name__ == "resnet_v1_50"
+    assert set(nets_factory.arg_scopes_map) == set(nets_factory.networks_map)
+    with pytest.raises(AttributeError, match=r"slimlearn\.layers.*'net'"):
+        _ = slim.net
+
+
+@pytest.mark.parametrize("name", nets_factory.networks_map)
+def test_networks_pickle_by_name(name):
+    network = nets_factory.networks_map[name]
+    again = pickle.loads(pickle.dumps(network))
+    assert again.default_image_size == network.default_image_size
+    fn = pickle.loads(pickle.dumps(nets_factory.get_network_fn(name, 5)))
+    assert fn.default_image_size == network.default_image_size
+    assert inspect.getdoc(network).count("Parameters") == 1
 
 
 def test_the_factory_refuses():
