@@ -253,7 +253,7 @@ class NetworkEstimator(
         >>> reg = DNNRegressor((16,), max_iter=20, random_state=0).fit_chunks(chunks)
         >>> X, y = next(chunks())
         >>> print(f"{reg.score(X, y):.2f}")
-        0.99
+        1.00
         """
         data = (chunks, X_val, y_val, sample_weight_val)
         return self._fit(
