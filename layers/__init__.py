@@ -54,6 +54,12 @@ from slimlearn.layers.dense import (
     softmax,
 )
 from slimlearn.layers.embedding import embedding, one_hot_encoding
+from slimlearn.layers.group_normalization import group_norm, instance_norm
+from slimlearn.layers.image_features import (
+    images_to_sequence,
+    sequence_to_images,
+    spatial_softmax,
+)
 from slimlearn.layers.initializers import (
     constant_initializer,
     he_initializer,
@@ -99,6 +105,12 @@ from slimlearn.layers.regularizers import (
     l2_regularizer,
     sum_regularizer,
 )
+from slimlearn.layers.resizing import (
+    depth_to_space,
+    pad,
+    resize,
+    space_to_depth,
+)
 from slimlearn.layers.scope import (
     add_arg_scope,
     arg_scope,
@@ -139,6 +151,7 @@ __all__ = [
     "convolution3d",
     "convolution3d_transpose",
     "current_arg_scope",
+    "depth_to_space",
     "dropout",
     "elu",
     "embedding",
@@ -154,10 +167,13 @@ __all__ = [
     "get_variables_by_name",
     "get_variables_by_suffix",
     "global_pool",
+    "group_norm",
     "has_arg_scope",
     "he_initializer",
     "identity_initializer",
+    "images_to_sequence",
     "initializers",
+    "instance_norm",
     "l1_l2_regularizer",
     "l1_regularizer",
     "l2_regularizer",
@@ -175,6 +191,7 @@ __all__ = [
     "one_hot_encoding",
     "ones_initializer",
     "orthogonal_initializer",
+    "pad",
     "per_example",
     "pool",
     "random_normal_initializer",
@@ -183,10 +200,14 @@ __all__ = [
     "relu",
     "relu6",
     "repeat",
+    "resize",
     "scale_gradient",
     "separable_conv2d",
     "separable_convolution2d",
+    "sequence_to_images",
     "softmax",
+    "space_to_depth",
+    "spatial_softmax",
     "stack",
     "sum_regularizer",
     "truncated_normal_initializer",

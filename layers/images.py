@@ -44,7 +44,17 @@ def sizes(layer: str, word: str, given, axes: int) -> tuple[int, ...]:
 def channels_last(
     layer: str, inputs: Tensor, data_format: str | None, act: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Return `act` of inputs whose channels stand last, back as `data_format` says.
+    """Return `act` of inputs whose channels stand last, back as `data_format` says."""
+    turned = to_channels_last(layer, inputs, data_format)
+    outputs = act(turned)
+    if turned is inputs:
+        return outputs
+    last = inputs.rank - 1
+    return ops.transpose(outputs, [0, last, *range(1, last)])
+
+
+def to_channels_last(layer: str, inputs: Tensor, data_format: str | None) -> Tensor:
+    """Return inputs with their channels last.
 
     Parameters
     ----------
@@ -53,12 +63,10 @@ def channels_last(
         they stand behind the batch.
     """
     if data_format is None or data_format in _LAST:
-        return act(inputs)
+        return inputs
     if data_format not in _FIRST:
         known = ", ".join((*_LAST, *_FIRST))
         raise ValueError(
             f"{layer}: data_format must be one of {known}, got {data_format!r}"
         )
-    last = inputs.rank - 1
-    outputs = act(ops.transpose(inputs, [0, *range(2, last + 1), 1]))
-    return ops.transpose(outputs, [0, last, *range(1, last)])
+    return ops.transpose(inputs, [0, *range(2, inputs.rank), 1])

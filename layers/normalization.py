@@ -127,7 +127,7 @@ def batch_norm(
     training = utils.in_training("batch_norm", is_training)
     size = utils.last_dimension("batch_norm", inputs)
     with variable_scope(scope, "BatchNorm", reuse=reuse) as layer:
-        offset, factor = _offset_and_factor(
+        offset, factor = offset_and_factor(
             [size],
             center,
             scale,
@@ -224,20 +224,10 @@ def layer_norm(
             "normalization out"
         )
     with variable_scope(scope, "LayerNorm", reuse=reuse) as layer:
-        offset, factor = _offset_and_factor(
+        offset, factor = offset_and_factor(
             shape, center, scale, trainable, variables_collections
         )
-        mean = ops.reduce_mean(inputs, axes, keepdims=True, name="mean")
-        centered = ops.sub(inputs, mean, name="centered")
-        variance = ops.reduce_mean(
-            ops.square(centered), axes, keepdims=True, name="variance"
-        )
-        deviation = ops.rsqrt(variance + epsilon)
-        outputs = ops.mul(centered, deviation, name="normalized")
-        if factor is not None:
-            outputs = ops.mul(outputs, factor)
-        if offset is not None:
-            outputs = ops.add(outputs, offset)
+        outputs = standardized(inputs, axes, epsilon, offset, factor)
         outputs = activation.get(activation_fn)(outputs)
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
@@ -265,7 +255,27 @@ def unit_norm(
         return ops.mul(inputs, ops.rsqrt(total + epsilon))
 
 
-def _offset_and_factor(
+def standardized(
+    inputs: Tensor,
+    axes: list[int],
+    epsilon: float,
+    offset: Tensor | None,
+    factor: Tensor | None,
+) -> Tensor:
+    """Return inputs of mean 0 and variance 1 over axes of a row, scaled and moved."""
+    mean = ops.reduce_mean(inputs, axes, keepdims=True, name="mean")
+    centered = ops.sub(inputs, mean, name="centered")
+    variance = ops.reduce_mean(
+        ops.square(centered), axes, keepdims=True, name="variance"
+    )
+    deviation = ops.rsqrt(variance + epsilon)
+    outputs = ops.mul(centered, deviation, name="normalized")
+    if factor is not None:
+        outputs = ops.mul(outputs, factor)
+    return outputs if offset is None else ops.add(outputs, offset)
+
+
+def offset_and_factor(
     shape,
     center,
     scale,
@@ -274,6 +284,8 @@ def _offset_and_factor(
     initializers=None,
     regularizers=None,
 ) -> tuple[Tensor | None, Tensor | None]:
+    """Make ``beta`` and ``gamma`` as far as they are wanted."""
+
     def parameter(name, wanted, initializer):
         if not wanted:
             return None

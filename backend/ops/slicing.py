@@ -206,22 +206,7 @@ def pad(a: Tensor, pad_width, name: str | None = None) -> Tensor:
     ValueError
         If there is not one pair an axis, or a number is negative.
     """
-    rank = len(check_tensor(a, "pad", name).shape)
-    try:
-        widths = [tuple(map(operator.index, pair)) for pair in pad_width]
-        fits = {len(pair) for pair in widths} <= {2}
-    except TypeError:
-        fits = False
-    if not fits:
-        raise TypeError(
-            f"[pad {name or 'pad'}] pad_width has a pair of whole numbers for each "
-            f"axis, as in [(0, 0), (1, 2)]; got {pad_width!r}"
-        )
-    if len(widths) != rank:
-        raise ValueError(
-            f"[pad {name or 'pad'}] pad_width has {len(widths)} pairs, a is "
-            f"{type_text(*a.type)}: give one for each axis"
-        )
+    widths = check_widths(a, pad_width, name)
     wanted = [axis for axis, pair in enumerate(widths) if pair != (0, 0)]
     for axis in wanted:
         a = pad_axis(a, axis, *widths[axis], name if axis == wanted[-1] else None)
@@ -248,6 +233,29 @@ def pad_axis(
         return a
     attributes = {"after": after, "axis": axis, "before": before}
     return emit("pad", (a,), attributes, None, name)
+
+
+def check_widths(a: Tensor, pad_width, name: str | None) -> list[tuple[int, int]]:
+    """Return paddings as a pair of whole numbers for each axis of `a`."""
+    rank = len(check_tensor(a, "pad", name).shape)
+    try:
+        widths = [tuple(map(operator.index, pair)) for pair in pad_width]
+        fits = {len(pair) for pair in widths} <= {2}
+    except TypeError:
+        fits = False
+    if not fits:
+        raise TypeError(
+            f"[pad {name or 'pad'}] pad_width has a pair of whole numbers for each "
+            f"axis, as in [(0, 0), (1, 2)]; got {pad_width!r}"
+        )
+    if len(widths) != rank:
+        raise ValueError(
+            f"[pad {name or 'pad'}] pad_width has {len(widths)} pairs, a is "
+            f"{type_text(*a.type)}: give one for each axis"
+        )
+    if any(number < 0 for pair in widths for number in pair):
+        raise ValueError(f"[pad {name or 'pad'}] {pad_width!r} must be >= 0")
+    return widths
 
 
 def check_tensors(tensors, op: str, name: str | None = None) -> tuple[Tensor, ...]:
