@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slimlearn.backend.arena import allocate, copy_arena
+from slimlearn.backend.columns import Columns
 from slimlearn.backend.interrupts import Deferred
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
@@ -60,6 +61,8 @@ class Settings:
         Hypers that these columns change: name, column, base, scale.
     first_epoch : int
         Epochs that earlier runs did.
+    columns : Columns or None
+        Those of X that L-BFGS measures the weights of the first layer by.
     """
 
     optimizer: Optimizer
@@ -80,6 +83,7 @@ class Settings:
     schedules: dict[str, Schedule] = field(default_factory=dict)
     scheduled: list[tuple] = field(default_factory=list)
     first_epoch: int = 0
+    columns: Columns | None = None
 
 
 Observe = Callable[[float], tuple[bool, float]]
@@ -248,6 +252,7 @@ def _minimize(trainer, program, settings, progress, record, observe) -> str:
             tol=settings.tol,
             history=settings.optimizer.history,
             callback=after,
+            columns=settings.columns,
         )
     except BaseException:
         with Deferred():  # what no iteration has counted is undone

@@ -102,6 +102,8 @@ class NetworkEstimator(
     _dropouts: Mapping[str, str] = MappingProxyType({})
     # The form in which sparse X is read, or False.
     _accept_sparse: str | bool = "csr"
+    # The layer that reads X itself, if L-BFGS is to see its columns in their own units.
+    _first_layer: str | None = None
 
     def __init_subclass__(cls, **kwargs):
         elsewhere.constructor(cls)

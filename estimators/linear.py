@@ -53,6 +53,8 @@ class OneLayer:
 class Linear:
     """What LinearClassifier and LinearRegressor share."""
 
+    _first_layer = "linear"
+
     def _network(self) -> OneLayer:
         return OneLayer()
 
@@ -63,6 +65,9 @@ class Linear:
 @document
 class LinearClassifier(Linear, Classifier):
     """A linear classifier: logistic regression, or a linear SVM with loss="hinge".
+
+    L-BFGS, the default, measures the weights and `tol` as if X's columns were centred
+    and scaled, so that they need not be; the penalty is on the weights in X's units.
 
     It has a penalty by default, as scikit-learn's have: classes that a plane parts have
     no best weights without one, and probabilities that round to 1. The default is that
@@ -169,6 +174,9 @@ class LinearClassifier(Linear, Classifier):
 @document
 class LinearRegressor(Linear, Regressor):
     """A linear regressor, for one target or many.
+
+    L-BFGS, the default, measures the weights and `tol` as if X's columns were centred
+    and scaled, so that they need not be; the penalty is on the weights in X's units.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import numpy as np
 
 from slimlearn.backend import reference
 from slimlearn.backend.arena import ALIGNMENT, allocate
+from slimlearn.backend.columns import Columns
 from slimlearn.backend.engine.native import native
 from slimlearn.backend.engine.replay import explain_nonfinite, explain_status
 from slimlearn.backend.engine.results import MinimizeResult
@@ -233,6 +234,7 @@ class Trainer:
         history: int = 10,
         callback: Callable[[int, float, float], bool] | None = None,
         loss_tol: float = 64 * float(np.finfo(float).eps),
+        columns: Columns | None = None,
     ) -> MinimizeResult:
         """Minimise over all rows by L-BFGS.
 
@@ -249,6 +251,9 @@ class Trainer:
         loss_tol : float
             Ends where the objective falls by less, relative to the larger of itself
             and 1.
+        columns : Columns, optional
+            Of a layer that reads X itself: its weights are then measured, and `tol`
+            too, as if its columns were centred and scaled.
 
         Raises
         ------
@@ -270,6 +275,7 @@ class Trainer:
             loss_tol,
             history,
             callback,
+            columns and columns.lent(self._program),
         )
         if facts["status"]:
             raise ValueError(

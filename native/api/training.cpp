@@ -123,10 +123,25 @@ class BoundTrainer {
   std::unique_ptr<Trainer> trainer_;
 };
 
+// (byte offset of W, that of b or -1, outputs, centres, scales), or None.
+Columns columns_of(const py::object& given, DType precision) {
+  if (given.is_none()) return {};
+  const auto parts = py::cast<py::tuple>(given);
+  Columns columns;
+  const int64_t biases = py::cast<int64_t>(parts[1]);
+  columns.weights = py::cast<int64_t>(parts[0]) / size_of(precision);
+  columns.biases = biases < 0 ? -1 : biases / size_of(precision);
+  columns.outputs = py::cast<int64_t>(parts[2]);
+  columns.centre = py::cast<std::vector<double>>(parts[3]);
+  columns.scale = py::cast<std::vector<double>>(parts[4]);
+  return columns;
+}
+
 py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::object& index,
                const py::list& arenas, const py::list& segments, const py::dict& hypers,
                uint32_t seed, int threads, int64_t max_iterations, double gradient_tolerance,
-               double loss_tolerance, int64_t history, const py::object& callback) {
+               double loss_tolerance, int64_t history, const py::object& callback,
+               const py::object& columns) {
   const py::tuple lent_arenas(arenas);
   const Arrays arrays =
       arrays_of(*model, lent_arenas[0], lent_arenas[1], lent_arenas[2], py::none());
@@ -134,7 +149,8 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
   const LentSources lent = sources_of(sources);
   const std::vector<Source>& named = lent.sources;
   Objective objective(model, named, training_rows(model, named, index), seed, threads, arrays,
-                      segments_of(segments), hypers_of(*model, hypers));
+                      segments_of(segments), hypers_of(*model, hypers),
+                      columns_of(columns, model->layout().precision));
   LbfgsOptions options;
   options.max_iterations = max_iterations;
   options.gradient_tolerance = gradient_tolerance;

@@ -57,11 +57,12 @@ void for_each(DType precision, const std::vector<Segment>& segments, std::byte* 
 
 Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Source>& sources,
                      std::vector<uint32_t> index, uint32_t seed, int threads, Arrays arrays,
-                     std::vector<Segment> segments, Hypers hypers)
+                     std::vector<Segment> segments, Hypers hypers, Columns columns)
     : model_(std::move(model)),
       index_(std::move(index)),
       arrays_(arrays),
       hypers_(std::move(hypers)),
+      columns_(std::move(columns)),
       there_(model_->device().memory(), model_->layout(), with_hypers()),
       precision_(model_->layout().precision) {
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
@@ -98,15 +99,29 @@ Arrays Objective::with_hypers() {
   return arrays_;
 }
 
+double* Objective::at(std::vector<double>& x, int64_t offset) const {
+  double* found = x.data();
+  for (const Segment& segment : segments_) {
+    if (segment.offset == offset) return found;
+    found += segment.length;
+  }
+  return nullptr;
+}
+
 void Objective::read_weights(std::vector<double>& x) const {
   x.resize(size());
   for_each(precision_, segments_, arrays_.param,
            [&](auto& weight, size_t i, double) { x[i] = static_cast<double>(weight); });
+  if (double* w = at(x, columns_.weights)) columns_.from_weights(w, at(x, columns_.biases));
 }
 
-void Objective::write_weights(const std::vector<double>& x) const {
+void Objective::write_weights(const std::vector<double>& x) {
+  weights_ = x;
+  if (double* w = at(weights_, columns_.weights)) {
+    columns_.to_weights(w, at(weights_, columns_.biases));
+  }
   for_each(precision_, segments_, arrays_.param, [&](auto& weight, size_t i, double) {
-    weight = static_cast<std::remove_reference_t<decltype(weight)>>(x[i]);
+    weight = static_cast<std::remove_reference_t<decltype(weight)>>(weights_[i]);
   });
 }
 
@@ -145,9 +160,12 @@ double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gr
   }
   double penalty = 0;
   for_each(precision_, segments_, arrays_.param, [&](auto&, size_t i, double l2) {
-    penalty += 0.5 * l2 * x[i] * x[i];
-    gradient[i] += l2 * x[i];
+    penalty += 0.5 * l2 * weights_[i] * weights_[i];
+    gradient[i] += l2 * weights_[i];
   });
+  if (double* w = at(gradient, columns_.weights)) {
+    columns_.gradient(w, at(gradient, columns_.biases));
+  }
   return value_ + penalty;
 }
 
