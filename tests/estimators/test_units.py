@@ -67,6 +67,7 @@ def test_the_path_is_the_same_in_all_units(units):
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e2])
 def test_penalties_are_those_of_scikit_learn(scale, shift):
     """They stay on the weights in X's own units."""
+    shift = shift * scale
     rows = X * scale + shift
     reg = LinearRegressor(l2_regularization=0.1 * scale**2, tol=1e-8).fit(rows, Y)
     # The target is scaled to deviation 1, and the mean of squares is halved by none.
