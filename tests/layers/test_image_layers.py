@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage, special
 from support.networks import initial
 
+from slimlearn import ConvNetClassifier
 from slimlearn import layers as slim
 from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.graph import Model
@@ -303,3 +304,29 @@ def test_the_kernels_agree_with_python(layer):
 def test_refusals(layer, shape, text):
     with pytest.raises((ValueError, TypeError), match=text):
         run(layer, np.ones((2, *shape)))
+
+
+HALVES = {"groups": 2}
+
+
+def features(x, num_classes=3):
+    """Layers of this file one behind the other."""
+    x = slim.conv2d(x, 8, 3, normalizer_fn=slim.group_norm, normalizer_params=HALVES)
+    x = slim.instance_norm(slim.space_to_depth(x, 2))
+    x = slim.sequence_to_images(slim.images_to_sequence(x), 3)
+    x = slim.pad(slim.resize(x, 4), [(0, 0), (1, 1), (1, 1), (0, 0)], "REFLECT")
+    places = slim.spatial_softmax(slim.depth_to_space(x, 2))
+    return slim.linear(places, num_classes)
+
+
+def test_a_classifier_learns_through_them_row_by_row():
+    images = rng.integers(0, 50, (48, 6, 6)).astype(np.uint8)
+    y = np.arange(48) % 3
+    for label in range(3):  # a bright row for each class
+        images[y == label, 2 * label] += 150
+    net = ConvNetClassifier(features, max_iter=40, batch_size=8, random_state=0)
+    net.fit(images, y)
+    assert net.score(images, y) > 0.9
+    together = net.predict_proba(images)
+    for rows in (slice(0, 1), slice(5, 12)):
+        np.testing.assert_array_equal(net.predict_proba(images[rows]), together[rows])

@@ -1,5 +1,6 @@
 """The Inception nets: published sizes, end points, names; graphs only, but for one."""
 
+import inspect
 import math
 
 import numpy as np
@@ -343,6 +344,42 @@ def test_the_arg_scope_normalizes_and_penalizes(use, word):
     assert f"InceptionV1/Mixed_3b/Branch_0/Conv2d_0a_1x1/{word}" in {
         p.name for p in model.parameters
     }
+
+
+NET = "inputs num_classes is_training dropout_keep_prob"
+SCALED = "min_depth depth_multiplier"
+# Positional order is TF-Slim's; what came later stands behind it.
+SIGNATURES = {
+    "inception_v1": (
+        "inputs final_endpoint scope",
+        f"{NET} prediction_fn spatial_squeeze reuse scope global_pool",
+    ),
+    "inception_v2": (
+        f"inputs final_endpoint {SCALED} scope",
+        f"{NET} {SCALED} prediction_fn spatial_squeeze reuse scope global_pool",
+    ),
+    "inception_v3": (
+        f"inputs final_endpoint {SCALED} scope",
+        f"{NET} {SCALED} prediction_fn spatial_squeeze reuse create_aux_logits scope "
+        "global_pool",
+    ),
+    "inception_v4": (
+        "inputs final_endpoint scope",
+        f"{NET} reuse scope create_aux_logits",
+    ),
+    "inception_resnet_v2": (
+        "inputs final_endpoint output_stride align_feature_maps scope activation_fn",
+        f"{NET} reuse scope create_aux_logits activation_fn",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_arguments_stand_in_tf_slims_order(name):
+    found = tuple(
+        " ".join(inspect.signature(function).parameters) for function in parts(name)[:2]
+    )
+    assert found == SIGNATURES[name]
 
 
 def test_a_narrow_net_gives_probabilities():
