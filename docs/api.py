@@ -6,7 +6,9 @@ name appears by itself, and is refused here while its docstring has faults.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from types import ModuleType
 from numpydoc.validate import validate
 
 import slimlearn
+from slimlearn.layers import nets
 
 # What an estimator or a network function hands out, though nobody makes one.
 GIVEN = (
@@ -87,6 +90,13 @@ SUBJECTS = (
         "Ops",
         "``from slimlearn import ops``: what networks and losses compute with, beside "
         "the operators of Python.",
+    ),
+    Subject(
+        "nets",
+        "Networks for images",
+        "``from slimlearn.layers.nets import vgg``: TF-Slim's, a module a family. A "
+        "function returns ``(net, end_points)``, and stands inside the arg scope that "
+        "it was published with.",
     ),
     Subject("tools", "Tools", "What is left, by name."),
     Subject(
@@ -181,6 +191,9 @@ def by_subject() -> dict[str, dict[str, object]]:
     parts: dict[str, dict[str, object]] = {s.name: {} for s in SUBJECTS}
     for path, value in public().items():
         parts[subject_of(path, value)][path] = value
+    for module in pkgutil.iter_modules(nets.__path__, f"{nets.__name__}."):
+        family = importlib.import_module(module.name)
+        parts["nets"].update(walk(family, module.name))
     parts["given"] = {path: resolve(path) for path in GIVEN}
     return parts
 
@@ -256,6 +269,8 @@ def place(module: str) -> str:
 
 def section_of(subject: Subject, path: str, value: object) -> str:
     """Return the title under which an object stands on its subject's page."""
+    if subject.name == "nets":
+        return path.split(".")[3]
     if subject.name not in ("layers", "ops"):
         return ""
     parents = path.split(".")[2:-1]
@@ -300,7 +315,7 @@ def pages() -> dict[str, str]:
                 section = section_of(subject, path, value)
                 sections.setdefault(section, []).append(path)
             for section, paths in sorted(sections.items()):
-                if section.startswith("layers."):
+                if subject.name == "nets" or section.startswith("layers."):
                     parts += [place(paths[0].rpartition(".")[0])]
                 parts += [heading(section, "-")] if section else []
                 parts += [summary(paths)]
