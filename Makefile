@@ -4,7 +4,8 @@ PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
-.PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations
+.PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations \
+  tsan fuzz fuzz-all
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -90,3 +91,32 @@ allocations: build $(VENV)/test.stamp
 	mkdir -p build
 	c++ -std=c++17 -O1 -shared -fPIC tests/native/allocations/fail.cpp -o build/fail.so
 	LD_PRELOAD=build/fail.so $(PYTHON) tests/native/allocations/run.py $(SECONDS)
+
+# C++ threads that predict and train on one program, under ThreadSanitizer: `make tsan SECONDS=7200`
+# for hours. One lane a call, as it knows nothing of OpenMP's own barriers.
+CMAKE = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake
+SUPPORT = PYTHONPATH=tests $(PYTHON)
+tsan: build $(VENV)/test.stamp
+	$(CMAKE) -S native -B build/thread -G Ninja -DSLIM_SANITIZE=thread -DSLIM_ISAS=generic
+	$(CMAKE) --build build/thread --target threads
+	words="$$($(SUPPORT) tests/native/thread/prepare.py build/thread/model.slim)" && \
+	TSAN_OPTIONS=halt_on_error=1 \
+	build/thread/thread/threads build/thread/model.slim $(SECONDS) $$words
+
+# Any bytes as program texts and model files, by libFuzzer: `make fuzz SECONDS=7200` for hours.
+# What it finds lies in build/fuzzer; it needs Clang and its OpenMP (clang and libomp-dev).
+CLANG ?= clang++
+fuzz: build $(VENV)/test.stamp
+	@if ! echo '#include <omp.h>' | $(CLANG) -fopenmp -fsanitize=fuzzer -x c++ -c - -o /dev/null; \
+	then echo "make fuzz is skipped: it needs $(CLANG) with libFuzzer and OpenMP (Debian's clang" \
+	"and libomp-dev), or CLANG=another"; else $(MAKE) --no-print-directory fuzz-all; fi
+
+fuzz-all:
+	$(CMAKE) -S native -B build/fuzzer -G Ninja -DCMAKE_CXX_COMPILER=$(CLANG) \
+	  -DSLIM_SANITIZE=fuzzer -DSLIM_ISAS=generic
+	$(CMAKE) --build build/fuzzer --target fuzz_text fuzz_file
+	$(SUPPORT) tests/native/fuzzer/corpus.py build/fuzzer/corpus
+	cd build/fuzzer && for target in text file; do mkdir -p found/$$target && \
+	ASAN_OPTIONS=allocator_may_return_null=1 fuzzer/fuzz_$$target found/$$target corpus/$$target \
+	  -dict=corpus/words -max_total_time=$(SECONDS) -rss_limit_mb=4096 -malloc_limit_mb=0 \
+	  -timeout=30 -print_final_stats=1 || exit 1; done

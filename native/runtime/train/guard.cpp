@@ -6,7 +6,7 @@
 #include <limits>
 
 // Compiled once per instruction-set level; the loader takes the best that runs.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && !defined(SLIM_SANITIZE)
 #define SLIM_CLONES [[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]]
 #else
 #define SLIM_CLONES

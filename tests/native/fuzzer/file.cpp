@@ -1,0 +1,34 @@
+// Any bytes as a model file: refused, or read and written as they are meant.
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+
+#include "file/model_file.h"
+
+namespace {
+
+bool same(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using slim::Mapping;
+  using slim::ModelFile;
+  try {
+    const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+    const ModelFile file(Mapping::of_bytes(bytes));
+    const ModelFile again(Mapping::of_bytes(slim::to_bytes(file.content())));
+    const slim::ModelContent &first = file.content(), &second = again.content();
+    if (first.text != second.text || !same(first.params, second.params) ||
+        !same(first.state, second.state) || !same(first.slots, second.slots) ||
+        first.fit != second.fit || first.further.size() != second.further.size()) {
+      std::abort();
+    }
+  } catch (const std::invalid_argument&) {
+  } catch (const std::bad_alloc&) {
+  }
+  return 0;
+}
