@@ -216,6 +216,8 @@ def objects_that_read(files: set[Path]) -> set[str]:
 def build(copy: Path, edited: set[str]) -> None:
     """Compile what the edits reach, for one level, and link it with what stands."""
     *compiles, link = ninja("-t", "commands", f"_native{module_suffix()}")
+    if any("cmake_pch" in command for command in compiles):
+        pytest.skip("headers are compiled beforehand: build with SLIM_WERROR=ON")
     command_of = {after(c.split(), "-o"): c for c in compiles}
     levels = {
         m[0] for o in command_of if (m := re.match(r"CMakeFiles/slim_cpu_\w+", o))
