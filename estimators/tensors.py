@@ -149,6 +149,8 @@ def _outputs(model: Model) -> dict[str, Tensor]:
     last: dict[str, Tensor] = {}
     rows: dict[str, Tensor] = {}
     for tensor in _values(model):
+        if tensor is not tensor.node.results[0]:  # such as where a maximum was found
+            continue
         found = (last, rows) if _has_rows(tensor) else (last,)
         scope = tensor.name
         while scope:

@@ -152,3 +152,12 @@ def test_refusals(make, text):
     clf = ConvNetClassifier(**SMALL).fit(BYTES[:100], y[:100])
     with pytest.raises(ValueError, match=text):
         make(clf)
+
+
+def test_a_pooling_layer_is_its_maxima_not_their_places():
+    clf = ConvNetClassifier(**SMALL).fit(X / 16, y)
+    (pool,) = (row for row in clf.summary().splitlines() if row.startswith("pool1"))
+    assert pool.split()[1] == "f32[B,4,4,4]"
+    maps = clf.activations(X / 16, ["conv1", "pool1"])
+    halves = maps["conv1"].reshape(-1, 4, 2, 4, 2, 4)
+    np.testing.assert_array_equal(maps["pool1"], halves.max((2, 4)))
