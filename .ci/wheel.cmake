@@ -8,12 +8,20 @@ function(own_library name)
 endfunction()
 own_library(libstdc++.a)
 own_library(libgcc.a)
-own_library(libgcc_eh.a)
+own_library(libgcc_s.so.1)  # the archive unwinds by what only a new glibc has
 list(JOIN own_libraries " " own_libraries)
 
-# The compiler's headers ask this of a newer glibc; "no" is right in any process.
-file(WRITE ${CMAKE_BINARY_DIR}/threads.cpp
-  "extern \"C\" { [[gnu::visibility(\"hidden\")]] char __libc_single_threaded = 0; }\n")
+# What the compiler's headers and libraries ask of a newer glibc.
+file(WRITE ${CMAKE_BINARY_DIR}/threads.cpp [=[
+#include <unistd.h>
+extern "C" {
+[[gnu::visibility("hidden")]] char __libc_single_threaded = 0;  // right in any process
+[[gnu::visibility("hidden")]] unsigned arc4random() {
+  unsigned bits = 0;
+  return getentropy(&bits, sizeof bits) == 0 ? bits : 0;
+}
+}
+]=])
 execute_process(COMMAND_ERROR_IS_FATAL ANY WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
   COMMAND ${CMAKE_CXX_COMPILER} -fPIC -c threads.cpp -o threads.o)
 
