@@ -256,6 +256,7 @@ def test_a_fitted_classifier_does_not_go_by_later_parameters():
     clf = LinearClassifier().fit(iris_x, iris_y)
     found = clf.predict_proba(iris_x)
     assert np.array_equal(clf.set_params(loss="hinge").predict_proba(iris_x), found)
+    clf.set_params(optimizer="adam", max_iter=2)  # which takes kinks as they come
     clf.fit(iris_x, iris_y).set_params(loss="log_loss")
     assert not hasattr(clf, "predict_proba")
 

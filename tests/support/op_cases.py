@@ -929,7 +929,7 @@ def _window_cases(label, x, f, how):
         "convolution_input_grad",
         lambda d, f: ops.convolution_transpose(d, f, x[1:-1], **how),
         label,
-        d=Source(y.shape),
+        d=Source(y.shape, "small"),
         f=Source(f),
     )
     case(
