@@ -135,7 +135,7 @@ def instance_norm(
     Parameters
     ----------
     inputs : Tensor
-        [B, *spatial, channels]
+        ``[B, *spatial, channels]``
     center, scale, epsilon, activation_fn, param_initializers, reuse, \
 variables_collections, outputs_collections, trainable
         As in `group_norm`.

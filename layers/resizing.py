@@ -135,7 +135,7 @@ def resize(
     Returns
     -------
     Tensor
-        [B, *size, channels]
+        ``[B, *size, channels]``
 
     Raises
     ------

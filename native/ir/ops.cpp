@@ -18,7 +18,7 @@ const std::vector<OpRow>& all_ops() {
   constexpr bool same = false, boolean = true;
   constexpr DTypes F = kFloats, N = kNumbers, B = kBools, NB = N | B;
   static const auto& rows = *new std::vector<OpRow>{
-      // never ends: a thread may outlive it at exit
+  // never ends: a thread may outlive it at exit
 #define ELEMENTWISE(name, operands, accepts, result, type_rule, row_rule) \
   {#name, operands, operands, 1, 0, "", kElementwise, accepts, result, type_rule, row_rule},
 #define FORMULA(name, operands, types, result, cost) \

@@ -219,7 +219,8 @@ class Simplifier {
     if (std::get<std::vector<int64_t>>(node.attributes.at("axes")) != all) return;
     const std::vector<int64_t> kernel = numbers("kernel"), padding = numbers("padding");
     for (size_t i = 0; i < padding.size(); ++i) {
-      if (padding[i] > 0 && (padding[i] >= kernel[i / 2] || numbers("dilations")[i / 2] > 1)) return;
+      if (padding[i] > 0 && (padding[i] >= kernel[i / 2] || numbers("dilations")[i / 2] > 1))
+        return;
     }
     node.operands[0] = unpooled->operands[0];
   }
