@@ -43,8 +43,13 @@ class Deferred:
         else:
             self._came = True
 
+    def raise_now(self) -> None:
+        """Let an interrupt raise that came while none might."""
+        if self._came:
+            self._came = False
+            self._former(signal.SIGINT, None)
+
     def __exit__(self, *error) -> None:
         if self._former is not None:
             signal.signal(signal.SIGINT, self._former)
-            if self._came:
-                self._former(signal.SIGINT, None)
+            self.raise_now()

@@ -238,27 +238,33 @@ def _minimize(trainer, program, settings, progress, record, observe) -> str:
     arenas = program.params, program.state
     counted = [copy_arena(arena) for arena in arenas]
 
+    counting = False
+
     def after(iteration: int, objective: float, loss: float) -> bool:
-        with Deferred():
-            progress.epoch += 1
-            record(loss, None)
-            for kept, arena in zip(counted, arenas, strict=True):
-                kept[...] = arena
+        nonlocal counting
+        counting = True
+        progress.epoch += 1
+        record(loss, None)
+        for kept, arena in zip(counted, arenas, strict=True):
+            kept[...] = arena
+        counting = False
+        deferred.raise_now()
         return observe(loss)[0]
 
-    try:
-        result = trainer.lbfgs(
-            max_iter=settings.max_iter,
-            tol=settings.tol,
-            history=settings.optimizer.history,
-            callback=after,
-            columns=settings.columns,
-        )
-    except BaseException:
-        with Deferred():  # what no iteration has counted is undone
+    with Deferred(lambda: not counting) as deferred:
+        try:
+            result = trainer.lbfgs(
+                max_iter=settings.max_iter,
+                tol=settings.tol,
+                history=settings.optimizer.history,
+                callback=after,
+                columns=settings.columns,
+            )
+        except BaseException:
+            counting = True  # what no iteration has counted is undone
             for kept, arena in zip(counted, arenas, strict=True):
                 arena[...] = kept
-        raise
+            raise
     if progress.epoch == 0:
         # The start was the minimum: no iteration was needed, but the loss is known.
         after(0, result.objective, result.loss)
