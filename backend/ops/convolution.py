@@ -28,6 +28,7 @@ from slimlearn.backend.ops.contraction import matmul
 from slimlearn.backend.ops.fused import infer_region
 from slimlearn.backend.ops.windows import (
     check_numbers,
+    check_padded,
     numbers_by_axis,
     out_size,
     pad_widths,
@@ -54,6 +55,7 @@ class _Geometry:
         )
         self.attributes = attributes
         _check_attributes(attributes, axes)
+        check_padded(x, attributes)
         self.groups = attributes["groups"]
         self.kernel = filters[:axes]
         channels, inner, outputs = x[-1], filters[-2], filters[-1]

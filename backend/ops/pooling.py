@@ -26,6 +26,7 @@ from slimlearn.backend.op import (
 )
 from slimlearn.backend.ops.windows import (
     check_numbers,
+    check_padded,
     numbers_by_axis,
     out_size,
     pad_widths,
@@ -50,6 +51,7 @@ def _pooled(x, attributes, what):
     check_numbers(attributes, "strides", axes, 1)
     check_numbers(attributes, "dilations", axes, 1)
     check_numbers(attributes, "padding", 2 * axes, 0)
+    check_padded(x, attributes)
     kernel = attributes["kernel"]
     out = (
         out_size(x[1 + axis], kernel[axis], attributes, axis, what)

@@ -6,6 +6,8 @@ from slimlearn.backend.op import Refusal
 
 # Products of two of them fit 64 bits.
 _MOST_REACH = 1 << 24
+# Numbers of a row with its padding: kernels may copy some rows of it.
+_MOST_PADDED = 1 << 40
 
 
 def numbers_by_axis(given, axes: int, what: str, where: str) -> list[int]:
@@ -70,6 +72,18 @@ def pad_widths(attributes) -> list[tuple[int, int]]:
     """Return (before, after) for each spatial axis."""
     padding = attributes["padding"]
     return list(zip(padding[::2], padding[1::2], strict=True))
+
+
+def check_padded(x, attributes) -> None:
+    """Refuse padding that makes more of a row of x than any memory holds."""
+    numbers = x[-1]
+    for size, (before, after) in zip(x[1:-1], pad_widths(attributes), strict=True):
+        numbers *= size + before + after
+    if numbers > _MOST_PADDED:
+        raise Refusal(
+            f"a row of x has {numbers} numbers with its padding, more than "
+            f"{_MOST_PADDED}: pad less"
+        )
 
 
 def out_size(size: int, kernel: int, attributes, axis: int, what: str) -> int:

@@ -14,6 +14,8 @@ namespace {
 
 // Products of two of them fit 64 bits, whatever a text says.
 constexpr int64_t kMostReach = int64_t{1} << 24;
+// Numbers of a row with its padding: kernels may copy some rows of it.
+constexpr double kMostPadded = 1LL << 40;
 
 void need_numbers(const NodeView& v, const char* key, size_t count, int64_t least) {
   const std::vector<int64_t>& given = v.integers(key);
@@ -40,8 +42,12 @@ std::vector<Dim> windowed(const NodeView& v, const std::vector<Dim>& x,
   const std::vector<int64_t>&strides = v.integers("strides"), &dilations = v.integers("dilations");
   const std::vector<int64_t>& padding = v.integers("padding");
   std::vector<Dim> out{x[0]};
+  double padded = static_cast<double>(need_known(v, x.back()));
   for (size_t axis = 0; axis < axes; ++axis) {
     const int64_t size = need_known(v, x[1 + axis]);
+    padded *=
+        static_cast<double>(size) + static_cast<double>(padding[2 * axis] + padding[2 * axis + 1]);
+    if (padded > kMostPadded) v.refuse("a row of x has too many numbers with its padding");
     if (kernel[axis] < 1 || kernel[axis] > kMostReach || size > (int64_t{1} << 48)) {
       v.refuse("a kernel of " + std::to_string(kernel[axis]) + " over " + std::to_string(size));
     }
