@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 
 from slimlearn.backend import ops
 from slimlearn.estimators.arrays import to_numpy
-from slimlearn.estimators.compat import check_y
-from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
-from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, plain_target
+from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
 
 __all__ = ["ImageInput", "image_shape_of"]
 
@@ -89,17 +87,7 @@ class ImageInput(Input):
 
     def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
         X = self.check(estimator, X, reset=reset, name=name)
-        y = to_numpy(y)
-        if y is None:
-            raise ValueError(
-                f"This {type(estimator).__name__} estimator requires y to be passed, "
-                "but the target y is None."
-            )
-        if not regression:
-            y = frames.plain_labels(y)
-        y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)
-        check_consistent_length(X, y)
-        return X, plain_target(y, regression)
+        return X, check_target(estimator, X, y, regression, name)
 
     def _array(self, X, name: str):
         """X as an array where it can be more than rows, else as it is."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
 
 from slimlearn.backend.dataset import as_source
 from slimlearn.estimators.arrays import to_numpy
-from slimlearn.estimators.compat import validate_data
+from slimlearn.estimators.compat import check_y, validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
 from slimlearn.estimators.inputs.shapes import explain_shape
@@ -20,6 +24,7 @@ __all__ = [
     "MatrixInput",
     "SparseInput",
     "check_matrix",
+    "check_target",
     "plain_target",
 ]
 
@@ -48,6 +53,22 @@ def plain_target(y, regression: bool):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
     return y
+
+
+def check_target(estimator, X, y, regression: bool, name: str):
+    """The y of a checked X that is no matrix, as `plain_target` gives it."""
+    y = to_numpy(y)
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, "
+            "but the target y is None."
+        )
+    y = present_target(y, name.replace("X", "y"), regression)
+    if not regression:
+        y = frames.plain_labels(y)
+    y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)
+    check_consistent_length(X, y)
+    return plain_target(y, regression)
 
 
 class MatrixInput(Input):

@@ -9,16 +9,15 @@ from numbers import Integral
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 
 from slimlearn.backend.dataset import as_source
 from slimlearn.estimators.arrays import to_numpy
-from slimlearn.estimators.compat import check_y, safe_indexing, validate_data
+from slimlearn.estimators.compat import safe_indexing, validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input
-from slimlearn.estimators.inputs.matrix import plain_target
+from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.inputs.shapes import explain_shape
-from slimlearn.estimators.missing import present_target
 
 __all__ = ["NamedInput"]
 
@@ -114,18 +113,7 @@ class NamedInput(Input):
 
     def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
         parts = self.check(estimator, X, reset=reset, name=name)
-        y = to_numpy(y)
-        if y is None:
-            raise ValueError(
-                f"This {type(estimator).__name__} estimator requires y to be passed, "
-                "but the target y is None."
-            )
-        y = present_target(y, name.replace("X", "y"), regression)
-        if not regression:
-            y = frames.plain_labels(y)
-        y = check_y(y, multi_output=True, y_numeric=regression, estimator=estimator)
-        check_consistent_length(parts, y)
-        return parts, plain_target(y, regression)
+        return parts, check_target(estimator, parts, y, regression, name)
 
     def _array(self, estimator, X, name: str) -> np.ndarray:
         """X as an array of two dimensions."""

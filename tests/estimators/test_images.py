@@ -138,6 +138,7 @@ def test_more_of_the_fit():
         ),
         (lambda c: c.fit(np.full((2, 3, 3), np.nan), [0, 1]), "NaN"),
         (lambda c: c.fit(np.zeros((2, 3, 0, 1)), [0, 1]), "without pixels"),
+        (lambda c: c.fit(BYTES[:2], [np.nan, 1.0]), "y contains NaN .1 of 2, first in"),
         (lambda c: c.set_params(image_shape=(9, 9)).fit(X, y), "81 numbers, .* 64"),
         (lambda c: c.set_params(image_shape=(8,)).fit(X, y), "must be .height, width"),
         (
