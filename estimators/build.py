@@ -24,6 +24,7 @@ from slimlearn.backend.shape import B
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
+from slimlearn.layers.augmentation import MIXED, reversed_rows
 from slimlearn.layers.initializers import build_init
 from slimlearn.layers.names import current_notes
 from slimlearn.layers.normalization import BY_ROWS
@@ -259,7 +260,7 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
 
 def _write_grad(graph: Graph, raw: Tensor, head: Head) -> None:
     precision, weights = graph.model.precision, graph.sample_weight
-    trained, reported = head.losses(raw, head.target(raw))
+    trained, reported = _losses(graph, raw, head)
     rows = ops.extent(B, "f64")
     loss_sum, weight_sum = _sums(reported, weights, rows)
     # These rows may be a part of the step's: then the parts' gradients are added up.
@@ -286,6 +287,23 @@ def _write_grad(graph: Graph, raw: Tensor, head: Head) -> None:
     for parameter, gradient in zip(trainable, gradients(ends, trainable, starts)):
         if gradient is not None:
             graph.grad_(parameter, gradient)
+
+
+def _losses(graph: Graph, raw: Tensor, head: Head) -> tuple[Tensor, Tensor]:
+    """The head's losses per example, of mixed rows by their shares.
+
+    A row's target counts with its own mixture, and with that which it has the rest of.
+    """
+    target = head.target(raw)
+    losses = head.losses(raw, target)
+    share = graph.layers.get(MIXED)
+    if share is None:
+        return losses
+    share = ops.cast(share, losses[0].dtype)
+    rest = reversed_rows(1.0 - share)
+    others = head.losses(reversed_rows(raw), target)
+    mixed = [share * one + rest * other for one, other in zip(losses, others)]
+    return mixed[0], mixed[0] if losses[0] is losses[1] else mixed[1]
 
 
 def _keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:

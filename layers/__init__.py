@@ -23,6 +23,15 @@ from slimlearn.layers import (
     regularizers,
     utils,
 )
+from slimlearn.layers.augmentation import (
+    cutout,
+    mixup,
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip,
+    random_shift,
+)
 from slimlearn.layers.combine import repeat, stack
 from slimlearn.layers.convolution import (
     conv1d,
@@ -151,6 +160,7 @@ __all__ = [
     "convolution3d",
     "convolution3d_transpose",
     "current_arg_scope",
+    "cutout",
     "depth_to_space",
     "dropout",
     "elu",
@@ -186,6 +196,7 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "maxout",
+    "mixup",
     "model_variable",
     "name_scope",
     "one_hot_encoding",
@@ -194,7 +205,12 @@ __all__ = [
     "pad",
     "per_example",
     "pool",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip",
     "random_normal_initializer",
+    "random_shift",
     "random_uniform_initializer",
     "regularizers",
     "relu",

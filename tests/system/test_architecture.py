@@ -42,7 +42,7 @@ DOOR = "backend.engine.native"
 THIRD_PARTY = {
     "sklearn": ("estimators",),
     "joblib": ("estimators",),
-    "scipy": ("estimators", "backend"),
+    "scipy": ("estimators", "layers", "backend"),
 }
 
 NATIVE_RULES = {
