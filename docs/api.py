@@ -19,7 +19,7 @@ from types import ModuleType
 from numpydoc.validate import validate
 
 import slimlearn
-from slimlearn.layers import nets
+from slimlearn.layers import nets, tf
 
 # What an estimator or a network function hands out, though nobody makes one.
 GIVEN = (
@@ -39,6 +39,18 @@ class Subject:
     about: str
     own_pages: bool = False
     members: bool = False
+
+
+def tf_names_of_others() -> list[str]:
+    """Return the names in `layers.tf` whose functions are defined elsewhere."""
+    found = [(tf, "", name) for name in tf.__all__]
+    found += [(tf.nn, "nn.", name) for name in tf.nn.__all__]
+    return [
+        before + name
+        for module, before, name in found
+        if callable(value := getattr(module, name))
+        and not value.__module__.startswith(tf.__name__)
+    ]
 
 
 SUBJECTS = (
@@ -97,6 +109,15 @@ SUBJECTS = (
         "``from slimlearn.layers.nets import vgg``: TF-Slim's, a module a family. A "
         "function returns ``(net, end_points)``, and stands inside the arg scope that "
         "it was published with.",
+    ),
+    Subject(
+        "tf",
+        "TensorFlow's names",
+        "``from slimlearn.layers import tf``: what network files of TF-Slim take from "
+        "TensorFlow itself. These have its arguments; under the names that they have "
+        "elsewhere here, there are "
+        + ", ".join(f"``tf.{name}``" for name in tf_names_of_others())
+        + ".",
     ),
     Subject("tools", "Tools", "What is left, by name."),
     Subject(
@@ -194,6 +215,9 @@ def by_subject() -> dict[str, dict[str, object]]:
     for module in pkgutil.iter_modules(nets.__path__, f"{nets.__name__}."):
         family = importlib.import_module(module.name)
         parts["nets"].update(walk(family, module.name))
+    for path, value in walk(tf, tf.__name__):
+        if getattr(value, "__module__", "").startswith(tf.__name__):
+            parts["tf"][path] = value
     parts["given"] = {path: resolve(path) for path in GIVEN}
     return parts
 
@@ -271,6 +295,8 @@ def section_of(subject: Subject, path: str, value: object) -> str:
     """Return the title under which an object stands on its subject's page."""
     if subject.name == "nets":
         return path.split(".")[3]
+    if subject.name == "tf":
+        return path.rpartition(".")[0].removeprefix("slimlearn.layers.")
     if subject.name not in ("layers", "ops"):
         return ""
     parents = path.split(".")[2:-1]
@@ -315,7 +341,7 @@ def pages() -> dict[str, str]:
                 section = section_of(subject, path, value)
                 sections.setdefault(section, []).append(path)
             for section, paths in sorted(sections.items()):
-                if subject.name == "nets" or section.startswith("layers."):
+                if subject.name in ("nets", "tf") or section.startswith("layers."):
                     parts += [place(paths[0].rpartition(".")[0])]
                 parts += [heading(section, "-")] if section else []
                 parts += [summary(paths)]

@@ -132,6 +132,7 @@ from slimlearn.layers.variables import model_variable, variable
 
 if TYPE_CHECKING:
     from slimlearn.layers import nets as nets
+    from slimlearn.layers import tf as tf
 
 __all__ = [
     "activation",
@@ -238,8 +239,8 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name == "nets":  # read when first asked for
-        return importlib.import_module("slimlearn.layers.nets")
+    if name in ("nets", "tf"):  # read when first asked for
+        return importlib.import_module(f"slimlearn.layers.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

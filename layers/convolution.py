@@ -106,7 +106,7 @@ variables_collections, outputs_collections, trainable
     )
 
     def convolve(inputs):
-        channels = utils.last_dimension("convolution", inputs)
+        channels = utils.feature_count("convolution", inputs)
         if channels % groups or num_outputs % groups:
             raise ValueError(
                 f"convolution: groups={groups} must divide the {channels} channels of "
@@ -192,7 +192,7 @@ reuse, variables_collections, outputs_collections, trainable
     images.check_space(where, inputs, 2)
     kernel = images.sizes(where, "kernel_size", kernel_size, 2)
     stride = images.sizes(where, "stride", stride, 2)
-    channels = utils.last_dimension(where, inputs)
+    channels = utils.feature_count(where, inputs)
     utils.check_function(where, "normalizer_fn", normalizer_fn, "batch_norm")
     tail = Tail(
         activation_fn,
@@ -305,7 +305,7 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
         )
 
     def convolve(inputs):
-        channels = utils.last_dimension(where, inputs)
+        channels = utils.feature_count(where, inputs)
         depthwise = weights(
             "depthwise_weights", [*kernel, channels, multiplier], weights_initializer
         )
@@ -400,7 +400,7 @@ reuse, variables_collections, outputs_collections, trainable
         def convolve(inputs):
             weights = model_variable(
                 "weights",
-                [*kernel, num_outputs, utils.last_dimension(name, inputs)],
+                [*kernel, num_outputs, utils.feature_count(name, inputs)],
                 initializer=weights_initializer,
                 regularizer=weights_regularizer,
                 trainable=trainable,

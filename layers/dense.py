@@ -78,7 +78,7 @@ def fully_connected(
     utils.check_function(
         "fully_connected", "normalizer_fn", normalizer_fn, "batch_norm"
     )
-    num_inputs = utils.last_dimension("fully_connected", inputs)
+    num_inputs = utils.feature_count("fully_connected", inputs)
     tail = Tail(
         activation_fn,
         normalizer_fn,
@@ -242,7 +242,7 @@ outputs_collections, trainable
     with variable_scope(scope, "BiasAdd", reuse=reuse) as layer:
         biases = model_variable(
             "biases",
-            [utils.last_dimension("bias_add", inputs)],
+            [utils.feature_count("bias_add", inputs)],
             initializer=initializer,
             regularizer=regularizer,
             trainable=trainable,

@@ -166,7 +166,7 @@ variables_collections, outputs_collections, trainable
         axes = list(range(1, space + 1))
         _check_many(where, inputs, axes)
         beta, gamma = offset_and_factor(
-            [utils.last_dimension(where, inputs)],
+            [utils.feature_count(where, inputs)],
             center,
             scale,
             trainable,

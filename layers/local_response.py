@@ -67,7 +67,7 @@ def local_response_normalization(
         raise ValueError(
             f"{where}: alpha must be a number of at least 0, got {alpha!r}"
         )
-    channels = utils.last_dimension(where, inputs)
+    channels = utils.feature_count(where, inputs)
     with variable_scope(scope, "LRN"):
         # Sums of neighbours are a product with a band of ones.
         ones = ops.ones([channels, channels], inputs.dtype)

@@ -125,7 +125,7 @@ def batch_norm(
             f"batch_norm: decay must be at least 0 and below 1, got {decay!r}"
         )
     training = utils.in_training("batch_norm", is_training)
-    size = utils.last_dimension("batch_norm", inputs)
+    size = utils.feature_count("batch_norm", inputs)
     with variable_scope(scope, "BatchNorm", reuse=reuse) as layer:
         offset, factor = offset_and_factor(
             [size],

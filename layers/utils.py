@@ -17,6 +17,7 @@ from slimlearn.backend.op import not_dense
 __all__ = [
     "collect_named_outputs",
     "convert_collection_to_dict",
+    "last_dimension",
 ]
 
 
@@ -77,6 +78,30 @@ def convert_collection_to_dict(
     return found
 
 
+def last_dimension(shape: Sequence, min_rank: int = 1) -> int:
+    """Return the size of a shape's last axis: the channels, or features.
+
+    Parameters
+    ----------
+    shape : sequence of int or dimensions
+        Such as ``inputs.get_shape()``.
+    min_rank : int, default=1
+        How many dimensions it must have at least.
+
+    Raises
+    ------
+    ValueError
+        If it has fewer, or the last has no fixed size.
+    """
+    shape = tuple(shape)
+    if len(shape) < min_rank or not shape or not isinstance(shape[-1], int):
+        raise ValueError(
+            f"last_dimension: needs a shape of at least {max(min_rank, 1)} dimensions, "
+            f"the last of fixed size, got [{', '.join(map(str, shape))}]"
+        )
+    return shape[-1]
+
+
 def get_variable_collections(
     variables_collections: Sequence[str] | Mapping[str, Sequence[str]] | None, name: str
 ) -> Sequence[str] | None:
@@ -135,7 +160,7 @@ def check_size(layer: str, word: str, value) -> int:
     return int(value)
 
 
-def last_dimension(layer: str, inputs: Tensor) -> int:
+def feature_count(layer: str, inputs: Tensor) -> int:
     """Return the size of the last axis, which must be fixed."""
     size = inputs.shape[-1]
     if not isinstance(size, int):

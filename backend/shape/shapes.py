@@ -37,9 +37,16 @@ def broadcast_shapes(*shapes: Sequence[int | Dim]) -> tuple[int | Dim, ...]:
 
 
 class Shape(tuple):
-    """A shape as Slim code expects it: a tuple with `as_list` and `ndims`."""
+    """A shape as Slim code expects it: a tuple with `as_list` and `ndims`.
+
+    Its slices are shapes, too.
+    """
 
     __slots__ = ()
+
+    def __getitem__(self, key):
+        found = super().__getitem__(key)
+        return Shape(found) if key.__class__ is slice else found
 
     def as_list(self) -> list[int | None]:
         """Return the sizes, with None where a dimension is known only at run time."""

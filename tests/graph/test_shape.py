@@ -186,4 +186,5 @@ def test_shape_is_a_tuple_that_slim_code_can_read():
     s = Shape((B, 3))
     assert s == (B, 3) and s[-1] == 3 and s.ndims == 2
     assert s.as_list() == [None, 3]
+    assert s[1:].as_list() == [3] and s[1:] == (3,)
     assert isinstance(s[0], Dim)
