@@ -281,10 +281,13 @@ class ChunkFitting(Fitting):
         input = estimator._new_input() if first else self.input
         X, y = estimator._checked(input, X, y, reset=first and self.former is None)
         X = self._see(input, X) if first else self.input.alike(X, "X")
-        weights = validation.check_weights(sample_weight, X, some=False)
+        weights = validation.check_weights(
+            sample_weight, X, some=False, absent=input.absent
+        )
+        weighing = sample_weight is not None
         if first:
             self.like = Rows(None, y[:1].copy(), None, None)
-            self.weighing = weights is not None
+            self.weighing = weighing
             if estimator._regression or self.former or self.given_classes is not None:
                 self.classes, _ = estimator._encode_target(
                     y, self.former, self.given_classes
@@ -297,7 +300,7 @@ class ChunkFitting(Fitting):
                 f"y has shape {y.shape}, but that of chunk 1 had {like.y.shape[1:]} "
                 "behind its rows"
             )
-        elif (weights is not None) != self.weighing:
+        elif weighing != self.weighing:
             has, had = ("has no", "has") if self.weighing else ("has", "has none")
             raise ValueError(
                 f"it {has} sample_weight, and chunk 1 {had}: give it in all or none"

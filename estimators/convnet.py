@@ -24,7 +24,7 @@ from slimlearn.estimators.annotations import (
     Units,
 )
 from slimlearn.estimators.classifier import Classifier
-from slimlearn.estimators.compat import Interval
+from slimlearn.estimators.compat import Interval, StrOptions
 from slimlearn.estimators.custom import OwnNetwork
 from slimlearn.estimators.dnn import LAYERS, Tower
 from slimlearn.estimators.documents import document
@@ -46,6 +46,8 @@ _SIZE = Interval(Integral, 1, None, closed="left")
 _PARAMETERS = {
     "net": [callable, None],
     "image_shape": [tuple, list, None],
+    "resize_to": [tuple, list, None],
+    "on_error": [StrOptions({"raise", "skip"})],
     "filters": [tuple, list, np.ndarray, _SIZE],
     "kernel_size": [tuple, list, _SIZE],
     **LAYERS,
@@ -87,7 +89,7 @@ class ConvNet(OwnNetwork):
     _accept_sparse = False
 
     def _new_input(self):
-        return ImageInput(self.image_shape)
+        return ImageInput(self.image_shape, self.resize_to, self.on_error)
 
     def _filters(self) -> tuple[int, ...]:
         return check_units(self, "filters")
@@ -126,6 +128,10 @@ class ConvNetClassifier(ConvNet, Classifier):
     X is an array of images, N×H×W×C or N×H×W, or flat rows: a transformer of a
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
+    X may also be a list, a 1-d array or a DataFrame column of the paths of image files
+    (``pip install slimlearn[images]``). Threads read them once a call, into uint8;
+    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which
+    batches are read.
 
     Parameters
     ----------
@@ -135,7 +141,14 @@ class ConvNetClassifier(ConvNet, Classifier):
         largest of each 2×2, then fully connected layers, as the next parameters say.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
-        square number of features are square images, others one line.
+        square number of features are square images, others one line. Of files it says
+        how many channels they are read with: 1 is grey, 3 coloured; None leaves them.
+    resize_to : tuple of int or None, default=None
+        (height, width) that images are brought to before the network reads them, in
+        every method; bilinear, each pixel a mean of all that it covers. Needs Pillow.
+    on_error : {"raise", "skip"}, default="raise"
+        What `fit` does with files that cannot be read: refuse them, or go without
+        their rows, with a warning. Other methods refuse them.
     filters : int or sequence of int, default=(32, 64)
         Of the convolutions.
     kernel_size : int or tuple of int, default=3
@@ -190,6 +203,8 @@ class ConvNetClassifier(ConvNet, Classifier):
         net: Network | Callable | None = None,
         *,
         image_shape: Sequence[int] | None = None,
+        resize_to: Sequence[int] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
         filters: Units = (32, 64),
         kernel_size: int | Sequence[int] = 3,
         hidden_units: Units = (),
@@ -223,6 +238,8 @@ class ConvNetClassifier(ConvNet, Classifier):
     ):
         self.net = net
         self.image_shape = image_shape
+        self.resize_to = resize_to
+        self.on_error = on_error
         self.filters = filters
         self.kernel_size = kernel_size
         self.hidden_units = hidden_units
@@ -262,6 +279,10 @@ class ConvNetRegressor(ConvNet, Regressor):
     X is an array of images, N×H×W×C or N×H×W, or flat rows: a transformer of a
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
+    X may also be a list, a 1-d array or a DataFrame column of the paths of image files
+    (``pip install slimlearn[images]``). Threads read them once a call, into uint8;
+    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which
+    batches are read.
     y is scaled and unscaled by the estimator.
 
     Parameters
@@ -272,7 +293,14 @@ class ConvNetRegressor(ConvNet, Regressor):
         largest of each 2×2, then fully connected layers, as the next parameters say.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
-        square number of features are square images, others one line.
+        square number of features are square images, others one line. Of files it says
+        how many channels they are read with: 1 is grey, 3 coloured; None leaves them.
+    resize_to : tuple of int or None, default=None
+        (height, width) that images are brought to before the network reads them, in
+        every method; bilinear, each pixel a mean of all that it covers. Needs Pillow.
+    on_error : {"raise", "skip"}, default="raise"
+        What `fit` does with files that cannot be read: refuse them, or go without
+        their rows, with a warning. Other methods refuse them.
     filters : int or sequence of int, default=(32, 64)
         Of the convolutions.
     kernel_size : int or tuple of int, default=3
@@ -323,6 +351,8 @@ class ConvNetRegressor(ConvNet, Regressor):
         net: Network | Callable | None = None,
         *,
         image_shape: Sequence[int] | None = None,
+        resize_to: Sequence[int] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
         filters: Units = (32, 64),
         kernel_size: int | Sequence[int] = 3,
         hidden_units: Units = (),
@@ -356,6 +386,8 @@ class ConvNetRegressor(ConvNet, Regressor):
     ):
         self.net = net
         self.image_shape = image_shape
+        self.resize_to = resize_to
+        self.on_error = on_error
         self.filters = filters
         self.kernel_size = kernel_size
         self.hidden_units = hidden_units

@@ -83,7 +83,7 @@ class Derivatives:
         _, target = self._encode_target(y, self.__dict__, None)
         head.check(target)
         input.check_range(self, X, handle.precision)
-        weights = validation.check_weights(sample_weight, X)
+        weights = validation.check_weights(sample_weight, X, absent=input.absent)
         weighted = weights is not None
         part = handle.part(
             ("gradients", weighted), lambda: _of_loss(self.program_, head, weighted)

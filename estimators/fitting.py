@@ -285,7 +285,7 @@ class Fitting(Starting, Publishing):
         wish = estimator._new_input()
         X, y = estimator._checked(wish, X, y, reset=reset)
         X = self._see(wish, X)
-        weights = validation.check_weights(sample_weight, X)
+        weights = validation.check_weights(sample_weight, X, absent=wish.absent)
         self.classes, target = estimator._encode_target(
             y, self.former, self.given_classes
         )

@@ -60,7 +60,7 @@ def held_out(
                 "the same outputs"
             )
         target = estimator._encode_held_out(y, classes)
-        weights = validation.check_weights(sample_weight_val, X)
+        weights = validation.check_weights(sample_weight_val, X, absent=input.absent)
         if dataset.uniform(weights):
             weights = None
         return Rows(X, y, target, weights)

@@ -233,9 +233,13 @@ def label_order(y) -> list | None:
 
 
 def check_weights(
-    sample_weight, X: np.ndarray, *, some: bool = True
+    sample_weight,
+    X: np.ndarray,
+    *,
+    some: bool = True,
+    absent: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """sample_weight as float64 (n,); None where it is None.
+    """sample_weight as float64 (n,); None where it is None and no row is absent.
 
     Parameters
     ----------
@@ -244,6 +248,8 @@ def check_weights(
         The rows.
     some : bool
         Whether one of the weights has to be above 0.
+    absent : index array or None
+        Rows that get weight 0.
 
     Raises
     ------
@@ -251,9 +257,10 @@ def check_weights(
         If a weight is negative or not finite, all are zero, or their shape is not that
         of the rows.
     """
-    if sample_weight is None:
+    if sample_weight is None and absent is None:
         return None
-    if isinstance(sample_weight, Real):
+    if sample_weight is None or isinstance(sample_weight, Real):
+        sample_weight = 1.0 if sample_weight is None else sample_weight
         sample_weight = np.full(X.shape[0], sample_weight, dtype=np.float64)
     weights = check_array(
         present_target(to_numpy(sample_weight), "sample_weight", regression=True),
@@ -273,6 +280,9 @@ def check_weights(
         raise ValueError(
             "Negative values in data passed to `sample_weight`: weights must be >= 0"
         )
+    if absent is not None:
+        weights = weights.copy()
+        weights[absent] = 0.0
     if some and not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

@@ -69,12 +69,15 @@ class Input(Sealed):
         Whether X may be one array that the short road looks at itself.
     named : bool
         Whether what `take` gives has names of columns where the fit's X had them.
+    absent : index array or None
+        Rows of the X that `check_fit` saw last which count as absent.
     """
 
     forms: tuple[Form, ...] = ()
     kind = np.dtype(np.float64)
     bare = False
     named = False
+    absent: np.ndarray | None = None
 
     @property
     def key(self) -> tuple:

@@ -1,4 +1,4 @@
-"""X as images, one a row: arrays N×H×W×C or N×H×W, or flat rows of a known shape."""
+"""X as images, one a row: arrays N×H×W×C or N×H×W, flat rows of a shape, or files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from sklearn.utils.validation import check_array
 from slimlearn.backend import ops
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.base import Form, Input, in_order
+from slimlearn.estimators.inputs.files import (
+    paths_of,
+    read_files,
+    resized,
+    size_text,
+)
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
+from slimlearn.estimators.telling import warn
 
 __all__ = ["ImageInput", "image_shape_of"]
 
+_ANY = {"allow_nd": True, "ensure_2d": False}
 
-def image_shape_of(given, features: int) -> tuple[int, int, int]:
+
+def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
     """Return height, width and channels of images whose rows have so many numbers.
 
     Parameters
@@ -25,7 +34,8 @@ def image_shape_of(given, features: int) -> tuple[int, int, int]:
     given : tuple of int or None
         (height, width) or (height, width, channels). None: a square of one channel
         where the number of features is a square, else one line.
-    features : int
+    features : int or None
+        None is any number.
 
     Raises
     ------
@@ -46,7 +56,7 @@ def image_shape_of(given, features: int) -> tuple[int, int, int]:
             "channels)"
         )
     shape = tuple(map(int, shape)) + (1,) * (3 - len(shape))
-    if math.prod(shape) != features:
+    if features is not None and math.prod(shape) != features:
         raise ValueError(
             f"image_shape={given!r} has {math.prod(shape)} numbers, a row of X has "
             f"{features}"
@@ -54,8 +64,37 @@ def image_shape_of(given, features: int) -> tuple[int, int, int]:
     return shape
 
 
-def _size_text(shape) -> str:
-    return "×".join(map(str, shape))
+def _planes(image: np.ndarray, name: str) -> np.ndarray:
+    """An image as [height, width, channels]."""
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(
+            f"{name} has an image of shape {image.shape}: give H×W×C or H×W"
+        )
+    return image[..., None] if image.ndim == 2 else image
+
+
+def _as_bytes(X: np.ndarray, name: str, who: str) -> np.ndarray:
+    """Whole numbers from 0 to 255 as uint8."""
+    whole = X.dtype.kind in "iub" or (X.size and (np.floor(X) == X).all())
+    low, high = (X.min(), X.max()) if X.size else (0, 0)
+    if not whole or low < 0 or high > 255:
+        raise ValueError(
+            f"{name} is {X.dtype} from {low:.4g} to {high:.4g}, but {who} was fitted "
+            "on uint8 images, 0 to 255: give both alike"
+        )
+    return X.astype(np.uint8)
+
+
+def _size_of(given) -> tuple[int, int] | None:
+    """Height and width of `resize_to`, checked."""
+    if given is None:
+        return None
+    size = tuple(given) if isinstance(given, Sequence) else ()
+    if len(size) != 2 or not all(
+        isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in size
+    ):
+        raise ValueError(f"resize_to={given!r} must be (height, width)")
+    return int(size[0]), int(size[1])
 
 
 class ImageInput(Input):
@@ -67,98 +106,162 @@ class ImageInput(Input):
     Parameters
     ----------
     image_shape : tuple of int or None
-        Of flat rows; see `image_shape_of`.
+        Of flat rows; see `image_shape_of`. Of files the number of channels.
+    resize_to : (height, width) or None
+        What all images are brought to.
+    on_error : {"raise", "skip"}
+        Whether a fit goes without files that cannot be read.
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        Of the images that the network reads; known once X was seen.
+    row_shape : tuple of int or None
+        Of those that flat rows are.
     """
 
-    def __init__(self, image_shape=None):
+    def __init__(self, image_shape=None, resize_to=None, on_error="raise"):
         self.image_shape = image_shape
+        self.resize_to = resize_to
+        self.on_error = on_error
         self.shape: tuple[int, int, int] | None = None
+        self.row_shape: tuple[int, int, int] | None = None
         self.is_bytes = False
 
     # -- the door -------------------------------------------------------------------
 
     def check(self, estimator, X, *, reset=False, name="X"):
-        X = self._array(X, name)
-        if getattr(X, "ndim", 2) > 2:
-            X = self._images(estimator, X, reset, name)
-        else:
-            X = self._rows(estimator, X, reset, name)
-        return self._alike(X, estimator, name)
+        return self._checked(estimator, X, reset, name, skip=False)
 
     def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
-        X = self.check(estimator, X, reset=reset, name=name)
+        skip = self.on_error == "skip"
+        X = self._checked(estimator, X, reset, name, skip)
         return X, check_target(estimator, X, y, regression, name)
 
-    def _array(self, X, name: str):
-        """X as an array where it can be more than rows, else as it is."""
+    def _checked(self, estimator, X, reset: bool, name: str, skip: bool):
+        size = _size_of(self.resize_to)
+        self.absent = None
         X = to_numpy(X)
-        if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
-            shapes = [np.shape(image) for image in X]
-            odd = next((i for i, s in enumerate(shapes) if s != shapes[0]), None)
-            if odd is not None:
+        paths = paths_of(X, name)
+        if paths is not None:
+            X = self._read(estimator, paths, size, name, skip)
+        else:
+            X = self._array(X, estimator, size, name)
+            if getattr(X, "ndim", 2) <= 2:
+                X = self._rows(estimator, X, reset, name)
+                reset = False
+            X = self._alike(X, estimator, name)
+            if X.ndim == 4 and size is not None and X.shape[1:3] != size:
+                X = resized(X, size)
+        return self._images(estimator, X, reset, name, paths is not None)
+
+    def _read(self, estimator, paths: list[str], size, name: str, skip: bool):
+        """The images in files; rows that could not be read are absent."""
+        who, channels = type(estimator).__name__, None
+        if self.shape is not None:
+            channels = self.shape[2]
+            if not self.is_bytes:
                 raise ValueError(
-                    f"{name} has images of different sizes: image 0 is "
-                    f"{_size_text(shapes[0])}, image {odd} is "
-                    f"{_size_text(shapes[odd])}: resize them"
+                    f"{name} holds paths of images, whose numbers are 0 to 255, but "
+                    f"{who} was fitted on an array of {self.kind}: give an array like "
+                    "it"
                 )
-            X = np.asarray(X)
+        elif self.image_shape is not None:
+            channels = image_shape_of(self.image_shape, None)[2]
+        X, unread = read_files(paths, name, size=size, channels=channels, skip=skip)
+        if unread:
+            self.absent = np.fromiter(unread, dtype=np.intp)
+            some = "; ".join(list(unread.values())[:3])
+            warn(
+                f"{who} goes without {len(unread)} of {len(paths)} images of {name}, "
+                f"which cannot be read: {some}" + "; …" * (len(unread) > 3)
+            )
         return X
 
-    def _images(self, estimator, X, reset: bool, name: str) -> np.ndarray:
-        if X.ndim > 4:
-            raise ValueError(
-                f"{name} has {X.ndim} axes: give images as N×H×W×C or N×H×W"
-            )
-        X = check_array(
-            X,
-            allow_nd=True,
-            ensure_2d=False,
-            input_name=name,
-            estimator=estimator,
-        )
-        X = X[..., None] if X.ndim == 3 else X
+    def _array(self, X, estimator, size, name: str):
+        """X as an array where it can be more than rows, else as it is."""
+        if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
+            X = [np.asarray(image) for image in X]
+            shapes = [image.shape for image in X]
+            last = [shape[2:] if size is not None else shape for shape in shapes]
+            odd = next((i for i, s in enumerate(last) if s != last[0]), None)
+            if odd is not None:
+                advice = ": resize them, or set resize_to=(height, width)"
+                raise ValueError(
+                    f"{name} has images of different sizes: image 0 is "
+                    f"{size_text(shapes[0])}, image {odd} is "
+                    f"{size_text(shapes[odd])}" + advice * (size is None)
+                )
+            if len(set(shapes)) > 1:
+                kind = np.result_type(*X)
+                images = [check_array(_planes(i, name), **_ANY) for i in X]
+                return resized([image.astype(kind) for image in images], size)
+            X = np.asarray(X)
+        if getattr(X, "ndim", 2) > 2:
+            if X.ndim > 4:
+                raise ValueError(
+                    f"{name} has {X.ndim} axes: give images as N×H×W×C or N×H×W"
+                )
+            X = check_array(X, input_name=name, estimator=estimator, **_ANY)
+            X = X[..., None] if X.ndim == 3 else X
+            if 0 in X.shape[1:]:
+                raise ValueError(
+                    f"{name} has images without pixels, {size_text(X.shape[1:])}"
+                )
+        return X
+
+    def _images(self, estimator, X, reset: bool, name: str, files: bool) -> np.ndarray:
+        """Images that fit those that are known, or now are."""
         shape = X.shape[1:]
-        if 0 in shape:
-            raise ValueError(f"{name} has images without pixels, {_size_text(shape)}")
         if reset:
-            if self.image_shape is not None:
+            if self.image_shape is not None and not files and self.resize_to is None:
                 image_shape_of(self.image_shape, math.prod(shape))
             estimator.__dict__.pop("feature_names_in_", None)
             estimator.n_features_in_ = math.prod(shape)
         elif self.shape is not None and shape != self.shape:
+            advice = "resize them"
+            if shape[2] == self.shape[2]:
+                advice += f", or fit with resize_to={self.shape[:2]}"
             raise ValueError(
-                f"{name} has images of {_size_text(shape)}, but "
-                f"{type(estimator).__name__} was fitted on {_size_text(self.shape)}: "
-                "resize them"
+                f"{name} has images of {size_text(shape)}, but "
+                f"{type(estimator).__name__} was fitted on {size_text(self.shape)}: "
+                f"{advice}"
             )
         return X
 
     def _rows(self, estimator, X, reset: bool, name: str) -> np.ndarray:
         X = MatrixInput(accept_sparse=False).check(estimator, X, reset=reset, name=name)
-        shape = self.shape or image_shape_of(self.image_shape, X.shape[1])
+        shape = self.row_shape or self.shape
+        shape = shape or image_shape_of(self.image_shape, X.shape[1])
+        if self.shape is None:
+            self.row_shape = shape
         return X.reshape(len(X), *shape)
 
     def _alike(self, X, estimator, name: str) -> np.ndarray:
         """X in the range that the fit's numbers had."""
         if self.shape is None or not self.is_bytes or X.dtype == np.uint8:
             return X
-        whole = X.dtype.kind in "iub" or (X.size and (np.floor(X) == X).all())
-        if not whole or (X.size and (X.min() < 0 or X.max() > 255)):
-            raise ValueError(
-                f"{name} is {X.dtype}, but {type(estimator).__name__} was fitted on "
-                "uint8 images, 0 to 255: give both alike"
-            )
-        return X.astype(np.uint8)
+        return _as_bytes(X, name, type(estimator).__name__)
 
     def seen(self, X, former=None):
-        new = ImageInput(self.image_shape)
-        new.shape = X.shape[1:]
+        new = ImageInput(self.image_shape, self.resize_to, self.on_error)
+        new.shape, new.row_shape = X.shape[1:], self.row_shape
         new.kind = X.dtype
         new.is_bytes = X.dtype == np.uint8
+        if former is not None:
+            if former.shape != new.shape:
+                raise ValueError(
+                    f"X has images of {size_text(new.shape)}, but those of the fit "
+                    f"that goes on were {size_text(former.shape)}: resize them, or "
+                    "set warm_start=False"
+                )
+            new.row_shape, new.is_bytes = former.row_shape, former.is_bytes
         new.forms = (Form(SOURCE, new.shape),)
         return new
 
     def alike(self, X, name):
+        if self.is_bytes and X.dtype != np.uint8:
+            return _as_bytes(X, name, "the network")
         return X
 
     def where(self, form, array, bad):
@@ -189,7 +292,9 @@ class ImageInput(Input):
     def plain(self, X, most):
         if X.__class__ is not np.ndarray or X.dtype.kind not in "fiub":
             return None
-        forms = [self.shape, (math.prod(self.shape),)]
+        forms = [self.shape]
+        if self.row_shape in (None, self.shape):
+            forms.append((math.prod(self.shape),))
         if self.shape[2] == 1:
             forms.append(self.shape[:2])
         if X.shape[1:] not in forms or not 0 < X.size <= most:

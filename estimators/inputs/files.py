@@ -1,0 +1,278 @@
+"""Images in files: read by threads ahead of their use, and brought to one size."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from tempfile import TemporaryFile, gettempdir
+
+import numpy as np
+
+from slimlearn.estimators.inputs.frames import is_frame
+
+__all__ = ["paths_of", "read_files", "resized", "size_text", "stored"]
+
+# Bytes of images up to which they are kept in memory.
+_IN_MEMORY = 2**28
+_MOST_THREADS = 8
+# Modes of Pillow by the number of channels, and those that are grey.
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_GREY = ("1", "L", "LA", "La")
+
+
+def size_text(shape) -> str:
+    """Sizes as height×width×channels."""
+    return "×".join(map(str, shape))
+
+
+def paths_of(X, name: str) -> list[str] | None:
+    """The paths that X is a list, a 1-d array or a column of; None if it is none.
+
+    Raises
+    ------
+    TypeError
+        If X is one path, or not everything in it is one.
+    """
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError(f"{name} is one path, {str(X)!r}: give a list of paths")
+    if is_frame(X):
+        if getattr(X, "shape", (0, 0))[1] != 1:
+            return None
+        X = np.asarray(X)
+    elif not isinstance(X, (list, tuple)):
+        if not hasattr(X, "__len__") or getattr(X, "ndim", 1) > 2:
+            return None
+        if getattr(X, "dtype", None) is not None and not _may_be_text(X):
+            return None
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray):
+        if X.dtype.kind not in "OUT" or (X.ndim != 1 and X.shape[1:] != (1,)):
+            return None
+        X = X.ravel().tolist()
+    if not len(X) or not isinstance(X[0], (str, os.PathLike)):
+        return None
+    for i, path in enumerate(X):
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"{name} has paths of images and, in row {i}, {path!r} of type "
+                f"{type(path).__name__}: give a path for every row"
+            )
+    return [os.fspath(path) for path in X]
+
+
+def _may_be_text(X) -> bool:
+    return getattr(X.dtype, "kind", "O") in "OUT"
+
+
+def _pillow(why: str):
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            f"{why} needs Pillow: install it with pip install 'slimlearn[images]'"
+        ) from error
+    return Image
+
+
+def _ahead(function: Callable, items: Iterable, threads: int) -> Iterator:
+    """What `function` makes of items, in their order, some of them ahead."""
+    waiting: deque = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 4 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_files(
+    paths: Sequence[str],
+    name: str,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    skip: bool = False,
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Read images from files.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    name : str
+        Of X, as the user knows it.
+    size : (height, width) or None
+        What they are brought to.
+    channels : int or None
+        1 makes them grey, 3 coloured; None leaves them as they are, grey or coloured.
+    skip : bool, default=False
+        Whether files that cannot be read are left out.
+
+    Returns
+    -------
+    images : uint8 array [n, height, width, channels]
+        Zeros for those that were left out. Large ones are in a temporary file, which
+        goes with the array.
+    unread : dict
+        What was wrong with the files that were left out, by row.
+
+    Raises
+    ------
+    ImportError
+        Without Pillow.
+    ValueError
+        If a file cannot be read, or the images have different sizes.
+    OSError
+        If there is no room for the temporary file.
+    """
+    image = _pillow(f"{name}, paths of images,")
+    if channels is not None and channels not in _MODES:
+        raise ValueError(
+            f"{name} holds paths of images, which have 1, 3 or 4 channels, not "
+            f"{channels}"
+        )
+
+    def read(path: str) -> np.ndarray | Exception:
+        try:
+            with image.open(path) as opened:
+                return _pixels(opened, size, channels)
+        except MemoryError:
+            raise
+        except Exception as error:  # a broken file raises whatever its format does
+            return error
+
+    unread: dict[int, str] = {}
+
+    def images() -> Iterator[np.ndarray]:
+        first = None
+        threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        for i, found in enumerate(_ahead(read, paths, threads)):
+            if isinstance(found, Exception):
+                unread[i] = f"{paths[i]!r}: {_reason(found)}"
+                if not skip:
+                    raise ValueError(
+                        f"{name}: image {i} cannot be read, {unread[i]}: mend or "
+                        "leave it out, or set on_error='skip' to fit without it"
+                    )
+                if first is not None:
+                    yield np.zeros_like(first[1])
+                continue
+            if first is None:
+                first = i, found
+                for _ in range(i):
+                    yield np.zeros_like(found)
+            elif found.shape != first[1].shape:
+                before, shape = first[0], first[1].shape
+                advice = "set resize_to=(height, width)"
+                if shape[:2] == found.shape[:2]:
+                    advice = "set image_shape=(height, width, 1), or 3 for colours"
+                raise ValueError(
+                    f"{name} has images of different sizes: {paths[before]!r} is "
+                    f"{size_text(shape)}, {paths[i]!r} is {size_text(found.shape)}: "
+                    f"{advice}"
+                )
+            yield found
+
+    found = stored(images(), len(paths))
+    if found is None:
+        raise ValueError(
+            f"{name}: none of {len(paths)} images can be read, first {unread[0]}"
+        )
+    return found, unread
+
+
+def _reason(error: Exception) -> str:
+    """Why a file was not read, without its name, which stands before."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "it is no image, or of a format that Pillow does not read"
+    return f"{type(error).__name__}: {error}"
+
+
+def _pixels(image, size, channels: int | None) -> np.ndarray:
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(
+            f"its pixels have more than 8 bits (mode {image.mode}): read it into an "
+            "array, and give arrays"
+        )
+    mode = _MODES[channels or (1 if image.mode in _GREY else 3)]
+    image.load()
+    image = image if image.mode == mode else image.convert(mode)
+    if size is not None and image.size != size[::-1]:
+        image = image.resize(size[::-1], _pillow("").Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def resized(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Bring arrays [height, width, channels] to one size, as `read_files` does files.
+
+    Parameters
+    ----------
+    images : sequence of ndarray, or ndarray [n, height, width, channels]
+    size : (height, width)
+
+    Returns
+    -------
+    ndarray [n, *size, channels]
+        uint8 stays uint8, float64 float64; others are float32.
+    """
+    pillow = _pillow("resize_to")
+
+    def plane(pixels: np.ndarray) -> np.ndarray:
+        kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
+        image = pillow.fromarray(np.ascontiguousarray(pixels, dtype=kind))
+        return np.asarray(image.resize(size[::-1], pillow.Resampling.BILINEAR))
+
+    def bring(image: np.ndarray) -> np.ndarray:
+        planes = [plane(image[..., i]) for i in range(image.shape[2])]
+        found = np.stack(planes, axis=-1)
+        return found.astype(np.float64) if image.dtype == np.float64 else found
+
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    return stored(_ahead(bring, images, threads), len(images))
+
+
+def stored(images: Iterator[np.ndarray], count: int) -> np.ndarray | None:
+    """So many images of one shape and type, one behind the other; None if none come.
+
+    Raises
+    ------
+    OSError
+        If they are too large for memory, and there is no room for them on the disk.
+    """
+    first = next(images, None)
+    if first is None:
+        return None
+    shape, images = (count, *first.shape), chain([first], images)
+    if count * first.nbytes <= _IN_MEMORY:
+        found = np.empty(shape, first.dtype)
+        for i, image in enumerate(images):
+            found[i] = image
+        return found
+    with TemporaryFile() as file:
+        for image in images:
+            _write(file, np.ascontiguousarray(image), count)
+        _write(file, None, count)
+        return np.memmap(file, first.dtype, "r", shape=shape)
+
+
+def _write(file, image: np.ndarray | None, count: int) -> None:
+    try:
+        file.flush() if image is None else file.write(image)
+    except OSError as error:
+        size = "" if image is None else f"of {image.nbytes * count / 1e9:.1f} GB "
+        raise OSError(
+            error.errno,
+            f"{count} images {size}do not fit into {gettempdir()} ({error.strerror}): "
+            "set TMPDIR to a folder with room, make them smaller by resize_to, or use "
+            "fit_chunks, which reads a chunk at a time",
+        ) from error
