@@ -1,9 +1,16 @@
-"""Windows whose sizes a text may give but no memory holds."""
+"""Windows over images: depthwise kernels, and sizes that no memory holds."""
 
+import numpy as np
 import pytest
+from support.native_run import ISAS, apply, run
 
-from slimlearn.backend import engine
+from slimlearn.backend import engine, ops, reference
+from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.graph import Model
+from slimlearn.backend.shape import B
 from slimlearn.backend.text import parse_program
+
+DTYPES = {"f32": np.float32, "f64": np.float64}
 
 _TEXT = """slim 1
 
@@ -31,3 +38,83 @@ def test_padding_beyond_all_memory_is_refused(line):
         parse_program(text)
     with pytest.raises(ValueError, match="with its padding"):
         engine.compile(text)
+
+
+DEPTHWISE = {
+    # images, size, channels, kernel, outputs of a channel, strides, dilations
+    "pairs": (9, (12, 31), 40, (3, 3), 1, 1, 1),
+    "odd": (5, (9, 20), 45, (3, 3), 1, 2, 1),
+    "wide": (3, (3, 1100), 9, (2, 5), 1, 1, 1),  # rows of several chains
+    "tall": (40, (70, 5), 17, (3, 3), 1, 1, 1),  # several slices
+    "large": (3, (9, 17), 35, (9, 11), 1, 1, 1),
+    "dilated": (4, (11, 16), 130, (3, 4), 1, (2, 1), (1, 3)),
+    "doubled": (4, (8, 19), 21, (3, 3), 2, 2, 1),
+    "tripled": (4, (8, 19), 24, (3, 3), 3, 1, 1),
+    "most taps": (2, (4, 20), 6, (16, 16), 1, 1, 1),
+    "more taps": (2, (4, 20), 6, (1, 257), 1, 1, 1),
+}
+
+
+def depthwise(shape, precision):
+    """Return all ways in which a depthwise convolution ends, and arrays for them."""
+    images, size, channels, kernel, multiplier, strides, dilations = shape
+    how = {"strides": strides, "dilations": dilations, "groups": channels}
+    shapes = {
+        "filters": (*kernel, 1, channels * multiplier),
+        "bias": (channels * multiplier,),
+        "x": (B, *size, channels),
+    }
+    model = Model(precision)
+    with model.function("f") as graph:
+        filters, bias, x = (ops.input_(k, v, precision) for k, v in shapes.items())
+        y = ops.convolution(ops.relu(x), filters, **how)
+        d = ops.input_("d", y.shape, precision)
+        back = ops.convolution_transpose(d, filters, size, **how)
+        graph.return_(
+            ops.relu(y + bias),
+            ops.tanh(ops.convolution(x, filters, **how)) * 2,
+            ops.tanh(back) * 2,
+            *gradients([y], [x, filters], [d]),
+        )
+    rng = np.random.default_rng(len(size) + channels)
+    arrays = {
+        name: rng.standard_normal(
+            [images if n == B else n for n in shape], DTYPES[precision]
+        )
+        for name, shape in {**shapes, "d": d.shape}.items()
+    }
+    return model, arrays
+
+
+@pytest.mark.parametrize("precision, near", [("f32", 1e-5), ("f64", 1e-13)])
+@pytest.mark.parametrize("shape", DEPTHWISE.values(), ids=DEPTHWISE)
+def test_depthwise_is_the_reference_for_all_threads_and_places(shape, precision, near):
+    model, arrays = depthwise(shape, precision)
+    images = shape[0]
+    want = reference.run(model, "f", arrays, {}).returns
+    some = {k: v[-2:] if k in ("x", "d") else v for k, v in arrays.items()}
+    for isa in ISAS:
+        got = run(model, arrays, isa, rows=np.arange(images), n_threads=1)
+        for mine, theirs in zip(got, want, strict=True):
+            atol = near * np.abs(theirs).max()
+            np.testing.assert_allclose(mine, theirs, near, atol, err_msg=isa)
+        again = run(model, arrays, isa, rows=np.arange(images), n_threads=2)
+        assert [a.tobytes() for a in again] == [a.tobytes() for a in got]
+        part = run(model, some, isa, rows=np.arange(2))
+        for mine, whole in zip(part[:-1], got[:-1], strict=True):
+            assert mine.tobytes() == whole[-2:].tobytes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_gradient_of_depthwise_filters_is_exact(isa):
+    x = np.random.default_rng(0).uniform(size=(60, 80, 80, 3)).astype("f4")
+    f = np.ones((1, 1, 1, 3), "f4")
+
+    def build(x, d, f):
+        y = ops.convolution(x, f, groups=3)
+        return gradients([y], [f], [d])[0]
+
+    arrays = {"x": x, "d": np.ones_like(x), "f": f}
+    got = apply(build, arrays, isa, fixed="f", batch=60)
+    want = x.astype("f8").sum((0, 1, 2))
+    assert np.abs(got / want - 1).max() < 5e-7

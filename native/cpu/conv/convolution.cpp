@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cpu/check.h"
+#include "cpu/conv/depthwise.h"
 #include "cpu/conv/taps.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/product_end.h"
@@ -415,14 +416,23 @@ Prepared prepare(const Binding& binding, bool backward) {
   return prepared;
 }
 
+bool goes_by_channels(const Binding& binding, bool backward) {
+  const Buffer &from = binding.operands[0], &to = binding.results[0];
+  const std::vector<int64_t>& filters = binding.operands[1].dims;
+  return is_depthwise(backward ? FilterGeometry(binding, to, filters, from)
+                               : FilterGeometry(binding, from, filters, to));
+}
+
 template <bool backward>
 Prepared prepare_convolution(const Binding& binding) {
+  if (goes_by_channels(binding, backward)) return prepare_depthwise(binding, backward);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding, backward)
                                                  : prepare<double>(binding, backward);
 }
 
 template <bool backward>
 std::vector<int64_t> convolution_workspace(const Binding& binding) {
+  if (goes_by_channels(binding, backward)) return {};
   const int64_t count = binding.operands[0].dtype == DType::f32
                             ? Windows<float>(binding, backward).packed_count()
                             : Windows<double>(binding, backward).packed_count();

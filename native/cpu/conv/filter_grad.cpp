@@ -5,8 +5,9 @@
 #include <optional>
 
 #include "cpu/check.h"
+#include "cpu/conv/depthwise.h"
+#include "cpu/conv/filter_slices.h"
 #include "cpu/conv/region.h"
-#include "cpu/gemm/add_slices.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/plan.h"
 #include "cpu/kernel_set.h"
@@ -272,47 +273,21 @@ class FilterGrad final : public Launch {
 };
 
 template <class T>
-class AddFilterSlices final : public Launch {
- public:
-  AddFilterSlices(const Binding& binding, std::shared_ptr<const Sums<T>> sums)
-      : sums_(std::move(sums)),
-        partial_(binding.workspace[0]),
-        split_(Split::by_bytes(kMostSlices * int64_t{sizeof(T)}, kLanes<T>)) {}
-
-  int64_t tasks(int64_t rows) const override {
-    return sums_->slices(rows) > 1 ? split_.tasks(sums_->count()) : 1;
-  }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t slices = sums_->slices(context.rows), count = sums_->count();
-    if (slices == 1) return;
-    const int64_t first = split_.first(task);
-    add_slices(partial_.in<T>(context) + first, slices, count,
-               sums_->filters.template in<T>(context) + first, split_.last(task, count) - first);
-  }
-
-  Cost cost(int64_t rows) const override {
-    const double terms = static_cast<double>(sums_->slices(rows) * sums_->count());
-    return {terms, terms * sizeof(T)};
-  }
-
- private:
-  std::shared_ptr<const Sums<T>> sums_;
-  Buffer partial_;
-  Split split_;
-};
-
-template <class T>
 Prepared prepare(const Binding& binding) {
   const auto sums = std::make_shared<const Sums<T>>(binding);
   Prepared prepared(std::make_unique<FilterGrad<T>>(binding, sums));
   if (!binding.workspace.empty()) {
-    prepared.launches.push_back(std::make_unique<AddFilterSlices<T>>(binding, sums));
+    prepared.launches.push_back(std::make_unique<AddFilterSlices<T, Sums<T>>>(binding, sums));
   }
   return prepared;
 }
 
+bool goes_by_channels(const Binding& binding) {
+  return is_depthwise({binding, binding.operands[0], binding.results[0].dims, binding.operands[1]});
+}
+
 Prepared prepare_filter_grad(const Binding& binding) {
+  if (goes_by_channels(binding)) return prepare_depthwise_filter_grad(binding);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding)
                                                  : prepare<double>(binding);
 }
@@ -326,6 +301,7 @@ std::vector<int64_t> workspace(const Binding& binding) {
 }
 
 std::vector<int64_t> filter_grad_workspace(const Binding& binding) {
+  if (goes_by_channels(binding)) return depthwise_filter_grad_workspace(binding);
   return binding.operands[0].dtype == DType::f32 ? workspace<float>(binding)
                                                  : workspace<double>(binding);
 }

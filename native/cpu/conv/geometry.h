@@ -98,4 +98,20 @@ inline std::vector<Phase> backward_phases(const Geometry& geometry, int axis) {
   return phases;
 }
 
+struct Range {
+  int64_t first, last;
+
+  int64_t length() const { return last - first; }
+};
+
+// Which taps of a phase lie inside of the source: they follow each other.
+inline Range taps_inside(const Phase& phase, int64_t position, int64_t size) {
+  const auto count = static_cast<int64_t>(phase.offset.size());
+  const int64_t base = phase.scale * position;
+  Range range{0, count};
+  while (range.first < count && base + phase.offset[range.first] < 0) ++range.first;
+  while (range.last > range.first && base + phase.offset[range.last - 1] >= size) --range.last;
+  return range;
+}
+
 }  // namespace slim::SLIM_ISA_NAMESPACE
