@@ -21,6 +21,7 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
+from slimlearn.estimators.callbacks.state import matches
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
@@ -81,6 +82,8 @@ def build(
     scored: bool,
     l2: bool,
     clip: bool,
+    rates: bool = False,
+    frozen: tuple[str, ...] = (),
     whole: bool = True,
     last: str = "output",
 ) -> Built:
@@ -100,6 +103,10 @@ def build(
         Whether the loss on held-out rows will be asked for.
     l2, clip : bool
         Whether an l2 penalty, and clipping by norm, may be switched on.
+    rates : bool, default=False
+        Whether layers may have learning rates of their own.
+    frozen : tuple of str
+        Patterns of parameters that are never trained, and so have no gradients.
     whole : bool, default=True
         Whether a step is one batch: gradients of several are not kept as rows.
     last : str
@@ -138,7 +145,7 @@ def build(
         graph.sample_weight = _weights(precision, weighted)
         if not once:
             start = head.link(_outputs(network, input, head, last)[0])
-        _write_grad(graph, start, head)
+        _write_grad(graph, start, head, frozen)
         _check_trained(network, predicting, variables_in_use())
         if whole:
             _keep_rows(graph, optimizer, l2)
@@ -146,7 +153,7 @@ def build(
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)
     l2 = l2 or any(p["l2"] for p in penalties)
-    optimizer.build(model, l1=l1, l2=l2, clip=clip)
+    optimizer.build(model, l1=l1, l2=l2, clip=clip, rate=rates)
     hypers = {h.name: h.value for h in model.hypers if h.value is not None}
     predict = model.functions["predict"]
     points, unread = _end_points(predict), _unread(predict, input)
@@ -258,7 +265,7 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
     )
 
 
-def _write_grad(graph: Graph, raw: Tensor, head: Head) -> None:
+def _write_grad(graph: Graph, raw: Tensor, head: Head, frozen: tuple) -> None:
     precision, weights = graph.model.precision, graph.sample_weight
     trained, reported = _losses(graph, raw, head)
     rows = ops.extent(B, "f64")
@@ -283,7 +290,9 @@ def _write_grad(graph: Graph, raw: Tensor, head: Head) -> None:
         starts.append(ops.cast(part, penalty.dtype))
     graph.return_(objective, loss_sum, weight_sum)
 
-    trainable = [p for p in graph.model.parameters if p.trainable]
+    trainable = [
+        p for p in graph.model.parameters if p.trainable and not matches(p.name, frozen)
+    ]
     for parameter, gradient in zip(trainable, gradients(ends, trainable, starts)):
         if gradient is not None:
             graph.grad_(parameter, gradient)

@@ -34,17 +34,25 @@ class Inspection:
         check_is_fitted(self, "program_")
         return by_layer(self.program_, self._head.states())
 
-    def set_weights(self, weights, *, include="*", exclude=()) -> Self:
+    def set_weights(
+        self, weights, *, include="*", exclude=(), rename=None, skip_mismatch=False
+    ) -> Self:
         """Replace weights of the fitted network; ``warm_start`` goes on from them.
 
         Parameters
         ----------
         weights : dict, fitted estimator, Program, str or path-like
             As `get_weights` returns them, or by ``"fc1/biases"``; some layers are
-            enough. From another estimator, or a file of `Checkpoint` or of
-            ``Program.save``, all are taken that the patterns choose.
+            enough. From another estimator, a file of `Checkpoint` or of
+            ``Program.save``, or an .npz or .safetensors file, all are taken that the
+            patterns choose.
         include, exclude : str or list of str
-            Names of layers or arrays, with the wildcards of `fnmatch`.
+            Names of layers or arrays of this network, with the wildcards of `fnmatch`.
+        rename : dict, callable or None, default=None
+            What the given layers are called here, as in `StartFrom`.
+        skip_mismatch : bool, default=False
+            Whether arrays that this network lacks, or has in another shape, are left
+            out.
 
         Returns
         -------
@@ -58,7 +66,8 @@ class Inspection:
         """
         check_is_fitted(self, "program_")
         program = self.program_.copy()
-        transfer(program, weights, include, exclude, self._head.states())
+        scales = self._head.states()
+        transfer(program, weights, include, exclude, scales, rename, skip_mismatch)
         self.program_ = program
         self._handle = Handle(
             program, self._input, self._handle.closely, self._handle.device

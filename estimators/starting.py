@@ -38,6 +38,12 @@ class Starting:
             "l2": estimator.l2_regularization > 0,
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
+            "rates": any(getattr(c, "scales_rates", False) for _, c in self.callbacks),
+            "frozen": tuple(
+                pattern
+                for _, callback in self.callbacks
+                for pattern in getattr(callback, "freezes", ())
+            ),
             "whole": estimator.accumulate == 1,
             "last": self._last_layer(),
         }

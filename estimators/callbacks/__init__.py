@@ -5,6 +5,7 @@ from slimlearn.estimators.callbacks.checkpoint import Checkpoint
 from slimlearn.estimators.callbacks.logs import CSVLog, JSONLog, ProgressBar
 from slimlearn.estimators.callbacks.rates import (
     GradientClipping,
+    LayerRates,
     LearningRateScheduler,
     ParamFreezer,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "FitStopped",
     "GradientClipping",
     "JSONLog",
+    "LayerRates",
     "LearningRateScheduler",
     "ParamFreezer",
     "ProgressBar",

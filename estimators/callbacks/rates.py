@@ -1,13 +1,14 @@
-"""Callbacks that change the steps: learning rate, clipping, frozen parameters."""
+"""Callbacks that change the steps: learning rates, clipping, frozen parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 
 from slimlearn.backend.schedule import make_schedule
 from slimlearn.estimators.callbacks.base import Callback
 
-__all__ = ["GradientClipping", "LearningRateScheduler", "ParamFreezer"]
+__all__ = ["GradientClipping", "LayerRates", "LearningRateScheduler", "ParamFreezer"]
 
 
 class LearningRateScheduler(Callback):
@@ -88,6 +89,57 @@ class GradientClipping(Callback):
             state.settings.clip_value = float(self.value)
 
 
+class LayerRates(Callback):
+    """Give layers learning rates of their own.
+
+    Parameters
+    ----------
+    rates : dict of str to float
+        By names of layers or parameters, with the wildcards of `fnmatch`: what the
+        learning rate is multiplied by there, as in ``{"*": 0.1, "logits": 1.0}``. Of
+        several that fit, the last one counts; where none fits it is 1.
+
+    Attributes
+    ----------
+    rates_ : dict of str to float
+        The factor of each parameter that has one.
+
+    See Also
+    --------
+    ParamFreezer : Layers that are not trained at all; their gradients cost nothing.
+    StartFrom : Begins with given weights.
+
+    Notes
+    -----
+    The schedule of the learning rate, and a weight decay that goes by it, are
+    multiplied too.
+    """
+
+    scales_rates = True
+
+    def __init__(self, rates: Mapping[str, float]) -> None:
+        self.rates = rates
+
+    def on_fit_begin(self, state) -> None:
+        """Set the factors."""
+        state.require_steps("learning rate of a layer")
+        if not isinstance(self.rates, Mapping) or not self.rates:
+            raise TypeError(
+                "The 'rates' parameter of LayerRates must be a dict from names of "
+                f"layers to factors. Got {self.rates!r} instead."
+            )
+        self.rates_ = {}
+        for pattern, factor in self.rates.items():
+            number = isinstance(factor, Real) and not isinstance(factor, bool)
+            if not (number and 0 <= factor < float("inf")):
+                raise ValueError(
+                    f"LayerRates: the factor of {pattern!r} must be a number >= 0, got "
+                    f"{factor!r}"
+                )
+            names = state.scale_rate(pattern, float(factor))
+            self.rates_.update(dict.fromkeys(names, float(factor)))
+
+
 class ParamFreezer(Callback):
     """Leave parameters as they are, for all epochs or the first ones.
 
@@ -106,12 +158,23 @@ class ParamFreezer(Callback):
 
     Notes
     -----
-    The running averages of a batch normalization are no parameters, and go on.
+    The running averages of a batch normalization are no parameters, and go on: build
+    the frozen part with ``arg_scope([layers.batch_norm], is_training=False)`` to keep
+    them, and to normalize by them. What is frozen for good has no gradients, so that
+    steps do not go back through frozen first layers.
     """
 
     def __init__(self, patterns: str | Sequence[str], until: int | None = None) -> None:
         self.patterns = patterns
         self.until = until
+
+    @property
+    def freezes(self) -> tuple[str, ...]:
+        """Patterns of what the program can be built without gradients for."""
+        if self.until is not None:
+            return ()
+        one = isinstance(self.patterns, str)
+        return (self.patterns,) if one else tuple(self.patterns)
 
     def on_fit_begin(self, state) -> None:
         """Freeze."""

@@ -291,7 +291,7 @@ class FitState:
         -------
         list of str
         """
-        return self._set_frozen(patterns, True)
+        return self._set_segments(patterns, "frozen", True)
 
     def unfreeze(self, patterns) -> list[str]:
         """Train parameters again that `freeze` froze; returns their names.
@@ -305,9 +305,27 @@ class FitState:
         -------
         list of str
         """
-        return self._set_frozen(patterns, False)
+        return self._set_segments(patterns, "frozen", False)
 
-    def _set_frozen(self, patterns, frozen: bool) -> list[str]:
+    def scale_rate(self, patterns, factor: float) -> list[str]:
+        """Multiply the learning rate of some parameters; returns their names.
+
+        Of a fit with `LayerRates`, or another callback whose ``scales_rates`` is True.
+
+        Parameters
+        ----------
+        patterns : str or sequence of str
+            Of names or layers, as in ``"fc1*"``.
+        factor : float
+            At least 0; it takes the place of an earlier one.
+
+        Returns
+        -------
+        list of str
+        """
+        return self._set_segments(patterns, "rate", factor)
+
+    def _set_segments(self, patterns, key: str, value) -> list[str]:
         names = [name for name in self.weights if matches(name, patterns)]
         if not names:
             raise ValueError(
@@ -315,7 +333,7 @@ class FitState:
             )
         for name, segment in zip(self.weights, self.settings.segments, strict=True):
             if name in names:
-                segment["frozen"] = frozen
+                segment[key] = value
         self.settings.changed = True
         return names
 

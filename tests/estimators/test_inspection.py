@@ -102,7 +102,7 @@ def test_new_last_layer_on_known_features():
     best = search.fit(X[:100], Y[:100]).best_estimator_
     assert np.array_equal(best.coefs_[1], known.coefs_[1])
     assert len(best.callbacks_[0][1].names_) == 4
-    with pytest.raises(ValueError, match="name it in exclude"):
+    with pytest.raises(ValueError, match="Name them in exclude"):
         DNNClassifier(callbacks=[StartFrom(known)], **FEW).fit(X[:100], Y[:100])
 
 
