@@ -5,8 +5,10 @@ Needs nothing but numpy and scikit-learn: every contender's environment reads it
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
 EVERYONE = ("skorch_net", "sklearn_mlp", "torch_loop", "jax_scan", "keras_fit")
 NO_LAYERS = ("skorch_net", "torch_loop", "torch_compiled", "jax_scan", "keras_fit")
+TORCH = ("torch_loop", "torch_channels_last", "torch_compiled")
 NO_SLOWER = 0.98  # of any peer, where a case sets no other target
 
 
@@ -42,6 +45,8 @@ class Case:
     # Or lbfgs: epochs are iterations, in float64. Or lazy_adam, which moves only what a
     # sparse batch touches; peers that have no such thing take adam.
     optimizer: str = "adam"
+    # Of 3×3 convolutions on square images of one channel, a maximum of 2×2 behind each.
+    filters: tuple[int, ...] = ()
     ids: int = 0  # of a row, from 0 to units[0] - 1, in the place of numbers
     steady: bool = False  # whether an epoch after the first is timed, and not the fit
 
@@ -64,14 +69,34 @@ class Case:
         full, rest = divmod(rows, self.batch)
         return epochs * (full + (rest > 1 or (rest == 1 and full == 0)))
 
+    @property
+    def side(self) -> int:
+        """Return the height and width of images."""
+        return math.isqrt(self.units[0])
+
+    def sizes(self) -> dict[str, int]:
+        """Return what a run may set, for a contender's command line."""
+        return {"threads": self.threads}
+
+    def layers(self) -> list[tuple[int, int]]:
+        """Return weights of each layer, and how often a row multiplies each."""
+        found, side, inputs = [], self.side, 1
+        for filters in self.filters:
+            found.append((9 * inputs * filters, side * side))
+            side, inputs = side // 2, filters
+        first = side * side * inputs if self.filters else self.units[0]
+        widths = (first, *self.units[1:])
+        return found + [(a * b, 1) for a, b in pairwise(widths)]
+
     def flops(self) -> float:
         """Return a step's multiply-adds times two; no gradient for the inputs."""
-        layers = [a * b for a, b in zip(self.units, self.units[1:])]
+        layers = [weights * times for weights, times in self.layers()]
         return 2.0 * self.batch * (3 * sum(layers) - layers[0])
 
     def parameters(self) -> int:
         """Return the number of weights and biases."""
-        return sum(a * b + b for a, b in zip(self.units, self.units[1:]))
+        weights = sum(weights for weights, _ in self.layers())
+        return weights + sum(self.filters) + sum(self.units[1:])
 
     def update_bytes(self) -> float:
         """Return Adam's traffic: weight, gradient, two moments read, three written."""
@@ -126,6 +151,28 @@ CASES = {
             contenders=(*EVERYONE, "torch_compiled"),
             targets={"skorch_net": 4.5, "torch_loop": 2.5, "jax_scan": 1.7},
             share=0.7,
+        ),
+        # As large as LeNet; the better of PyTorch's memory formats is the one to beat.
+        Case(
+            "lenet",
+            "fashion-10k",
+            (784, 128, 10),
+            batch=128,
+            epochs=1,
+            contenders=("skorch_net", *TORCH, "jax_steps", "keras_fit"),
+            targets={"skorch_net": 4.5, "torch_loop": 2.5, "torch_channels_last": 2.5},
+            share=0.65,
+            filters=(32, 64),
+        ),
+        Case(
+            "lenet-one",
+            "fashion-10k",
+            (784, 128, 10),
+            batch=128,
+            epochs=1,
+            contenders=("skorch_net", *TORCH, "jax_steps", "keras_fit"),
+            threads=1,
+            filters=(32, 64),
         ),
         Case(
             "fashion-large",
@@ -276,6 +323,7 @@ _DATA = {
     "text": _text,
     "digits": _digits,
     "fashion": _fashion,
+    "fashion-10k": lambda case: _fashion(case, 10_000),
     "fashion-30k": lambda case: _fashion(case, 30_000),
     "covertype": lambda case: _taught(case, 500_000),
     "deep": lambda case: _taught(case, 1_280, 1_000),

@@ -58,6 +58,37 @@ def first_step(turn: int = 0) -> list[tuple]:
     ]
 
 
+def _planned_ms() -> float:
+    """Time ResNet-152 from nothing to the plans of its gradients."""
+    from slimlearn.backend import engine, ops
+    from slimlearn.backend.autodiff import gradients
+    from slimlearn.backend.graph import Model
+    from slimlearn.backend.program import Program
+    from slimlearn.backend.shape import B
+    from slimlearn.layers.nets import nets_factory
+
+    start = time.perf_counter()
+    model = Model("f32")
+    with model.function("grad", training=True) as graph:
+        images = ops.input_("X", (B, 224, 224, 3), "f32")
+        logits, _ = nets_factory.get_network_fn("resnet_v1_152", 1000)(images)
+        loss = ops.mean(ops.square(logits))
+        graph.return_(loss)
+        parameters = list(model.parameters)
+        for parameter, slope in zip(parameters, gradients([loss], parameters)):
+            graph.grad_(parameter, slope)
+    engine.compile(Program(model=model).text).info("grad", 8)
+    seconds = time.perf_counter() - start
+    engine.clear_cache()
+    return 1e3 * seconds
+
+
+def deep_plan(turn: int = 0) -> list[tuple]:
+    """Time what stands between ResNet-152's function and its first step."""
+    milliseconds = median(_planned_ms() for _ in range(5))
+    return [("ResNet-152: build, gradients, plan", milliseconds, "ms", 500.0)]
+
+
 def _each_us(call, repeats: int = 2000) -> float:
     """Return the median of five means."""
     means = []
@@ -126,4 +157,6 @@ def wheel(turn: int = 0) -> list[tuple]:
     return [("wheel", size / 2**20, "MiB", 8.0)]
 
 
-PARTS = {part.__name__: part for part in (first_step, one_row, memory, wheel)}
+PARTS = {
+    part.__name__: part for part in (first_step, deep_plan, one_row, memory, wheel)
+}

@@ -10,26 +10,29 @@ from pathlib import Path
 from statistics import median
 
 import cases
+import images
 from peers import peers_python
 
 HERE = Path(__file__).resolve().parent
-OURS = "slimlearn_"
+OURS, IMAGES = "slimlearn_", "slimlearn_images"
+Measured = cases.Case | images.Network | images.Layers
 
 
 class Worker:
     """A contender's process; `path` is a folder that it imports from first."""
 
     def __init__(
-        self, case: cases.Case, contender: str, path: Path | None = None
+        self, case: Measured, contender: str, path: Path | None = None
     ) -> None:
-        python = sys.executable if contender == OURS else peers_python()
+        python = sys.executable if contender in (OURS, IMAGES) else peers_python()
         names = ("OMP", "OPENBLAS", "MKL")
         threads = {f"{name}_NUM_THREADS": str(case.threads) for name in names}
         path = [*([str(path)] if path else []), str(HERE)]
         path.append(os.environ.get("PYTHONPATH", ""))
+        sizes = [f"{key}={value}" for key, value in case.sizes().items()]
         self.contender = contender
         self._process = subprocess.Popen(
-            [python, HERE / "worker.py", case.name, contender, str(case.threads)],
+            [python, HERE / "worker.py", case.name, contender, *sizes],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | threads | {"PYTHONPATH": os.pathsep.join(path)},
@@ -61,8 +64,8 @@ class Worker:
 class Field:
     """Slimlearn and its peers in one case; they start together and wait idle."""
 
-    def __init__(self, case: cases.Case, peers: tuple[str, ...]) -> None:
-        self.ours = Worker(case, OURS)
+    def __init__(self, case: Measured, peers: tuple[str, ...]) -> None:
+        self.ours = Worker(case, OURS if isinstance(case, cases.Case) else IMAGES)
         self.peers = [Worker(case, peer) for peer in peers]
 
     def __enter__(self) -> Field:

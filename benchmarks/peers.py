@@ -1,7 +1,11 @@
-"""The peers' environment: made at its first use from requirements.txt."""
+"""The peers' environment: made at its first use from requirements.txt.
+
+``BENCH_PYTHON`` names the Python of one that is there already.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +16,8 @@ PEERS = HERE.parent / ".bench-venv"
 
 def peers_python() -> str:
     """Return its Python; installs what requirements.txt says now."""
+    if given := os.environ.get("BENCH_PYTHON"):
+        return given
     python = PEERS / "bin" / "python"
     requirements = HERE / "requirements.txt"
     stamp = PEERS / "requirements.txt"

@@ -69,7 +69,7 @@ def _of(rows: list[dict]) -> str:
 
 # The cases that README.md shows.
 HEADLINES = ("digits-32", "fashion", "fashion-large")
-PEERS = tuple(peer for peer in tables.PEERS if peer != "slimlearn_")
+PEERS = tuple(peer for peer in tables.PEERS if not peer.startswith("slimlearn"))
 
 
 def newest_run() -> dict:
@@ -115,6 +115,11 @@ def speed() -> str:
         for how, peers in run["search"].items()
     ]
     rows += [[what, *_ratios(peers), "", ""] for what, peers in run["start"].items()]
+    rows += [
+        [f"{name}, {job}, batch {result['batch']}", *_ratios(peers), "", ""]
+        for name, result in run.get("networks", {}).items()
+        for job, peers in result["jobs"].items()
+    ]
     header = ["times as fast as", *(tables.PEERS[peer] for peer in PEERS)]
     words = table(*_without_empty([*header, "score, theirs", "roofline"], rows))
     alone = ", ".join(
@@ -132,6 +137,15 @@ def speed() -> str:
         + ", ".join(f"{tables.PEERS[name]} {mib:.0f}" for name, mib in found.items())
         for what, found in run["footprint"].items()
     )
+    sizes += "".join(
+        f"\n- {name}, peak MiB: "
+        + ", ".join(
+            f"{tables.PEERS[who]} {mib:.0f}" for who, mib in found["mib"].items()
+        )
+        for name, found in run.get("networks", {}).items()
+    )
+    if run.get("convolutions"):
+        words += f"\n\n{convolutions(run['convolutions'])}"
     machine = run["machine"]
     again = ", ".join(run.get("again", ()))
     again = f" Measured again by themselves, for they were disturbed: {again}." * bool(
@@ -148,6 +162,18 @@ def speed() -> str:
     )
 
 
+def convolutions(rows: list[dict]) -> str:
+    """Return GFLOP/s of each layer and pass, and the ratio to oneDNN's."""
+    layers: dict[str, list[str]] = {}
+    for row in rows:
+        ours, theirs = (row["flops"] / 1e9 / seconds for seconds in row["seconds"])
+        cell = f"{ours:.0f} / {theirs:.0f} = {ours / theirs:.2f}"
+        layers.setdefault(row["layer"], []).append(cell)
+    header = ["GFLOP/s on one thread, ours / oneDNN's", "forward"]
+    header += ["gradient of images", "of filters"]
+    return table(header, [[layer, *cells] for layer, cells in layers.items()])
+
+
 def _trained(result: dict) -> list[str]:
     kind = "".join(
         f", {word}"
@@ -161,7 +187,8 @@ def _trained(result: dict) -> list[str]:
         )
         if present
     )
-    name = "-".join(map(str, result["units"])) + kind
+    filters = "".join(f"{count} filters, " for count in result.get("filters", ()))
+    name = filters + "-".join(map(str, result["units"])) + kind
     peers = result["peers"]
     share = f"{result['share']:.0%}" if "share" in result else ""
     if _is_disturbed(result):
@@ -196,6 +223,11 @@ def _missed(run: dict) -> str:
     """Return the goals that were not reached, by name."""
     groups = [(name, result["peers"]) for name, result in run["cases"].items()]
     groups += [(f"predict {count}", peers) for count, peers in run["predict"].items()]
+    groups += [
+        (f"{name} {job}", peers)
+        for name, result in run.get("networks", {}).items()
+        for job, peers in result["jobs"].items()
+    ]
     groups += [*run["search"].items(), *run["start"].items()]
     missed = [
         f"{name} {row['ratio']:.3g} of {row['target']:g} × {tables.PEERS[peer]}"
@@ -212,6 +244,12 @@ def _missed(run: dict) -> str:
         f"the roofline of {name} was disturbed"
         for name, result in run["cases"].items()
         if _is_disturbed(result)
+    ]
+    missed += [
+        f"{row['layer']} {row['which']} {row['seconds'][1] / row['seconds'][0]:.2f} of "
+        f"{tables.CONVOLUTION:g} × oneDNN"
+        for row in run.get("convolutions", ())
+        if row["seconds"][1] < tables.CONVOLUTION * row["seconds"][0]
     ]
     missed += [
         f"product of {row['size']}³ on {row['threads']} {row['share']:.0%} of "

@@ -20,8 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cases
+import images
 import others
 import own
+import pictures
 import roofline
 import tables
 import training
@@ -33,21 +35,25 @@ def main() -> None:
     """Run what the command line names, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ("products", "predict", "search", "jobs", "start", "footprint", "own")
-    names = (*cases.CASES, *parts)
+    names = (*cases.CASES, *parts, *images.NETWORKS, "convolutions")
     parser.add_argument("case", nargs="*", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--rounds", type=int, help="pairs; default as each case says")
     parser.add_argument("--threads", type=int, help="default as each case says")
     parser.add_argument(
         "--into", type=Path, help="a record in which these parts are measured again"
     )
+    parser.add_argument("--batch", type=int, help="images at once; to try the nets")
     arguments = parser.parse_args()
     unknown = set(arguments.case) - set(names)
     if unknown:
         parser.error(
             f"no case {', '.join(sorted(unknown))}; there are {', '.join(names)}"
         )
-    if arguments.into and (arguments.rounds or arguments.threads):
-        parser.error("--into measures as the record did: no --rounds, no --threads")
+    less = arguments.rounds or arguments.threads or arguments.batch
+    if arguments.into and less:
+        parser.error(
+            "--into measures as the record did: no --rounds, --threads, --batch"
+        )
     chosen = arguments.case or names
     sys.stdout.reconfigure(line_buffering=True)
     machine = roofline.Machine()
@@ -57,9 +63,10 @@ def main() -> None:
         "load": os.getloadavg()[0],  # of others: a table of a busy machine says so
         "versions": {name: version(name) for name in ("numpy", "scikit-learn")},
         "peers": (HERE / "requirements.txt").read_text().split("\n# for")[0].split(),
-        "whole": not (arguments.case or arguments.rounds or arguments.threads),
+        "whole": not (arguments.case or less),
         "failed": [],
         "cases": {},
+        "networks": {},
     }
     record["peers"] = [word for word in record["peers"] if "==" in word]
     if arguments.into:
@@ -95,6 +102,19 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
         pairs = arguments.rounds or case.rounds
         result = record["cases"][name] = training.measure(case, pairs, machine)
         tables.training(name, result)
+    elif name in images.NETWORKS:
+        case = images.NETWORKS[name]
+        case = replace(
+            case,
+            threads=threads or case.threads,
+            batch=arguments.batch or case.batch,
+        )
+        result = pictures.networks(case, arguments.rounds or case.rounds)
+        record.setdefault("networks", {})[name] = result
+        tables.network(name, result)
+    elif name == "convolutions":
+        record[name] = pictures.convolutions(rounds, arguments.batch)
+        tables.convolutions(record[name])
     elif name == "products":
         record[name] = others.products(rounds, machine)
         tables.products(record[name])

@@ -6,17 +6,25 @@ PEERS = {
     "skorch_net": "skorch",
     "sklearn_mlp": "scikit-learn",
     "torch_loop": "PyTorch loop",
+    "torch_channels_last": "channels last",
     "torch_compiled": "torch.compile",
     "jax_scan": "JAX scan",
+    "jax_steps": "JAX steps",
     "keras_fit": "Keras",
     "torch_bags": "SparseAdam",
     "torch_bags_dense": "dense Adam",
     "torch_sparse": "torch sparse",
     "sgd_linear": "SGDClassifier",
+    "torch_images": "PyTorch",
+    "torch_images_last": "channels last",
+    "torch_images_compiled": "torch.compile",
+    "onnxruntime_images": "onnxruntime",
+    "slimlearn_images": "slimlearn",
     "slimlearn_": "slimlearn",
 }
 
 
+CONVOLUTION = 0.9  # of oneDNN's speed, below which a convolution is named
 PRODUCT_SHARE = 0.85  # of the FMA peak, by matrix products alone
 
 
@@ -45,7 +53,8 @@ def _score(row: dict) -> str:
 
 def training(name: str, result: dict) -> None:
     """Print a training case."""
-    network = "-".join(map(str, result["units"]))
+    filters = "".join(f"{count} filters, " for count in result["filters"])
+    network = filters + "-".join(map(str, result["units"]))
     more = [word for word in ("batch_norm", "dropout") if result[word]]
     steps = f"batch {result['batch']}, {result['epochs']} epochs"
     if result["optimizer"] == "lbfgs":
@@ -123,3 +132,29 @@ def own(rows: list[dict]) -> None:
     for row in rows:
         note = verdict(row["value"], row["target"], at_most=True)
         print(f"  {row['name']:50} {row['value']:10.2f} {row['unit']:4} {note}")
+
+
+def network(name: str, result: dict) -> None:
+    """Print a network's jobs."""
+    print(
+        f"\n{name}: batch {result['batch']}, {result['size']}², "
+        f"{result['threads']} threads"
+    )
+    for job, peers in result["jobs"].items():
+        print(f"  {job}")
+        _peers(peers)
+    sizes = ", ".join(f"{PEERS[who]} {mib:.0f}" for who, mib in result["mib"].items())
+    ours = result["mib"]["slimlearn_images"]
+    least = min(mib for who, mib in result["mib"].items() if who != "slimlearn_images")
+    print(f"    peak MiB: {sizes}  {verdict(ours, least, at_most=True)}")
+
+
+def convolutions(rows: list[dict]) -> None:
+    """Print each layer: GFLOP/s of both, and the ratio."""
+    print("\nconvolutions on one thread, GFLOP/s: ours, oneDNN's through PyTorch, ×")
+    for row in rows:
+        ours, theirs = (row["flops"] / 1e9 / seconds for seconds in row["seconds"])
+        print(
+            f"    {row['layer']:36} {row['which']:8} {ours:8.1f} {theirs:8.1f} "
+            f"{ours / theirs:6.2f}  {verdict(ours / theirs, CONVOLUTION)}"
+        )

@@ -37,6 +37,7 @@ def measure(case: cases.Case, rounds: int, machine: roofline.Machine) -> dict:
         peers[peer] = row
     return {
         "units": case.units,
+        "filters": case.filters,
         "batch": case.batch,
         "epochs": case.epochs,
         "rows": rows,
@@ -72,7 +73,7 @@ def _limits(case, rows, peers, profile, machine, limits) -> dict:
     products = [0.0, 0.0]
     for launch in profile:
         parts[launch["op"]] += launch["least"]
-        if launch["op"] == "matmul":
+        if launch["op"].startswith(("matmul", "convolution")):
             products[0] += launch["flops"]
             products[1] += launch["least"]
     total = sum(parts.values())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import re
 import sys
 import time
 import warnings
@@ -18,8 +17,10 @@ from pathlib import Path
 from statistics import median
 
 import cases
+import images
 import numpy as np
 import own
+from memory import status
 
 
 class Jobs:
@@ -106,9 +107,9 @@ class Jobs:
         few = 4 * self.case.batch
         self.module.prepare(self.case, 1).fit(X[:few], y[:few])
         Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
+        before = status("VmRSS")
         self.module.prepare(self.case, 1).fit(X, y)
-        return {"mib": (_status("VmHWM") - before) / 1024}
+        return {"mib": (status("VmHWM") - before) / 1024}
 
     def profile(self, steps: int) -> dict:
         """Return slimlearn's operations of a step, on one thread."""
@@ -127,8 +128,14 @@ class Jobs:
         return {"isa": engine.isa()}
 
 
-def _status(key: str) -> int:
-    return int(re.search(key + r":\s+(\d+)", Path("/proc/self/status").read_text())[1])
+def jobs_of(name: str, contender: str, sizes: list[str]):
+    """Return a case with the sizes of this run, and its jobs."""
+    found = {**cases.CASES, **images.NETWORKS, "convolutions": images.Layers()}[name]
+    kinds = {images.Network: images.NetworkJobs, images.Layers: images.LayerJobs}
+    pairs = (size.split("=") for size in sizes)
+    case = replace(found, **{key: int(value) for key, value in pairs})
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: case.threads])
+    return kinds.get(type(case), Jobs)(case, contender)
 
 
 def answer(record: dict) -> None:
@@ -142,9 +149,7 @@ os.dup2(2, 1)
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    case = replace(cases.CASES[sys.argv[1]], threads=int(sys.argv[3]))
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: case.threads])
-    jobs = Jobs(case, sys.argv[2])
+    jobs = jobs_of(sys.argv[1], sys.argv[2], sys.argv[3:])
     answer({})
     for line in sys.stdin:
         job = json.loads(line)

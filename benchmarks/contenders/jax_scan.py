@@ -1,6 +1,7 @@
 """JAX with the epoch as one jitted scan; compiled once for all fits of a shape."""
 
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -10,28 +11,55 @@ from sklearn.metrics import accuracy_score, r2_score
 DECAY, EPSILON = 0.99, 1e-5  # of the batch norm's averages
 
 
+def shapes(case):
+    """Return the shape of each layer's weights."""
+    inputs = (1, *case.filters)
+    found = [(3, 3, a, b) for a, b in zip(inputs, case.filters)]
+    widths = [case.layers()[len(found)][0] // case.units[1], *case.units[1:]]
+    return (*found, *pairwise(widths))
+
+
 def initial(key, case):
     """Return weights as PyTorch draws them, and the averages of batch norm."""
     layers, averages = [], []
-    for a, b in zip(case.units, case.units[1:]):
+    for shape in case.shapes:
         key, one, two = jax.random.split(key, 3)
-        bound = 1 / np.sqrt(a)
+        bound = 1 / np.sqrt(np.prod(shape[:-1]))
         layer = {
-            "w": jax.random.uniform(one, (a, b), minval=-bound, maxval=bound),
-            "b": jax.random.uniform(two, (b,), minval=-bound, maxval=bound),
+            "w": jax.random.uniform(one, shape, minval=-bound, maxval=bound),
+            "b": jax.random.uniform(two, shape[-1:], minval=-bound, maxval=bound),
         }
         layers.append(layer)
-        averages.append((jnp.zeros(b), jnp.ones(b)))
+        averages.append((jnp.zeros(shape[-1]), jnp.ones(shape[-1])))
     if case.batch_norm:
         for layer in layers[:-1]:
             layer["scale"] = jnp.ones_like(layer["b"])
     return layers, averages
 
 
+def convolved(x, layer):
+    """Return the largest of each 2×2 of an activated 3×3 convolution."""
+    words = ("NHWC", "HWIO", "NHWC")
+    x = jax.lax.conv_general_dilated(
+        x, layer["w"], (1, 1), "SAME", dimension_numbers=words
+    )
+    x = jax.nn.relu(x + layer["b"])
+    window = (1, 2, 2, 1)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+
+
 def forward(case, layers, averages, x, key=None):
     """Return the raw outputs and the new averages; with a key it is training."""
     fresh = []
+    if layers[0]["w"].ndim == 4:
+        side = int(np.sqrt(x.shape[1]))
+        x = x.reshape(-1, side, side, 1)
     for i, layer in enumerate(layers[:-1]):
+        if layer["w"].ndim == 4:
+            x = convolved(x, layer)
+            fresh.append(averages[i])
+            continue
+        x = x.reshape(len(x), -1)
         if case.batch_norm:
             x = x @ layer["w"]
             mean, variance = averages[i]
@@ -77,7 +105,7 @@ def step(case, carry, batch):
 
 
 @lru_cache(maxsize=8)
-def epoch_of(units, batch, batch_norm, dropout, rows):
+def epoch_of(shapes, batch, batch_norm, dropout, rows):
     """Return the jitted epoch; the rest of the rows is a step of its own."""
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -102,11 +130,11 @@ class Static:
     """A case that compares by what is compiled."""
 
     def __init__(self, case):
-        self.units, self.regression = case.units, case.regression
+        self.shapes, self.regression = shapes(case), case.regression
         self.batch_norm, self.dropout = case.batch_norm, case.dropout
 
     def _key(self):
-        return self.units, self.batch_norm, self.dropout
+        return self.shapes, self.batch_norm, self.dropout
 
     def __hash__(self):
         return hash(self._key())
@@ -131,11 +159,15 @@ class Scan:
     def __init__(self, case, epochs):
         self.case, self.epochs = case, epochs
 
+    def epoch(self, static, rows):
+        """Return what moves the weights through all rows once."""
+        case = self.case
+        return epoch_of(static.shapes, case.batch, case.batch_norm, case.dropout, rows)
+
     def fit(self, X, y):
         """Train for the case's epochs."""
-        case, static = self.case, Static(self.case)
-        shape = case.units, case.batch, case.batch_norm, case.dropout, len(X)
-        epoch = epoch_of(*shape)
+        static = Static(self.case)
+        epoch = self.epoch(static, len(X))
         layers, averages = start(jax.random.key(0), static)
         zeros = jax.tree.map(jnp.zeros_like, layers)
         more = jax.tree.map(jnp.zeros_like, layers)

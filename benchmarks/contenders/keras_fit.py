@@ -19,6 +19,15 @@ class Model:
         case = self.case
         keras.utils.set_random_seed(0)
         layers = [keras.layers.Input((case.units[0],))]
+        if case.filters:
+            layers += [keras.layers.Reshape((case.side, case.side, 1))]
+        for filters in case.filters:
+            layers += [
+                keras.layers.Conv2D(filters, 3, padding="same", activation="relu"),
+                keras.layers.MaxPooling2D(2),
+            ]
+        if case.filters:
+            layers += [keras.layers.Flatten()]
         for units in case.hidden:
             layers += [keras.layers.Dense(units, use_bias=not case.batch_norm)]
             if case.batch_norm:

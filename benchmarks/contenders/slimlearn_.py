@@ -21,6 +21,15 @@ def prepare(case, epochs):
     }
     if case.ids:
         return _bags(case, options)
+    if case.filters:
+        from slimlearn import ConvNetClassifier
+
+        return ConvNetClassifier(
+            image_shape=(case.side, case.side),
+            filters=case.filters,
+            hidden_units=case.hidden,
+            **options,
+        )
     kind = DNNRegressor if case.regression else DNNClassifier
     norm = {"batch_norm": case.batch_norm, "dropout": case.dropout}
     return kind(case.hidden, **norm, **options)

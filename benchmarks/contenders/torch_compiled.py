@@ -8,7 +8,7 @@ _COMPILED = {}
 
 def compiled(case):
     """Return the network and its compiled form."""
-    key = case.units, case.batch_norm, case.dropout
+    key = case.units, case.filters, case.batch_norm, case.dropout
     if key not in _COMPILED:
         net = network(case)
         _COMPILED[key] = net, torch.compile(net)

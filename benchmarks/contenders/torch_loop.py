@@ -1,5 +1,7 @@
 """A PyTorch loop as a careful user writes it: tensors in memory, fused Adam."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score, r2_score
@@ -8,8 +10,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 def network(case):
     """Return the case's stack of layers."""
-    layers = []
-    for a, b in zip(case.units, case.units[1:]):
+    layers, widths = _convolutions(case), case.units
+    if case.filters:
+        widths = (case.layers()[len(case.filters)][0] // widths[1], *widths[1:])
+    for a, b in pairwise(widths):
         layers += [torch.nn.Linear(a, b, bias=not case.batch_norm)]
         if case.batch_norm:
             layers += [torch.nn.BatchNorm1d(b)]
@@ -18,8 +22,23 @@ def network(case):
             layers += [torch.nn.Dropout(case.dropout)]
     while not isinstance(layers[-1], torch.nn.Linear):
         layers.pop()
-    layers[-1] = torch.nn.Linear(*case.units[-2:])
+    layers[-1] = torch.nn.Linear(*widths[-2:])
     return torch.nn.Sequential(*layers)
+
+
+def _convolutions(case):
+    """Return layers from flat rows to flat rows, none where there are no filters."""
+    if not case.filters:
+        return []
+    layers, channels = [torch.nn.Unflatten(1, (1, case.side, case.side))], 1
+    for filters in case.filters:
+        layers += [
+            torch.nn.Conv2d(channels, filters, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.MaxPool2d(2),
+        ]
+        channels = filters
+    return [*layers, torch.nn.Flatten()]
 
 
 class Loop:
@@ -27,6 +46,10 @@ class Loop:
 
     def __init__(self, case, epochs):
         self.case, self.epochs = case, epochs
+
+    def build(self):
+        """Return a new network."""
+        return network(self.case)
 
     def step(self, net, adam, X, y):
         """Make one update."""
@@ -41,7 +64,7 @@ class Loop:
         """Train for the case's epochs."""
         torch.set_num_threads(self.case.threads)
         torch.manual_seed(0)
-        self.net = network(self.case).train()
+        self.net = self.build().train()
         adam = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
         X, y = torch.from_numpy(X), torch.from_numpy(y)
         for _ in range(self.epochs):

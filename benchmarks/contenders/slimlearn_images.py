@@ -1,0 +1,96 @@
+"""slimlearn's side of networks for images: the programs that an estimator would run."""
+
+from images import CLASSES, PASSES
+
+from slimlearn.backend import engine, ops
+from slimlearn.backend.arena import allocate
+from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.graph import Model
+from slimlearn.backend.program import Program
+from slimlearn.backend.shape import B
+from slimlearn.layers import per_example
+from slimlearn.layers.initializers import build_init
+from slimlearn.layers.nets import nets_factory
+
+
+class Net:
+    """A network: its logits, and its gradients on one batch."""
+
+    def __init__(self, case, X, y):
+        more = {"create_aux_logits": False} if case.net == "inception_v3" else {}
+        function = nets_factory.get_network_fn(case.net, CLASSES)
+        model = Model("f32")
+
+        def logits():
+            return function(ops.input_("X", (B, *X.shape[1:]), "f32"), **more)[0]
+
+        with model.function("predict") as graph:
+            graph.return_(logits())
+        with model.function("grad", training=True) as graph:
+            labels = ops.input_("y", (B,), "i32")
+            losses = per_example.sparse_softmax_cross_entropy(logits(), labels)
+            loss = ops.mean(losses)
+            graph.return_(loss)
+            parameters = list(model.parameters)
+            for parameter, slope in zip(parameters, gradients([loss], parameters)):
+                graph.grad_(parameter, slope)
+        build_init(model)
+        self.case, self.sources = case, {"X": X, "y": y.astype("int32")}
+        self.program = Program(model=model)
+        self.program.initialize(0)
+        self.hypers = {hyper.name: hyper.value for hyper in model.hypers}
+        self.model = engine.compile(self.program.text)
+        self.gradient = allocate(self.program.params.nbytes)
+        weights = self.program.weights.values()
+        self.weights = sum(array.size for array in weights if array.ndim > 1)
+        self.predictor = self.model.predictor(
+            "predict", self.program, ["X"], n_threads=case.threads
+        )
+
+    def forward(self):
+        """Return the logits."""
+        return self.predictor(self.sources["X"])
+
+    def training(self):
+        """Compute the loss and all gradients."""
+        return self.model.run(
+            "grad",
+            self.sources,
+            self.program,
+            hypers=self.hypers,
+            n_threads=self.case.threads,
+            batch=self.case.batch,
+            gradient=self.gradient,
+        )
+
+
+def prepare(case, X, y):
+    """Return a case's network."""
+    return Net(case, X, y)
+
+
+def convolution(case):
+    """Return the time of each pass, without what reads the arrays; on one thread."""
+    arrays = case.arrays()
+    model = Model("f32")
+    for which in PASSES:
+        with model.function(which) as graph:
+            x = ops.input_("x", (B, *arrays["x"].shape[1:]), "f32")
+            w = ops.input_("w", arrays["w"].shape, "f32")
+            y = ops.convolution(x, w, case.stride, "SAME", groups=case.groups)
+            if which != "forward":
+                dy = ops.input_("dy", y.shape, "f32")
+                [y] = gradients([y], [x if which == "images" else w], [dy])
+            graph.return_(y)
+    program = Program(model=model)
+    native = engine.compile(program.text)
+
+    def seconds(which, repeats):
+        launches = native.profile(
+            which, arrays, program, batch=case.batch, rounds=repeats
+        )
+        return sum(row["least"] for row in launches if row["op"] != "input")
+
+    return {
+        which: lambda repeats, which=which: seconds(which, repeats) for which in PASSES
+    }
