@@ -100,15 +100,25 @@ EPILOGUES = {
     "tanh": lambda y, v, w: ops.tanh(ops.add(y, v)),
     "relu_grad": lambda y, v, w: ops.relu_grad(y, w),
     "scaled": lambda y, v, w: ops.mul(ops.mul(y, w), v),
+    "norm": lambda y, v, w: (y - v) * v + v,
+    "norm_relu6": lambda y, v, w: ops.minimum(ops.relu((y - v) * v + v), 1.5),
+    "residual": lambda y, v, w: ops.relu(w + ((y - v) * v + v)),
+    "residual_first": lambda y, v, w: ops.relu((w + y) * v),
+    "scale_first": lambda y, v, w: ops.minimum(y * v - v, 0.5),
+    "turned": lambda y, v, w: v - y,
+    "two_residuals": lambda y, v, w: y + w + w,
+    "capped_by_a_row": lambda y, v, w: ops.minimum(y, v),
+    "other_mask": lambda y, v, w: ops.relu_grad(w, y),
 }
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 1), (33, 20, 70), (40, 30, 600)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 3, 1), (33, 520, 70), (40, 30, 600)], ids=str)
 @pytest.mark.parametrize("name", EPILOGUES)
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_an_epilogue_keeps_the_bits(name, shape, transpose_b, isa):
     m, _, n = shape
     a, b = matrices(*shape, np.float32)
+    a[0, 0] = np.nan
     rng = np.random.default_rng(0)
     v = rng.standard_normal(n).astype(np.float32)
     w = rng.standard_normal((m, n)).astype(np.float32)

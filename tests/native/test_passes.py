@@ -145,6 +145,30 @@ def test_launches_of_a_step(weighted):
     assert launches(text, "update") == 1
 
 
+@pytest.mark.parametrize("depth", [1, 5])
+def test_launches_of_convolutions_with_norms(depth):
+    """In inference one each and one for all slopes; in training 7 each."""
+
+    def network(name):
+        model = Model("f32")
+        with model.function(name, training=name == "grad") as graph:
+            net = ops.input_("X", (B, 9, 9, 8), "f32")
+            for _ in range(depth):
+                net = layers.conv2d(net, 8, 3, normalizer_fn=layers.batch_norm)
+            graph.return_(ops.reduce_sum(net))
+            if name == "grad":
+                for p, g in zip(
+                    model.parameters,
+                    gradients([graph.returns[0]], list(model.parameters)),
+                    strict=True,
+                ):
+                    graph.grad_(p, g)
+        return launches(optimized(print_program(model)), name)
+
+    assert network("predict") == depth + 2  # slopes, convolutions, the sum
+    assert network("grad") == 7 * depth + 1
+
+
 @pytest.mark.parametrize("normalizer", [None, layers.batch_norm])
 def test_fused_is_unfused(normalizer):
     """A step with all passes gives the reference's gradients, bit for bit in text."""

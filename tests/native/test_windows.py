@@ -105,6 +105,46 @@ def test_depthwise_is_the_reference_for_all_threads_and_places(shape, precision,
             assert mine.tobytes() == whole[-2:].tobytes()
 
 
+ENDINGS = {
+    "norm": lambda y, v, w: ops.relu((y - v) * v + v),
+    "norm_relu6": lambda y, v, w: ops.minimum(ops.relu((y - v) * v + v), 1.5),
+    "residual": lambda y, v, w: ops.relu(w + ((y - v) * v + v)),
+    "relu_grad": lambda y, v, w: ops.relu_grad(y, w),
+    "tape": lambda y, v, w: ops.tanh(y - v) * w,
+}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("groups, channels", [(1, 19), (3, 24), (1, 600), (24, 24)])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_what_ends_a_convolution_keeps_its_bits(name, groups, channels, strides, isa):
+    """In both directions; 600 channels are several blocks of k."""
+    end = ENDINGS[name]
+    rng = np.random.default_rng(channels)
+    how = {"strides": strides, "groups": groups}
+    filters, size = 24, -(-9 // strides)
+    x, y = (3, 9, 9, channels), (3, size, size, filters)
+    for product, of, gives in [
+        (lambda x, f: ops.convolution(x, f, **how), x, y),
+        (lambda x, f: ops.convolution_transpose(x, f, (9, 9), **how), y, x),
+    ]:
+        sizes = {"x": of, "f": (3, 3, channels // groups, filters)}
+        row_and_whole = {"v": gives[-1:], "w": gives}
+        arrays, rest = (
+            {k: rng.standard_normal(size).astype("f4") for k, size in some.items()}
+            for some in (sizes, row_and_whole)
+        )
+        alone = apply(product, arrays, isa, "f", batch=3)
+        want = apply(end, {"y": alone, **rest}, isa, "v", batch=3)
+
+        def fused(x, f, v, w, product=product):
+            return end(product(x, f), v, w)
+
+        got = apply(fused, arrays | rest, isa, "fv", batch=3)
+        assert got.tobytes() == want.tobytes()
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_gradient_of_depthwise_filters_is_exact(isa):
     x = np.random.default_rng(0).uniform(size=(60, 80, 80, 3)).astype("f4")

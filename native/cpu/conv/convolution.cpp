@@ -344,17 +344,17 @@ class Convolve final : public Launch {
                            j - first_column
                      : w.to.template in<T>(context) + (at.image + image) * w.result[0] * to_.depth +
                            to_.at(pixel[0], pixel[1], pixel[2]) + column;
-          const int64_t row = index_of(at.image + image, pixel);
+          Finish<T> finish;
+          if (last) {
+            const int64_t row = index_of(at.image + image, pixel);
+            finish = end_.finish(context, row, column).every(step[2]);
+          }
+          call.finish = last ? &finish : nullptr;
           for (int64_t strip = 0; strip < strips.count; ++strip) {
             const int64_t x = strips.begin(strip), rows = strips.end(strip) - x;
             call.a = a + x * call.a_row;
             call.c = c + x * call.c_row;
-            Finish<T> finish;
-            if (last) {
-              finish = end_.finish(context, row + x * step[2], column);
-              finish.mask_row *= step[2];
-            }
-            call.finish = last ? &finish : nullptr;
+            call.row = x;
             const auto of_rows = static_cast<size_t>(rows - 1);
             const MicroKernel<T> kernel =
                 w.panels.half(panel) ? tables.half[of_rows]

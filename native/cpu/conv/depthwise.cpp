@@ -68,25 +68,10 @@ SLIM_INLINE void pixel_block(const PixelCall<T>& call, int64_t o, int64_t lanes)
       }
     }
   }
-  const Finish<T>& finish = call.finish;
+  finish_sums(sum, call.finish, 0, o);
 #pragma GCC unroll 2
   for (int j = 0; j < vectors; ++j) {
     const int64_t at = o + j * kStep;
-    if (finish.bias != nullptr) {
-      const Vec<T> bias = load(finish.bias + at);
-#pragma GCC unroll 8
-      for (int i = 0; i < pixels; ++i) sum[i][j] = sum[i][j] + bias;
-    }
-    if (finish.relu) {
-#pragma GCC unroll 8
-      for (int i = 0; i < pixels; ++i) sum[i][j] = relu(sum[i][j]);
-    }
-    if (finish.mask != nullptr) {
-#pragma GCC unroll 8
-      for (int i = 0; i < pixels; ++i) {
-        sum[i][j] = relu_grad(sum[i][j], load(finish.mask + i * finish.mask_row + at));
-      }
-    }
 #pragma GCC unroll 8
     for (int i = 0; i < pixels; ++i) {
       T* y = call.y + i * call.y_step + at;
@@ -252,13 +237,7 @@ class Depthwise final : public Launch {
         const int64_t x = w.first + w.step * first;
         call.x = source + first * call.x_step;
         call.y = (tiled() ? tile : to) + x * pixel;
-        if (!tiled()) {
-          call.finish = finish;
-          if (finish.mask != nullptr) {
-            call.finish.mask += x * finish.mask_row;
-            call.finish.mask_row *= w.step;
-          }
-        }
+        if (!tiled()) call.finish = finish.at(x, 0).every(w.step);
         constexpr auto kCounts = std::make_integer_sequence<int, kPixels>();
         if (spreads()) {
           run_pixels<T, true>(call, count, kCounts);

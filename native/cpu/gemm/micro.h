@@ -5,19 +5,9 @@
 #include <array>
 #include <cstdint>
 
-#include "cpu/math.h"
-#include "cpu/vec.h"
+#include "cpu/gemm/finish.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
-
-// What happens to a finished element, in this order; null or false: nothing.
-template <class T>
-struct Finish {
-  const T* bias = nullptr;  // a row: + bias[column]
-  bool relu = false;
-  const T* mask = nullptr;  // whole: mask > 0 ? value : 0 (relu_grad)
-  int64_t mask_row = 0;
-};
 
 // Where A's strip lies whole.
 inline constexpr int64_t kOneSegment[1] = {0};
@@ -35,9 +25,10 @@ struct MicroCall {
   int64_t b_k;
   T* c;
   int64_t c_row;
-  bool accumulate;          // add to the sum of the blocks before, which stands in C
-  int64_t last_columns;     // of the last vector, 1 … its lanes
-  const Finish<T>* finish;  // null: blocks follow in later calls
+  bool accumulate;              // add to the sum of the blocks before, which stands in C
+  int64_t last_columns;         // of the last vector, 1 … its lanes
+  const Finish<T>* finish;      // null: blocks follow in later calls
+  int64_t row = 0, column = 0;  // of the tile, as the finish counts them
 };
 
 template <class T>
@@ -87,34 +78,7 @@ void micro(const MicroCall<Lane<V>>& call) {
       }
     }
   }
-  if (call.finish != nullptr) {
-    const Finish<T>& finish = *call.finish;
-    if (finish.bias != nullptr) {
-#pragma GCC unroll 8
-      for (int j = 0; j < vectors; ++j) {
-        const V bias = load_as<V>(finish.bias + j * kStep);
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; ++i) sum[i][j] = sum[i][j] + bias;
-      }
-    }
-    if (finish.relu) {
-#pragma GCC unroll 16
-      for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) sum[i][j] = relu(sum[i][j]);
-      }
-    }
-    if (finish.mask != nullptr) {
-#pragma GCC unroll 16
-      for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) {
-          sum[i][j] =
-              relu_grad(sum[i][j], load_as<V>(finish.mask + i * finish.mask_row + j * kStep));
-        }
-      }
-    }
-  }
+  if (call.finish != nullptr) finish_sums(sum, *call.finish, call.row, call.column);
   const bool full = call.last_columns == kStep;
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {

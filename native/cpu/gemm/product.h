@@ -21,7 +21,7 @@ struct Product {
   T* c;
   int64_t c_row;
   bool c_far;        // all of C is more than L2 holds
-  Finish<T> finish;  // bias and mask at C's first element
+  Finish<T> finish;  // of C's first element
 };
 
 // Scratch of one product: a packed panel of B.
@@ -98,6 +98,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
     MicroCall<T> call;
     call.k = k_of(block);
     call.accumulate = block > 0;
+    call.finish = last_block ? &product.finish : nullptr;
     call.c_row = product.c_row;
     const T* a = product.a + p * product.a_k;
     call.a_row = product.a_row;
@@ -107,6 +108,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
       const int64_t vectors = panels.vectors(panel), columns = columns_of(panel);
       const int64_t j = panels.begin(panel) * kLane;
       call.last_columns = columns - (vectors - 1) * kLane;
+      call.column = j;
       call.b = product.b + p * product.b_k + j * product.b_column;
       call.b_k = product.b_k;
       if (pack_b) {
@@ -139,10 +141,7 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         call.a = a + i * call.a_row;
         call.c = product.c + i * product.c_row + j;
         if (product.c_far) prefetch_tile(call, rows, vectors);
-        Finish<T> finish = product.finish;
-        if (finish.bias != nullptr) finish.bias += j;
-        if (finish.mask != nullptr) finish.mask += i * finish.mask_row + j;
-        call.finish = last_block ? &finish : nullptr;
+        call.row = i;
         kernel(rows)(call);
       }
     }

@@ -1,4 +1,4 @@
-// What follows the sums of a product: bias, relu and mask, or a tape over a part of C.
+// What follows the sums of a product: a finish of its sums, or a tape over a part of C.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,14 @@ template <class T>
 class ProductEnd {
  public:
   explicit ProductEnd(const Binding& binding) : epilogue_(find_epilogue(binding)) {
-    if (epilogue_.bias >= 0) bias_ = binding.operands[epilogue_.bias];
-    if (epilogue_.mask >= 0) mask_ = binding.operands[epilogue_.mask];
+    const auto find = [&](int operand, Buffer& buffer) {
+      if (operand >= 0) buffer = binding.operands[static_cast<size_t>(operand)];
+    };
+    find(epilogue_.shift, shift_);
+    find(epilogue_.scale, scale_);
+    find(epilogue_.bias, bias_);
+    find(epilogue_.added, added_);
+    find(epilogue_.mask, mask_);
     if (epilogue_.tape) {
       tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
                     SpaceSplit::last_axis);
@@ -28,11 +34,19 @@ class ProductEnd {
   // Of the part of C that begins at this row and column.
   Finish<T> finish(const Context& context, int64_t row, int64_t j) const {
     Finish<T> finish;
+    if (epilogue_.shift >= 0) finish.shift = shift_.in<T>(context) + j;
+    if (epilogue_.scale >= 0) finish.scale = scale_.in<T>(context) + j;
     if (epilogue_.bias >= 0) finish.bias = bias_.in<T>(context) + j;
+    if (epilogue_.added >= 0) {
+      finish.added_row = added_.row();
+      finish.added = added_.in<T>(context) + row * finish.added_row + j;
+    }
     finish.relu = epilogue_.relu;
+    finish.capped = epilogue_.cap.has_value();
+    if (finish.capped) finish.cap = static_cast<T>(*epilogue_.cap);
     if (epilogue_.mask >= 0) {
-      finish.mask = mask_.in<T>(context) + row * mask_.row() + j;
       finish.mask_row = mask_.row();
+      finish.mask = mask_.in<T>(context) + row * finish.mask_row + j;
     }
     return finish;
   }
@@ -45,28 +59,8 @@ class ProductEnd {
 
  private:
   Epilogue epilogue_;
-  Buffer bias_, mask_;
+  Buffer shift_, scale_, bias_, added_, mask_;
   std::optional<TapeRunner> tape_;
 };
-
-// As a finish of the register tile would have done it.
-template <class T>
-void finish_rows(T* c, int64_t c_row, int64_t m, int64_t n, const Finish<T>& finish) {
-  if (finish.bias == nullptr && !finish.relu && finish.mask == nullptr) return;
-  for (int64_t i = 0; i < m; ++i, c += c_row) {
-    const T* mask = finish.mask != nullptr ? finish.mask + i * finish.mask_row : nullptr;
-    for (int64_t j = 0; j < n; j += kLanes<T>) {
-      Vec<T> v = load(c + j);
-      if (finish.bias != nullptr) v = v + load(finish.bias + j);
-      if (finish.relu) v = relu(v);
-      if (mask != nullptr) v = relu_grad(v, load(mask + j));
-      if (n - j >= kLanes<T>) {
-        store(c + j, v);
-      } else {
-        store_partial(c + j, v, n - j);
-      }
-    }
-  }
-}
 
 }  // namespace slim::SLIM_ISA_NAMESPACE
