@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import check_array
 
 from slimlearn.backend import ops
 from slimlearn.estimators.arrays import to_numpy
@@ -19,11 +18,10 @@ from slimlearn.estimators.inputs.files import (
     size_text,
 )
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
+from slimlearn.estimators.inputs.stacks import stacked
 from slimlearn.estimators.telling import warn
 
 __all__ = ["ImageInput", "image_shape_of"]
-
-_ANY = {"allow_nd": True, "ensure_2d": False}
 
 
 def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
@@ -62,15 +60,6 @@ def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
             f"{features}"
         )
     return shape
-
-
-def _planes(image: np.ndarray, name: str) -> np.ndarray:
-    """An image as [height, width, channels]."""
-    if image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(
-            f"{name} has an image of shape {image.shape}: give H×W×C or H×W"
-        )
-    return image[..., None] if image.ndim == 2 else image
 
 
 def _as_bytes(X: np.ndarray, name: str, who: str) -> np.ndarray:
@@ -146,7 +135,7 @@ class ImageInput(Input):
         if paths is not None:
             X = self._read(estimator, paths, size, name, skip)
         else:
-            X = self._array(X, estimator, size, name)
+            X = stacked(X, estimator, size, name)
             if getattr(X, "ndim", 2) <= 2:
                 X = self._rows(estimator, X, reset, name)
                 reset = False
@@ -178,49 +167,29 @@ class ImageInput(Input):
             )
         return X
 
-    def _array(self, X, estimator, size, name: str):
-        """X as an array where it can be more than rows, else as it is."""
-        if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) > 1:
-            X = [np.asarray(image) for image in X]
-            shapes = [image.shape for image in X]
-            last = [shape[2:] if size is not None else shape for shape in shapes]
-            odd = next((i for i, s in enumerate(last) if s != last[0]), None)
-            if odd is not None:
-                advice = ": resize them, or set resize_to=(height, width)"
-                raise ValueError(
-                    f"{name} has images of different sizes: image 0 is "
-                    f"{size_text(shapes[0])}, image {odd} is "
-                    f"{size_text(shapes[odd])}" + advice * (size is None)
-                )
-            if len(set(shapes)) > 1:
-                kind = np.result_type(*X)
-                images = [check_array(_planes(i, name), **_ANY) for i in X]
-                return resized([image.astype(kind) for image in images], size)
-            X = np.asarray(X)
-        if getattr(X, "ndim", 2) > 2:
-            if X.ndim > 4:
-                raise ValueError(
-                    f"{name} has {X.ndim} axes: give images as N×H×W×C or N×H×W"
-                )
-            X = check_array(X, input_name=name, estimator=estimator, **_ANY)
-            X = X[..., None] if X.ndim == 3 else X
-            if 0 in X.shape[1:]:
-                raise ValueError(
-                    f"{name} has images without pixels, {size_text(X.shape[1:])}"
-                )
-        return X
-
     def _images(self, estimator, X, reset: bool, name: str, files: bool) -> np.ndarray:
         """Images that fit those that are known, or now are."""
         shape = X.shape[1:]
         if reset:
-            if self.image_shape is not None and not files and self.resize_to is None:
-                image_shape_of(self.image_shape, math.prod(shape))
+            if self.image_shape is not None and self.resize_to is None:
+                wanted = image_shape_of(self.image_shape, None)
+                if shape != wanted:
+                    raise ValueError(
+                        f"image_shape={self.image_shape!r}, but {name} has images of "
+                        f"{size_text(shape)}: leave it out, or resize them"
+                    )
+            if not files and shape[0] in (1, 3) and shape[1] == shape[2] > 4:
+                warn(
+                    f"{name} has images of {size_text(shape)}: if channels stand "
+                    f"first, give {name}.transpose(0, 2, 3, 1)"
+                )
             estimator.__dict__.pop("feature_names_in_", None)
             estimator.n_features_in_ = math.prod(shape)
         elif self.shape is not None and shape != self.shape:
             advice = "resize them"
-            if shape[2] == self.shape[2]:
+            if X.shape[:-1] == self.shape or X.shape == self.shape:
+                advice = f"give {name}[None] if it is one image"
+            elif shape[2] == self.shape[2]:
                 advice += f", or fit with resize_to={self.shape[:2]}"
             raise ValueError(
                 f"{name} has images of {size_text(shape)}, but "
@@ -230,6 +199,17 @@ class ImageInput(Input):
         return X
 
     def _rows(self, estimator, X, reset: bool, name: str) -> np.ndarray:
+        if (
+            self.shape is not None
+            and getattr(X, "shape", None) == self.shape[:2]
+            and X.shape[1] != estimator.n_features_in_
+        ):
+            raise ValueError(
+                f"{name} is one image of {size_text(X.shape)}, or rows of "
+                f"{X.shape[1]} features, but {type(estimator).__name__} is expecting "
+                f"{estimator.n_features_in_} features as input: give {name}[None] if "
+                "it is one image"
+            )
         X = MatrixInput(accept_sparse=False).check(estimator, X, reset=reset, name=name)
         shape = self.row_shape or self.shape
         shape = shape or image_shape_of(self.image_shape, X.shape[1])

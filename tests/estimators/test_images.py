@@ -125,6 +125,73 @@ def test_more_of_the_fit():
     assert len(clf.validation_loss_curve_) == 2
 
 
+def _of(clf, layer):
+    """The estimator with a network of one layer of images."""
+
+    def net(x, num_classes):
+        return layers.linear(layers.flatten(layer(x)), num_classes)
+
+    return clf.set_params(net=net)
+
+
+def valid(x):
+    return layers.conv2d(x, 4, 5, rate=2, padding="VALID")
+
+
+def pooled(x):
+    return layers.max_pool2d(x, [9, 3])
+
+
+def twice(x):
+    return layers.conv2d(layers.conv2d(x, 4, 3, scope="c"), 4, 3, scope="c")
+
+
+def shared(x):
+    net = layers.conv2d(x, 4, 3, scope="c")
+    return layers.conv2d(net, 4, 3, scope="c", reuse=True)
+
+
+def flat(x):
+    return layers.conv2d(layers.flatten(x), 4, 3)
+
+
+def grouped(x):
+    return layers.conv2d(x, 3, 3, groups=3)
+
+
+def test_images_in_columns_and_arrays_of_objects():
+    images = BYTES[:60].reshape(-1, 8, 8)
+    want = ConvNetClassifier(**SMALL).fit(images, y[:60])
+    objects = np.empty(60, dtype=object)
+    objects[:] = list(images)
+    for given in (
+        objects,
+        pd.Series(list(images)),
+        pd.DataFrame({"image": list(images)}),
+        list(images[..., None]),
+    ):
+        clf = ConvNetClassifier(**SMALL).fit(given, y[:60])
+        assert clf.coefs_[0].tobytes() == want.coefs_[0].tobytes()
+        np.testing.assert_array_equal(clf.predict(given), want.predict(images))
+
+
+def test_channels_that_stand_first_are_noticed():
+    images = np.zeros((6, 3, 5, 5), np.float32)
+    with pytest.warns(UserWarning, match=r"3×5×5: if .*X.transpose\(0, 2, 3, 1\)"):
+        ConvNetClassifier(**SMALL).fit(images, [0, 1] * 3)
+
+
+def test_a_fit_that_goes_on_has_images_of_one_size_and_range():
+    clf = ConvNetClassifier(**SMALL).partial_fit(BYTES[:60], y[:60], classes=range(10))
+    with pytest.raises(ValueError, match=r"images of 7×7×1, but those .* were 8×8×1"):
+        clf.partial_fit(np.zeros((5, 7, 7), np.uint8), y[:5])
+    twin = pickle.loads(pickle.dumps(clf)).partial_fit(BYTES[60:], y[60:])
+    clf.partial_fit(BYTES[60:].astype(np.int64), y[60:])
+    assert clf.coefs_[0].tobytes() == twin.coefs_[0].tobytes()
+    with pytest.raises(ValueError, match="but the network was fitted on uint8 images"):
+        clf.partial_fit(BYTES[60:] / 255, y[60:])
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -144,6 +211,39 @@ def test_more_of_the_fit():
         (
             lambda c: c.set_params(image_shape=(8, -8)).fit(X, y),
             "must be .height, width",
+        ),
+        (
+            lambda c: c.set_params(image_shape=(4, 16)).fit(BYTES.reshape(-1, 8, 8), y),
+            r"image_shape=.4, 16., but X has images of 8×8×1",
+        ),
+        (lambda c: c.fit([np.zeros((3, 3)), "a"], [0, 1]), "number 1 is array.'a'"),
+        (
+            lambda c: c.fit([np.zeros((3, 3)), np.zeros((3, 3, 3))], [0, 1]),
+            "3×3×3: give all the same channels",
+        ),
+        (
+            lambda c: c.fit([np.zeros((3, 3))] * 2 + [np.zeros(3)], [0, 1, 0]),
+            "number 2",
+        ),
+        (lambda c: c.predict(BYTES[0].reshape(8, 8)), r"one image .* X\[None\]"),
+        (lambda c: c.predict(BYTES[0].reshape(8, 8, 1)), r"8×1×1, .* X\[None\]"),
+        (
+            lambda c: c.predict(BYTES.astype(np.int16) - 1),
+            "int16 from -1 to 253, but .*",
+        ),
+        (lambda c: c.predict(BYTES.astype(np.int8)), r"int8 from -\d+ to \d+, but"),
+        (lambda c: c.predict(BYTES.astype(int) + 1000), "int64 from 1000 to"),
+        (lambda c: _of(c, valid).fit(BYTES, y), "reaches over 9 does not fit .* of 8"),
+        (lambda c: _of(c, pooled).fit(BYTES, y), "reaches over 9 does not fit .* of 8"),
+        (lambda c: _of(c, twice).fit(BYTES, y), "scope 'c' holds a variable 'weights'"),
+        (
+            lambda c: _of(c, shared).fit(BYTES, y),
+            r"'c/weights' is f32\[3,3,1,4\] .*needs f32\[3,3,4,4\]",
+        ),
+        (lambda c: _of(c, flat).fit(BYTES, y), "with 2 spatial axes, .*give images as"),
+        (
+            lambda c: _of(c, grouped).fit(BYTES, y),
+            "groups=3 must divide the 1 channels",
         ),
         (lambda c: c.set_params(filters=(0,)).fit(X, y), "'filters' parameter"),
         (lambda c: c.set_params(kernel_size=(3, 3, 3)).fit(X, y), "each of 2 spatial"),
