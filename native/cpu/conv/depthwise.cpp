@@ -7,6 +7,7 @@
 #include "cpu/conv/region.h"
 #include "cpu/conv/spread.h"
 #include "cpu/gemm/plan.h"
+#include "cpu/gemm/product.h"
 #include "cpu/gemm/product_end.h"
 #include "cpu/lanes.h"
 
@@ -229,11 +230,21 @@ class Depthwise final : public Launch {
     call.spread = &spread_;
     const int64_t pixel = tiled() ? outputs_ : to_.row();
     const Finish<T> finish = end_.finish(context, row, 0);
+    Prefetcher next;  // what the next row of results is the first to read
+    if (y % heights == 0 && !h.offset.empty()) {
+      const int64_t below = h.scale * at_h + h.offset.back() + 1;
+      const int64_t rows = std::min(h.scale, source_[1] - below);
+      const int64_t blocks = (result_[2] + kPixels - 1) / kPixels;
+      next = {source + (below - h.scale * at_h) * from_pitch_.row,
+              from_pitch_.row * int64_t{sizeof(T)}, from_pitch_.row * int64_t{sizeof(T)},
+              below >= 0 ? rows : 0, blocks};
+    }
     for (int64_t phase = 0; phase < widths; ++phase) {
       const Phase& w = phases_[2][phase];
       call.x_step = w.scale * from_pitch_.pixel;
       call.y_step = w.step * pixel;
       const auto pixels = [&](int64_t first, int64_t count) {
+        next.advance();
         const int64_t x = w.first + w.step * first;
         call.x = source + first * call.x_step;
         call.y = (tiled() ? tile : to) + x * pixel;
