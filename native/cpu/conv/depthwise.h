@@ -14,6 +14,9 @@ inline bool is_depthwise(const FilterGeometry& geometry) {
 }
 
 Prepared prepare_depthwise(const Binding& binding, bool backward);
+// Where pixels lie so far apart that those of a window share few sets of L1.
+bool fits_boxes(const Binding& binding, bool backward);
+Prepared prepare_depthwise_boxes(const Binding& binding, bool backward);
 Prepared prepare_depthwise_filter_grad(const Binding& binding);
 std::vector<int64_t> depthwise_filter_grad_workspace(const Binding& binding);
 

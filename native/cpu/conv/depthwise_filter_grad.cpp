@@ -18,6 +18,8 @@ constexpr int kTapRows = 4, kTapColumns = 7;  // of a kernel, at most
 constexpr int kMostSums = 12;                 // that registers hold beside what they add
 constexpr int64_t kPartOutputs = 128;         // of a task: long runs of memory
 constexpr int64_t kNearPixels = 32;           // of a row: in L1 for all vectors of a part
+constexpr int64_t kBoxBytes = 72 * 1024;
+constexpr int64_t kShortRow = 16;  // shorter rows are copied with their zeros
 
 // Sums for taps in rows, of which each begins at sums[row] and reads from x[row] on.
 template <class T>
@@ -28,6 +30,7 @@ struct SumCall {
   int64_t tap_step;   // the same in x
   const T* dy;
   int64_t pixels, x_step, dy_step;
+  int64_t lines = 1, x_line = 0, dy_line = 0;
   int64_t first, last;  // outputs; sums begin with the first
   const Spread<T>* spread;
 };
@@ -49,19 +52,27 @@ void add_taps(const SumCall<T>& call) {
       }
     }
     const T* dy = call.dy + o;
-    for (int64_t pixel = call.pixels; pixel > 0; --pixel) {
-      const Vec<T> d = load(dy);
+    for (int64_t line = call.lines; line > 0; --line) {
+      for (int64_t pixel = call.pixels; pixel > 0; --pixel) {
+        const Vec<T> d = load(dy);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+          for (int j = 0; j < columns; ++j) {
+            Vec<T> v = load(x[i][j / 3] + (j % 3) * call.tap_step);
+            if constexpr (spread) v = permute(v, from);
+            sum[i][j] = fma(v, d, sum[i][j]);
+            if (j % 3 == 2 || j + 1 == columns) x[i][j / 3] += call.x_step;
+          }
+        }
+        dy += call.dy_step;
+      }
 #pragma GCC unroll 4
       for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-        for (int j = 0; j < columns; ++j) {
-          Vec<T> v = load(x[i][j / 3] + (j % 3) * call.tap_step);
-          if constexpr (spread) v = permute(v, from);
-          sum[i][j] = fma(v, d, sum[i][j]);
-          if (j % 3 == 2 || j + 1 == columns) x[i][j / 3] += call.x_step;
-        }
+#pragma GCC unroll 4
+        for (int j = 0; j < (columns + 2) / 3; ++j) x[i][j] += call.x_line;
       }
-      dy += call.dy_step;
+      dy += call.dy_line;
     }
 #pragma GCC unroll 4
     for (int i = 0; i < rows; ++i) {
@@ -136,12 +147,18 @@ class DepthwiseFilterGrad final : public Launch {
     }
     width_ = sums_->parts.largest() * kLanes<T>;
     pitch_ = Pitch(sums_->geometry.x, sums_->x.row());
+    const FilterGeometry& g = sums_->geometry;
+    boxed_ = g.outputs == 1 && g.flat() && g.y[2] <= kShortRow && box_bytes(1) <= kBoxBytes;
+    if (!boxed_) return;
+    const int64_t most = std::min(g.y[1], sums_->lines);
+    while (box_lines_ < most && box_bytes(box_lines_ + 1) <= kBoxBytes) ++box_lines_;
   }
 
   int64_t tasks(int64_t rows) const override { return sums_->slices(rows) * sums_->parts.count; }
 
   int64_t local_bytes() const override {
-    return sums_->geometry.taps() * width_ * int64_t{sizeof(T)};
+    const int64_t box = boxed_ ? box_bytes(box_lines_) + kVectorBytes : 0;
+    return sums_->geometry.taps() * width_ * int64_t{sizeof(T)} + box;
   }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
@@ -163,7 +180,16 @@ class DepthwiseFilterGrad final : public Launch {
       const int64_t end = std::min(line + s.lines, s.all_lines(context.rows));
       const int64_t column = chunk % s.columns.count;
       const Range positions = {s.columns.begin(column), s.columns.end(column)};
-      for (int64_t i = line; i < end; ++i) add_line(context, i, positions, outputs, chain);
+      for (int64_t i = line; i < end;) {
+        const int64_t image = i / s.geometry.y[1];
+        const int64_t image_end = std::min(end, (image + 1) * s.geometry.y[1]);
+        if (boxed_) {
+          add_box(context, i, image_end, outputs, chain, chain + s.geometry.taps() * width_);
+          i = image_end;
+        } else {
+          add_line(context, i++, positions, outputs, chain);
+        }
+      }
       add(chain, outputs, chunk > first, total);
     }
   }
@@ -200,14 +226,9 @@ class DepthwiseFilterGrad final : public Launch {
     const Range in_d = taps_inside(d, at_d, g.x[0]), in_h = taps_inside(h, at_h, g.x[1]);
     const T* x = s.x.template in<T>(context) + image * g.x[0] * pitch_.depth +
                  pitch_.at(d.scale * at_d, h.scale * at_h, 0);
-    SumCall<T> call;
-    call.dy_step = s.dy.row();
+    SumCall<T> call = call_for(outputs);
     call.x_step = w.scale * pitch_.pixel;
     call.tap_step = g.dilation[2] * pitch_.pixel;
-    call.sums_step = width_;
-    call.first = outputs.first;
-    call.last = outputs.last;
-    call.spread = &spread_;
     const T* dy = s.dy.template in<T>(context) + number * g.y[2] * call.dy_step;
     for (int64_t at = positions.first; at < positions.last;) {
       const Range in_w = taps_inside(w, at, g.x[2]);
@@ -219,29 +240,83 @@ class DepthwiseFilterGrad final : public Launch {
       }
       call.pixels = end - at;
       call.dy = dy + at * call.dy_step;
-      const Parts across = Parts::of_at_most(in_w.length(), kTapColumns);
-      const int64_t most_rows =
-          std::min<int64_t>(kTapRows, kMostSums / std::max<int64_t>(across.largest(), 1));
-      for (int64_t part = 0; part < across.count && in_w.length() > 0; ++part) {
-        const int64_t k = in_w.first + across.begin(part);
-        const int64_t columns = across.end(part) - across.begin(part);
-        const Parts down = Parts::of_at_most(in_d.length() * in_h.length(), most_rows);
-        for (int64_t some = 0; some < down.count && down.length > 0; ++some) {
-          for (int64_t row = down.begin(some); row < down.end(some); ++row) {
-            const int64_t i = in_d.first + row / in_h.length();
-            const int64_t j = in_h.first + row % in_h.length();
-            const int64_t to = row - down.begin(some);
-            call.x[to] = x + at * call.x_step + pitch_.at(d.offset[i], h.offset[j], w.offset[k]);
-            call.sums[to] = chain + ((i * g.kernel[1] + j) * g.kernel[2] + k) * width_;
-          }
-          constexpr auto kTable = std::make_integer_sequence<int, kTapRows * kTapColumns>();
-          const int64_t rows = down.end(some) - down.begin(some);
-          (g.outputs > 1 ? choose<T, true>(rows, columns, kTable)
-                         : choose<T, false>(rows, columns, kTable))(call);
-        }
-      }
+      add_taps_of(call, in_d, in_h, in_w, x + at * call.x_step, pitch_, chain);
       at = end;
     }
+  }
+
+  // Lines of one image, each part of x with the zeros around it: all taps read all positions.
+  void add_box(const Context& context, int64_t number, int64_t end, Range outputs, T* chain,
+               T* copy) const noexcept {
+    const ChannelSums<T>& s = *sums_;
+    const FilterGeometry& g = s.geometry;
+    const Range every[kAxes] = {{0, 1}, {0, g.kernel[1]}, {0, g.kernel[2]}};
+    const int64_t image = number / g.y[1];
+    const T* x = s.x.template in<T>(context) + image * pitch_.depth + outputs.first;
+    const Pitch pitch(box_size(box_lines_), outputs.length());
+    const T* first_tap = copy - outputs.first + pitch.at(0, g.before[1], g.before[2]);
+    SumCall<T> call = call_for(outputs);
+    call.x_step = phase_[2].scale * pitch.pixel;
+    call.tap_step = g.dilation[2] * pitch.pixel;
+    call.pixels = g.y[2];
+    call.x_line = phase_[1].scale * pitch.row - call.pixels * call.x_step;
+    for (; number < end; number += call.lines) {
+      call.lines = std::min(end - number, box_lines_);
+      const int64_t top = number % g.y[1] * g.stride[1] - g.before[1];
+      const Box box = {{0, top, -g.before[2]}, box_size(call.lines)};
+      copy_box(x, g.x, pitch_, outputs.length(), box, copy, pitch);
+      call.dy = s.dy.template in<T>(context) + number * g.y[2] * call.dy_step;
+      add_taps_of(call, every[0], every[1], every[2], first_tap, pitch, chain);
+    }
+  }
+
+  SumCall<T> call_for(Range outputs) const {
+    SumCall<T> call;
+    call.dy_step = sums_->dy.row();
+    call.sums_step = width_;
+    call.first = outputs.first;
+    call.last = outputs.last;
+    call.spread = &spread_;
+    return call;
+  }
+
+  // As many taps at once as registers hold; x is what a tap without offset reads.
+  void add_taps_of(SumCall<T>& call, Range in_d, Range in_h, Range in_w, const T* x,
+                   const Pitch& pitch, T* chain) const noexcept {
+    const FilterGeometry& g = sums_->geometry;
+    const auto& [d, h, w] = phase_;
+    if (in_d.length() * in_h.length() * in_w.length() == 0) return;
+    const Parts across = Parts::of_at_most(in_w.length(), kTapColumns);
+    const int64_t most_rows = std::min<int64_t>(kTapRows, kMostSums / across.largest());
+    const Parts down = Parts::of_at_most(in_d.length() * in_h.length(), most_rows);
+    for (int64_t part = 0; part < across.count; ++part) {
+      const int64_t k = in_w.first + across.begin(part);
+      const int64_t columns = across.end(part) - across.begin(part);
+      for (int64_t some = 0; some < down.count; ++some) {
+        for (int64_t row = down.begin(some); row < down.end(some); ++row) {
+          const int64_t i = in_d.first + row / in_h.length();
+          const int64_t j = in_h.first + row % in_h.length();
+          const int64_t to = row - down.begin(some);
+          call.x[to] = x + pitch.at(d.offset[i], h.offset[j], w.offset[k]);
+          call.sums[to] = chain + ((i * g.kernel[1] + j) * g.kernel[2] + k) * width_;
+        }
+        constexpr auto kTable = std::make_integer_sequence<int, kTapRows * kTapColumns>();
+        const int64_t rows = down.end(some) - down.begin(some);
+        (g.outputs > 1 ? choose<T, true>(rows, columns, kTable)
+                       : choose<T, false>(rows, columns, kTable))(call);
+      }
+    }
+  }
+
+  PerAxis box_size(int64_t count) const {
+    const FilterGeometry& g = sums_->geometry;
+    PerAxis size = {1, g.stride[1] * (count - 1), g.stride[2] * (g.y[2] - 1)};
+    for (int axis = 1; axis < kAxes; ++axis)
+      size[axis] += (g.kernel[axis] - 1) * g.dilation[axis] + 1;
+    return size;
+  }
+  int64_t box_bytes(int64_t count) const {
+    return volume(box_size(count)) * width_ * int64_t{sizeof(T)};
   }
 
   std::shared_ptr<const ChannelSums<T>> sums_;
@@ -250,6 +325,8 @@ class DepthwiseFilterGrad final : public Launch {
   std::array<Phase, kAxes> phase_;
   int64_t width_ = 0;  // of a tap's sums
   Pitch pitch_;        // of x
+  bool boxed_ = false;
+  int64_t box_lines_ = 1;
 };
 
 template <class T>

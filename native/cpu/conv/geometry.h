@@ -39,6 +39,7 @@ struct Geometry {
   }
 
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  bool flat() const { return x[0] == 1 && y[0] == 1 && kernel[0] == 1 && before[0] == 0; }
 };
 
 // With filters [kernel..., channels of a group, outputs].
