@@ -17,7 +17,7 @@ __all__ = ["paths_of", "read_files", "resized", "size_text", "stored"]
 
 # Bytes of images up to which they are kept in memory.
 _IN_MEMORY = 2**28
-_MOST_THREADS = 8
+_THREADS = min(8, os.cpu_count() or 1)
 # Modes of Pillow by the number of channels, and those that are grey.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GREY = ("1", "L", "LA", "La")
@@ -77,14 +77,14 @@ def _pillow(why: str):
     return Image
 
 
-def _ahead(function: Callable, items: Iterable, threads: int) -> Iterator:
+def _ahead(function: Callable, items: Iterable) -> Iterator:
     """What `function` makes of items, in their order, some of them ahead."""
     waiting: deque = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * threads:
+                if len(waiting) >= 4 * _THREADS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -152,8 +152,7 @@ def read_files(
 
     def images() -> Iterator[np.ndarray]:
         first = None
-        threads = min(_MOST_THREADS, os.cpu_count() or 1)
-        for i, found in enumerate(_ahead(read, paths, threads)):
+        for i, found in enumerate(_ahead(read, paths)):
             if isinstance(found, Exception):
                 unread[i] = f"{paths[i]!r}: {_reason(found)}"
                 if not skip:
@@ -237,8 +236,7 @@ def resized(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
         found = np.stack(planes, axis=-1)
         return found.astype(np.float64) if image.dtype == np.float64 else found
 
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    return stored(_ahead(bring, images, threads), len(images))
+    return stored(_ahead(bring, images), len(images))
 
 
 def stored(images: Iterator[np.ndarray], count: int) -> np.ndarray | None:
