@@ -163,7 +163,7 @@ class BoundPredictor {
     auto result = py::reinterpret_steal<py::object>(made);
     auto* data = reinterpret_cast<std::byte*>(py::detail::array_proxy(made)->data);
     bool finite = false;
-    if (rows <= kRowsUnderLock) {
+    if (predictor_.brief(rows)) {
       finite = predictor_.run(given, rows, data, {});
     } else {
       try {
@@ -214,8 +214,6 @@ class BoundPredictor {
         return std::nullopt;
     }
   }
-
-  static constexpr int64_t kRowsUnderLock = 8;  // shorter than handing the lock over
 
   py::object params_;
   py::object state_;

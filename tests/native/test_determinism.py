@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from support.training_case import Case, data, network
 
+from slimlearn import _native
+
 BIG = (64, 512, 10)  # large enough that threads pay
 
 
@@ -76,6 +78,24 @@ def test_a_row_has_the_same_bits_in_every_batch(precision, sizes):
         np.testing.assert_array_equal(predictor(x[row : row + 1]), whole[row : row + 1])
     order = np.random.default_rng(1).permutation(100)
     np.testing.assert_array_equal(predict(x, rows=order), whole[order])
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_lanes_share_the_rows_of_a_short_call_that_is_long(rows):
+    """The short road enters a parallel region where that pays, and for nothing else."""
+    taken = []
+    for sizes in ((64, 100, 10), (3000, 3000, 10)):
+        case = big(sizes=sizes, rows=30)
+        x = case.sources["X"][:rows]
+        predict = case.compiled.predictor
+        one, two = (predict("predict", case.program, n_threads=n) for n in (1, 2))
+        first = _native.parallel_regions()
+        want = one(x)
+        assert _native.parallel_regions() == first
+        assert two(x).tobytes() == want.tobytes()
+        taken.append(_native.parallel_regions() - first)
+    lanes = big().trainer(n_threads=2).info()["lanes"]  # what OpenMP allows here
+    assert taken == [0, lanes - 1]
 
 
 def test_predict_and_score_do_not_depend_on_threads():

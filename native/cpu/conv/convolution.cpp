@@ -17,6 +17,7 @@ namespace {
 // What a task reads: in L2, beside a panel of filters and what it writes.
 constexpr int64_t kBoxBytes = 192 * 1024;
 constexpr int64_t kLeastPixels = 256;     // fewer leave a panel of filters badly used
+constexpr int64_t kFewPixels = 64;        // fewer, and columns are shared out instead
 constexpr int64_t kFarBox = 1024 * 1024;  // of several images: a piece of k reads a part of it
 constexpr int64_t kMostCuts = 8;          // of a row of positions
 
@@ -271,12 +272,17 @@ class Convolve final : public Launch {
     parts_ = Parts(w.panels.count(), 1);
     while (tasks() < kFewTasks && images_ > 1) images_ = (images_ + 1) / 2;
     if (tasks() < kFewTasks && cost(rows).flops > kTaskFlops) {
-      const int64_t wanted = (kFewTasks + tasks() - 1) / tasks();
-      blocks_[1] = Parts(all[1], std::min(all[1], blocks_[1].count * wanted));
+      const auto cut_rows = [&](int64_t most) {
+        const int64_t wanted = blocks_[1].count * ((kFewTasks + tasks() - 1) / tasks());
+        blocks_[1] = Parts(all[1], std::clamp(wanted, blocks_[1].count, most));
+      };
+      const int64_t least = (kFewPixels + all[2] - 1) / all[2];
+      cut_rows(std::max(all[1] / least, blocks_[1].count));
       if (tasks() < kFewTasks) {
         parts_ = Parts(w.panels.count(),
                        std::min(w.panels.count(), (kFewTasks + tasks() - 1) / tasks()));
       }
+      if (tasks() < kFewTasks) cut_rows(all[1]);
     }
     for (int axis = 0; axis < kAxes; ++axis) {
       most_box_[axis] = box_size(axis, blocks_[axis].largest());

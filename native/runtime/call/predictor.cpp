@@ -18,6 +18,8 @@ constexpr SourceType kTypes[] = {SourceType::f32, SourceType::f64, SourceType::u
                                  SourceType::i64};
 constexpr size_t kTypeCount = std::size(kTypes);
 
+constexpr int kManyLanes = 64;
+
 size_t place_of(SourceType type) {
   return static_cast<size_t>(std::find(std::begin(kTypes), std::end(kTypes), type) - kTypes);
 }
@@ -93,14 +95,14 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   arrays_.hyper = hypers_.data();
   one_.emplace(bind(model_->plan(function, 1)));
   many_.emplace(bind(std::move(many)));
-  const Buffer& result = one_->plan().returns()[0];
+  const Buffer& result = one_->plan.plan().returns()[0];
   dtype_ = result.dtype;
   row_shape_.assign(result.dims.begin() + 1, result.dims.end());
   row_bytes_ = result.count(1) * size_of(dtype_);
   if (result.dims[0] != 1) refuse("it returns several rows for one");
 }
 
-BoundPlan Predictor::bind(std::shared_ptr<const Plan> plan) const {
+Predictor::Bound Predictor::bind(std::shared_ptr<const Plan> plan) const {
   std::vector<Gather> gathers;
   for (size_t i = 0; i < reads_.size(); ++i) {
     for (const SourceType type : kTypes) {
@@ -108,7 +110,8 @@ BoundPlan Predictor::bind(std::shared_ptr<const Plan> plan) const {
                                                          plan->capacity(), reads_[i].row));
     }
   }
-  return BoundPlan(std::move(plan), std::move(gathers), arrays_);
+  const bool pays = plan->useful_lanes(plan->capacity(), kManyLanes) > 1;
+  return {BoundPlan(std::move(plan), std::move(gathers), arrays_), pays};
 }
 
 bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
@@ -118,18 +121,22 @@ bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
     if (!readable(data, type, rows * read.count, read.dtype)) return false;
   }
   if (rows == 0) return true;
-  if (rows > many_->plan().capacity() || elsewhere_) {
+  if (rows > many_->plan.plan().capacity() || elsewhere_) {
     return run_long(sources, rows, result, interrupt);
   }
-  const BoundPlan& bound = rows == 1 ? *one_ : *many_;
-  const Plan::Lease call = bound.lease(1);
+  const auto& [bound, pays] = rows == 1 ? *one_ : *many_;
+  std::optional<LaneGrant> grant;
+  if (pays) grant.emplace(bound.plan().useful_lanes(rows, allowed_lanes(threads_)));
+  const int lanes = grant ? grant->lanes() : 1;
+  const Plan::Lease call = bound.lease(lanes);
   Context& context = call->context;
   context.rows = rows;
-  run_lanes(1, [&](const Lane& lane) {
-    for (size_t i = 0; i < reads_.size(); ++i) {
+  run_lanes(lanes, [&](const Lane& lane) {
+    for (size_t i = 0; i < reads_.size() && lane.first(); ++i) {
       const auto& [data, type] = sources[reads_[i].source];
       bound.gathers()[i * kTypeCount + place_of(type)].run_from(data, context, 0, rows);
     }
+    lane.barrier();
     run_plan(bound.plan(), *call, lane);
   });
   std::memcpy(result, bound.plan().returns()[0].in<std::byte>(context),

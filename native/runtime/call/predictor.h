@@ -38,6 +38,9 @@ class Predictor {
   DType dtype() const { return dtype_; }
   const std::vector<int64_t>& row_shape() const { return row_shape_; }  // of the result
 
+  // Whether so many rows take less than handing a lock over.
+  bool brief(int64_t rows) const { return rows <= kBriefRows && !one_->pays; }
+
   // `result` has rows × row_shape elements. False: a source has a value that is not finite, or
   // not in the type that the function reads, or an index out of range. Throws Interrupted, but
   // not for a few rows.
@@ -52,7 +55,13 @@ class Predictor {
     DType dtype;               // that the function reads
   };
 
-  BoundPlan bind(std::shared_ptr<const Plan> plan) const;
+  struct Bound {
+    BoundPlan plan;
+    bool pays;  // to run by several lanes, where there are many
+  };
+  static constexpr int64_t kBriefRows = 8;
+
+  Bound bind(std::shared_ptr<const Plan> plan) const;
   bool run_long(const Given* sources, int64_t rows, std::byte* result,
                 const Interrupt& interrupt) const;
 
@@ -64,8 +73,8 @@ class Predictor {
   bool elsewhere_;  // the arrays are copied to the device for each call
   std::vector<Read> reads_;
   std::vector<std::optional<std::vector<int64_t>>> shapes_;  // by source
-  std::optional<BoundPlan> one_;  // which has a gather for each input and type
-  std::optional<BoundPlan> many_;
+  std::optional<Bound> one_;  // which has a gather for each input and type
+  std::optional<Bound> many_;
   DType dtype_ = DType::f64;
   std::vector<int64_t> row_shape_;
   int64_t row_bytes_ = 0;
