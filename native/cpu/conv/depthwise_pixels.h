@@ -6,22 +6,18 @@
 #include <utility>
 
 #include "cpu/conv/spread.h"
+#include "cpu/conv/window_lines.h"
 #include "cpu/gemm/micro.h"
 #include "cpu/lanes.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
-
-// In elements: from where a pixel reads, and from the first tap's filters.
-struct Tap {
-  int64_t source, filter;
-};
 
 constexpr int kPixels = 7;  // by two vectors: with the filters of a tap all of 16 registers
 
 // The outputs of some pixels of a row.
 template <class T>
 struct PixelCall {
-  const Tap* taps;
+  const Tap* taps;  // their numbers: where their filters begin
   int64_t count;
   const T* x;
   int64_t x_step;
@@ -47,7 +43,7 @@ SLIM_INLINE void pixel_block(const PixelCall<T>& call, int64_t o, int64_t lanes)
   if constexpr (spread) from = call.spread->from(o);
   const int64_t step = call.x_step;
   for (int64_t t = 0; t < call.count; ++t) {
-    const T* f = call.filters + call.taps[t].filter + o;
+    const T* f = call.filters + call.taps[t].number + o;
     Vec<T> w[vectors];
 #pragma GCC unroll 2
     for (int j = 0; j < vectors; ++j) w[j] = load(f + j * kStep);

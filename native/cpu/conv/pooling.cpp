@@ -2,9 +2,7 @@
 // result is gathered, from windows or from taps, so that tasks never meet.
 #include <memory>
 
-#include "cpu/check.h"
-#include "cpu/conv/geometry.h"
-#include "cpu/conv/region.h"
+#include "cpu/conv/window_lines.h"
 #include "cpu/kernel_set.h"
 #include "cpu/lanes.h"
 
@@ -18,40 +16,26 @@ using Places = typename VectorOf<int32_t, kLanes<T>* int{sizeof(int32_t)}>::type
 template <class T>
 using WidePlaces = Mask<Vec<T>>;  // of the size of T
 
-// A pixel of the source that shares a window with a pixel of the result, as a tap of it.
-struct Shared {
-  int64_t source, tap;
-};
-
 // The pixels of one side, each from those of the other that share a window with it.
 template <class T>
 class PoolLaunch : public Launch {
  public:
   PoolLaunch(const Binding& binding, const Buffer& x, const Buffer& y, bool backward)
       : geometry_(binding, x, binding.integers("kernel"), y),
-        backward_(backward),
         channels_(x.dims.back()),
-        size_(backward ? geometry_.x : geometry_.y),
-        source_(backward ? geometry_.y : geometry_.x),
-        split_(Split::by_bytes(size_[2] * channels_ * int64_t{sizeof(T)} *
+        lines_(geometry_, backward, channels_, 1),
+        split_(Split::by_bytes(lines_.result()[2] * channels_ * int64_t{sizeof(T)} *
                                (1 + geometry_.taps() / 4))) {}
 
-  int64_t tasks(int64_t rows) const override {
-    return split_.tasks(geometry_.images(rows) * size_[0] * size_[1]);
-  }
-
-  int64_t local_bytes() const override { return geometry_.taps() * int64_t{sizeof(Shared)}; }
+  int64_t tasks(int64_t rows) const override { return split_.tasks(lines(rows)); }
+  int64_t local_bytes() const override { return lines_.local_bytes(); }
 
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
-    auto* shared = reinterpret_cast<Shared*>(local);
-    const int64_t lines = geometry_.images(context.rows) * size_[0] * size_[1];
-    for (int64_t line = split_.first(task); line < split_.last(task, lines); ++line) {
-      const int64_t h = line % size_[1], d = line / size_[1] % size_[0];
-      const int64_t image = line / size_[1] / size_[0];
-      for (int64_t w = 0; w < size_[2]; ++w) {
-        const int64_t count = find(image, {d, h, w}, shared);
-        pixel(context, line * size_[2] + w, shared, count);
-      }
+    const int64_t last = split_.last(task, lines(context.rows));
+    for (int64_t line = split_.first(task); line < last; ++line) {
+      lines_.visit(line, reinterpret_cast<Tap*>(local), [&](const PixelRun& run) {
+        pixels(context, line * lines_.result()[2] * channels_, run);
+      });
     }
   }
 
@@ -63,52 +47,37 @@ class PoolLaunch : public Launch {
   }
 
  protected:
-  // The channels of a pixel, by its number, from those that it shares windows with.
-  virtual void pixel(const Context& context, int64_t index, const Shared* shared,
-                     int64_t count) const noexcept = 0;
+  // Of a line that begins at this element.
+  virtual void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept = 0;
 
-  int64_t channels() const { return channels_; }
-
- private:
-  int64_t find(int64_t image, const PerAxis& at, Shared* shared) const {
-    const Geometry& g = geometry_;
-    int64_t count = 0;
-    for (int64_t i = 0; i < g.kernel[0]; ++i) {
-      const int64_t d = source_of(0, at[0], i);
-      if (d < 0) continue;
-      for (int64_t j = 0; j < g.kernel[1]; ++j) {
-        const int64_t h = source_of(1, at[1], j);
-        if (h < 0) continue;
-        const int64_t line = ((image * source_[0] + d) * source_[1] + h) * source_[2];
-        for (int64_t k = 0; k < g.kernel[2]; ++k) {
-          const int64_t w = source_of(2, at[2], k);
-          if (w < 0) continue;
-          shared[count++] = {line + w, (i * g.kernel[1] + j) * g.kernel[2] + k};
-        }
+  // Calls at(element of the result, of the source, vectors, lanes of the last) for all channels
+  // of some pixels: four vectors at once, and in the end one that channels before may be in too.
+  template <class At>
+  SLIM_INLINE void for_vectors(int64_t line, const PixelRun& run, At at) const {
+    constexpr int64_t kStep = kLanes<T>;
+    const int64_t n = channels_;
+    for (int64_t i = 0; i < run.count; ++i) {
+      const int64_t to = line + (run.x + i * run.x_step) * n;
+      const int64_t from = run.source + i * run.source_step;
+      int64_t c = 0;
+      for (; c + 4 * kStep <= n; c += 4 * kStep) at.template operator()<4>(to + c, from + c, kStep);
+      for (; c + kStep <= n; c += kStep) at.template operator()<1>(to + c, from + c, kStep);
+      if (c == n) continue;
+      if (n >= kStep) {
+        at.template operator()<1>(to + n - kStep, from + n - kStep, kStep);
+      } else {
+        at.template operator()<1>(to, from, n);
       }
     }
-    return count;
   }
 
-  // Along an axis, where a tap leads; -1: into the padding, or between windows.
-  int64_t source_of(int axis, int64_t at, int64_t tap) const {
-    const Geometry& g = geometry_;
-    int64_t source;
-    if (backward_) {
-      const int64_t from = at + g.before[axis] - tap * g.dilation[axis];
-      if (from < 0 || from % g.stride[axis] != 0) return -1;
-      source = from / g.stride[axis];
-    } else {
-      source = at * g.stride[axis] + tap * g.dilation[axis] - g.before[axis];
-    }
-    return source >= 0 && source < source_[axis] ? source : -1;
-  }
+ private:
+  int64_t lines(int64_t rows) const { return geometry_.images(rows) * lines_.a_image(); }
 
   Geometry geometry_;
-  bool backward_;
   int64_t channels_;
-  PerAxis size_, source_;  // of a result's image and a source's
-  Split split_;            // of lines of pixels
+  WindowLines lines_;
+  Split split_;  // of lines of pixels
 };
 
 template <class T>
@@ -116,6 +85,21 @@ SLIM_INLINE WidePlaces<T> load_places(const int32_t* src) {
   Places<T> places;
   __builtin_memcpy(&places, src, sizeof(places));
   return convert<WidePlaces<T>>(places);
+}
+
+template <class T>
+SLIM_INLINE void store_places(int32_t* dst, WidePlaces<T> wide, int64_t lanes) {
+  const auto places = convert<Places<T>>(wide);
+  if (lanes == kLanes<T>) {
+    __builtin_memcpy(dst, &places, sizeof(places));
+  } else {
+    for (int64_t i = 0; i < lanes; ++i) dst[i] = places[i];
+  }
+}
+
+template <class T>
+SLIM_INLINE WidePlaces<T> place_of(const Tap& tap) {
+  return WidePlaces<T>{} + static_cast<Lane<WidePlaces<T>>>(tap.number);
 }
 
 template <class T>
@@ -128,36 +112,36 @@ class MaxPool final : public PoolLaunch<T> {
         places_(binding.results[1]) {}
 
  private:
-  void pixel(const Context& context, int64_t index, const Shared* shared,
-             int64_t count) const noexcept override {
+  void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
     const T* x = x_.in<T>(context);
-    const int64_t n = this->channels();
-    T* y = y_.in<T>(context) + index * n;
-    int32_t* places = places_.in<int32_t>(context) + index * n;
-    for (int64_t c = 0; c < n; c += kLanes<T>) {
-      Vec<T> best{};
-      WidePlaces<T> place = WidePlaces<T>{} - 1;
-      if (count > 0) {
-        best = load(x + shared[0].source * n + c);
-        place = place_of(shared[0]);
+    T* y = y_.in<T>(context);
+    int32_t* places = places_.in<int32_t>(context);
+    this->for_vectors(line, run, [&]<int vectors>(int64_t to, int64_t from, int64_t lanes) {
+      Vec<T> best[vectors];
+      WidePlaces<T> place[vectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) {
+        best[j] =
+            run.tap_count > 0 ? load(x + from + run.taps[0].source + j * kLanes<T>) : Vec<T>{};
+        place[j] = run.tap_count > 0 ? place_of<T>(run.taps[0]) : WidePlaces<T>{} - 1;
       }
-      for (int64_t i = 1; i < count; ++i) {
-        const Vec<T> v = load(x + shared[i].source * n + c);
-        const auto wins = ~(v <= best) & (best == best);  // NaN wins, and keeps what it has
-        best = select(wins, v, best);
-        place = select(wins, place_of(shared[i]), place);
+      for (int64_t t = 1; t < run.tap_count; ++t) {
+        const T* source = x + from + run.taps[t].source;
+        const WidePlaces<T> here = place_of<T>(run.taps[t]);
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) {
+          const Vec<T> v = load(source + j * kLanes<T>);
+          const auto wins = ~(v <= best[j]) & (best[j] == best[j]);  // NaN wins, and keeps it
+          best[j] = select(wins, v, best[j]);
+          place[j] = select(wins, here, place[j]);
+        }
       }
-      const int64_t lanes = std::min<int64_t>(kLanes<T>, n - c);
-      store_first(y + c, best, lanes);
-      const auto narrow = convert<Places<T>>(place);
-      int32_t kept[kLanes<T>];
-      __builtin_memcpy(kept, &narrow, sizeof(narrow));
-      std::copy_n(kept, lanes, places + c);
-    }
-  }
-
-  static WidePlaces<T> place_of(const Shared& shared) {
-    return WidePlaces<T>{} + static_cast<Lane<WidePlaces<T>>>(shared.tap);
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) {
+        store_first(y + to + j * kLanes<T>, best[j], lanes);
+        store_places<T>(places + to + j * kLanes<T>, place[j], lanes);
+      }
+    });
   }
 
   Buffer x_, y_, places_;
@@ -173,22 +157,24 @@ class MaxPoolGrad final : public PoolLaunch<T> {
         dx_(binding.results[0]) {}
 
  private:
-  void pixel(const Context& context, int64_t index, const Shared* shared,
-             int64_t count) const noexcept override {
+  void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
     const T* dy = dy_.in<T>(context);
     const int32_t* places = places_.in<int32_t>(context);
-    const int64_t n = this->channels();
-    T* dx = dx_.in<T>(context) + index * n;
-    for (int64_t c = 0; c < n; c += kLanes<T>) {
-      Vec<T> sum{};
-      for (int64_t i = 0; i < count; ++i) {
-        const auto& [source, tap] = shared[i];
-        const auto here =
-            load_places<T>(places + source * n + c) == static_cast<Lane<WidePlaces<T>>>(tap);
-        sum = sum + select(here, load(dy + source * n + c), Vec<T>{});
+    T* dx = dx_.in<T>(context);
+    this->for_vectors(line, run, [&]<int vectors>(int64_t to, int64_t from, int64_t lanes) {
+      Vec<T> sum[vectors] = {};
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        const int64_t source = from + run.taps[t].source;
+        const WidePlaces<T> tap = place_of<T>(run.taps[t]);
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) {
+          const int64_t at = source + j * kLanes<T>;
+          sum[j] = sum[j] + select(load_places<T>(places + at) == tap, load(dy + at), Vec<T>{});
+        }
       }
-      store_first(dx + c, sum, std::min<int64_t>(kLanes<T>, n - c));
-    }
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) store_first(dx + to + j * kLanes<T>, sum[j], lanes);
+    });
   }
 
   Buffer dy_, places_, dx_;
@@ -204,22 +190,26 @@ class MaxPoolPick final : public PoolLaunch<T> {
         y_(binding.results[0]) {}
 
  private:
-  void pixel(const Context& context, int64_t index, const Shared* shared,
-             int64_t count) const noexcept override {
+  void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
     const T* x = x_.in<T>(context);
-    const int64_t n = this->channels();
-    const int32_t* places = places_.in<int32_t>(context) + index * n;
-    T* y = y_.in<T>(context) + index * n;
-    for (int64_t c = 0; c < n; c += kLanes<T>) {
-      const WidePlaces<T> place = load_places<T>(places + c);
-      Vec<T> picked{};
-      for (int64_t i = 0; i < count; ++i) {
-        const auto& [source, tap] = shared[i];
-        const auto here = place == static_cast<Lane<WidePlaces<T>>>(tap);
-        picked = select(here, load(x + source * n + c), picked);
+    const int32_t* places = places_.in<int32_t>(context);
+    T* y = y_.in<T>(context);
+    this->for_vectors(line, run, [&]<int vectors>(int64_t to, int64_t from, int64_t lanes) {
+      WidePlaces<T> place[vectors];
+      Vec<T> picked[vectors] = {};
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) place[j] = load_places<T>(places + to + j * kLanes<T>);
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        const T* source = x + from + run.taps[t].source;
+        const WidePlaces<T> tap = place_of<T>(run.taps[t]);
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) {
+          picked[j] = select(place[j] == tap, load(source + j * kLanes<T>), picked[j]);
+        }
       }
-      store_first(y + c, picked, std::min<int64_t>(kLanes<T>, n - c));
-    }
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) store_first(y + to + j * kLanes<T>, picked[j], lanes);
+    });
   }
 
   Buffer x_, places_, y_;
@@ -236,16 +226,19 @@ class SumPool final : public PoolLaunch<T> {
         to_(binding.results[0]) {}
 
  private:
-  void pixel(const Context& context, int64_t index, const Shared* shared,
-             int64_t count) const noexcept override {
-    const T* from = from_.in<T>(context);
-    const int64_t n = this->channels();
-    T* to = to_.in<T>(context) + index * n;
-    for (int64_t c = 0; c < n; c += kLanes<T>) {
-      Vec<T> sum{};
-      for (int64_t i = 0; i < count; ++i) sum = sum + load(from + shared[i].source * n + c);
-      store_first(to + c, sum, std::min<int64_t>(kLanes<T>, n - c));
-    }
+  void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
+    const T* source = from_.in<T>(context);
+    T* result = to_.in<T>(context);
+    this->for_vectors(line, run, [&]<int vectors>(int64_t to, int64_t from, int64_t lanes) {
+      Vec<T> sum[vectors] = {};
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        const T* tap = source + from + run.taps[t].source;
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + load(tap + j * kLanes<T>);
+      }
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) store_first(result + to + j * kLanes<T>, sum[j], lanes);
+    });
   }
 
   Buffer from_, to_;
