@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/lock.h"
+#include "cuda/device.h"
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
 #include "runtime/data/csr_source.h"
@@ -43,6 +44,7 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_tools(module);
   slim::bind_test_device(module);
   slim::bind_files(module);
+  slim::cuda::offer_devices();
   module.def("best_isa", &slim::best_isa);
   module.def("has_isa", [](const std::string& isa) { return slim::cpu_device(isa) != nullptr; });
   module.def("devices", &slim::Device::names);

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "api/api.h"
+#include "cuda/device.h"
 #include "runtime/device/device.h"
 #include "runtime/train/steps.h"
 
@@ -236,6 +237,10 @@ class MirrorDevice final : public Device {
 }  // namespace
 
 void bind_test_device(py::module_& module) {
+  // The CUDA half, its kernels compiled and run on the host.
+  module.def("register_emulated_device", [](const std::string& name) {
+    Device::add(std::make_unique<cuda::CudaDevice>(name, cuda::open_emulated()));
+  });
   // Gives a function that says how often the device's memory was copied to or from, and how many
   // pieces of it there are.
   module.def("register_test_device", [](const std::string& name, const std::string& level) {

@@ -43,6 +43,11 @@ struct SparseBatch {
   int64_t listed(int64_t rows) const { return count != nullptr ? *count : rows; }
 };
 
+// What a device keeps for one running call.
+struct DeviceCall {
+  virtual ~DeviceCall() = default;
+};
+
 // What one running call owns. Shared by its threads; only `status` is written by launches.
 struct Context {
   std::byte* base[kBaseCount] = {};
@@ -51,6 +56,7 @@ struct Context {
   int64_t first_row = 0;          // of this batch's row 0 in the global batch: the random counter
   int64_t step = 0;               // the random counter
   uint32_t seed = 0;              // the random key
+  DeviceCall* call = nullptr;     // of a device that keeps something
   mutable std::atomic<uint32_t> status{0};
 
   void raise(uint32_t bits) const { status.fetch_or(bits, std::memory_order_relaxed); }

@@ -129,7 +129,10 @@ class TapePrinter {
     all_ = times_rows(tape_.space.outer * tape_.space.n);
     n_ = number(tape_.space.n);
     line("/* of [" + m_ + ", " + n_ + "]: " + note + " */");
-    const char* qualifier = cuda() ? "extern \"C\" __global__ " : "";
+    const bool kernel = file_.entry_ == SourceFile::Entry::kernel;
+    const char* qualifier = !cuda()  ? ""
+                            : kernel ? "extern \"C\" __global__ "
+                                     : "static __device__ inline ";
     open(qualifier + ("void " + name) + "(int64_t rows" + words + ")");
     for (size_t i = 0; i < operands_.size(); ++i) {
       const bool read =

@@ -27,7 +27,11 @@ namespace slim {
 // slices.
 class SourceFile {
  public:
-  explicit SourceFile(Dialect dialect) : dialect_(dialect) {}
+  // In CUDA: a kernel, or a function that a kernel calls with all its threads.
+  enum class Entry : uint8_t { kernel, device };
+
+  explicit SourceFile(Dialect dialect, Entry entry = Entry::kernel)
+      : dialect_(dialect), entry_(entry) {}
 
   // Refuses, in the binding's name, what cannot be printed: in CUDA a total over all elements.
   // Throws std::invalid_argument if the name is no identifier.
@@ -36,11 +40,15 @@ class SourceFile {
 
   // With the functions of elementwise ops that those added need.
   std::string text() const;
+  // Its two parts, for a file of more than tapes.
+  const std::map<std::string, std::string>& formulas() const { return formulas_; }
+  const std::string& functions() const { return functions_; }
 
  private:
   friend class TapePrinter;
 
   Dialect dialect_;
+  Entry entry_;
   std::map<std::string, std::string> formulas_;  // by name
   std::string functions_;
 };

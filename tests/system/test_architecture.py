@@ -51,9 +51,10 @@ NATIVE_RULES = {
     "kernels": {"kernels", "ir"},
     "cpu": {"cpu", "kernels", "ir"},
     "runtime": {"runtime", "passes", "kernels", "ir"},
+    "cuda": {"cuda", "runtime", "passes", "kernels", "ir"},
     "file": {"file", "runtime", "kernels", "ir"},
     "include": set(),
-    "api": {"api", "include", "file", "runtime", "passes", "kernels", "ir"},
+    "api": {"api", "include", "file", "cuda", "runtime", "passes", "kernels", "ir"},
 }
 
 

@@ -12,7 +12,7 @@ namespace {
 
 // Within the memory of a call's launches.
 void copy(std::byte* to, const std::byte* from, int64_t bytes, const CallContext& call) noexcept {
-  if (call.remote) return call.remote->device.memory().copy(to, from, bytes);
+  if (call.remote) return call.remote->device.copy(call.context, to, from, bytes);
   std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
@@ -88,6 +88,10 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
   for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
     if (step.branch) {  // by all lanes: there may be barriers inside
+      if (call.remote) {  // what decides must be there
+        if (lane.first()) call.remote->device.finish(context);
+        lane.barrier();
+      }
       run_sequence(step.branch->chosen(call), call, local, lane);
       continue;
     }
@@ -112,6 +116,10 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
 
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
   std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
+  if (call.remote) {
+    if (lane.first()) plan.device().begin(call.context);
+    lane.barrier();
+  }
   run_sequence(plan.sequence(), call, local, lane);
   if (!call.remote) return;
   lane.barrier();

@@ -28,6 +28,7 @@ void Profile::run_gathers(const Plan& plan, const std::vector<Gather>& gathers,
 }
 
 void Profile::run_plan(const Plan& plan, const CallContext& call) {
+  if (call.remote) plan.device().begin(call.context);
   run_sequence(plan.sequence(), call);
   if (!plan.staged().empty()) {
     time(&plan.staged(), "state", "copy", {}, [&] { publish_state(plan, call); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,7 +29,20 @@ class Device {
   virtual std::vector<int64_t> workspace(const Binding& binding) const = 0;
   // Its launches. Throws std::invalid_argument where it has no kernel.
   virtual Prepared prepare(const Binding& binding) const = 0;
+  // When all launches of a plan are prepared: what they have in common is made. Throws as prepare.
+  virtual void link(const std::vector<Launch*>&) const {}
+  // Threads of the host that may run a plan's launches, of so many there are.
+  virtual int lanes(int available) const { return available; }
   virtual Memory& memory() const = 0;
+  // For each context, where its memory is not the host's; it stays with it. Null: nothing.
+  virtual std::unique_ptr<DeviceCall> open_call() const { return nullptr; }
+  // Before the launches of a plan, where the memory is not the host's.
+  virtual void begin(const Context&) const noexcept {}
+  // Among them: within its memory.
+  virtual void copy(const Context&, std::byte* to, const std::byte* from,
+                    int64_t bytes) const noexcept {
+    memory().copy(to, from, bytes);
+  }
   // After the launches of a plan, before the host looks at what they did, where the memory is not
   // the host's: waits for them and raises in the context what they raised.
   virtual void finish(const Context&) const noexcept {}
@@ -41,9 +55,12 @@ class Device {
   // Those that users choose from: not the levels.
   static std::vector<std::string> names();
   // Those that are known but not there, and what is missing.
-  static const std::map<std::string, std::string>& absent();
+  static std::map<std::string, std::string> absent();
   // Throws where one of this name is there already.
   static void add(std::unique_ptr<Device> device);
+  // `name`, `name:1` … of a kind, each opened when somebody asks for it first; `open` throws
+  // std::runtime_error that says what is missing.
+  static void offer(const std::string& name, std::function<std::unique_ptr<Device>(int)> open);
 };
 
 inline constexpr const char* kCpuLevels[] = {"generic", "x86-64-v3", "x86-64-v4"};

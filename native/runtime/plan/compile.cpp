@@ -17,6 +17,15 @@ int arena_of(Base base) { return static_cast<int>(base); }
 // before the step is judged, the next batch's gathers included, touches it.
 constexpr int kStaged = static_cast<int>(Base::count);
 
+void collect(const Plan::Sequence& sequence, std::vector<Launch*>& launches) {
+  for (const Plan::Step& step : sequence.steps) {
+    if (step.launch) launches.push_back(step.launch.get());
+    if (!step.branch) continue;
+    collect(step.branch->then, launches);
+    collect(step.branch->otherwise, launches);
+  }
+}
+
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
   return node.op == "input" && request.symbol == "P";
 }
@@ -280,6 +289,9 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   Touched touched;
   sequence_ = planner.steps(graph, planner.memory(), touched);
   local_bytes_ = planner.local_bytes();
+  std::vector<Launch*> launches;
+  collect(sequence_, launches);
+  device.link(launches);
   plan_moves(planner.memory().copies.size(), [&](size_t i) {
     const MemoryPlan::Copy& copy = planner.memory().copies[i];
     return Move{planner.of(copy.value), planner.at(copy.value, copy.to)};

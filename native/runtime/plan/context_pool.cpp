@@ -105,8 +105,9 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
     Memory& memory = plan.device_.memory();
     owned_->scratch = Arena(plan.scratch_bytes_, memory);
     if (!memory.is_host()) {
-      owned_->remote.reset(new Remote{plan.device_, {}, {}, {}, {}});
+      owned_->remote.reset(new Remote{plan.device_, {}, {}, {}, {}, plan.device_.open_call()});
       Remote& remote = *owned_->remote;
+      owned_->context.call = remote.call.get();
       for (const Plan::Staged& staged : plan.staged_) {  // padding between states is zero
         memory.fill(owned_->scratch.data() + staged.from, 0, staged.bytes);
       }

@@ -19,6 +19,7 @@ struct Remote {
   Arena scratch;
   std::vector<SparseBatch> sparse;
   std::vector<Arena> stored;
+  std::unique_ptr<DeviceCall> call = {};
 };
 
 // What one running call owns beside the lent arenas.

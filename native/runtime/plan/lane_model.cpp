@@ -91,6 +91,7 @@ int64_t Plan::launches() const { return work_of(sequence_, capacity()).launches;
 Cost Plan::cost(int64_t rows) const { return work_of(sequence_, rows).cost; }
 
 int Plan::useful_lanes(int64_t rows, int available, int64_t runs) const {
+  available = device_.lanes(available);
   if (available <= 1) return 1;
   const Work work = work_of(sequence_, rows);
   // The batch's barrier, and those before and after what follows the plan.

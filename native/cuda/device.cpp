@@ -1,0 +1,95 @@
+// The table that the runtime asks, answered for a GPU.
+#include "cuda/device.h"
+
+#include "cuda/call.h"
+#include "cuda/launch.h"
+#include "runtime/train/steps.h"
+
+namespace slim::cuda {
+namespace {
+
+// Chains of elements run as one kernel; totals and products end in kernels of their own.
+struct CudaAccepts final : Accepts {
+  bool accepts_epilogue(const Node&, const Graph&) const override { return false; }
+  bool accepts_reduction(const Graph&, const Node&) const override { return false; }
+};
+
+}  // namespace
+
+void DeviceMemory::copy(std::byte* to, const std::byte* from, int64_t bytes) noexcept {
+  if (bytes == 0) return;
+  const std::lock_guard lock(mutex_);
+  driver_.copy(*stream_, to, from, bytes);
+  driver_.wait(*stream_);
+}
+
+void DeviceMemory::fill(std::byte* to, uint8_t value, int64_t bytes) noexcept {
+  if (bytes == 0) return;
+  const std::lock_guard lock(mutex_);
+  driver_.fill(*stream_, to, value, bytes);
+  driver_.wait(*stream_);
+}
+
+CudaDevice::CudaDevice(std::string name, std::unique_ptr<Driver> driver)
+    : name_(std::move(name)), driver_(std::move(driver)), memory_(*driver_) {
+  const Properties& properties = driver_->properties();
+  level_ = "sm_" + std::to_string(properties.major) + std::to_string(properties.minor);
+}
+
+const Accepts& CudaDevice::accepts() const {
+  static const CudaAccepts accepts;
+  return accepts;
+}
+
+std::vector<int64_t> CudaDevice::workspace(const Binding& binding) const {
+  const Row* row = find_row(binding.node.op);
+  return row == nullptr || row->workspace == nullptr ? std::vector<int64_t>()
+                                                     : row->workspace(binding);
+}
+
+Prepared CudaDevice::prepare(const Binding& binding) const {
+  const Row* row = find_row(binding.node.op);
+  if (row == nullptr) binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");
+  Prepared prepared;
+  for (KernelText& text : row->prepare(binding)) {
+    if (text.arguments.size() > 511) binding.refuse("has more operands than a CUDA kernel takes");
+    prepared.launches.push_back(std::make_unique<KernelLaunch>(std::move(text)));
+  }
+  return prepared;
+}
+
+void CudaDevice::link(const std::vector<Launch*>& launches) const {
+  std::vector<KernelLaunch*> kernels;
+  for (Launch* launch : launches) {
+    if (auto* kernel = dynamic_cast<KernelLaunch*>(launch)) kernels.push_back(kernel);
+  }
+  if (kernels.empty()) return;
+  const std::shared_ptr<Module> module = driver_->compile(module_text(kernels));
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    kernels[i]->link(*driver_, module, "k" + std::to_string(i));
+  }
+}
+
+std::unique_ptr<DeviceCall> CudaDevice::open_call() const {
+  return std::make_unique<Call>(*driver_);
+}
+
+void CudaDevice::begin(const Context& context) const noexcept {
+  static_cast<Call&>(*context.call).send(context);
+}
+
+void CudaDevice::copy(const Context& context, std::byte* to, const std::byte* from,
+                      int64_t bytes) const noexcept {
+  driver_->copy(static_cast<Call&>(*context.call).stream(), to, from, bytes);
+}
+
+void CudaDevice::finish(const Context& context) const noexcept {
+  if (const uint32_t bits = static_cast<Call&>(*context.call).fetch_status()) context.raise(bits);
+}
+
+std::unique_ptr<Steps> CudaDevice::steps(StepsRequest request) const {
+  (void)request;
+  throw std::invalid_argument("training");
+}
+
+}  // namespace slim::cuda

@@ -1,0 +1,67 @@
+// A GPU as the runtime's device.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cuda/driver.h"
+#include "runtime/device/device.h"
+
+namespace slim::cuda {
+
+// Copies in an order of its own: the runtime moves memory when no launch runs on it.
+class DeviceMemory final : public Memory {
+ public:
+  explicit DeviceMemory(Driver& driver) : driver_(driver), stream_(driver.open_stream()) {}
+
+  bool is_host() const override { return false; }
+  std::byte* allocate(int64_t bytes) override { return driver_.allocate(bytes); }
+  void release(std::byte* data) noexcept override { driver_.release(data); }
+  void to_device(std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    copy(to, from, bytes);
+  }
+  void to_host(std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    copy(to, from, bytes);
+  }
+  void copy(std::byte* to, const std::byte* from, int64_t bytes) noexcept override;
+  void fill(std::byte* to, uint8_t value, int64_t bytes) noexcept override;
+
+ private:
+  Driver& driver_;
+  std::unique_ptr<Stream> stream_;
+  std::mutex mutex_;
+};
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(std::string name, std::unique_ptr<Driver> driver);
+
+  const std::string& name() const override { return name_; }
+  const std::string& level() const override { return level_; }
+  const Accepts& accepts() const override;
+  int lanes(int) const override { return 1; }  // which wait for the GPU, not for each other
+  std::vector<int64_t> workspace(const Binding& binding) const override;
+  Prepared prepare(const Binding& binding) const override;
+  void link(const std::vector<Launch*>& launches) const override;
+  Memory& memory() const override { return memory_; }
+  std::unique_ptr<DeviceCall> open_call() const override;
+  void begin(const Context& context) const noexcept override;
+  void copy(const Context& context, std::byte* to, const std::byte* from,
+            int64_t bytes) const noexcept override;
+  void finish(const Context& context) const noexcept override;
+  std::unique_ptr<Steps> steps(StepsRequest request) const override;
+
+  Driver& driver() const { return *driver_; }
+
+ private:
+  std::string name_;
+  std::string level_;  // "sm_90"
+  std::unique_ptr<Driver> driver_;
+  mutable DeviceMemory memory_;
+};
+
+// Makes `cuda`, `cuda:1` … known.
+void offer_devices();
+
+}  // namespace slim::cuda

@@ -1,0 +1,99 @@
+// What the CUDA half asks of a driver: NVIDIA's, or the tests' one that runs kernels on the host.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace slim::cuda {
+
+// A driver that cannot do what it was asked: no GPU, a kernel that does not compile.
+struct DriverError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Properties {
+  std::string name;        // "NVIDIA H100 80GB HBM3"
+  int major = 0;           // compute capability
+  int minor = 0;
+  int multiprocessors = 1;
+  int64_t memory = 0;      // bytes
+  std::string versions;    // of the driver and the libraries, for people
+};
+
+struct Grid {
+  int64_t blocks = 1;
+  int threads = 1;  // of a block
+  int shared = 0;   // bytes of dynamic shared memory of a block
+};
+
+// A queue on the device: what is put there runs in order.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+};
+
+// Of a module; lives as long as it.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+};
+
+// Compiled source.
+class Module {
+ public:
+  virtual ~Module() = default;
+  // Of an `extern "C" __global__` function, which takes one struct by value. Throws DriverError.
+  virtual std::unique_ptr<Kernel> kernel(const std::string& name, const Grid& grid) = 0;
+};
+
+// What was put on a stream while it was recorded, to be put there again as one.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
+// Calls from any thread. What is noexcept keeps the first error, which ends all work: `error` says
+// what it was, and nothing runs after it.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual const Properties& properties() const = 0;
+  virtual int64_t free_memory() const = 0;
+
+  virtual std::byte* allocate(int64_t bytes) = 0;  // throws std::bad_alloc
+  virtual void release(std::byte* data) noexcept = 0;
+  // Of the host, which the device reads and writes without a stop; null where there is none left.
+  virtual std::byte* allocate_host(int64_t bytes) = 0;  // throws std::bad_alloc
+  virtual void release_host(std::byte* data) noexcept = 0;
+
+  virtual std::unique_ptr<Stream> open_stream() = 0;  // throws DriverError
+  // In the order of the stream, from and to any memory. Of pageable host memory the call returns
+  // once it was read; what lands there is whole after `wait`.
+  virtual void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept = 0;
+  virtual void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept = 0;
+  // `arguments`: the struct that the kernel takes, read before the call returns.
+  virtual void launch(Stream& stream, const Kernel& kernel, const Grid& grid,
+                      const void* arguments, size_t bytes) noexcept = 0;
+  virtual void wait(Stream& stream) noexcept = 0;
+
+  // Between the two, what is put on the stream does not run. Throws DriverError.
+  virtual void begin_recording(Stream& stream) = 0;
+  virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
+  virtual void replay(Stream& stream, const Recording& recording) noexcept = 0;
+
+  // From the cache of compiled kernels if it is there. Throws DriverError with the compiler's log.
+  virtual std::unique_ptr<Module> compile(const std::string& source) = 0;
+
+  virtual std::string error() const = 0;  // empty: none
+};
+
+// NVIDIA's, of the device of this number. Throws DriverError that says what to install.
+std::unique_ptr<Driver> open_nvidia(int device);
+
+// Compiles with the host's C++ compiler (CXX, else c++), and runs the threads of a block in turns.
+std::unique_ptr<Driver> open_emulated();
+
+}  // namespace slim::cuda

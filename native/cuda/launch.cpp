@@ -1,0 +1,123 @@
+// The text of a plan's kernels, and what one of them is given.
+#include "cuda/launch.h"
+
+#include <cstring>
+#include <set>
+
+#include "cuda/call.h"
+#include "cuda/headers.h"
+#include "kernels/trace/preamble.h"
+
+namespace slim::cuda {
+namespace {
+
+std::string filled_in(std::string text, const std::string& name) {
+  for (size_t at = text.find("NAME"); at != text.npos; at = text.find("NAME", at + name.size())) {
+    text.replace(at, 4, name);
+  }
+  return text;
+}
+
+std::map<std::string, Row>& rows() {
+  static auto& all = *new std::map<std::string, Row>;
+  return all;
+}
+
+// A header after those that it includes.
+void add_header(const std::string& name, std::set<std::string>& known, std::string& text) {
+  if (!known.insert(name).second) return;
+  const std::string& header = headers().at(name);
+  std::string body;
+  for (size_t at = 0; at < header.size();) {
+    const size_t end = std::min(header.find('\n', at), header.size() - 1) + 1;
+    const std::string line = header.substr(at, end - at);
+    constexpr char kInclude[] = "#include \"cuda/kernels/";
+    if (line.rfind(kInclude, 0) == 0) {
+      const size_t from = sizeof kInclude - 1;
+      add_header(line.substr(from, line.find('.') - from), known, text);
+    } else if (line != "#pragma once\n") {
+      body += line;
+    }
+    at = end;
+  }
+  text += body;
+}
+
+}  // namespace
+
+Register::Register(const char* op, Prepare prepare, Workspace workspace) {
+  rows()[op] = {prepare, workspace};
+}
+
+const Row* find_row(const std::string& op) {
+  const auto found = rows().find(op);
+  return found == rows().end() ? nullptr : &found->second;
+}
+
+std::string module_text(const std::vector<KernelLaunch*>& launches) {
+  std::set<std::string> known;
+  std::map<std::string, std::string> formulas;
+  std::string head, kernels;
+  add_header("facts", known, head);
+  for (size_t i = 0; i < launches.size(); ++i) {
+    const KernelText& text = launches[i]->text();
+    for (const std::string& header : text.headers) add_header(header, known, head);
+    formulas.insert(text.formulas.begin(), text.formulas.end());
+    const std::string name = "k" + std::to_string(i);
+    kernels += '\n' + filled_in(text.functions, name);
+    kernels += "extern \"C\" __global__ void __launch_bounds__(" +
+               std::to_string(text.grid.threads) + ") " + name + "(const slim::Args<" +
+               std::to_string(std::max<size_t>(text.arguments.size(), 1)) + "> a) {\n" +
+               filled_in(text.body, name) + "}\n";
+  }
+  std::string body = head;
+  for (const auto& [name, text] : formulas) body += '\n' + text;
+  body += kernels;
+  return preamble(body, Dialect::cuda) + body;
+}
+
+void KernelLaunch::link(Driver& driver, std::shared_ptr<Module> module, const std::string& name) {
+  driver_ = &driver;
+  kernel_ = module->kernel(name, text_.grid);
+  module_ = std::move(module);
+}
+
+void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexcept {
+  const auto& call = static_cast<const Call&>(*context.call);
+  constexpr size_t kMost = 511;  // kernels take 4 KB at most: prepare refuses more
+  void* arguments[1 + kMost];
+  arguments[0] = call.facts();
+  size_t count = 1;
+  for (const Buffer& buffer : text_.arguments) arguments[count++] = buffer.in<void>(context);
+  count = std::max<size_t>(count, 2);
+  driver_->launch(call.stream(), *kernel_, text_.grid, arguments, count * sizeof(void*));
+}
+
+std::string cuda_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return "float";
+    case DType::f64:
+      return "double";
+    case DType::i32:
+      return "int32_t";
+    case DType::i64:
+      return "int64_t";
+    case DType::b8:
+    case DType::u8:
+      break;
+  }
+  return "uint8_t";
+}
+
+std::string pointer(size_t argument, DType dtype, bool writes) {
+  return std::string("a.in<") + (writes ? "" : "const ") + cuda_type(dtype) + ">(" +
+         std::to_string(argument) + ")";
+}
+
+std::string leading(const Buffer& buffer) {
+  if (buffer.per_row > 0) return "a.facts->rows * " + std::to_string(buffer.per_row);
+  return std::to_string(buffer.dims.empty() ? 1 : buffer.dims[0]);
+}
+
+}  // namespace slim::cuda

@@ -1,0 +1,88 @@
+// A launch of the CUDA half: the text of a kernel, what it is given, and its grid.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/driver.h"
+#include "kernels/kernel.h"
+
+namespace slim::cuda {
+
+// What one kernel is, before it is compiled with all others of its plan:
+//
+//   extern "C" __global__ void kN(const Args<arguments> a) { body }
+//
+// where a.facts->rows, first_row, step and seed are those of the call (kernels/facts.cuh), and
+// a.in<float>(i) is the i-th of the arguments. Shapes are known: they stand in the text as numbers,
+// at capacity where they go with the rows, which a kernel reads from the facts.
+struct KernelText {
+  std::vector<std::string> headers;              // of cuda/kernels, without .cuh
+  std::map<std::string, std::string> formulas;   // of tapes: functions by name
+  std::string functions;  // printed before; here and in the body NAME is the kernel's name
+  std::string body;
+  std::vector<Buffer> arguments;
+  Grid grid;  // for all rows of the capacity
+  Cost cost;  // likewise
+};
+
+class KernelLaunch final : public Launch {
+ public:
+  explicit KernelLaunch(KernelText text) : text_(std::move(text)) {}
+
+  const KernelText& text() const { return text_; }
+  // Its kernel in the module, which it keeps.
+  void link(Driver& driver, std::shared_ptr<Module> module, const std::string& name);
+
+  int64_t tasks(int64_t) const override { return 1; }
+  Cost cost(int64_t) const override { return text_.cost; }
+  // Puts it on the stream of the context's call.
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override;
+
+ private:
+  KernelText text_;
+  Driver* driver_ = nullptr;
+  std::shared_ptr<Module> module_;
+  std::unique_ptr<Kernel> kernel_;
+};
+
+// A launch that is no kernel of ours: a library's.
+class LibraryLaunch : public Launch {
+ public:
+  int64_t tasks(int64_t) const override { return 1; }
+};
+
+// What the file of a kernel family registers. `prepare` refuses, in the binding's name, what it
+// has no kernel for.
+using Prepare = std::vector<KernelText> (*)(const Binding&);
+using Workspace = std::vector<int64_t> (*)(const Binding&);
+
+struct Row {
+  Prepare prepare;
+  Workspace workspace = nullptr;
+};
+
+// Of an op; null: there is no kernel.
+const Row* find_row(const std::string& op);
+
+struct Register {
+  Register(const char* op, Prepare prepare, Workspace workspace = nullptr);
+};
+
+// SLIM_CUDA_KERNEL(op, prepare) or SLIM_CUDA_KERNEL(op, prepare, workspace).
+#define SLIM_CUDA_KERNEL(op_name, ...) \
+  static const ::slim::cuda::Register slim_cuda_##op_name(#op_name, __VA_ARGS__)
+
+// The source of some launches as one module, whose kernels are k0, k1 … in their order.
+std::string module_text(const std::vector<KernelLaunch*>& launches);
+
+// Words for kernels' texts.
+std::string cuda_type(DType dtype);  // "float", "int64_t" …
+// "a.in<const float>(2)": the pointer to an argument.
+std::string pointer(size_t argument, DType dtype, bool writes = false);
+// The leading dimension at run time: "a.facts->rows * 3" or a number.
+std::string leading(const Buffer& buffer);
+
+}  // namespace slim::cuda
