@@ -1,35 +1,46 @@
 // The facts of a batch on their way to the device, and its status on the way back.
 #include "cuda/call.h"
 
+#include "runtime/device/device.h"
+
 namespace slim::cuda {
 
-Call::Call(Driver& driver) : driver_(driver), stream_(driver.open_stream()) {
-  pinned_ = reinterpret_cast<Facts*>(driver.allocate_host(sizeof(Facts)));
+std::unique_ptr<OwnCall> OwnCall::open(Driver& driver) {
+  auto stream = driver.open_stream();
+  std::byte* pinned = driver.allocate_host(sizeof(Facts));
   try {
-    facts_ = reinterpret_cast<Facts*>(driver.allocate(sizeof(Facts)));
+    std::byte* facts = driver.allocate(sizeof(Facts));
+    return std::unique_ptr<OwnCall>(new OwnCall(driver, std::move(stream), facts, pinned));
   } catch (...) {
-    driver.release_host(reinterpret_cast<std::byte*>(pinned_));
+    driver.release_host(pinned);
     throw;
   }
 }
 
-Call::~Call() {
-  driver_.wait(*stream_);
-  driver_.release(reinterpret_cast<std::byte*>(facts_));
+OwnCall::OwnCall(Driver& driver, std::unique_ptr<Stream> stream, std::byte* facts,
+                 std::byte* pinned)
+    : Call(*stream, reinterpret_cast<Facts*>(facts)),
+      driver_(driver),
+      own_stream_(std::move(stream)),
+      pinned_(reinterpret_cast<Facts*>(pinned)) {}
+
+OwnCall::~OwnCall() {
+  driver_.wait(stream);
+  driver_.release(reinterpret_cast<std::byte*>(facts));
   driver_.release_host(reinterpret_cast<std::byte*>(pinned_));
 }
 
-void Call::send(const Context& context) noexcept {
+void OwnCall::send(const Context& context) noexcept {
   *pinned_ = {context.rows, context.first_row, context.step, context.seed, 0};
-  driver_.copy(*stream_, reinterpret_cast<std::byte*>(facts_),
+  driver_.copy(stream, reinterpret_cast<std::byte*>(facts),
                reinterpret_cast<const std::byte*>(pinned_), sizeof(Facts));
 }
 
-uint32_t Call::fetch_status() noexcept {
-  driver_.copy(*stream_, reinterpret_cast<std::byte*>(pinned_),
-               reinterpret_cast<const std::byte*>(facts_), sizeof(Facts));
-  driver_.wait(*stream_);
-  return pinned_->status;
+uint32_t OwnCall::fetch_status() noexcept {
+  driver_.copy(stream, reinterpret_cast<std::byte*>(pinned_),
+               reinterpret_cast<const std::byte*>(facts), sizeof(Facts));
+  driver_.wait(stream);
+  return driver_.error().empty() ? pinned_->status : kLostDevice;
 }
 
 }  // namespace slim::cuda

@@ -17,23 +17,30 @@ struct Facts {
   uint32_t status = 0;
 };
 
-class Call final : public DeviceCall {
+// What launches need of it.
+struct Call : DeviceCall {
+  Call(Stream& stream, Facts* facts) : stream(stream), facts(facts) {}
+
+  Stream& stream;
+  Facts* facts;  // on the device
+};
+
+// With both of its own.
+class OwnCall final : public Call {
  public:
-  explicit Call(Driver& driver);
-  ~Call() override;
+  static std::unique_ptr<OwnCall> open(Driver& driver);
+  ~OwnCall() override;
 
-  Stream& stream() const { return *stream_; }
-  Facts* facts() const { return facts_; }  // on the device
-
-  // The host's: sent before the launches of a batch, fetched after them.
+  // To the device before the launches of a batch; the status back after them.
   void send(const Context& context) noexcept;
   uint32_t fetch_status() noexcept;
 
  private:
+  OwnCall(Driver& driver, std::unique_ptr<Stream> stream, std::byte* facts, std::byte* pinned);
+
   Driver& driver_;
-  std::unique_ptr<Stream> stream_;
-  Facts* facts_ = nullptr;
-  Facts* pinned_ = nullptr;
+  std::unique_ptr<Stream> own_stream_;
+  Facts* pinned_;  // the host's copy
 };
 
 }  // namespace slim::cuda

@@ -3,6 +3,7 @@
 
 #include "cuda/call.h"
 #include "cuda/launch.h"
+#include "cuda/steps.h"
 #include "runtime/train/steps.h"
 
 namespace slim::cuda {
@@ -64,32 +65,40 @@ void CudaDevice::link(const std::vector<Launch*>& launches) const {
     if (auto* kernel = dynamic_cast<KernelLaunch*>(launch)) kernels.push_back(kernel);
   }
   if (kernels.empty()) return;
-  const std::shared_ptr<Module> module = driver_->compile(module_text(kernels));
+  std::vector<const KernelText*> texts;
+  for (const KernelLaunch* kernel : kernels) texts.push_back(&kernel->text());
+  const std::shared_ptr<Module> module = driver_->compile(module_text(texts));
   for (size_t i = 0; i < kernels.size(); ++i) {
     kernels[i]->link(*driver_, module, "k" + std::to_string(i));
   }
 }
 
 std::unique_ptr<DeviceCall> CudaDevice::open_call() const {
-  return std::make_unique<Call>(*driver_);
+  return OwnCall::open(*driver_);
 }
 
 void CudaDevice::begin(const Context& context) const noexcept {
-  static_cast<Call&>(*context.call).send(context);
+  static_cast<OwnCall&>(*context.call).send(context);
 }
 
 void CudaDevice::copy(const Context& context, std::byte* to, const std::byte* from,
                       int64_t bytes) const noexcept {
-  driver_->copy(static_cast<Call&>(*context.call).stream(), to, from, bytes);
+  driver_->copy(static_cast<Call&>(*context.call).stream, to, from, bytes);
 }
 
 void CudaDevice::finish(const Context& context) const noexcept {
-  if (const uint32_t bits = static_cast<Call&>(*context.call).fetch_status()) context.raise(bits);
+  if (const uint32_t bits = static_cast<OwnCall&>(*context.call).fetch_status()) context.raise(bits);
+}
+
+void CudaDevice::require_alive() const {
+  const std::string error = driver_->error();
+  if (error.empty()) return;
+  throw DriverError("the GPU " + name_ + " stopped working: " + error +
+                    ": its memory is lost, start a new process or use device=\"cpu\"");
 }
 
 std::unique_ptr<Steps> CudaDevice::steps(StepsRequest request) const {
-  (void)request;
-  throw std::invalid_argument("training");
+  return std::make_unique<CudaSteps>(*this, std::move(request));
 }
 
 }  // namespace slim::cuda

@@ -50,6 +50,7 @@ class CudaDevice final : public Device {
   void copy(const Context& context, std::byte* to, const std::byte* from,
             int64_t bytes) const noexcept override;
   void finish(const Context& context) const noexcept override;
+  void require_alive() const override;
   std::unique_ptr<Steps> steps(StepsRequest request) const override;
 
   Driver& driver() const { return *driver_; }

@@ -54,13 +54,13 @@ const Row* find_row(const std::string& op) {
   return found == rows().end() ? nullptr : &found->second;
 }
 
-std::string module_text(const std::vector<KernelLaunch*>& launches) {
+std::string module_text(const std::vector<const KernelText*>& texts) {
   std::set<std::string> known;
   std::map<std::string, std::string> formulas;
   std::string head, kernels;
   add_header("facts", known, head);
-  for (size_t i = 0; i < launches.size(); ++i) {
-    const KernelText& text = launches[i]->text();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const KernelText& text = *texts[i];
     for (const std::string& header : text.headers) add_header(header, known, head);
     formulas.insert(text.formulas.begin(), text.formulas.end());
     const std::string name = "k" + std::to_string(i);
@@ -86,11 +86,11 @@ void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexce
   const auto& call = static_cast<const Call&>(*context.call);
   constexpr size_t kMost = 511;  // kernels take 4 KB at most: prepare refuses more
   void* arguments[1 + kMost];
-  arguments[0] = call.facts();
+  arguments[0] = call.facts;
   size_t count = 1;
   for (const Buffer& buffer : text_.arguments) arguments[count++] = buffer.in<void>(context);
   count = std::max<size_t>(count, 2);
-  driver_->launch(call.stream(), *kernel_, text_.grid, arguments, count * sizeof(void*));
+  driver_->launch(call.stream, *kernel_, text_.grid, arguments, count * sizeof(void*));
 }
 
 std::string cuda_type(DType dtype) {

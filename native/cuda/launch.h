@@ -75,8 +75,8 @@ struct Register {
 #define SLIM_CUDA_KERNEL(op_name, ...) \
   static const ::slim::cuda::Register slim_cuda_##op_name(#op_name, __VA_ARGS__)
 
-// The source of some launches as one module, whose kernels are k0, k1 … in their order.
-std::string module_text(const std::vector<KernelLaunch*>& launches);
+// The source of some kernels as one module: k0, k1 … in their order.
+std::string module_text(const std::vector<const KernelText*>& texts);
 
 // Words for kernels' texts.
 std::string cuda_type(DType dtype);  // "float", "int64_t" …

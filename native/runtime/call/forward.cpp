@@ -101,7 +101,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
     return 0;
   }
   const Plan& plan = bound_->plan();
-  const int allowed = allowed_lanes(options_.threads);
+  const int allowed = model_->device().lanes(allowed_lanes(options_.threads));
   // Many chunks: each lane runs its own alone. Few: the lanes share one chunk's tasks.
   int lanes = static_cast<int>(std::min<int64_t>(allowed, chunks_));
   const bool shared = lanes == 1;
@@ -129,6 +129,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
+  model_->device().require_alive();
   if (writes_) arrays_.to_host();
   if (watch.stopped()) throw Interrupted();
   if (!partial_.empty()) add_up();

@@ -119,7 +119,7 @@ Gather::Copy Gather::choose(DType dtype) {
 }
 
 Gather::Gather(const InputSlot& slot, const Source& source)
-    : buffer_(slot.buffer), data_(source.data), by_row_(slot.by_row) {
+    : buffer_(slot.buffer), type_(source.type), data_(source.data), by_row_(slot.by_row) {
   const std::string where = "[input " + slot.name + "] source " + slot.source;
   const bool wants_csr = slot.buffer.storage == Storage::csr;
   if (wants_csr != source.csr.has_value()) {
@@ -200,6 +200,47 @@ Gather::Gather(const InputSlot& slot, const Source& source)
       copy_ = choose<bool>(buffer_.dtype);
       break;
   }
+}
+
+PackedRows Gather::packed() const {
+  int64_t element = 1;
+  Copy copy = Gather::copy<uint8_t, uint8_t>;
+  switch (type_) {
+    case SourceType::u8:
+    case SourceType::i8:
+    case SourceType::b8:
+      break;
+    case SourceType::i16:
+    case SourceType::u16:
+      element = 2;
+      copy = Gather::copy<int16_t, int16_t>;
+      break;
+    case SourceType::f32:
+    case SourceType::i32:
+      element = 4;
+      copy = Gather::copy<int32_t, int32_t>;
+      break;
+    case SourceType::f64:
+    case SourceType::i64:
+      element = 8;
+      copy = Gather::copy<int64_t, int64_t>;
+      break;
+  }
+  Gather same = *this;
+  same.row_bytes_ = row_bytes_ / size_of(buffer_.dtype) * element;
+  PackedRows rows;
+  rows.bytes = same.row_bytes_ * source_rows_;
+  const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == element);
+  if (whole && (row_stride_ == same.row_bytes_ || source_rows_ == 1)) {
+    rows.data = data_ + columns_offset_;
+    return rows;
+  }
+  rows.own.resize(static_cast<size_t>(rows.bytes));
+  if (rows.bytes > 0) {
+    copy(same, data_ + columns_offset_, rows.own.data(), {nullptr, 0, 0, source_rows_});
+  }
+  rows.data = rows.own.data();
+  return rows;
 }
 
 double Gather::row_bytes() const {

@@ -35,6 +35,13 @@ struct InputSlot {
   int64_t columns_start() const { return columns.empty() ? 0 : columns[0]; }
 };
 
+// All rows of a source that an input reads, one after the other in the source's own type.
+struct PackedRows {
+  const std::byte* data = nullptr;
+  int64_t bytes = 0;
+  std::vector<std::byte> own = {};  // where they do not lie so already
+};
+
 // Rows of a source, converted to the type of an input. Floats become integers toward zero
 // and integers narrow by saturation, so a value out of range stays out of range.
 class Gather {
@@ -50,7 +57,11 @@ class Gather {
   void run_from(const std::byte* data, const Context& context, int64_t begin,
                 int64_t end) const noexcept;
 
+  // Of a dense source.
+  PackedRows packed() const;
+
   const Buffer& buffer() const { return buffer_; }
+  SourceType type() const { return type_; }
   double row_bytes() const;
   const std::optional<CsrRows>& csr() const { return csr_; }
   int64_t source_rows() const { return source_rows_; }
@@ -75,6 +86,7 @@ class Gather {
                    const Rows& rows) noexcept;
 
   Buffer buffer_;
+  SourceType type_;
   const std::byte* data_;
   int64_t columns_offset_ = 0;  // bytes
   int64_t row_stride_ = 0;

@@ -46,6 +46,8 @@ class Device {
   // After the launches of a plan, before the host looks at what they did, where the memory is not
   // the host's: waits for them and raises in the context what they raised.
   virtual void finish(const Context&) const noexcept {}
+  // Throws std::runtime_error that says what befell a device that does nothing any more.
+  virtual void require_alive() const {}
   // What trains on it; the arrays of the request lie in its memory. Throws std::invalid_argument.
   virtual std::unique_ptr<Steps> steps(StepsRequest request) const = 0;
 
@@ -62,6 +64,9 @@ class Device {
   // std::runtime_error that says what is missing.
   static void offer(const std::string& name, std::function<std::unique_ptr<Device>(int)> open);
 };
+
+// Beside the bits of launches: the device does nothing any more.
+inline constexpr uint32_t kLostDevice = 16;
 
 inline constexpr const char* kCpuLevels[] = {"generic", "x86-64-v3", "x86-64-v4"};
 // Of a level; null where the build or the machine lacks it.

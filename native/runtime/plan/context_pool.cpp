@@ -107,7 +107,6 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
     if (!memory.is_host()) {
       owned_->remote.reset(new Remote{plan.device_, {}, {}, {}, {}, plan.device_.open_call()});
       Remote& remote = *owned_->remote;
-      owned_->context.call = remote.call.get();
       for (const Plan::Staged& staged : plan.staged_) {  // padding between states is zero
         memory.fill(owned_->scratch.data() + staged.from, 0, staged.bytes);
       }
@@ -119,6 +118,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
   while (owned_->locals.size() < static_cast<size_t>(lanes)) {
     owned_->locals.emplace_back(plan.local_bytes_);
   }
+  if (owned_->remote) owned_->context.call = owned_->remote->call.get();
   owned_->context.status.store(0, std::memory_order_relaxed);
   owned_->watch = nullptr;
   owned_->context.first_row = 0;

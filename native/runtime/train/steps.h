@@ -1,6 +1,7 @@
 // Runs of steps, the part of training that a device does on its own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -77,6 +78,9 @@ class Steps {
   virtual bool alone() const = 0;
   virtual int64_t launches_per_step() const = 0;
   virtual int64_t scratch_bytes() const = 0;
+  // What a run of several steps takes at most, about. Of the CPU: other calls that begin or end
+  // change how many lanes there are.
+  virtual std::chrono::microseconds hold() const { return std::chrono::microseconds(1000); }
 };
 
 }  // namespace slim

@@ -7,8 +7,6 @@
 namespace slim {
 namespace {
 
-// How long lanes are held at most: other calls that begin or end change how many there are.
-constexpr auto kHold = std::chrono::microseconds(1000);
 // After an epoch that took longer the caller is asked before the next one: it may want to keep
 // the weights, so that an interrupt need not wait for that epoch's end.
 constexpr auto kLongEpoch = std::chrono::milliseconds(250);
@@ -19,7 +17,8 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
                  std::vector<uint32_t> index, const TrainerOptions& options, const Arrays& arrays,
                  std::vector<Segment> segments, Hypers hypers,
                  const std::vector<Scheduled>& scheduled)
-    : shuffle_(options.shuffle),
+    : device_(model->device()),
+      shuffle_(options.shuffle),
       seed_(options.steps.seed),
       index_(std::move(index)),
       rule_{static_cast<int64_t>(index_.size()), 1},
@@ -63,6 +62,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
     next = {next.epoch + 1, 0, next.done + last, 0, 0};
   }
   steps_->end();
+  device_.require_alive();
   arrays_.to_host();
   return done;
 }
@@ -79,8 +79,8 @@ EpochResult Trainer::run_epoch(const Start& start, int64_t last, const Rates& ra
     report = steps_->run(begin, end, rates, breaks && run_ == 1 ? &watch : nullptr);
     const auto now = Watch::Clock::now();
     const auto took = now - from;
-    if (end - begin == run_ && took < kHold / 2) run_ *= 2;
-    if (took > kHold && run_ > 1) run_ /= 2;
+    if (end - begin == run_ && took < steps_->hold() / 2) run_ *= 2;
+    if (took > steps_->hold() && run_ > 1) run_ /= 2;
     watch.look(now);
   }
   EpochResult result{report.loss_sum, report.weight_sum, report.next, report.next == steps(),

@@ -51,61 +51,44 @@ void Hypers::set(const std::string& name, double value) {
   set_if_declared(name, value);
 }
 
-bool operator==(const Scheduled& a, const Scheduled& b) {
-  return a.column == b.column && a.name == b.name && a.base == b.base && a.scale == b.scale;
-}
-
 Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<Segment> segments,
                  const std::vector<Scheduled>& scheduled, const std::vector<RowGradient>& rows,
                  Arrays arrays, Clip clip, int lanes)
     : plan_(std::move(plans.dense)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
-  const int64_t total = layout.param_bytes / size_of(precision_);
-  std::sort(segments.begin(), segments.end(),
-            [](const Segment& a, const Segment& b) { return a.offset < b.offset; });
+  const int64_t size = size_of(precision_), total = layout.param_bytes / size;
   Memory& memory = plan_->device().memory();
-  const Segment* last = nullptr;
-  std::vector<Measure::Span> spans;
-  for (const Segment& segment : segments) {
-    if (segment.offset < 0 || segment.length < 0 || segment.offset > total - segment.length) {
-      throw std::invalid_argument("a segment lies outside the parameter arena of " +
-                                  std::to_string(total) + " elements");
-    }
-    const int64_t from = segment.offset * size_of(precision_);
-    if (from % kAlignment != 0) {
-      throw std::invalid_argument("a segment starts between two parameters");
-    }
-    if (segment.frozen || segment.length == 0) continue;
-    const int64_t end =
-        std::min(total, round_up((segment.offset + segment.length) * size_of(precision_)) /
-                            size_of(precision_));
-    const auto compact = std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
-      return gradient.offset == from;
+  const auto rows_of = [&](const Segment& segment) {
+    return std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
+      return gradient.offset == segment.offset * size;
     });
+  };
+  const auto alone = [&](const Segment& segment) {
+    return plans.measure != nullptr || rows_of(segment) != rows.end();
+  };
+  std::vector<Measure::Span> spans;
+  for (const Segment& segment : join_segments(std::move(segments), layout, alone)) {
+    const int64_t end = std::min(total, round_up((segment.offset + segment.length) * size) / size);
+    const auto compact = rows_of(segment);
     if (plans.measure && compact != rows.end()) {
       throw std::invalid_argument(
           "[" + compact->parameter +
           "] its gradient is kept as rows, and update reads sums over parameters: a gradient "
           "that is rows has none, keep it dense (without ops.rows)");
     }
-    if (last && !plans.measure && compact == rows.end() && groups_.back().end == segment.offset &&
-        last->coefficients == segment.coefficients && last->scheduled == segment.scheduled) {
-      groups_.back().end = end;
-    } else {
-      groups_.push_back({segment.offset, end, Arena(hypers.bytes(), memory)});
-      std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
-      for (const auto& [name, value] : segment.coefficients) {
-        std::byte* place = place_of(groups_.back(), name, hypers);
-        if (!place && value != (name == "segment.rate" ? 1.0 : 0.0)) {
-          throw std::invalid_argument("update does not read " + name +
-                                      ": build the program with it, or leave it out");
-        }
-        if (place) std::memcpy(place, &value, sizeof value);
+    groups_.push_back({segment.offset, end, Arena(hypers.bytes(), memory)});
+    std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
+    for (const auto& [name, value] : segment.coefficients) {
+      std::byte* place = place_of(groups_.back(), name, hypers);
+      if (!place && value != (name == "segment.rate" ? 1.0 : 0.0)) {
+        throw std::invalid_argument("update does not read " + name +
+                                    ": build the program with it, or leave it out");
       }
-      for (const Scheduled& one : segment.scheduled) {
-        const auto own = segment.coefficients.find(one.name);
-        schedule(one, place_of(groups_.back(), one.name, hypers),
-                 own == segment.coefficients.end() ? 0.0 : own->second);
-      }
+      if (place) std::memcpy(place, &value, sizeof value);
+    }
+    for (const Scheduled& one : segment.scheduled) {
+      const auto own = segment.coefficients.find(one.name);
+      schedule(one, place_of(groups_.back(), one.name, hypers),
+               own == segment.coefficients.end() ? 0.0 : own->second);
     }
     if (compact != rows.end()) {
       groups_.back().end = segment.offset;
@@ -116,7 +99,6 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
       spans.push_back(
           {segment.offset, segment.offset + segment.length, groups_.back().hyper.data()});
     }
-    last = &segment;
   }
   if (plans.measure) {
     std::vector<int64_t> places;

@@ -14,25 +14,9 @@
 #include "runtime/train/guard.h"
 #include "runtime/train/measure.h"
 #include "runtime/train/row_update.h"
+#include "runtime/train/segments.h"
 
 namespace slim {
-
-// A hyper that follows a column of the table of rates: base + scale · the column's number.
-struct Scheduled {
-  int64_t column = 0;
-  std::string name;
-  double base = 0;
-  double scale = 1;
-};
-
-// A stretch of the flat parameter arena and its coefficients.
-struct Segment {
-  int64_t offset = 0;  // elements
-  int64_t length = 0;
-  std::map<std::string, double> coefficients;  // hypers that only this stretch sees
-  std::vector<Scheduled> scheduled;            // of these, each added to its coefficient
-  bool frozen = false;
-};
 
 // Hypers by name: where they live, and their values.
 class Hypers {

@@ -1,0 +1,201 @@
+// What a step of training does beside the network: its numbers, its rows, its verdict.
+#pragma once
+#include "cuda/kernels/facts.cuh"
+
+namespace slim {
+
+// Of an epoch, from run to run. What `refused` says stays: no later step changes anything.
+struct StepState {
+  long long next;   // the step to run
+  long long first;  // the step whose numbers are the first row of the table of rates
+  long long done;   // steps before that one, in all epochs
+  double loss_sum;
+  double weight_sum;
+  double scale;          // of the gradient, where its norm is clipped
+  unsigned int status;   // of the step that was refused
+  int finite;            // its objective
+  int refused;
+  unsigned int bad;      // 1 where this step's gradient has a value that is not finite
+};
+
+// Where a number of the step goes: base + scale · it.
+struct StepTarget {
+  double* place;
+  double base;
+  double scale;
+  long long column;  // of the table; -1: which step it is, from 1 on; -2: rows of its batch
+};
+
+// A stretch of the gradient that one block looks at.
+struct StepChunk {
+  long long begin;  // elements
+  long long end;
+  const double* penalty;  // l1 and l2, that are added before clipping; null: none
+};
+
+// Before all other kernels of a step, by one block.
+__device__ inline void begin_step(Facts* facts, StepState* state, const double* rates,
+                                  long long columns, const StepTarget* targets, int count,
+                                  long long batch, long long steps, long long last_rows) {
+  if (state->refused) return;
+  const long long step = state->next, row = step - state->first;
+  const long long rows = step + 1 == steps ? last_rows : batch;
+  if (threadIdx.x == 0) {
+    facts->rows = rows;
+    facts->step = state->done + row + 1;
+    facts->status = 0;
+    state->bad = 0;
+  }
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    const StepTarget& target = targets[i];
+    const double number = target.column >= 0    ? rates[row * columns + target.column]
+                          : target.column == -1 ? (double)(state->done + row + 1)
+                                                : (double)rows;
+    *target.place = target.base + target.scale * number;
+  }
+}
+
+template <class To, class From>
+struct Converted {
+  static __device__ To of(From value) { return static_cast<To>(value); }
+};
+
+// Integers narrow by saturation; fractions are cut towards zero, and NaN is the least.
+template <class To>
+__device__ inline To whole(double value, double least, double most, To first, To last) {
+  return value >= most ? last : value > least ? static_cast<To>(value) : first;
+}
+template <class From>
+struct Converted<unsigned char, From> {
+  static __device__ unsigned char of(From value) {
+    return whole<unsigned char>(static_cast<double>(value), 0.0, 255.0, 0, 255);
+  }
+};
+template <class From>
+struct Converted<int32_t, From> {
+  static __device__ int32_t of(From value) {
+    return whole<int32_t>(static_cast<double>(value), -2147483648.0, 2147483647.0,
+                          -2147483647 - 1, 2147483647);
+  }
+};
+template <>
+struct Converted<int64_t, double> {
+  static __device__ int64_t of(double value) {
+    return whole<int64_t>(value, -9223372036854775808.0, 9223372036854775808.0,
+                          -9223372036854775807LL - 1, 9223372036854775807LL);
+  }
+};
+template <>
+struct Converted<int64_t, float> {
+  static __device__ int64_t of(float value) { return Converted<int64_t, double>::of(value); }
+};
+struct Truth {};  // of a value that is bool
+template <class From>
+struct Converted<Truth, From> {
+  static __device__ unsigned char of(From value) { return value != From(0); }
+};
+
+// Rows of a source, as `order` lists them (null: as they are), into the batch.
+template <class Kind, class To, class From>
+__device__ inline void gather_rows(const From* source, const unsigned int* order, long long rows,
+                                   long long width, To* batch) {
+  for (long long i = first_index(); i < rows * width; i += index_step()) {
+    const long long row = i / width;
+    const long long from = order != nullptr ? order[row] : row;
+    batch[i] = Converted<Kind, From>::of(source[from * width + i % width]);
+  }
+}
+
+// A chunk of the gradient: penalties added and values clipped where this is asked for, looked
+// through for what is not finite, its squares summed in a fixed order.
+template <class T, int threads>
+__device__ inline void prepare_gradient(StepState* state, T* gradient, const T* weights,
+                                        const StepChunk* chunks, double limit, double* squares) {
+  const StepChunk chunk = chunks[blockIdx.x];
+  const T l1 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[0]) : T(0);
+  const T l2 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[1]) : T(0);
+  const T most = static_cast<T>(limit);
+  double sum = 0;
+  bool bad = false;
+  for (long long i = chunk.begin + threadIdx.x; i < chunk.end; i += threads) {
+    T value = gradient[i];
+    if (chunk.penalty != nullptr && (l1 != T(0) || l2 != T(0))) {
+      const T weight = weights[i];
+      const T sign = static_cast<T>((weight > T(0)) - (weight < T(0)));
+      value = (value + sign * l1) + weight * l2;
+      gradient[i] = value;
+    }
+    if (limit > 0) {
+      value = value > most ? most : value < -most ? -most : value;
+      gradient[i] = value;
+    }
+    bad |= !(value - value == T(0));
+    if (squares != nullptr) sum += static_cast<double>(value) * static_cast<double>(value);
+  }
+  if (bad) atomicOr(&state->bad, 1u);
+  if (squares == nullptr) return;
+  __shared__ double sums[threads];
+  sums[threadIdx.x] = sum;
+  __syncthreads();
+  for (int half = threads / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) squares[blockIdx.x] = sums[0];
+}
+
+// Whether the step counts, by one block: then the groups of the update have their elements, else
+// none, and nothing changes any more.
+template <int threads>
+__device__ inline void judge_step(Facts* facts, StepState* state, const double* objective,
+                                  const double* loss, const double* weight, Facts* groups,
+                                  const long long* lengths, int count, const double* squares,
+                                  int chunks, double most, double* const* scales) {
+  __shared__ double sums[threads];
+  __shared__ int refused;
+  if (squares != nullptr) {
+    double sum = 0;
+    for (int i = threadIdx.x; i < chunks; i += threads) sum += squares[i];
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    for (int half = threads / 2; half > 0; half /= 2) {
+      if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+      __syncthreads();
+    }
+  }
+  if (threadIdx.x == 0) {
+    if (!state->refused) {
+      const double value = *objective;
+      state->finite = value - value == 0;
+      state->status = facts->status;
+      if (state->finite && state->status == 0) {
+        state->loss_sum += *loss;
+        state->weight_sum += *weight;
+        bool bad = state->bad != 0;
+        if (squares != nullptr) {
+          const double norm = sqrt(sums[0]);
+          bad |= !(norm - norm == 0);
+          state->scale = norm > most ? most / norm : 1.0;
+        }
+        if (bad) state->status = 4;  // kNonFiniteGradient
+      }
+      state->refused = !state->finite || state->status != 0;
+      if (!state->refused) ++state->next;
+    }
+    refused = state->refused;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < count; i += threads) {
+    groups[i].rows = refused ? 0 : lengths[i];
+    if (squares != nullptr) *scales[i] = state->scale;
+  }
+}
+
+// What the step set becomes state, unless it was refused.
+__device__ inline void publish(const StepState* state, unsigned int* to, const unsigned int* from,
+                               long long words) {
+  if (state->refused) return;
+  for (long long i = first_index(); i < words; i += index_step()) to[i] = from[i];
+}
+
+}  // namespace slim

@@ -1,0 +1,125 @@
+// Runs of steps on a GPU: a step is recorded once, and put on the stream as often as it runs.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "cuda/call.h"
+#include "cuda/device.h"
+#include "cuda/launch.h"
+#include "cuda/memory.h"
+#include "runtime/train/spans.h"
+#include "runtime/train/steps.h"
+
+namespace slim::cuda {
+
+// As kernels/steps.cuh has them.
+struct StepState {
+  int64_t next = 0;
+  int64_t first = 0;
+  int64_t done = 0;
+  double loss_sum = 0;
+  double weight_sum = 0;
+  double scale = 1;
+  uint32_t status = 0;
+  int32_t finite = 1;
+  int32_t refused = 0;
+  uint32_t bad = 0;
+};
+struct StepTarget {
+  double* place;
+  double base;
+  double scale;
+  int64_t column;
+};
+struct StepChunk {
+  int64_t begin;
+  int64_t end;
+  const double* penalty;
+};
+
+// The arrays of the request lie on the device.
+class CudaSteps final : public Steps {
+ public:
+  // Throws std::invalid_argument for what only the CPU does, DriverError, std::bad_alloc.
+  CudaSteps(const CudaDevice& device, StepsRequest request);
+  ~CudaSteps() override;
+
+  void begin(const uint32_t* order, const Report& so_far) override;
+  const Report& run(int64_t first, int64_t last, const Rates& rates, Watch* watch) override;
+  bool agree(bool stop) noexcept override { return stop; }
+  void end() const override;
+  Profile profile(int64_t steps, const double* rates) override;
+  int lanes() const override { return 1; }
+  bool alone() const override { return true; }
+  int64_t launches_per_step() const override;
+  int64_t scratch_bytes() const override;
+  std::chrono::microseconds hold() const override { return std::chrono::milliseconds(50); }
+
+ private:
+  // A kernel of the step itself, and the pointers that it is given.
+  struct Part {
+    KernelText text;
+    std::vector<const void*> pointers;
+    std::unique_ptr<Kernel> kernel;
+  };
+  // Of the plan that some steps take.
+  struct Whole {
+    Part gather, judge;
+    std::unique_ptr<Part> publish;
+    std::unique_ptr<Recording> recording;
+  };
+  // A stretch that is updated as one.
+  struct Group {
+    Group(Call call, Plan::Lease lease) : call(call), lease(std::move(lease)) {}
+    Call call;
+    Plan::Lease lease;
+  };
+
+  void bind_sources_of(const std::vector<Source>& sources);
+  void make_groups(StepsRequest& request);
+  void make_parts();
+  Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;
+  void enqueue(const Part& part) const noexcept;
+  void enqueue(const Plan& plan, const CallContext& call) const noexcept;
+  void enqueue_step(size_t bound) const noexcept;
+  void run_some(int64_t first, int64_t last, const Rates& rates);
+
+  const CudaDevice& device_;
+  Driver& driver_;
+  std::shared_ptr<const Model> model_;
+  StepsOptions options_;
+  BatchRule rule_;
+  Arrays arrays_;
+  Hypers hypers_;  // on the device
+  const std::vector<Scheduled> scheduled_;
+  std::unique_ptr<Stream> stream_;
+  Piece<Facts> facts_;
+  std::unique_ptr<Call> call_;
+  std::unique_ptr<Spans> spans_;
+  std::shared_ptr<const Plan> update_;
+  Piece<StepState> state_;
+  std::vector<Piece<std::byte>> data_;          // of the sources, by input of the first plan
+  std::vector<std::vector<const void*>> from_;  // by bound plan, by input
+  Piece<uint32_t> order_;
+  Piece<double> rates_;     // of a run
+  Piece<int64_t> columns_;  // of that table
+  std::vector<StepTarget> target_list_;
+  Piece<StepTarget> targets_;
+  std::vector<Piece<std::byte>> group_hypers_;  // with l1 and l2 behind them
+  std::vector<Group> groups_;
+  Piece<Facts> group_facts_;
+  std::vector<int64_t> group_lengths_;
+  Piece<int64_t> lengths_;
+  std::vector<StepChunk> chunk_list_;
+  Piece<StepChunk> chunks_;
+  Piece<double> squares_;
+  Piece<double*> scales_;
+  std::shared_ptr<Module> module_;
+  Part begin_, prepare_;
+  std::vector<Whole> wholes_;  // by bound plan
+  Report report_;
+};
+
+}  // namespace slim::cuda
