@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -14,13 +15,24 @@ struct DriverError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+class OutOfMemory : public std::bad_alloc {
+ public:
+  OutOfMemory(const std::string& device, int64_t needed, int64_t free)
+      : words_(device + " has no " + std::to_string(needed) + " bytes left: " +
+               std::to_string(free) + " bytes are free; take a smaller batch, or device=\"cpu\"") {}
+  const char* what() const noexcept override { return words_.c_str(); }
+
+ private:
+  std::string words_;
+};
+
 struct Properties {
-  std::string name;        // "NVIDIA H100 80GB HBM3"
-  int major = 0;           // compute capability
+  std::string name;  // "NVIDIA H100 80GB HBM3"
+  int major = 0;     // compute capability
   int minor = 0;
   int multiprocessors = 1;
-  int64_t memory = 0;      // bytes
-  std::string versions;    // of the driver and the libraries, for people
+  int64_t memory = 0;    // bytes
+  std::string versions;  // of the driver and the libraries, for people
 };
 
 struct Grid {
@@ -63,20 +75,21 @@ class Driver {
   virtual const Properties& properties() const = 0;
   virtual int64_t free_memory() const = 0;
 
-  virtual std::byte* allocate(int64_t bytes) = 0;  // throws std::bad_alloc
+  virtual std::byte* allocate(int64_t bytes) = 0;  // throws OutOfMemory
   virtual void release(std::byte* data) noexcept = 0;
   // Of the host, which the device reads and writes without a stop; null where there is none left.
-  virtual std::byte* allocate_host(int64_t bytes) = 0;  // throws std::bad_alloc
+  virtual std::byte* allocate_host(int64_t bytes) = 0;  // throws OutOfMemory
   virtual void release_host(std::byte* data) noexcept = 0;
 
   virtual std::unique_ptr<Stream> open_stream() = 0;  // throws DriverError
   // In the order of the stream, from and to any memory. Of pageable host memory the call returns
   // once it was read; what lands there is whole after `wait`.
-  virtual void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept = 0;
+  virtual void copy(Stream& stream, std::byte* to, const std::byte* from,
+                    int64_t bytes) noexcept = 0;
   virtual void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept = 0;
   // `arguments`: the struct that the kernel takes, read before the call returns.
-  virtual void launch(Stream& stream, const Kernel& kernel, const Grid& grid,
-                      const void* arguments, size_t bytes) noexcept = 0;
+  virtual void launch(Stream& stream, const Kernel& kernel, const Grid& grid, const void* arguments,
+                      size_t bytes) noexcept = 0;
   virtual void wait(Stream& stream) noexcept = 0;
 
   // Between the two, what is put on the stream does not run. Throws DriverError.

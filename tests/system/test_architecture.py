@@ -51,7 +51,7 @@ NATIVE_RULES = {
     "kernels": {"kernels", "ir"},
     "cpu": {"cpu", "kernels", "ir"},
     "runtime": {"runtime", "passes", "kernels", "ir"},
-    "cuda": {"cuda", "runtime", "passes", "kernels", "ir"},
+    "cuda": {"cuda", "file", "runtime", "passes", "kernels", "ir"},
     "file": {"file", "runtime", "kernels", "ir"},
     "include": set(),
     "api": {"api", "include", "file", "cuda", "runtime", "passes", "kernels", "ir"},

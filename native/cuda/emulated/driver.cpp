@@ -1,0 +1,186 @@
+// A driver for tests: kernels are compiled by the host's compiler, and run when they are launched.
+#include "cuda/driver.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "cuda/emulated/block.h"
+#include "cuda/emulated/host_compiler.h"
+#include "cuda/emulated/memory.h"
+#include "runtime/call/team.h"
+
+namespace slim::cuda {
+namespace {
+
+constexpr int64_t kMemory = int64_t{1} << 30;
+constexpr int kMostShared = 227 << 10;
+
+// Kernels keep what a block shares in variables of their module: one runs at a time, whichever
+// driver it belongs to.
+std::mutex one_at_a_time;
+
+using Work = std::function<void()>;
+
+struct HostRecording final : Recording {
+  std::vector<Work> works;
+};
+
+struct HostStream final : Stream {
+  std::unique_ptr<HostRecording> recording;  // while there is one
+};
+
+class EmulatedDriver final : public Driver {
+ public:
+  EmulatedDriver() {
+    properties_.name = "emulated";
+    properties_.major = 9;
+    properties_.multiprocessors = 4;
+    properties_.memory = kMemory;
+    properties_.versions = "kernels run on the host";
+  }
+
+  const Properties& properties() const override { return properties_; }
+  int64_t free_memory() const override {
+    const std::lock_guard lock(one_at_a_time);
+    return kMemory - memory_.used();
+  }
+
+  std::byte* allocate(int64_t bytes) override {
+    const std::lock_guard lock(one_at_a_time);
+    if (recorder_ == std::this_thread::get_id()) {
+      throw DriverError("memory is asked for while a stream is recorded");
+    }
+    const int64_t free = kMemory - memory_.used();
+    std::byte* data = bytes > free ? nullptr : memory_.allocate(bytes);
+    if (data == nullptr) throw OutOfMemory(properties_.name, bytes, free);
+    return data;
+  }
+  void release(std::byte* data) noexcept override {
+    const std::lock_guard lock(one_at_a_time);
+    memory_.release(data);
+  }
+  std::byte* allocate_host(int64_t bytes) override {
+    void* data = std::malloc(static_cast<size_t>(bytes));
+    if (data == nullptr) throw OutOfMemory("the host", bytes, 0);
+    std::memset(data, 0xff, static_cast<size_t>(bytes));
+    return static_cast<std::byte*>(data);
+  }
+  void release_host(std::byte* data) noexcept override { std::free(data); }
+
+  std::unique_ptr<Stream> open_stream() override { return std::make_unique<HostStream>(); }
+
+  void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    put(stream, [this, to, from, bytes] {
+      if (!memory_.is_within(to, bytes) || !memory_.is_within(from, bytes)) {
+        return fail("a copy goes beyond its piece of memory");
+      }
+      std::memmove(to, from, static_cast<size_t>(bytes));
+    });
+  }
+  void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept override {
+    put(stream, [this, to, value, bytes] {
+      if (!memory_.is_within(to, bytes)) return fail("a fill goes beyond its piece of memory");
+      std::memset(to, value, static_cast<size_t>(bytes));
+    });
+  }
+  void launch(Stream& stream, const Kernel& kernel, const Grid& grid, const void* arguments,
+              size_t bytes) noexcept override {
+    const auto& host = static_cast<const HostKernel&>(kernel);
+    const auto* first = static_cast<const std::max_align_t*>(arguments);
+    std::vector<std::max_align_t> kept((bytes + sizeof *first - 1) / sizeof *first);
+    std::memcpy(kept.data(), arguments, bytes);
+    put(stream, [this, &host, grid, bytes, kept = std::move(kept)] {
+      if (bytes != host.bytes) {
+        return fail("kernel " + host.name + " takes " + std::to_string(host.bytes) +
+                    " bytes of arguments, and is given " + std::to_string(bytes));
+      }
+      if (grid.blocks < 1 || grid.blocks > 0x7fffffff || grid.threads < 1 || grid.threads > 1024 ||
+          grid.shared < 0 || grid.shared > kMostShared) {
+        return fail("kernel " + host.name + " is launched on a grid that no GPU has");
+      }
+      run(host, grid, kept.data());
+    });
+  }
+  void wait(Stream& stream) noexcept override {
+    const std::lock_guard lock(one_at_a_time);
+    if (static_cast<HostStream&>(stream).recording) {
+      fail("a stream is waited for while it is recorded");
+    }
+  }
+
+  void begin_recording(Stream& stream) override {
+    const std::lock_guard lock(one_at_a_time);
+    if (!error_.empty()) throw DriverError(error_);
+    static_cast<HostStream&>(stream).recording = std::make_unique<HostRecording>();
+    recorder_ = std::this_thread::get_id();
+  }
+  std::unique_ptr<Recording> end_recording(Stream& stream) override {
+    const std::lock_guard lock(one_at_a_time);
+    recorder_ = {};
+    if (!error_.empty()) throw DriverError(error_);
+    return std::move(static_cast<HostStream&>(stream).recording);
+  }
+  void replay(Stream& stream, const Recording& recording) noexcept override {
+    for (const Work& work : static_cast<const HostRecording&>(recording).works) put(stream, work);
+  }
+
+  std::unique_ptr<Module> compile(const std::string& source) override {
+    return HostModule::compile(source);
+  }
+
+  std::string error() const override {
+    const std::lock_guard lock(one_at_a_time);
+    return error_;
+  }
+
+ private:
+  void put(Stream& stream, Work work) noexcept {
+    const std::lock_guard lock(one_at_a_time);
+    if (!error_.empty()) return;
+    if (auto& recording = static_cast<HostStream&>(stream).recording) {
+      recording->works.push_back(std::move(work));
+      return;
+    }
+    memory_.open();
+    work();
+    memory_.close();
+  }
+
+  // Blocks in turns forwards and backwards: what a kernel forgets to wait for shows.
+  void run(const HostKernel& kernel, const Grid& grid, const void* arguments) {
+    const FlushDenormals flush;
+    static auto& runner = *new BlockRunner;
+    Now& now = *kernel.now;
+    std::vector<std::max_align_t> shared(static_cast<size_t>(grid.shared) / sizeof(max_align_t) +
+                                         8);
+    now.block_size = {static_cast<uint32_t>(grid.threads), 1, 1};
+    now.grid = {static_cast<uint32_t>(grid.blocks), 1, 1};
+    now.dynamic = shared.data();
+    for (int64_t block = 0; block < grid.blocks; ++block) {
+      std::memset(shared.data(), 0xff, shared.size() * sizeof shared[0]);
+      now.block = {static_cast<uint32_t>(block), 0, 0};
+      const std::string why = runner.run(kernel.call, arguments, now, grid.threads, block % 2 == 1);
+      if (!why.empty()) return fail("kernel " + kernel.name + ": " + why);
+    }
+  }
+
+  void fail(const std::string& what) {
+    if (error_.empty()) error_ = what;
+  }
+
+  Properties properties_;
+  GuardedMemory memory_;
+  std::thread::id recorder_;
+  std::string error_;
+};
+
+}  // namespace
+
+std::unique_ptr<Driver> open_emulated() { return std::make_unique<EmulatedDriver>(); }
+
+}  // namespace slim::cuda
