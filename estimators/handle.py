@@ -11,6 +11,7 @@ from slimlearn.backend import training
 from slimlearn.backend.cache import Cache
 from slimlearn.backend.program import Program
 from slimlearn.estimators.inputs import Input
+from slimlearn.estimators.where import where
 
 __all__ = ["Handle"]
 
@@ -88,7 +89,7 @@ class Handle:
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            self._native = training.compile_text(self.text, self.device)
+            self._native = training.compile_text(self.text, where(self.device))
         return self._native
 
     @property

@@ -102,14 +102,14 @@ class _Device(HasMethods):
     def is_satisfied_by(self, val) -> bool:
         from slimlearn.backend import engine
 
-        return isinstance(val, str) and val in engine.devices()
+        return isinstance(val, str) and (val == "auto" or engine.has(val))
 
     def __str__(self) -> str:
         from slimlearn.backend import engine
 
         there = ", ".join(map(repr, engine.devices()))
         why = "".join(f"; not {name!r}: {why}" for name, why in engine.absent().items())
-        return f"a device that is there ({there}{why})"
+        return f"'auto', or a device that is there ({there}{why})"
 
 
 # Parameters that every estimator has.

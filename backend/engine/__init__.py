@@ -1,11 +1,13 @@
 """The door to native code: compiled programs, their caches, their errors."""
 
+from slimlearn.backend.engine.config import show_config
 from slimlearn.backend.engine.model import NativeModel, clear_cache, compile
 from slimlearn.backend.engine.native import (
     NativeError,
     absent,
     available_isas,
     devices,
+    has,
     isa,
 )
 from slimlearn.backend.engine.results import MinimizeResult
@@ -22,6 +24,8 @@ __all__ = [
     "clear_cache",
     "compile",
     "devices",
+    "has",
     "isa",
+    "show_config",
     "source",
 ]

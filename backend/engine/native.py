@@ -9,7 +9,16 @@ except ImportError as error:
 
     raise ImportError(missing.advice(error=error)) from error
 
-__all__ = ["NativeError", "absent", "available_isas", "devices", "isa", "native"]
+__all__ = [
+    "NativeError",
+    "absent",
+    "available_isas",
+    "describe",
+    "devices",
+    "has",
+    "isa",
+    "native",
+]
 
 native = _native
 NativeError = _native.NativeError
@@ -38,6 +47,16 @@ def available_isas() -> list[str]:
 def devices() -> list[str]:
     """Return the devices that run programs here; the CPU is the first."""
     return _native.devices()
+
+
+def has(device: str) -> bool:
+    """Whether a device runs programs here."""
+    return _native.has_device(device)
+
+
+def describe(device: str) -> str:
+    """Return what a device is, for people."""
+    return _native.describe_device(device)
 
 
 def absent() -> dict[str, str]:

@@ -48,6 +48,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("best_isa", &slim::best_isa);
   module.def("has_isa", [](const std::string& isa) { return slim::cpu_device(isa) != nullptr; });
   module.def("devices", &slim::Device::names);
+  module.def("has_device", &slim::Device::has);
+  module.def("describe_device",
+             [](const std::string& name) { return slim::Device::find(name).description(); });
   module.def("absent_devices", &slim::Device::absent);
   module.def("allocations", &slim::Arena::allocations);
   module.def("csr_checks", &slim::CsrRows::checks);

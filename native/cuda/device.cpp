@@ -37,6 +37,12 @@ CudaDevice::CudaDevice(std::string name, std::unique_ptr<Driver> driver)
   level_ = "sm_" + std::to_string(properties.major) + std::to_string(properties.minor);
 }
 
+std::string CudaDevice::description() const {
+  const Properties& properties = driver_->properties();
+  return properties.name + ", " + level_ + ", " + std::to_string(properties.memory >> 20) +
+         " MiB, " + properties.versions;
+}
+
 const Accepts& CudaDevice::accepts() const {
   static const CudaAccepts accepts;
   return accepts;

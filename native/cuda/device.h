@@ -39,6 +39,7 @@ class CudaDevice final : public Device {
 
   const std::string& name() const override { return name_; }
   const std::string& level() const override { return level_; }
+  std::string description() const override;
   const Accepts& accepts() const override;
   int lanes(int) const override { return 1; }  // which wait for the GPU, not for each other
   std::vector<int64_t> workspace(const Binding& binding) const override;

@@ -74,6 +74,12 @@ const Device& Device::find(const std::string& name) {
                               ")" + others);
 }
 
+bool Device::has(const std::string& name) {
+  if (name == "cpu") return true;
+  const std::lock_guard lock(added().mutex);
+  return added().find(name) != nullptr;
+}
+
 std::vector<std::string> Device::names() {
   std::vector<std::string> all{"cpu"};
   const std::lock_guard lock(added().mutex);

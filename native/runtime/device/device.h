@@ -23,6 +23,7 @@ class Device {
   virtual ~Device() = default;
   virtual const std::string& name() const = 0;   // as users say it
   virtual const std::string& level() const = 0;  // of its instruction set
+  virtual std::string description() const { return level(); }  // for people
   // What passes may fuse for it.
   virtual const Accepts& accepts() const = 0;
   // Bytes of each buffer of a node's workspace, when shapes are known but no place is.
@@ -54,6 +55,7 @@ class Device {
   // "cpu" for the best level of this machine, a level's name, or what was added. Throws
   // std::invalid_argument that says what there is.
   static const Device& find(const std::string& name);
+  static bool has(const std::string& name);  // a level is none
   // Those that users choose from: not the levels.
   static std::vector<std::string> names();
   // Those that are known but not there, and what is missing.
