@@ -2,12 +2,12 @@
 
     python benchmarks/gpu.py [results.json]
 
-Every contender trains the same dense network with SGD's momentum on rows that lie on the
+Every contender trains one dense network with SGD and momentum on rows that lie on the
 GPU already, epoch after epoch, shuffled. PyTorch runs eagerly, compiled
-(``mode="max-autotune"``) and as a CUDA graph of its whole step; JAX runs an epoch as one
-jitted scan. A time is the slope between a short and a long run, so that neither compiling
-nor the way to the GPU counts; ``start`` is what a first fit of one epoch takes with the
-kernels in the disk cache.
+(``mode="max-autotune"``) and as a CUDA graph of its step; JAX runs an epoch as a jitted
+scan. A time is the slope between a short and a long run, so that neither compiling nor
+the way to the GPU counts; a fit of two steps shows what a start takes with the kernels
+in the disk cache.
 """
 
 import json

@@ -126,10 +126,9 @@ or callable, default="squared_error"
         than 1.2e-38 in float32, or 2.2e-308, are 0 while it is computed, as on GPUs;
         NumPy, and PyTorch on CPUs, compute with such denormals, slowly.
     device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
-        What computes: the processor, or an NVIDIA GPU (the extra ``slimlearn[cuda13]``).
-        "auto" is the first GPU where there is one. Weights, results and pickles are the
-        same kind on all; what was fitted on a GPU predicts on the processor, with a
-        warning, where none is found.
+        What computes: the processor or an NVIDIA GPU (extra ``slimlearn[cuda13]``);
+        "auto" is the first GPU, where there is one. What was fitted on a GPU predicts
+        on the processor, with a warning, where there is none.
     n_threads : int or None, default=None
         Most threads to be used; the result is the same for any number.
     random_state : int, RandomState instance or None, default=None

@@ -1,0 +1,152 @@
+"""Training on a GPU, or by its kernels on the host, is training on the CPU."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from support.cuda import CUDA
+from support.training_case import Case, data, network
+
+from slimlearn import DNNClassifier, DNNRegressor
+from slimlearn.backend import engine
+from slimlearn.backend.optimizer import OPTIMIZERS, SGD
+
+# Sums are taken in other orders there.
+TOLERANCE = {"f32": 2e-4, "f64": 1e-10}
+
+
+def twins(model, sources, **options):
+    """The same training there and on the CPU."""
+    there, here = (Case(model, sources, **options) for _ in range(2))
+    there.compiled = engine.compile(there.program.text, device=CUDA)
+    assert there.compiled.device == CUDA
+    return there, here
+
+
+def assert_near(there, here, precision):
+    for name in ("params", "state"):
+        got, want = (getattr(case.program, name) for case in (there, here))
+        np.testing.assert_allclose(
+            got, want, TOLERANCE[precision], TOLERANCE[precision]
+        )
+    np.testing.assert_allclose(
+        there.slots, here.slots, TOLERANCE[precision], TOLERANCE[precision]
+    )
+
+
+def train_alike(model, sources, precision, epochs=3, **options):
+    there, here = twins(model, sources, **options)
+    losses = there.train(epochs)
+    np.testing.assert_allclose(losses, here.train(epochs), TOLERANCE[precision])
+    assert np.isfinite(losses).all()
+    assert_near(there, here, precision)
+    return there
+
+
+ITERATIVE = {
+    name: kind
+    for name, kind in OPTIMIZERS.items()
+    if kind().iterative and name not in ("lamb", "lars", "lazy_adam")
+}
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_every_optimizer(name):
+    optimizer = ITERATIVE[name]()
+    train_alike(
+        network("f64", optimizer, center=True, l2=True),
+        data(33, "f64"),
+        "f64",
+        optimizer=optimizer,
+        segments=[{"l2": 0.01}, {}, {"l2": 0.1}, {"frozen": True}],
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 33, 100])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_every_number_of_rows(rows, precision):
+    model = network(precision, SGD(momentum=0.9), center=True)
+    train_alike(model, data(rows, precision), precision, optimizer=SGD(momentum=0.9))
+
+
+def test_dropout_draws_the_same():
+    model = network("f64", dropout=True)
+    train_alike(model, data(50), "f64", hypers={"keep_prob": 0.7})
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [{"clip_norm": 0.05}, {"clip_value": 0.02}, {"clip_norm": 1, "clip_value": 1}],
+)
+def test_clipping_with_penalties(clip):
+    model = network("f64", SGD(momentum=0.0), clip=True, l2=True)
+    segments = [{"l2": 0.01}, {}, {"l1": 0.001, "l2": 0.1}, {}]
+    train_alike(
+        model, data(60), "f64", optimizer=SGD(momentum=0.0), segments=segments, **clip
+    )
+
+
+def test_what_one_run_gives_the_next_gives_again():
+    first, second = (
+        train_alike(network("f32"), data(100, "f32"), "f32") for _ in range(2)
+    )
+    assert first.program.params.tobytes() == second.program.params.tobytes()
+
+
+def test_a_refused_step_changes_nothing():
+    sources = data(64, "f64")
+    sources["X"][40] = np.nan
+    model = network("f64", center=True)
+    there, here = twins(model, sources, shuffle=False)
+    for case in (there, here):
+        with pytest.raises(Exception, match=r"NaN|not finite|nan"):
+            case.train(1)
+    np.testing.assert_allclose(there.program.params, here.program.params, 1e-10, 1e-12)
+
+
+@pytest.fixture(params=["classifier", "regressor", "batch_norm", "lbfgs"])
+def estimator(request):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    options = {"hidden_units": (16, 8), "max_iter": 4, "random_state": 3}
+    kind = DNNClassifier
+    if request.param == "regressor":
+        kind, y = DNNRegressor, y.astype(float)
+        options["early_stopping"] = True
+    elif request.param == "batch_norm":
+        options |= {"batch_norm": True, "dropout": 0.2, "early_stopping": True}
+    elif request.param == "lbfgs":
+        options["optimizer"] = "lbfgs"
+    return kind(**options), X, y
+
+
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_an_estimator(estimator):
+    here, X, y = estimator
+    there = clone(here).set_params(device=CUDA)
+    for fitted in (there, here):
+        assert fitted.fit(X, y).score(X, y) > 0
+    near = {"rtol": 2e-3, "atol": 2e-3}
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **near)
+    raw = "predict_proba" if hasattr(here, "predict_proba") else "predict"
+    for rows in (X, X[:1], X[:0]):
+        if len(rows):
+            got, want = (getattr(e, raw)(rows) for e in (there, here))
+            np.testing.assert_allclose(got, want, **near)
+    moved = pickle.loads(pickle.dumps(there))
+    np.testing.assert_array_equal(getattr(moved, raw)(X), getattr(there, raw)(X))
+    moved.set_params(device="cpu")
+    np.testing.assert_allclose(
+        getattr(pickle.loads(pickle.dumps(moved)), raw)(X),
+        getattr(there, raw)(X),
+        **near,
+    )
+
+
+def test_what_only_the_cpu_does_is_refused():
+    with pytest.raises(ValueError, match=r"accumulate=1.*use device=\"cpu\""):
+        model = network("f64", split=True)
+        there, _ = twins(model, data(64), accumulate=2)
+        there.train(1)
