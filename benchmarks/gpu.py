@@ -10,6 +10,7 @@ the way to the GPU counts; a fit of two steps shows what a start takes with the 
 in the disk cache.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -72,7 +73,7 @@ def slimlearn(X, y, hidden, classes, batch):
 
 def network(torch, sizes):
     layers = []
-    for a, b in zip(sizes[:-1], sizes[1:], strict=True):
+    for a, b in itertools.pairwise(sizes):
         layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1]).cuda()
 
@@ -96,7 +97,7 @@ def pytorch(X, y, hidden, classes, batch, how):
     if how == "compiled":
         forward = torch.compile(net, mode="max-autotune")
 
-        def step(xb, yb):  # noqa: F811
+        def step(xb, yb):
             optimizer.zero_grad()
             loss_of(forward(xb), yb).backward()
             optimizer.step()
@@ -137,7 +138,7 @@ def jax(X, y, hidden, classes, batch):
     sizes = (X.shape[1], *hidden, classes)
     params = [
         (jnp.asarray(rng.normal(0, 0.05, (a, b)), jnp.float32), jnp.zeros(b))
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for a, b in itertools.pairwise(sizes)
     ]
     X, y = jnp.asarray(X), jnp.asarray(y)
     steps = X.shape[0] // batch

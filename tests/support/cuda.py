@@ -1,4 +1,4 @@
-"""The CUDA half for the tests: a GPU where there is one, else its kernels on the host."""
+"""The CUDA half for the tests: on a GPU where there is one, else on the host."""
 
 import os
 
