@@ -1,32 +1,37 @@
 // `fused` and every lone elementwise op: their tapes, printed as kernels.
 #include <algorithm>
 
-#include "cuda/launch.h"
+#include "cuda/elementwise.h"
+#include "cuda/shapes.h"
 #include "kernels/source.h"
 #include "kernels/tape.h"
 
 namespace slim::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-// Of a kernel over many elements: each thread then takes several, one after the other.
-constexpr int64_t kMostBlocks = 132 * 16;
+std::vector<KernelText> prepare_fused(const Binding& binding) {
+  return {tape_text(binding, binding.node.regions[0], binding.operands, binding.results)};
+}
 
-std::vector<KernelText> prepare_tape(const Binding& binding, const Graph& region) {
-  const Tape tape =
-      build_tape(binding, region, binding.operands, binding.results, SpaceSplit::best);
+std::vector<KernelText> prepare_elementwise(const Binding& binding) {
+  return {tape_text(binding, region_of(binding.graph, binding.node), binding.operands,
+                    binding.results)};
+}
+
+}  // namespace
+
+KernelText tape_text(const Binding& binding, const Graph& region,
+                     const std::vector<Buffer>& operands, const std::vector<Buffer>& results) {
+  const Tape tape = build_tape(binding, region, operands, results, SpaceSplit::best);
   SourceFile file(Dialect::cuda, SourceFile::Entry::device);
-  file.add("tape_NAME", binding, tape, binding.operands);
+  file.add("tape_NAME", binding, tape, operands);
   KernelText text;
   text.formulas = file.formulas();
   text.functions = file.functions();
   text.body = "  tape_NAME(a.facts->rows";
-  for (const auto* buffers : {&binding.operands, &binding.results}) {
-    for (const Buffer& buffer : *buffers) {
-      text.body += ", " + pointer(text.arguments.size(), buffer.dtype, buffers != &binding.operands);
-      text.arguments.push_back(buffer);
-    }
-  }
+  Arguments arguments(text);
+  for (const Buffer& buffer : operands) text.body += ", " + arguments.in(buffer);
+  for (const Buffer& buffer : results) text.body += ", " + arguments.out(buffer);
   text.body += ");\n";
   int64_t capacity = 1;
   double bytes = 0;
@@ -36,23 +41,15 @@ std::vector<KernelText> prepare_tape(const Binding& binding, const Graph& region
     capacity = std::max(capacity, count);
     bytes += static_cast<double>(count * size_of(buffer.dtype));
   }
-  text.grid = {std::clamp<int64_t>((capacity + kThreads - 1) / kThreads, 1, kMostBlocks), kThreads};
+  text.grid = grid_over(capacity);
   text.cost = {static_cast<double>(capacity), bytes};
-  return {text};
+  return text;
 }
-
-std::vector<KernelText> prepare_fused(const Binding& binding) {
-  return prepare_tape(binding, binding.node.regions[0]);
-}
-
-std::vector<KernelText> prepare_elementwise(const Binding& binding) {
-  return prepare_tape(binding, region_of(binding.graph, binding.node));
-}
-
-}  // namespace
 
 SLIM_CUDA_KERNEL(fused, prepare_fused);
 SLIM_CUDA_KERNEL(broadcast, prepare_elementwise);
+SLIM_CUDA_KERNEL(constant, prepare_elementwise);
+SLIM_CUDA_KERNEL(extent, prepare_elementwise);
 #define FORMULA(name, operands, types, result, cost) SLIM_CUDA_KERNEL(name, prepare_elementwise);
 #define SPECIAL(name, operands, type_rule, row_rule) SLIM_CUDA_KERNEL(name, prepare_elementwise);
 #define COPY(name) SLIM_CUDA_KERNEL(name, prepare_elementwise);

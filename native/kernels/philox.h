@@ -7,7 +7,12 @@
 // outside of loops they stay 0.
 #pragma once
 
+#ifdef __CUDACC_RTC__  // a part of kernels' texts (cuda/kernels): no headers, no host
+#define SLIM_DEVICE __device__
+#else
 #include <cstdint>
+#define SLIM_DEVICE
+#endif
 
 namespace slim {
 
@@ -21,15 +26,15 @@ inline constexpr int kPhiloxRounds = 10;
 struct PhiloxKeys {
   uint32_t seed, stream;
 
-  uint64_t first(int round) const { return seed + 0x9E3779B9u * static_cast<uint32_t>(round); }
-  uint64_t second(int round) const { return stream + 0xBB67AE85u * static_cast<uint32_t>(round); }
+  SLIM_DEVICE uint64_t first(int round) const { return seed + 0x9E3779B9u * static_cast<uint32_t>(round); }
+  SLIM_DEVICE uint64_t second(int round) const { return stream + 0xBB67AE85u * static_cast<uint32_t>(round); }
 };
 
 // One counter or several, a word in the low half of a 64-bit lane. multiply(lane, factor) is
 // the 64-bit product of the low half and a factor; keys are PhiloxKeys or have them ready.
 template <class Lane, class Keys, class Multiply>
-static inline PhiloxWords<Lane> philox_rounds(Lane c0, Lane c1, Lane c2, Lane c3, const Keys& keys,
-                                              Multiply multiply) {
+SLIM_DEVICE static inline PhiloxWords<Lane> philox_rounds(Lane c0, Lane c1, Lane c2, Lane c3,
+                                                          const Keys& keys, Multiply multiply) {
 #pragma GCC unroll 10
   for (int round = 0; round < kPhiloxRounds; ++round) {
     const Lane p0 = multiply(c0, 0xD2511F53u);
@@ -45,7 +50,7 @@ static inline PhiloxWords<Lane> philox_rounds(Lane c0, Lane c1, Lane c2, Lane c3
 inline constexpr int kPhiloxStepBits = 40;
 
 // Words 3 and 2 of the counter.
-static inline uint64_t philox_time(uint64_t step, uint64_t iteration) {
+SLIM_DEVICE static inline uint64_t philox_time(uint64_t step, uint64_t iteration) {
   return (step & ((uint64_t{1} << kPhiloxStepBits) - 1)) | iteration << kPhiloxStepBits;
 }
 
@@ -53,8 +58,8 @@ struct PhiloxDraw {
   uint32_t word[4];
 };
 
-static inline PhiloxDraw philox(uint32_t seed, uint32_t stream, uint32_t block, uint32_t row,
-                                uint64_t step) {
+SLIM_DEVICE static inline PhiloxDraw philox(uint32_t seed, uint32_t stream, uint32_t block,
+                                            uint32_t row, uint64_t step) {
   const auto words = philox_rounds<uint64_t>(
       block, row, step & 0xffffffffu, step >> 32, PhiloxKeys{seed, stream},
       [](uint64_t low, uint32_t factor) { return (low & 0xffffffffu) * factor; });
@@ -64,10 +69,10 @@ static inline PhiloxDraw philox(uint32_t seed, uint32_t stream, uint32_t block, 
 }
 
 // [0, 1) with 24 bits.
-static inline float uniform_f32(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+SLIM_DEVICE static inline float uniform_f32(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 // [0, 1) with 53 bits.
-static inline double uniform_f64(uint32_t low, uint32_t high) {
+SLIM_DEVICE static inline double uniform_f64(uint32_t low, uint32_t high) {
   return static_cast<double>((uint64_t{high} << 32 | low) >> 11) * 0x1p-53;
 }
 

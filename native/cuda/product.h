@@ -1,0 +1,42 @@
+// How products of matrices are cut into tiles and slices (kernels/gemm.cuh), and the launches that
+// come of one.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cuda/shapes.h"
+
+namespace slim::cuda {
+
+// [batches, m, n] over k terms each.
+struct ProductShape {
+  DType dtype;
+  Count batches, m;
+  int64_t n = 1;
+  Count k;
+};
+
+struct ProductCut {
+  ProductCut(const Binding& binding, const ProductShape& shape);
+
+  // "<float, slim::Tile<…>, pieces": the first arguments of a template of gemm.cuh
+  std::string kind;
+  std::string product;  // "slim::Product{…}"
+  int64_t slices = 1;
+  int64_t partial_bytes = 0;  // of what slices give; 0: there is one slice
+  Grid grid;
+  Cost cost;
+};
+
+// What workspace a product needs: for its slices, and for itself before its region is run.
+std::vector<int64_t> product_workspace(const Binding& binding, const ProductShape& shape);
+
+// The product into a buffer, as `multiply` writes it; then the sum of its slices, and the elements
+// of the node's region.
+std::vector<KernelText> product_launches(
+    const Binding& binding, const ProductShape& shape,
+    const std::function<KernelText(const ProductCut&, const Buffer& result)>& multiply);
+
+}  // namespace slim::cuda
