@@ -1,7 +1,8 @@
 // `fused` and every lone elementwise op: their tapes, printed as kernels.
+#include "cuda/elementwise.h"
+
 #include <algorithm>
 
-#include "cuda/elementwise.h"
 #include "cuda/shapes.h"
 #include "kernels/source.h"
 #include "kernels/tape.h"
@@ -49,7 +50,6 @@ KernelText tape_text(const Binding& binding, const Graph& region,
 SLIM_CUDA_KERNEL(fused, prepare_fused);
 SLIM_CUDA_KERNEL(broadcast, prepare_elementwise);
 SLIM_CUDA_KERNEL(constant, prepare_elementwise);
-SLIM_CUDA_KERNEL(extent, prepare_elementwise);
 #define FORMULA(name, operands, types, result, cost) SLIM_CUDA_KERNEL(name, prepare_elementwise);
 #define SPECIAL(name, operands, type_rule, row_rule) SLIM_CUDA_KERNEL(name, prepare_elementwise);
 #define COPY(name) SLIM_CUDA_KERNEL(name, prepare_elementwise);

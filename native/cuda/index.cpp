@@ -43,11 +43,11 @@ std::vector<KernelText> prepare_scatter_add(const Binding& binding) {
   KernelText text = kernel("index", 0, dst);
   Arguments arguments(text);
   const std::string by = arguments.in(ids), from = arguments.in(updates), to = arguments.out(dst);
-  text.body = "  " +
-              call("slim::scatter_add<" + number(threads) + '>',
-                   {"a.facts", by, from, to, size.text(), count_of(ids).text(),
-                    number(dst.inner())}) +
-              ";\n";
+  text.body =
+      "  " +
+      call("slim::scatter_add<" + number(threads) + '>',
+           {"a.facts", by, from, to, size.text(), count_of(ids).text(), number(dst.inner())}) +
+      ";\n";
   text.grid = {std::max<int64_t>(size.capacity, 1), threads};
   const auto terms = static_cast<double>(count_of(updates).capacity);
   text.cost = {terms, 12 * terms};

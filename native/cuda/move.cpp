@@ -1,6 +1,4 @@
-// Structure: concat, slice and pad along an axis, transpose, lists of numbers.
-#include <cstring>
-
+// Structure: concat, slice and pad along an axis, transpose, reshape.
 #include "cuda/strides.h"
 
 namespace slim::cuda {
@@ -8,14 +6,9 @@ namespace {
 
 std::string number(int64_t value) { return std::to_string(value); }
 
-// A type of an element's size: what moves is not looked at.
-DType plain(DType dtype) {
-  return size_of(dtype) == 1 ? DType::u8 : size_of(dtype) == 4 ? DType::i32 : DType::i64;
-}
-
 std::string place(KernelText& text, const Buffer& buffer, bool writes) {
   text.arguments.push_back(buffer);
-  return pointer(text.arguments.size() - 1, plain(buffer.dtype), writes);
+  return pointer(text.arguments.size() - 1, word_of(buffer.dtype), writes);
 }
 
 // Along `axis` every outer index of dst has one run of each part.
@@ -32,8 +25,8 @@ class Parts {
   void copy(const Buffer& src, const Buffer& like, int64_t first = 0) {
     const Count run = run_of(like);
     if (run.capacity > 0 && !lies_at(src, first)) {
-      add(run, "slim::copy_runs(" + at() + ", " + place(text_, src, false) + " + " +
-                   number(first) + ", " + row_of(src) + ", " + rows_ + ", " + run.text() + ");\n");
+      add(run, "slim::copy_runs(" + at() + ", " + place(text_, src, false) + " + " + number(first) +
+                   ", " + row_of(src) + ", " + rows_ + ", " + run.text() + ");\n");
     }
     advance(run);
   }
@@ -125,58 +118,6 @@ std::vector<KernelText> prepare_transpose(const Binding& binding) {
   return {text};
 }
 
-std::vector<KernelText> prepare_iota(const Binding& binding) {
-  const Buffer& dst = binding.results[0];
-  KernelText text;
-  text.headers = {"move"};
-  Arguments arguments(text);
-  text.body = "  slim::iota(" + arguments.out(dst) + ", " + count_of(dst).text() + ");\n";
-  text.grid = grid_over(count_of(dst).capacity);
-  text.cost.bytes = static_cast<double>(count_of(dst).capacity * size_of(dst.dtype));
-  return {text};
-}
-
-// A number's bits as a whole number of its size.
-template <class Number>
-std::string bits(DType dtype, Number value) {
-  if (dtype == DType::f32) {
-    const auto narrow = static_cast<float>(value);
-    uint32_t word;
-    std::memcpy(&word, &narrow, sizeof word);
-    return number(static_cast<int32_t>(word));
-  }
-  if (dtype == DType::f64) {
-    const auto wide = static_cast<double>(value);
-    uint64_t word;
-    std::memcpy(&word, &wide, sizeof word);
-    return std::to_string(word) + "ULL";
-  }
-  return std::to_string(static_cast<uint64_t>(static_cast<int64_t>(value))) + "ULL";
-}
-
-std::vector<KernelText> prepare_constant_list(const Binding& binding) {
-  const Buffer& dst = binding.results[0];
-  const Attribute& values = binding.node.attributes.at("values");
-  const std::string type = cuda_type(plain(dst.dtype));
-  std::string list;
-  const auto add = [&](auto value) {
-    list += (list.empty() ? "" : ", ") + ("(" + type + ")" + bits(dst.dtype, value));
-  };
-  if (const auto* whole = std::get_if<std::vector<int64_t>>(&values)) {
-    for (const int64_t value : *whole) add(value);
-  } else {
-    for (const double value : std::get<std::vector<double>>(values)) add(value);
-  }
-  if (list.empty()) return {};
-  KernelText text;
-  text.functions = "static __device__ const " + type + " list_NAME[] = {" + list + "};\n";
-  const std::string to = place(text, dst, true);
-  text.body = "  auto* to = " + to + ";\n  for (long long i = slim::first_index(); i < " +
-              count_of(dst).text() + "; i += slim::index_step()) to[i] = list_NAME[i];\n";
-  text.grid = grid_over(count_of(dst).capacity);
-  return {text};
-}
-
 std::vector<KernelText> prepare_reshape(const Binding& binding) {
   const Buffer &src = binding.operands[0], &dst = binding.results[0];
   if (src.base == dst.base && src.offset == dst.offset) return {};
@@ -196,7 +137,5 @@ SLIM_CUDA_KERNEL(concat, prepare_concat);
 SLIM_CUDA_KERNEL(slice, prepare_slice);
 SLIM_CUDA_KERNEL(pad, prepare_pad);
 SLIM_CUDA_KERNEL(transpose, prepare_transpose);
-SLIM_CUDA_KERNEL(iota, prepare_iota);
-SLIM_CUDA_KERNEL(constant_list, prepare_constant_list);
 
 }  // namespace slim::cuda

@@ -14,7 +14,10 @@ struct TileSize {
   int64_t worth;  // blocks that there should be of it
 };
 
-constexpr TileSize kTiles[] = {{128, 128, 8, 8, 8, 120}, {64, 64, 16, 4, 4, 100}, {32, 32, 16, 4, 4, 48}, {16, 16, 16, 2, 2, 0}};
+constexpr TileSize kTiles[] = {{128, 128, 8, 8, 8, 120},
+                               {64, 64, 16, 4, 4, 100},
+                               {32, 32, 16, 4, 4, 48},
+                               {16, 16, 16, 2, 2, 0}};
 constexpr int64_t kDepth = 16;       // of the deepest tile: pieces are whole ones
 constexpr int64_t kOnePiece = 64;    // so few terms are one chain
 constexpr int64_t kLongest = 16384;  // so many terms are cut into slices anyway
@@ -40,9 +43,7 @@ Buffer product_buffer(const Binding& binding, const ProductShape& shape) {
   return whole;
 }
 
-bool has_region(const Binding& binding) {
-  return !binding.node.regions.empty();
-}
+bool has_region(const Binding& binding) { return !binding.node.regions.empty(); }
 
 int64_t elements(const ProductShape& shape) {
   return shape.batches.capacity * shape.m.capacity * shape.n;

@@ -24,13 +24,15 @@ class Reduction {
     kept_ = merged(kept_);
     terms = product_of(terms_);
     results = product_of(kept_);
-    const bool lines = kept_.empty() || (!terms_.empty() && terms_.back().stride <= kept_.back().stride);
+    const bool lines =
+        kept_.empty() || (!terms_.empty() && terms_.back().stride <= kept_.back().stride);
     const int64_t down = power_below(terms.capacity, lines ? kThreads : 8);
     const int64_t across = kThreads / down;
     team = "slim::Team<" + words({across, down}) + (lines ? ", true>" : ", false>");
     const int64_t blocks = std::max<int64_t>(ceil_div(results.capacity, across), 1);
     if (sliced) {
-      const int64_t needed = std::clamp<int64_t>(ceil_div(terms.capacity, kLongest), 1, kMostSlices);
+      const int64_t needed =
+          std::clamp<int64_t>(ceil_div(terms.capacity, kLongest), 1, kMostSlices);
       const int64_t wanted =
           results.per_row > 0 ? 1 : std::min(terms.capacity / (down * kSteps), kWanted / blocks);
       slices = std::clamp(wanted, needed, kMostSlices);
@@ -110,18 +112,19 @@ std::vector<KernelText> prepare_reduce(const Binding& binding) {
     put = store("out", dst, "x");
   } else {
     text.arguments.push_back(binding.workspace[0]);
-    text.body += "  auto* parts = a.in<" + fold + "::Acc>(1);\n  const long long results = " +
-                 reduction.results.text() + ";\n";
+    text.body += "  auto* parts = a.in<" + fold +
+                 "::Acc>(1);\n  const long long results = " + reduction.results.text() + ";\n";
     put = put_text("parts[slice * results + i] = x;");
   }
-  text.body += "  slim::reduce<" + fold + ", " + reduction.kind() + "(src, " + sizes + ", " + put + ");\n";
+  text.body +=
+      "  slim::reduce<" + fold + ", " + reduction.kind() + "(src, " + sizes + ", " + put + ");\n";
   if (reduction.slices == 1) return {text};
   KernelText merge;
   merge.headers = {"reduce"};
   merge.arguments.push_back(binding.workspace[0]);
   Arguments rest(merge);
-  merge.body = "  auto* out = " + rest.out(dst) + ";\n  slim::merge_slices<" + fold + ">(a.in<const " +
-               fold + "::Acc>(0), " + reduction.results.text() + ", " +
+  merge.body = "  auto* out = " + rest.out(dst) + ";\n  slim::merge_slices<" + fold +
+               ">(a.in<const " + fold + "::Acc>(0), " + reduction.results.text() + ", " +
                std::to_string(reduction.slices) + ", " + store("out", dst, "x") + ");\n";
   merge.grid = grid_over(reduction.results.capacity);
   return {text, merge};
@@ -132,10 +135,10 @@ std::vector<KernelText> prepare_logsumexp(const Binding& binding) {
   const Reduction reduction(binding, binding.integers("axes"), false);
   KernelText text = kernel(reduction);
   Arguments arguments(text);
-  text.body = "  const auto* src = " + arguments.in(binding.operands[0]) + ";\n  auto* out = " +
-              arguments.out(dst) + ";\n  slim::logsumexp<" + reduction.kind() + "(src, " +
-              reduction.results.text() + ", " + reduction.terms.text() + ", " +
-              store("out", dst, "x") + ");\n";
+  text.body = "  const auto* src = " + arguments.in(binding.operands[0]) +
+              ";\n  auto* out = " + arguments.out(dst) + ";\n  slim::logsumexp<" +
+              reduction.kind() + "(src, " + reduction.results.text() + ", " +
+              reduction.terms.text() + ", " + store("out", dst, "x") + ");\n";
   return {text};
 }
 
@@ -146,8 +149,8 @@ std::vector<KernelText> prepare_argmax(const Binding& binding) {
   const Reduction reduction(binding, {axis}, false);
   KernelText text = kernel(reduction);
   Arguments arguments(text);
-  text.body = "  const auto* src = " + arguments.in(src) + ";\n  auto* at = " +
-              arguments.out(binding.results.back()) + ";\n";
+  text.body = "  const auto* src = " + arguments.in(src) +
+              ";\n  auto* at = " + arguments.out(binding.results.back()) + ";\n";
   std::string put = "at[i] = x.at;";
   if (binding.results.size() > 1) {
     text.body += "  auto* most = " + arguments.out(binding.results[0]) + ";\n";

@@ -60,6 +60,11 @@ inline void require_last_axis(const Binding& binding) {
   }
 }
 
+// A type of an element's size, for what is moved and not looked at.
+inline DType word_of(DType dtype) {
+  return size_of(dtype) == 1 ? DType::u8 : size_of(dtype) == 4 ? DType::i32 : DType::i64;
+}
+
 // The arguments of a kernel, as they are named in its text.
 class Arguments {
  public:

@@ -6,7 +6,8 @@ namespace {
 
 // `function` of kernels/softmax.cuh over rows of operand 0. Operands and results that have its
 // shape are rows too, others have an element for each.
-std::vector<KernelText> prepare(const Binding& binding, const std::string& function, bool labelled) {
+std::vector<KernelText> prepare(const Binding& binding, const std::string& function,
+                                bool labelled) {
   require_last_axis(binding);
   const Buffer& src = binding.operands[0];
   const int64_t width = src.dims.back();
@@ -21,7 +22,8 @@ std::vector<KernelText> prepare(const Binding& binding, const std::string& funct
     const std::string at = writes ? arguments.out(buffer) : arguments.in(buffer);
     if (buffer.dims.size() < src.dims.size()) return given.push_back(at);
     given.push_back(std::string("slim::Rows<") + (writes ? "" : "const ") +
-                    cuda_type(buffer.dtype) + ">{" + at + ", " + std::to_string(buffer.row()) + '}');
+                    cuda_type(buffer.dtype) + ">{" + at + ", " + std::to_string(buffer.row()) +
+                    '}');
   };
   for (const Buffer& buffer : binding.operands) add(buffer, false);
   for (const Buffer& buffer : binding.results) add(buffer, true);

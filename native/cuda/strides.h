@@ -43,7 +43,7 @@ inline std::vector<Axis> merged(const std::vector<Axis>& axes) {
 inline Count product_of(const std::vector<Axis>& axes) {
   Count count;
   for (const Axis& axis : axes) {
-    count.per_row = count.per_row > 0 ? count.per_row * axis.size.capacity
+    count.per_row = count.per_row > 0       ? count.per_row * axis.size.capacity
                     : axis.size.per_row > 0 ? count.capacity * axis.size.per_row
                                             : 0;
     count.capacity *= axis.size.capacity;
@@ -57,8 +57,9 @@ inline std::string offset_text(const std::vector<Axis>& axes, const std::string&
   int64_t inner = 1;
   for (size_t i = axes.size(); i-- > 0;) {
     std::string at = inner > 1 ? index + " / " + std::to_string(inner) : index;
-    if (i > 0) at = (inner > 1 ? '(' + at + ')' : at) + " % " +
-                    std::to_string(std::max<int64_t>(axes[i].size.capacity, 1));
+    if (i > 0)
+      at = (inner > 1 ? '(' + at + ')' : at) + " % " +
+           std::to_string(std::max<int64_t>(axes[i].size.capacity, 1));
     text += (text.empty() ? "" : " + ") + at + " * " + std::to_string(axes[i].stride);
     inner *= std::max<int64_t>(axes[i].size.capacity, 1);
   }

@@ -26,8 +26,12 @@ inline constexpr int kPhiloxRounds = 10;
 struct PhiloxKeys {
   uint32_t seed, stream;
 
-  SLIM_DEVICE uint64_t first(int round) const { return seed + 0x9E3779B9u * static_cast<uint32_t>(round); }
-  SLIM_DEVICE uint64_t second(int round) const { return stream + 0xBB67AE85u * static_cast<uint32_t>(round); }
+  SLIM_DEVICE uint64_t first(int round) const {
+    return seed + 0x9E3779B9u * static_cast<uint32_t>(round);
+  }
+  SLIM_DEVICE uint64_t second(int round) const {
+    return stream + 0xBB67AE85u * static_cast<uint32_t>(round);
+  }
 };
 
 // One counter or several, a word in the low half of a 64-bit lane. multiply(lane, factor) is
@@ -69,7 +73,9 @@ SLIM_DEVICE static inline PhiloxDraw philox(uint32_t seed, uint32_t stream, uint
 }
 
 // [0, 1) with 24 bits.
-SLIM_DEVICE static inline float uniform_f32(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+SLIM_DEVICE static inline float uniform_f32(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 // [0, 1) with 53 bits.
 SLIM_DEVICE static inline double uniform_f64(uint32_t low, uint32_t high) {

@@ -26,9 +26,4 @@ __device__ void copy_from(T* dst, const T* src, long long count) {
   for (long long i = first_index(); i < count; i += index_step()) dst[i] = src[Place::at(i)];
 }
 
-template <class T>
-__device__ void iota(T* dst, long long count) {
-  for (long long i = first_index(); i < count; i += index_step()) dst[i] = static_cast<T>(i);
-}
-
 }  // namespace slim
