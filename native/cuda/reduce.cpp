@@ -59,13 +59,14 @@ class Reduction {
   std::vector<Axis> kept_, terms_;
 };
 
-std::string put_text(const std::string& what) {
-  return "[=](long long i, long long slice, const auto& x) { (void)slice; " + what + " }";
+// Its types are written out: the run-time compiler takes no generic lambda for device code.
+std::string put_text(const std::string& type, const std::string& what) {
+  return "[=](long long i, long long slice, const " + type + "& x) { (void)slice; " + what + " }";
 }
 
-std::string store(const std::string& to, const Buffer& dst, const std::string& value) {
-  return put_text(to + "[" + element_text(dst, "i") + "] = static_cast<" + cuda_type(dst.dtype) +
-                  ">(" + value + ");");
+std::string store(const std::string& type, const Buffer& dst) {
+  return put_text(
+      type, "out[" + element_text(dst, "i") + "] = static_cast<" + cuda_type(dst.dtype) + ">(x);");
 }
 
 KernelText kernel(const Reduction& reduction) {
@@ -103,18 +104,19 @@ std::vector<KernelText> prepare_reduce(const Binding& binding) {
   const std::string fold = "slim::" + word + '<' + cuda_type(src.dtype) + '>';
   const std::string sizes = reduction.results.text() + ", " + reduction.terms.text() + ", " +
                             words({reduction.slice, reduction.slices});
+  const std::string acc = fold + "::Acc";
   KernelText text = kernel(reduction);
   Arguments arguments(text);
   text.body = "  const auto* src = " + arguments.in(src) + ";\n";
   std::string put;
   if (reduction.slices == 1) {
     text.body += "  auto* out = " + arguments.out(dst) + ";\n";
-    put = store("out", dst, "x");
+    put = store(acc, dst);
   } else {
     text.arguments.push_back(binding.workspace[0]);
     text.body += "  auto* parts = a.in<" + fold +
                  "::Acc>(1);\n  const long long results = " + reduction.results.text() + ";\n";
-    put = put_text("parts[slice * results + i] = x;");
+    put = put_text(acc, "parts[slice * results + i] = x;");
   }
   text.body +=
       "  slim::reduce<" + fold + ", " + reduction.kind() + "(src, " + sizes + ", " + put + ");\n";
@@ -124,8 +126,8 @@ std::vector<KernelText> prepare_reduce(const Binding& binding) {
   merge.arguments.push_back(binding.workspace[0]);
   Arguments rest(merge);
   merge.body = "  auto* out = " + rest.out(dst) + ";\n  slim::merge_slices<" + fold +
-               ">(a.in<const " + fold + "::Acc>(0), " + reduction.results.text() + ", " +
-               std::to_string(reduction.slices) + ", " + store("out", dst, "x") + ");\n";
+               ">(a.in<const " + acc + ">(0), " + reduction.results.text() + ", " +
+               std::to_string(reduction.slices) + ", " + store(acc, dst) + ");\n";
   merge.grid = grid_over(reduction.results.capacity);
   return {text, merge};
 }
@@ -138,7 +140,7 @@ std::vector<KernelText> prepare_logsumexp(const Binding& binding) {
   text.body = "  const auto* src = " + arguments.in(binding.operands[0]) +
               ";\n  auto* out = " + arguments.out(dst) + ";\n  slim::logsumexp<" +
               reduction.kind() + "(src, " + reduction.results.text() + ", " +
-              reduction.terms.text() + ", " + store("out", dst, "x") + ");\n";
+              reduction.terms.text() + ", " + store(cuda_type(dst.dtype), dst) + ");\n";
   return {text};
 }
 
@@ -156,10 +158,10 @@ std::vector<KernelText> prepare_argmax(const Binding& binding) {
     text.body += "  auto* most = " + arguments.out(binding.results[0]) + ";\n";
     put += " most[i] = x.value;";
   }
-  text.body += "  slim::reduce<slim::FirstLargest<" + cuda_type(src.dtype) + ">, " +
-               reduction.kind() + "(src, " + reduction.results.text() + ", " +
-               reduction.terms.text() + ", " + words({reduction.slice, 1}) + ", " + put_text(put) +
-               ");\n";
+  const std::string fold = "slim::FirstLargest<" + cuda_type(src.dtype) + '>';
+  text.body += "  slim::reduce<" + fold + ", " + reduction.kind() + "(src, " +
+               reduction.results.text() + ", " + reduction.terms.text() + ", " +
+               words({reduction.slice, 1}) + ", " + put_text(fold + "::Acc", put) + ");\n";
   return {text};
 }
 

@@ -39,7 +39,11 @@ struct PhiloxKeys {
 template <class Lane, class Keys, class Multiply>
 SLIM_DEVICE static inline PhiloxWords<Lane> philox_rounds(Lane c0, Lane c1, Lane c2, Lane c3,
                                                           const Keys& keys, Multiply multiply) {
+#ifdef __CUDACC_RTC__
+#pragma unroll
+#else
 #pragma GCC unroll 10
+#endif
   for (int round = 0; round < kPhiloxRounds; ++round) {
     const Lane p0 = multiply(c0, 0xD2511F53u);
     const Lane p1 = multiply(c2, 0xCD9E8D57u);
