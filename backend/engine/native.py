@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 try:
     from slimlearn import _native
 except ImportError as error:
@@ -22,6 +24,11 @@ __all__ = [
 
 native = _native
 NativeError = _native.NativeError
+
+# Where PyPI's packages of NVIDIA's libraries lie: then no CUDA toolkit is needed.
+_nvidia = find_spec("nvidia")
+if _nvidia is not None:
+    native.set_nvidia_packages(list(_nvidia.submodule_search_locations or []))
 
 _ISAS = ("generic", "x86-64-v3", "x86-64-v4")
 

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/lock.h"
 #include "cuda/device.h"
+#include "cuda/nvidia/library.h"
 #include "kernels/kernel.h"
 #include "runtime/call/team.h"
 #include "runtime/data/csr_source.h"
@@ -45,6 +46,7 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_test_device(module);
   slim::bind_files(module);
   slim::cuda::offer_devices();
+  module.def("set_nvidia_packages", &slim::cuda::nvidia::set_package_directories);
   module.def("best_isa", &slim::best_isa);
   module.def("has_isa", [](const std::string& isa) { return slim::cpu_device(isa) != nullptr; });
   module.def("devices", &slim::Device::names);

@@ -1,4 +1,5 @@
 // A second device for the tests: a CPU level's kernels with a memory of its own.
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 #include <sys/mman.h>
 
@@ -13,6 +14,7 @@
 
 #include "api/api.h"
 #include "cuda/device.h"
+#include "cuda/memory.h"
 #include "runtime/device/device.h"
 #include "runtime/train/steps.h"
 
@@ -234,13 +236,54 @@ class MirrorDevice final : public Device {
   mutable Raised raised_;
 };
 
+void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& source,
+                     int64_t blocks, int threads, int shared, bool record, int times, bool gpu) {
+  const std::unique_ptr<cuda::Driver> driver = gpu ? cuda::open_nvidia(0) : cuda::open_emulated();
+  const cuda::Grid grid{blocks, threads, shared};
+  const std::unique_ptr<cuda::Module> code = driver->compile(source);
+  const std::unique_ptr<cuda::Kernel> kernel = code->kernel("k0", grid);
+  const std::unique_ptr<cuda::Stream> stream = driver->open_stream();
+  std::vector<cuda::Piece<std::byte>> pieces;
+  std::vector<void*> pointers;
+  for (const py::array& array : arrays) {
+    pieces.emplace_back(*driver, static_cast<size_t>(array.nbytes()));
+    pointers.push_back(pieces.back().data());
+    pieces.back().send(*stream, static_cast<const std::byte*>(array.data()), pieces.back().size());
+  }
+  const auto launch = [&] {
+    driver->launch(*stream, *kernel, grid, pointers.data(), pointers.size() * sizeof(void*));
+  };
+  if (record) {
+    driver->begin_recording(*stream);
+    launch();
+    const std::unique_ptr<cuda::Recording> recording = driver->end_recording(*stream);
+    for (int i = 0; i < times; ++i) driver->replay(*stream, *recording);
+    driver->wait(*stream);
+  } else {
+    for (int i = 0; i < times; ++i) launch();
+  }
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    auto* values = static_cast<std::byte*>(const_cast<void*>(arrays[i].data()));
+    pieces[i].fetch(*stream, values, pieces[i].size());
+  }
+  driver->wait(*stream);
+  if (const std::string error = driver->error(); !error.empty()) throw cuda::DriverError(error);
+}
+
 }  // namespace
 
 void bind_test_device(py::module_& module) {
-  // The CUDA half, its kernels compiled and run on the host.
-  module.def("register_emulated_device", [](const std::string& name) {
-    Device::add(std::make_unique<cuda::CudaDevice>(name, cuda::open_emulated()));
-  });
+  // The CUDA half, its kernels compiled and run on the host, and compiled by NVRTC if asked for.
+  module.def(
+      "register_emulated_device",
+      [](const std::string& name, bool nvrtc) {
+        Device::add(std::make_unique<cuda::CudaDevice>(name, cuda::open_emulated(nvrtc)));
+      },
+      py::arg("name"), py::arg("nvrtc") = false);
+  // One kernel of pointers, put on a stream `times` times at once; `record` as a recording.
+  module.def("run_cuda_kernel", &run_cuda_kernel, py::arg("arrays"), py::arg("source"),
+             py::arg("blocks"), py::arg("threads"), py::kw_only(), py::arg("shared") = 0,
+             py::arg("record") = false, py::arg("times") = 1, py::arg("gpu") = false);
   // Gives a function that says how often the device's memory was copied to or from, and how many
   // pieces of it there are.
   module.def("register_test_device", [](const std::string& name, const std::string& level) {
@@ -248,6 +291,10 @@ void bind_test_device(py::module_& module) {
     MirrorMemory& memory = device->memory();
     Device::add(std::move(device));
     return py::cpp_function([&memory] { return py::make_tuple(memory.copies(), memory.blocks()); });
+  });
+  module.def("take_memory", [](const std::string& name, int64_t bytes) {
+    Memory& memory = Device::find(name).memory();
+    memory.release(memory.allocate(bytes));
   });
   // What must end the process.
   module.def("touch_test_device", [](const std::string& name) {

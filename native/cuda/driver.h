@@ -107,6 +107,7 @@ class Driver {
 std::unique_ptr<Driver> open_nvidia(int device);
 
 // Compiles with the host's C++ compiler (CXX, else c++), and runs the threads of a block in turns.
-std::unique_ptr<Driver> open_emulated();
+// With `nvrtc` NVIDIA's compiler must take the source too.
+std::unique_ptr<Driver> open_emulated(bool nvrtc = false);
 
 }  // namespace slim::cuda

@@ -4,14 +4,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "cuda/emulated/block.h"
 #include "cuda/emulated/host_compiler.h"
 #include "cuda/emulated/memory.h"
+#include "cuda/nvidia/compiler.h"
 #include "runtime/call/team.h"
 
 namespace slim::cuda {
@@ -36,7 +37,8 @@ struct HostStream final : Stream {
 
 class EmulatedDriver final : public Driver {
  public:
-  EmulatedDriver() {
+  explicit EmulatedDriver(bool nvrtc) {
+    if (nvrtc) nvrtc_.emplace(9, 0, 13000);
     properties_.name = "emulated";
     properties_.major = 9;
     properties_.multiprocessors = 4;
@@ -130,6 +132,7 @@ class EmulatedDriver final : public Driver {
   }
 
   std::unique_ptr<Module> compile(const std::string& source) override {
+    if (nvrtc_) nvrtc_->compile(source);
     return HostModule::compile(source);
   }
 
@@ -173,6 +176,7 @@ class EmulatedDriver final : public Driver {
     if (error_.empty()) error_ = what;
   }
 
+  std::optional<nvidia::Compiler> nvrtc_;
   Properties properties_;
   GuardedMemory memory_;
   std::thread::id recorder_;
@@ -181,6 +185,8 @@ class EmulatedDriver final : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_emulated() { return std::make_unique<EmulatedDriver>(); }
+std::unique_ptr<Driver> open_emulated(bool nvrtc) {
+  return std::make_unique<EmulatedDriver>(nvrtc);
+}
 
 }  // namespace slim::cuda

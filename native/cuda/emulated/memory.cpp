@@ -1,4 +1,4 @@
-// Pages of the system, with one behind each piece that is never open.
+// Pages of the system, with one before and one behind each piece that are never open.
 #include "cuda/emulated/memory.h"
 
 #include <sys/mman.h>
@@ -11,6 +11,11 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr int64_t kAligned = 256;  // as CUDA's
 
+// Of the pages of a piece.
+std::byte* start_of(const std::byte* data) {
+  return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(data) / kPage * kPage);
+}
+
 }  // namespace
 
 GuardedMemory::~GuardedMemory() {
@@ -21,12 +26,13 @@ GuardedMemory::~GuardedMemory() {
 std::byte* GuardedMemory::allocate(int64_t bytes) {
   const auto size = static_cast<size_t>(bytes / kAligned * kAligned + kAligned);
   const size_t pages = (size + kPage - 1) / kPage * kPage;
-  void* start = mmap(nullptr, pages + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (start == MAP_FAILED) return nullptr;
+  void* all = mmap(nullptr, pages + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) return nullptr;
+  std::byte* start = static_cast<std::byte*>(all) + kPage;
   mprotect(start, pages, PROT_READ | PROT_WRITE);
   std::memset(start, 0xff, pages);
   mprotect(start, pages, PROT_NONE);
-  std::byte* data = static_cast<std::byte*>(start) + (pages - size);
+  std::byte* data = start + (pages - size);
   pieces_[data] = {bytes, pages};
   used_ += bytes;
   return data;
@@ -35,23 +41,20 @@ std::byte* GuardedMemory::allocate(int64_t bytes) {
 void GuardedMemory::release(std::byte* data) noexcept {
   const auto found = pieces_.find(data);
   if (found == pieces_.end()) return;
-  const auto address = reinterpret_cast<uintptr_t>(data);
-  munmap(reinterpret_cast<void*>(address / kPage * kPage), found->second.pages + kPage);
+  munmap(start_of(data) - kPage, found->second.pages + 2 * kPage);
   used_ -= found->second.bytes;
   pieces_.erase(found);
 }
 
 void GuardedMemory::open() noexcept {
   for (const auto& [data, piece] : pieces_) {
-    const auto address = reinterpret_cast<uintptr_t>(data);
-    mprotect(reinterpret_cast<void*>(address / kPage * kPage), piece.pages, PROT_READ | PROT_WRITE);
+    mprotect(start_of(data), piece.pages, PROT_READ | PROT_WRITE);
   }
 }
 
 void GuardedMemory::close() noexcept {
   for (const auto& [data, piece] : pieces_) {
-    const auto address = reinterpret_cast<uintptr_t>(data);
-    mprotect(reinterpret_cast<void*>(address / kPage * kPage), piece.pages, PROT_NONE);
+    mprotect(start_of(data), piece.pages, PROT_NONE);
   }
 }
 

@@ -26,7 +26,7 @@ class GuardedMemory {
  private:
   struct Piece {
     int64_t bytes;  // of what was asked for
-    size_t pages;   // bytes of the pages, without the closed one behind them
+    size_t pages;   // bytes of the pages, without the closed ones around them
   };
   std::map<const std::byte*, Piece> pieces_;
   int64_t used_ = 0;

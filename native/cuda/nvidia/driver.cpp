@@ -1,8 +1,290 @@
-// NVIDIA's driver and run-time compiler, opened when a GPU is asked for.
+// NVIDIA's driver, as the CUDA half asks for it.
 #include "cuda/driver.h"
 
-namespace slim::cuda {
+#include <unistd.h>
 
-std::unique_ptr<Driver> open_nvidia(int) { throw DriverError("no"); }
+#include <map>
+#include <optional>
+
+#include "cuda/kernel_cache.h"
+#include "cuda/nvidia/compiler.h"
+#include "cuda/nvidia/gpu.h"
+#include "cuda/nvidia/pool.h"
+
+namespace slim::cuda {
+namespace nvidia {
+namespace {
+
+constexpr int64_t kKept = int64_t{256} << 20;  // of the GPU's memory
+constexpr int64_t kKeptPinned = int64_t{64} << 20;
+constexpr int kPlainShared = 48 << 10;  // what a kernel may have without asking
+
+Pointer pointer(const std::byte* data) {
+  return static_cast<Pointer>(reinterpret_cast<uintptr_t>(data));
+}
+
+const Gpu& gpu_of(const void* of) { return *static_cast<const Gpu*>(of); }
+
+std::byte* allocate_on(const void* of, int64_t bytes) {
+  const Gpu::Inside inside(gpu_of(of));
+  Pointer data = 0;
+  const Result result = gpu_of(of).api().cuMemAlloc_v2(&data, static_cast<size_t>(bytes));
+  if (result != 0 && result != kOutOfMemory) gpu_of(of).check("cuMemAlloc_v2", result);
+  return reinterpret_cast<std::byte*>(result == 0 ? static_cast<uintptr_t>(data) : 0);
+}
+
+void free_on(const void* of, std::byte* data) {
+  const Gpu::Inside inside(gpu_of(of));
+  SLIM_CUDA_CALL(gpu_of(of), cuMemFree_v2, pointer(data));
+}
+
+std::byte* allocate_pinned(const void* of, int64_t bytes) {
+  const Gpu::Inside inside(gpu_of(of));
+  void* data = nullptr;
+  const Result result = gpu_of(of).api().cuMemAllocHost_v2(&data, static_cast<size_t>(bytes));
+  return static_cast<std::byte*>(result == 0 ? data : nullptr);
+}
+
+void free_pinned(const void* of, std::byte* data) {
+  const Gpu::Inside inside(gpu_of(of));
+  SLIM_CUDA_CALL(gpu_of(of), cuMemFreeHost, data);
+}
+
+struct NvidiaStream final : Stream {
+  NvidiaStream(const Gpu& gpu) : gpu(gpu) {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_REQUIRE(gpu, cuStreamCreate, &handle, kNonBlocking);
+  }
+  ~NvidiaStream() override {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_CALL(gpu, cuStreamDestroy_v2, handle);
+  }
+
+  const Gpu& gpu;
+  StreamHandle handle = nullptr;
+};
+
+StreamHandle handle_of(Stream& stream) { return static_cast<NvidiaStream&>(stream).handle; }
+
+struct NvidiaKernel final : Kernel {
+  FunctionHandle handle = nullptr;
+};
+
+// Machine code on the GPU.
+struct Loaded {
+  Loaded(const Gpu& gpu, const std::string& code) : gpu(gpu) {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_REQUIRE(gpu, cuModuleLoadData, &handle, code.c_str());
+  }
+  ~Loaded() {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_CALL(gpu, cuModuleUnload, handle);
+  }
+
+  const Gpu& gpu;
+  ModuleHandle handle = nullptr;
+};
+
+class NvidiaModule final : public Module {
+ public:
+  explicit NvidiaModule(std::shared_ptr<const Loaded> loaded) : loaded_(std::move(loaded)) {}
+
+  std::unique_ptr<Kernel> kernel(const std::string& name, const Grid& grid) override {
+    const Gpu& gpu = loaded_->gpu;
+    const Gpu::Inside inside(gpu);
+    auto kernel = std::make_unique<NvidiaKernel>();
+    SLIM_CUDA_REQUIRE(gpu, cuModuleGetFunction, &kernel->handle, loaded_->handle, name.c_str());
+    if (grid.shared > kPlainShared) {
+      const int most = gpu.attribute(kMostShared);
+      if (grid.shared > most) {
+        throw DriverError("kernel " + name + " shares " + std::to_string(grid.shared) +
+                          " bytes in a block, but this GPU has " + std::to_string(most));
+      }
+      SLIM_CUDA_REQUIRE(gpu, cuFuncSetAttribute, kernel->handle, kDynamicSharedOf, grid.shared);
+    }
+    return kernel;
+  }
+
+ private:
+  std::shared_ptr<const Loaded> loaded_;
+};
+
+struct NvidiaRecording final : Recording {
+  explicit NvidiaRecording(const Gpu& gpu) : gpu(gpu) {}
+  ~NvidiaRecording() override {
+    const Gpu::Inside inside(gpu);
+    if (graph != nullptr) SLIM_CUDA_CALL(gpu, cuGraphDestroy, graph);
+    if (exec != nullptr) SLIM_CUDA_CALL(gpu, cuGraphExecDestroy, exec);
+  }
+
+  const Gpu& gpu;
+  GraphHandle graph = nullptr;
+  GraphExecHandle exec = nullptr;
+};
+
+class NvidiaDriver final : public Driver {
+ public:
+  explicit NvidiaDriver(int number)
+      : gpu_(number),
+        compiler_(gpu_.attribute(kComputeMajor), gpu_.attribute(kComputeMinor), driver_version()),
+        memory_(&gpu_, allocate_on, free_on, kKept),
+        pinned_(&gpu_, allocate_pinned, free_pinned, kKeptPinned) {
+    char name[256] = {};
+    SLIM_CUDA_REQUIRE(gpu_, cuDeviceGetName, name, static_cast<int>(sizeof name) - 1,
+                      gpu_.device());
+    size_t bytes = 0;
+    SLIM_CUDA_REQUIRE(gpu_, cuDeviceTotalMem_v2, &bytes, gpu_.device());
+    properties_.name = name;
+    properties_.major = gpu_.attribute(kComputeMajor);
+    properties_.minor = gpu_.attribute(kComputeMinor);
+    properties_.multiprocessors = gpu_.attribute(kMultiprocessors);
+    properties_.memory = static_cast<int64_t>(bytes);
+    const int version = driver_version();
+    properties_.versions = "driver of CUDA " + std::to_string(version / 1000) + '.' +
+                           std::to_string(version % 1000 / 10) + ", NVRTC " + compiler_.version();
+  }
+  ~NvidiaDriver() override {
+    memory_.drop();
+    pinned_.drop();
+    gpu_.api().cuDevicePrimaryCtxRelease_v2(gpu_.device());
+  }
+
+  const Properties& properties() const override { return properties_; }
+  int64_t free_memory() const override {
+    const Gpu::Inside inside(gpu_);
+    size_t free = 0, total = 0;
+    gpu_.api().cuMemGetInfo_v2(&free, &total);
+    return static_cast<int64_t>(free) + memory_.kept_bytes();
+  }
+
+  std::byte* allocate(int64_t bytes) override {
+    require_here();
+    std::byte* data = memory_.allocate(bytes);
+    if (data != nullptr) return data;
+    require_alive();
+    throw OutOfMemory(properties_.name, bytes, free_memory());
+  }
+  void release(std::byte* data) noexcept override { memory_.release(data); }
+  std::byte* allocate_host(int64_t bytes) override {
+    require_here();
+    std::byte* data = pinned_.allocate(bytes);
+    if (data == nullptr) throw OutOfMemory("the host (for memory that is pinned)", bytes, 0);
+    return data;
+  }
+  void release_host(std::byte* data) noexcept override { pinned_.release(data); }
+
+  std::unique_ptr<Stream> open_stream() override {
+    require_here();
+    return std::make_unique<NvidiaStream>(gpu_);
+  }
+  void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    if (gpu_.failed() || bytes == 0) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuMemcpyAsync, pointer(to), pointer(from), static_cast<size_t>(bytes),
+                   handle_of(stream));
+  }
+  void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept override {
+    if (gpu_.failed() || bytes == 0) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuMemsetD8Async, pointer(to), value, static_cast<size_t>(bytes),
+                   handle_of(stream));
+  }
+  void launch(Stream& stream, const Kernel& kernel, const Grid& grid, const void* arguments,
+              size_t bytes) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    // CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END
+    void* extra[] = {reinterpret_cast<void*>(1), const_cast<void*>(arguments),
+                     reinterpret_cast<void*>(2), &bytes, nullptr};
+    SLIM_CUDA_CALL(gpu_, cuLaunchKernel, static_cast<const NvidiaKernel&>(kernel).handle,
+                   static_cast<unsigned int>(grid.blocks), 1, 1,
+                   static_cast<unsigned int>(grid.threads), 1, 1,
+                   static_cast<unsigned int>(grid.shared), handle_of(stream), nullptr, extra);
+  }
+  void wait(Stream& stream) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuStreamSynchronize, handle_of(stream));
+  }
+
+  void begin_recording(Stream& stream) override {
+    require_alive();
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_REQUIRE(gpu_, cuStreamBeginCapture_v2, handle_of(stream), kThreadLocal);
+  }
+  std::unique_ptr<Recording> end_recording(Stream& stream) override {
+    const Gpu::Inside inside(gpu_);
+    auto recording = std::make_unique<NvidiaRecording>(gpu_);
+    const Result result = gpu_.api().cuStreamEndCapture(handle_of(stream), &recording->graph);
+    require_alive();  // the first error says more than what follows of it
+    gpu_.require("cuStreamEndCapture", result);
+    SLIM_CUDA_REQUIRE(gpu_, cuGraphInstantiateWithFlags, &recording->exec, recording->graph, 0);
+    SLIM_CUDA_REQUIRE(gpu_, cuGraphUpload, recording->exec, handle_of(stream));
+    return recording;
+  }
+  void replay(Stream& stream, const Recording& recording) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuGraphLaunch, static_cast<const NvidiaRecording&>(recording).exec,
+                   handle_of(stream));
+  }
+
+  std::unique_ptr<Module> compile(const std::string& source) override {
+    require_here();
+    const std::string key = cache_key(compiler_.identity() + '\n' + source);
+    const std::lock_guard lock(mutex_);
+    std::weak_ptr<const Loaded>& known = modules_[key];
+    std::shared_ptr<const Loaded> loaded = known.lock();
+    if (!loaded) loaded = load_cached(key);
+    if (!loaded) {
+      const std::string code = compiler_.compile(source);
+      loaded = std::make_shared<Loaded>(gpu_, code);
+      write_cached(key, code);
+    }
+    known = loaded;
+    return std::make_unique<NvidiaModule>(std::move(loaded));
+  }
+
+  std::string error() const override { return gpu_.error(); }
+
+ private:
+  // What the driver does not take any more is compiled again.
+  std::shared_ptr<const Loaded> load_cached(const std::string& key) const {
+    const std::optional<std::string> code = read_cached(key);
+    if (!code) return nullptr;
+    try {
+      return std::make_shared<Loaded>(gpu_, *code);
+    } catch (const DriverError&) {
+      return nullptr;
+    }
+  }
+
+  void require_alive() const {
+    if (gpu_.failed()) throw DriverError(gpu_.error());
+  }
+  void require_here() const {
+    require_alive();
+    if (getpid() != process_) {
+      throw DriverError(
+          "a process that was forked after the GPU was used cannot use it: start "
+          "processes by \"spawn\" or \"forkserver\", or use device=\"cpu\"");
+    }
+  }
+
+  Gpu gpu_;
+  Compiler compiler_;
+  Properties properties_;
+  Pool memory_, pinned_;
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const Loaded>> modules_;  // by key
+  pid_t process_ = getpid();
+};
+
+}  // namespace
+}  // namespace nvidia
+
+std::unique_ptr<Driver> open_nvidia(int device) {
+  return std::make_unique<nvidia::NvidiaDriver>(device);
+}
 
 }  // namespace slim::cuda

@@ -1,0 +1,97 @@
+// What is used of NVIDIA's driver and run-time compiler, declared here: a build needs no CUDA.
+#pragma once
+
+#include <cstddef>
+
+namespace slim::cuda::nvidia {
+
+using Result = int;  // 0: success
+using DeviceNumber = int;
+using Pointer = unsigned long long;  // CUdeviceptr
+using ContextHandle = struct ContextOf*;
+using StreamHandle = struct StreamOf*;
+using ModuleHandle = struct ModuleOf*;
+using FunctionHandle = struct FunctionOf*;
+using GraphHandle = struct GraphOf*;
+using GraphExecHandle = struct GraphExecOf*;
+using ProgramHandle = struct ProgramOf*;
+
+inline constexpr Result kOutOfMemory = 2;
+inline constexpr Result kNoDevice = 100;
+inline constexpr Result kDriverMismatch = 803;
+inline constexpr int kMultiprocessors = 16;
+inline constexpr int kComputeMajor = 75;
+inline constexpr int kComputeMinor = 76;
+inline constexpr int kMostShared = 97;           // CU_DEVICE_ATTRIBUTE_MAX_SHARED_…_OPTIN
+inline constexpr int kDynamicSharedOf = 8;       // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+inline constexpr unsigned int kNonBlocking = 1;  // CU_STREAM_NON_BLOCKING
+inline constexpr int kThreadLocal = 1;           // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+
+// X(name, parameters) of libcuda; all give a Result.
+#define SLIM_DRIVER_FUNCTIONS(X)                                                             \
+  X(cuInit, (unsigned int flags))                                                            \
+  X(cuDriverGetVersion, (int* version))                                                      \
+  X(cuGetErrorName, (Result result, const char** name))                                      \
+  X(cuGetErrorString, (Result result, const char** words))                                   \
+  X(cuDeviceGetCount, (int* count))                                                          \
+  X(cuDeviceGet, (DeviceNumber * device, int ordinal))                                       \
+  X(cuDeviceGetName, (char* name, int length, DeviceNumber device))                          \
+  X(cuDeviceGetAttribute, (int* value, int attribute, DeviceNumber device))                  \
+  X(cuDeviceTotalMem_v2, (size_t* bytes, DeviceNumber device))                               \
+  X(cuDevicePrimaryCtxRetain, (ContextHandle * context, DeviceNumber device))                \
+  X(cuDevicePrimaryCtxRelease_v2, (DeviceNumber device))                                     \
+  X(cuCtxGetCurrent, (ContextHandle * context))                                              \
+  X(cuCtxSetCurrent, (ContextHandle context))                                                \
+  X(cuMemGetInfo_v2, (size_t* free, size_t* total))                                          \
+  X(cuMemAlloc_v2, (Pointer * data, size_t bytes))                                           \
+  X(cuMemFree_v2, (Pointer data))                                                            \
+  X(cuMemAllocHost_v2, (void** data, size_t bytes))                                          \
+  X(cuMemFreeHost, (void* data))                                                             \
+  X(cuMemcpyAsync, (Pointer to, Pointer from, size_t bytes, StreamHandle stream))            \
+  X(cuMemsetD8Async, (Pointer to, unsigned char value, size_t bytes, StreamHandle stream))   \
+  X(cuStreamCreate, (StreamHandle * stream, unsigned int flags))                             \
+  X(cuStreamDestroy_v2, (StreamHandle stream))                                               \
+  X(cuStreamSynchronize, (StreamHandle stream))                                              \
+  X(cuStreamBeginCapture_v2, (StreamHandle stream, int mode))                                \
+  X(cuStreamEndCapture, (StreamHandle stream, GraphHandle * graph))                          \
+  X(cuGraphInstantiateWithFlags,                                                             \
+    (GraphExecHandle * exec, GraphHandle graph, unsigned long long flags))                   \
+  X(cuGraphUpload, (GraphExecHandle exec, StreamHandle stream))                              \
+  X(cuGraphLaunch, (GraphExecHandle exec, StreamHandle stream))                              \
+  X(cuGraphExecDestroy, (GraphExecHandle exec))                                              \
+  X(cuGraphDestroy, (GraphHandle graph))                                                     \
+  X(cuModuleLoadData, (ModuleHandle * module, const void* image))                            \
+  X(cuModuleUnload, (ModuleHandle module))                                                   \
+  X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name)) \
+  X(cuFuncSetAttribute, (FunctionHandle function, int attribute, int value))                 \
+  X(cuLaunchKernel,                                                                          \
+    (FunctionHandle function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, \
+     unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,  \
+     StreamHandle stream, void** parameters, void** extra))
+
+// X(name, parameters) of libnvrtc; all give a Result.
+#define SLIM_NVRTC_FUNCTIONS(X)                                                            \
+  X(nvrtcVersion, (int* major, int* minor))                                                \
+  X(nvrtcGetNumSupportedArchs, (int* count))                                               \
+  X(nvrtcGetSupportedArchs, (int* architectures))                                          \
+  X(nvrtcCreateProgram, (ProgramHandle * program, const char* source, const char* name,    \
+                         int headers, const char* const* texts, const char* const* names)) \
+  X(nvrtcDestroyProgram, (ProgramHandle * program))                                        \
+  X(nvrtcCompileProgram, (ProgramHandle program, int count, const char* const* options))   \
+  X(nvrtcGetCUBINSize, (ProgramHandle program, size_t* bytes))                             \
+  X(nvrtcGetCUBIN, (ProgramHandle program, char* cubin))                                   \
+  X(nvrtcGetPTXSize, (ProgramHandle program, size_t* bytes))                               \
+  X(nvrtcGetPTX, (ProgramHandle program, char* ptx))                                       \
+  X(nvrtcGetProgramLogSize, (ProgramHandle program, size_t* bytes))                        \
+  X(nvrtcGetProgramLog, (ProgramHandle program, char* log))
+
+#define SLIM_FUNCTION(name, parameters) Result(*name) parameters = nullptr;
+struct DriverApi {
+  SLIM_DRIVER_FUNCTIONS(SLIM_FUNCTION)
+};
+struct NvrtcApi {
+  SLIM_NVRTC_FUNCTIONS(SLIM_FUNCTION)
+};
+#undef SLIM_FUNCTION
+
+}  // namespace slim::cuda::nvidia

@@ -1,0 +1,70 @@
+// A GPU as libcuda has it: its functions, its context, the first error.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cuda/nvidia/api.h"
+
+namespace slim::cuda::nvidia {
+
+// The functions of libcuda, which works. Throws DriverError that says what to install.
+const DriverApi& driver_api();
+int driver_version();  // of CUDA: 13000
+
+class Gpu {
+ public:
+  // Throws DriverError.
+  explicit Gpu(int number);
+
+  const DriverApi& api() const { return api_; }
+  DeviceNumber device() const { return device_; }
+  int attribute(int which) const;
+
+  // What CUDA says of a result: "cuMemAlloc_v2: CUDA_ERROR_… (in words)".
+  std::string words(const char* call, Result result) const;
+  // Keeps the first failure; true where there is none.
+  bool check(const char* call, Result result) const noexcept;
+  // Throws DriverError, and keeps nothing.
+  void require(const char* call, Result result) const;
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  std::string error() const;
+
+  // While one lives, its context is this thread's; what was before, is after it: it may belong to
+  // another library.
+  class Inside {
+   public:
+    explicit Inside(const Gpu& gpu) : api_(gpu.api_) {
+      api_.cuCtxGetCurrent(&before_);
+      changed_ = before_ != gpu.context_;
+      if (changed_) gpu.check("cuCtxSetCurrent", api_.cuCtxSetCurrent(gpu.context_));
+    }
+    ~Inside() {
+      if (changed_) api_.cuCtxSetCurrent(before_);
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    const DriverApi& api_;
+    ContextHandle before_ = nullptr;
+    bool changed_ = false;
+  };
+
+ private:
+  const DriverApi& api_;
+  DeviceNumber device_ = 0;
+  ContextHandle context_ = nullptr;
+  mutable std::atomic<bool> failed_{false};
+  mutable std::mutex mutex_;
+  mutable std::string error_;
+};
+
+// SLIM_CUDA_CALL(gpu, cuMemFree_v2, data) keeps a failure of the call, and gives whether it is
+// well.
+#define SLIM_CUDA_CALL(gpu, name, ...) (gpu).check(#name, (gpu).api().name(__VA_ARGS__))
+#define SLIM_CUDA_REQUIRE(gpu, name, ...) (gpu).require(#name, (gpu).api().name(__VA_ARGS__))
+
+}  // namespace slim::cuda::nvidia

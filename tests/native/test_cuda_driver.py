@@ -1,0 +1,465 @@
+"""The drivers of the CUDA half: the tests' one runs kernels as a GPU does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.cuda import CUDA
+from support.op_cases import CASES
+
+from slimlearn.backend import engine
+from slimlearn.backend.engine.native import native
+from slimlearn.backend.text import print_program
+
+ROOT = Path(__file__).resolve().parents[2]
+GPU = CUDA == "cuda"
+MARK = 'extern "C" __global__ void __launch_bounds__({}) k0('
+
+
+def kernel(body: str, types: str, threads: int = 1024, before: str = "") -> str:
+    """A kernel of arrays x0, x1 … of these C types."""
+    members = "".join(f" {t}* x{i};" for i, t in enumerate(types.split(",")))
+    names = "".join(f" auto* x{i} = a.x{i};" for i in range(len(types.split(","))))
+    start = MARK.format(threads)
+    return f"struct A {{{members} }};\n{before}{start}A a) {{{names}\n{body}\n}}\n"
+
+
+def run(arrays, source, blocks=1, threads=1, **options):
+    native.run_cuda_kernel(arrays, source, blocks, threads, gpu=GPU, **options)
+    return arrays[0]
+
+
+# -- what a kernel sees ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocks, threads", [(1, 1), (3, 7), (5, 32), (2, 1000)])
+def test_each_thread_of_the_grid_runs_once(blocks, threads):
+    body = "atomicAdd(&x0[blockIdx.x * blockDim.x + threadIdx.x], (int)gridDim.x);"
+    got = run(
+        [np.zeros(blocks * threads, np.int32)], kernel(body, "int"), blocks, threads
+    )
+    np.testing.assert_array_equal(got, blocks)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 31, 32, 33, 64, 256, 1024])
+def test_a_barrier_stops_all_threads_of_a_block(threads):
+    body = """
+    __shared__ int cells[1024];
+    const int t = threadIdx.x, n = blockDim.x;
+    int* mine = x0 + blockIdx.x * n;
+    for (int round = 0; round < 3; ++round) {
+      cells[t] = mine[t];
+      __syncthreads();
+      mine[t] = cells[(t + 1) % n] + cells[n - 1 - t];
+      __syncthreads();
+    }"""
+    start = np.arange(4 * threads, dtype=np.int32).reshape(4, threads)
+    want = start.copy()
+    for _ in range(3):
+        want = np.roll(want, -1, axis=1) + want[:, ::-1]
+    got = run([start.copy()], kernel(body, "int"), 4, threads)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_threads_that_end_wait_for_nobody():
+    body = """
+    __shared__ int sum;
+    if (threadIdx.x == 0) sum = 0;
+    __syncthreads();
+    if (threadIdx.x >= 40) return;
+    atomicAdd(&sum, 1);
+    __syncthreads();
+    x0[threadIdx.x] = sum;"""
+    got = run([np.zeros(100, np.int32)], kernel(body, "int"), 1, 100)
+    np.testing.assert_array_equal(got, np.where(np.arange(100) < 40, 40, 0))
+
+
+@pytest.mark.parametrize("dtype, name", [(np.int32, "int"), (np.float64, "double")])
+def test_lanes_of_a_warp_exchange_values(dtype, name):
+    body = """
+    const int t = threadIdx.x;
+    x0[t] = __shfl_sync(0xffffffffu, x4[t], (t + 5) % 32);
+    x1[t] = __shfl_down_sync(0xffffffffu, x4[t], 3);
+    x2[t] = __shfl_up_sync(0xffffffffu, x4[t], 2, 16);
+    x3[t] = __shfl_xor_sync(0xffffffffu, x4[t], 8);
+    """
+    values = np.arange(64).astype(dtype) ** 2
+    arrays = [np.zeros(64, dtype) for _ in range(4)] + [values]
+    run(arrays, kernel(body, ",".join([name] * 5)), 1, 64)
+    t = np.arange(64)
+    lane, warp = t % 32, t // 32 * 32
+    np.testing.assert_array_equal(arrays[0], values[warp + (t + 5) % 32])
+    np.testing.assert_array_equal(arrays[1], values[np.where(lane + 3 < 32, t + 3, t)])
+    np.testing.assert_array_equal(arrays[2], values[np.where(t % 16 >= 2, t - 2, t)])
+    np.testing.assert_array_equal(arrays[3], values[t ^ 8])
+
+
+def test_one_warp_goes_on_while_others_ended():
+    body = """
+    __shared__ float cells[32];
+    float sum = x1[threadIdx.x];
+    for (int by = 16; by > 0; by /= 2) sum += __shfl_down_sync(0xffffffffu, sum, by);
+    if (threadIdx.x % 32 == 0) cells[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x >= 32) return;
+    sum = threadIdx.x < blockDim.x / 32 ? cells[threadIdx.x] : 0.0f;
+    for (int by = 16; by > 0; by /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, by);
+    x0[threadIdx.x] = sum;"""
+    values = np.arange(256, dtype=np.float32)
+    got = run([np.zeros(32, np.float32), values], kernel(body, "float,float"), 1, 256)
+    np.testing.assert_array_equal(got, values.sum())
+
+
+def test_votes():
+    body = """
+    const int t = threadIdx.x;
+    x0[t] = __ballot_sync(0xffffffffu, t % 3 == 0);
+    x1[t] = __any_sync(0xffffffffu, t == 40) + 2 * __all_sync(0xffffffffu, t < 40);
+    x1[t] += 4 * (__syncthreads_or(t == 3) != 0);"""
+    votes, any_all = np.zeros(64, np.uint32), np.zeros(64, np.int32)
+    run([votes, any_all], kernel(body, "unsigned int,int"), 1, 64)
+    t = np.arange(64)
+    for warp in (t[:32], t[32:]):
+        want = sum(1 << i for i in range(32) if warp[i] % 3 == 0)
+        np.testing.assert_array_equal(votes[warp], want)
+    np.testing.assert_array_equal(any_all, np.where(t < 32, 2, 1) + 4)
+
+
+@pytest.mark.parametrize("count", [16, 6000, 12000, 20000])
+def test_shared_memory_of_the_size_that_a_launch_names(count):
+    body = """
+    extern __shared__ double room[];
+    const int n = (int)x1[0];
+    for (int i = threadIdx.x; i < n; i += blockDim.x) room[i] = i * 0.5;
+    __syncthreads();
+    double sum = 0;
+    for (int i = threadIdx.x; i < n; i += blockDim.x) sum += room[n - 1 - i];
+    x0[threadIdx.x] = sum;"""
+    arrays = [np.zeros(64), np.array([count], float)]
+    got = run(arrays, kernel(body, "double,double"), 1, 64, shared=8 * count)
+    assert got.sum() == count * (count - 1) / 4
+
+
+def test_numbers_too_small_are_flushed_and_products_stay_apart_from_sums():
+    body = """
+    x0[0] = x1[0] * x1[1];
+    x0[1] = x1[2] * x1[2] - x1[3];
+    x0[2] = __fmaf_rn(x1[2], x1[2], -x1[3]);"""
+    near_one = np.float32(1 + 2**-12)
+    square = near_one * near_one
+    values = np.array([1e-30, 1e-10, near_one, square], np.float32)
+    got = run([np.ones(3, np.float32), values], kernel(body, "float,float"))
+    assert got.tolist()[:2] == [0, 0] and got[2] != 0
+
+
+# -- streams ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", [False, True])
+@pytest.mark.parametrize("times", [0, 1, 7])
+def test_launches_run_in_order_as_often_as_they_are_put_there(record, times):
+    body = "if (threadIdx.x == 0) x0[blockIdx.x] = x0[blockIdx.x] * 3 + 1;"
+    got = run(
+        *([np.arange(5, dtype=np.int64)], kernel(body, "long long"), 5, 8),
+        **{"record": record, "times": times},
+    )
+    want = np.arange(5)
+    for _ in range(times):
+        want = want * 3 + 1
+    np.testing.assert_array_equal(got, want)
+
+
+# -- what goes wrong -------------------------------------------------------------------
+
+
+def test_a_kernel_that_does_not_compile_is_shown_with_its_line():
+    with pytest.raises(RuntimeError, match="does not compile") as caught:
+        run([np.zeros(1)], kernel("x0[0] = nowhere(1);", "double"))
+    assert "nowhere" in str(caught.value)
+
+
+emulated_only = pytest.mark.skipif(GPU, reason="a GPU takes it, or goes on without end")
+
+
+@emulated_only
+def test_barriers_that_not_all_threads_reach():
+    body = "if (threadIdx.x < 32) __syncwarp(); else __syncthreads(); x0[0] = 1;"
+    run([np.zeros(1)], kernel(body, "double"), 1, 64)
+    body = "if (threadIdx.x == 0) __syncwarp(); else __syncthreads(); x0[0] = 1;"
+    with pytest.raises(RuntimeError, match="k0: threads of a block wait at different"):
+        run([np.zeros(1)], kernel(body, "double"), 1, 64)
+
+
+@emulated_only
+@pytest.mark.parametrize("threads, shared", [(0, 0), (1025, 0), (1, 1 << 20)])
+def test_a_grid_that_no_gpu_has(threads, shared):
+    with pytest.raises(RuntimeError, match="k0 is launched on a grid that no GPU has"):
+        run([np.zeros(1)], kernel("", "double"), 1, threads, shared=shared)
+
+
+@emulated_only
+def test_arguments_that_the_kernel_does_not_take():
+    with pytest.raises(
+        RuntimeError, match=r"k0 takes 16 bytes of arguments, .* given 8"
+    ):
+        run([np.zeros(1)], kernel("", "double,double"))
+
+
+@emulated_only
+@pytest.mark.parametrize("where", ["x0[32]", "x0[-500]"])
+def test_a_kernel_that_leaves_its_memory_ends_the_process(where):
+    script = (
+        "import numpy as np; from slimlearn.backend.engine.native import native;"
+        f"native.run_cuda_kernel([np.zeros(1)], {kernel(where + ' = 1;', 'double')!r},"
+        " 1, 1)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True)
+    assert ended.returncode != 0 and not ended.stderr
+
+
+@emulated_only
+def test_memory_that_is_not_there():
+    for _ in range(2):
+        with pytest.raises(
+            MemoryError, match=rf"emulated has no {1 << 40} bytes left: \d"
+        ):
+            native.take_memory(CUDA, 1 << 40)
+        native.take_memory(CUDA, 1 << 20)
+
+
+def in_a_process(script: str, **variables) -> str:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from slimlearn.backend.engine.native import native\n" + script,
+        ],
+        **{"capture_output": True, "text": True, "check": True},
+        env=os.environ | variables,
+    )
+    return done.stdout
+
+
+LIBCUDA = """
+#define SAY(name) int name() {{ return 0; }}
+{}
+int cuDriverGetVersion(int* version) {{ *version = {}; return 0; }}
+int cuInit(unsigned flags) {{ return {}; }}
+int cuGetErrorName(int r, const char** name) {{ *name = "CUDA_ERROR_X"; return 0; }}
+int cuGetErrorString(int r, const char** words) {{ *words = "some words"; return 0; }}
+int cuDeviceGetCount(int* count) {{ *count = {}; return 0; }}
+"""
+
+
+def driver_functions() -> set[str]:
+    header = (ROOT / "native/cuda/nvidia/api.h").read_text()
+    listed = header.split("SLIM_DRIVER_FUNCTIONS(X)")[1].split("#define SLIM_NVRTC")[0]
+    return {word.split(",")[0] for word in listed.split("X(")[1:]}
+
+
+@pytest.mark.skipif(GPU or not shutil.which("cc"), reason="needs a C compiler, no GPU")
+@pytest.mark.parametrize(
+    "version, init, count, without, device, words",
+    [
+        (11040, 0, 1, "", "cuda", "driver is of CUDA 11.4, but CUDA 12.0 or newer"),
+        (12000, 0, 1, "cuGraphUpload", "cuda", "12.0, without cuGraphUpload, but"),
+        (
+            13000,
+            100,
+            0,
+            "",
+            "cuda",
+            'no GPU that CUDA sees (CUDA_VISIBLE_DEVICES is "7',
+        ),
+        (13000, 803, 0, "", "cuda", "start the machine again"),
+        (
+            13000,
+            999,
+            0,
+            "",
+            "cuda",
+            "does not start, cuInit: CUDA_ERROR_X (some words)",
+        ),
+        (13000, 0, 1, "", "cuda:1", "there is no GPU 1, this machine has 1: use"),
+        (
+            13000,
+            0,
+            2,
+            "",
+            "cuda:5",
+            'this machine has 2, numbered from 0: use device="',
+        ),
+        (13000, 0, 1, "", "cuda:x", "cuda: needs a number behind it"),
+    ],
+)
+def test_a_driver_that_does_not_do(
+    version, init, count, without, device, words, tmp_path
+):
+    known = {*driver_functions()} - {without} - {"cuInit", "cuDriverGetVersion"}
+    known -= {"cuGetErrorName", "cuGetErrorString", "cuDeviceGetCount"}
+    says = "\n".join(f"SAY({name})" for name in sorted(known))
+    (tmp_path / "cuda.c").write_text(LIBCUDA.format(says, version, init, count))
+    library = tmp_path / "libcuda.so.1"
+    command = ["cc", "-shared", "-fPIC", "-o", library, tmp_path / "cuda.c"]
+    subprocess.run(command, check=True)
+    got = in_a_process(
+        f"try: native.describe_device({device!r})\n"
+        "except ValueError as error: print(error)",
+        LD_LIBRARY_PATH=str(tmp_path),
+        CUDA_VISIBLE_DEVICES="7",
+    )
+    assert f"device {device} is not there: " in got and words in got
+
+
+@pytest.mark.skipif(GPU, reason="there is a GPU")
+def test_without_a_driver():
+    with pytest.raises(ValueError, match=r"driver is not installed \(libcuda.so.1: .*"):
+        native.describe_device("cuda")
+
+
+# -- NVIDIA's compiler and headers, where they are at hand -----------------------------
+
+
+def nvidia_folders(what: str) -> list[Path]:
+    from importlib.util import find_spec
+
+    spec = find_spec("nvidia")
+    places = spec.submodule_search_locations if spec else ()
+    roots = [Path("/usr/local/cuda"), *(Path(p) / "cu13" for p in places)]
+    return [root / what for root in roots if (root / what).is_dir()]
+
+
+API_TEST = """
+#include <cuda.h>
+#include <nvrtc.h>
+#include <type_traits>
+#include "cuda/nvidia/api.h"
+template <class A, class B>
+constexpr bool alike() {
+  if (std::is_pointer_v<A> || std::is_pointer_v<B>) {
+    return std::is_pointer_v<A> && std::is_pointer_v<B>;
+  }
+  return sizeof(A) == sizeof(B);
+}
+template <class A, class B>
+struct Functions;
+template <class R, class... A, class S, class... B>
+struct Functions<R (*)(A...), S (*)(B...)> {
+  static constexpr bool alike_all() {
+    if constexpr (sizeof...(A) != sizeof...(B)) {
+      return false;
+    } else {
+      return alike<R, S>() && (alike<A, B>() && ...);
+    }
+  }
+};
+namespace own = slim::cuda::nvidia;
+#define TEST(api, name)                                                            \\
+  static_assert(                                                                   \\
+      Functions<decltype(&::name), decltype(own::api::name)>::alike_all(), #name);
+#define DRIVER(name, parameters) TEST(DriverApi, name)
+#define NVRTC(name, parameters) TEST(NvrtcApi, name)
+SLIM_DRIVER_FUNCTIONS(DRIVER)
+SLIM_NVRTC_FUNCTIONS(NVRTC)
+static_assert(own::kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
+static_assert(own::kNoDevice == CUDA_ERROR_NO_DEVICE);
+static_assert(own::kDriverMismatch == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH);
+static_assert(own::kMultiprocessors == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+static_assert(own::kComputeMajor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+static_assert(own::kComputeMinor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+static_assert(own::kMostShared ==
+              CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+static_assert(own::kDynamicSharedOf == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+static_assert(own::kNonBlocking == CU_STREAM_NON_BLOCKING);
+static_assert(own::kThreadLocal == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+"""
+
+
+def test_declarations_are_those_of_cuda(tmp_path):
+    folders = nvidia_folders("include")
+    for header in ("cuda.h", "nvrtc.h"):
+        if not any((folder / header).exists() for folder in folders):
+            pytest.skip(f"{header} is not here")
+    (tmp_path / "api.cpp").write_text(API_TEST)
+    includes = [f"-I{folder}" for folder in (ROOT / "native", *folders)]
+    command = ["c++", "-std=c++20", "-fsyntax-only", *includes, tmp_path / "api.cpp"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def with_nvrtc():
+    try:
+        native.register_emulated_device("emulated with NVRTC", nvrtc=True)
+    except RuntimeError as error:
+        assert 'pip install "slimlearn[cuda13]"' in str(error)
+        pytest.skip("NVRTC is not here")
+    return "emulated with NVRTC"
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_nvrtc_takes_the_kernels_of_every_op(op, with_nvrtc):
+    for case in CASES[op]:
+        for precision in ("f32", "f64"):
+            text = print_program(case.model(precision))
+            try:
+                engine.compile(text, device=with_nvrtc).info("f", 3)
+            except ValueError as error:
+                assert "there is no kernel" in str(error)
+
+
+# -- the cache -------------------------------------------------------------------------
+
+RUN = """
+import sys, numpy as np
+from slimlearn.backend.engine.native import native
+array = np.arange(3.0)
+native.run_cuda_kernel([array], sys.stdin.read(), 1, 3, gpu={gpu})
+print(array.tolist())
+"""
+
+
+def run_in_a_process(folder: Path, **variables) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(gpu=GPU)],
+        input=kernel("x0[threadIdx.x] *= 2;", "double"),
+        env=os.environ | {"SLIMLEARN_CACHE": str(folder)} | variables,
+        **{"capture_output": True, "text": True, "check": True},
+    )
+    return done.stdout.strip()
+
+
+def test_what_was_compiled_is_found_again(tmp_path):
+    cache = tmp_path / "a" / "b"
+    assert run_in_a_process(cache) == "[0.0, 2.0, 4.0]"
+    (file,) = cache.iterdir()
+    time = file.stat().st_mtime_ns
+    assert run_in_a_process(cache) == "[0.0, 2.0, 4.0]"
+    assert file.stat().st_mtime_ns == time and [*cache.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "changed", "folder"])
+def test_a_damaged_file_is_compiled_anew(damage, tmp_path):
+    run_in_a_process(tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(
+            {"empty": b"", "short": whole[:40], "changed": b"x" + whole[1:]}[damage]
+        )
+    assert run_in_a_process(tmp_path) == "[0.0, 2.0, 4.0]"
+    if damage != "folder":
+        assert file.stat().st_size == len(whole)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert run_in_a_process(tmp_path / "file" / "cache") == "[0.0, 2.0, 4.0]"
+    assert (tmp_path / "file").read_text() == ""
