@@ -105,8 +105,7 @@ struct Convolution {
   ProductShape shape;
 };
 
-constexpr int64_t kFew = 4;       // columns of a group that are worth no tile
-constexpr int64_t kShort = 1024;  // terms of each that one thread adds up
+constexpr int64_t kFew = 4;  // columns of a group that are worth no tile
 
 std::vector<int64_t> workspace_convolution(const Binding& binding) {
   return product_workspace(binding, Convolution(binding).shape);
@@ -117,7 +116,7 @@ std::vector<KernelText> prepare_convolution(const Binding& binding) {
   if (count_of(binding.results[0]).capacity == 0) return {};
   // Columns of neighbouring groups are neighbours in memory: threads go along them.
   const bool few = given.groups > 1 && given.shape.n <= kFew && given.kind != "FilterGrad" &&
-                   given.shape.k.capacity <= kShort;
+                   ProductCut(binding, given.shape).slices == 1;
   const auto multiply = [&](const ProductCut& cut, const Buffer& result) {
     KernelText text;
     text.headers = {"convolution"};
