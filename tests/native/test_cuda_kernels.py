@@ -1,0 +1,283 @@
+"""The kernels of the CUDA half, on a GPU or on the host."""
+
+import os
+
+import numpy as np
+import pytest
+from support.cuda import CUDA
+from support.op_cases import CASES
+
+from slimlearn.backend import engine, ops, reference
+from slimlearn.backend.graph import Model, is_symbolic
+from slimlearn.backend.op import OPS, emit
+from slimlearn.backend.ops.binary import Binary
+from slimlearn.backend.ops.unary import Unary
+from slimlearn.backend.program import Program
+from slimlearn.backend.reference import DTYPES
+from slimlearn.backend.shape import B
+from slimlearn.backend.text import print_program
+
+# A kernel takes the host's compiler half a second; a GPU takes all of them.
+ALL = CUDA == "cuda" or bool(os.environ.get("SLIM_TEST_ALL_KERNELS"))
+TOLERANCE = {"float32": 4e-6, "float64": 1e-13}
+SPARSE = ("csr_matmul", "csr_transpose", "csr_one_hot")
+
+
+def chosen():
+    """Every case; where kernels cost time, of an elementwise op the first two."""
+    for op, cases in CASES.items():
+        elementwise = isinstance(OPS[op], Unary | Binary)
+        if op in SPARSE:
+            continue
+        for i, case in enumerate(cases):
+            if ALL:
+                yield case, "f32"
+                yield case, "f64"
+            elif not elementwise or i < 2:
+                yield case, "f64" if i % 4 == 3 else "f32"
+
+
+def row_local(model: Model) -> bool:
+    graph = model.functions["f"]
+    return all(OPS[node.op].row_local(node) for node in graph.nodes) and all(
+        is_symbolic(value.shape[:1], "B") for value in graph.returns
+    )
+
+
+def run(model, sources, device=CUDA, rows=None, **options):
+    text = print_program(model)
+    compiled = engine.compile(text, device=device)
+    if rows is not None:
+        options["rows"] = np.arange(rows)
+    program = Program(text, model=model)
+    return compiled.run("f", sources, program, seed=7, step=3, **options)
+
+
+def apply(build, sources, precision="f32", fixed=False, **options):
+    """One op of inputs that have these arrays' shapes, with rows unless `fixed`."""
+    model = Model(precision)
+    kinds = {np.dtype(DTYPES[k]): k for k in ("f32", "f64", "i32", "i64")}
+    with model.function("f") as graph:
+        inputs = [
+            ops.input_(
+                name,
+                array.shape if fixed else (B, *array.shape[1:]),
+                kinds[array.dtype],
+            )
+            for name, array in sources.items()
+        ]
+        results = build(*inputs)
+        graph.return_(*(results if isinstance(results, tuple) else (results,)))
+    return run(model, sources, **options)[0]
+
+
+def assert_near(got, want, where=""):
+    for a, b in zip(got, want, strict=True):
+        b = np.asarray(b)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        tolerance = TOLERANCE.get(a.dtype.name, 0)
+        np.testing.assert_allclose(a, b, tolerance, tolerance, err_msg=where)
+
+
+@pytest.mark.parametrize("case, precision", chosen(), ids=str)
+def test_every_op_is_the_reference(case, precision):
+    model = case.model(precision)
+    for rows in (1, 11, 34) if ALL else (11,):
+        sources = case.sources(precision, rows)
+        want = reference.run(model, "f", sources, {}, seed=7, step=3).returns
+        # Two full batches and a tail, where rows are on their own.
+        batch = {"batch": 4} if row_local(model) and rows == 11 else {}
+        assert_near(run(model, sources, rows=rows, **batch), want, f"{rows} rows")
+
+
+@pytest.mark.parametrize("case", CASES["csr_matmul"][:1], ids=str)
+def test_sparse_rows_are_refused(case):
+    model = case.model("f32")
+    with pytest.raises(ValueError, match='device="cpu"'):
+        run(model, case.sources("f32", 3))
+
+
+# -- large shapes: every tile, slices, long sums ---------------------------------------
+
+PRODUCTS = [  # m, n, k; how it is transposed; whether m are the rows of the batch
+    (300, 270, 130, "nn", True),
+    (1300, 1290, 70, "tt", False),
+    (65, 70, 700, "nt", True),
+    (40, 33, 20000, "nn", True),
+    (30, 20, 5000, "tn", False),
+    (7, 1, 3, "nn", True),
+]
+
+
+@pytest.mark.parametrize("m, n, k, how, by_row", PRODUCTS)
+@pytest.mark.parametrize("precision", ["f32", "f64"] if ALL else ["f32"])
+def test_products_of_every_size(m, n, k, how, by_row, precision):
+    rng = np.random.default_rng(m)
+    a = rng.standard_normal((k, m) if how[0] == "t" else (m, k))
+    b = rng.standard_normal((n, k) if how[1] == "t" else (k, n))
+    a, b = a.astype(DTYPES[precision]), b.astype(DTYPES[precision])
+    model = Model(precision)
+    with model.function("f") as graph:
+        x = ops.input_("a", (B, k) if by_row else a.shape, precision)
+        y = ops.input_("b", b.shape, precision)
+        graph.return_(ops.matmul(x, y, how[0] == "t", how[1] == "t"))
+    [got] = run(model, {"a": a, "b": b})
+    a, b = (x.astype(np.float64) for x in (a, b))
+    want = (a.T if how[0] == "t" else a) @ (b.T if how[1] == "t" else b)
+    np.testing.assert_allclose(
+        got, want, 0, 4 * np.finfo(got.dtype).eps * np.sqrt(k) * np.log2(k + 2)
+    )
+
+
+@pytest.mark.parametrize(
+    "shape, axes",
+    [
+        ((300000,), (0,)),
+        ((20000, 40), (0,)),
+        ((50, 20000), (1,)),
+        ((9, 33, 129), (0, 2)),
+    ],
+)
+def test_long_sums(shape, axes):
+    a = np.random.default_rng(1).standard_normal(shape).astype(np.float32) + 1
+    got = apply(lambda a: ops.reduce_sum(a, axes), {"a": a})
+    np.testing.assert_allclose(got, a.astype(np.float64).sum(axes), 1e-6)
+    got = apply(lambda a: ops.reduce_max(a, axes), {"a": a})
+    np.testing.assert_array_equal(got, a.max(axes))
+
+
+def test_gradients_of_filters_in_slices():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((20, 13, 12, 3)).astype(np.float32)
+    d = rng.standard_normal((20, 13, 12, 5)).astype(np.float32)
+    f = rng.standard_normal((3, 3, 3, 5)).astype(np.float32)
+    model = Model("f32")
+    with model.function("f") as graph:
+        y = ops.convolution(
+            ops.input_("x", (B, *x.shape[1:]), "f32"), ops.input_("f", f.shape, "f32")
+        )
+        attributes = graph.nodes[-1].attributes
+        graph.return_(y)
+
+    def grad(x, d):
+        return emit("convolution_filter_grad", (x, d), attributes, [(x.dtype, f.shape)])
+
+    got = apply(grad, {"x": x, "d": d})
+    want = apply(grad, {"x": x, "d": d}, device="cpu")
+    np.testing.assert_allclose(got, want, 1e-5, 2e-4)
+
+
+# -- a row's bits ----------------------------------------------------------------------
+
+ROW_KERNELS = {
+    "matmul": lambda a, b: ops.matmul(a, b),
+    "softmax": lambda a, b: ops.softmax(a),
+    "reduce_sum": lambda a, b: ops.reduce_sum(a, -1),
+    "logsumexp": lambda a, b: ops.logsumexp(a, -1),
+    "convolution": lambda a, b: ops.convolution(
+        ops.reshape(a, (-1, 10, 3, 10)), ops.reshape(b, (1, 3, 10, 100))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROW_KERNELS)
+def test_rows_have_the_same_bits_in_every_batch(name):
+    rng = np.random.default_rng(3)
+    model = Model("f32")
+    b = rng.standard_normal((300, 10)).astype(np.float32)
+    with model.function("f") as graph:
+        given = ops.input_("a", (B, 300), "f32"), ops.input_("b", b.shape, "f32")
+        graph.return_(ROW_KERNELS[name](*given))
+    a = rng.standard_normal((300, 300)).astype(np.float32)
+    [whole] = run(model, {"a": a, "b": b})
+    for part, options in (
+        (slice(4, 5), {}),
+        (slice(7, 50), {"batch": 20}),
+        (slice(299, 300), {}),
+    ):
+        [some] = run(model, {"a": a[part], "b": b}, **options)
+        np.testing.assert_array_equal(some, whole[part])
+
+
+# -- rows that lie apart ---------------------------------------------------------------
+
+
+def cross_entropy(a, labels):
+    return emit("sparse_softmax_cross_entropy", (a, labels))
+
+
+def cross_entropy_grad(a, labels):
+    slopes = ops.cast(labels, a.dtype)
+    return emit("sparse_softmax_cross_entropy_grad", (a, labels, slopes))
+
+
+APART = {
+    "softmax": lambda a, labels: ops.softmax(a),
+    "log_softmax": lambda a, labels: ops.log_softmax(a),
+    "loss": lambda a, labels: ops.reshape(cross_entropy(a, labels), (-1, 1)),
+    "loss_grad": cross_entropy_grad,
+    "dense_loss": lambda a, labels: ops.reshape(
+        emit("softmax_cross_entropy", (a, a)), (-1, 1)
+    ),
+    "reduce_sum": lambda a, labels: ops.reduce_sum(a, -1, True),
+    "column_sums": lambda a, labels: ops.reduce_sum(ops.reshape(a, (-1, 1, 7)), 1),
+    "reduce_max": lambda a, labels: ops.reduce_max(a, -1, True),
+    "logsumexp": lambda a, labels: ops.logsumexp(a, -1, True),
+    "pad": lambda a, labels: ops.pad_axis(a, 1, 2, 1),
+    "gather": lambda a, labels: ops.gather(ops.reshape(labels, (-1, 1)) * 2, labels),
+    "one_hot": lambda a, labels: ops.one_hot(labels, 6, dtype=a.dtype),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_columns_of_wider_values(name):
+    """Read as columns of an input, stored as columns of a concatenation."""
+    rng = np.random.default_rng(5)
+    wide = rng.standard_normal((6, 12)).astype(np.float32)
+    labels = rng.integers(0, 6, 6).astype(np.int32)
+    model = Model("f32")
+    with model.function("f") as graph:
+        a = ops.input_("a", (B, 12), "f32")[:, 3:10]
+        result = APART[name](a, ops.input_("labels", (B,), "i32"))
+        first = ops.identity(ops.identity(result)[:, :1])
+        graph.return_(ops.concat([first, result, first + first], axis=-1))
+    sources = {"a": wide, "labels": labels}
+    want = reference.run(model, "f", sources, {}).returns
+    assert_near(run(model, sources), want)
+
+
+# -- what data may not ask for ---------------------------------------------------------
+
+
+def test_indices_and_labels_outside_are_told():
+    table = np.arange(6, dtype=np.float32).reshape(3, 2)
+    for bad in (-1, 3):
+        ids = np.array([0, bad, 2], np.int32)
+        with pytest.raises(ValueError, match=r"index|gather"):
+            apply(ops.gather, {"table": table, "ids": ids}, fixed=True)
+        with pytest.raises(ValueError, match="label"):
+            apply(cross_entropy, {"a": np.eye(3, dtype=np.float32), "labels": ids})
+
+
+def test_random_words_are_those_of_the_cpu():
+    a = np.zeros(13, np.float32)
+    for draw in (ops.random_uniform, ops.random_normal):
+        for kind in ("f32", "f64"):
+
+            def build(a, draw=draw, kind=kind):
+                return draw((B, 7), kind, name="draw")
+
+            got, want = (apply(build, {"a": a}, device=d) for d in (CUDA, "cpu"))
+            if draw is ops.random_uniform:
+                assert got.tobytes() == want.tobytes()
+            else:
+                eps = np.finfo(got.dtype).eps
+                np.testing.assert_allclose(got, want, 4 * eps, 4 * eps)
+    ones = np.ones((9, 50), np.float32)
+    for keep in (0.5, 0.3, 1e-5):
+
+        def build(a, keep=keep):
+            return ops.dropout(a, keep)
+
+        got, want = (apply(build, {"a": ones}, device=d) for d in (CUDA, "cpu"))
+        np.testing.assert_array_equal(got, want)
