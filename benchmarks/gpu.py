@@ -60,7 +60,7 @@ def slimlearn(X, y, hidden, classes, batch):
             hidden_units=hidden,
             batch_size=batch,
             max_iter=epochs,
-            optimizer="momentum",
+            optimizer="sgd",
             learning_rate=0.01,
             tol=0.0,
             n_iter_no_change=epochs + 1,

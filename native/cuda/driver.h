@@ -31,6 +31,7 @@ struct Properties {
   int major = 0;     // compute capability
   int minor = 0;
   int multiprocessors = 1;
+  int together = 1;      // blocks that may wait for each other
   int64_t memory = 0;    // bytes
   std::string versions;  // of the driver and the libraries, for people
 };
@@ -39,6 +40,10 @@ struct Grid {
   int64_t blocks = 1;
   int threads = 1;  // of a block
   int shared = 0;   // bytes of dynamic shared memory of a block
+  // All blocks run at once, so that they may wait for each other: anywhere on the GPU or, up to 16
+  // of them, as one cluster.
+  enum class Meet : uint8_t { never, anywhere, cluster };
+  Meet meet = Meet::never;
 };
 
 // A queue on the device: what is put there runs in order.

@@ -93,6 +93,7 @@ std::vector<KernelText> prepare_extent(const Binding& binding) {
   KernelText text;
   text.headers = {"fill"};
   Arguments arguments(text);
+  text.grid = {1, kThreads};
   text.body = "  *" + arguments.out(dst) + " = static_cast<" + cuda_type(dst.dtype) + ">((" +
               formula(text_of_dim) + ").value);\n";
   return {text};

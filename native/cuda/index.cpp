@@ -39,7 +39,7 @@ std::vector<KernelText> prepare_scatter_add(const Binding& binding) {
   const Buffer& dst = binding.results[0];
   require_elements(binding, dst, 0);
   const Count size = count_of(dst, 0, 1);
-  const int threads = dst.inner() > 64 ? 256 : 128;
+  const int threads = kThreads;
   KernelText text = kernel("index", 0, dst);
   Arguments arguments(text);
   const std::string by = arguments.in(ids), from = arguments.in(updates), to = arguments.out(dst);

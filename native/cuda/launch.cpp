@@ -43,6 +43,8 @@ void add_header(const std::string& name, std::set<std::string>& known, std::stri
   text += body;
 }
 
+std::string name_of(size_t i) { return "k" + std::to_string(i); }
+
 }  // namespace
 
 Register::Register(const char* op, Prepare prepare, Workspace workspace) {
@@ -54,26 +56,73 @@ const Row* find_row(const std::string& op) {
   return found == rows().end() ? nullptr : &found->second;
 }
 
-std::string module_text(const std::vector<const KernelText*>& texts) {
+namespace {
+
+// What stands before kernels: headers, and the functions that their texts call.
+std::string head_of(const std::vector<const KernelText*>& texts,
+                    const std::vector<std::string>& further) {
   std::set<std::string> known;
   std::map<std::string, std::string> formulas;
-  std::string head, kernels;
+  std::string head, functions;
   add_header("facts", known, head);
+  for (const std::string& header : further) add_header(header, known, head);
   for (size_t i = 0; i < texts.size(); ++i) {
-    const KernelText& text = *texts[i];
-    for (const std::string& header : text.headers) add_header(header, known, head);
-    formulas.insert(text.formulas.begin(), text.formulas.end());
-    const std::string name = "k" + std::to_string(i);
-    kernels += '\n' + filled_in(text.functions, name);
-    kernels += "extern \"C\" __global__ void __launch_bounds__(" +
-               std::to_string(text.grid.threads) + ") " + name + "(const slim::Args<" +
-               std::to_string(std::max<size_t>(text.arguments.size(), 1)) + "> a) {\n" +
-               filled_in(text.body, name) + "}\n";
+    for (const std::string& header : texts[i]->headers) add_header(header, known, head);
+    formulas.insert(texts[i]->formulas.begin(), texts[i]->formulas.end());
+    functions += '\n' + filled_in(texts[i]->functions, name_of(i));
   }
-  std::string body = head;
-  for (const auto& [name, text] : formulas) body += '\n' + text;
-  body += kernels;
+  for (const auto& [name, text] : formulas) head += '\n' + text;
+  return head + functions;
+}
+
+std::string arguments_of(const KernelText& text) {
+  return "slim::Args<" + std::to_string(std::max<size_t>(text.arguments.size(), 1)) + '>';
+}
+
+}  // namespace
+
+std::string module_text(const std::vector<const KernelText*>& texts) {
+  std::string body = head_of(texts, {});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    body += "\nextern \"C\" __global__ void __launch_bounds__(" +
+            std::to_string(texts[i]->grid.threads) + ") " + name_of(i) + "(const " +
+            arguments_of(*texts[i]) + " a) {\n" + filled_in(texts[i]->body, name_of(i)) + "}\n";
+  }
   return preamble(body, Dialect::cuda) + body;
+}
+
+std::string whole_text(const std::vector<const KernelText*>& texts, const std::vector<bool>& waits,
+                       const Grid& grid) {
+  const std::string blocks = std::to_string(grid.blocks);
+  const std::string meet = "    slim::meet<" + blocks +
+                           (grid.meet == Grid::Meet::cluster ? ", true" : ", false") +
+                           ">(all.meeting);\n";
+  std::string arguments =
+      "struct WholeArgs {\n  long long steps;\n  slim::Meeting* meeting;\n"
+      "  const slim::StepState* state;\n";
+  std::string loop;
+  int64_t shift = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (waits[i]) {
+      loop += meet;
+      shift = 0;
+    }
+    const std::string number = std::to_string(i);
+    arguments += "  " + arguments_of(*texts[i]) + " a" + number + ";\n";
+    loop += "    {\n      const auto& a = all.a" + number + ";\n      slim::run_part<" + blocks +
+            ">(" + std::to_string(texts[i]->grid.blocks) + ", " +
+            std::to_string(shift % grid.blocks) + ", [&] {\n" +
+            filled_in(texts[i]->body, name_of(i)) + "      });\n    }\n";
+    shift += texts[i]->grid.blocks;
+  }
+  std::string body = head_of(texts, {"steps", "whole"}) + '\n' + arguments + "};\n";
+  body += "extern \"C\" __global__ void __launch_bounds__(" + std::to_string(grid.threads) +
+          ", 1) whole(const WholeArgs all) {\n"
+          "  for (long long step = 0; step < all.steps; ++step) {\n" +
+          loop + meet + "    if (all.state->refused) break;\n  }\n}\n";
+  return "#define SLIM_WHOLE 40960\n#define SLIM_FIRST slim::first_index()\n"
+         "#define SLIM_STEP slim::index_step()\n" +
+         preamble(body, Dialect::cuda) + body;
 }
 
 void KernelLaunch::link(Driver& driver, std::shared_ptr<Module> module, const std::string& name) {

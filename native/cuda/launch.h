@@ -77,6 +77,11 @@ struct Register {
 
 // The source of some kernels as one module: k0, k1 … in their order.
 std::string module_text(const std::vector<const KernelText*>& texts);
+// The source of one kernel `whole` that runs all of them, one after the other, as often as it is
+// told: its struct is {long long steps; Meeting*; const StepState*; Args of each}. Blocks wait for
+// each other before those that `waits` marks.
+std::string whole_text(const std::vector<const KernelText*>& texts, const std::vector<bool>& waits,
+                       const Grid& grid);
 
 // Words for kernels' texts.
 std::string cuda_type(DType dtype);  // "float", "int64_t" …

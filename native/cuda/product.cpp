@@ -69,8 +69,10 @@ ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
     blocks = shape.batches.capacity * slices * ceil_div(m, tile.rows) * ceil_div(n, tile.columns);
     if (blocks >= tile.worth) break;
   }
+  // All of a block's threads: in groups by pieces, else with fewer elements each.
+  if (pieces == 1) tile.high = tile.wide = tile.rows / 16;
   const int64_t threads = tile.rows / tile.high * (tile.columns / tile.wide);
-  const int64_t groups = pieces > 1 && threads < kThreads ? kThreads / threads : 1;
+  const int64_t groups = kThreads / threads;
   kind = '<' + cuda_type(shape.dtype) + ", slim::Tile<" +
          words({tile.rows, tile.columns, tile.depth, tile.high, tile.wide, groups}) + ">, " +
          number(pieces);

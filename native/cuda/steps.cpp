@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "cuda/shapes.h"
 #include "runtime/call/executor.h"
 #include "runtime/train/freeze.h"
 
 namespace slim::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr int64_t kChunk = 2048;  // elements of the gradient that a block looks at
 constexpr int64_t kMostBlocks = 1024;
 constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
@@ -222,7 +222,7 @@ void CudaSteps::make_parts() {
                     "*a.in<const long long>(3), a.in<const slim::StepTarget>(2), " +
                     count(target_list_) + ", " + number(rule_.batch) + ", " +
                     number(rule_.steps()) + ", " + number(last_rows) + ");\n",
-                {state_.data(), rates_.data(), targets_.data(), columns_.data()}, {1, 128});
+                {state_.data(), rates_.data(), targets_.data(), columns_.data()}, {1, kThreads});
   const Updater::Clip& clip = options_.clip;
   const bool f32 = model_->layout().precision == DType::f32;
   const std::string type = f32 ? "float" : "double";
@@ -238,7 +238,7 @@ void CudaSteps::make_parts() {
     const Spans::Bound& bound = spans_->bound()[b];
     const Plan& plan = bound.plan.plan();
     const Context& context = bound.call->context;
-    Whole whole;
+    OfPlan whole;
     std::vector<const void*> pointers{state_.data(), order_.data()};
     std::string body;
     int64_t elements = 1;
@@ -291,10 +291,10 @@ void CudaSteps::make_parts() {
       whole.publish = std::make_unique<Part>(
           part(copies, std::move(places), {blocks_for(words), kThreads}));
     }
-    wholes_.push_back(std::move(whole));
+    of_plans_.push_back(std::move(whole));
   }
   std::vector<Part*> parts{&begin_, &prepare_};
-  for (Whole& whole : wholes_) {
+  for (OfPlan& whole : of_plans_) {
     parts.push_back(&whole.gather);
     parts.push_back(&whole.judge);
     if (whole.publish) parts.push_back(whole.publish.get());
@@ -306,13 +306,15 @@ void CudaSteps::make_parts() {
     parts[i]->kernel =
         module_->kernel("k" + number(static_cast<int64_t>(i)), parts[i]->text.grid);
   }
-  for (size_t b = 0; b < wholes_.size(); ++b) {
+  make_whole();
+  if (whole_) return;
+  for (size_t b = 0; b < of_plans_.size(); ++b) {
     const auto branches = [](const Plan::Step& step) { return step.branch != nullptr; };
     const auto& steps = spans_->bound()[b].plan.plan().steps();
     if (std::any_of(steps.begin(), steps.end(), branches)) refuse("a cond in training");
     driver_.begin_recording(*stream_);
     enqueue_step(b);
-    wholes_[b].recording = driver_.end_recording(*stream_);
+    of_plans_[b].recording = driver_.end_recording(*stream_);
   }
 }
 
@@ -329,7 +331,7 @@ void CudaSteps::enqueue(const Plan& plan, const CallContext& call) const noexcep
 }
 
 void CudaSteps::enqueue_step(size_t bound) const noexcept {
-  const Whole& whole = wholes_[bound];
+  const OfPlan& whole = of_plans_[bound];
   enqueue(begin_);
   enqueue(whole.gather);
   const Spans::Bound& one = spans_->bound()[bound];
@@ -338,6 +340,50 @@ void CudaSteps::enqueue_step(size_t bound) const noexcept {
   enqueue(whole.judge);
   for (const Group& group : groups_) enqueue(*update_, *group.lease);
   if (whole.publish) enqueue(*whole.publish);
+}
+
+// The kernels of a plan; false if it has something else.
+bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
+                          std::vector<WholePart>& parts) const {
+  if (!plan.moves().empty()) return false;
+  bool waits = true;
+  for (const Plan::Step& step : plan.steps()) {
+    const auto* launch = dynamic_cast<const KernelLaunch*>(step.launch.get());
+    if (launch == nullptr) return false;
+    std::vector<const void*> pointers;
+    for (const Buffer& buffer : launch->text().arguments) {
+      pointers.push_back(buffer.in<void>(call.context));
+    }
+    const auto& own = static_cast<const Call&>(*call.context.call);
+    parts.push_back({&launch->text(), own.facts, std::move(pointers), waits || step.barrier});
+    waits = false;
+  }
+  return true;
+}
+
+void CudaSteps::make_whole() {
+  if (of_plans_.size() != 1) return;
+  const OfPlan& of_plan = of_plans_[0];
+  std::vector<WholePart> parts;
+  const auto add = [&](const Part& part) {
+    parts.push_back({&part.text, call_->facts, part.pointers, true});
+  };
+  add(begin_);
+  add(of_plan.gather);
+  const Spans::Bound& bound = spans_->bound()[0];
+  if (!add_parts(bound.plan.plan(), *bound.call, parts)) return;
+  if (!chunk_list_.empty()) add(prepare_);
+  add(of_plan.judge);
+  for (const Group& group : groups_) {
+    const size_t first = parts.size();
+    if (!add_parts(*update_, *group.lease, parts)) return;
+    if (&group != &groups_[0] && first < parts.size()) parts[first].waits = false;
+  }
+  if (of_plan.publish) {
+    add(*of_plan.publish);
+    parts.back().waits = false;
+  }
+  whole_ = WholeStep::make(driver_, *stream_, parts, state_.data());
 }
 
 void CudaSteps::begin(const uint32_t* order, const Report& so_far) {
@@ -363,8 +409,9 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   state_.send(*stream_, &state, 1);
   rates_.send(*stream_, rates.row(first), static_cast<size_t>((last - first) * rates.columns));
   columns_.send(*stream_, &rates.columns, 1);
-  for (int64_t step = first; step < last; ++step) {
-    driver_.replay(*stream_, *wholes_[spans_->of(step).parts[0].bound].recording);
+  if (whole_) whole_->run(*stream_, last - first);
+  for (int64_t step = first; !whole_ && step < last; ++step) {
+    driver_.replay(*stream_, *of_plans_[spans_->of(step).parts[0].bound].recording);
   }
   state_.fetch(*stream_, &state, 1);
   driver_.wait(*stream_);
@@ -402,7 +449,7 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
   for (int64_t step = 0; step < steps; ++step) {
     run_some(0, 0, {rates, 1, 0, step});
     time_part(begin_, "begin");
-    time_part(wholes_[0].gather, "inputs");
+    time_part(of_plans_[0].gather, "inputs");
     for (const Plan::Step& one : bound.plan.plan().steps()) {
       profile.time(one.launch.get(), one.launch->name, one.launch->op, one.launch->cost(0), [&] {
         one.launch->run(bound.call->context, 0, nullptr);
@@ -410,17 +457,17 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
       });
     }
     if (!chunk_list_.empty()) time_part(prepare_, "gradient");
-    time_part(wholes_[0].judge, "verdict");
+    time_part(of_plans_[0].judge, "verdict");
     time(&groups_, "update", {}, [&] {
       for (const Group& group : groups_) enqueue(*update_, *group.lease);
     });
-    if (wholes_[0].publish) time_part(*wholes_[0].publish, "state");
+    if (of_plans_[0].publish) time_part(*of_plans_[0].publish, "state");
   }
   return profile;
 }
 
 int64_t CudaSteps::launches_per_step() const {
-  const int64_t own = 3 + (chunk_list_.empty() ? 0 : 1) + (wholes_[0].publish ? 1 : 0);
+  const int64_t own = 3 + (chunk_list_.empty() ? 0 : 1) + (of_plans_[0].publish ? 1 : 0);
   return own + spans_->bound()[0].plan.plan().launches() +
          static_cast<int64_t>(groups_.size()) * update_->launches();
 }

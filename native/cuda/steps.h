@@ -9,6 +9,7 @@
 #include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
+#include "cuda/whole.h"
 #include "runtime/train/spans.h"
 #include "runtime/train/steps.h"
 
@@ -65,7 +66,7 @@ class CudaSteps final : public Steps {
     std::unique_ptr<Kernel> kernel;
   };
   // Of the plan that some steps take.
-  struct Whole {
+  struct OfPlan {
     Part gather, judge;
     std::unique_ptr<Part> publish;
     std::unique_ptr<Recording> recording;
@@ -84,6 +85,8 @@ class CudaSteps final : public Steps {
   void enqueue(const Part& part) const noexcept;
   void enqueue(const Plan& plan, const CallContext& call) const noexcept;
   void enqueue_step(size_t bound) const noexcept;
+  bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
+  void make_whole();
   void run_some(int64_t first, int64_t last, const Rates& rates);
 
   const CudaDevice& device_;
@@ -118,7 +121,8 @@ class CudaSteps final : public Steps {
   Piece<double*> scales_;
   std::shared_ptr<Module> module_;
   Part begin_, prepare_;
-  std::vector<Whole> wholes_;  // by bound plan
+  std::vector<OfPlan> of_plans_;  // by bound plan
+  std::unique_ptr<WholeStep> whole_;  // null: a step is a recording
   Report report_;
 };
 

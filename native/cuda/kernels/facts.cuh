@@ -25,10 +25,25 @@ struct Args {
 
 __device__ inline void raise(Facts* facts, unsigned int bits) { atomicOr(&facts->status, bits); }
 
+// Kernels do not read blockIdx and gridDim: a kernel of a whole step (whole.cuh) runs the blocks of
+// others in turns. For the same reason what a block shares is declared by SLIM_SHARED: there it has
+// one place for all.
+#ifdef SLIM_WHOLE
+__shared__ long long whole_block, whole_blocks;
+alignas(16) __shared__ unsigned char whole_memory[SLIM_WHOLE];
+__device__ inline long long block() { return whole_block; }
+__device__ inline long long blocks() { return whole_blocks; }
+#define SLIM_SHARED(Type, name)                                               \
+  static_assert(sizeof(Type) <= SLIM_WHOLE, "more than a whole step shares"); \
+  Type& name = *reinterpret_cast<Type*>(::slim::whole_memory)
+#else
+__device__ inline long long block() { return blockIdx.x; }
+__device__ inline long long blocks() { return gridDim.x; }
+#define SLIM_SHARED(Type, name) __shared__ Type name
+#endif
+
 // Elements of a grid-wide loop: for (int64_t i = first_index(); i < n; i += index_step()).
-__device__ inline long long first_index() {
-  return static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-}
-__device__ inline long long index_step() { return static_cast<long long>(gridDim.x) * blockDim.x; }
+__device__ inline long long first_index() { return block() * blockDim.x + threadIdx.x; }
+__device__ inline long long index_step() { return blocks() * blockDim.x; }
 
 }  // namespace slim

@@ -84,7 +84,7 @@ __device__ void gemm(const A& a, const B& b, int m, int n, int row, int column, 
     alignas(16) T a[groups][depth][Tile::rows + pad];
     alignas(16) T b[groups][depth][Tile::columns + pad];
   };
-  __shared__ Memory memory;
+  SLIM_SHARED(Memory, memory);
   const int group = threadIdx.x / threads, thread = threadIdx.x % threads;
   const int x = thread % across, y = thread / across;
   auto& shared_a = memory.a[group];
@@ -199,13 +199,13 @@ struct Part {
 
   template <class Tile>
   __device__ static bool find(const Product& p, Part* part) {
-    long long block = blockIdx.x;
-    part->column = static_cast<int>(block % p.column_tiles) * Tile::columns;
-    block /= p.column_tiles;
-    part->row = static_cast<int>(block % p.row_tiles) * Tile::rows;
-    block /= p.row_tiles;
-    const int slice = static_cast<int>(block % p.slices);
-    part->batch = block / p.slices;
+    long long rest = block();
+    part->column = static_cast<int>(rest % p.column_tiles) * Tile::columns;
+    rest /= p.column_tiles;
+    part->row = static_cast<int>(rest % p.row_tiles) * Tile::rows;
+    rest /= p.row_tiles;
+    const int slice = static_cast<int>(rest % p.slices);
+    part->batch = rest / p.slices;
     part->result = slice * p.batches + part->batch;
     const int first = slice * p.slice;
     part->order = {first, first + p.slice < p.k ? first + p.slice : p.k, p.piece};

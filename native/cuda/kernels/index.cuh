@@ -27,25 +27,28 @@ __device__ void gather(Facts* facts, const T* table, const Id* ids, T* dst, long
 template <int threads, class T, class Id>
 __device__ void scatter_add(Facts* facts, const Id* ids, const T* updates, T* dst, long long size,
                             long long count, long long row) {
-  const long long mine = blockIdx.x;
+  const long long mine = block();
   if (mine >= size) return;
-  __shared__ unsigned char found[threads];
-  __shared__ int any;
+  struct Shared {
+    unsigned char found[threads];
+    int any;
+  };
+  SLIM_SHARED(Shared, shared);
   for (long long first_column = 0; first_column < row; first_column += threads) {
     const long long column = first_column + threadIdx.x;
     T sum = T(0);
     for (long long first = 0; first < count; first += threads) {
       __syncthreads();
-      if (threadIdx.x == 0) any = 0;
+      if (threadIdx.x == 0) shared.any = 0;
       __syncthreads();
       const long long at = first + threadIdx.x;
       const bool is = at < count && clamp_index(facts, ids[at], size) == mine;
-      found[threadIdx.x] = is;
-      if (is) any = 1;
+      shared.found[threadIdx.x] = is;
+      if (is) shared.any = 1;
       __syncthreads();
-      if (!any || column >= row) continue;
+      if (!shared.any || column >= row) continue;
       for (int i = 0; i < threads; ++i) {
-        if (found[i]) sum += updates[(first + i) * row + column];
+        if (shared.found[i]) sum += updates[(first + i) * row + column];
       }
     }
     if (column < row) dst[mine * row + column] = sum;

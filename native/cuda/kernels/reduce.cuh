@@ -63,9 +63,9 @@ struct FirstLargest {
 template <class Fold, class Team, class Kept, class Terms, class T, class Put>
 __device__ void reduce(const T* src, long long results, long long terms, long long slice,
                        int slices, const Put& put) {
-  const long long part = blockIdx.x % slices;
-  const long long result = blockIdx.x / slices * Team::across + Team::number();
-  if (blockIdx.x / slices * Team::across >= results) return;
+  const long long part = block() % slices;
+  const long long result = block() / slices * Team::across + Team::number();
+  if (block() / slices * Team::across >= results) return;
   const long long first = part * slice;
   const long long last = first + slice < terms ? first + slice : terms;
   typename Fold::Acc sum = Fold::start();
@@ -99,7 +99,7 @@ struct Add {
 
 template <class Team, class Kept, class Terms, class T, class Put>
 __device__ void logsumexp(const T* src, long long results, long long terms, const Put& put) {
-  const long long result = static_cast<long long>(blockIdx.x) * Team::across + Team::number();
+  const long long result = block() * Team::across + Team::number();
   const T* const base = src + Kept::at(result < results ? result : 0);
   const long long end = result < results ? terms : 0;
   T most = Max<T>::start();

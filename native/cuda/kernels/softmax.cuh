@@ -21,7 +21,7 @@ struct TeamRow {
   bool stores;
 
   __device__ TeamRow(Rows<const T> logits, long long rows, int width) : width(width) {
-    row = static_cast<long long>(blockIdx.x) * Team::across + Team::number();
+    row = block() * Team::across + Team::number();
     stores = row < rows;
     if (!stores) row = 0;
     src = logits.row(row);
@@ -58,7 +58,7 @@ struct TeamRow {
 
 template <class T, class Team>
 __device__ void softmax(Rows<const T> src, Rows<T> dst, long long rows, int width) {
-  if (static_cast<long long>(blockIdx.x) * Team::across >= rows) return;
+  if (block() * Team::across >= rows) return;
   const TeamRow<T, Team> team(src, rows, width);
   const T shift = team.largest();
   const T scale = T(1) / team.sum_exp(shift);
@@ -68,7 +68,7 @@ __device__ void softmax(Rows<const T> src, Rows<T> dst, long long rows, int widt
 
 template <class T, class Team>
 __device__ void log_softmax(Rows<const T> src, Rows<T> dst, long long rows, int width) {
-  if (static_cast<long long>(blockIdx.x) * Team::across >= rows) return;
+  if (block() * Team::across >= rows) return;
   const TeamRow<T, Team> team(src, rows, width);
   const T shift = finite_shift(team.largest());
   const T log_sum = log_of(team.sum_exp(shift));
@@ -81,7 +81,7 @@ __device__ void log_softmax(Rows<const T> src, Rows<T> dst, long long rows, int 
 template <class T, class Team>
 __device__ void sparse_loss(Facts* facts, Rows<const T> logits, const int32_t* labels, T* losses,
                             long long rows, int width) {
-  if (static_cast<long long>(blockIdx.x) * Team::across >= rows) return;
+  if (block() * Team::across >= rows) return;
   const TeamRow<T, Team> team(logits, rows, width);
   const int label = team.label(labels, facts);
   const T shift = finite_shift(team.largest());
@@ -94,7 +94,7 @@ __device__ void sparse_loss(Facts* facts, Rows<const T> logits, const int32_t* l
 template <class T, class Team>
 __device__ void sparse_loss_grad(Facts* facts, Rows<const T> logits, const int32_t* labels,
                                  const T* slopes, Rows<T> dst, long long rows, int width) {
-  if (static_cast<long long>(blockIdx.x) * Team::across >= rows) return;
+  if (block() * Team::across >= rows) return;
   const TeamRow<T, Team> team(logits, rows, width);
   const int label = team.label(labels, facts);
   const T shift = team.largest();
@@ -110,7 +110,7 @@ __device__ void sparse_loss_grad(Facts* facts, Rows<const T> logits, const int32
 template <class T, class Team>
 __device__ void dense_loss(Rows<const T> logits, Rows<const T> labels, T* losses, long long rows,
                            int width) {
-  if (static_cast<long long>(blockIdx.x) * Team::across >= rows) return;
+  if (block() * Team::across >= rows) return;
   const TeamRow<T, Team> team(logits, rows, width);
   const T shift = finite_shift(team.largest());
   const T log_sum = log_of(team.sum_exp(shift));

@@ -111,7 +111,7 @@ __device__ inline void gather_rows(const From* source, const unsigned int* order
 template <class T, int threads>
 __device__ inline void prepare_gradient(StepState* state, T* gradient, const T* weights,
                                         const StepChunk* chunks, double limit, double* squares) {
-  const StepChunk chunk = chunks[blockIdx.x];
+  const StepChunk chunk = chunks[block()];
   const T l1 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[0]) : T(0);
   const T l2 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[1]) : T(0);
   const T most = static_cast<T>(limit);
@@ -134,14 +134,18 @@ __device__ inline void prepare_gradient(StepState* state, T* gradient, const T* 
   }
   if (bad) atomicOr(&state->bad, 1u);
   if (squares == nullptr) return;
-  __shared__ double sums[threads];
+  struct Sums {
+    double at[threads];
+  };
+  SLIM_SHARED(Sums, shared);
+  double* const sums = shared.at;
   sums[threadIdx.x] = sum;
   __syncthreads();
   for (int half = threads / 2; half > 0; half /= 2) {
     if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     __syncthreads();
   }
-  if (threadIdx.x == 0) squares[blockIdx.x] = sums[0];
+  if (threadIdx.x == 0) squares[block()] = sums[0];
 }
 
 // Whether the step counts, by one block: then the groups of the update have their elements, else
@@ -151,8 +155,12 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
                                   const double* loss, const double* weight, Facts* groups,
                                   const long long* lengths, int count, const double* squares,
                                   int chunks, double most, double* const* scales) {
-  __shared__ double sums[threads];
-  __shared__ int refused;
+  struct Shared {
+    double sums[threads];
+    int refused;
+  };
+  SLIM_SHARED(Shared, shared);
+  double* const sums = shared.sums;
   if (squares != nullptr) {
     double sum = 0;
     for (int i = threadIdx.x; i < chunks; i += threads) sum += squares[i];
@@ -182,11 +190,11 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
       state->refused = !state->finite || state->status != 0;
       if (!state->refused) ++state->next;
     }
-    refused = state->refused;
+    shared.refused = state->refused;
   }
   __syncthreads();
   for (int i = threadIdx.x; i < count; i += threads) {
-    groups[i].rows = refused ? 0 : lengths[i];
+    groups[i].rows = shared.refused ? 0 : lengths[i];
     if (squares != nullptr) *scales[i] = state->scale;
   }
 }

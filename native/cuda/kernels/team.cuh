@@ -17,9 +17,12 @@ struct Team {
   __device__ static typename Fold::Acc fold(typename Fold::Acc mine) {
     if (down == 1) return mine;
     typedef typename Fold::Acc Acc;
-    __shared__ Acc parts[across * down];
+    struct Parts {
+      Acc at[across * down];
+    };
+    SLIM_SHARED(Parts, parts);
     const int lane = Team::lane();
-    Acc* const own = &parts[lines ? number() * down : number()];
+    Acc* const own = &parts.at[lines ? number() * down : number()];
     constexpr int step = lines ? 1 : across;
     __syncthreads();
     own[lane * step] = mine;

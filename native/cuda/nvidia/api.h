@@ -24,8 +24,28 @@ inline constexpr int kComputeMajor = 75;
 inline constexpr int kComputeMinor = 76;
 inline constexpr int kMostShared = 97;           // CU_DEVICE_ATTRIBUTE_MAX_SHARED_…_OPTIN
 inline constexpr int kDynamicSharedOf = 8;       // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+inline constexpr int kLargeClusters = 14;        // CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_…
 inline constexpr unsigned int kNonBlocking = 1;  // CU_STREAM_NON_BLOCKING
 inline constexpr int kThreadLocal = 1;           // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+
+// CUlaunchAttribute and CUlaunchConfig, as far as they are used.
+struct LaunchAttribute {
+  enum Id : int { cooperative = 2, cluster = 4 };
+  int id;
+  char pad[4];
+  union {
+    char all[64];
+    int cooperates;
+    unsigned int cluster_size[3];
+  };
+};
+struct LaunchConfig {
+  unsigned int grid[3], block[3];
+  unsigned int shared;
+  StreamHandle stream;
+  LaunchAttribute* attributes;
+  unsigned int count;
+};
 
 // X(name, parameters) of libcuda; all give a Result.
 #define SLIM_DRIVER_FUNCTIONS(X)                                                             \
@@ -64,6 +84,8 @@ inline constexpr int kThreadLocal = 1;           // CU_STREAM_CAPTURE_MODE_THREA
   X(cuModuleUnload, (ModuleHandle module))                                                   \
   X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name)) \
   X(cuFuncSetAttribute, (FunctionHandle function, int attribute, int value))                 \
+  X(cuLaunchKernelEx, (const LaunchConfig* config, FunctionHandle function,                  \
+                       void** parameters, void** extra))                                     \
   X(cuLaunchKernel,                                                                          \
     (FunctionHandle function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, \
      unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,  \

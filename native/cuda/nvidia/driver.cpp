@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kKept = int64_t{256} << 20;  // of the GPU's memory
 constexpr int64_t kKeptPinned = int64_t{64} << 20;
+constexpr int64_t kPortableCluster = 8;  // blocks
 constexpr int kPlainShared = 48 << 10;  // what a kernel may have without asking
 
 Pointer pointer(const std::byte* data) {
@@ -102,6 +103,9 @@ class NvidiaModule final : public Module {
       }
       SLIM_CUDA_REQUIRE(gpu, cuFuncSetAttribute, kernel->handle, kDynamicSharedOf, grid.shared);
     }
+    if (grid.meet == Grid::Meet::cluster && grid.blocks > kPortableCluster) {
+      SLIM_CUDA_REQUIRE(gpu, cuFuncSetAttribute, kernel->handle, kLargeClusters, 1);
+    }
     return kernel;
   }
 
@@ -138,6 +142,7 @@ class NvidiaDriver final : public Driver {
     properties_.major = gpu_.attribute(kComputeMajor);
     properties_.minor = gpu_.attribute(kComputeMinor);
     properties_.multiprocessors = gpu_.attribute(kMultiprocessors);
+    properties_.together = properties_.multiprocessors;
     properties_.memory = static_cast<int64_t>(bytes);
     const int version = driver_version();
     properties_.versions = "driver of CUDA " + std::to_string(version / 1000) + '.' +
@@ -196,6 +201,7 @@ class NvidiaDriver final : public Driver {
     // CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END
     void* extra[] = {reinterpret_cast<void*>(1), const_cast<void*>(arguments),
                      reinterpret_cast<void*>(2), &bytes, nullptr};
+    if (grid.meet != Grid::Meet::never) return launch_together(stream, kernel, grid, extra);
     SLIM_CUDA_CALL(gpu_, cuLaunchKernel, static_cast<const NvidiaKernel&>(kernel).handle,
                    static_cast<unsigned int>(grid.blocks), 1, 1,
                    static_cast<unsigned int>(grid.threads), 1, 1,
@@ -248,6 +254,29 @@ class NvidiaDriver final : public Driver {
   std::string error() const override { return gpu_.error(); }
 
  private:
+  // All blocks run at once, or the call fails.
+  void launch_together(Stream& stream, const Kernel& kernel, const Grid& grid,
+                       void** extra) noexcept {
+    const auto blocks = static_cast<unsigned int>(grid.blocks);
+    LaunchAttribute attribute{};
+    if (grid.meet == Grid::Meet::cluster) {
+      attribute.id = LaunchAttribute::cluster;
+      attribute.cluster_size[0] = blocks;
+      attribute.cluster_size[1] = attribute.cluster_size[2] = 1;
+    } else {
+      attribute.id = LaunchAttribute::cooperative;
+      attribute.cooperates = 1;
+    }
+    const LaunchConfig config{{blocks, 1, 1},
+                              {static_cast<unsigned int>(grid.threads), 1, 1},
+                              static_cast<unsigned int>(grid.shared),
+                              handle_of(stream),
+                              &attribute,
+                              1};
+    SLIM_CUDA_CALL(gpu_, cuLaunchKernelEx, &config, static_cast<const NvidiaKernel&>(kernel).handle,
+                   nullptr, extra);
+  }
+
   // What the driver does not take any more is compiled again.
   std::shared_ptr<const Loaded> load_cached(const std::string& key) const {
     const std::optional<std::string> code = read_cached(key);

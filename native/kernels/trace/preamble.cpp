@@ -28,8 +28,10 @@ typedef unsigned long long uint64_t;
 #include <math.h>
 #include <stdint.h>
 #endif
+#ifndef SLIM_FIRST
 #define SLIM_FIRST ((int64_t)blockIdx.x * blockDim.x + threadIdx.x)
 #define SLIM_STEP ((int64_t)gridDim.x * blockDim.x)
+#endif
 )";
 
 // Each as (word that asks for it, text).

@@ -1,0 +1,52 @@
+// A kernel that runs whole steps: the blocks of each part in turns, and between parts of which one
+// reads what another wrote a wait of all blocks for each other.
+#pragma once
+#include "cuda/kernels/facts.cuh"
+
+namespace slim {
+
+// Which all blocks of the kernel share; it begins at zero and only grows.
+struct Meeting {
+  unsigned long long arrived;
+};
+
+// What was written before is seen behind it. All blocks run at once: the launch demands it.
+template <int blocks_, bool cluster>
+__device__ inline void meet(Meeting* meeting) {
+  __syncthreads();
+  if (blocks_ == 1) return;
+#ifndef SLIM_EMULATED  // where a kernel that waits has but one block
+  if (cluster) {
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;"
+                 ::: "memory");
+    return;
+  }
+#endif
+  if (threadIdx.x == 0) {
+    __threadfence();
+    const unsigned long long ticket = atomicAdd(&meeting->arrived, 1ull);
+    const unsigned long long all = (ticket / blocks_ + 1) * blocks_;
+    while (*(volatile unsigned long long*)&meeting->arrived < all) {
+    }
+    __threadfence();
+  }
+  __syncthreads();
+}
+
+// Those of a part's blocks that are this block's, the first of them shifted: parts that run at once
+// begin with different blocks.
+template <int blocks_, class Body>
+__device__ inline void run_part(long long grid, int shift, const Body& body) {
+  const long long first = (blockIdx.x + blocks_ - shift % blocks_) % blocks_;
+  for (long long at = first; at < grid; at += blocks_) {
+    __syncthreads();  // nobody reads what the last one shared
+    if (threadIdx.x == 0) {
+      whole_block = at;
+      whole_blocks = grid;
+    }
+    __syncthreads();
+    body();
+  }
+}
+
+}  // namespace slim
