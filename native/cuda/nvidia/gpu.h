@@ -32,17 +32,18 @@ class Gpu {
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::string error() const;
 
-  // While one lives, its context is this thread's; what was before, is after it: it may belong to
-  // another library.
+  // While one lives, its context is this thread's. What was before, other libraries count on: it
+  // comes back, but for none where this GPU is the one that they begin with.
   class Inside {
    public:
     explicit Inside(const Gpu& gpu) : api_(gpu.api_) {
       api_.cuCtxGetCurrent(&before_);
-      changed_ = before_ != gpu.context_;
-      if (changed_) gpu.check("cuCtxSetCurrent", api_.cuCtxSetCurrent(gpu.context_));
+      if (before_ == gpu.context_) return;
+      restore_ = before_ != nullptr || gpu.device_ != 0;
+      gpu.check("cuCtxSetCurrent", api_.cuCtxSetCurrent(gpu.context_));
     }
     ~Inside() {
-      if (changed_) api_.cuCtxSetCurrent(before_);
+      if (restore_) api_.cuCtxSetCurrent(before_);
     }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
@@ -50,7 +51,7 @@ class Gpu {
    private:
     const DriverApi& api_;
     ContextHandle before_ = nullptr;
-    bool changed_ = false;
+    bool restore_ = false;
   };
 
  private:
