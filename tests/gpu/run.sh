@@ -1,24 +1,32 @@
 #!/bin/bash
-# Builds, tests and measures the CUDA half where there is a GPU: bash tests/gpu/run.sh [OUT]
+# Builds, tests and measures the CUDA half where there is a GPU: bash tests/gpu/run.sh [FOLDER]
 # Needs python3 with the packages of the build and of the tests, a C++ compiler, NVIDIA's driver
-# and NVRTC; no network. The table comes last; with OUT, logs are kept there. SLIM_GPU_PARTS
-# names what to run of: build tests bench cpu.
+# and NVRTC, and no network. Logs and figures go to FOLDER. SLIM_GPU_PARTS names what to run of
+#   build tests eager bench peers cpu
+# where `eager` runs the tests of training with a launch for every kernel, `peers` measures others
+# beside us, and `cpu` runs the tests of the kernels of this machine's processor.
 cd "$(dirname "$0")/../.." || exit 1
 out=${1:-$(mktemp -d)}
-parts=${SLIM_GPU_PARTS:-build tests bench cpu}
+site=$PWD/build/gpu-site
+mkdir -p "$site" && ln -sfn "$PWD" "$site/slimlearn"
+export PYTHONPATH=$site PYTHONUNBUFFERED=1
+pytest="python3 -m pytest -q -p no:cacheprovider --timeout 300"
 run() {  # NAME COMMAND…: its log is kept, its end shown where it fails
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS state=passed
   shift
-  if "$@" >"$out/$name.log" 2>&1; then state=passed; else state=FAILED; fi
-  echo "$name: $state in $((SECONDS - start)) s: $(tail -n 1 "$out/$name.log")"
-  [ $state = passed ] || tail -n "${SLIM_GPU_LINES:-60}" "$out/$name.log"
+  "$@" >"$out/$name.log" 2>&1 || state=FAILED
+  echo "== $name $state in $((SECONDS - start)) s: $(tail -n 1 "$out/$name.log")"
+  [ $state = passed ] || tail -n "${SLIM_GPU_LINES:-40}" "$out/$name.log"
 }
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
-for part in $parts; do
+for part in ${SLIM_GPU_PARTS:-build tests eager bench peers cpu}; do
   case $part in
-    build) run build python3 -m pip install -q --no-build-isolation --no-deps -e . ;;
-    tests) run tests python3 -m pytest -q -n 6 -p no:cacheprovider --timeout 300 tests/gpu ;;
-    cpu) run cpu python3 -m pytest -q -n 14 -p no:cacheprovider tests/native tests/graph ;;
-    bench) run bench python3 benchmarks/gpu.py "$out/gpu.json" && cat "$out/bench.log" ;;
+    build) run build python3 setup.py --quiet build_ext --inplace &&
+      python3 -c "import slimlearn; slimlearn.show_config()" ;;
+    tests) run tests $pytest -n 6 tests/native/test_cuda_*.py ;;
+    eager) SLIM_CUDA_WHOLE=0 run eager $pytest -n 6 tests/native/test_cuda_training.py ;;
+    bench) run bench python3 benchmarks/gpu.py "$out/own.json" slimlearn && cat "$out/bench.log" ;;
+    peers) run peers python3 benchmarks/gpu.py "$out/gpu.json" && cat "$out/peers.log" ;;
+    cpu) run cpu $pytest -n 14 tests/native tests/graph ;;
   esac
 done
