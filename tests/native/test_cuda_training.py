@@ -33,7 +33,8 @@ def assert_near(there, here, precision):
         (there.slots, here.slots),
     ):
         got, want = (a.view(DTYPES[precision]) for a in (got, want))
-        np.testing.assert_allclose(got, want, TOLERANCE[precision], TOLERANCE[precision])
+        near = TOLERANCE[precision]
+        np.testing.assert_allclose(got, want, near, near)
 
 
 def train_alike(model, sources, precision, epochs=3, **options):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -443,7 +444,7 @@ def test_devices_are_found_by_name():
             native.register_test_device(name, LEVEL)
 
 
-@pytest.mark.parametrize("name", ["cuda", "tpu", ""])
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", ""])
 def test_a_device_that_is_not_there_is_refused(name):
     text = print_program(network())
     with pytest.raises(ValueError, match=f"device {name} is not there") as error:
@@ -453,9 +454,9 @@ def test_a_device_that_is_not_there_is_refused(name):
     told = f"The 'device' parameter of DNNClassifier must be .*'cpu'.* Got '{name}'"
     with pytest.raises(ValueError, match=told) as told:
         DNNClassifier(device=name).fit([[0.0], [1.0]], [0, 1])
-    if name == "cuda":
+    if name == "cuda:99":
         for error_ in (error, told):
-            assert "no kernels for GPUs" in str(error_.value)
+            assert re.search("NVIDIA|GPU", str(error_.value))
 
 
 def test_the_host_cannot_touch_it():
