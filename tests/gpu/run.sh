@@ -10,7 +10,7 @@ out=${1:-$(mktemp -d)}
 site=$PWD/build/gpu-site
 mkdir -p "$site" && ln -sfn "$PWD" "$site/slimlearn"
 export PYTHONPATH=$site PYTHONUNBUFFERED=1
-pytest="python3 -m pytest -q -p no:cacheprovider --timeout 300"
+pytest="python3 -m pytest -q -p no:cacheprovider -p no:benchmark --timeout 300"
 run() {  # NAME COMMAND…: its log is kept, its end shown where it fails
   local name=$1 start=$SECONDS state=passed
   shift
