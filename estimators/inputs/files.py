@@ -222,7 +222,7 @@ def resized(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     ndarray [n, *size, channels]
-        uint8 stays uint8, float64 float64; others are float32.
+        Of their type, whole numbers rounded; truth values as float32.
     """
     pillow = _pillow("resize_to")
 
@@ -234,7 +234,9 @@ def resized(images: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     def bring(image: np.ndarray) -> np.ndarray:
         planes = [plane(image[..., i]) for i in range(image.shape[2])]
         found = np.stack(planes, axis=-1)
-        return found.astype(np.float64) if image.dtype == np.float64 else found
+        if image.dtype.kind in "iu":
+            found = np.rint(found)
+        return found if image.dtype.kind == "b" else found.astype(image.dtype)
 
     return stored(_ahead(bring, images), len(images))
 

@@ -23,6 +23,9 @@ from slimlearn.estimators.telling import warn
 
 __all__ = ["ImageInput", "image_shape_of"]
 
+# Images of a fit that are looked at for fractions.
+_SOME = 64
+
 
 def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
     """Return height, width and channels of images whose rows have so many numbers.
@@ -107,6 +110,10 @@ class ImageInput(Input):
         Of the images that the network reads; known once X was seen.
     row_shape : tuple of int or None
         Of those that flat rows are.
+    is_bytes : bool
+        Whether the numbers are read as fractions of 255.
+    has_fractions : bool
+        Whether the fit's numbers were no whole ones.
     """
 
     def __init__(self, image_shape=None, resize_to=None, on_error="raise"):
@@ -116,6 +123,7 @@ class ImageInput(Input):
         self.shape: tuple[int, int, int] | None = None
         self.row_shape: tuple[int, int, int] | None = None
         self.is_bytes = False
+        self.has_fractions = False
 
     # -- the door -------------------------------------------------------------------
 
@@ -219,6 +227,12 @@ class ImageInput(Input):
 
     def _alike(self, X, estimator, name: str) -> np.ndarray:
         """X in the range that the fit's numbers had."""
+        if self.has_fractions and X.dtype.kind in "iu" and X.size and X.max() > 1:
+            raise ValueError(
+                f"{name} is {X.dtype} up to {X.max()}, but {type(estimator).__name__} "
+                f"was fitted on {self.kind} images with fractions: give both alike, "
+                f"as in {name} / 255"
+            )
         if self.shape is None or not self.is_bytes or X.dtype == np.uint8:
             return X
         return _as_bytes(X, name, type(estimator).__name__)
@@ -228,6 +242,8 @@ class ImageInput(Input):
         new.shape, new.row_shape = X.shape[1:], self.row_shape
         new.kind = X.dtype
         new.is_bytes = X.dtype == np.uint8
+        some = X[:: -(-len(X) // _SOME)] if X.dtype.kind == "f" else X[:0]
+        new.has_fractions = bool((np.floor(some) != some).any())
         if former is not None:
             if former.shape != new.shape:
                 raise ValueError(
@@ -236,6 +252,7 @@ class ImageInput(Input):
                     "set warm_start=False"
                 )
             new.row_shape, new.is_bytes = former.row_shape, former.is_bytes
+            new.has_fractions = former.has_fractions
         new.forms = (Form(SOURCE, new.shape),)
         return new
 
@@ -271,6 +288,8 @@ class ImageInput(Input):
 
     def plain(self, X, most):
         if X.__class__ is not np.ndarray or X.dtype.kind not in "fiub":
+            return None
+        if self.has_fractions and X.dtype.kind in "iu":
             return None
         forms = [self.shape]
         if self.row_shape in (None, self.shape):

@@ -175,6 +175,18 @@ def test_images_in_columns_and_arrays_of_objects():
         np.testing.assert_array_equal(clf.predict(given), want.predict(images))
 
 
+@pytest.mark.parametrize("rows", [1, 100])
+def test_bytes_where_fractions_were_fitted(rows):
+    clf = ConvNetClassifier(**SMALL).fit(X / 16, y)
+    for given in (BYTES[:rows], BYTES[:rows].reshape(-1, 8, 8).astype(int)):
+        with pytest.raises(ValueError, match=r"int\d+ up to .*float64 .*X / 255"):
+            clf.predict(given)
+    assert clf.predict((X[:rows] > 8).astype(int)).shape == (rows,)
+    whole = ConvNetClassifier(**SMALL).fit(X, y)
+    found = whole.predict(X[:rows].astype(np.uint8))
+    np.testing.assert_array_equal(found, whole.predict(X[:rows]))
+
+
 def test_channels_that_stand_first_are_noticed():
     images = np.zeros((6, 3, 5, 5), np.float32)
     with pytest.warns(UserWarning, match=r"3×5×5: if .*X.transpose\(0, 2, 3, 1\)"):
