@@ -9,9 +9,10 @@
 namespace slim::cuda {
 namespace {
 
-// Chains of elements run as one kernel; totals and products end in kernels of their own.
+// Chains of elements run as one kernel, or behind a product in its own; totals are kernels of their
+// own.
 struct CudaAccepts final : Accepts {
-  bool accepts_epilogue(const Node&, const Graph&) const override { return false; }
+  bool accepts_epilogue(const Node&, const Graph&) const override { return true; }
   bool accepts_reduction(const Graph&, const Node&) const override { return false; }
 };
 

@@ -10,29 +10,18 @@
 namespace slim::cuda {
 namespace {
 
-std::vector<KernelText> prepare_fused(const Binding& binding) {
-  return {tape_text(binding, binding.node.regions[0], binding.operands, binding.results)};
-}
-
-std::vector<KernelText> prepare_elementwise(const Binding& binding) {
-  return {tape_text(binding, region_of(binding.graph, binding.node), binding.operands,
-                    binding.results)};
-}
-
-}  // namespace
-
-KernelText tape_text(const Binding& binding, const Graph& region,
-                     const std::vector<Buffer>& operands, const std::vector<Buffer>& results) {
-  const Tape tape = build_tape(binding, region, operands, results, SpaceSplit::best);
+std::vector<KernelText> prepare_tape(const Binding& binding, const Graph& region) {
+  const Tape tape =
+      build_tape(binding, region, binding.operands, binding.results, SpaceSplit::best);
   SourceFile file(Dialect::cuda, SourceFile::Entry::device);
-  file.add("tape_NAME", binding, tape, operands);
+  file.add("tape_NAME", binding, tape, binding.operands);
   KernelText text;
   text.formulas = file.formulas();
   text.functions = file.functions();
   text.body = "  tape_NAME(a.facts->rows";
   Arguments arguments(text);
-  for (const Buffer& buffer : operands) text.body += ", " + arguments.in(buffer);
-  for (const Buffer& buffer : results) text.body += ", " + arguments.out(buffer);
+  for (const Buffer& buffer : binding.operands) text.body += ", " + arguments.in(buffer);
+  for (const Buffer& buffer : binding.results) text.body += ", " + arguments.out(buffer);
   text.body += ");\n";
   int64_t capacity = 1;
   double bytes = 0;
@@ -44,7 +33,39 @@ KernelText tape_text(const Binding& binding, const Graph& region,
   }
   text.grid = grid_over(capacity);
   text.cost = {static_cast<double>(capacity), bytes};
-  return text;
+  return {text};
+}
+
+std::vector<KernelText> prepare_fused(const Binding& binding) {
+  return prepare_tape(binding, binding.node.regions[0]);
+}
+
+std::vector<KernelText> prepare_elementwise(const Binding& binding) {
+  return prepare_tape(binding, region_of(binding.graph, binding.node));
+}
+
+constexpr double kLight = 16;  // flops that are worth a copy of their code for each element
+
+}  // namespace
+
+std::string add_element(const Binding& binding, const std::vector<Buffer>& operands,
+                        KernelText& text) {
+  const Tape tape =
+      build_tape(binding, binding.node.regions[0], operands, binding.results, SpaceSplit::best);
+  SourceFile file(Dialect::cuda, SourceFile::Entry::element);
+  file.add("element_NAME", binding, tape, operands);
+  double flops = 0;
+  for (const auto& code : tape.code) {
+    for (const Instruction& instruction : code) flops += flops_of(instruction.op);
+  }
+  text.formulas.insert(file.formulas().begin(), file.formulas().end());
+  std::string function = file.functions();
+  const std::string once = "__device__ inline void element_NAME";
+  if (flops > kLight) {
+    function.replace(function.find(once), once.size(), "__device__ __noinline__ void element_NAME");
+  }
+  text.functions += function;
+  return "element_NAME";
 }
 
 SLIM_CUDA_KERNEL(fused, prepare_fused);

@@ -39,20 +39,14 @@ std::vector<int64_t> workspace_matmul(const Binding& binding) {
 
 std::vector<KernelText> prepare_matmul(const Binding& binding) {
   const Operands given(binding);
-  return product_launches(binding, given.shape, [&](const ProductCut& cut, const Buffer& result) {
-    KernelText text;
-    Arguments arguments(text);
-    const std::string a = arguments.in(binding.operands[0]);
-    const std::string b = arguments.in(binding.operands[1]);
+  const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
+    const std::string a = arguments.in(binding.operands[0]), b = arguments.in(binding.operands[1]);
     const auto flag = [](bool is) { return std::string(is ? ", true" : ", false"); };
-    text.body =
-        "  " +
-        call("slim::matmul" + cut.kind + flag(given.transpose_a) + flag(given.transpose_b) + '>',
-             {a, b, arguments.out(result), cut.product,
-              words({given.a_step, given.b_step, given.a_stride, given.b_stride})}) +
-        ";\n";
-    return text;
-  });
+    return call("slim::matmul" + cut.kind + flag(given.transpose_a) + flag(given.transpose_b) + '>',
+                {a, b, cut.product,
+                 words({given.a_step, given.b_step, given.a_stride, given.b_stride}), store});
+  };
+  return product_launches(binding, given.shape, multiply);
 }
 
 }  // namespace

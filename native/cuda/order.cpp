@@ -15,16 +15,15 @@ std::vector<KernelText> prepare_top_k(const Binding& binding) {
                    " elements for these rows");
   }
   const Count rows = count_of(src, 0, src.dims.size() - 1);
-  const int64_t threads = std::max<int64_t>(power_below(n, kThreads), 32);
   KernelText text;
   text.headers = {"sort"};
   Arguments arguments(text);
   const std::string from = arguments.in(src), values = arguments.out(binding.results[0]);
   text.body = "  " +
-              call("slim::top_k<" + number(threads) + '>',
+              call("slim::top_k<" + number(kThreads) + '>',
                    {from, values, arguments.out(binding.results[1]), rows.text(), words({n, k})}) +
               ";\n";
-  text.grid = {std::max<int64_t>(rows.capacity, 1), static_cast<int>(threads)};
+  text.grid = {std::max<int64_t>(rows.capacity, 1), kThreads};
   const auto count = static_cast<double>(rows.capacity * n);
   text.cost = {static_cast<double>(k) * count, count * static_cast<double>(size_of(src.dtype))};
   return {text};

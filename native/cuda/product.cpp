@@ -36,17 +36,23 @@ int64_t slices_of(const ProductShape& shape) {
 
 std::string number(int64_t value) { return std::to_string(value); }
 
-// What the product is before its region, in some memory.
-Buffer product_buffer(const Binding& binding, const ProductShape& shape) {
-  Buffer whole = binding.results[0];
-  whole.dtype = shape.dtype;
-  return whole;
-}
-
-bool has_region(const Binding& binding) { return !binding.node.regions.empty(); }
-
 int64_t elements(const ProductShape& shape) {
   return shape.batches.capacity * shape.m.capacity * shape.n;
+}
+
+// A functor in words that stores an element where it is to be; the node's region makes of it what
+// that is.
+std::string store_text(const Binding& binding, const ProductShape& shape, KernelText& text) {
+  Arguments arguments(text);
+  const std::string head = "[&](long long at, " + cuda_type(shape.dtype) + " x) { ";
+  if (binding.node.regions.empty()) {
+    return head + arguments.out(binding.results[0]) + "[at] = x; }";
+  }
+  const std::vector<Buffer> operands = epilogue_operands(binding);
+  std::vector<std::string> given{"a.facts->rows", "at", "x"};
+  for (size_t i = 1; i < operands.size(); ++i) given.push_back(arguments.in(operands[i]));
+  for (const Buffer& buffer : binding.results) given.push_back(arguments.out(buffer));
+  return head + call(add_element(binding, operands, text), given) + "; }";
 }
 
 }  // namespace
@@ -88,49 +94,39 @@ ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
 }
 
 std::vector<int64_t> product_workspace(const Binding& binding, const ProductShape& shape) {
-  std::vector<int64_t> bytes;
   const ProductCut cut(binding, shape);
-  if (cut.partial_bytes > 0) bytes.push_back(cut.partial_bytes);
-  if (has_region(binding)) bytes.push_back(elements(shape) * size_of(shape.dtype));
-  return bytes;
+  return cut.slices > 1 ? std::vector<int64_t>{cut.partial_bytes} : std::vector<int64_t>();
 }
 
-std::vector<KernelText> product_launches(
-    const Binding& binding, const ProductShape& shape,
-    const std::function<KernelText(const ProductCut&, const Buffer& result)>& multiply) {
+std::vector<KernelText> product_launches(const Binding& binding, const ProductShape& shape,
+                                         const Multiply& multiply) {
   const ProductCut cut(binding, shape);
-  Buffer whole = product_buffer(binding, shape);
-  const auto in_workspace = [&](size_t i) {
-    Buffer buffer = whole;
-    buffer.base = binding.workspace[i].base;
-    buffer.offset = binding.workspace[i].offset;
-    return buffer;
-  };
-  if (has_region(binding)) whole = in_workspace(binding.workspace.size() - 1);
-  std::vector<KernelText> texts;
-  texts.push_back(multiply(cut, cut.slices > 1 ? in_workspace(0) : whole));
-  texts.back().headers.push_back("gemm");
-  texts.back().grid = cut.grid;
-  texts.back().cost = cut.cost;
-  if (cut.slices > 1) {
-    KernelText sum;
-    sum.headers = {"gemm"};
-    Arguments arguments(sum);
-    const std::string from = arguments.in(in_workspace(0)), to = arguments.out(whole);
-    sum.body = "  " +
-               call("slim::add_slices", {from, to, count_of(whole).text(), number(cut.slices)}) +
-               ";\n";
-    sum.grid = grid_over(elements(shape));
-    sum.cost = {static_cast<double>(cut.slices * elements(shape)),
-                static_cast<double>(cut.partial_bytes)};
-    texts.push_back(std::move(sum));
+  KernelText product;
+  product.headers = {"gemm"};
+  product.grid = cut.grid;
+  product.cost = cut.cost;
+  Arguments arguments(product);
+  if (cut.slices == 1) {
+    product.body = "  " + multiply(cut, arguments, store_text(binding, shape, product)) + ";\n";
+    return {product};
   }
-  if (has_region(binding)) {
-    std::vector<Buffer> operands{whole};
-    operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
-    texts.push_back(tape_text(binding, binding.node.regions[0], operands, binding.results));
-  }
-  return texts;
+  Buffer parts = binding.workspace[0];
+  parts.dtype = shape.dtype;
+  const std::string store = "[&](long long at, " + cuda_type(shape.dtype) + " x) { " +
+                            arguments.out(parts) + "[at] = x; }";
+  product.body = "  " + multiply(cut, arguments, store) + ";\n";
+  KernelText sum;
+  sum.headers = {"gemm"};
+  const std::string from = Arguments(sum).in(parts);
+  sum.body =
+      "  " +
+      call("slim::add_slices", {from, count_of(binding.results[0]).text(),
+                                std::to_string(cut.slices), store_text(binding, shape, sum)}) +
+      ";\n";
+  sum.grid = grid_over(elements(shape));
+  sum.cost = {static_cast<double>(cut.slices * elements(shape)),
+              static_cast<double>(cut.partial_bytes)};
+  return {product, sum};
 }
 
 }  // namespace slim::cuda

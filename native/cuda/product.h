@@ -30,13 +30,17 @@ struct ProductCut {
   Cost cost;
 };
 
-// What workspace a product needs: for its slices, and for itself before its region is run.
+// What workspace a product needs: for its slices.
 std::vector<int64_t> product_workspace(const Binding& binding, const ProductShape& shape);
 
-// The product into a buffer, as `multiply` writes it; then the sum of its slices, and the elements
-// of the node's region.
-std::vector<KernelText> product_launches(
-    const Binding& binding, const ProductShape& shape,
-    const std::function<KernelText(const ProductCut&, const Buffer& result)>& multiply);
+// The call of a template of gemm.cuh that computes the product, and gives each element to `store`,
+// a functor in words: (index in [slices, result], sum).
+using Multiply =
+    std::function<std::string(const ProductCut&, Arguments&, const std::string& store)>;
+
+// The product, through the node's region if it has one; where it is cut into slices, these and
+// their sum.
+std::vector<KernelText> product_launches(const Binding& binding, const ProductShape& shape,
+                                         const Multiply& multiply);
 
 }  // namespace slim::cuda

@@ -117,22 +117,17 @@ std::vector<KernelText> prepare_convolution(const Binding& binding) {
   // Columns of neighbouring groups are neighbours in memory: threads go along them.
   const bool few = given.groups > 1 && given.shape.n <= kFew && given.kind != "FilterGrad" &&
                    ProductCut(binding, given.shape).slices == 1;
-  const auto multiply = [&](const ProductCut& cut, const Buffer& result) {
-    KernelText text;
-    text.headers = {"convolution"};
-    text.functions = given.window;
-    Arguments arguments(text);
+  const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
     const std::string a = arguments.in(binding.operands[0]), b = arguments.in(binding.operands[1]);
     const std::string type = cuda_type(given.shape.dtype);
-    const std::string kind = "Window_NAME, slim::" + given.kind + '<' + type + ", Window_NAME>>";
-    text.body = "  " +
-                call(few ? "slim::convolve_few<" + type + ", " + kind
-                         : "slim::convolve" + cut.kind + ", " + kind,
-                     {a, b, arguments.out(result), cut.product}) +
-                ";\n";
-    return text;
+    const std::string kind = "slim::" + given.kind + '<' + type + ", Window_NAME>>";
+    return call(few ? "slim::convolve_few<" + type + ", " + kind
+                    : "slim::convolve" + cut.kind + ", " + kind,
+                {a, b, cut.product, store});
   };
   std::vector<KernelText> texts = product_launches(binding, given.shape, multiply);
+  texts[0].headers.push_back("convolution");
+  texts[0].functions += given.window;
   if (few) texts[0].grid = grid_over(count_of(binding.results[0]).capacity);
   return texts;
 }

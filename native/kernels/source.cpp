@@ -52,6 +52,10 @@ class TapePrinter {
     if (cuda() && !tape_.sums.empty()) {
       binding_.refuse("takes a total over all elements: in CUDA that is a kernel of its own");
     }
+    if (element() && std::any_of(tape_.yield_extents.begin(), tape_.yield_extents.end(),
+                                 [](Extent extent) { return extent != Extent::full; })) {
+      binding_.refuse("has a result that is no element for each of the product");
+    }
     head(name);
     std::string before = std::exchange(text_, {});
     numbers();
@@ -64,6 +68,7 @@ class TapePrinter {
 
  private:
   bool cuda() const { return file_.dialect_ == Dialect::cuda; }
+  bool element() const { return file_.entry_ == SourceFile::Entry::element; }
   const TapeRegister& reg(int32_t i) const { return tape_.registers[static_cast<size_t>(i)]; }
 
   // The registers that results of these extents are computed from; of full ones, totals too.
@@ -115,7 +120,9 @@ class TapePrinter {
               name_of(extent);
     };
     for (size_t i = 0; i < operands_.size(); ++i) {
-      words += ", const " + c_type(operands_[i].dtype) + " *x" + number(int64_t(i));
+      const bool given = element() && i == 0;
+      words += (given ? ", int64_t at, const " : ", const ") + c_type(operands_[i].dtype) +
+               (given ? " x" : " *x") + number(int64_t(i));
       for (const TapeRegister& r : tape_.registers) {
         if (r.operand == static_cast<int32_t>(i))
           describe('x' + number(int64_t(i)), r.extent, operands_[i]);
@@ -164,7 +171,9 @@ class TapePrinter {
     const bool split = has(Extent::row) || has(Extent::column) || !tape_.sums.empty();
     const bool chunks = !tape_.sums.empty() && tape_.space.n > kTapeBlock;
     if (cuda()) {
-      open("for (int64_t at = SLIM_FIRST; at < " + all_ + "; at += SLIM_STEP)");
+      if (!element()) {
+        open("for (int64_t at = SLIM_FIRST; at < " + all_ + "; at += SLIM_STEP)");
+      }
       if (has(Extent::column)) line("const int64_t i = at / " + n_ + ';');
       if (has(Extent::row) || yields(Extent::column)) line("const int64_t j = at % " + n_ + ';');
     } else if (!split) {
@@ -185,7 +194,7 @@ class TapePrinter {
     }
     if (cuda() && split) columns();
     elements();
-    close();
+    if (!element()) close();
     if (cuda() || !split) return;
     end_block();
     close();
@@ -278,6 +287,10 @@ class TapePrinter {
     for (size_t i = 0; i < live_.size(); ++i) {
       const TapeRegister& r = tape_.registers[i];
       if (!live_[i] || r.source != TapeRegister::Source::operand || r.extent != extent) continue;
+      if (element() && r.operand == 0) {
+        define(int32_t(i), "x0");
+        continue;
+      }
       const Buffer& buffer = operands_[static_cast<size_t>(r.operand)];
       std::string where;
       if (!r.strides.empty()) {

@@ -27,8 +27,9 @@ namespace slim {
 // slices.
 class SourceFile {
  public:
-  // In CUDA: a kernel, or a function that a kernel calls with all its threads.
-  enum class Entry : uint8_t { kernel, device };
+  // In CUDA: a kernel, a function that a kernel calls with all its threads, or one for a single
+  // element, (rows, its index, its value of the first operand, the other operands, results).
+  enum class Entry : uint8_t { kernel, device, element };
 
   explicit SourceFile(Dialect dialect, Entry entry = Entry::kernel)
       : dialect_(dialect), entry_(entry) {}

@@ -109,7 +109,7 @@ struct ReadTaps {
 // The three products: what they read of a group, and how many columns it has.
 template <class T, class Window>
 struct Forward {
-  static constexpr int columns = Window::outputs;
+  static constexpr int columns = Window::outputs, groups = Window::groups;
   static __device__ ReadForward<T, Window> left(const T* x, int group) {
     return {x + group * Window::channels};
   }
@@ -119,7 +119,7 @@ struct Forward {
 };
 template <class T, class Window>
 struct InputGrad {
-  static constexpr int columns = Window::channels;
+  static constexpr int columns = Window::channels, groups = Window::groups;
   static __device__ ReadBackward<T, Window> left(const T* dy, int group) {
     return {dy + group * Window::outputs};
   }
@@ -129,7 +129,7 @@ struct InputGrad {
 };
 template <class T, class Window>
 struct FilterGrad {
-  static constexpr int columns = Window::outputs;
+  static constexpr int columns = Window::outputs, groups = Window::groups;
   static __device__ ReadTaps<T, Window> left(const T* x, int group) {
     return {x + group * Window::channels};
   }
@@ -138,23 +138,23 @@ struct FilterGrad {
   }
 };
 
-// Into [slice, m, groups · columns].
-template <class T, class Tile, int pieces, class Window, class Kind>
-__device__ void convolve(const T* a, const T* b, T* out, Product product) {
+// [slice, m, groups · columns].
+template <class T, class Tile, int pieces, class Kind, class Store>
+__device__ void convolve(const T* a, const T* b, Product product, const Store& store) {
   Part part;
   if (!Part::find<Tile>(product, &part)) return;
-  const int group = static_cast<int>(part.batch), n = Kind::columns;
-  constexpr int row = Kind::columns * Window::groups;
-  T* const to = out + part.result / product.batches * product.m * row + group * n;
+  constexpr int n = Kind::columns, row = n * Kind::groups;
+  const int group = static_cast<int>(part.batch);
+  const long long first = part.result / product.batches * product.m * row + group * n;
   gemm<T, Tile, pieces>(
       Kind::left(a, group), Kind::right(b, group), product.m, n, part.row, part.column, part.order,
-      [=](int i, int j, T sum) { to[static_cast<long long>(i) * row + j] = sum; });
+      [&](int i, int j, T sum) { store(first + static_cast<long long>(i) * row + j, sum); });
 }
 
 // The same where a group has a few columns only: an element a thread.
-template <class T, class Window, class Kind>
-__device__ void convolve_few(const T* a, const T* b, T* out, Product product) {
-  constexpr int n = Kind::columns, row = n * Window::groups;
+template <class T, class Kind, class Store>
+__device__ void convolve_few(const T* a, const T* b, Product product, const Store& store) {
+  constexpr int n = Kind::columns, row = n * Kind::groups;
   for (long long i = first_index(); i < static_cast<long long>(product.m) * row;
        i += index_step()) {
     const int column = static_cast<int>(i % row), group = column / n;
@@ -166,7 +166,7 @@ __device__ void convolve_few(const T* a, const T* b, T* out, Product product) {
     for (int k = 0; k < product.k; ++k) {
       sum = fused(left.load(left_row, left.inner(k)), right.load(right_row, right.inner(k)), sum);
     }
-    out[i] = sum;
+    store(i, sum);
   }
 }
 

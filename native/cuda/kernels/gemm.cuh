@@ -213,13 +213,13 @@ struct Part {
   }
 };
 
-// The slices of a product, added in order: count elements each.
-template <class T>
-__device__ void add_slices(const T* parts, T* sum, long long count, int slices) {
+// The slices of a product of `count` elements, added in order.
+template <class T, class Store>
+__device__ void add_slices(const T* parts, long long count, int slices, const Store& store) {
   for (long long i = first_index(); i < count; i += index_step()) {
     T total = parts[i];
     for (int s = 1; s < slices; ++s) total += parts[s * count + i];
-    sum[i] = total;
+    store(i, total);
   }
 }
 
@@ -236,17 +236,18 @@ struct Matrix {
   __device__ T load(int i, int k) const { return along ? data[i * stride + k] : data[k * stride + i]; }
 };
 
-template <class T, class Tile, int pieces, bool transpose_a, bool transpose_b>
-__device__ void matmul(const T* a, const T* b, T* out, Product product, long long a_step,
-                       long long b_step, long long a_stride, long long b_stride) {
+template <class T, class Tile, int pieces, bool transpose_a, bool transpose_b, class Store>
+__device__ void matmul(const T* a, const T* b, Product product, long long a_step, long long b_step,
+                       long long a_stride, long long b_stride, const Store& store) {
   Part part;
   if (!Part::find<Tile>(product, &part)) return;
   const Matrix<T, !transpose_a> left{a + part.batch * a_step, a_stride};
   const Matrix<T, transpose_b> right{b + part.batch * b_step, b_stride};
   const int n = product.n;
-  T* const to = out + part.result * product.m * n;
-  gemm<T, Tile, pieces>(left, right, product.m, n, part.row, part.column, part.order,
-                        [=](int i, int j, T sum) { to[static_cast<long long>(i) * n + j] = sum; });
+  const long long first = part.result * product.m * n;
+  gemm<T, Tile, pieces>(
+      left, right, product.m, n, part.row, part.column, part.order,
+      [&](int i, int j, T sum) { store(first + static_cast<long long>(i) * n + j, sum); });
 }
 
 }  // namespace slim

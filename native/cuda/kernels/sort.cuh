@@ -9,7 +9,7 @@ template <int threads, class T>
 __device__ void top_k(const T* src, T* values, int64_t* positions, long long rows, int n, int k) {
   typedef FirstLargest<T> Fold;
   typedef typename Fold::Acc Acc;
-  const long long row = blockIdx.x;
+  const long long row = block();
   if (row >= rows) return;
   const T* const from = src + row * n;
   Acc last = Fold::start();
