@@ -1,6 +1,7 @@
 // The text of a plan's kernels, and what one of them is given.
 #include "cuda/launch.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -102,12 +103,14 @@ std::string whole_text(const std::vector<const KernelText*>& texts, const std::v
       "  const slim::StepState* state;\n";
   std::string loop;
   int64_t shift = 0;
+  const bool timed = std::getenv("SLIM_CUDA_CLOCK") != nullptr;
   for (size_t i = 0; i < texts.size(); ++i) {
     if (waits[i]) {
       loop += meet;
       shift = 0;
     }
     const std::string number = std::to_string(i);
+    if (timed) loop += "    SLIM_TIMED(" + number + ");\n";
     arguments += "  " + arguments_of(*texts[i]) + " a" + number + ";\n";
     loop += "    {\n      const auto& a = all.a" + number + ";\n      slim::run_part<" + blocks +
             ">(" + std::to_string(texts[i]->grid.blocks) + ", " +
@@ -119,8 +122,11 @@ std::string whole_text(const std::vector<const KernelText*>& texts, const std::v
   body += "extern \"C\" __global__ void __launch_bounds__(" + std::to_string(grid.threads) +
           ", 1) whole(const WholeArgs all) {\n"
           "  for (long long step = 0; step < all.steps; ++step) {\n" +
-          loop + meet + "    if (all.state->refused) break;\n  }\n}\n";
-  return "#define SLIM_WHOLE 40960\n#define SLIM_FIRST slim::first_index()\n"
+          loop + meet + (timed ? "    SLIM_TIMED(" + std::to_string(texts.size()) + ");\n" : "") +
+          "    if (all.state->refused) break;\n  }\n" +
+          (timed ? "  slim::print_cycles(" + std::to_string(texts.size()) + ");\n" : "") + "}\n";
+  return std::string(timed ? "#define SLIM_CLOCK\n" : "") +
+         "#define SLIM_WHOLE 40960\n#define SLIM_FIRST slim::first_index()\n"
          "#define SLIM_STEP slim::index_step()\n" +
          preamble(body, Dialect::cuda) + body;
 }

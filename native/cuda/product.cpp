@@ -18,7 +18,7 @@ constexpr TileSize kTiles[] = {{128, 128, 8, 8, 8, 120},
                                {64, 64, 16, 4, 4, 100},
                                {32, 32, 16, 4, 4, 48},
                                {16, 16, 16, 2, 2, 0}};
-constexpr int64_t kDepth = 16;       // of the deepest tile: pieces are whole ones
+constexpr int64_t kDepth = 16;       // pieces are whole ones of these
 constexpr int64_t kOnePiece = 64;    // so few terms are one chain
 constexpr int64_t kLongest = 16384;  // so many terms are cut into slices anyway
 constexpr int64_t kWanted = 264;     // blocks that fill a GPU
@@ -77,6 +77,9 @@ ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
   }
   // All of a block's threads: in groups by pieces, else with fewer elements each.
   if (pieces == 1) tile.high = tile.wide = tile.rows / 16;
+  // Small ones wait for memory more than they compute: they ask for much at once.
+  if (tile.rows == 16) tile.depth = pieces == 1 ? 64 : 32;
+  if (tile.rows == 32 && pieces == 1) tile.depth = 32;
   const int64_t threads = tile.rows / tile.high * (tile.columns / tile.wide);
   const int64_t groups = kThreads / threads;
   kind = '<' + cuda_type(shape.dtype) + ", slim::Tile<" +

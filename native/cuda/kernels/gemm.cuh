@@ -16,7 +16,7 @@ struct Tile {
   static constexpr int threads = across * (rows / high);   // of a group
 };
 
-// Terms [first, last) in `pieces` of `piece` (whole tiles deep): each is a chain of its own, and
+// Terms [first, last) in `pieces` of `piece`: each is a chain of its own, and
 // their sums are added in order.
 struct Order {
   int first, last, piece;
@@ -99,9 +99,10 @@ __device__ void gemm(const A& a, const B& b, int m, int n, int row, int column, 
 #pragma unroll 1
   for (int p = 0; p < mine; ++p) {
     const int begin = order.first + (groups == 1 ? p : group) * order.piece;
-    const int end = begin + order.piece;
-    fetch_a.load(a, thread, begin, order.last);
-    fetch_b.load(b, thread, begin, order.last);
+    const int end = begin + order.piece;  // of as many tiles in every group
+    const int stop = end < order.last ? end : order.last;
+    fetch_a.load(a, thread, begin, stop);
+    fetch_b.load(b, thread, begin, stop);
     T sum[high][wide];
 #pragma unroll
     for (int i = 0; i < high; ++i) {
@@ -115,8 +116,8 @@ __device__ void gemm(const A& a, const B& b, int m, int n, int row, int column, 
       fetch_b.put(shared_b, thread);
       __syncthreads();
       if (k + depth < end) {
-        fetch_a.load(a, thread, k + depth, order.last);
-        fetch_b.load(b, thread, k + depth, order.last);
+        fetch_a.load(a, thread, k + depth, stop);
+        fetch_b.load(b, thread, k + depth, stop);
       }
 #pragma unroll
       for (int step = 0; step < depth; ++step) {

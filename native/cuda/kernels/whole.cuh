@@ -49,4 +49,17 @@ __device__ inline void run_part(long long grid, int shift, const Body& body) {
   }
 }
 
+// For measurements: the cycles of each part of the first block, printed at the end.
+#ifdef SLIM_CLOCK
+#define SLIM_TIMED(i) \
+  if (blockIdx.x == 0 && threadIdx.x == 0) whole_cycles[i] = clock64()
+__shared__ long long whole_cycles[256];
+__device__ inline void print_cycles(int parts) {
+  if (blockIdx.x != 0 || threadIdx.x != 0) return;
+  for (int i = 0; i < parts; ++i) printf("part %d: %lld\n", i, whole_cycles[i + 1] - whole_cycles[i]);
+}
+#else
+#define SLIM_TIMED(i)
+#endif
+
 }  // namespace slim
