@@ -65,13 +65,22 @@ def test_every_optimizer(name):
     )
 
 
+@pytest.fixture(params=["whole", "launches"])
+def way(request, monkeypatch):
+    """A step as one kernel, or as a launch for each."""
+    if request.param == "launches":
+        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+
+
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 33, 100])
 @pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.usefixtures("way")
 def test_every_number_of_rows(rows, precision):
     model = network(precision, SGD(momentum=0.9), center=True)
     train_alike(model, data(rows, precision), precision, optimizer=SGD(momentum=0.9))
 
 
+@pytest.mark.usefixtures("way")
 def test_dropout_draws_the_same():
     model = network("f64", dropout=True)
     train_alike(model, data(50), "f64", hypers={"keep_prob": 0.7})
@@ -81,6 +90,7 @@ def test_dropout_draws_the_same():
     "clip",
     [{"clip_norm": 0.05}, {"clip_value": 0.02}, {"clip_norm": 1, "clip_value": 1}],
 )
+@pytest.mark.usefixtures("way")
 def test_clipping_with_penalties(clip):
     model = network("f64", SGD(momentum=0.0), clip=True, l2=True)
     segments = [{"l2": 0.01}, {}, {"l2": 0.1}, {}]
@@ -96,6 +106,7 @@ def test_what_one_run_gives_the_next_gives_again():
     assert first.program.params.tobytes() == second.program.params.tobytes()
 
 
+@pytest.mark.usefixtures("way")
 def test_a_refused_step_changes_nothing():
     sources = data(64, "f64")
     sources["X"][40] = np.nan
