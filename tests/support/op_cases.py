@@ -877,6 +877,12 @@ _WINDOWS = {
     "far": ((B, 2, 3, 2), (1, 1, 2, 3), {"padding": ((2, 1), (0, 2)), "strides": 3}),
     "whole": ((B, 4, 3, 2), (4, 3, 2, 17), {"padding": "VALID"}),
     "groups": ((B, 5, 4, 6), (3, 3, 2, 9), {"groups": 3}),
+    "groups_valid": (
+        (B, 6, 7, 8),
+        (2, 3, 4, 6),
+        {"groups": 2, "padding": "VALID", "dilations": (1, 2)},
+    ),
+    "groups_strided": ((B, 5, 9, 12), (3, 3, 4, 18), {"groups": 3, "strides": 2}),
     "depthwise": ((B, 5, 6, 11), (3, 3, 1, 11), {"groups": 11, "strides": 2}),
     "multiplied": ((B, 4, 6, 5), (3, 2, 1, 15), {"groups": 5}),
     "channels9": ((B, 3, 10, 9), (3, 3, 1, 9), {"groups": 9}),

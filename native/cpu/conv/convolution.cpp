@@ -54,7 +54,7 @@ struct Windows {
       least[axis] = low;
       reach[axis] = high - low;
     }
-    taps = all_taps(phases, geometry.kernel, channels, geometry.groups == 1);
+    taps = all_taps(phases, geometry.kernel, channels);
     const int64_t positions = phases[2].empty() ? 1 : phases[2][0].count;
     tile = choose_tile<T>(std::clamp<int64_t>(positions, 1, 64), columns);
     panels = Panels<T>(columns, tile.vectors);
@@ -124,7 +124,7 @@ class Convolve final : public Launch {
     from_ = Pitch(w.source, w.from.row());
     to_ = Pitch(w.result, w.to.row());
     cut(capacity_of(binding));
-    box_ = Pitch(most_box_, w.channels * w.geometry.groups);
+    box_ = Pitch(most_box_, w.channels);
     tile_ = Pitch(most_tile_, tile_columns());
     for (const Taps& taps : w.taps) {
       there_.push_back(taps.segments(w.least, from_));
@@ -155,9 +155,8 @@ class Convolve final : public Launch {
 
     const Box box = box_of(at);
     const T* source = w.from.template in<T>(context) + at.image * w.source[0] * from_.depth;
-    const int64_t channels = w.channels * w.geometry.groups;
-    // Segments go over whole pixels, which must follow each other.
-    const bool there = from_.pixel == channels && box.inside(w.source);
+    // Segments go over whole pixels of a group, which must follow each other.
+    const bool there = from_.pixel == w.channels && box.inside(w.source);
     T* copy = reinterpret_cast<T*>(local);
     if (there) {
       at.from = source + from_.at(box.origin[0], box.origin[1], box.origin[2]);
@@ -166,13 +165,12 @@ class Convolve final : public Launch {
     } else {
       at.from_image = box_elements();
       for (int64_t image = 0; image < at.images; ++image) {
-        copy_box(source + image * w.source[0] * from_.depth, w.source, from_, channels, box,
-                 copy + image * at.from_image, box_);
+        copy_box(source + image * w.source[0] * from_.depth + at.group * w.channels, w.source,
+                 from_, w.channels, box, copy + image * at.from_image, box_);
       }
       at.from = copy;
       at.pitch = &box_;
     }
-    at.from += at.group * w.channels;
     for (size_t which = 0; which < w.taps.size(); ++which) {
       const auto& segments = there ? there_[which] : copied_[which];
       multiply(context, at, which, segments.data(), local);
@@ -228,7 +226,7 @@ class Convolve final : public Launch {
     return scale(axis) * (count - 1) + windows_->reach[axis] + 1;
   }
   int64_t bytes_of(const PerAxis& count) const {
-    int64_t box = windows_->channels * windows_->geometry.groups, tile = windows_->columns;
+    int64_t box = windows_->channels, tile = windows_->columns;
     for (int axis = 0; axis < kAxes; ++axis) {
       box *= box_size(axis, count[axis]);
       tile *= count[axis] * step(axis);

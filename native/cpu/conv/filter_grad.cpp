@@ -43,7 +43,7 @@ struct Sums {
         pitch(geometry.x, geometry.channels * geometry.groups) {
     const FilterGeometry& g = geometry;
     for (int axis = 0; axis < kAxes; ++axis) reach[axis] = (g.kernel[axis] - 1) * g.dilation[axis];
-    joined = g.groups == 1 && (g.dilation[2] == 1 || g.kernel[2] == 1);
+    joined = g.dilation[2] == 1 || g.kernel[2] == 1;
     m = g.channels * (joined ? g.kernel[2] : 1);
     products = g.taps() / (joined ? g.kernel[2] : 1);
     tile = choose_tile<T>(m, g.outputs);
@@ -60,7 +60,9 @@ struct Sums {
     }
     return size;
   }
-  int64_t box_elements(const PerAxis& count) const { return volume(box_size(count)) * pitch.pixel; }
+  int64_t box_elements(const PerAxis& count) const {
+    return volume(box_size(count)) * geometry.channels;
+  }
   int64_t chunks(int64_t rows) const {
     return (geometry.images(rows) + images - 1) / images * blocks[0].count * blocks[1].count *
            blocks[2].count;
@@ -107,7 +109,7 @@ class FilterGrad final : public Launch {
     const Sums<T>& s = *sums_;
     PerAxis most;
     for (int axis = 0; axis < kAxes; ++axis) most[axis] = s.blocks[axis].largest();
-    box_ = Pitch(s.box_size(most), s.pitch.pixel);
+    box_ = Pitch(s.box_size(most), s.geometry.channels);
     box_image_ = s.box_elements(most);
     segments_most_ = s.images * most[0] * most[1];
     positions_ = s.images * volume(most);
@@ -188,20 +190,19 @@ class FilterGrad final : public Launch {
       box.origin[axis] = g.stride[axis] * begin[axis] - g.before[axis];
     }
     box.size = s.box_size(count);
-    const bool there = box.inside(g.x);
+    const bool there = g.groups == 1 && box.inside(g.x);
     const Pitch& pitch = there ? s.pitch : box_;
     const int64_t x_image = g.x[0] * s.pitch.depth, apart = there ? x_image : box_image_;
-    const T* x = s.x.template in<T>(context) + image * x_image;
+    const T* x = s.x.template in<T>(context) + image * x_image + group * g.channels;
     T* copy = reinterpret_cast<T*>(local);
     if (there) {
       x += s.pitch.at(box.origin[0], box.origin[1], box.origin[2]);
     } else {
       for (int64_t i = 0; i < images; ++i) {
-        copy_box(x + i * x_image, g.x, s.pitch, s.pitch.pixel, box, copy + i * apart, box_);
+        copy_box(x + i * x_image, g.x, s.pitch, g.channels, box, copy + i * apart, box_);
       }
       x = copy;
     }
-    x += group * g.channels;
     auto* segments = reinterpret_cast<int64_t*>(local + segments_offset());
     int64_t segment = 0;
     for (int64_t i = 0; i < images; ++i) {

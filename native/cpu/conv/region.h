@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/conv/geometry.h"
+#include "cpu/rows.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -55,7 +56,8 @@ void copy_box(const T* image, const PerAxis& source, const Pitch& pitch, int64_t
         std::memcpy(row + left * channels, from, bytes);
       } else {
         for (int64_t w = left; w < end; ++w, from += pitch.pixel) {
-          std::memcpy(row + w * channels, from, static_cast<size_t>(channels) * sizeof(T));
+          copy_bytes(reinterpret_cast<std::byte*>(row + w * channels),
+                     reinterpret_cast<const std::byte*>(from), channels * int64_t{sizeof(T)});
         }
       }
       zero(row + end * channels, box.size[2] - end);

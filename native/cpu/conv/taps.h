@@ -22,13 +22,11 @@ struct Piece {
 
 class Taps {
  public:
-  // `least` is the least offset of an axis, at which boxes begin; a segment goes over taps
-  // beside each other where the source's channels are all read.
-  Taps(const std::array<Phase, kAxes>& phase, const PerAxis& kernel, int64_t channels,
-       bool whole_pixels)
+  // A segment goes over taps beside each other.
+  Taps(const std::array<Phase, kAxes>& phase, const PerAxis& kernel, int64_t channels)
       : phase_(phase), channels_(channels) {
     const auto& [d, h, w] = phase_;
-    const bool joined = whole_pixels && w.consecutive();
+    const bool joined = w.consecutive();
     const size_t along = w.offset.empty() ? 0 : joined ? 1 : w.offset.size();
     for (size_t i = 0; i < d.offset.size(); ++i) {
       for (size_t j = 0; j < h.offset.size(); ++j) {
@@ -86,12 +84,11 @@ class Taps {
 
 // All phases of the three axes, each with each.
 inline std::vector<Taps> all_taps(const std::array<std::vector<Phase>, kAxes>& phases,
-                                  const PerAxis& kernel, int64_t channels, bool whole_pixels) {
+                                  const PerAxis& kernel, int64_t channels) {
   std::vector<Taps> all;
   for (const Phase& d : phases[0]) {
     for (const Phase& h : phases[1]) {
-      for (const Phase& w : phases[2])
-        all.emplace_back(std::array{d, h, w}, kernel, channels, whole_pixels);
+      for (const Phase& w : phases[2]) all.emplace_back(std::array{d, h, w}, kernel, channels);
     }
   }
   return all;
