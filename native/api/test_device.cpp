@@ -237,9 +237,11 @@ class MirrorDevice final : public Device {
 };
 
 void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& source,
-                     int64_t blocks, int threads, int shared, bool record, int times, bool gpu) {
+                     int64_t blocks, int threads, int shared, bool together, bool record, int times,
+                     bool gpu) {
   const std::unique_ptr<cuda::Driver> driver = gpu ? cuda::open_nvidia(0) : cuda::open_emulated();
-  const cuda::Grid grid{blocks, threads, shared};
+  using Meet = cuda::Grid::Meet;
+  const cuda::Grid grid{blocks, threads, shared, together ? Meet::anywhere : Meet::never};
   const std::unique_ptr<cuda::Module> code = driver->compile(source);
   const std::unique_ptr<cuda::Kernel> kernel = code->kernel("k0", grid);
   const std::unique_ptr<cuda::Stream> stream = driver->open_stream();
@@ -283,7 +285,8 @@ void bind_test_device(py::module_& module) {
   // One kernel of pointers, put on a stream `times` times at once; `record` as a recording.
   module.def("run_cuda_kernel", &run_cuda_kernel, py::arg("arrays"), py::arg("source"),
              py::arg("blocks"), py::arg("threads"), py::kw_only(), py::arg("shared") = 0,
-             py::arg("record") = false, py::arg("times") = 1, py::arg("gpu") = false);
+             py::arg("together") = false, py::arg("record") = false, py::arg("times") = 1,
+             py::arg("gpu") = false);
   // Gives a function that says how often the device's memory was copied to or from, and how many
   // pieces of it there are.
   module.def("register_test_device", [](const std::string& name, const std::string& level) {

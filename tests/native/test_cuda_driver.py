@@ -156,6 +156,48 @@ def test_numbers_too_small_are_flushed_and_products_stay_apart_from_sums():
     assert got.tolist()[:2] == [0, 0] and got[2] != 0
 
 
+MEET = """
+__device__ void meet(unsigned long long* arrived) {
+#ifdef SLIM_EMULATED
+  slim_meet();
+#else
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    const unsigned long long n = gridDim.x, ticket = atomicAdd(arrived, 1ull);
+    while (*(volatile unsigned long long*)arrived < (ticket / n + 1) * n) {
+    }
+    __threadfence();
+  }
+  __syncthreads();
+#endif
+}
+"""
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_blocks_wait_for_each_other(blocks):
+    body = """
+    const int all = gridDim.x * 40, t = blockIdx.x * 40 + threadIdx.x;
+    __shared__ int own;
+    for (int round = 0; round < 5; ++round) {
+      if (threadIdx.x == 7) own = blockIdx.x + round;
+      __syncthreads();
+      int* to = x0 + (round + 1) * all;
+      to[t] = x0[round * all + (t + 1) % all] + own;
+      meet(x1);
+    }"""
+    all = blocks * 40
+    values = np.zeros((6, all), np.int32)
+    values[0] = np.arange(all)
+    want = values.copy()
+    for i in range(5):
+        want[i + 1] = np.roll(want[i], -1) + np.arange(all) // 40 + i
+    source = kernel(body, "int,unsigned long long", before=MEET)
+    run([values, np.zeros(1, np.uint64)], source, blocks, 40, together=True)
+    np.testing.assert_array_equal(values, want)
+
+
 # -- streams ---------------------------------------------------------------------------
 
 
@@ -192,6 +234,21 @@ def test_barriers_that_not_all_threads_reach():
     body = "if (threadIdx.x == 0) __syncwarp(); else __syncthreads(); x0[0] = 1;"
     with pytest.raises(RuntimeError, match="k0: threads of a block wait at different"):
         run([np.zeros(1)], kernel(body, "double"), 1, 64)
+
+
+@emulated_only
+@pytest.mark.parametrize("condition", ["blockIdx.x == 0", "threadIdx.x == 0"])
+def test_a_meeting_that_some_do_not_come_to(condition):
+    source = kernel(f"if ({condition}) slim_meet();", "double")
+    with pytest.raises(RuntimeError, match=r"have ended|different barriers"):
+        run([np.zeros(1)], source, 3, 40, together=True)
+
+
+@emulated_only
+def test_blocks_that_meet_are_launched_together():
+    source = kernel("slim_meet();", "double")
+    with pytest.raises(RuntimeError, match="but are not launched together"):
+        run([np.zeros(1)], source, 3, 40)
 
 
 @emulated_only

@@ -51,16 +51,22 @@ void BlockRunner::enter() {
   }
 }
 
-void BlockRunner::wait(uint32_t lanes) {
-  Thread& thread = current->threads_[static_cast<size_t>(current->running_)];
-  thread.state = lanes == 0 ? State::at_barrier : State::at_lanes;
+void BlockRunner::pause_in(State state, uint32_t lanes) {
+  Thread& thread = current->threads_[current->running_];
+  thread.state = state;
   thread.lanes = lanes;
   turn.waits = true;
   pause(*thread.fiber);
 }
 
-void BlockRunner::resume(int index) {
-  Thread& thread = threads_[static_cast<size_t>(index)];
+void BlockRunner::wait(uint32_t lanes) {
+  pause_in(lanes == 0 ? State::at_barrier : State::at_lanes, lanes);
+}
+
+void BlockRunner::meet() { pause_in(State::at_meeting, 0); }
+
+void BlockRunner::resume(size_t index) {
+  Thread& thread = threads_[index];
   if (thread.fiber == nullptr) {
     if (idle_.empty()) {
       fibers_.push_back(std::make_unique<Fiber>());
@@ -71,8 +77,7 @@ void BlockRunner::resume(int index) {
   }
   Fiber& fiber = *thread.fiber;
   running_ = index;
-  const auto x = static_cast<uint32_t>(index);
-  now_->thread = {x, 0, 0};
+  now_->thread = {static_cast<uint32_t>(index), 0, 0};
   turn = {kernel_, arguments_, &fiber, false};
   if (_setjmp(turns) == 0) {
     if (fiber.begun) _longjmp(fiber.place, 1);
@@ -84,7 +89,7 @@ void BlockRunner::resume(int index) {
     makecontext(&fiber.context, &BlockRunner::enter, 0);
     setcontext(&fiber.context);
   }
-  Thread& back = current->threads_[static_cast<size_t>(current->running_)];
+  Thread& back = current->threads_[current->running_];
   if (turn.waits) return;
   back.state = State::done;
   current->idle_.push_back(back.fiber);
@@ -119,27 +124,70 @@ bool BlockRunner::release() {
   return some;
 }
 
+// Until all threads of it have ended, or wait for other blocks.
+std::string BlockRunner::run_block(bool backwards) {
+  const size_t count = threads_.size();
+  for (;;) {
+    size_t ended = 0, meeting = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const size_t index = backwards ? count - 1 - i : i;
+      if (threads_[index].state == State::ready) resume(index);
+      ended += threads_[index].state == State::done;
+      meeting += threads_[index].state == State::at_meeting;
+    }
+    if (ended == count || meeting == count) return "";
+    if (!release()) return "threads of a block wait at different barriers";
+  }
+}
+
+std::string BlockRunner::run_together(int64_t blocks, size_t threads) {
+  std::vector<std::vector<Thread>> all(static_cast<size_t>(blocks), std::vector<Thread>(threads));
+  for (bool backwards = false;; backwards = !backwards) {
+    size_t ended = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+      const size_t block = backwards ? all.size() - 1 - i : i;
+      now_->block = {static_cast<uint32_t>(block), 0, 0};
+      threads_.swap(all[block]);
+      const std::string why = run_block(block % 2 == 1);
+      threads_.swap(all[block]);
+      if (!why.empty()) return why;
+      ended += all[block][0].state == State::done;
+      for (Thread& thread : all[block]) {
+        if (thread.state == State::at_meeting) thread.state = State::ready;
+      }
+    }
+    if (ended == all.size()) return "";
+    if (ended != 0) return "blocks wait for others that have ended";
+  }
+}
+
 std::string BlockRunner::run(void (*kernel)(const void*), const void* arguments, Now& now,
-                             int threads, bool backwards) {
+                             bool together) {
   current = this;
   kernel_ = kernel;
   arguments_ = arguments;
   now_ = &now;
   now.wait = &BlockRunner::wait;
-  threads_.assign(static_cast<size_t>(threads), Thread());
-  for (;;) {
-    int ended = 0;
-    for (int i = 0; i < threads; ++i) {
-      const int index = backwards ? threads - 1 - i : i;
-      if (threads_[static_cast<size_t>(index)].state == State::ready) resume(index);
-      ended += threads_[static_cast<size_t>(index)].state == State::done;
+  now.meet = &BlockRunner::meet;
+  const size_t threads = now.block_size.x;
+  std::string why;
+  if (together) {
+    why = run_together(now.grid.x, threads);
+  } else {
+    for (uint32_t block = 0; block < now.grid.x && why.empty(); ++block) {
+      now.block = {block, 0, 0};
+      threads_.assign(threads, Thread());
+      why = run_block(block % 2 == 1);
+      if (why.empty() && threads_[0].state != State::done) {
+        why = "its blocks wait for each other, but are not launched together";
+      }
     }
-    if (ended == threads) return "";
-    if (release()) continue;
+  }
+  if (!why.empty()) {
     fibers_.clear();  // with what still waits on them
     idle_.clear();
-    return "threads of a block wait at different barriers";
   }
+  return why;
 }
 
 }  // namespace slim::cuda

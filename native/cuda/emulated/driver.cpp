@@ -42,6 +42,7 @@ class EmulatedDriver final : public Driver {
     properties_.name = "emulated";
     properties_.major = 9;
     properties_.multiprocessors = 4;
+    properties_.together = 3;
     properties_.memory = kMemory;
     properties_.versions = "kernels run on the host";
   }
@@ -102,7 +103,8 @@ class EmulatedDriver final : public Driver {
                     " bytes of arguments, and is given " + std::to_string(bytes));
       }
       if (grid.blocks < 1 || grid.blocks > 0x7fffffff || grid.threads < 1 || grid.threads > 1024 ||
-          grid.shared < 0 || grid.shared > kMostShared) {
+          grid.shared < 0 || grid.shared > kMostShared ||
+          (grid.meet != Grid::Meet::never && grid.blocks > properties_.together)) {
         return fail("kernel " + host.name + " is launched on a grid that no GPU has");
       }
       run(host, grid, kept.data());
@@ -154,7 +156,6 @@ class EmulatedDriver final : public Driver {
     memory_.close();
   }
 
-  // Blocks in turns forwards and backwards: what a kernel forgets to wait for shows.
   void run(const HostKernel& kernel, const Grid& grid, const void* arguments) {
     const FlushDenormals flush;
     static auto& runner = *new BlockRunner;
@@ -164,12 +165,10 @@ class EmulatedDriver final : public Driver {
     now.block_size = {static_cast<uint32_t>(grid.threads), 1, 1};
     now.grid = {static_cast<uint32_t>(grid.blocks), 1, 1};
     now.dynamic = shared.data();
-    for (int64_t block = 0; block < grid.blocks; ++block) {
-      std::memset(shared.data(), 0xff, shared.size() * sizeof shared[0]);
-      now.block = {static_cast<uint32_t>(block), 0, 0};
-      const std::string why = runner.run(kernel.call, arguments, now, grid.threads, block % 2 == 1);
-      if (!why.empty()) return fail("kernel " + kernel.name + ": " + why);
-    }
+    std::memset(shared.data(), 0xff, shared.size() * sizeof shared[0]);
+    const bool together = grid.meet != Grid::Meet::never;
+    const std::string why = runner.run(kernel.call, arguments, now, together);
+    if (!why.empty()) fail("kernel " + kernel.name + ": " + why);
   }
 
   void fail(const std::string& what) {

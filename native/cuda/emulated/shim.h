@@ -35,6 +35,7 @@ struct SlimNow {
   dim3 block_size, grid;
   void* dynamic;
   void (*wait)(unsigned int lanes);  // 0: for the block
+  void (*meet)();                    // for all blocks
 };
 extern "C" __attribute__((visibility("default"))) SlimNow slim_now;
 SlimNow slim_now;
@@ -46,6 +47,7 @@ static const int warpSize = 32;
 
 inline void __syncthreads() { slim_now.wait(0); }
 inline void __syncwarp(unsigned int lanes = 0xffffffffu) { slim_now.wait(lanes); }
+inline void slim_meet() { slim_now.meet(); }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 

@@ -15,13 +15,14 @@ template <int blocks_, bool cluster>
 __device__ inline void meet(Meeting* meeting) {
   __syncthreads();
   if (blocks_ == 1) return;
-#ifndef SLIM_EMULATED  // where a kernel that waits has but one block
+#ifdef SLIM_EMULATED  // on the host, where blocks run in turns
+  slim_meet();
+#else
   if (cluster) {
     asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;"
                  ::: "memory");
     return;
   }
-#endif
   if (threadIdx.x == 0) {
     __threadfence();
     const unsigned long long ticket = atomicAdd(&meeting->arrived, 1ull);
@@ -31,6 +32,7 @@ __device__ inline void meet(Meeting* meeting) {
     __threadfence();
   }
   __syncthreads();
+#endif
 }
 
 // Those of a part's blocks that are this block's, the first of them shifted: parts that run at once
