@@ -31,6 +31,11 @@ class Starting:
 
     def _built(self, scored: bool) -> Built:
         estimator = self.estimator
+        self.frozen = tuple(
+            pattern
+            for _, callback in self.callbacks
+            for pattern in getattr(callback, "freezes", ())
+        )
         settings = {
             "precision": self.precision,
             "weighted": self.weighted,
@@ -39,11 +44,7 @@ class Starting:
             "clip": estimator.gradient_clip_norm is not None
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
             "rates": any(getattr(c, "scales_rates", False) for _, c in self.callbacks),
-            "frozen": tuple(
-                pattern
-                for _, callback in self.callbacks
-                for pattern in getattr(callback, "freezes", ())
-            ),
+            "frozen": self.frozen,
             "whole": estimator.accumulate == 1,
             "last": self._last_layer(),
         }

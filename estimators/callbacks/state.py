@@ -304,7 +304,20 @@ class FitState:
         Returns
         -------
         list of str
+
+        Raises
+        ------
+        ValueError
+            If a `ParamFreezer` without ``until`` froze one of them: the program has no
+            gradient of it.
         """
+        frozen = self._fitting.frozen
+        lost = [n for n in self.weights if matches(n, patterns) and matches(n, frozen)]
+        if lost:
+            raise ValueError(
+                f"{lost} are frozen for good, without gradients: give ParamFreezer "
+                "until=, or freeze them by state.freeze in a callback of your own"
+            )
         return self._set_segments(patterns, "frozen", False)
 
     def scale_rate(self, patterns, factor: float) -> list[str]:

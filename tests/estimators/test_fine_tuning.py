@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from slimlearn import ConvNetClassifier, DNNClassifier, LinearClassifier
 from slimlearn.backend.tensor_files import read_arrays
-from slimlearn.callbacks import LayerRates, ParamFreezer, StartFrom
+from slimlearn.callbacks import Callback, LayerRates, ParamFreezer, StartFrom
 
 X, y = load_digits(return_X_y=True)
 BYTES = (X * 15.9).astype(np.uint8).reshape(-1, 8, 8)
@@ -113,6 +113,26 @@ def test_rates_go_with_schedules_and_checkpoints_and_are_searchable(known):
 def test_refusals(callback, kind, text):
     with pytest.raises(kind, match=text):
         ConvNetClassifier(**SMALL, callbacks=[callback]).fit(BYTES, y)
+
+
+class Thaw(Callback):
+    """Trains what was frozen from the second epoch on."""
+
+    def on_epoch_end(self, state):
+        state.unfreeze("conv1")
+
+
+def test_what_is_frozen_for_good_is_not_freed_by_others(known):
+    settings = {**SMALL, "max_iter": 2}
+    clf = ConvNetClassifier(**settings, callbacks=[ParamFreezer("conv*"), Thaw()])
+    with pytest.raises(ValueError, match=r"'conv1/weights', .* frozen for good"):
+        clf.fit(BYTES, y)
+    clf.set_params(
+        callbacks=[StartFrom(known, "conv*"), ParamFreezer("conv*", 9), Thaw()]
+    )
+    clf.fit(BYTES, y)
+    assert bits(clf, "conv1") != bits(known, "conv1")
+    assert bits(clf, "conv2") == bits(known, "conv2")
 
 
 def test_lbfgs_has_no_rates():
