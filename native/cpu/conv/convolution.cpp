@@ -6,6 +6,7 @@
 #include "cpu/check.h"
 #include "cpu/conv/depthwise.h"
 #include "cpu/conv/taps.h"
+#include "cpu/conv/winograd.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/product_end.h"
 #include "cpu/kernel_set.h"
@@ -430,6 +431,7 @@ bool goes_by_channels(const Binding& binding, bool backward) {
 template <bool backward>
 Prepared prepare_convolution(const Binding& binding) {
   if (goes_by_channels(binding, backward)) return prepare_depthwise(binding, backward);
+  if (fits_winograd(binding, backward)) return prepare_winograd(binding, backward);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding, backward)
                                                  : prepare<double>(binding, backward);
 }
@@ -437,6 +439,7 @@ Prepared prepare_convolution(const Binding& binding) {
 template <bool backward>
 std::vector<int64_t> convolution_workspace(const Binding& binding) {
   if (goes_by_channels(binding, backward)) return {};
+  if (fits_winograd(binding, backward)) return winograd_workspace(binding, backward);
   const int64_t count = binding.operands[0].dtype == DType::f32
                             ? Windows<float>(binding, backward).packed_count()
                             : Windows<double>(binding, backward).packed_count();

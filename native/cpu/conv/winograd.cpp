@@ -1,0 +1,353 @@
+// Convolutions of 3×3 windows, forward and backward, by minimal filtering F(4×4, 3×3): what 4×4
+// results read, 6×6 positions, and the filters are transformed, multiplied frequency by
+// frequency as products over the channels, and transformed back.
+//   Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
+#include "cpu/conv/winograd.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "cpu/conv/region.h"
+#include "cpu/gemm/pack.h"
+#include "cpu/gemm/plan.h"
+#include "cpu/gemm/product_end.h"
+
+namespace slim::SLIM_ISA_NAMESPACE {
+
+namespace {
+
+constexpr int kOut = 4, kIn = 6, kTaps = 3;  // along an axis: results, positions, taps
+constexpr int kFrequencies = kIn * kIn;
+constexpr int64_t kStep = kLanes<float>;
+constexpr int64_t kPad = kAlignment / 4;  // between frequencies, which fell on few sets of L1
+
+// What the two ways take for an image, in ns for a pair of channel and column: measured on AVX2,
+// fixed everywhere. The direct way for each position; this one for each tile, and less the more
+// channels share its transforms, and for the filters' transform, which L3 must hold.
+constexpr double kDirect = 0.195, kTile = 0.8, kTransform = 14, kFilter = 9, kMoreFilters = 1e-4;
+constexpr double kGain = 1.25;  // or it is not worth its rounding
+constexpr int64_t kFilterBytes = 12 << 20;
+constexpr int64_t kChannelUnit = 16;  // whole vectors on every level
+constexpr int64_t kMostTiles = 24;    // of a task: read out of L2 beside their products
+constexpr int64_t kFewTiles = 12;     // of a task, where there are few
+constexpr int64_t kBlock = 16;        // channels of a task of the filters' transform
+
+struct Shape {
+  FilterGeometry geometry;
+  bool backward;
+  Buffer from, filters, to;
+  PerAxis source, result;
+  int64_t channels, columns;
+  PerAxis first;         // where the first tap of the first result reads
+  int64_t down, across;  // tiles of an image
+  MicroTile tile;
+  Panels<float> panels{1, 1};
+
+  Shape(const Binding& binding, bool backward)
+      : geometry(binding, backward ? binding.results[0] : binding.operands[0],
+                 binding.operands[1].dims, backward ? binding.operands[0] : binding.results[0]),
+        backward(backward),
+        from(binding.operands[0]),
+        filters(binding.operands[1]),
+        to(binding.results[0]),
+        source(backward ? geometry.y : geometry.x),
+        result(backward ? geometry.x : geometry.y),
+        channels(backward ? geometry.outputs : geometry.channels),
+        columns(backward ? geometry.channels : geometry.outputs),
+        down((result[1] + kOut - 1) / kOut),
+        across((result[2] + kOut - 1) / kOut),
+        tile(choose_tile<float>(kMostTiles, columns)),
+        panels(columns, tile.vectors) {
+    for (int axis = 0; axis < kAxes; ++axis) {
+      const int64_t before = geometry.before[axis];
+      first[axis] = backward ? before - (geometry.kernel[axis] - 1) : -before;
+    }
+  }
+
+  bool pays() const {
+    const FilterGeometry& g = geometry;
+    const auto fits = [](int64_t n) { return n > 0 && n <= kFoldK && n % kChannelUnit == 0; };
+    if (g.groups != 1 || g.x[0] != 1 || g.y[0] != 1 || g.kernel != PerAxis{1, kTaps, kTaps} ||
+        g.stride != PerAxis{1, 1, 1} || g.dilation != PerAxis{1, 1, 1} || g.before[0] != 0 ||
+        !fits(channels) || !fits(columns) || kFrequencies * frame() * 4 > kFilterBytes) {
+      return false;
+    }
+    const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
+    const double tile_time = kTile + kTransform * (1 / k + 1 / n);
+    const double time =
+        kFilter + kMoreFilters * k * n + tile_time * static_cast<double>(down * across);
+    return kDirect * static_cast<double>(result[1] * result[2]) > kGain * time;
+  }
+  int64_t tiles(int64_t rows) const { return geometry.images(rows) * down * across; }
+  int64_t frame() const { return channels * columns + kPad; }  // of the filters
+};
+
+template <class V>
+SLIM_INLINE void filter_transform(const V* g, int64_t step, V* to, int64_t to_step) {
+  const V g0 = g[0], g1 = g[step], g2 = g[2 * step];
+  const V even = (g0 + g2) * -(1.0f / 6), odd = g1 * (1.0f / 6);
+  const V low = fma(g0, broadcast<V>(1.0f / 24), g2 * (1.0f / 6)), middle = g1 * (1.0f / 12);
+  to[0] = g0 * 0.25f;
+  to[to_step] = even - odd;
+  to[2 * to_step] = even + odd;
+  to[3 * to_step] = low + middle;
+  to[4 * to_step] = low - middle;
+  to[5 * to_step] = g2;
+}
+
+template <class V>
+SLIM_INLINE void source_transform(const V* d, int64_t step, V* to, int64_t to_step) {
+  const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
+  const V d5 = d[5 * step];
+  const V four = broadcast<V>(4.0f), five = broadcast<V>(5.0f);
+  const V a = fma(-four, d2, d4), b = fma(-four, d1, d3);
+  const V c = d4 - d2, e = (d3 - d1) * 2.0f;
+  to[0] = fma(four, d0, fma(-five, d2, d4));
+  to[to_step] = a + b;
+  to[2 * to_step] = a - b;
+  to[3 * to_step] = c + e;
+  to[4 * to_step] = c - e;
+  to[5 * to_step] = fma(four, d1, fma(-five, d3, d5));
+}
+
+template <class V>
+SLIM_INLINE void result_transform(const V* m, int64_t step, V* to, int64_t to_step) {
+  const V near = m[step] + m[2 * step], apart = m[step] - m[2 * step];
+  const V far = m[3 * step] + m[4 * step], wide = m[3 * step] - m[4 * step];
+  to[0] = m[0] + near + far;
+  to[to_step] = fma(wide, broadcast<V>(2.0f), apart);
+  to[2 * to_step] = fma(far, broadcast<V>(4.0f), near);
+  to[3 * to_step] = fma(wide, broadcast<V>(8.0f), apart) + m[5 * step];
+}
+
+// Of the filters, [frequency][panel][channel][column of the panel].
+class TransformFilters final : public Launch {
+ public:
+  TransformFilters(std::shared_ptr<const Shape> shape, const Buffer& to)
+      : shape_(std::move(shape)), to_(to), blocks_(Parts::of_at_most(shape_->channels, kBlock)) {}
+
+  int64_t tasks(int64_t) const override { return shape_->panels.count() * blocks_.count; }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    const Shape& s = *shape_;
+    const int64_t panel = task / blocks_.count, block = task % blocks_.count;
+    const int64_t j = s.panels.begin(panel) * kStep, width = s.panels.vectors(panel) * kStep;
+    const int64_t first = blocks_.begin(block), count = blocks_.end(block) - first;
+    const int64_t row = s.filters.row(), tap_size = s.geometry.channels * row;
+    const float* from =
+        s.filters.in<float>(context) + (s.backward ? j * row + first : first * row + j);
+    int64_t from_row = row, from_tap = tap_size;
+    if (s.backward) {  // the other way round, and channels for columns
+      auto* turned = reinterpret_cast<float*>(local);
+      for (int64_t tap = 0; tap < kTaps * kTaps; ++tap) {
+        transpose_block(from + (kTaps * kTaps - 1 - tap) * tap_size, row, width, count,
+                        turned + tap * count * width, width);
+      }
+      from = turned;
+      from_row = width;
+      from_tap = count * width;
+    }
+    float* to = to_.in<float>(context) + j * s.channels + first * width;
+    for (int64_t k = 0; k < count; ++k) {
+      for (int64_t v = 0; v < width; v += kStep) {
+        F32 g[kTaps * kTaps], half[kIn * kTaps], u[kFrequencies];
+        for (int tap = 0; tap < kTaps * kTaps; ++tap) {
+          g[tap] = load(from + tap * from_tap + k * from_row + v);
+        }
+        for (int i = 0; i < kTaps; ++i) filter_transform(g + i, kTaps, half + i, kTaps);
+        for (int i = 0; i < kIn; ++i) filter_transform(half + i * kTaps, 1, u + i * kIn, 1);
+        for (int f = 0; f < kFrequencies; ++f) store(to + f * s.frame() + k * width + v, u[f]);
+      }
+    }
+  }
+
+  Cost cost(int64_t) const override {
+    const double filters = static_cast<double>(shape_->channels * shape_->columns);
+    return {0, filters * (kTaps * kTaps + kFrequencies) * sizeof(float)};
+  }
+
+  int64_t local_bytes() const override {
+    return kTaps * kTaps * kBlock * kMostVectors * kVectorBytes + kAlignment;
+  }
+
+ private:
+  std::shared_ptr<const Shape> shape_;
+  Buffer to_;
+  Parts blocks_;
+};
+
+class Winograd final : public Launch {
+ public:
+  Winograd(const Binding& binding, std::shared_ptr<const Shape> shape)
+      : shape_(std::move(shape)), filters_(binding.workspace[0]), end_(binding) {
+    const Shape& s = *shape_;
+    from_ = Pitch(s.source, s.from.row());
+    box_ = Pitch({1, kIn, kIn}, s.channels);
+  }
+
+  int64_t tasks(int64_t rows) const override { return parts(rows).count; }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    const Parts parts = this->parts(context.rows);
+    const int64_t first = parts.begin(task), count = parts.end(task) - first;
+    for (int64_t i = 0; i < count; ++i) read_tile(context, first + i, i, local);
+    multiply(context, count, local);
+    for (int64_t i = 0; i < count; ++i) write_tile(context, first + i, i, local);
+  }
+
+  Cost cost(int64_t rows) const override {
+    const Shape& s = *shape_;
+    const double tiles = static_cast<double>(s.tiles(rows));
+    const double channels = static_cast<double>(s.channels),
+                 columns = static_cast<double>(s.columns);
+    return {2 * kFrequencies * tiles * channels * columns,
+            kOut * kOut * tiles * (channels + columns) * sizeof(float)};
+  }
+
+  int64_t local_bytes() const override {
+    return end_offset() + (end_.has_tape() ? kOut * kOut * shape_->columns * 4 + kAlignment : 0) +
+           end_.local_bytes();
+  }
+
+ private:
+  Parts parts(int64_t rows) const {
+    const int64_t tiles = shape_->tiles(rows);
+    const auto tasks = [&](int64_t most) { return (tiles + most - 1) / most; };
+    return {tiles, std::max(tasks(kMostTiles), std::min(tasks(kFewTiles), kFewTasks))};
+  }
+
+  // In `local`: a tile with its zeros, the tiles' transforms and their products by frequency,
+  // and a tile for the tape.
+  int64_t source_frame() const { return kMostTiles * shape_->channels + kPad; }
+  int64_t product_frame() const { return kMostTiles * shape_->columns + kPad; }
+  int64_t source_offset() const { return kFrequencies * shape_->channels * 4 + kAlignment; }
+  int64_t product_offset() const {
+    return source_offset() + kFrequencies * source_frame() * 4 + kAlignment;
+  }
+  int64_t end_offset() const {
+    return product_offset() + kFrequencies * product_frame() * 4 + kAlignment;
+  }
+
+  struct Place {
+    int64_t image, h, w;  // of a tile's first result
+  };
+  Place place_of(int64_t tile) const {
+    const Shape& s = *shape_;
+    const int64_t image = tile / (s.down * s.across), rest = tile % (s.down * s.across);
+    return {image, rest / s.across * kOut, rest % s.across * kOut};
+  }
+
+  void read_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    const Shape& s = *shape_;
+    const auto [image, h, w] = place_of(tile);
+    const Box box{{0, s.first[1] + h, s.first[2] + w}, {1, kIn, kIn}};
+    const float* from = s.from.in<float>(context) + image * s.source[0] * from_.depth;
+    Pitch pitch = from_;
+    if (box.inside(s.source)) {
+      from += from_.at(0, box.origin[1], box.origin[2]);
+    } else {
+      auto* copy = reinterpret_cast<float*>(local);
+      copy_box(from, s.source, from_, s.channels, box, copy, box_);
+      from = copy;
+      pitch = box_;
+    }
+    float* to = reinterpret_cast<float*>(local + source_offset()) + i * s.channels;
+    for (int64_t c = 0; c < s.channels; c += kStep) {
+      F32 d[kFrequencies], half[kFrequencies];
+      for (int y = 0; y < kIn; ++y) {
+        for (int x = 0; x < kIn; ++x) d[y * kIn + x] = load(from + pitch.at(0, y, x) + c);
+      }
+      for (int x = 0; x < kIn; ++x) source_transform(d + x, kIn, half + x, kIn);
+      for (int y = 0; y < kIn; ++y) source_transform(half + y * kIn, 1, d + y * kIn, 1);
+      for (int f = 0; f < kFrequencies; ++f) store(to + f * source_frame() + c, d[f]);
+    }
+  }
+
+  void multiply(const Context& context, int64_t count, std::byte* local) const {
+    const Shape& s = *shape_;
+    const MicroTables<float>& tables = micro_tables<float>();
+    const Parts strips = Parts::of_at_most(count, s.tile.rows);
+    MicroCall<float> call;
+    call.k = s.channels;
+    call.a_row = s.channels;
+    call.a_k = 1;
+    call.c_row = s.columns;
+    call.accumulate = false;
+    call.last_columns = kStep;
+    call.finish = nullptr;
+    for (int64_t f = 0; f < kFrequencies; ++f) {
+      const float* a = reinterpret_cast<float*>(local + source_offset()) + f * source_frame();
+      const float* b = filters_.in<float>(context) + f * s.frame();
+      float* c = reinterpret_cast<float*>(local + product_offset()) + f * product_frame();
+      for (int64_t panel = 0; panel < s.panels.count(); ++panel) {
+        const int64_t j = s.panels.begin(panel) * kStep, vectors = s.panels.vectors(panel);
+        call.b = b + j * s.channels;
+        call.b_k = vectors * kStep;
+        for (int64_t strip = 0; strip < strips.count; ++strip) {
+          const int64_t row = strips.begin(strip), rows = strips.end(strip) - row;
+          call.a = a + row * s.channels;
+          call.c = c + row * s.columns + j;
+          tables.full[static_cast<size_t>(rows - 1)][static_cast<size_t>(vectors - 1)](call);
+        }
+      }
+    }
+  }
+
+  void write_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    const Shape& s = *shape_;
+    const auto [image, h, w] = place_of(tile);
+    const int64_t rows = std::min<int64_t>(s.result[1] - h, kOut);
+    const int64_t columns = std::min<int64_t>(s.result[2] - w, kOut);
+    const auto row_of = [&](int64_t y) { return (image * s.result[1] + h + y) * s.result[2] + w; };
+    const float* from = reinterpret_cast<float*>(local + product_offset()) + i * s.columns;
+    const bool tape = end_.has_tape();
+    auto* kept = reinterpret_cast<float*>(local + end_offset());
+    float* to = s.to.in<float>(context);
+    const Finish<float> finish = end_.finish(context, 0, 0);
+    for (int64_t j = 0; j < s.columns; j += kStep) {
+      F32 m[kFrequencies], half[kOut * kIn], y[kOut * kOut];
+      for (int f = 0; f < kFrequencies; ++f) m[f] = load(from + f * product_frame() + j);
+      for (int x = 0; x < kIn; ++x) result_transform(m + x, kIn, half + x, kIn);
+      for (int k = 0; k < kOut; ++k) result_transform(half + k * kIn, 1, y + k * kOut, 1);
+      for (int64_t k = 0; k < rows; ++k) {
+        for (int64_t x = 0; x < columns; ++x) {
+          F32 sum[1][1] = {{y[k * kOut + x]}};
+          const int64_t row = row_of(k) + x;
+          if (!tape) finish_sums(sum, finish, row, j);
+          store(tape ? kept + (k * kOut + x) * s.columns + j : to + row * s.to.row() + j,
+                sum[0][0]);
+        }
+      }
+    }
+    if (!tape) return;
+    for (int64_t k = 0; k < rows; ++k) {
+      end_.run_tape(context, {row_of(k), row_of(k) + columns, 0, s.columns},
+                    kept + k * kOut * s.columns, s.columns,
+                    local + end_offset() + kOut * kOut * s.columns * 4 + kAlignment);
+    }
+  }
+
+  std::shared_ptr<const Shape> shape_;
+  Buffer filters_;
+  ProductEnd<float> end_;
+  Pitch from_, box_;
+};
+
+}  // namespace
+
+bool fits_winograd(const Binding& binding, bool backward) {
+  return binding.operands[0].dtype == DType::f32 && Shape(binding, backward).pays();
+}
+
+Prepared prepare_winograd(const Binding& binding, bool backward) {
+  const auto shape = std::make_shared<const Shape>(binding, backward);
+  Prepared prepared(std::make_unique<TransformFilters>(shape, binding.workspace[0]));
+  prepared.launches.push_back(std::make_unique<Winograd>(binding, shape));
+  return prepared;
+}
+
+std::vector<int64_t> winograd_workspace(const Binding& binding, bool backward) {
+  return {kFrequencies * Shape(binding, backward).frame() * int64_t{sizeof(float)}};
+}
+
+}  // namespace slim::SLIM_ISA_NAMESPACE
