@@ -105,7 +105,9 @@ struct Convolution {
   ProductShape shape;
 };
 
-constexpr int64_t kFew = 4;  // columns of a group that are worth no tile
+constexpr int64_t kFew = 4;      // columns of a group that are worth no tile
+constexpr int64_t kAlone = 128;  // terms that one thread adds up
+constexpr int64_t kMostDown = 8;
 
 std::vector<int64_t> workspace_convolution(const Binding& binding) {
   return product_workspace(binding, Convolution(binding).shape);
@@ -114,21 +116,26 @@ std::vector<int64_t> workspace_convolution(const Binding& binding) {
 std::vector<KernelText> prepare_convolution(const Binding& binding) {
   const Convolution given(binding);
   if (count_of(binding.results[0]).capacity == 0) return {};
-  // Columns of neighbouring groups are neighbours in memory: threads go along them.
-  const bool few = given.groups > 1 && given.shape.n <= kFew && given.kind != "FilterGrad" &&
-                   ProductCut(binding, given.shape).slices == 1;
+  const bool few = given.groups > 1 && given.shape.n <= kFew;
+  const int64_t down = power_below(given.shape.k.capacity / kAlone, kMostDown);
+  const int64_t across = kThreads / down;
   const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
     const std::string a = arguments.in(binding.operands[0]), b = arguments.in(binding.operands[1]);
     const std::string type = cuda_type(given.shape.dtype);
     const std::string kind = "slim::" + given.kind + '<' + type + ", Window_NAME>>";
-    return call(few ? "slim::convolve_few<" + type + ", " + kind
+    return call(few ? "slim::convolve_few<" + type + ", slim::Team<" + words({across, down}) +
+                          ", false>, " + kind
                     : "slim::convolve" + cut.kind + ", " + kind,
                 {a, b, cut.product, store});
   };
   std::vector<KernelText> texts = product_launches(binding, given.shape, multiply);
   texts[0].headers.push_back("convolution");
   texts[0].functions += given.window;
-  if (few) texts[0].grid = grid_over(count_of(binding.results[0]).capacity);
+  if (few) {
+    const int64_t results = given.groups * given.shape.n * given.shape.m.capacity;
+    const int64_t slices = ProductCut(binding, given.shape).slices;
+    texts[0].grid = {ceil_div(results, across) * slices, kThreads};
+  }
   return texts;
 }
 

@@ -146,15 +146,18 @@ def test_long_sums(shape, axes):
     np.testing.assert_array_equal(got, a.max(axes))
 
 
-def test_gradients_of_filters_in_slices():
+@pytest.mark.parametrize("groups", [1, 3])
+def test_gradients_of_filters_in_slices(groups):
     rng = np.random.default_rng(2)
     x = rng.standard_normal((20, 13, 12, 3)).astype(np.float32)
-    d = rng.standard_normal((20, 13, 12, 5)).astype(np.float32)
-    f = rng.standard_normal((3, 3, 3, 5)).astype(np.float32)
+    d = rng.standard_normal((20, 13, 12, 6)).astype(np.float32)
+    f = rng.standard_normal((3, 3, 3 // groups, 6)).astype(np.float32)
     model = Model("f32")
     with model.function("f") as graph:
         y = ops.convolution(
-            ops.input_("x", (B, *x.shape[1:]), "f32"), ops.input_("f", f.shape, "f32")
+            ops.input_("x", (B, *x.shape[1:]), "f32"),
+            ops.input_("f", f.shape, "f32"),
+            groups=groups,
         )
         attributes = graph.nodes[-1].attributes
         graph.return_(y)

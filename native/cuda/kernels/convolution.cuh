@@ -2,6 +2,7 @@
 // channels and outputs (of a group) and groups. Filters: [taps, channels, groups · outputs].
 #pragma once
 #include "cuda/kernels/gemm.cuh"
+#include "cuda/kernels/reduce.cuh"
 #include "cuda/kernels/window.cuh"
 
 namespace slim {
@@ -151,23 +152,31 @@ __device__ void convolve(const T* a, const T* b, Product product, const Store& s
       [&](int i, int j, T sum) { store(first + static_cast<long long>(i) * row + j, sum); });
 }
 
-// The same where a group has a few columns only: an element a thread.
-template <class T, class Kind, class Store>
+// The same where a group has a few columns only: a team of threads for an element, most of one
+// where its terms are few. Teams beside each other read neighbouring channels.
+template <class T, class Team, class Kind, class Store>
 __device__ void convolve_few(const T* a, const T* b, Product product, const Store& store) {
   constexpr int n = Kind::columns, row = n * Kind::groups;
-  for (long long i = first_index(); i < static_cast<long long>(product.m) * row;
-       i += index_step()) {
-    const int column = static_cast<int>(i % row), group = column / n;
+  const long long results = static_cast<long long>(product.m) * row;
+  const long long slice = block() % product.slices;
+  const long long first = block() / product.slices * Team::across;
+  if (first >= results) return;
+  const long long result = first + Team::number();
+  T sum = T(0);
+  if (result < results) {
+    const int column = static_cast<int>(result % row), group = column / n;
     const auto left = Kind::left(a, group);
     const auto right = Kind::right(b, group);
-    const auto left_row = left.outer(static_cast<int>(i / row));
+    const auto left_row = left.outer(static_cast<int>(result / row));
     const auto right_row = right.outer(column % n);
-    T sum = T(0);
-    for (int k = 0; k < product.k; ++k) {
+    const int begin = static_cast<int>(slice) * product.slice;
+    const int end = begin + product.slice < product.k ? begin + product.slice : product.k;
+    for (int k = begin + Team::lane(); k < end; k += Team::down) {
       sum = fused(left.load(left_row, left.inner(k)), right.load(right_row, right.inner(k)), sum);
     }
-    store(i, sum);
   }
+  sum = Team::template fold<Add<T>>(sum);
+  if (result < results && Team::lane() == 0) store(slice * results + result, sum);
 }
 
 }  // namespace slim
