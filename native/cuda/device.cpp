@@ -9,11 +9,16 @@
 namespace slim::cuda {
 namespace {
 
-// Chains of elements run as one kernel, or behind a product in its own; totals are kernels of their
-// own.
+// Chains of elements run as one kernel, or behind a product in its own. Totals over the rows of a
+// batch stand among them: one block's work.
 struct CudaAccepts final : Accepts {
   bool accepts_epilogue(const Node&, const Graph&) const override { return true; }
-  bool accepts_reduction(const Graph&, const Node&) const override { return false; }
+  bool accepts_reduction(const Graph& graph, const Node& node) const override {
+    const Type& terms = graph.values[static_cast<size_t>(node.operands[0])].type;
+    return Accepts::accepts_reduction(graph, node) && terms.dims.size() == 1 &&
+           terms.dims[0].mentions("B") &&
+           graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
+  }
 };
 
 }  // namespace

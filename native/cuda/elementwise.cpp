@@ -32,6 +32,10 @@ std::vector<KernelText> prepare_tape(const Binding& binding, const Graph& region
     bytes += static_cast<double>(count * size_of(buffer.dtype));
   }
   text.grid = grid_over(capacity);
+  if (!tape.sums.empty()) {
+    text.headers.push_back("total");
+    text.grid.blocks = 1;
+  }
   text.cost = {static_cast<double>(capacity), bytes};
   return {text};
 }

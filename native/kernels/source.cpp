@@ -49,8 +49,8 @@ class TapePrinter {
         live_(needed({Extent::scalar, Extent::row, Extent::column, Extent::full})) {}
 
   std::string print(const std::string& name) {
-    if (cuda() && !tape_.sums.empty()) {
-      binding_.refuse("takes a total over all elements: in CUDA that is a kernel of its own");
+    if (cuda() && !tape_.sums.empty() && file_.entry_ != SourceFile::Entry::device) {
+      binding_.refuse("takes a total over all elements: in CUDA that is the work of one block");
     }
     if (element() && std::any_of(tape_.yield_extents.begin(), tape_.yield_extents.end(),
                                  [](Extent extent) { return extent != Extent::full; })) {
@@ -161,7 +161,8 @@ class TapePrinter {
     load(Extent::scalar);
     run(tape_.code[static_cast<int>(Extent::scalar)]);
     for (size_t i = 0; i < tape_.sums.size(); ++i) {
-      line("slim_total s" + number(int64_t(i)) + " = {0};");
+      line((cuda() ? "double s" : "slim_total s") + number(int64_t(i)) +
+           (cuda() ? " = 0;" : " = {0};"));
     }
   }
 
@@ -223,7 +224,9 @@ class TapePrinter {
            "] = " + value(tape_.yields[i]) + ';');
     }
     for (size_t i = 0; i < tape_.sums.size(); ++i) {
-      line("slim_add(&s" + number(int64_t(i)) + ", (double)" + value(tape_.sums[i].src) + ");");
+      const std::string sum = 's' + number(int64_t(i)),
+                        term = "(double)" + value(tape_.sums[i].src);
+      line(cuda() ? sum + " += " + term + ';' : "slim_add(&" + sum + ", " + term + ");");
     }
   }
 
@@ -257,10 +260,10 @@ class TapePrinter {
     live_ = needed({Extent::scalar});
     for (size_t i = 0; i < tape_.sums.size(); ++i) {
       const std::string sum = 's' + number(int64_t(i));
-      line("slim_drain(&" + sum + ");");
+      line(cuda() ? sum + " = slim_block_sum(" + sum + ");" : "slim_drain(&" + sum + ");");
       if (!live_[tape_.sums[i].dst]) continue;
       const std::string cast = '(' + c_type(reg(tape_.sums[i].dst).dtype) + ')';
-      define(tape_.sums[i].dst, cast + sum + ".total");
+      define(tape_.sums[i].dst, cast + sum + (cuda() ? "" : ".total"));
     }
     run(tape_.finale);
     for (size_t i = 0; i < tape_.yields.size(); ++i) {

@@ -34,7 +34,8 @@ class SourceFile {
   explicit SourceFile(Dialect dialect, Entry entry = Entry::kernel)
       : dialect_(dialect), entry_(entry) {}
 
-  // Refuses, in the binding's name, what cannot be printed: in CUDA a total over all elements.
+  // Refuses, in the binding's name, what cannot be printed: in CUDA a total over all elements, but
+  // in a function that one block calls, which finds slim_block_sum (cuda/kernels/total.cuh).
   // Throws std::invalid_argument if the name is no identifier.
   void add(const std::string& name, const Binding& binding, const Tape& tape,
            const std::vector<Buffer>& operands);
