@@ -24,7 +24,8 @@ struct ReadForward {
 
   __device__ Outer outer(int i) const {
     const long long image = i / W::y_pixels;
-    return {x + image * (W::x_pixels * Window::channels * Window::groups), W::corner(i % W::y_pixels)};
+    return {x + image * (W::x_pixels * Window::channels * Window::groups),
+            W::corner(i % W::y_pixels)};
   }
   __device__ Inner inner(int k) const {
     return {W::reach(k / Window::channels), k % Window::channels};
@@ -52,7 +53,8 @@ struct ReadBackward {
 
   __device__ Outer outer(int i) const {
     const long long image = i / W::x_pixels;
-    return {dy + image * (W::y_pixels * Window::outputs * Window::groups), W::padded(i % W::x_pixels)};
+    return {dy + image * (W::y_pixels * Window::outputs * Window::groups),
+            W::padded(i % W::x_pixels)};
   }
   __device__ Inner inner(int k) const {
     return {W::reach(k / Window::outputs), k % Window::outputs};
@@ -99,7 +101,8 @@ struct ReadTaps {
   }
   __device__ Inner inner(int k) const {
     const long long image = k / W::y_pixels;
-    return {x + image * (W::x_pixels * Window::channels * Window::groups), W::corner(k % W::y_pixels)};
+    return {x + image * (W::x_pixels * Window::channels * Window::groups),
+            W::corner(k % W::y_pixels)};
   }
   __device__ T load(const Outer& outer, const Inner& inner) const {
     const int at = W::x_pixel(inner.corner, outer.reach);

@@ -12,8 +12,8 @@ template <int rows_, int columns_, int depth_, int high_, int wide_, int groups_
 struct Tile {
   static constexpr int rows = rows_, columns = columns_, depth = depth_;
   static constexpr int high = high_, wide = wide_, groups = groups_;
-  static constexpr int across = columns / wide;            // threads beside each other
-  static constexpr int threads = across * (rows / high);   // of a group
+  static constexpr int across = columns / wide;           // threads beside each other
+  static constexpr int threads = across * (rows / high);  // of a group
 };
 
 // Terms [first, last) in `pieces` of `piece`: each is a chain of its own, and
@@ -125,20 +125,20 @@ __device__ void gemm(const A& a, const B& b, int m, int n, int row, int column, 
         Pack<T, pack_b> right[wide / pack_b];
 #pragma unroll
         for (int i = 0; i < high / pack_a; ++i) {
-          left[i] = *reinterpret_cast<const Pack<T, pack_a>*>(
-              &shared_a[step][(i * down + y) * pack_a]);
+          left[i] =
+              *reinterpret_cast<const Pack<T, pack_a>*>(&shared_a[step][(i * down + y) * pack_a]);
         }
 #pragma unroll
         for (int j = 0; j < wide / pack_b; ++j) {
-          right[j] = *reinterpret_cast<const Pack<T, pack_b>*>(
-              &shared_b[step][(j * across + x) * pack_b]);
+          right[j] =
+              *reinterpret_cast<const Pack<T, pack_b>*>(&shared_b[step][(j * across + x) * pack_b]);
         }
 #pragma unroll
         for (int i = 0; i < high; ++i) {
 #pragma unroll
           for (int j = 0; j < wide; ++j) {
-            sum[i][j] = fused(left[i / pack_a].at[i % pack_a], right[j / pack_b].at[j % pack_b],
-                              sum[i][j]);
+            sum[i][j] =
+                fused(left[i / pack_a].at[i % pack_a], right[j / pack_b].at[j % pack_b], sum[i][j]);
           }
         }
       }
@@ -234,7 +234,9 @@ struct Matrix {
 
   __device__ int outer(int i) const { return i; }
   __device__ int inner(int k) const { return k; }
-  __device__ T load(int i, int k) const { return along ? data[i * stride + k] : data[k * stride + i]; }
+  __device__ T load(int i, int k) const {
+    return along ? data[i * stride + k] : data[k * stride + i];
+  }
 };
 
 template <class T, class Tile, int pieces, bool transpose_a, bool transpose_b, class Store>

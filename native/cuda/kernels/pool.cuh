@@ -61,8 +61,7 @@ __device__ void max_pool_pick(const T* x, const int32_t* places, T* y, long long
   each_pixel<Window, W::y_pixels, W::x_pixels>(
       images, [=](long long i, long long first, int pixel, int channel) {
         const int place = places[i];
-        const int at =
-            inside(place, W::taps) ? W::x_pixel(W::corner(pixel), W::reach(place)) : -1;
+        const int at = inside(place, W::taps) ? W::x_pixel(W::corner(pixel), W::reach(place)) : -1;
         y[i] = at < 0 ? T(0) : x[(first + at) * Window::channels + channel];
       });
 }
