@@ -170,6 +170,65 @@ def test_gradients_of_filters_in_slices(groups):
     np.testing.assert_allclose(got, want, 1e-5, 2e-4)
 
 
+# -- what is fused ---------------------------------------------------------------------
+
+
+def launched(model, rows=33):
+    info = engine.compile(print_program(model), device=CUDA).info("f", rows)
+    return [op for _, op, _ in info["steps"]]
+
+
+@pytest.mark.parametrize("k, by_row", [(7, True), (700, True), (5000, False)])
+def test_products_end_in_what_follows(k, by_row):
+    """A row, a column, a scalar, a value of the product's shape; two results."""
+    rng = np.random.default_rng(k)
+    model = Model("f32")
+    shapes = {"a": (B if by_row else 9, k), "w": (k, 5), "row": (5,)}
+    shapes |= {"column": (shapes["a"][0], 1), "whole": (shapes["a"][0], 5)}
+    with model.function("f") as graph:
+        given = {n: ops.input_(n, s, "f32") for n, s in shapes.items()}
+        y = given["a"] @ given["w"] + given["row"]
+        z = ops.tanh(y * given["column"]) * 3 + given["whole"]
+        graph.return_(y, z)
+    assert launched(model) == ["matmul"] * (1 if by_row else 2)
+    sources = {
+        name: rng.standard_normal([9 if d is B else d for d in shape], np.float32)
+        for name, shape in shapes.items()
+    }
+    sources["a"] /= np.float32(np.sqrt(k))
+    assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
+
+
+def test_convolutions_end_in_what_follows():
+    rng = np.random.default_rng(6)
+    model = Model("f32")
+    with model.function("f") as graph:
+        x = ops.input_("x", (B, 5, 6, 4), "f32")
+        for name, groups in (("f", 1), ("g", 4)):
+            filters = ops.input_(name, (3, 3, 4 // groups, 4), "f32")
+            bias = ops.input_(f"{name}/bias", (4,), "f32")
+            x = ops.relu(ops.convolution(x, filters, groups=groups) + bias)
+        graph.return_(x)
+    assert launched(model) == ["convolution", "convolution"]
+    shapes = {"x": (3, 5, 6, 4), "f": (3, 3, 4, 4), "f/bias": 4, "g": (3, 3, 1, 4)}
+    shapes["g/bias"] = 4
+    sources = {n: rng.standard_normal(s, np.float32) for n, s in shapes.items()}
+    assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
+
+
+@pytest.mark.parametrize("rows", [1, 33, 3000])
+def test_totals_stand_among_elements(rows):
+    model = Model("f32")
+    with model.function("f") as graph:
+        a, w = (ops.input_(name, (B,), "f32") for name in "aw")
+        loss = ops.reduce_sum(ops.cast(ops.square(a) * w, "f64"))
+        graph.return_(loss / ops.reduce_sum(ops.cast(w, "f64")), ops.exp(a))
+    assert launched(model) == ["fused"]
+    rng = np.random.default_rng(rows)
+    sources = {name: rng.uniform(1, 2, rows).astype(np.float32) for name in "aw"}
+    assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
+
+
 # -- a row's bits ----------------------------------------------------------------------
 
 ROW_KERNELS = {
