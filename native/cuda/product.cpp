@@ -14,10 +14,12 @@ struct TileSize {
   int64_t worth;  // blocks that there should be of it
 };
 
-constexpr TileSize kTiles[] = {{128, 128, 8, 8, 8, 120},
-                               {64, 64, 16, 4, 4, 100},
-                               {32, 32, 16, 4, 4, 48},
+// The first that is filled well and often enough.
+constexpr TileSize kTiles[] = {{128, 128, 8, 8, 8, 120}, {128, 64, 8, 8, 4, 120},
+                               {64, 64, 16, 4, 4, 100},  {128, 32, 16, 4, 4, 120},
+                               {128, 16, 16, 4, 2, 120}, {32, 32, 16, 4, 4, 48},
                                {16, 16, 16, 2, 2, 0}};
+constexpr int64_t kSmall = 16;       // so many rows or columns are always filled well
 constexpr int64_t kDepth = 16;       // pieces are whole ones of these
 constexpr int64_t kOnePiece = 64;    // so few terms are one chain
 constexpr int64_t kLongest = 16384;  // so many terms are cut into slices anyway
@@ -71,12 +73,14 @@ ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
   int64_t blocks = 0;
   for (const TileSize& size : kTiles) {
     if (is_double && size.high > 4) continue;  // too many registers
+    if (size.rows > kSmall && 2 * m <= size.rows) continue;
+    if (size.columns > kSmall && 2 * n <= size.columns) continue;
     tile = size;
     blocks = shape.batches.capacity * slices * ceil_div(m, tile.rows) * ceil_div(n, tile.columns);
     if (blocks >= tile.worth) break;
   }
   // All of a block's threads: in groups by pieces, else with fewer elements each.
-  if (pieces == 1) tile.high = tile.wide = tile.rows / 16;
+  if (pieces == 1 && tile.rows == tile.columns) tile.high = tile.wide = tile.rows / 16;
   // Small ones wait for memory more than they compute: they ask for much at once.
   if (tile.rows == 16) tile.depth = pieces == 1 ? 64 : 32;
   if (tile.rows == 32 && pieces == 1) tile.depth = 32;

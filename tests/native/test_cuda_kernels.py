@@ -106,6 +106,9 @@ PRODUCTS = [  # m, n, k; how it is transposed; whether m are the rows of the bat
     (40, 33, 20000, "nn", True),
     (30, 20, 5000, "tn", False),
     (7, 1, 3, "nn", True),
+    (15400, 40, 70, "nn", True),
+    (15400, 20, 66, "nt", True),
+    (15400, 10, 20, "nn", False),
 ]
 
 
@@ -259,6 +262,20 @@ def test_rows_have_the_same_bits_in_every_batch(name):
     ):
         [some] = run(model, {"a": a[part], "b": b}, **options)
         np.testing.assert_array_equal(some, whole[part])
+
+
+@pytest.mark.parametrize("k, n", [(70, 40), (70, 20), (30, 10), (20, 130), (100, 130)])
+def test_every_tile_gives_the_same_bits(k, n):
+    rng = np.random.default_rng(n)
+    model = Model("f32")
+    with model.function("f") as graph:
+        graph.return_(ops.input_("a", (B, k), "f32") @ ops.input_("w", (k, n), "f32"))
+    a = rng.standard_normal((15400, k), np.float32)
+    w = rng.standard_normal((k, n), np.float32)
+    [many] = run(model, {"a": a, "w": w})
+    for rows in (1, 60, 700):
+        [few] = run(model, {"a": a[:rows], "w": w})
+        np.testing.assert_array_equal(few, many[:rows])
 
 
 # -- rows that lie apart ---------------------------------------------------------------
