@@ -62,7 +62,8 @@ std::vector<int64_t> CudaDevice::workspace(const Binding& binding) const {
 
 Prepared CudaDevice::prepare(const Binding& binding) const {
   const Row* row = find_row(binding.node.op);
-  if (row == nullptr) binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");
+  if (row == nullptr)
+    binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");
   Prepared prepared;
   for (KernelText& text : row->prepare(binding)) {
     if (text.arguments.size() > 511) binding.refuse("has more operands than a CUDA kernel takes");
@@ -85,9 +86,7 @@ void CudaDevice::link(const std::vector<Launch*>& launches) const {
   }
 }
 
-std::unique_ptr<DeviceCall> CudaDevice::open_call() const {
-  return OwnCall::open(*driver_);
-}
+std::unique_ptr<DeviceCall> CudaDevice::open_call() const { return OwnCall::open(*driver_); }
 
 void CudaDevice::begin(const Context& context) const noexcept {
   static_cast<OwnCall&>(*context.call).send(context);
@@ -99,7 +98,8 @@ void CudaDevice::copy(const Context& context, std::byte* to, const std::byte* fr
 }
 
 void CudaDevice::finish(const Context& context) const noexcept {
-  if (const uint32_t bits = static_cast<OwnCall&>(*context.call).fetch_status()) context.raise(bits);
+  if (const uint32_t bits = static_cast<OwnCall&>(*context.call).fetch_status())
+    context.raise(bits);
 }
 
 void CudaDevice::require_alive() const {

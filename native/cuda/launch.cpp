@@ -1,7 +1,6 @@
 // The text of a plan's kernels, and what one of them is given.
 #include "cuda/launch.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -57,9 +56,6 @@ const Row* find_row(const std::string& op) {
   return found == rows().end() ? nullptr : &found->second;
 }
 
-namespace {
-
-// What stands before kernels: headers, and the functions that their texts call.
 std::string head_of(const std::vector<const KernelText*>& texts,
                     const std::vector<std::string>& further) {
   std::set<std::string> known;
@@ -80,55 +76,16 @@ std::string arguments_of(const KernelText& text) {
   return "slim::Args<" + std::to_string(std::max<size_t>(text.arguments.size(), 1)) + '>';
 }
 
-}  // namespace
+std::string body_of(const KernelText& text, size_t i) { return filled_in(text.body, name_of(i)); }
 
 std::string module_text(const std::vector<const KernelText*>& texts) {
   std::string body = head_of(texts, {});
   for (size_t i = 0; i < texts.size(); ++i) {
     body += "\nextern \"C\" __global__ void __launch_bounds__(" +
             std::to_string(texts[i]->grid.threads) + ") " + name_of(i) + "(const " +
-            arguments_of(*texts[i]) + " a) {\n" + filled_in(texts[i]->body, name_of(i)) + "}\n";
+            arguments_of(*texts[i]) + " a) {\n" + body_of(*texts[i], i) + "}\n";
   }
   return preamble(body, Dialect::cuda) + body;
-}
-
-std::string whole_text(const std::vector<const KernelText*>& texts, const std::vector<bool>& waits,
-                       const Grid& grid) {
-  const std::string blocks = std::to_string(grid.blocks);
-  const std::string meet = "    slim::meet<" + blocks +
-                           (grid.meet == Grid::Meet::cluster ? ", true" : ", false") +
-                           ">(all.meeting);\n";
-  std::string arguments =
-      "struct WholeArgs {\n  long long steps;\n  slim::Meeting* meeting;\n"
-      "  const slim::StepState* state;\n";
-  std::string loop;
-  int64_t shift = 0;
-  const bool timed = std::getenv("SLIM_CUDA_CLOCK") != nullptr;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    if (waits[i]) {
-      loop += meet;
-      shift = 0;
-    }
-    const std::string number = std::to_string(i);
-    if (timed) loop += "    SLIM_TIMED(" + number + ");\n";
-    arguments += "  " + arguments_of(*texts[i]) + " a" + number + ";\n";
-    loop += "    {\n      const auto& a = all.a" + number + ";\n      slim::run_part<" + blocks +
-            ">(" + std::to_string(texts[i]->grid.blocks) + ", " +
-            std::to_string(shift % grid.blocks) + ", [&] {\n" +
-            filled_in(texts[i]->body, name_of(i)) + "      });\n    }\n";
-    shift += texts[i]->grid.blocks;
-  }
-  std::string body = head_of(texts, {"steps", "whole"}) + '\n' + arguments + "};\n";
-  body += "extern \"C\" __global__ void __launch_bounds__(" + std::to_string(grid.threads) +
-          ", 1) whole(const WholeArgs all) {\n"
-          "  for (long long step = 0; step < all.steps; ++step) {\n" +
-          loop + meet + (timed ? "    SLIM_TIMED(" + std::to_string(texts.size()) + ");\n" : "") +
-          "    if (all.state->refused) break;\n  }\n" +
-          (timed ? "  slim::print_cycles(" + std::to_string(texts.size()) + ");\n" : "") + "}\n";
-  return std::string(timed ? "#define SLIM_CLOCK\n" : "") +
-         "#define SLIM_WHOLE 40960\n#define SLIM_FIRST slim::first_index()\n"
-         "#define SLIM_STEP slim::index_step()\n" +
-         preamble(body, Dialect::cuda) + body;
 }
 
 void KernelLaunch::link(Driver& driver, std::shared_ptr<Module> module, const std::string& name) {

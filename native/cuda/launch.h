@@ -19,8 +19,8 @@ namespace slim::cuda {
 // a.in<float>(i) is the i-th of the arguments. Shapes are known: they stand in the text as numbers,
 // at capacity where they go with the rows, which a kernel reads from the facts.
 struct KernelText {
-  std::vector<std::string> headers;              // of cuda/kernels, without .cuh
-  std::map<std::string, std::string> formulas;   // of tapes: functions by name
+  std::vector<std::string> headers;             // of cuda/kernels, without .cuh
+  std::map<std::string, std::string> formulas;  // of tapes: functions by name
   std::string functions;  // printed before; here and in the body NAME is the kernel's name
   std::string body;
   std::vector<Buffer> arguments;
@@ -77,11 +77,12 @@ struct Register {
 
 // The source of some kernels as one module: k0, k1 … in their order.
 std::string module_text(const std::vector<const KernelText*>& texts);
-// The source of one kernel `whole` that runs all of them, one after the other, as often as it is
-// told: its struct is {long long steps; Meeting*; const StepState*; Args of each}. Blocks wait for
-// each other before those that `waits` marks.
-std::string whole_text(const std::vector<const KernelText*>& texts, const std::vector<bool>& waits,
-                       const Grid& grid);
+// Its pieces. What stands before the kernels: headers, of which `further` are no kernel's own, and
+// the functions that the texts call; the type of a kernel's struct; what is between its braces.
+std::string head_of(const std::vector<const KernelText*>& texts,
+                    const std::vector<std::string>& further);
+std::string arguments_of(const KernelText& text);
+std::string body_of(const KernelText& text, size_t i);
 
 // Words for kernels' texts.
 std::string cuda_type(DType dtype);  // "float", "int64_t" …

@@ -145,6 +145,7 @@ void CudaSteps::make_groups(StepsRequest& request) {
   if (!update_->moves().empty()) refuse("an update that does not write its weights in place");
   group_facts_ = Piece<Facts>(driver_, std::max<size_t>(segments.size(), 1));
   std::vector<double*> scales;
+  std::vector<Facts> group_facts;
   for (const Segment& segment : segments) {
     std::vector<std::byte> image(static_cast<size_t>(hyper_bytes) + 16);
     std::memcpy(image.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
@@ -174,8 +175,8 @@ void CudaSteps::make_groups(StepsRequest& request) {
     for (int64_t begin = segment.offset; begin < end; begin += kChunk) {
       chunk_list_.push_back({begin, std::min(begin + kChunk, end), penalty});
     }
-    Group& group = groups_.emplace_back(
-        Call(*stream_, group_facts_.data() + groups_.size()), Plan::Lease(*update_, 1));
+    Group& group = groups_.emplace_back(Call(*stream_, group_facts_.data() + groups_.size()),
+                                        Plan::Lease(*update_, 1));
     Arrays moved = arrays_;
     moved.param += segment.offset * size;
     moved.gradient += segment.offset * size;
@@ -184,6 +185,10 @@ void CudaSteps::make_groups(StepsRequest& request) {
     moved.lend(group.lease->context);
     group.lease->context.rows = segment.length;
     group_lengths_.push_back(segment.length);
+    group_facts.push_back({segment.length, 0, 0, 0, 0});
+  }
+  if (!group_facts.empty()) {
+    group_facts_.send(*stream_, group_facts.data(), group_facts.size());
   }
   for (Group& group : groups_) group.lease->context.call = &group.call;
   std::byte* base = hypers_.data();
@@ -218,6 +223,9 @@ void CudaSteps::make_parts() {
   rates_ = Piece<double>(driver_, kRates);
   columns_ = Piece<int64_t>(driver_, 1);
   const auto count = [](const auto& list) { return number(static_cast<int64_t>(list.size())); };
+  // Not from the facts: it runs beside `begin`.
+  const std::string rows = "slim::rows_of_step(" + state + ", " + number(rule_.batch) + ", " +
+                           number(rule_.steps()) + ", " + number(last_rows) + ")";
   begin_ = part("  slim::begin_step(a.facts, " + state + ", a.in<const double>(1), " +
                     "*a.in<const long long>(3), a.in<const slim::StepTarget>(2), " +
                     count(target_list_) + ", " + number(rule_.batch) + ", " +
@@ -229,9 +237,9 @@ void CudaSteps::make_parts() {
   const std::string squares = clip.norm > 0 ? "a.in<double>(4)" : "nullptr";
   char limit[40];
   std::snprintf(limit, sizeof limit, "%.17g", clip.value);
-  prepare_ = part("  slim::prepare_gradient<" + type + ", " + number(kThreads) + ">(" + state + ", a.in<" +
-                      type + ">(1), a.in<const " + type + ">(2), a.in<const slim::StepChunk>(3), " +
-                      limit + ", " + squares + ");\n",
+  prepare_ = part("  slim::prepare_gradient<" + type + ", " + number(kThreads) + ">(" + state +
+                      ", a.in<" + type + ">(1), a.in<const " + type +
+                      ">(2), a.in<const slim::StepChunk>(3), " + limit + ", " + squares + ");\n",
                   {state_.data(), arrays_.gradient, arrays_.param, chunks_.data(), squares_.data()},
                   {static_cast<int64_t>(chunk_list_.size()), kThreads});
   for (size_t b = 0; b < spans_->bound().size(); ++b) {
@@ -252,7 +260,7 @@ void CudaSteps::make_parts() {
       body += "  slim::gather_rows<" + kind + ", " + to + ">(a.in<const " + from + ">(" +
               number(static_cast<int64_t>(pointers.size())) + "), " +
               (input.by_row ? "a.in<const unsigned int>(1) + " + state + "->next * " +
-                                  number(rule_.batch) + ", a.facts->rows, "
+                                  number(rule_.batch) + ", " + rows + ", "
                             : std::string("nullptr, 1, ")) +
               number(width) + ", a.in<" + to + ">(" +
               number(static_cast<int64_t>(pointers.size() + 1)) + "));\n";
@@ -264,17 +272,18 @@ void CudaSteps::make_parts() {
     const auto& returns = plan.returns();
     const bool norm = clip.norm > 0;
     std::snprintf(limit, sizeof limit, "%.17g", clip.norm);
-    whole.judge = part("  slim::judge_step<" + number(kThreads) + ">(a.facts, " + state +
-                           ", a.in<const double>(1), a.in<const double>(2), "
-                           "a.in<const double>(3), a.in<slim::Facts>(4), "
-                           "a.in<const long long>(5), " +
-                           count(groups_) + ", " + (norm ? "a.in<const double>(6), " : "nullptr, ") +
-                           count(chunk_list_) + ", " + limit + ", " +
-                           (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
-                       {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
-                        returns[2].in<void>(context), group_facts_.data(), lengths_.data(),
-                        squares_.data(), scales_.data()},
-                       {1, kThreads});
+    whole.judge =
+        part("  slim::judge_step<" + number(kThreads) + ">(a.facts, " + state +
+                 ", a.in<const double>(1), a.in<const double>(2), "
+                 "a.in<const double>(3), a.in<slim::Facts>(4), "
+                 "a.in<const long long>(5), " +
+                 count(groups_) + ", " + (norm ? "a.in<const double>(6), " : "nullptr, ") +
+                 count(chunk_list_) + ", " + limit + ", " +
+                 (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
+             {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
+              returns[2].in<void>(context), group_facts_.data(), lengths_.data(), squares_.data(),
+              scales_.data()},
+             {1, kThreads});
     if (!plan.staged().empty()) {
       std::string copies;
       std::vector<const void*> places{state_.data()};
@@ -288,8 +297,8 @@ void CudaSteps::make_parts() {
         places.push_back(context.base[static_cast<int>(Base::scratch)] + staged.from);
         words = std::max(words, staged.bytes / 4);
       }
-      whole.publish = std::make_unique<Part>(
-          part(copies, std::move(places), {blocks_for(words), kThreads}));
+      whole.publish =
+          std::make_unique<Part>(part(copies, std::move(places), {blocks_for(words), kThreads}));
     }
     of_plans_.push_back(std::move(whole));
   }
@@ -303,8 +312,7 @@ void CudaSteps::make_parts() {
   for (const Part* one : parts) texts.push_back(&one->text);
   module_ = driver_.compile(module_text(texts));
   for (size_t i = 0; i < parts.size(); ++i) {
-    parts[i]->kernel =
-        module_->kernel("k" + number(static_cast<int64_t>(i)), parts[i]->text.grid);
+    parts[i]->kernel = module_->kernel("k" + number(static_cast<int64_t>(i)), parts[i]->text.grid);
   }
   make_whole();
   if (whole_) return;
@@ -355,7 +363,8 @@ bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
       pointers.push_back(buffer.in<void>(call.context));
     }
     const auto& own = static_cast<const Call&>(*call.context.call);
-    parts.push_back({&launch->text(), own.facts, std::move(pointers), waits || step.barrier});
+    parts.push_back(
+        {&launch->text(), own.facts, std::move(pointers), waits || step.barrier, false});
     waits = false;
   }
   return true;
@@ -365,25 +374,28 @@ void CudaSteps::make_whole() {
   if (of_plans_.size() != 1) return;
   const OfPlan& of_plan = of_plans_[0];
   std::vector<WholePart> parts;
-  const auto add = [&](const Part& part) {
-    parts.push_back({&part.text, call_->facts, part.pointers, true});
+  const auto add = [&](const Part& part, bool waits) {
+    parts.push_back({&part.text, call_->facts, part.pointers, waits, false});
   };
-  add(begin_);
-  add(of_plan.gather);
+  add(begin_, true);
+  add(of_plan.gather, false);
   const Spans::Bound& bound = spans_->bound()[0];
   if (!add_parts(bound.plan.plan(), *bound.call, parts)) return;
-  if (!chunk_list_.empty()) add(prepare_);
-  add(of_plan.judge);
+  if (!chunk_list_.empty()) add(prepare_, true);
+  add(of_plan.judge, true);
+  // Without a norm the update finds itself whether the step counts, while `judge` takes note of it.
+  const bool beside = options_.clip.norm <= 0;
+  const size_t updates = parts.size();
   for (const Group& group : groups_) {
-    const size_t first = parts.size();
+    const size_t own = parts.size();
     if (!add_parts(*update_, *group.lease, parts)) return;
-    if (&group != &groups_[0] && first < parts.size()) parts[first].waits = false;
+    if (own < parts.size()) parts[own].waits = false;  // groups are apart
   }
-  if (of_plan.publish) {
-    add(*of_plan.publish);
-    parts.back().waits = false;
-  }
-  whole_ = WholeStep::make(driver_, *stream_, parts, state_.data());
+  if (of_plan.publish) add(*of_plan.publish, false);
+  for (size_t i = updates; i < parts.size(); ++i) parts[i].if_it_counts = beside;
+  if (updates < parts.size()) parts[updates].waits = !beside;
+  whole_ = WholeStep::make(driver_, *stream_, parts, call_->facts, state_.data(),
+                           bound.plan.plan().returns()[0].in<void>(bound.call->context));
 }
 
 void CudaSteps::begin(const uint32_t* order, const Report& so_far) {
@@ -416,7 +428,8 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   state_.fetch(*stream_, &state, 1);
   driver_.wait(*stream_);
   report_ = {state.next, state.loss_sum, state.weight_sum, state.status, state.finite != 0};
-  if (!driver_.error().empty()) report_.status |= kLostDevice;
+  const bool ran = state.next == last || report_.refused();
+  if (!driver_.error().empty() || !ran) report_.status |= kLostDevice;
 }
 
 // What lies between parameters an update may have made 0/0.

@@ -121,7 +121,7 @@ class CudaSteps final : public Steps {
   Piece<double*> scales_;
   std::shared_ptr<Module> module_;
   Part begin_, prepare_;
-  std::vector<OfPlan> of_plans_;  // by bound plan
+  std::vector<OfPlan> of_plans_;      // by bound plan
   std::unique_ptr<WholeStep> whole_;  // null: a step is a recording
   Report report_;
 };

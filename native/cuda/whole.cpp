@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "cuda/shapes.h"
+#include "kernels/trace/preamble.h"
 
 namespace slim::cuda {
 namespace {
@@ -15,28 +16,86 @@ constexpr double kMostFlops = 1e9;
 constexpr double kClusterFlops = 20e6;  // so little is done sooner by neighbours, which meet faster
 constexpr int64_t kCluster = 16;
 constexpr size_t kMostPointers = 500;  // of 4 KB
+constexpr size_t kMostParts = 250;     // whose cycles are kept
+
+// Whether a kernel only reads the facts: then a copy will do.
+bool only_reads_facts(const std::string& body) {
+  constexpr char kFacts[] = "a.facts";
+  for (size_t at = body.find(kFacts); at != body.npos; at = body.find(kFacts, at + 1)) {
+    if (body.compare(at + sizeof kFacts - 1, 2, "->") != 0) return false;
+  }
+  return true;
+}
+
+// The source of one kernel that runs all parts, one after the other, as often as it is told.
+std::string text_of(const std::vector<WholePart>& parts,
+                    const std::vector<const KernelText*>& texts, const Facts* facts,
+                    const Grid& grid) {
+  const auto number = [](auto value) { return std::to_string(value); };
+  const bool timed = std::getenv("SLIM_CUDA_CLOCK") != nullptr;
+  const std::string meet = "    slim::meet<" + number(grid.blocks) +
+                           (grid.meet == Grid::Meet::cluster ? ", true" : ", false") +
+                           ">(all.meeting);\n";
+  std::string arguments =
+      "struct WholeArgs {\n  long long steps;\n  slim::Meeting* meeting;\n"
+      "  const slim::Facts* facts;\n  const slim::StepState* state;\n"
+      "  const double* objective;\n";
+  std::string loop;
+  int64_t shift = 0;
+  int meetings = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].waits) {
+      loop += meet;
+      shift = 0;
+      // Behind `begin` they stay as they are: near, for all that only read them.
+      if (++meetings == 2) loop += "    slim::whole_facts = *all.facts;\n";
+    }
+    if (timed) loop += "    SLIM_TIMED(" + number(i) + ");\n";
+    arguments += "  " + arguments_of(*texts[i]) + " a" + number(i) + ";\n";
+    loop += "    ";
+    if (parts[i].if_it_counts) {
+      loop += "if (slim::step_counts(all.facts, all.state, all.objective)) ";
+    }
+    const bool near = meetings > 1 && parts[i].facts == facts && only_reads_facts(texts[i]->body);
+    loop += "{\n      auto a = all.a" + number(i) + ";\n";
+    if (near) loop += "      a.facts = &slim::whole_facts;\n";
+    loop += "      slim::run_part<" + number(grid.blocks) + ">(" + number(texts[i]->grid.blocks) +
+            ", " + number(shift % grid.blocks) + ", [&] {\n" + body_of(*texts[i], i) +
+            "      });\n    }\n";
+    shift += texts[i]->grid.blocks;
+  }
+  std::string body = head_of(texts, {"steps", "whole"}) + '\n' + arguments + "};\n";
+  body += "extern \"C\" __global__ void __launch_bounds__(" + number(grid.threads) +
+          ", 1) whole(const WholeArgs all) {\n"
+          "  for (long long step = 0; step < all.steps; ++step) {\n" +
+          loop + meet + (timed ? "    SLIM_TIMED(" + number(parts.size()) + ");\n" : "") +
+          "    if (all.state->refused) break;\n  }\n" +
+          (timed ? "  slim::print_cycles(" + number(parts.size()) + ");\n" : "") + "}\n";
+  return std::string(timed ? "#define SLIM_CLOCK\n" : "") +
+         "#define SLIM_WHOLE 40960\n#define SLIM_FIRST slim::first_index()\n"
+         "#define SLIM_STEP slim::index_step()\n" +
+         preamble(body, Dialect::cuda) + body;
+}
 
 }  // namespace
 
 std::unique_ptr<WholeStep> WholeStep::make(Driver& driver, Stream& stream,
-                                           const std::vector<WholePart>& parts,
-                                           const void* state) {
+                                           const std::vector<WholePart>& parts, Facts* facts,
+                                           const void* state, const void* objective) {
   const char* wish = std::getenv("SLIM_CUDA_WHOLE");  // for measurements: 0, or a number of blocks
   if (wish != nullptr && wish == std::string("0")) return nullptr;
-  size_t pointers = 3;
+  size_t pointers = 5;
   double flops = 0;
   int64_t most = 1;
   std::vector<const KernelText*> texts;
-  std::vector<bool> waits;
   for (const WholePart& part : parts) {
     if (part.text->grid.threads != kThreads || part.text->grid.shared != 0) return nullptr;
     pointers += 1 + std::max<size_t>(part.pointers.size(), 1);
     flops += part.text->cost.flops;
     most = std::max(most, part.text->grid.blocks);
     texts.push_back(part.text);
-    waits.push_back(part.waits);
   }
-  if (pointers > kMostPointers || flops > kMostFlops) return nullptr;
+  if (pointers > kMostPointers || parts.size() > kMostParts || flops > kMostFlops) return nullptr;
   std::unique_ptr<WholeStep> step(new WholeStep(driver));
   const Properties& gpu = driver.properties();
   const bool cluster = flops < kClusterFlops && gpu.major >= 9;
@@ -44,13 +103,13 @@ std::unique_ptr<WholeStep> WholeStep::make(Driver& driver, Stream& stream,
   step->grid_ = {std::min(most, all), kThreads};
   if (wish != nullptr) step->grid_.blocks = std::clamp<int64_t>(std::atoll(wish), 1, all);
   step->grid_.meet = step->grid_.blocks == 1 ? Grid::Meet::never
-                     : cluster              ? Grid::Meet::cluster
-                                            : Grid::Meet::anywhere;
-  step->module_ = driver.compile(whole_text(texts, waits, step->grid_));
+                     : cluster               ? Grid::Meet::cluster
+                                             : Grid::Meet::anywhere;
+  step->module_ = driver.compile(text_of(parts, texts, facts, step->grid_));
   step->kernel_ = step->module_->kernel("whole", step->grid_);
   step->meeting_ = Piece<uint64_t>(driver, 1);
   driver.fill(stream, reinterpret_cast<std::byte*>(step->meeting_.data()), 0, sizeof(uint64_t));
-  step->arguments_ = {nullptr, step->meeting_.data(), state};
+  step->arguments_ = {nullptr, step->meeting_.data(), facts, state, objective};
   for (const WholePart& part : parts) {
     step->arguments_.push_back(part.facts);
     step->arguments_.insert(step->arguments_.end(), part.pointers.begin(), part.pointers.end());

@@ -15,14 +15,17 @@ struct WholePart {
   const KernelText* text;
   Facts* facts;
   std::vector<const void*> pointers;
-  bool waits;  // for those before it
+  bool waits;         // for those before it
+  bool if_it_counts;  // it runs only if the step does (step_counts of kernels/steps.cuh)
 };
 
 class WholeStep {
  public:
-  // Null where launches of their own are better, or the parts do not fit into one kernel.
+  // Null where launches of their own are better, or the parts do not fit into one kernel. The
+  // pointers are those that step_counts asks for.
   static std::unique_ptr<WholeStep> make(Driver& driver, Stream& stream,
-                                         const std::vector<WholePart>& parts, const void* state);
+                                         const std::vector<WholePart>& parts, Facts* facts,
+                                         const void* state, const void* objective);
 
   void run(Stream& stream, int64_t steps) noexcept;
 

@@ -11,11 +11,11 @@ struct StepState {
   long long done;   // steps before that one, in all epochs
   double loss_sum;
   double weight_sum;
-  double scale;          // of the gradient, where its norm is clipped
-  unsigned int status;   // of the step that was refused
-  int finite;            // its objective
+  double scale;         // of the gradient, where its norm is clipped
+  unsigned int status;  // of the step that was refused
+  int finite;           // its objective
   int refused;
-  unsigned int bad;      // 1 where this step's gradient has a value that is not finite
+  unsigned int bad;  // 1 where this step's gradient has a value that is not finite
 };
 
 // Where a number of the step goes: base + scale · it.
@@ -33,13 +33,19 @@ struct StepChunk {
   const double* penalty;  // l1 and l2, that are added before clipping; null: none
 };
 
+// Rows of the batch that is next.
+__device__ inline long long rows_of_step(const StepState* state, long long batch, long long steps,
+                                         long long last_rows) {
+  return state->next + 1 == steps ? last_rows : batch;
+}
+
 // Before all other kernels of a step, by one block.
 __device__ inline void begin_step(Facts* facts, StepState* state, const double* rates,
                                   long long columns, const StepTarget* targets, int count,
                                   long long batch, long long steps, long long last_rows) {
   if (state->refused) return;
   const long long step = state->next, row = step - state->first;
-  const long long rows = step + 1 == steps ? last_rows : batch;
+  const long long rows = rows_of_step(state, batch, steps, last_rows);
   if (threadIdx.x == 0) {
     facts->rows = rows;
     facts->step = state->done + row + 1;
@@ -74,8 +80,8 @@ struct Converted<unsigned char, From> {
 template <class From>
 struct Converted<int32_t, From> {
   static __device__ int32_t of(From value) {
-    return whole<int32_t>(static_cast<double>(value), -2147483648.0, 2147483647.0,
-                          -2147483647 - 1, 2147483647);
+    return whole<int32_t>(static_cast<double>(value), -2147483648.0, 2147483647.0, -2147483647 - 1,
+                          2147483647);
   }
 };
 template <>
@@ -146,6 +152,14 @@ __device__ inline void prepare_gradient(StepState* state, T* gradient, const T* 
     __syncthreads();
   }
   if (threadIdx.x == 0) squares[block()] = sums[0];
+}
+
+// Whether a step counts whose gradient's norm is not asked for. What judge_step writes meanwhile
+// does not change the answer.
+__device__ inline bool step_counts(const Facts* facts, const StepState* state,
+                                   const double* objective) {
+  const double value = *objective;
+  return !state->refused && value - value == 0 && facts->status == 0 && state->bad == 0;
 }
 
 // Whether the step counts, by one block: then the groups of the update have their elements, else

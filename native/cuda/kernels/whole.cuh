@@ -10,6 +10,8 @@ struct Meeting {
   unsigned long long arrived;
 };
 
+__shared__ Facts whole_facts;  // a copy; all threads write it alike
+
 // What was written before is seen behind it. All blocks run at once: the launch demands it.
 template <int blocks_, bool cluster>
 __device__ inline void meet(Meeting* meeting) {
@@ -54,7 +56,7 @@ __device__ inline void run_part(long long grid, int shift, const Body& body) {
 // For measurements: the cycles of each part of the first block, printed at the end.
 #ifdef SLIM_CLOCK
 #define SLIM_TIMED(i) \
-  if (blockIdx.x == 0 && threadIdx.x == 0) whole_cycles[i] = clock64()
+  if (blockIdx.x == 0 && threadIdx.x == 0) ::slim::whole_cycles[i] = clock64()
 __shared__ long long whole_cycles[256];
 __device__ inline void print_cycles(int parts) {
   if (blockIdx.x != 0 || threadIdx.x != 0) return;
