@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "cuda/call.h"
@@ -39,6 +41,11 @@ struct StepChunk {
   int64_t end;
   const double* penalty;
 };
+
+// Of what only the CPU does.
+[[noreturn]] inline void refuse_on_gpu(const std::string& what) {
+  throw std::invalid_argument(what + ": use device=\"cpu\"");
+}
 
 // The arrays of the request lie on the device.
 class CudaSteps final : public Steps {
@@ -78,7 +85,7 @@ class CudaSteps final : public Steps {
     Plan::Lease lease;
   };
 
-  void bind_sources_of(const std::vector<Source>& sources);
+  void send_sources();
   void make_groups(StepsRequest& request);
   void make_parts();
   Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;

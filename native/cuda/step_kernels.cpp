@@ -1,0 +1,231 @@
+// The kernels of a step, in the order in which they are put on the stream or stand in one.
+#include <algorithm>
+
+#include "cuda/shapes.h"
+#include "cuda/steps.h"
+#include "runtime/call/executor.h"
+
+namespace slim::cuda {
+namespace {
+
+constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
+
+std::string number(int64_t value) { return std::to_string(value); }
+
+const char* cuda_type(SourceType type) {
+  switch (type) {
+    case SourceType::f32:
+      return "float";
+    case SourceType::f64:
+      return "double";
+    case SourceType::i8:
+      return "signed char";
+    case SourceType::i16:
+      return "short";
+    case SourceType::i32:
+      return "int32_t";
+    case SourceType::i64:
+      return "int64_t";
+    case SourceType::u16:
+      return "unsigned short";
+    case SourceType::u8:
+    case SourceType::b8:
+      break;
+  }
+  return "uint8_t";
+}
+
+}  // namespace
+
+CudaSteps::Part CudaSteps::part(const std::string& body, std::vector<const void*> pointers,
+                                Grid grid) const {
+  Part made;
+  made.text.headers = {"steps"};
+  made.text.body = body;
+  made.text.grid = grid;
+  made.text.arguments.resize(pointers.size());
+  made.pointers = std::move(pointers);
+  return made;
+}
+
+void CudaSteps::make_parts() {
+  const std::string state = "a.in<slim::StepState>(0)";
+  const int64_t last_rows = rule_.count(rule_.steps() - 1);
+  rates_ = Piece<double>(driver_, kRates);
+  columns_ = Piece<int64_t>(driver_, 1);
+  const auto count = [](const auto& list) { return number(static_cast<int64_t>(list.size())); };
+  // Not from the facts: it runs beside `begin`.
+  const std::string rows = "slim::rows_of_step(" + state + ", " + number(rule_.batch) + ", " +
+                           number(rule_.steps()) + ", " + number(last_rows) + ")";
+  begin_ = part("  slim::begin_step(a.facts, " + state + ", a.in<const double>(1), " +
+                    "*a.in<const long long>(3), a.in<const slim::StepTarget>(2), " +
+                    count(target_list_) + ", " + number(rule_.batch) + ", " +
+                    number(rule_.steps()) + ", " + number(last_rows) + ");\n",
+                {state_.data(), rates_.data(), targets_.data(), columns_.data()}, {1, kThreads});
+  const Updater::Clip& clip = options_.clip;
+  const bool f32 = model_->layout().precision == DType::f32;
+  const std::string type = f32 ? "float" : "double";
+  const std::string squares = clip.norm > 0 ? "a.in<double>(4)" : "nullptr";
+  char limit[40];
+  std::snprintf(limit, sizeof limit, "%.17g", clip.value);
+  prepare_ = part("  slim::prepare_gradient<" + type + ", " + number(kThreads) + ">(" + state +
+                      ", a.in<" + type + ">(1), a.in<const " + type +
+                      ">(2), a.in<const slim::StepChunk>(3), " + limit + ", " + squares + ");\n",
+                  {state_.data(), arrays_.gradient, arrays_.param, chunks_.data(), squares_.data()},
+                  {static_cast<int64_t>(chunk_list_.size()), kThreads});
+  for (size_t b = 0; b < spans_->bound().size(); ++b) {
+    const Spans::Bound& bound = spans_->bound()[b];
+    const Plan& plan = bound.plan.plan();
+    const Context& context = bound.call->context;
+    OfPlan whole;
+    std::vector<const void*> pointers{state_.data(), order_.data()};
+    std::string body;
+    int64_t elements = 1;
+    for (size_t i = 0; i < plan.inputs().size(); ++i) {
+      const InputSlot& input = plan.inputs()[i];
+      const Gather& gather = bound.plan.gathers()[i];
+      const std::string to = slim::cuda::cuda_type(input.buffer.dtype);
+      const std::string from = cuda_type(gather.type());
+      const std::string kind = input.buffer.dtype == DType::b8 ? "slim::Truth" : to;
+      const int64_t width = input.by_row ? input.buffer.inner() : input.buffer.count(1);
+      body += "  slim::gather_rows<" + kind + ", " + to + ">(a.in<const " + from + ">(" +
+              number(static_cast<int64_t>(pointers.size())) + "), " +
+              (input.by_row ? "a.in<const unsigned int>(1) + " + state + "->next * " +
+                                  number(rule_.batch) + ", " + rows + ", "
+                            : std::string("nullptr, 1, ")) +
+              number(width) + ", a.in<" + to + ">(" +
+              number(static_cast<int64_t>(pointers.size() + 1)) + "));\n";
+      pointers.push_back(from_[b][i]);
+      pointers.push_back(input.buffer.in<void>(context));
+      elements = std::max(elements, width * (input.by_row ? plan.capacity() : 1));
+    }
+    whole.gather = part(body, std::move(pointers), grid_over(elements));
+    const auto& returns = plan.returns();
+    const bool norm = clip.norm > 0;
+    std::snprintf(limit, sizeof limit, "%.17g", clip.norm);
+    whole.judge =
+        part("  slim::judge_step<" + number(kThreads) + ">(a.facts, " + state +
+                 ", a.in<const double>(1), a.in<const double>(2), "
+                 "a.in<const double>(3), a.in<slim::Facts>(4), "
+                 "a.in<const long long>(5), " +
+                 count(groups_) + ", " + (norm ? "a.in<const double>(6), " : "nullptr, ") +
+                 count(chunk_list_) + ", " + limit + ", " +
+                 (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
+             {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
+              returns[2].in<void>(context), group_facts_.data(), lengths_.data(), squares_.data(),
+              scales_.data()},
+             {1, kThreads});
+    if (!plan.staged().empty()) {
+      std::string copies;
+      std::vector<const void*> places{state_.data()};
+      int64_t words = 1;
+      for (const Plan::Staged& staged : plan.staged()) {
+        copies += "  slim::publish(" + state + ", a.in<unsigned int>(" +
+                  number(static_cast<int64_t>(places.size())) + "), a.in<const unsigned int>(" +
+                  number(static_cast<int64_t>(places.size() + 1)) + "), " +
+                  number((staged.bytes + 3) / 4) + ");\n";
+        places.push_back(context.base[static_cast<int>(Base::state)] + staged.to);
+        places.push_back(context.base[static_cast<int>(Base::scratch)] + staged.from);
+        words = std::max(words, staged.bytes / 4);
+      }
+      whole.publish = std::make_unique<Part>(part(copies, std::move(places), grid_over(words)));
+    }
+    of_plans_.push_back(std::move(whole));
+  }
+  std::vector<Part*> parts{&begin_, &prepare_};
+  for (OfPlan& whole : of_plans_) {
+    parts.push_back(&whole.gather);
+    parts.push_back(&whole.judge);
+    if (whole.publish) parts.push_back(whole.publish.get());
+  }
+  std::vector<const KernelText*> texts;
+  for (const Part* one : parts) texts.push_back(&one->text);
+  module_ = driver_.compile(module_text(texts));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    parts[i]->kernel = module_->kernel("k" + number(static_cast<int64_t>(i)), parts[i]->text.grid);
+  }
+  make_whole();
+  if (whole_) return;
+  for (size_t b = 0; b < of_plans_.size(); ++b) {
+    const auto branches = [](const Plan::Step& step) { return step.branch != nullptr; };
+    const auto& steps = spans_->bound()[b].plan.plan().steps();
+    if (std::any_of(steps.begin(), steps.end(), branches)) refuse_on_gpu("a cond in training");
+    driver_.begin_recording(*stream_);
+    enqueue_step(b);
+    of_plans_[b].recording = driver_.end_recording(*stream_);
+  }
+}
+
+void CudaSteps::enqueue(const Part& part) const noexcept {
+  std::vector<const void*> arguments{call_->facts};
+  arguments.insert(arguments.end(), part.pointers.begin(), part.pointers.end());
+  driver_.launch(*stream_, *part.kernel, part.text.grid, arguments.data(),
+                 arguments.size() * sizeof(void*));
+}
+
+void CudaSteps::enqueue(const Plan& plan, const CallContext& call) const noexcept {
+  for (const Plan::Step& step : plan.steps()) step.launch->run(call.context, 0, nullptr);
+  run_moves(plan.moves(), call);
+}
+
+void CudaSteps::enqueue_step(size_t bound) const noexcept {
+  const OfPlan& whole = of_plans_[bound];
+  enqueue(begin_);
+  enqueue(whole.gather);
+  const Spans::Bound& one = spans_->bound()[bound];
+  enqueue(one.plan.plan(), *one.call);
+  if (!chunk_list_.empty()) enqueue(prepare_);
+  enqueue(whole.judge);
+  for (const Group& group : groups_) enqueue(*update_, *group.lease);
+  if (whole.publish) enqueue(*whole.publish);
+}
+
+// The kernels of a plan; false if it has something else.
+bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
+                          std::vector<WholePart>& parts) const {
+  if (!plan.moves().empty()) return false;
+  bool waits = true;
+  for (const Plan::Step& step : plan.steps()) {
+    const auto* launch = dynamic_cast<const KernelLaunch*>(step.launch.get());
+    if (launch == nullptr) return false;
+    std::vector<const void*> pointers;
+    for (const Buffer& buffer : launch->text().arguments) {
+      pointers.push_back(buffer.in<void>(call.context));
+    }
+    const auto& own = static_cast<const Call&>(*call.context.call);
+    parts.push_back(
+        {&launch->text(), own.facts, std::move(pointers), waits || step.barrier, false});
+    waits = false;
+  }
+  return true;
+}
+
+void CudaSteps::make_whole() {
+  if (of_plans_.size() != 1) return;
+  const OfPlan& of_plan = of_plans_[0];
+  std::vector<WholePart> parts;
+  const auto add = [&](const Part& part, bool waits) {
+    parts.push_back({&part.text, call_->facts, part.pointers, waits, false});
+  };
+  add(begin_, true);
+  add(of_plan.gather, false);
+  const Spans::Bound& bound = spans_->bound()[0];
+  if (!add_parts(bound.plan.plan(), *bound.call, parts)) return;
+  if (!chunk_list_.empty()) add(prepare_, true);
+  add(of_plan.judge, true);
+  // Without a norm the update finds itself whether the step counts, while `judge` takes note of it.
+  const bool beside = options_.clip.norm <= 0;
+  const size_t updates = parts.size();
+  for (const Group& group : groups_) {
+    const size_t own = parts.size();
+    if (!add_parts(*update_, *group.lease, parts)) return;
+    if (own < parts.size()) parts[own].waits = false;  // groups are apart
+  }
+  if (of_plan.publish) add(*of_plan.publish, false);
+  for (size_t i = updates; i < parts.size(); ++i) parts[i].if_it_counts = beside;
+  if (updates < parts.size()) parts[updates].waits = !beside;
+  whole_ = WholeStep::make(driver_, *stream_, parts, call_->facts, state_.data(),
+                           bound.plan.plan().returns()[0].in<void>(bound.call->context));
+}
+
+}  // namespace slim::cuda
