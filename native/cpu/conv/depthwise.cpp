@@ -12,6 +12,8 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
+constexpr int64_t kFarSource = 8 << 20;  // bytes: more than a core finds in its caches
+
 template <class T>
 class Depthwise final : public Launch {
  public:
@@ -74,12 +76,16 @@ class Depthwise final : public Launch {
     const Finish<T> finish = end_.finish(context, row, 0);
     const Range below = lines_.read_next(number);
     const int64_t read = lines_.source()[2] * from_.row();
-    Prefetcher next(from + below.first * read, read * int64_t{sizeof(T)}, read * int64_t{sizeof(T)},
-                    below.length(), (pixels() + kPixels - 1) / kPixels);
+    Prefetcher next(
+        from + below.first * read, read * int64_t{sizeof(T)}, read * int64_t{sizeof(T)},
+        below.length(),
+        (pixels() + kPixels - 1) / kPixels * std::max<int64_t>(outputs_ / (2 * kLanes<T>), 1));
     PixelCall<T> call;
     call.filters = filters_.in<T>(context);
     call.outputs = outputs_;
     call.spread = &spread_;
+    const int64_t all = geometry_.images(context.rows) * volume(lines_.source()) * from_.row();
+    if (all * int64_t{sizeof(T)} > kFarSource) call.next = &next;
     lines_.visit(number, reinterpret_cast<Tap*>(local), [&](const PixelRun& run) {
       call.taps = run.taps;
       call.count = run.tap_count;
@@ -89,7 +95,6 @@ class Depthwise final : public Launch {
       for (int64_t block = 0; block < blocks.count; ++block) {
         const int64_t first = blocks.begin(block), count = blocks.end(block) - first;
         const int64_t x = run.x + first * run.x_step;
-        next.advance();
         call.x = from + run.source + first * run.source_step;
         call.y = (tiled() ? tile : to) + x * pixel;
         if (!tiled()) call.finish = finish.at(x, 0).every(run.x_step);

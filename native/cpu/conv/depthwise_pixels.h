@@ -7,7 +7,7 @@
 
 #include "cpu/conv/spread.h"
 #include "cpu/conv/window_lines.h"
-#include "cpu/gemm/micro.h"
+#include "cpu/gemm/product.h"
 #include "cpu/lanes.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -27,6 +27,7 @@ struct PixelCall {
   int64_t outputs;
   const Spread<T>* spread;  // null: every output reads its own channel
   Finish<T> finish;
+  Prefetcher* next = nullptr;  // of what is read later
 };
 
 template <class T, int pixels, int vectors, bool spread>
@@ -86,6 +87,7 @@ void pixel_row(const PixelCall<T>& call) {
   const int64_t n = call.outputs;
   int64_t o = 0;
   for (; o + kPair * kStep <= n; o += kPair * kStep) {
+    if (call.next != nullptr) call.next->advance();
     pixel_block<T, pixels, kPair, spread>(call, o, kStep);
   }
   for (; o < n; o += kStep) {
