@@ -19,7 +19,7 @@ _TABLE = """
     <summary>Layers</summary>
     <table class="parameters-table">
       <tbody>
-        <tr><th>Layer</th><th>Output, B rows</th><th>Parameters</th></tr>
+        <tr><th>Layer</th><th>Output, N rows</th><th>Parameters</th></tr>
         {rows}
       </tbody>
     </table>

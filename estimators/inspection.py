@@ -80,9 +80,10 @@ class Inspection:
         Returns
         -------
         str
-            A line for each layer with its name, the type of its output, B being the
-            number of rows, and how many numbers are trained. Notebooks show it as a
-            table.
+            A line for each layer with its name, the shape of its output (N rows, then
+            height, width and channels of images; its type where that is not the
+            network's precision), and how many numbers are trained. Notebooks show it
+            as a table.
         """
         check_is_fitted(self, "program_")
         rows = [("layer", "output", "parameters"), *table(self.program_)]

@@ -59,10 +59,17 @@ def table(program: Program) -> list[tuple[str, str, str]]:
     """Name, type of the output and number of parameters of each layer, and a total."""
     layers = layers_of(program)
     rows = [
-        (name, "" if output is None else type_text(*output.type), f"{count:,}")
+        (name, "" if output is None else _shape(output, program.model), f"{count:,}")
         for name, output, count in layers
     ]
     return [*rows, ("total", "", f"{sum(layer.parameters for layer in layers):,}")]
+
+
+def _shape(tensor: Tensor, model: Model) -> str:
+    """A shape as people write it, N×H×W×C; its type where it is another."""
+    kind = tensor.dtype if tensor.dtype != model.precision else ""
+    sizes = "×".join(str(size).replace("B", "N") for size in tensor.shape)
+    return f"{kind} {sizes}".strip()
 
 
 def find(program: Program, name: str, end_points: Mapping[str, str]) -> Tensor:

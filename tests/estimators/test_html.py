@@ -45,7 +45,7 @@ def summary(estimator) -> list[str]:
 def test_a_fitted_estimator_shows_the_rows_of_its_summary():
     clf = clone(CLF).fit(X, Y)
     assert rows(diagram(clf))[-5:] == summary(clf)
-    assert rows(diagram(clf))[-4] == "fc1 f64[B,6] 36"
+    assert rows(diagram(clf))[-4] == "fc1 N×6 36"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_fitted_estimator_shows_the_rows_of_its_summary():
     ids=["pipeline", "search", "transformer", "frozen"],
 )
 def test_the_table_stands_in_the_diagrams_of_others(model):
-    assert "fc2 f64[B,3] 21" in rows(diagram(model))
+    assert "fc2 N×3 21" in rows(diagram(model))
 
 
 def test_an_unfitted_estimator_has_no_table():

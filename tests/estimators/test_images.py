@@ -91,7 +91,7 @@ def test_channels_and_image_shape():
 
 def test_an_own_network_and_a_search_over_it():
     clf = ConvNetClassifier(narrow(filters=8), max_iter=2, random_state=0)
-    assert "[B,4,4,8]" in str(clf.fit(BYTES, y).summary())
+    assert "N×4×4×8" in str(clf.fit(BYTES, y).summary())
     search = GridSearchCV(clf, {"net__filters": [2, 4]}, cv=2).fit(BYTES, y)
     assert search.best_params_["net__filters"] in (2, 4)
     with pytest.raises(ValueError, match="net=None holds no parameters"):
@@ -270,7 +270,7 @@ def test_refusals(make, text):
 def test_a_pooling_layer_is_its_maxima_not_their_places():
     clf = ConvNetClassifier(**SMALL).fit(X / 16, y)
     (pool,) = (row for row in clf.summary().splitlines() if row.startswith("pool1"))
-    assert pool.split()[1] == "f32[B,4,4,4]"
+    assert pool.split()[1] == "N×4×4×4"
     maps = clf.activations(X / 16, ["conv1", "pool1"])
     halves = maps["conv1"].reshape(-1, 4, 2, 4, 2, 4)
     np.testing.assert_array_equal(maps["pool1"], halves.max((2, 4)))

@@ -111,8 +111,8 @@ def test_summary():
     lines = clf.summary().splitlines()
     assert lines[0].split() == ["layer", "output", "parameters"]
     rows = {line.split()[0]: line.split()[1:] for line in lines}
-    assert rows["fc1"] == ["f64[B,6]", "24"]
-    assert rows["logits"] == ["f64[B,3]", "18"]
+    assert rows["fc1"] == ["N×6", "24"]
+    assert rows["logits"] == ["N×3", "18"]
     total = sum(view.size for view in clf.program_.weights.values())
     assert rows["total"] == [str(total)]
 

@@ -169,7 +169,7 @@ def test_every_type_of_element(dtype):
 def test_columns_of_a_frame_that_are_sparse():
     frame = pd.DataFrame.sparse.from_spmatrix(CSR, columns=[f"c{i}" for i in range(30)])
     clf = DNNClassifier((4,), max_iter=2, random_state=0).fit(frame, Y)
-    assert clf.feature_names_in_[-1] == "c29" and "csr f64[B,30]" in clf.summary()
+    assert clf.feature_names_in_[-1] == "c29" and "csr f64 N×30" in clf.summary()
     plain = clone(clf).fit(X, Y)
     np.testing.assert_array_equal(clf.predict_proba(frame), plain.predict_proba(X))
 
