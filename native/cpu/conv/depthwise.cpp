@@ -104,7 +104,7 @@ class Depthwise final : public Launch {
     if (!tiled()) return;
     if (contracts()) {
       T* sums = end_.has_tape() ? reinterpret_cast<T*>(local + contracted_offset()) : to;
-      contract(tile, sums);
+      contract(tile, sums, end_.has_tape() ? geometry_.groups : to_.row());
       if (!end_.has_tape()) finish_rows(to, to_.row(), pixels(), geometry_.groups, finish);
       tile = sums;
     }
@@ -117,12 +117,14 @@ class Depthwise final : public Launch {
 
   bool spreads() const { return !backward_ && geometry_.outputs > 1; }
 
-  void contract(const T* tile, T* sums) const {
+  void contract(const T* tile, T* sums, int64_t pixel) const {
     const int64_t n = geometry_.outputs;
-    for (int64_t i = 0; i < pixels() * geometry_.groups; ++i, tile += n) {
-      T sum = tile[0];
-      for (int64_t j = 1; j < n; ++j) sum += tile[j];
-      sums[i] = sum;
+    for (int64_t i = 0; i < pixels(); ++i, sums += pixel) {
+      for (int64_t channel = 0; channel < geometry_.groups; ++channel, tile += n) {
+        T sum = tile[0];
+        for (int64_t j = 1; j < n; ++j) sum += tile[j];
+        sums[channel] = sum;
+      }
     }
   }
 
