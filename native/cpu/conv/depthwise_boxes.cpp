@@ -13,7 +13,7 @@ namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kFewSets = 4096;    // bytes between pixels: a multiple wastes L1
-constexpr int64_t kPartOutputs = 64;  // copied at once: whole lines of memory
+constexpr int64_t kPartOutputs = 64;  // copied at once: whole lines, and all parts equal
 constexpr int64_t kBoxBytes = 72 * 1024;
 
 // Positions of a source, first to last, both inclusive.

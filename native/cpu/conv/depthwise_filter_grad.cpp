@@ -4,101 +4,19 @@
 #include <optional>
 
 #include "cpu/conv/depthwise.h"
+#include "cpu/conv/depthwise_sums.h"
 #include "cpu/conv/filter_slices.h"
 #include "cpu/conv/region.h"
-#include "cpu/conv/spread.h"
 #include "cpu/gemm/plan.h"
-#include "cpu/lanes.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int kTapRows = 4, kTapColumns = 7;  // of a kernel, at most
-constexpr int kMostSums = 12;                 // that registers hold beside what they add
-constexpr int64_t kPartOutputs = 128;         // of a task: long runs of memory
-constexpr int64_t kNearPixels = 32;           // of a row: in L1 for all vectors of a part
+constexpr int64_t kPartOutputs = 128;  // of a task: long runs of memory
+constexpr int64_t kNearPixels = 32;    // of a row: in L1 for all vectors of a part
 constexpr int64_t kBoxBytes = 72 * 1024;
 constexpr int64_t kShortRow = 16;  // shorter rows are copied with their zeros
-
-// Sums for taps in rows, of which each begins at sums[row] and reads from x[row] on.
-template <class T>
-struct SumCall {
-  const T* x[kTapRows];
-  T* sums[kTapRows];
-  int64_t sums_step;  // from a tap to the next one of its row
-  int64_t tap_step;   // the same in x
-  const T* dy;
-  int64_t pixels, x_step, dy_step;
-  int64_t lines = 1, x_line = 0, dy_line = 0;
-  int64_t first, last;  // outputs; sums begin with the first
-  const Spread<T>* spread;
-};
-
-template <class T, int rows, int columns, bool spread>
-void add_taps(const SumCall<T>& call) {
-  for (int64_t o = call.first; o < call.last; o += kLanes<T>) {
-    Vec<T> sum[rows][columns];
-    const T* x[rows][(columns + 2) / 3];  // three taps share a pointer
-    const int64_t channel = spread ? call.spread->channel(o) : o;
-    [[maybe_unused]] Mask<Vec<T>> from;
-    if constexpr (spread) from = call.spread->from(o);
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-      for (int j = 0; j < columns; ++j) {
-        sum[i][j] = load(call.sums[i] + j * call.sums_step + o - call.first);
-        if (j % 3 == 0) x[i][j / 3] = call.x[i] + j * call.tap_step + channel;
-      }
-    }
-    const T* dy = call.dy + o;
-    for (int64_t line = call.lines; line > 0; --line) {
-      for (int64_t pixel = call.pixels; pixel > 0; --pixel) {
-        const Vec<T> d = load(dy);
-#pragma GCC unroll 4
-        for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-          for (int j = 0; j < columns; ++j) {
-            Vec<T> v = load(x[i][j / 3] + (j % 3) * call.tap_step);
-            if constexpr (spread) v = permute(v, from);
-            sum[i][j] = fma(v, d, sum[i][j]);
-            if (j % 3 == 2 || j + 1 == columns) x[i][j / 3] += call.x_step;
-          }
-        }
-        dy += call.dy_step;
-      }
-#pragma GCC unroll 4
-      for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-        for (int j = 0; j < (columns + 2) / 3; ++j) x[i][j] += call.x_line;
-      }
-      dy += call.dy_line;
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 8
-      for (int j = 0; j < columns; ++j) {
-        store(call.sums[i] + j * call.sums_step + o - call.first, sum[i][j]);
-      }
-    }
-  }
-}
-
-template <class T>
-using AddTaps = void (*)(const SumCall<T>&);
-
-template <class T, int rows, int columns, bool spread>
-constexpr AddTaps<T> add_taps_if_held() {
-  if constexpr (rows * columns <= kMostSums) return add_taps<T, rows, columns, spread>;
-  return nullptr;
-}
-
-template <class T, bool spread, int... at>
-AddTaps<T> choose(int64_t rows, int64_t columns, std::integer_sequence<int, at...>) {
-  static constexpr AddTaps<T> kTable[] = {
-      add_taps_if_held<T, at / kTapColumns + 1, at % kTapColumns + 1, spread>()...};
-  return kTable[(rows - 1) * kTapColumns + columns - 1];
-}
 
 // How sums over pixels are cut: chains of fma over whole rows or a part of one, slices of such
 // chains, and parts of the outputs. A function of the shape.
@@ -240,7 +158,7 @@ class DepthwiseFilterGrad final : public Launch {
       }
       call.pixels = end - at;
       call.dy = dy + at * call.dy_step;
-      add_taps_of(call, in_d, in_h, in_w, x + at * call.x_step, pitch_, chain);
+      add_all(call, in_d, in_h, in_w, x + at * call.x_step, pitch_, chain);
       at = end;
     }
   }
@@ -266,7 +184,7 @@ class DepthwiseFilterGrad final : public Launch {
       const Box box = {{0, top, -g.before[2]}, box_size(call.lines)};
       copy_box(x, g.x, pitch_, outputs.length(), box, copy, pitch);
       call.dy = s.dy.template in<T>(context) + number * g.y[2] * call.dy_step;
-      add_taps_of(call, every[0], every[1], every[2], first_tap, pitch, chain);
+      add_all(call, every[0], every[1], every[2], first_tap, pitch, chain);
     }
   }
 
@@ -281,8 +199,8 @@ class DepthwiseFilterGrad final : public Launch {
   }
 
   // As many taps at once as registers hold; x is what a tap without offset reads.
-  void add_taps_of(SumCall<T>& call, Range in_d, Range in_h, Range in_w, const T* x,
-                   const Pitch& pitch, T* chain) const noexcept {
+  void add_all(SumCall<T>& call, Range in_d, Range in_h, Range in_w, const T* x, const Pitch& pitch,
+               T* chain) const noexcept {
     const FilterGeometry& g = sums_->geometry;
     const auto& [d, h, w] = phase_;
     if (in_d.length() * in_h.length() * in_w.length() == 0) return;
@@ -300,10 +218,9 @@ class DepthwiseFilterGrad final : public Launch {
           call.x[to] = x + pitch.at(d.offset[i], h.offset[j], w.offset[k]);
           call.sums[to] = chain + ((i * g.kernel[1] + j) * g.kernel[2] + k) * width_;
         }
-        constexpr auto kTable = std::make_integer_sequence<int, kTapRows * kTapColumns>();
         const int64_t rows = down.end(some) - down.begin(some);
-        (g.outputs > 1 ? choose<T, true>(rows, columns, kTable)
-                       : choose<T, false>(rows, columns, kTable))(call);
+        (g.outputs > 1 ? add_taps_of<T, true>(rows, columns)
+                       : add_taps_of<T, false>(rows, columns))(call);
       }
     }
   }
