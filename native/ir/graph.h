@@ -83,8 +83,8 @@ struct Node {
   std::string op;
   std::vector<ValueId> operands;
   std::vector<ValueId> results;
-  Attributes attributes = {};
-  std::vector<Graph> regions = {};  // isolated: each sees its parameters only
+  Attributes attributes;
+  std::vector<Graph> regions;  // isolated: each sees its parameters only
 };
 
 // A region or the body of a function. `nodes` stand in an order that computes.

@@ -232,7 +232,7 @@ std::vector<Buffer> epilogue_operands(const Binding& binding) {
 
 Graph region_of(const Graph& graph, const Node& node) {
   Graph region;
-  Node inner{node.op, {}, {}, node.attributes};
+  Node inner{node.op, {}, {}, node.attributes, {}};
   for (const ValueId id : node.operands) {
     inner.operands.push_back(region.add_value(graph.values[id].name, graph.values[id].type));
   }

@@ -21,7 +21,7 @@ void detach(Body body) {
     if (node >= 0 && !op_row(graph.nodes[node]).has(kSource)) return;
     const Value value = graph.values[a.value];
     const ValueId copy = graph.add_value(names.unique(value.name + ".copy"), value.type);
-    graph.nodes.push_back({"identity", {a.value}, {copy}});
+    graph.nodes.push_back({"identity", {a.value}, {copy}, {}, {}});
     a.value = copy;
   };
   for (Assignment& a : body.sets) own(a);

@@ -228,7 +228,7 @@ class ElementwiseFuser {
     });
     for (int i : members) builder.add(graph_.nodes[i]);
     if (builder.region().nodes.size() < 2) return std::nullopt;
-    Node fused{"fused", {}, {}};
+    Node fused{"fused", {}, {}, {}, {}};
     for (int i : members) {
       const ValueId id = graph_.nodes[i].results[0];
       const auto outside = [&](int reader) { return units_.of(reader) != unit; };

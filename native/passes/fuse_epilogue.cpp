@@ -108,7 +108,7 @@ class EpilogueFuser {
     });
     builder.parameter(product.results[0]);
     for (size_t i = 1; i < members.size(); ++i) builder.add(graph_.nodes[members[i]]);
-    Node fused{product.op, product.operands, {}, product.attributes};
+    Node fused{product.op, product.operands, {}, product.attributes, {}};
     for (int i : members) {
       const ValueId id = graph_.nodes[i].results[0];
       if (with_yields ? !is_read(id) : i != members.back()) continue;

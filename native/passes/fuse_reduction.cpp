@@ -131,7 +131,7 @@ class ReductionFuser {
     RegionBuilder builder(graph_, producer_, [&](int node) {
       return std::find(inside.begin(), inside.end(), node) != inside.end();
     });
-    Node fused{"fused", {}, {}};
+    Node fused{"fused", {}, {}, {}, {}};
     for (int sum : {partner_[i], i}) {
       if (sum < 0) continue;
       builder.add(graph_.nodes[sum]);

@@ -28,7 +28,7 @@ void legalize_broadcast(Body body) {
         }
         const ValueId wide =
             graph.add_value(names.unique(value.name + ".wide"), {value.type.dtype, space});
-        graph.nodes.push_back({"broadcast", {id}, {wide}});
+        graph.nodes.push_back({"broadcast", {id}, {wide}, {}, {}});
         id = wide;
       }
     }

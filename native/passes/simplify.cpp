@@ -131,7 +131,7 @@ class Simplifier {
 
   ValueId scalar_like(const Node& filled) {
     const Value value = graph_.values[filled.results[0]];
-    Node scalar{"constant", {}, {}, filled.attributes};
+    Node scalar{"constant", {}, {}, filled.attributes, {}};
     const ValueId id = graph_.add_value(names_.unique(value.name), {value.type.dtype, {}});
     scalar.results = {id};
     keep(std::move(scalar));
@@ -230,7 +230,7 @@ class Simplifier {
                    Attributes attributes = {}) {
     const Value value = graph_.values[like];
     const ValueId id = graph_.add_value(names_.unique(value.name + suffix), value.type);
-    keep({op, std::move(operands), {id}, std::move(attributes)});
+    keep({op, std::move(operands), {id}, std::move(attributes), {}});
     return id;
   }
 
@@ -294,7 +294,7 @@ class Simplifier {
     }
     // For + - * / of two f32, rounding the f64 result gives the f32 result.
     if (result.dtype == DType::f32) value = static_cast<double>(static_cast<float>(value));
-    node = {"constant", {}, node.results, {{"value", value}}};
+    node = {"constant", {}, node.results, {{"value", value}}, {}};
   }
 
   const Body body_;

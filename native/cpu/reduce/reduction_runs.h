@@ -218,7 +218,7 @@ SLIM_INLINE typename Fold::V fold_line(Terms src, int64_t n, const Fold& fold) {
   constexpr int64_t kWidth = kLanes<T>, kSteps = 16;
   V part[4] = {Fold::start(), Fold::start(), Fold::start(), Fold::start()};
   int64_t i = 0;
-  const auto steps = [&](int64_t end, V(&chain)[4]) [[gnu::always_inline]] {
+  const auto steps = [&](int64_t end, V(&chain)[4]) __attribute__((always_inline)) {
     for (; i + 4 * kWidth <= end; i += 4 * kWidth) {
       for (int j = 0; j < 4; ++j) chain[j] = fold.step(chain[j], load(src + i + j * kWidth));
     }

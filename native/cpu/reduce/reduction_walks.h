@@ -74,7 +74,7 @@ struct OneResult {
     if constexpr (kParts<V> == 2) {
       return {across(v.first, fold.part()), across(v.second, fold.part())};
     } else {
-      return fold_all(v, [&](V a, V b) [[gnu::always_inline]] { return fold.merge(a, b); });
+      return fold_all(v, [&](V a, V b) __attribute__((always_inline)) { return fold.merge(a, b); });
     }
   }
   // The j-th vector of what is known of each result.
@@ -120,9 +120,9 @@ class Lines {
     const Terms src = base + offset_of(axes_.kept, unit);
     one(
         reduction,
-        [&](const auto& fold, auto& partial) [[gnu::always_inline]] {
+        [&](const auto& fold, auto& partial) __attribute__((always_inline)) {
           runs.fold(first, last, fold, partial,
-                    [&](int64_t line, int64_t begin, int64_t n, auto& part) [[gnu::always_inline]] {
+                    [&](int64_t line, int64_t begin, int64_t n, auto& part) __attribute__((always_inline)) {
                       const Terms at = src + (offset_of(axes_.reduced, line) + begin);
                       part[0] = fold_line<T>(at, n, fold[0]);
                     });
@@ -140,7 +140,7 @@ class Lines {
       one(
           reduction,
           [&](const auto& fold, auto& partial)
-              [[gnu::always_inline]] { partial[0] = fold_line<T>(src, n, fold[0]); },
+              __attribute__((always_inline)) { partial[0] = fold_line<T>(src, n, fold[0]); },
           dst + unit);
     }
   }
@@ -202,9 +202,9 @@ class Columns {
     typename Reduction::Value result[kVectors];
     reduction.reduce(
         result,
-        [&](const auto& fold, auto& total) [[gnu::always_inline]] {
+        [&](const auto& fold, auto& total) __attribute__((always_inline)) {
           const auto fold_run = [&](int64_t strip, int64_t begin, int64_t lines,
-                                    auto& part) [[gnu::always_inline]] {
+                                    auto& part) __attribute__((always_inline)) {
             const Terms at = src + (offset_of(axes_.reduced, strip) + begin * strip_.stride);
             fold_columns<kVectors, T>(at, lines, strip_.stride, fold, part);
           };

@@ -85,7 +85,7 @@ class Matcher {
   std::optional<RegionSums> made(RegionSums::Kind kind, std::vector<size_t> operands,
                                  std::vector<size_t> results) const {
     const Node& sum = nodes_.back();
-    RegionSums made{kind, {sum.op, {}, {}, sum.attributes}, {}, {}};
+    RegionSums made{kind, {sum.op, {}, {}, sum.attributes, {}}, {}, {}};
     for (size_t i : operands) {
       made.operands.push_back(binding_.operands[i]);
       made.sum.operands.push_back(binding_.node.operands[i]);

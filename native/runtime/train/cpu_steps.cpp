@@ -276,11 +276,12 @@ Profile CpuSteps::profile(int64_t steps, const double* rates) {
     const int64_t batch = step % whole;
     const Spans::Part& part = spans_->of(batch).parts[0];
     const auto& [bound, lease] = spans_->of(part);
+    const Context& context = lease->context;
     prepare(batch, 0, {rates, 1, batch, step});
     bound.profile(profile, *lease, order_, rule_.begin(batch) + part.offset);
     updater_->begin(static_cast<double>(step + 1), rates);
-    profile.time(updater_.get(), "update", "update", updater_->cost(lease->context),
-                 [&] { updater_->run(lease->context, Lane(0, 1)); });
+    profile.time(updater_.get(), "update", "update", updater_->cost(context),
+                 [&] { updater_->run(context, Lane(0, 1)); });
   }
   return profile;
 }
