@@ -16,11 +16,6 @@ constexpr int64_t kMaxHeader = 100'000'000;  // the safetensors package reads no
 constexpr std::string_view kPadding = "#padding/";
 constexpr char kZeros[2 * kAlignment] = {};
 
-[[noreturn]] void damaged(const std::string& how) {
-  throw std::invalid_argument("the saved program is damaged: " + how +
-                              "; copy or save the file again");
-}
-
 [[noreturn]] void cut_short(const char* what, int64_t needed, int64_t left) {
   throw std::invalid_argument("the saved program is cut short: its " + std::string(what) + " need" +
                               " " + std::to_string(needed) + " bytes, " + std::to_string(left) +
@@ -76,6 +71,11 @@ bool is_padding(const StoredArray& array) {
 }
 
 }  // namespace
+
+void damaged(const std::string& how) {
+  throw std::invalid_argument("the saved program is damaged: " + how +
+                              "; copy or save the file again");
+}
 
 std::string printable(std::string_view text) {
   std::string shown(text);

@@ -35,6 +35,9 @@ struct Container {
 // Bytes of an element; 0 for a word that is none.
 int64_t element_bytes(std::string_view dtype);
 
+// Refuses a file by what is wrong in it. Throws std::invalid_argument.
+[[noreturn]] void damaged(const std::string& how);
+
 // Of untrusted bytes: what is no printable ASCII as a question mark.
 std::string printable(std::string_view text);
 

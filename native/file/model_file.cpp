@@ -16,11 +16,6 @@ namespace {
 constexpr const char* kFormat = "2";
 constexpr std::string_view kFurther = "#array/";
 
-[[noreturn]] void damaged(const std::string& how) {
-  throw std::invalid_argument("the saved program is damaged: " + how +
-                              "; copy or save the file again");
-}
-
 std::string hash_of(const std::byte* data, int64_t bytes) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx",

@@ -12,7 +12,7 @@
 namespace slim {
 namespace {
 
-constexpr size_t kMaxText = 1024;
+constexpr size_t kMaxCharacters = 1024;
 constexpr size_t kMaxTerms = 64;
 constexpr int kMaxDepth = 16;
 
@@ -43,7 +43,7 @@ class Reader {
  public:
   using V = typename Algebra::Value;
   Reader(std::string_view text, const Algebra& algebra) : text_(text), algebra_(algebra) {
-    if (text.size() > kMaxText) refuse("a dimension of more than 1024 characters");
+    if (text.size() > kMaxCharacters) refuse("a dimension of more than 1024 characters");
   }
 
   V all() {
@@ -168,7 +168,7 @@ std::vector<std::string> factors_of(const std::string& monomial) {
 std::string join(const std::vector<std::string>& factors) {
   std::string joined;
   for (const std::string& factor : factors) joined += (joined.empty() ? "" : "*") + factor;
-  if (joined.size() > kMaxText) refuse("a dimension of more than 1024 characters");
+  if (joined.size() > kMaxCharacters) refuse("a dimension of more than 1024 characters");
   return joined;
 }
 
@@ -372,7 +372,7 @@ Dim Dim::floor_atom(const Dim& above, const Dim& below) {
     return plain ? dim.str() : '(' + dim.str() + ')';
   };
   const std::string key = '(' + text(above, true) + "//" + text(below, false) + ')';
-  if (key.size() > kMaxText) refuse("a dimension of more than 1024 characters");
+  if (key.size() > kMaxCharacters) refuse("a dimension of more than 1024 characters");
   return Dim(Terms{{key, 1}});
 }
 

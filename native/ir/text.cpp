@@ -14,7 +14,7 @@ using reading::Cursor;
 using reading::refuse;
 
 constexpr size_t kMaxText = size_t{64} << 20;
-constexpr int kMaxDepth = 16;
+constexpr int kMaxRegions = 16;
 constexpr size_t kMaxDeclarations = 1u << 16;
 constexpr size_t kMaxFunctions = 32;
 
@@ -113,7 +113,7 @@ class Parser {
 
   // Statements up to and with the closing bracket; f is null in a region.
   void body(Graph& graph, Names& names, int depth, Function* f) {
-    if (depth > kMaxDepth) refuse(line_, "regions are nested deeper than 16");
+    if (depth > kMaxRegions) refuse(line_, "regions are nested deeper than 16");
     enum { kNodes, kAssignments, kDone } stage = kNodes;
     const char* last = f != nullptr ? "return" : "yield";
     for (;;) {

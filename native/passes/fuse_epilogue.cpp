@@ -22,7 +22,7 @@
 namespace slim {
 namespace {
 
-constexpr size_t kMostNodes = 24;
+constexpr size_t kMostMembers = 24;
 
 class EpilogueFuser {
  public:
@@ -74,8 +74,8 @@ class EpilogueFuser {
 
   bool may_join(int product, int i) const {
     std::vector<int> members = units_.members(product);
-    if (recomputed_[i] || units_.members(units_.of(i)).size() > 1 || members.size() > kMostNodes ||
-        !fits(product, graph_.nodes[i])) {
+    if (recomputed_[i] || units_.members(units_.of(i)).size() > 1 ||
+        members.size() > kMostMembers || !fits(product, graph_.nodes[i])) {
       return false;
     }
     members.push_back(i);

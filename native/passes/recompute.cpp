@@ -15,7 +15,7 @@
 namespace slim {
 namespace {
 
-constexpr int kMostReaders = 2;
+constexpr int kFewReaders = 2;
 
 class Finder {
  public:
@@ -39,7 +39,7 @@ class Finder {
     if (!is_light(node)) return false;
     const ValueId n = node.results[0];
     const std::vector<Dim>& space = graph_.values[n].type.dims;
-    if (kept_[n] || space.size() < 2 || readers_[n].size() > kMostReaders) return false;
+    if (kept_[n] || space.size() < 2 || readers_[n].size() > kFewReaders) return false;
     int whole = 0;
     for (ValueId id : node.operands) {
       const Form form = form_of(graph_.values[id].type, space);

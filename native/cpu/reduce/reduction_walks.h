@@ -122,10 +122,11 @@ class Lines {
         reduction,
         [&](const auto& fold, auto& partial) __attribute__((always_inline)) {
           runs.fold(first, last, fold, partial,
-                    [&](int64_t line, int64_t begin, int64_t n, auto& part) __attribute__((always_inline)) {
-                      const Terms at = src + (offset_of(axes_.reduced, line) + begin);
-                      part[0] = fold_line<T>(at, n, fold[0]);
-                    });
+                    [&](int64_t line, int64_t begin, int64_t n, auto& part)
+                        __attribute__((always_inline)) {
+                          const Terms at = src + (offset_of(axes_.reduced, line) + begin);
+                          part[0] = fold_line<T>(at, n, fold[0]);
+                        });
         },
         dst);
   }

@@ -10,7 +10,7 @@
 namespace slim {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // elements; part of the sums' bits
+constexpr int64_t kMeasured = 4096;  // elements; part of the sums' bits
 
 }  // namespace
 
@@ -22,8 +22,8 @@ Measure::Measure(std::shared_ptr<const Plan> plan, std::vector<int64_t> hypers,
       arrays_(arrays),
       element_bytes_(element_bytes) {
   for (size_t i = 0; i < spans_.size(); ++i) {
-    for (int64_t begin = spans_[i].begin; begin < spans_[i].end; begin += kBlock) {
-      blocks_.push_back({i, begin, std::min(begin + kBlock, spans_[i].end)});
+    for (int64_t begin = spans_[i].begin; begin < spans_[i].end; begin += kMeasured) {
+      blocks_.push_back({i, begin, std::min(begin + kMeasured, spans_[i].end)});
     }
   }
   partial_.resize(blocks_.size() * hypers_.size());
