@@ -53,7 +53,7 @@ def checks_keywords(explain: Callable[..., str]) -> Callable[[_F], _F]:
 
         @functools.wraps(method)
         def call(self, *args, **kwargs):
-            if not kwargs.keys() <= known:
+            if kwargs and not kwargs.keys() <= known:
                 name = next(name for name in kwargs if name not in known)
                 raise TypeError(explain(self, name, [p.name for p in parameters]))
             return method(self, *args, **kwargs)

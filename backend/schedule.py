@@ -339,8 +339,9 @@ class Plateau(Schedule):
     ----------
     factor : float, default=0.1
         Factor of a drop, in (0, 1).
-    patience : int, default=5
-        Epochs without an improvement that are waited for.
+    n_iter_no_change : int >= 1, default=5
+        Epochs in a row without an improvement after which it drops, counted as early
+        stopping counts them.
     tol : float, default=1e-4
         Least relative improvement that counts.
     minimum : float, default=0.0
@@ -349,28 +350,38 @@ class Plateau(Schedule):
     Examples
     --------
     >>> from slimlearn.backend.schedule import Plateau
-    >>> plateau, memory = Plateau(factor=0.5, patience=0), None
+    >>> plateau, memory = Plateau(factor=0.5, n_iter_no_change=1), None
     >>> for loss in (1.0, 1.0):
     ...     memory = plateau.observe(loss, memory)
     >>> plateau.rates(0.1, 2, 3, steps_per_epoch=1, total_steps=9, memory=memory)
     array([0.05])
     """
 
+    _elsewhere = {  # noqa: RUF012
+        "patience": "n_iter_no_change",
+        "threshold": "tol",
+        "min_delta": "the least improvement is tol, relative to the loss",
+        "min_lr": "the lowest rate is minimum, a fraction of the learning rate",
+        "gamma": "factor",
+        "mode": "losses are known to fall",
+        "monitor": "it goes by the validation loss where there is one, else the loss",
+    }
+
     def __init__(
         self,
         factor: float = 0.1,
-        patience: int = 5,
+        n_iter_no_change: int = 5,
         tol: float = 1e-4,
         minimum: float = 0.0,
     ) -> None:
         self.factor = factor
-        self.patience = patience
+        self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.minimum = minimum
 
     def check(self) -> None:
         self._require("factor", "a number in (0, 1)", lambda v: 0 < v < 1)
-        self._require("patience", "a number of epochs >= 0", lambda v: v >= 0)
+        self._require("n_iter_no_change", "an int >= 1", lambda v: v >= 1, whole=True)
         self._require("tol", "a number >= 0", lambda v: v >= 0)
         self._require("minimum", "a number in [0, 1]", lambda v: 0 <= v <= 1)
 
@@ -403,7 +414,7 @@ class Plateau(Schedule):
             best, waited = loss, 0
         else:
             waited += 1
-            if waited > self.patience:
+            if waited >= self.n_iter_no_change:
                 factor, waited = max(factor * self.factor, self.minimum), 0
         return {"best": best, "waited": waited, "factor": factor}
 

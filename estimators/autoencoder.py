@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from slimlearn.backend.extract import extract
 from slimlearn.estimators import elsewhere, validation
@@ -31,6 +33,7 @@ from slimlearn.estimators.base import (
     can_fit_partially,
 )
 from slimlearn.estimators.chunks import ChunkFitting
+from slimlearn.estimators.columns import moments_of
 from slimlearn.estimators.compat import (
     Interval,
     StrOptions,
@@ -351,6 +354,7 @@ callable, default="squared_error"
 
     # -- what comes out -------------------------------------------------------------
 
+    @elsewhere.prediction
     def transform(self, X) -> np.ndarray:
         """Give the code of rows.
 
@@ -398,6 +402,7 @@ callable, default="squared_error"
         code = self.tensor_of(CODE).name
         return extract(model, FUNCTION, outputs, {code: SOURCE})
 
+    @elsewhere.prediction
     def reconstruct(self, X) -> np.ndarray:
         """Give rows as the network gives them back: without what the code leaves out.
 
@@ -413,6 +418,7 @@ callable, default="squared_error"
         """
         return self._values(FUNCTION, X, "reconstruct", "decode")
 
+    @elsewhere.prediction
     def score(self, X, y=None, sample_weight=None) -> float:
         """R² of the reconstruction: the mean over the columns.
 
@@ -427,11 +433,30 @@ callable, default="squared_error"
         float
             1 where X comes back as it was; 0 where its means come back.
         """
-        from sklearn.metrics import r2_score
-
-        found = to_numpy(self.reconstruct(X))
+        check_is_fitted(self)
+        check_origin(self, home_of(X), "score")
         X = self._input.check(self, X)
-        return r2_score(X, found, sample_weight=to_numpy(sample_weight))
+        if len(X) < 2:
+            message = "R^2 score is not well-defined with less than two samples."
+            warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
+            return float("nan")
+        weights = _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64)
+        share, done = weights / weights.sum(), 0
+
+        def lost(raw):
+            """Of the next rows' columns; the whole reconstruction is never there."""
+            nonlocal done
+            rows = slice(done, done + len(raw))
+            done += len(raw)
+            return share[rows][None] @ (X[rows] - self._head.decode(raw)) ** 2
+
+        self._input.check_range(self, X, self._handle.precision)
+        parts = self._handle.run(FUNCTION, X, self.n_threads, lost)
+        left, spread = parts.sum(axis=0), moments_of(X, share)[1]
+        # As r2_score has it: a column that does not vary counts 1 if it comes back.
+        varies = spread > 0
+        scores = np.where(varies, 1 - left / np.where(varies, spread, 1), left == 0)
+        return float(scores.mean())
 
     @property
     def _n_features_out(self) -> int:

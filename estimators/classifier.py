@@ -137,6 +137,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return head
 
     @available_if(_has_one_decision)
+    @elsewhere.prediction
     def decision_function(self, X) -> np.ndarray:
         """The network's numbers before they become probabilities.
 
@@ -154,6 +155,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         """
         return self._values("predict", X, "decision_function")
 
+    @elsewhere.prediction
     def predict(self, X) -> np.ndarray:
         """The most likely class of each row, or of each of its outputs.
 
@@ -168,6 +170,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return self._values("predict", X, "predict", "labels")
 
     @available_if(_has_probabilities)
+    @elsewhere.prediction
     def predict_proba(self, X) -> np.ndarray:
         """The probability of each class.
 
@@ -184,6 +187,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         return self._values("predict_proba", X, "predict_proba", "arrange")
 
     @available_if(_has_probabilities)
+    @elsewhere.prediction
     def predict_log_proba(self, X) -> np.ndarray:
         """The logarithms of the probabilities, exact where those underflow.
 
@@ -197,6 +201,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         """
         return self._values("predict", X, "predict_log_proba", "log_proba")
 
+    @elsewhere.prediction
     def score(self, X, y, sample_weight=None) -> float:
         """The accuracy: the share of rows that are right in all of their labels.
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from slimlearn.backend.keywords import checks_keywords, hint
 
-__all__ = ["advice", "constructor", "method", "of_value"]
+__all__ = ["advice", "constructor", "method", "of_value", "prediction"]
 
 _F = TypeVar("_F", bound=Callable)
 
@@ -99,6 +99,22 @@ _OF_FIT = {
     "intercept_init": "callbacks=[StartFrom(weights)] begins with given weights",
     "initial_epoch": "warm_start=True goes on from the epochs done",
 }
+_SCORER = "scikit-learn's scorers take the estimator: get_scorer('f1')(est, X, y)"
+_OF_PREDICTIONS = {
+    "batch_size": "how many rows go together changes no result and is chosen here; "
+    "batch_size belongs to training",
+    "verbose": "nothing is shown: leave it out",
+    "training": "nothing is dropped out where nothing is trained: leave it out",
+    "is_training": "nothing is dropped out where nothing is trained: leave it out",
+    "output_margin": "decision_function gives what a classifier's network does",
+    "raw_score": "decision_function gives what a classifier's network does",
+    "proba": "predict_proba gives probabilities",
+    "return_proba": "predict_proba gives probabilities",
+    "metric": _SCORER,
+    "scoring": _SCORER,
+    "weights": "sample_weight",
+    "sample_weights": "sample_weight",
+}
 
 
 # Values by the names that others give them, for each parameter.
@@ -161,11 +177,19 @@ def _explain_constructor(estimator, name: str, known) -> str:
 
 def method(function: _F) -> _F:
     """Decorate a method of estimators that trains, such as fit."""
+    return _explained(function, _OF_FIT)
 
+
+def prediction(function: _F) -> _F:
+    """Decorate a method of estimators that predicts, or scores predictions."""
+    return _explained(function, _OF_PREDICTIONS)
+
+
+def _explained(function: _F, names: dict[str, str]) -> _F:
     def explain(estimator, name: str, known) -> str:
         kind = type(estimator)
         own = kind._get_param_names()
-        told = hint(name, known, _OF_FIT) if name not in own else None
+        told = hint(name, known, names) if name not in own or name in names else None
         target = name if name in own else _NAMES.get(name)
         if told is None and target in own:
             told = f"it belongs to the constructor: {kind.__name__}({target}=…)"

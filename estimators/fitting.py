@@ -16,7 +16,7 @@ from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.steps import Asks, StepWatch
-from slimlearn.estimators.columns import columns_of
+from slimlearn.estimators.columns import columns_of, warn_of_odd
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
@@ -210,7 +210,9 @@ class Fitting(Starting, Publishing):
         layer = self.estimator._first_layer
         if layer is not None and not self.optimizer.iterative:
             X, weights = rows.pick(rows.X), rows.pick(rows.weights)
-            self.settings.columns = columns_of(layer, X, weights)
+            penalty = self.estimator.l2_regularization
+            self.settings.columns, odd = columns_of(layer, X, weights, penalty)
+            warn_of_odd(self.input, X, odd)
         return rows, held
 
     def _ready(self, rows: Rows, held: Rows | None, summary: Summary, seed: int):

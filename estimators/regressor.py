@@ -128,6 +128,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
         self, X, return_std: bool = ..., return_quantiles: bool = ...
     ) -> tuple[np.ndarray, np.ndarray]: ...
 
+    @elsewhere.prediction
     def predict(self, X, return_std=False, return_quantiles=False):
         """Predict the targets.
 
@@ -191,6 +192,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
             )
 
     @available_if(_has_quantiles)
+    @elsewhere.prediction
     def predict_quantiles(self, X) -> np.ndarray:
         """Predict the quantiles that `quantile` names.
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -21,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import slimlearn.estimators.autoencoder
 from slimlearn import Autoencoder, Huber, NetworkRegressor, layers, network
 from slimlearn.backend import ops
-from slimlearn.estimators import summary
+from slimlearn.estimators import handle, summary
 from slimlearn.estimators.callbacks import EpochScoring
 
 DIGITS = load_digits().data / 16
@@ -112,11 +113,25 @@ def test_score_is_r2_of_the_reconstruction():
     weights = np.random.RandomState(3).uniform(size=len(X))
     ae = Autoencoder(**FEW).fit(X)
     found = ae.reconstruct(X)
-    assert ae.score(X) == r2_score(X, found)
-    assert ae.score(X, sample_weight=weights) == r2_score(
-        X, found, sample_weight=weights
+    assert ae.score(X) == pytest.approx(r2_score(X, found), rel=1e-12)
+    assert ae.score(X, sample_weight=weights) == pytest.approx(
+        r2_score(X, found, sample_weight=weights), rel=1e-12
     )
+    with pytest.warns(UndefinedMetricWarning, match="less than two samples"):
+        assert np.isnan(ae.score(X[:1]))
     assert len(cross_val_score(ae, X, cv=3)) == 3
+
+
+def test_score_never_holds_the_whole_reconstruction(monkeypatch):
+    ae = Autoencoder(**FEW).fit(X)
+    wanted, rows = ae.score(X), []
+    monkeypatch.setattr(handle, "_NUMBERS", 10 * X.shape[1])
+    decode = ae._head.decode
+    monkeypatch.setattr(
+        ae._head, "decode", lambda raw: (rows.append(len(raw)), decode(raw))[1]
+    )
+    assert ae.score(X) == pytest.approx(wanted, rel=1e-12)
+    assert sum(rows) == len(X) and max(rows) <= 10
 
 
 def test_constant_columns_come_back_exactly():

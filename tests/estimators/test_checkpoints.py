@@ -70,7 +70,7 @@ def broken_and_whole(estimator, callbacks, tmp_path, X=X, Y=Y, **data):
         ({}, []),
         ({"dropout": 0.3, "batch_norm": True}, []),
         ({"learning_rate_schedule": "cosine", "optimizer": "sgd"}, []),
-        ({"learning_rate_schedule": Plateau(patience=0)}, []),
+        ({"learning_rate_schedule": Plateau(n_iter_no_change=1)}, []),
         ({"early_stopping": True, "n_iter_no_change": 2, "learning_rate": 0.1}, []),
         ({"learning_rate": 0.2}, [EarlyStopping(n_iter_no_change=2, tol=0.01)]),
         ({}, [LearningRateScheduler(slower)]),

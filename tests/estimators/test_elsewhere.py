@@ -27,6 +27,7 @@ from slimlearn import (
     LinearRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    Plateau,
 )
 from slimlearn.callbacks import Callback, EarlyStopping
 
@@ -155,6 +156,43 @@ def test_every_method_that_trains_says_it(kind, method):
         getattr(est, method)(X, epochs=3)
 
 
+PREDICTIONS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
+
+
+@pytest.mark.parametrize("method", [*PREDICTIONS, "score"])
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("batch_size", "how many rows go together changes no result"),
+        ("verbose", "nothing is shown"),
+        ("training", "nothing is dropped out"),
+        ("n_jobs", "it belongs to the constructor: DNNClassifier(n_threads=…)"),
+        ("metric", "get_scorer("),
+        ("zzz", "it has X"),
+    ],
+)
+def test_predictions_say_it(method, name, told):
+    clf = DNNClassifier((3,), max_iter=1).fit(X, Y)
+    with pytest.raises(TypeError) as error:
+        getattr(clf, method)(X, **{name: 1})
+    begin = f"DNNClassifier.{method} has no parameter {name!r}: "
+    assert str(error.value).startswith(begin) and told in str(error.value)
+
+
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score"])
+def test_an_autoencoder_says_it(method):
+    ae = Autoencoder((2,), max_iter=1).fit(X)
+    with pytest.raises(TypeError, match="how many rows go together"):
+        getattr(ae, method)(X, batch_size=3)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_quantiles"])
+def test_a_regressor_says_it(method):
+    reg = DNNRegressor((2,), loss="quantile", quantile=[0.2, 0.8], max_iter=1)
+    with pytest.raises(TypeError, match="how many rows go together"):
+        getattr(reg.fit(X, X[:, 0]), method)(X, batch_size=3)
+
+
 @pytest.mark.parametrize(
     "kind, name, value, told",
     [
@@ -249,6 +287,8 @@ def test_warnings_name_the_line_that_fits():
         (EarlyStopping, "restore_best_weights", "it is called restore_best here"),
         (EarlyStopping, "mode", "scores are known to rise"),
         (EarlyStopping, "monitr", "did you mean monitor?"),
+        (Plateau, "patience", "it is called n_iter_no_change here"),
+        (Plateau, "min_lr", "the lowest rate is minimum, a fraction"),
         (Adam, "lr", "the estimator has it, as in DNNClassifier(optimizer="),
         (SGD, "learning_rate", "the estimator has it"),
         (Adam, "beta_1", "it is called beta1 here"),

@@ -569,7 +569,7 @@ def test_a_start_that_is_the_minimum():
         {"optimizer": SGD(0.5), "learning_rate_schedule": Cosine(warmup=0.1)},
         {"optimizer": "adagrad", "gradient_clip_norm": 0.5},
         {"optimizer": Ftrl(l1=0.01)},
-        {"optimizer": "adamw", "learning_rate_schedule": Plateau(patience=1)},
+        {"optimizer": "adamw", "learning_rate_schedule": Plateau(n_iter_no_change=2)},
         {"optimizer": "nadam", "learning_rate_schedule": "one_cycle"},
         {"optimizer": "rmsprop", "l2_regularization": 0.1},
         {"optimizer": "adadelta", "learning_rate_schedule": "step"},

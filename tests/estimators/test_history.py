@@ -70,7 +70,7 @@ def test_rates_in_chunks_and_steps_of_several_batches():
 
 
 def test_rates_that_follow_the_loss_and_functions():
-    plateau = Plateau(factor=0.5, patience=0, tol=100.0)
+    plateau = Plateau(factor=0.5, n_iter_no_change=1, tol=100.0)
     est = DNNRegressor(learning_rate=0.08, learning_rate_schedule=plateau, **FEW)
     found = rates(est.fit(X, Y))
     assert found[0] == 0.08 and found[-1] < found[2]

@@ -96,3 +96,25 @@ def test_weights_and_sparse_columns():
     y = np.asarray(thin.sum(1)) + 1
     reg = LinearRegressor(tol=1e-9).fit(sparse.csr_array(thin), y)
     assert reg.score(sparse.csr_array(thin), y) > 0.999
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e-10, 1e-80])
+def test_a_column_that_the_penalty_holds_back_leaves_the_others_alone(scale):
+    y = X[:, 0] + X[:, 1] > 0
+    small = in_units(X, ([1, scale, 1, 1], 0))
+    found = LinearClassifier().fit(small, y).predict_proba(small)
+    without = np.delete(X, 1, axis=1)
+    wanted = LinearClassifier().fit(without, y).predict_proba(without)
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("scale", [1e200, 1e300, 1e-200, 1e-310])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_columns_whose_squares_no_float_holds_are_named(scale, form):
+    odd = form(in_units(X, ([1, 1, scale, 1], 0)))
+    with pytest.warns(
+        UserWarning, match=r"columns \[2\] of X vary by more than"
+    ) as told:
+        LinearRegressor().fit(odd, Y)
+    assert told[0].filename == __file__

@@ -83,7 +83,7 @@ def test_one_cycle():
 
 
 def test_plateau_waits_then_drops():
-    plateau, memory = s.Plateau(factor=0.5, patience=1, minimum=0.2), None
+    plateau, memory = s.Plateau(factor=0.5, n_iter_no_change=2, minimum=0.2), None
     seen = []
     for loss in [3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0]:
         memory = plateau.observe(loss, memory)
@@ -103,6 +103,7 @@ def test_plateau_waits_then_drops():
         s.OneCycle(peak=1.5),
         s.InverseScaling(power=0),
         s.Plateau(factor=1.0),
+        s.Plateau(n_iter_no_change=0),
     ],
     ids=repr,
 )
