@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import slimlearn
+from slimlearn.estimators.diagram import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 # That an import may read beside sklearn's own and ours, in any version of sklearn.
@@ -120,6 +121,16 @@ def test_the_source_archive_is_complete(tmp_path):
 def test_the_build_s_needs_stand_twice_and_agree():
     project = described()
     assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
+
+
+def test_addresses_stand_in_several_places_and_agree():
+    urls = described()["project"]["urls"]
+    assert urls["Documentation"] == PAGES
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^repository-code: (.+)$", citation, re.M)[1] == urls["Source"]
+    assert all(
+        urls[name].startswith(urls["Source"]) for name in ("Issues", "Changelog")
+    )
 
 
 def test_the_version_stands_thrice_and_agrees():
