@@ -67,7 +67,7 @@ def warn_of_odd(input, X, odd: np.ndarray) -> None:
             "whose squares no float64 holds: L-BFGS takes them as they are, and may "
             "stop early or leave them out; give them other units, such as a multiple",
             UserWarning,
-            stacklevel=7,
+            stacklevel=8,
         )
 
 
