@@ -11,11 +11,17 @@ from sklearn.datasets import (
     load_iris,
     load_wine,
 )
-from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_score,
+    train_test_split,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from slimlearn import (
+    ConvNetClassifier,
     DNNClassifier,
     DNNRegressor,
     LinearClassifier,
@@ -80,6 +86,13 @@ def test_digits_in_a_search():
     ).fit(X, y)
     assert search.best_params_ == {"networkclassifier__net__units": (100,)}
     assert search.score(X_out, y_out) >= 0.97
+
+
+def test_convolutions_on_digits_as_they_come():
+    X, y = load_digits(return_X_y=True)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    clf = ConvNetClassifier(random_state=0)
+    assert cross_val_score(clf, X / 16, y, cv=folds).mean() >= 0.985
 
 
 def test_batch_norm_and_weights_on_digits():
