@@ -24,8 +24,7 @@ std::vector<Segment> join_segments(std::vector<Segment> segments, const Layout& 
       throw std::invalid_argument("a segment starts between two parameters");
     }
     if (segment.frozen || segment.length == 0) continue;
-    const int64_t end =
-        std::min(total, round_up((segment.offset + segment.length) * size) / size);
+    const int64_t end = std::min(total, round_up((segment.offset + segment.length) * size) / size);
     const bool joins = !alone(segment);
     if (open && joins && joined.back().offset + joined.back().length == segment.offset &&
         joined.back().coefficients == segment.coefficients &&
