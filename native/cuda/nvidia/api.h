@@ -84,8 +84,8 @@ struct LaunchConfig {
   X(cuModuleUnload, (ModuleHandle module))                                                   \
   X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name)) \
   X(cuFuncSetAttribute, (FunctionHandle function, int attribute, int value))                 \
-  X(cuLaunchKernelEx, (const LaunchConfig* config, FunctionHandle function,                  \
-                       void** parameters, void** extra))                                     \
+  X(cuLaunchKernelEx,                                                                        \
+    (const LaunchConfig* config, FunctionHandle function, void** parameters, void** extra))  \
   X(cuLaunchKernel,                                                                          \
     (FunctionHandle function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, \
      unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,  \

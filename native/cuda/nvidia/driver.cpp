@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kKept = int64_t{256} << 20;  // of the GPU's memory
 constexpr int64_t kKeptPinned = int64_t{64} << 20;
 constexpr int64_t kPortableCluster = 8;  // blocks
-constexpr int kPlainShared = 48 << 10;  // what a kernel may have without asking
+constexpr int kPlainShared = 48 << 10;   // what a kernel may have without asking
 
 Pointer pointer(const std::byte* data) {
   return static_cast<Pointer>(reinterpret_cast<uintptr_t>(data));

@@ -87,7 +87,7 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
   const Context& context = call.context;
   for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
-    if (step.branch) {  // by all lanes: there may be barriers inside
+    if (step.branch) {    // by all lanes: there may be barriers inside
       if (call.remote) {  // what decides must be there
         if (lane.first()) call.remote->device.finish(context);
         lane.barrier();

@@ -21,8 +21,8 @@ struct StepsRequest;
 class Device {
  public:
   virtual ~Device() = default;
-  virtual const std::string& name() const = 0;   // as users say it
-  virtual const std::string& level() const = 0;  // of its instruction set
+  virtual const std::string& name() const = 0;                 // as users say it
+  virtual const std::string& level() const = 0;                // of its instruction set
   virtual std::string description() const { return level(); }  // for people
   // What passes may fuse for it.
   virtual const Accepts& accepts() const = 0;
