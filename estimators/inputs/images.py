@@ -67,7 +67,12 @@ def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
 
 def _as_bytes(X: np.ndarray, name: str, who: str) -> np.ndarray:
     """Whole numbers from 0 to 255 as uint8."""
-    whole = X.dtype.kind in "iub" or (X.size and (np.floor(X) == X).all())
+    if X.dtype.kind == "b":
+        raise ValueError(
+            f"{name} is bool, but {who} was fitted on uint8 images, 0 to 255: give "
+            "both alike, as np.where(X, 255, 0)"
+        )
+    whole = X.dtype.kind in "iu" or (X.size and (np.floor(X) == X).all())
     low, high = (X.min(), X.max()) if X.size else (0, 0)
     if not whole or low < 0 or high > 255:
         raise ValueError(

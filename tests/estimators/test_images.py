@@ -274,3 +274,9 @@ def test_a_pooling_layer_is_its_maxima_not_their_places():
     maps = clf.activations(X / 16, ["conv1", "pool1"])
     halves = maps["conv1"].reshape(-1, 4, 2, 4, 2, 4)
     np.testing.assert_array_equal(maps["pool1"], halves.max((2, 4)))
+
+
+def test_bools_are_no_bytes():
+    clf = ConvNetClassifier(**SMALL).fit(BYTES[:100], y[:100])
+    with pytest.raises(ValueError, match=r"X is bool, .* fitted on uint8 images"):
+        clf.predict(BYTES[:10] > 100)
