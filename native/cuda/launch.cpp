@@ -127,9 +127,4 @@ std::string pointer(size_t argument, DType dtype, bool writes) {
          std::to_string(argument) + ")";
 }
 
-std::string leading(const Buffer& buffer) {
-  if (buffer.per_row > 0) return "a.facts->rows * " + std::to_string(buffer.per_row);
-  return std::to_string(buffer.dims.empty() ? 1 : buffer.dims[0]);
-}
-
 }  // namespace slim::cuda

@@ -88,7 +88,5 @@ std::string body_of(const KernelText& text, size_t i);
 std::string cuda_type(DType dtype);  // "float", "int64_t" …
 // "a.in<const float>(2)": the pointer to an argument.
 std::string pointer(size_t argument, DType dtype, bool writes = false);
-// The leading dimension at run time: "a.facts->rows * 3" or a number.
-std::string leading(const Buffer& buffer);
 
 }  // namespace slim::cuda

@@ -10,8 +10,7 @@
 namespace slim::cuda {
 
 CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
-    : device_(device),
-      driver_(device.driver()),
+    : driver_(device.driver()),
       model_(std::move(request.model)),
       options_(request.options),
       rule_(request.rule),

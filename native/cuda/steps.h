@@ -96,7 +96,6 @@ class CudaSteps final : public Steps {
   void make_whole();
   void run_some(int64_t first, int64_t last, const Rates& rates);
 
-  const CudaDevice& device_;
   Driver& driver_;
   std::shared_ptr<const Model> model_;
   StepsOptions options_;
