@@ -1,0 +1,219 @@
+"""NVIDIA's libraries: missing ones are told, declarations and kernels fit them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cuda import CUDA
+from support.op_cases import CASES
+
+from slimlearn.backend import engine
+from slimlearn.backend.engine.native import native
+from slimlearn.backend.text import print_program
+
+ROOT = Path(__file__).resolve().parents[2]
+GPU = CUDA == "cuda"
+
+# -- a driver that is not there, or not as it should be --------------------------------
+
+
+def in_a_process(script: str, **variables) -> str:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from slimlearn.backend.engine.native import native\n" + script,
+        ],
+        **{"capture_output": True, "text": True, "check": True},
+        env=os.environ | variables,
+    )
+    return done.stdout
+
+
+LIBCUDA = """
+#define SAY(name) int name() {{ return 0; }}
+{}
+int cuDriverGetVersion(int* version) {{ *version = {}; return 0; }}
+int cuInit(unsigned flags) {{ return {}; }}
+int cuGetErrorName(int r, const char** name) {{ *name = "CUDA_ERROR_X"; return 0; }}
+int cuGetErrorString(int r, const char** words) {{ *words = "some words"; return 0; }}
+int cuDeviceGetCount(int* count) {{ *count = {}; return 0; }}
+"""
+
+
+def driver_functions() -> set[str]:
+    header = (ROOT / "native/cuda/nvidia/api.h").read_text()
+    listed = header.split("SLIM_DRIVER_FUNCTIONS(X)")[1].split("#define SLIM_NVRTC")[0]
+    return {word.split(",")[0] for word in listed.split("X(")[1:]}
+
+
+@pytest.mark.skipif(GPU or not shutil.which("cc"), reason="needs a C compiler, no GPU")
+@pytest.mark.parametrize(
+    "version, init, count, without, device, words",
+    [
+        (11040, 0, 1, "", "cuda", "driver is of CUDA 11.4, but CUDA 12.0 or newer"),
+        (12000, 0, 1, "cuGraphUpload", "cuda", "12.0, without cuGraphUpload, but"),
+        (
+            13000,
+            100,
+            0,
+            "",
+            "cuda",
+            'no GPU that CUDA sees (CUDA_VISIBLE_DEVICES is "7',
+        ),
+        (13000, 803, 0, "", "cuda", "start the machine again"),
+        (
+            13000,
+            999,
+            0,
+            "",
+            "cuda",
+            "does not start, cuInit: CUDA_ERROR_X (some words)",
+        ),
+        (13000, 0, 1, "", "cuda:1", "there is no GPU 1, this machine has 1: use"),
+        (
+            13000,
+            0,
+            2,
+            "",
+            "cuda:5",
+            'this machine has 2, numbered from 0: use device="',
+        ),
+        (13000, 0, 1, "", "cuda:x", "cuda: needs a number behind it"),
+    ],
+)
+def test_a_driver_that_does_not_do(
+    version, init, count, without, device, words, tmp_path
+):
+    known = {*driver_functions()} - {without} - {"cuInit", "cuDriverGetVersion"}
+    known -= {"cuGetErrorName", "cuGetErrorString", "cuDeviceGetCount"}
+    says = "\n".join(f"SAY({name})" for name in sorted(known))
+    (tmp_path / "cuda.c").write_text(LIBCUDA.format(says, version, init, count))
+    library = tmp_path / "libcuda.so.1"
+    command = ["cc", "-shared", "-fPIC", "-o", library, tmp_path / "cuda.c"]
+    subprocess.run(command, check=True)
+    got = in_a_process(
+        f"try: native.describe_device({device!r})\n"
+        "except ValueError as error: print(error)",
+        LD_LIBRARY_PATH=str(tmp_path),
+        CUDA_VISIBLE_DEVICES="7",
+    )
+    assert f"device {device} is not there: " in got and words in got
+
+
+@pytest.mark.skipif(GPU, reason="there is a GPU")
+def test_without_a_driver():
+    with pytest.raises(ValueError, match=r"driver is not installed \(libcuda.so.1: .*"):
+        native.describe_device("cuda")
+
+
+# -- NVIDIA's compiler and headers, where they are at hand -----------------------------
+
+
+def nvidia_folders(what: str) -> list[Path]:
+    from importlib.util import find_spec
+
+    spec = find_spec("nvidia")
+    places = spec.submodule_search_locations if spec else ()
+    roots = [Path("/usr/local/cuda"), *(Path(p) / "cu13" for p in places)]
+    return [root / what for root in roots if (root / what).is_dir()]
+
+
+API_TEST = """
+#include <cstddef>
+#include <cuda.h>
+#include <nvrtc.h>
+#include <type_traits>
+#include "cuda/nvidia/api.h"
+template <class A, class B>
+constexpr bool alike() {
+  if (std::is_pointer_v<A> || std::is_pointer_v<B>) {
+    return std::is_pointer_v<A> && std::is_pointer_v<B>;
+  }
+  return sizeof(A) == sizeof(B);
+}
+template <class A, class B>
+struct Functions;
+template <class R, class... A, class S, class... B>
+struct Functions<R (*)(A...), S (*)(B...)> {
+  static constexpr bool alike_all() {
+    if constexpr (sizeof...(A) != sizeof...(B)) {
+      return false;
+    } else {
+      return alike<R, S>() && (alike<A, B>() && ...);
+    }
+  }
+};
+namespace own = slim::cuda::nvidia;
+#define TEST(api, name)                                                            \\
+  static_assert(                                                                   \\
+      Functions<decltype(&::name), decltype(own::api::name)>::alike_all(), #name);
+#define DRIVER(name, parameters) TEST(DriverApi, name)
+#define NVRTC(name, parameters) TEST(NvrtcApi, name)
+SLIM_DRIVER_FUNCTIONS(DRIVER)
+SLIM_NVRTC_FUNCTIONS(NVRTC)
+static_assert(own::kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
+static_assert(own::kNoDevice == CUDA_ERROR_NO_DEVICE);
+static_assert(own::kDriverMismatch == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH);
+static_assert(own::kMultiprocessors == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+static_assert(own::kComputeMajor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+static_assert(own::kComputeMinor == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+static_assert(own::kMostShared ==
+              CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+static_assert(own::kDynamicSharedOf == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+static_assert(own::kNonBlocking == CU_STREAM_NON_BLOCKING);
+static_assert(own::kThreadLocal == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+static_assert(own::kLargeClusters ==
+              CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED);
+using Attribute = own::LaunchAttribute;
+static_assert(int(Attribute::cooperative) == CU_LAUNCH_ATTRIBUTE_COOPERATIVE);
+static_assert(int(Attribute::cluster) == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+static_assert(sizeof(Attribute) == sizeof(CUlaunchAttribute));
+static_assert(offsetof(Attribute, all) == offsetof(CUlaunchAttribute, value));
+static_assert(sizeof(CUlaunchAttributeValue) == sizeof(Attribute::all));
+using Config = own::LaunchConfig;
+static_assert(sizeof(Config) == sizeof(CUlaunchConfig));
+static_assert(offsetof(Config, block) == offsetof(CUlaunchConfig, blockDimX));
+static_assert(offsetof(Config, shared) == offsetof(CUlaunchConfig, sharedMemBytes));
+static_assert(offsetof(Config, stream) == offsetof(CUlaunchConfig, hStream));
+static_assert(offsetof(Config, attributes) == offsetof(CUlaunchConfig, attrs));
+static_assert(offsetof(Config, count) == offsetof(CUlaunchConfig, numAttrs));
+"""
+
+
+def test_declarations_are_those_of_cuda(tmp_path):
+    folders = nvidia_folders("include")
+    for header in ("cuda.h", "nvrtc.h"):
+        if not any((folder / header).exists() for folder in folders):
+            pytest.skip(f"{header} is not here")
+    (tmp_path / "api.cpp").write_text(API_TEST)
+    includes = [f"-I{folder}" for folder in (ROOT / "native", *folders)]
+    command = ["c++", "-std=c++20", "-fsyntax-only", *includes, tmp_path / "api.cpp"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def with_nvrtc():
+    if GPU:
+        pytest.skip("there every kernel that runs was compiled by it")
+    try:
+        native.register_emulated_device("emulated with NVRTC", nvrtc=True)
+    except RuntimeError as error:
+        assert 'pip install "slimlearn[cuda13]"' in str(error)
+        pytest.skip("NVRTC is not here")
+    return "emulated with NVRTC"
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_nvrtc_takes_the_kernels_of_every_op(op, with_nvrtc):
+    for case in CASES[op]:
+        for precision in ("f32", "f64"):
+            text = print_program(case.model(precision))
+            try:
+                engine.compile(text, device=with_nvrtc).info("f", 3)
+            except ValueError as error:
+                assert "there is no kernel" in str(error)
