@@ -21,10 +21,12 @@ TABLE = """
 35x35 64 96 minimal
 17x17 128 192 minimal
 28x28 16 64 minimal
-28x28 16 16 direct
+28x28 16 16 minimal
+14x14 16 16 direct
 28x28 3 64 direct
 28x28 64 40 direct
 14x14 64 64 minimal
+14x14 32 64 minimal
 14x14 32 32 direct
 8x8 64 64 direct
 """

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "cpu/conv/region.h"
+#include "cpu/conv/winograd_tile.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/plan.h"
 #include "cpu/gemm/product_end.h"
@@ -16,15 +16,12 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int kOut = 4, kIn = 6, kTaps = 3;  // along an axis: results, positions, taps
-constexpr int kFrequencies = kIn * kIn;
-constexpr int64_t kStep = kLanes<float>;
 constexpr int64_t kPad = kAlignment / 4;  // between frequencies, which fell on few sets of L1
 
 // What the two ways take for an image, in ns for a pair of channel and column: measured on AVX2,
 // fixed everywhere. The direct way for each position; this one for each tile, and less the more
 // channels share its transforms, and for the filters' transform, which L3 must hold.
-constexpr double kDirect = 0.195, kTile = 0.8, kTransform = 14, kFilter = 9, kMoreFilters = 1e-4;
+constexpr double kDirect = 0.195, kTile = 0.8, kTransform = 9, kFilter = 9, kMoreFilters = 1e-4;
 constexpr double kGain = 1.25;  // or it is not worth its rounding
 constexpr int64_t kFilterBytes = 12 << 20;
 constexpr int64_t kChannelUnit = 16;  // whole vectors on every level
@@ -93,21 +90,6 @@ SLIM_INLINE void filter_transform(const V* g, int64_t step, V* to, int64_t to_st
   to[3 * to_step] = low + middle;
   to[4 * to_step] = low - middle;
   to[5 * to_step] = g2;
-}
-
-template <class V>
-SLIM_INLINE void source_transform(const V* d, int64_t step, V* to, int64_t to_step) {
-  const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
-  const V d5 = d[5 * step];
-  const V four = broadcast<V>(4.0f), five = broadcast<V>(5.0f);
-  const V a = fma(-four, d2, d4), b = fma(-four, d1, d3);
-  const V c = d4 - d2, e = (d3 - d1) * 2.0f;
-  to[0] = fma(four, d0, fma(-five, d2, d4));
-  to[to_step] = a + b;
-  to[2 * to_step] = a - b;
-  to[3 * to_step] = c + e;
-  to[4 * to_step] = c - e;
-  to[5 * to_step] = fma(four, d1, fma(-five, d3, d5));
 }
 
 template <class V>
@@ -182,7 +164,6 @@ class Winograd final : public Launch {
       : shape_(std::move(shape)), filters_(binding.workspace[0]), end_(binding) {
     const Shape& s = *shape_;
     from_ = Pitch(s.source, s.from.row());
-    box_ = Pitch({1, kIn, kIn}, s.channels);
   }
 
   int64_t tasks(int64_t rows) const override { return parts(rows).count; }
@@ -216,14 +197,10 @@ class Winograd final : public Launch {
     return {tiles, std::max(tasks(kMostTiles), std::min(tasks(kFewTiles), kFewTasks))};
   }
 
-  // In `local`: a tile with its zeros, the tiles' transforms and their products by frequency,
-  // and a tile for the tape.
+  // In `local`: the tiles' transforms and their products by frequency, and a tile for the tape.
   int64_t source_frame() const { return kMostTiles * shape_->channels + kPad; }
   int64_t product_frame() const { return kMostTiles * shape_->columns + kPad; }
-  int64_t source_offset() const { return kFrequencies * shape_->channels * 4 + kAlignment; }
-  int64_t product_offset() const {
-    return source_offset() + kFrequencies * source_frame() * 4 + kAlignment;
-  }
+  int64_t product_offset() const { return kFrequencies * source_frame() * 4 + kAlignment; }
   int64_t end_offset() const {
     return product_offset() + kFrequencies * product_frame() * 4 + kAlignment;
   }
@@ -240,26 +217,26 @@ class Winograd final : public Launch {
   void read_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
     const Shape& s = *shape_;
     const auto [image, h, w] = place_of(tile);
-    const Box box{{0, s.first[1] + h, s.first[2] + w}, {1, kIn, kIn}};
     const float* from = s.from.in<float>(context) + image * s.source[0] * from_.depth;
-    Pitch pitch = from_;
-    if (box.inside(s.source)) {
-      from += from_.at(0, box.origin[1], box.origin[2]);
-    } else {
-      auto* copy = reinterpret_cast<float*>(local);
-      copy_box(from, s.source, from_, s.channels, box, copy, box_);
-      from = copy;
-      pitch = box_;
-    }
-    float* to = reinterpret_cast<float*>(local + source_offset()) + i * s.channels;
+    const float* at[kFrequencies];
+    positions_of(from, s.source, from_, s.first[1] + h, s.first[2] + w, at);
+    float* to = reinterpret_cast<float*>(local) + i * s.channels;
     for (int64_t c = 0; c < s.channels; c += kStep) {
-      F32 d[kFrequencies], half[kFrequencies];
-      for (int y = 0; y < kIn; ++y) {
-        for (int x = 0; x < kIn; ++x) d[y * kIn + x] = load(from + pitch.at(0, y, x) + c);
+      F32 half[kFrequencies];
+#pragma GCC unroll 6
+      for (int x = 0; x < kIn; ++x) {
+        F32 d[kIn];
+#pragma GCC unroll 6
+        for (int y = 0; y < kIn; ++y) d[y] = load(at[y * kIn + x] + c);
+        source_transform(d, 1, half + x, kIn);
       }
-      for (int x = 0; x < kIn; ++x) source_transform(d + x, kIn, half + x, kIn);
-      for (int y = 0; y < kIn; ++y) source_transform(half + y * kIn, 1, d + y * kIn, 1);
-      for (int f = 0; f < kFrequencies; ++f) store(to + f * source_frame() + c, d[f]);
+#pragma GCC unroll 6
+      for (int y = 0; y < kIn; ++y) {
+        F32 d[kIn];
+        source_transform(half + y * kIn, 1, d, 1);
+#pragma GCC unroll 6
+        for (int x = 0; x < kIn; ++x) store(to + (y * kIn + x) * source_frame() + c, d[x]);
+      }
     }
   }
 
@@ -276,7 +253,7 @@ class Winograd final : public Launch {
     call.last_columns = kStep;
     call.finish = nullptr;
     for (int64_t f = 0; f < kFrequencies; ++f) {
-      const float* a = reinterpret_cast<float*>(local + source_offset()) + f * source_frame();
+      const float* a = reinterpret_cast<float*>(local) + f * source_frame();
       const float* b = filters_.in<float>(context) + f * s.frame();
       float* c = reinterpret_cast<float*>(local + product_offset()) + f * product_frame();
       for (int64_t panel = 0; panel < s.panels.count(); ++panel) {
@@ -305,17 +282,29 @@ class Winograd final : public Launch {
     float* to = s.to.in<float>(context);
     const Finish<float> finish = end_.finish(context, 0, 0);
     for (int64_t j = 0; j < s.columns; j += kStep) {
-      F32 m[kFrequencies], half[kOut * kIn], y[kOut * kOut];
-      for (int f = 0; f < kFrequencies; ++f) m[f] = load(from + f * product_frame() + j);
-      for (int x = 0; x < kIn; ++x) result_transform(m + x, kIn, half + x, kIn);
-      for (int k = 0; k < kOut; ++k) result_transform(half + k * kIn, 1, y + k * kOut, 1);
+      F32 half[kOut * kIn];
+#pragma GCC unroll 6
+      for (int x = 0; x < kIn; ++x) {
+        F32 m[kIn];
+#pragma GCC unroll 6
+        for (int y = 0; y < kIn; ++y) m[y] = load(from + (y * kIn + x) * product_frame() + j);
+        result_transform(m, 1, half + x, kIn);
+      }
       for (int64_t k = 0; k < rows; ++k) {
+        F32 sum[kOut][1];
+        result_transform(half + k * kIn, 1, sum[0], 1);
+        float* row = tape ? kept + k * kOut * s.columns + j : to + row_of(k) * s.to.row() + j;
+        const int64_t step = tape ? s.columns : s.to.row();
+        if (columns == kOut) {
+          if (!tape) finish_sums(sum, finish, row_of(k), j);
+#pragma GCC unroll 4
+          for (int x = 0; x < kOut; ++x) store(row + x * step, sum[x][0]);
+          continue;
+        }
         for (int64_t x = 0; x < columns; ++x) {
-          F32 sum[1][1] = {{y[k * kOut + x]}};
-          const int64_t row = row_of(k) + x;
-          if (!tape) finish_sums(sum, finish, row, j);
-          store(tape ? kept + (k * kOut + x) * s.columns + j : to + row * s.to.row() + j,
-                sum[0][0]);
+          F32 one[1][1] = {{sum[x][0]}};
+          if (!tape) finish_sums(one, finish, row_of(k) + x, j);
+          store(row + x * step, one[0][0]);
         }
       }
     }
@@ -330,7 +319,7 @@ class Winograd final : public Launch {
   std::shared_ptr<const Shape> shape_;
   Buffer filters_;
   ProductEnd<float> end_;
-  Pitch from_, box_;
+  Pitch from_;
 };
 
 }  // namespace
