@@ -17,6 +17,7 @@ from slimlearn.estimators.losses import Tweedie as Tweedie
 from slimlearn.estimators.losses import loss as loss
 from slimlearn.estimators.network import *
 from slimlearn.estimators.rate_range import find_learning_rate as find_learning_rate
+from slimlearn.estimators.tables import *
 
 if not TYPE_CHECKING:  # which knows it from the lines above
     from inspect import ismodule as _ismodule

@@ -21,7 +21,11 @@ from sklearn.utils._param_validation import (
     make_constraint,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_y, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_y,
+    validate_data,
+)
 
 if TYPE_CHECKING:
     # scikit-learn has no types: these decorators keep those of what they decorate.
@@ -69,6 +73,7 @@ def is_conditional(member) -> bool:
     return isinstance(member, _AvailableIfDescriptor)
 
 
+check_feature_names_in = _check_feature_names_in
 check_y = _check_y
 convert_to_numpy = _convert_to_numpy
 max_precision_float_dtype = _max_precision_float_dtype
@@ -84,6 +89,7 @@ __all__ = [
     "VisualBlock",
     "add_html",
     "available_if",
+    "check_feature_names_in",
     "check_y",
     "convert_to_numpy",
     "get_namespace_and_device",

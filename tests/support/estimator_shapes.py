@@ -18,6 +18,7 @@ from slimlearn.estimators import (
     LinearRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    TabularEncoder,
     network,
 )
 from slimlearn.estimators.arrays import to_numpy
@@ -89,6 +90,7 @@ SHAPES = {
         ConvNetRegressor(),
         LayerTransformer(DNNClassifier(random_state=0)),
         Autoencoder(),
+        TabularEncoder(),
     ],
     "float64": [
         DNNClassifier((20, 10), precision="float64"),

@@ -1,0 +1,153 @@
+"""Columns of numbers: robust scale, normal scores, and the edges of bins."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+__all__ = ["Numbers", "clipped", "robust_scale"]
+
+# Numbers up to which one search through all columns is faster than one for each.
+_FEW = 512
+
+# Beyond so many of its units a number is as far as it can be.
+_FAR = 1e6
+
+
+def clipped(scaled: np.ndarray) -> np.ndarray:
+    """Numbers that end smoothly at -3 and 3."""
+    near = np.clip(scaled, -_FAR, _FAR)
+    return near / np.sqrt(1.0 + near * near / 9.0)
+
+
+def robust_scale(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """The median, and 1 / the quartiles' distance: of half the range where that is 0.
+
+    Parameters
+    ----------
+    values : ndarray
+        Ascending, each once.
+    weight : ndarray
+        Of each.
+    """
+    with np.errstate(over="ignore"):
+        median, low, high = _quantiles(values, weight, (0.5, 0.25, 0.75))
+        unit = high - low or 0.5 * (values[-1] - values[0])
+        return median, 1.0 / unit if unit else 0.0
+
+
+def _quantiles(values, weight, levels) -> np.ndarray:
+    """The least values that have so much of the weight below or at them."""
+    total = np.cumsum(weight)
+    at = np.searchsorted(total, np.asarray(levels) * total[-1])
+    return values[np.minimum(at, len(values) - 1)]
+
+
+class Numbers:
+    """What is known of some columns of numbers, which all vary.
+
+    Attributes
+    ----------
+    median, factor : ndarray of shape (columns,)
+        Of the robust scale; the median stands for what is missing.
+    first, last : ndarray of shape (columns,)
+        The least and the largest value that was seen.
+    starts : ndarray of shape (columns + 1,)
+        Where each column's knots begin in `at`, `scores` and `slopes`.
+    edges : list of ndarray
+        Of the bins of each column's scores, ascending; two or more.
+    """
+
+    def __init__(self, quantiles: int, bins: int):
+        self.quantiles, self.bins = quantiles, bins
+        self._found: list[tuple] = []
+        self.edges: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return len(self.median)
+
+    def learn(self, column: np.ndarray, weights: np.ndarray | None) -> bool:
+        """Take a column in, if it has two values or more that are finite.
+
+        Parameters
+        ----------
+        column : ndarray of shape (n,)
+        weights : ndarray of shape (n,) or None
+            All above 0.
+        """
+        there = np.isfinite(column)
+        column = np.asarray(column[there], dtype=np.float64)
+        if weights is None:
+            values, weight = np.unique(column, return_counts=True)
+        else:
+            values, which = np.unique(column, return_inverse=True)
+            weight = np.bincount(which, weights[there], len(values))
+        if len(values) < 2:
+            return False
+        total = np.cumsum(weight, dtype=np.float64)
+        # A value's rank is the middle of those of its rows.
+        scores = ndtri((total - 0.5 * weight) / total[-1])
+        edges = _quantiles(scores, weight, np.linspace(0, 1, self.bins + 1))
+        self.edges.append(np.unique(edges))
+        median, factor = robust_scale(values, weight)
+        if len(values) > self.quantiles:
+            some = np.linspace(0, 1, self.quantiles) * total[-1]
+            some = np.unique(np.searchsorted(total, some).clip(0, len(values) - 1))
+            some = np.union1d(some, [0, len(values) - 1])
+            values, scores = values[some], scores[some]
+        self._found.append((median, factor, values, scores))
+        return True
+
+    def conclude(self) -> None:
+        """Make arrays of what was learned of all columns."""
+        found, self._found = self._found, []
+        self.median = np.array([row[0] for row in found], dtype=np.float64)
+        self.factor = np.array([row[1] for row in found], dtype=np.float64)
+        sizes = [len(row[2]) for row in found]
+        self.starts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+        self.at = np.concatenate([row[2] for row in found] or [np.zeros(0)])
+        self.scores = np.concatenate([row[3] for row in found] or [np.zeros(0)])
+        slopes = np.zeros_like(self.at)
+        with np.errstate(over="ignore"):
+            steps = np.diff(self.at)
+            steps[self.starts[1:-1] - 1] = 1.0
+            # Where no float64 holds a distance, scores go from knot to knot in steps.
+            self._wide = not np.isfinite(steps).all()
+            if len(slopes):
+                slopes[:-1] = np.diff(self.scores) / steps
+        slopes[self.starts[1:] - 1] = 0.0
+        self.slopes = slopes
+        self.first, self.last = self.at[self.starts[:-1]], self.at[self.starts[1:] - 1]
+        # Sorted by column, and then by value: one search finds the knots of a row.
+        where = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
+        self._keys = where + 1j * self.at
+        self._where = np.arange(len(sizes), dtype=np.float64)
+
+    def fill(self, block: np.ndarray) -> np.ndarray:
+        """The block with medians for what is missing."""
+        missing = np.isnan(block)
+        return np.where(missing, self.median, block) if missing.any() else block
+
+    def robust(self, block: np.ndarray) -> np.ndarray:
+        """Distances from the median in quartiles' distances, ending smoothly at ±3."""
+        with np.errstate(over="ignore"):
+            return clipped((block - self.median) * self.factor)
+
+    def normal(self, block: np.ndarray) -> np.ndarray:
+        """Normal scores."""
+        block = np.minimum(np.maximum(block, self.first), self.last)
+        if block.size <= _FEW:
+            keys = np.empty(block.shape, dtype=np.complex128)
+            keys.real, keys.imag = self._where, block
+            found = self._keys.searchsorted(keys.ravel(), "right").reshape(block.shape)
+        else:
+            found = np.empty(block.shape, dtype=np.int64)
+            for j, (begin, end) in enumerate(zip(self.starts[:-1], self.starts[1:])):
+                found[:, j] = self.at[begin:end].searchsorted(block[:, j], "right")
+            found += self.starts[:-1]
+        found -= 1
+        with np.errstate(over="ignore"):
+            beyond = block - self.at[found]
+        if self._wide:
+            beyond = np.minimum(beyond, np.finfo(np.float64).max)
+        return self.scores[found] + beyond * self.slopes[found]
