@@ -95,6 +95,8 @@ class Progress:
         The steps of the epoch after these.
     begun : int
         The epoch after which the optimizer, and schedules with it, began anew.
+    dealt : tuple of int
+        Which of several optimizers each parameter's slots are of.
     """
 
     epoch: int = 0
@@ -103,6 +105,7 @@ class Progress:
     memory: dict | None = None
     within: Within | None = None
     begun: int = 0
+    dealt: tuple[int, ...] = ()
 
     @property
     def all_steps(self) -> int:

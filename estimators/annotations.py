@@ -20,11 +20,14 @@ __all__ = [
     "Activation",
     "ActivationName",
     "AnyOptimizer",
+    "AnyRate",
     "AnySchedule",
     "Callbacks",
     "ClassWeight",
     "ClassifierLossName",
     "ClassifierLosses",
+    "OneOptimizer",
+    "OneRate",
     "OptimizerName",
     "Precision",
     "Quantiles",
@@ -56,7 +59,10 @@ OptimizerName: TypeAlias = Literal[
     "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
     "ftrl", "lbfgs",
 ]  # fmt: skip
-AnyOptimizer: TypeAlias = OptimizerName | Optimizer
+OneOptimizer: TypeAlias = OptimizerName | Optimizer
+AnyOptimizer: TypeAlias = OneOptimizer | Mapping[str, OneOptimizer]
+OneRate: TypeAlias = Literal["auto"] | float
+AnyRate: TypeAlias = OneRate | Mapping[str, OneRate]
 ScheduleName: TypeAlias = Literal[
     "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
     "inverse_scaling", "plateau",

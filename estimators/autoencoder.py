@@ -18,6 +18,7 @@ from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.annotations import (
     Activation,
     AnyOptimizer,
+    AnyRate,
     AnySchedule,
     Callbacks,
     Precision,
@@ -156,7 +157,7 @@ callable, default="squared_error"
         batch_norm: bool = False,
         loss: RegressorLosses = "squared_error",
         optimizer: AnyOptimizer = "adam",
-        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate: AnyRate = "auto",
         learning_rate_schedule: AnySchedule = "constant",
         schedules: Mapping[str, AnySchedule] | None = None,
         max_iter: int = 100,

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from slimlearn.backend.optimizer import LBFGS
+from slimlearn.backend.optimizer import LBFGS, Optimizer
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
@@ -75,7 +75,7 @@ def can_fit_chunks(estimator) -> bool:
 
 
 def _needs_all_rows(estimator) -> str | None:
-    optimizer = estimator.optimizer
+    optimizer = estimator._optimizer_wish()
     if isinstance(optimizer, LBFGS) or optimizer == "lbfgs":
         return "L-BFGS needs all rows at once: choose another optimizer"
     return None
@@ -102,6 +102,8 @@ class NetworkEstimator(
     _dropouts: Mapping[str, str] = MappingProxyType({})
     # The form in which sparse X is read, or False.
     _accept_sparse: str | bool = "csr"
+    # Parameters that are learning rates.
+    _learning_rates: tuple[str, ...] = ("learning_rate",)
     # The layer that reads X itself, if L-BFGS is to see its columns in their own units.
     _first_layer: str | None = None
 
@@ -122,6 +124,14 @@ class NetworkEstimator(
     def _network_hypers(self) -> dict[str, float]:
         """Run-time numbers of the network that replace those it was built with."""
         return {}
+
+    def _optimizer_wish(self) -> str | Optimizer | Mapping:
+        """The optimizer, as the constructor takes it."""
+        return self.optimizer
+
+    def _learning_rate_wish(self) -> str | float | Mapping:
+        """The learning rate, of several optimizers by their patterns."""
+        return self.learning_rate
 
     def _check_summary(self, summary, shape: tuple[int, ...]) -> None:
         """Refuse training rows, y having `shape` behind them, that teach nothing."""
@@ -438,6 +448,11 @@ class NetworkEstimator(
             example = _OBJECTS.get(part)
             if nested and example:
                 value = params.get(part, getattr(self, part))
+                if isinstance(value, Mapping):
+                    raise ValueError(
+                        f"{name}: {part} is a dict of several: search over dicts, as "
+                        f"in {part}=[{{'*': {example}}}, …]"
+                    )
                 if isinstance(value, str):
                     raise ValueError(
                         f"{name}: {part}={value!r} is a name and has no parameters: "

@@ -19,9 +19,9 @@ from slimlearn.backend.graph import (
     type_text,
 )
 from slimlearn.backend.optimizer import Optimizer
+from slimlearn.backend.patterns import matches
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
-from slimlearn.estimators.callbacks.state import matches
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
@@ -319,7 +319,8 @@ def _keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:
     """Keep gradients as the rows that sparse X touches, where the update allows it."""
     for name, gradient in list(graph.grads.items()):
         own_l1, own_l2 = coefficients(graph.model.declarations[name])
-        keeps = optimizer.keeps_rows(own_l1 > 0, l2 or own_l2 > 0)
+        own = optimizer.of(name)
+        keeps = own.keeps_rows(own_l1 > 0, l2 or own_l2 > 0)
         if keeps and ops.can_be_rows(gradient):
             graph.grads[name] = ops.rows(gradient)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slimlearn.estimators.annotations import (
     AnyOptimizer,
+    AnyRate,
     AnySchedule,
     Callbacks,
     ClassifierLosses,
@@ -134,7 +135,7 @@ class NetworkClassifier(Custom, Classifier):
         inputs: Mapping | None = None,
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "adam",
-        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate: AnyRate = "auto",
         learning_rate_schedule: AnySchedule = "constant",
         schedules: Mapping[str, AnySchedule] | None = None,
         max_iter: int = 100,
@@ -251,7 +252,7 @@ class NetworkRegressor(Custom, Regressor):
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "adam",
-        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate: AnyRate = "auto",
         learning_rate_schedule: AnySchedule = "constant",
         schedules: Mapping[str, AnySchedule] | None = None,
         max_iter: int = 100,

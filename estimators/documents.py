@@ -54,14 +54,18 @@ or callable, default="squared_error"
         and others are read as floats. None is one input, X.
     """,
     "tail": """
-    optimizer : str or optimizer object, default="{optimizer}"
+    optimizer : str, optimizer object or dict of these, default="{optimizer}"
         "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
         "ftrl", "lbfgs", or an object such as ``Adam(beta1=0.8)``, whose parameters can
         be searched as ``optimizer__beta1``. L-BFGS sees all rows at once and chooses
         its steps itself, whatever `learning_rate`, `batch_size` and `shuffle` are.
-    learning_rate : "auto" or float > 0, default="auto"
+        A dict has optimizers by names of layers or parameters, with the wildcards of
+        `fnmatch`, as in ``{"*": "adam", "wide*": Ftrl(l1=0.01)}``; of several that fit,
+        the last one counts.
+    learning_rate : "auto", float > 0 or dict, default="auto"
         "auto" is 1e-3 for Adam and its kin, 1e-2 for SGD, 5e-2 for Adagrad, 0.1 for
-        FTRL and 1 for Adadelta.
+        FTRL and 1 for Adadelta. A dict has the rates of several optimizers by their
+        names; the schedule multiplies them all.
     learning_rate_schedule : str or schedule object, default="constant"
         "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
         "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
@@ -178,7 +182,7 @@ or callable, default="squared_error"
     best_iteration_ : int
         The epoch whose weights were kept.
     learning_rate_ : float
-        The base learning rate; not with L-BFGS.
+        The base learning rate, of several optimizers the first one's; not with L-BFGS.
     history_ : History
         The record of all epochs, learning rates among it; ``history_.to_frame()`` is a
         DataFrame.

@@ -71,7 +71,7 @@ class Fitting(Starting, Publishing):
         self.label_factors: list | None = None
         fitted = estimator.__dict__
         self.former = fitted.copy() if resume and "program_" in fitted else None
-        self.optimizer = make_optimizer(estimator.optimizer)
+        self.optimizer = make_optimizer(estimator._optimizer_wish())
         if not self.optimizer.iterative:
             validation.check_all_at_once(estimator)
         self.schedule = make_schedule(estimator.learning_rate_schedule)

@@ -10,6 +10,7 @@ import numpy as np
 from slimlearn import layers
 from slimlearn.estimators.annotations import (
     AnyOptimizer,
+    AnyRate,
     AnySchedule,
     Callbacks,
     ClassifierLosses,
@@ -112,7 +113,7 @@ class LinearClassifier(Linear, Classifier):
         *,
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "lbfgs",
-        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate: AnyRate = "auto",
         learning_rate_schedule: AnySchedule = "constant",
         schedules: Mapping[str, AnySchedule] | None = None,
         max_iter: int = 100,
@@ -219,7 +220,7 @@ class LinearRegressor(Linear, Regressor):
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "lbfgs",
-        learning_rate: Literal["auto"] | float = "auto",
+        learning_rate: AnyRate = "auto",
         learning_rate_schedule: AnySchedule = "constant",
         schedules: Mapping[str, AnySchedule] | None = None,
         max_iter: int = 100,

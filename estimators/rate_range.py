@@ -210,7 +210,7 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps)
     watch = _Watch(rates)
     net.set_params(
-        learning_rate=float(lowest),
+        **dict.fromkeys(net._learning_rates, float(lowest)),
         learning_rate_schedule=_Rising(highest / lowest, steps),
         max_iter=steps,
         early_stopping=False,
@@ -253,7 +253,7 @@ def _network_and_rows(estimator, X, y):
             "find_learning_rate takes an estimator of slimlearn, or a Pipeline that "
             f"ends in one; got {type(net).__name__}"
         )
-    if not make_optimizer(net.optimizer).iterative:
+    if not make_optimizer(net._optimizer_wish()).iterative:
         raise ValueError(
             f"{type(net).__name__}: L-BFGS has no learning rate: choose another "
             "optimizer, as in set_params(optimizer='adam')"

@@ -43,7 +43,7 @@ def make_schedules(estimator) -> dict[str, Schedule]:
     given = estimator.schedules
     if not given:
         return {}
-    if not make_optimizer(estimator.optimizer).iterative:
+    if not make_optimizer(estimator._optimizer_wish()).iterative:
         raise ValueError(
             "L-BFGS has no steps in which schedules could change a number: choose "
             "another optimizer"
@@ -137,6 +137,10 @@ def schedule_all(
                 segment[key] = rest
                 if value:
                     segment.setdefault("scheduled", []).append((key, column, value))
+        elif dealt := [s for s in segments if name in s.get("hypers", {})]:
+            for segment in dealt:
+                value, segment["hypers"][name] = segment["hypers"][name], 0.0
+                segment.setdefault("scheduled", []).append((name, column, value))
         elif name in hypers:
             targets.append((name, column, 0.0, hypers[name]))
         else:

@@ -107,16 +107,26 @@ class Starting:
             self.progress = former["_progress"].copy()
             self.history = former["history_"].copy()
             slots = self.progress.slots
-            if old.model.slots.names() != program.model.slots.names() or (
-                slots is not None and slots.size != program.allocate_slots().size
+            dealt = self._dealt()
+            if (
+                old.model.slots.names() != program.model.slots.names()
+                or dealt != self.progress.dealt
+                or (slots is not None and slots.size != program.allocate_slots().size)
             ):
                 self.progress.slots = None
             if self.progress.slots is None:
                 # A fresh optimizer counts its steps from the start.
                 self.progress.step, self.progress.memory = 0, None
                 self.progress.begun = self.progress.epoch
+        self.progress.dealt = self._dealt()
         for name, value in self.head.states().items():
             program.states[name][...] = value
+
+    def _dealt(self) -> tuple[int, ...]:
+        """Which optimizer moves each parameter; empty where there is one."""
+        if len(self.optimizer.parts) == 1:
+            return ()
+        return tuple(map(self.optimizer.index_of, self.program.weights))
 
 
 def _shapes(program: Program) -> list[tuple]:

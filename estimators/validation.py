@@ -35,6 +35,8 @@ __all__ = [
     "ACTIVATIONS",
     "CLASSIFIER_LOSS",
     "CLASS_WEIGHT",
+    "ONE_OPTIMIZER",
+    "ONE_RATE",
     "QUANTILE",
     "REGRESSOR_LOSS",
     "TAIL",
@@ -112,13 +114,13 @@ class _Device(HasMethods):
         return f"'auto', or a device that is there ({there}{why})"
 
 
+ONE_OPTIMIZER = [StrOptions(set(OPTIMIZERS)), Optimizer]
+ONE_RATE = [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")]
+
 # Parameters that every estimator has.
 TAIL = {
-    "optimizer": [StrOptions(set(OPTIMIZERS)), Optimizer],
-    "learning_rate": [
-        StrOptions({"auto"}),
-        Interval(Real, 0, None, closed="neither"),
-    ],
+    "optimizer": [*ONE_OPTIMIZER, dict],
+    "learning_rate": [*ONE_RATE, dict],
     "learning_rate_schedule": [StrOptions(set(SCHEDULES)), Schedule],
     "schedules": [None, dict],
     "max_iter": [Interval(Integral, 1, None, closed="left")],

@@ -38,7 +38,9 @@ class Trainer:
     segments : list of dict, optional
         One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``, and
         ``scheduled``: a list of (one of these names, column, scale) that adds scale
-        times the column's number of each step.
+        times the column's number of each step. Of several optimizers ``update`` is
+        the one that moves it, and ``hypers`` has its numbers by name; ``scheduled`` may
+        name these too.
     hypers : dict of str to float
         All but the learning rate, the step and the segments' coefficients.
     clip_norm, clip_value : float, optional

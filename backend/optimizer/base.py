@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Model, Tensor
 from slimlearn.backend.parameters import Parameters
@@ -13,10 +15,19 @@ _P = symbol("P")
 class Update:
     """What a rule sees while `update` is being built: values, scalars, slots."""
 
-    def __init__(self, model: Model, graph, name: str, clip: bool, rate: bool):
+    def __init__(
+        self,
+        model: Model,
+        graph,
+        name: str,
+        clip: bool,
+        rate: bool,
+        slots: Sequence[str] | None = None,
+    ):
         self.model = model
         self.graph = graph
         self.name = name
+        self._shared = None if slots is None else iter(slots)
         self.precision = model.precision
         self.weight = ops.input_("weight", (_P,), self.precision)
         self.gradient = ops.input_("gradient", (_P,), self.precision)
@@ -40,7 +51,11 @@ class Update:
 
     def slot(self, name: str) -> Tensor:
         """The optimizer's array of this name, one element for each weight."""
-        return self.model.slot(f"{self.name}/{name}")
+        if self._shared is None:
+            return self.model.slot(f"{self.name}/{name}")
+        shared = next(self._shared)
+        known = shared in self.model.slots
+        return self.model.slots[shared] if known else self.model.slot(shared)
 
     def set(self, slot: Tensor, value: Tensor) -> None:
         """Write a slot at the end of the update."""
@@ -70,6 +85,11 @@ class Update:
     def one(self) -> Tensor:
         """1 for every element: its total is how many there are."""
         return ops.constant(1.0, self.precision, (_P,))
+
+
+def update_name(index: int) -> str:
+    """The function of one of several optimizers, as native code knows it too."""
+    return f"update.{index + 1}" if index else "update"
 
 
 class Optimizer(Parameters):
@@ -112,6 +132,31 @@ class Optimizer(Parameters):
     iterative = True
 
     @property
+    def parts(self) -> tuple[Optimizer, ...]:
+        """The optimizers that it consists of: itself."""
+        return (self,)
+
+    def index_of(self, parameter: str) -> int:
+        """Which of the parts moves a parameter.
+
+        Parameters
+        ----------
+        parameter : str
+            Its name.
+        """
+        return 0
+
+    def of(self, parameter: str) -> Optimizer:
+        """The part that moves a parameter.
+
+        Parameters
+        ----------
+        parameter : str
+            Its name.
+        """
+        return self.parts[self.index_of(parameter)]
+
+    @property
     def row_sparse(self) -> bool:
         """Whether a step on sparse rows needs to touch no weights but theirs.
 
@@ -145,8 +190,10 @@ class Optimizer(Parameters):
         l2: bool = False,
         clip: bool = False,
         rate: bool = False,
+        index: int = 0,
+        slots: Sequence[str] | None = None,
     ) -> None:
-        """Write the function ``update`` into `model`.
+        """Write the function ``update`` into `model`, or that of one of several.
 
         Parameters
         ----------
@@ -157,10 +204,14 @@ class Optimizer(Parameters):
             Multiply the gradient by ``gradient_scale``.
         rate : bool
             Multiply the learning rate by ``segment.rate``.
+        index : int
+            Which of several optimizers this is.
+        slots : sequence of str, optional
+            Names of the arrays that all of them share.
         """
         name = type(self).__name__.lower()
-        with model.function("update") as graph:
-            update = Update(model, graph, name, clip, rate)
+        with model.function(update_name(index)) as graph:
+            update = Update(model, graph, name, clip, rate, slots)
             if l1 and not self.proximal:
                 pull = ops.sign(update.weight)
                 pull = ops.mul(pull, update.scalar(update.hyper("segment.l1")))
@@ -169,6 +220,12 @@ class Optimizer(Parameters):
                 pull = ops.mul(update.weight, update.scalar(update.hyper("segment.l2")))
                 update.gradient = ops.add(update.gradient, pull)
             graph.return_(self._rule(update))
+        if update.totals and slots is not None:
+            raise ValueError(
+                f"{type(self).__name__} reads sums over parameters, "
+                f"{', '.join(update.totals)}, which one of several optimizers cannot: "
+                "give it alone"
+            )
         if update.totals:
             _write_measure(model, update.totals)
 

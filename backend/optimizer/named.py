@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slimlearn.backend.optimizer.adam import Adam, AdamW, LazyAdam, Nadam
 from slimlearn.backend.optimizer.base import Optimizer
+from slimlearn.backend.optimizer.dealt import Dealt
 from slimlearn.backend.optimizer.ftrl import Ftrl
 from slimlearn.backend.optimizer.lbfgs import LBFGS
 from slimlearn.backend.optimizer.scaled import Adadelta, Adagrad, RMSProp
@@ -23,14 +26,18 @@ OPTIMIZERS = {
 }
 
 
-def make_optimizer(optimizer: str | Optimizer) -> Optimizer:
+def make_optimizer(optimizer: str | Optimizer | Mapping) -> Optimizer:
     """The optimizer that a name or a parameter object stands for, checked.
+
+    A mapping has these by patterns of parameters' names.
 
     Raises
     ------
     ValueError
         If the name is unknown or a parameter is out of its range.
     """
+    if isinstance(optimizer, Mapping):
+        return _dealt(optimizer)
     if isinstance(optimizer, str):
         if optimizer not in OPTIMIZERS:
             raise ValueError(
@@ -40,3 +47,20 @@ def make_optimizer(optimizer: str | Optimizer) -> Optimizer:
         return OPTIMIZERS[optimizer]()
     optimizer.check()
     return optimizer
+
+
+def _dealt(optimizers: Mapping) -> Dealt:
+    if not optimizers:
+        raise ValueError("optimizer={} has no optimizer: give some by names of layers")
+    found = {}
+    for pattern, one in optimizers.items():
+        if not isinstance(pattern, str) or not isinstance(one, (str, Optimizer)):
+            raise TypeError(
+                "optimizer is a dict from names of layers, with wildcards, to "
+                "optimizers, as in {'*': 'adam', 'linear*': Ftrl()}; got "
+                f"{pattern!r}: {one!r}"
+            )
+        found[pattern] = make_optimizer(one)
+    dealt = Dealt(found)
+    dealt.check()
+    return dealt

@@ -7,6 +7,7 @@ import numpy as np
 from slimlearn.backend import philox
 from slimlearn.backend.graph import Model
 from slimlearn.backend.ops.sparse import Rows
+from slimlearn.backend.optimizer.base import update_name
 from slimlearn.backend.reference.context import as_array
 from slimlearn.backend.reference.execution import apply, first_nonfinite, run
 
@@ -46,7 +47,8 @@ class Trainer:
         The training rows; all by default.
     batch_size : int
     segments : list of dict, optional
-        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``.
+        One for each parameter: ``rate``, ``l1``, ``l2``, ``decay``, ``frozen``, and of
+        several optimizers ``update``, which of them, and ``hypers``, its numbers.
     hypers : dict of str to float
         All but the learning rate, the step and the segments' coefficients.
     clip_norm, clip_value : float, optional
@@ -174,9 +176,11 @@ class Trainer:
         segment = self.segments[name]
         known = {"rate": 1.0, "l1": 0.0, "l2": 0.0, "decay": 0.0, "proximal": 0.0}
         found = {key: segment.get(key, value) for key, value in known.items()}
+        own = dict(segment.get("hypers", {}))
         for key, column, scale in segment.get("scheduled", ()):
-            found[key] += scale * rates[column]
-        return {f"segment.{key}": value for key, value in found.items()}
+            (own if key in own else found)[key] += scale * rates[column]
+        numbers = {f"segment.{key}": value for key, value in found.items()}
+        return {**numbers, **own}
 
     def _penalised(self, name: str, rows, gradient, rates) -> np.ndarray:
         """The gradient with that of the penalties, as it is clipped."""
@@ -199,7 +203,8 @@ class Trainer:
             sums = run(self.model, "measure", sources, {}, hypers=hypers, slots=slots)
             for value, total in zip(measure.returns, sums.returns, strict=True):
                 hypers[f"segment.{value.name}"] = float(total)
-        result = run(self.model, "update", sources, {}, hypers=hypers, slots=slots)
+        update = update_name(self.segments[name].get("update", 0))
+        result = run(self.model, update, sources, {}, hypers=hypers, slots=slots)
         weight[rows] = result.returns[0].reshape(gradient.shape)
         for slot, value in result.sets.items():
             self.slots[slot][name][rows] = value.reshape(gradient.shape)

@@ -5,21 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from fnmatch import fnmatchcase
 
 import numpy as np
 
+from slimlearn.backend.patterns import matches
 from slimlearn.backend.progress import EpochResult, Within
 from slimlearn.estimators.callbacks.identity import identity_of
 
-__all__ = ["FitState", "matches"]
-
-
-def matches(name: str, patterns) -> bool:
-    """Whether a parameter's name, or the layer above it, fits one of the patterns."""
-    patterns = [patterns] if isinstance(patterns, str) else patterns
-    layer = name.rpartition("/")[0]
-    return any(fnmatchcase(name, p) or fnmatchcase(layer, p) for p in patterns)
+__all__ = ["FitState"]
 
 
 class FitState:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from slimlearn.backend.patterns import matches
 from slimlearn.backend.program import Program
 from slimlearn.backend.tensor_files import read_arrays
 from slimlearn.estimators.callbacks.checkpoint import read_program
-from slimlearn.estimators.callbacks.state import matches
 from slimlearn.layers.normalization import AVERAGES, WEIGHT
 
 __all__ = ["FORMER_LAST", "by_layer", "transfer"]

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "api/lock.h"
@@ -221,6 +222,14 @@ std::vector<Segment> segments_of(const py::list& list) {
   for (const auto& item : list) {
     const auto fields = py::cast<py::dict>(item);
     Segment segment;
+    std::set<std::string> own;  // numbers of its optimizer
+    if (fields.contains("hypers")) {
+      for (const auto& [name, value] : py::cast<py::dict>(fields["hypers"])) {
+        const auto hyper = py::cast<std::string>(name);
+        segment.coefficients[hyper] = number_of("hyper " + hyper, value);
+        own.insert(hyper);
+      }
+    }
     for (const auto& [key, value] : fields) {
       const auto name = py::cast<std::string>(key);
       if (name == "offset") {
@@ -229,10 +238,15 @@ std::vector<Segment> segments_of(const py::list& list) {
         segment.length = py::cast<int64_t>(value);
       } else if (name == "frozen") {
         segment.frozen = py::cast<bool>(value);
+      } else if (name == "update") {
+        segment.update = py::cast<int64_t>(value);
+      } else if (name == "hypers") {
+        continue;  // they are known
       } else if (name == "scheduled") {
         for (const auto& [hyper, column, scale] :
              py::cast<std::vector<std::tuple<std::string, int64_t, double>>>(value)) {
-          segment.scheduled.push_back({column, "segment." + hyper, 0.0, scale});
+          const bool known = own.count(hyper) > 0;
+          segment.scheduled.push_back({column, known ? hyper : "segment." + hyper, 0.0, scale});
         }
       } else {
         segment.coefficients["segment." + name] = number_of("segment " + name, value);

@@ -171,6 +171,11 @@ double train(slim_model& model, const std::vector<Source>& sources, const slim_t
     numbers[how.hypers[i].name] = how.hypers[i].value;
   }
   const Model& program = *model.model;
+  if (program.updates() > 1) {
+    throw std::invalid_argument(
+        "this program has several optimizers, and does not say which parameters are whose: train "
+        "it from Python");
+  }
   for (const char* function : {"grad", "update", "measure"}) {
     if (program.has(function)) require_hypers(program, function, numbers);
   }

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/arrays.h"
 #include "api/lock.h"
+#include "ir/verify.h"
 #include "runtime/call/forward.h"
 #include "runtime/call/predictor.h"
 #include "runtime/data/bind.h"
@@ -78,7 +79,10 @@ py::list profile(const ModelPointer& model, const std::string& function, const p
 
 std::shared_ptr<const Plan> plan_of(const ModelPointer& model, const std::string& function,
                                     int64_t rows, const Symbols& symbols) {
-  return function == "update" ? model->update_plan(rows) : model->plan(function, rows, symbols);
+  for (int64_t i = 0; i < model->updates(); ++i) {
+    if (function == update_name(i)) return model->update_plan(rows, false, i);
+  }
+  return model->plan(function, rows, symbols);
 }
 
 // Of both branches, where there are some.

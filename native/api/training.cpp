@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/arrays.h"
 #include "api/lock.h"
+#include "ir/verify.h"
 #include "runtime/call/team.h"
 #include "runtime/data/bind.h"
 #include "runtime/train/lbfgs.h"
@@ -28,8 +29,11 @@ class BoundTrainer {
                double clip_value, bool shuffle, uint32_t seed, int threads, int64_t accumulate,
                std::shared_ptr<Exchange> exchange)
       : sources_(sources_of(sources)), arenas_(py::tuple(arenas)) {
-    for (const char* function : {"grad", "update", "measure"}) {
-      if (model->has(function)) require_hypers(*model, function, hypers);
+    for (const Function& function : model->program().functions) {
+      const std::string& name = function.name;
+      if (name == "grad" || name == "measure" || is_update(name)) {
+        require_hypers(*model, name, hypers);
+      }
     }
     TrainerOptions options;
     options.shuffle = shuffle;

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "cuda/steps.h"
+#include "runtime/train/coefficients.h"
 
 namespace slim::cuda {
 namespace {
@@ -18,19 +19,9 @@ void CudaSteps::make_groups(StepsRequest& request) {
   const Updater::Clip& clip = options_.clip;
   const bool clips = clip.value > 0 || clip.norm > 0;
   if (model_->measure_plan(1)) refuse_on_gpu("an update that reads sums over parameters");
-  const int64_t hyper_bytes = round_up(hypers.bytes());
-  const auto place_of = [&](const std::string& name) -> int64_t {
-    const int64_t at = hypers.offset(name);
-    if (clips && at >= 0 && name == "segment.l1") return hyper_bytes;
-    if (clips && at >= 0 && name == "segment.l2") return hyper_bytes + 8;
-    return at;
-  };
-  const auto target = [&](const Scheduled& one, std::byte* to, int64_t at, double base) {
-    if (at < 0) {
-      throw std::invalid_argument("this program declares no hyper " + one.name +
-                                  " that a schedule could change");
-    }
-    target_list_.push_back({reinterpret_cast<double*>(to + at), base, one.scale, one.column});
+  const auto send_to = [&](std::byte* image, const Coefficients::Target& target) {
+    target_list_.push_back(
+        {reinterpret_cast<double*>(image + target.at), target.base, target.scale, target.column});
   };
   const int64_t step = hypers.offset("step"), scale = hypers.offset("gradient_scale");
   if (clip.norm > 0 && scale < 0) {
@@ -39,45 +30,36 @@ void CudaSteps::make_groups(StepsRequest& request) {
   const auto together = [](const Segment&) { return false; };
   const std::vector<Segment> segments =
       join_segments(std::move(request.segments), layout, together);
-  int64_t longest = 1;
-  for (const Segment& segment : segments) longest = std::max(longest, segment.length);
-  update_ = model_->update_plan(longest);
-  if (!update_->moves().empty())
-    refuse_on_gpu("an update that does not write its weights in place");
+  const auto count = static_cast<size_t>(std::max<int64_t>(1, model_->updates()));
+  std::vector<int64_t> longest(count, 1);
+  for (const Segment& segment : segments) {
+    int64_t& most = longest[check_update(segment, count)];
+    most = std::max(most, segment.length);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    updates_.push_back(model_->update_plan(longest[i], false, static_cast<int64_t>(i)));
+    if (!updates_.back()->moves().empty()) {
+      refuse_on_gpu("an update that does not write its weights in place");
+    }
+  }
   group_facts_ = Piece<Facts>(driver_, std::max<size_t>(segments.size(), 1));
   std::vector<double*> scales;
   std::vector<Facts> group_facts;
   for (const Segment& segment : segments) {
-    std::vector<std::byte> image(static_cast<size_t>(hyper_bytes) + 16);
-    std::memcpy(image.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
-    const auto set = [&](int64_t at, double value) {
-      std::memcpy(image.data() + at, &value, sizeof value);
-    };
-    if (scale >= 0) set(scale, 1.0);
-    for (const auto& [name, value] : segment.coefficients) {
-      const int64_t at = place_of(name);
-      if (at < 0 && value != (name == "segment.rate" ? 1.0 : 0.0)) {
-        throw std::invalid_argument("update does not read " + name +
-                                    ": build the program with it, or leave it out");
-      }
-      if (at >= 0) set(at, value);
-    }
-    group_hypers_.push_back(sent(driver_, *stream_, image));
+    const Coefficients own_numbers(segment, hypers, scheduled_, clips);
+    group_hypers_.push_back(sent(driver_, *stream_, own_numbers.image));
     std::byte* own = group_hypers_.back().data();
-    for (const Scheduled& one : segment.scheduled) {
-      const auto base = segment.coefficients.find(one.name);
-      target(one, own, place_of(one.name), base == segment.coefficients.end() ? 0.0 : base->second);
-    }
-    for (const Scheduled& one : scheduled_) target(one, own, hypers.offset(one.name), one.base);
+    for (const Coefficients::Target& target : own_numbers.targets) send_to(own, target);
     if (step >= 0) target_list_.push_back({reinterpret_cast<double*>(own + step), 0, 1, -1});
     if (scale >= 0) scales.push_back(reinterpret_cast<double*>(own + scale));
-    const auto* penalty = clips ? reinterpret_cast<const double*>(own + hyper_bytes) : nullptr;
+    const int64_t penalty_at = Coefficients::penalty_at(hypers);
+    const auto* penalty = clips ? reinterpret_cast<const double*>(own + penalty_at) : nullptr;
     const int64_t end = std::min(total, segment.offset + segment.length);
     for (int64_t begin = segment.offset; begin < end; begin += kChunk) {
       chunk_list_.push_back({begin, std::min(begin + kChunk, end), penalty});
     }
     Group& group = groups_.emplace_back(Call(*stream_, group_facts_.data() + groups_.size()),
-                                        Plan::Lease(*update_, 1));
+                                        *updates_[static_cast<size_t>(segment.update)]);
     Arrays moved = arrays_;
     moved.param += segment.offset * size;
     moved.gradient += segment.offset * size;
@@ -93,7 +75,7 @@ void CudaSteps::make_groups(StepsRequest& request) {
   }
   for (Group& group : groups_) group.lease->context.call = &group.call;
   std::byte* base = hypers_.data();
-  for (const Scheduled& one : scheduled_) target(one, base, hypers.offset(one.name), one.base);
+  for (const Scheduled& one : scheduled_) send_to(base, target_of(one, hypers));
   if (const int64_t rows = hypers.offset("global_rows"); rows >= 0) {
     target_list_.push_back({reinterpret_cast<double*>(base + rows), 0, 1, -2});
   }

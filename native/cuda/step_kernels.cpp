@@ -176,7 +176,7 @@ void CudaSteps::enqueue_step(size_t bound) const noexcept {
   enqueue(one.plan.plan(), *one.call);
   if (!chunk_list_.empty()) enqueue(prepare_);
   enqueue(whole.judge);
-  for (const Group& group : groups_) enqueue(*update_, *group.lease);
+  for (const Group& group : groups_) enqueue(group.plan, *group.lease);
   if (whole.publish) enqueue(*whole.publish);
 }
 
@@ -218,7 +218,7 @@ void CudaSteps::make_whole() {
   const size_t updates = parts.size();
   for (const Group& group : groups_) {
     const size_t own = parts.size();
-    if (!add_parts(*update_, *group.lease, parts)) return;
+    if (!add_parts(group.plan, *group.lease, parts)) return;
     if (own < parts.size()) parts[own].waits = false;  // groups are apart
   }
   if (of_plan.publish) add(*of_plan.publish, false);

@@ -142,7 +142,7 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
     if (!chunk_list_.empty()) time_part(prepare_, "gradient");
     time_part(of_plans_[0].judge, "verdict");
     time(&groups_, "update", {}, [&] {
-      for (const Group& group : groups_) enqueue(*update_, *group.lease);
+      for (const Group& group : groups_) enqueue(group.plan, *group.lease);
     });
     if (of_plans_[0].publish) time_part(*of_plans_[0].publish, "state");
   }
@@ -151,8 +151,9 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
 
 int64_t CudaSteps::launches_per_step() const {
   const int64_t own = 3 + (chunk_list_.empty() ? 0 : 1) + (of_plans_[0].publish ? 1 : 0);
-  return own + spans_->bound()[0].plan.plan().launches() +
-         static_cast<int64_t>(groups_.size()) * update_->launches();
+  int64_t launches = own + spans_->bound()[0].plan.plan().launches();
+  for (const Group& group : groups_) launches += group.plan.launches();
+  return launches;
 }
 
 int64_t CudaSteps::scratch_bytes() const {

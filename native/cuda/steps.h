@@ -80,8 +80,9 @@ class CudaSteps final : public Steps {
   };
   // A stretch that is updated as one.
   struct Group {
-    Group(Call call, Plan::Lease lease) : call(call), lease(std::move(lease)) {}
+    Group(Call call, const Plan& plan) : call(call), plan(plan), lease(plan, 1) {}
     Call call;
+    const Plan& plan;
     Plan::Lease lease;
   };
 
@@ -107,7 +108,7 @@ class CudaSteps final : public Steps {
   Piece<Facts> facts_;
   std::unique_ptr<Call> call_;
   std::unique_ptr<Spans> spans_;
-  std::shared_ptr<const Plan> update_;
+  std::vector<std::shared_ptr<const Plan>> updates_;
   Piece<StepState> state_;
   std::vector<Piece<std::byte>> data_;          // of the sources, by input of the first plan
   std::vector<std::vector<const void*>> from_;  // by bound plan, by input

@@ -223,13 +223,21 @@ void check_declarations(const Program& program) {
 
 }  // namespace
 
+std::string update_name(int64_t index) {
+  return index == 0 ? "update" : "update." + std::to_string(index + 1);
+}
+
+bool is_update(const std::string& function) {
+  return function == "update" || function.rfind("update.", 0) == 0;
+}
+
 void verify(const Function& f, const Program& program) {
   check_graph(f.graph, program.declarations.size());
   using Kind = DeclarationKind;
-  const std::set<Kind> settable = f.name == "init"     ? std::set<Kind>{Kind::param, Kind::state}
-                                  : f.name == "grad"   ? std::set<Kind>{Kind::state}
-                                  : f.name == "update" ? std::set<Kind>{Kind::slot}
-                                                       : std::set<Kind>{};
+  const std::set<Kind> settable = f.name == "init"    ? std::set<Kind>{Kind::param, Kind::state}
+                                  : f.name == "grad"  ? std::set<Kind>{Kind::state}
+                                  : is_update(f.name) ? std::set<Kind>{Kind::slot}
+                                                      : std::set<Kind>{};
   check_assignments(f, program, f.sets, "set", settable);
   check_assignments(f, program, f.grads, "grad",
                     f.name == "grad" ? std::set<Kind>{Kind::param} : std::set<Kind>{});

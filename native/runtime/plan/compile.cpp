@@ -4,6 +4,7 @@
 
 #include "ir/ops.h"
 #include "ir/text.h"
+#include "ir/verify.h"
 #include "passes/memory.h"
 #include "passes/passes.h"
 #include "runtime/plan/plan.h"
@@ -232,7 +233,7 @@ class Planner {
       const int arena = request_.function == "grad" ? kStaged : arena_of(place.base);
       request.wanted.push_back({set.value, {arena, place.offset}});
     }
-    if (request_.function == "update") {
+    if (is_update(request_.function)) {
       if (function_.graph.returns.size() != 1) {
         throw std::invalid_argument("update returns the next weights and nothing else");
       }
@@ -296,7 +297,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
     const MemoryPlan::Copy& copy = planner.memory().copies[i];
     return Move{planner.of(copy.value), planner.at(copy.value, copy.to)};
   });
-  if (request_.function != "update") {
+  if (!is_update(request_.function)) {
     for (const ValueId id : graph.returns) returns_.push_back(keep(planner.of(id)));
   }
   for (const Assignment& grad : planner.function().grads) {

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include "ir/verify.h"
 #include "runtime/plan/arena.h"
 
 namespace slim {
@@ -36,7 +37,7 @@ DType precision_of(const Program& program) {
   }
   for (const Function& function : program.functions) {
     const Graph& graph = function.graph;
-    if (function.name != "update" || graph.returns.empty()) continue;
+    if (!is_update(function.name) || graph.returns.empty()) continue;
     return graph.values[static_cast<size_t>(graph.returns[0])].type.dtype;
   }
   return DType::f32;

@@ -60,7 +60,7 @@ int64_t row_bytes(const Function& function) {
 Model::Model(std::string_view text, const std::string& device)
     : program_(checked(text)), layout_(program_), device_(Device::find(device)) {
   for (const Function& function : program_.functions) {
-    if (function.name == "update" || function.name == "measure") continue;
+    if (is_update(function.name) || function.name == "measure") continue;
     facts_[function.name] = std::make_shared<const Facts>(function);
   }
 }
@@ -156,9 +156,17 @@ std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t row
   return plan;
 }
 
-std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact) const {
-  refuse_mixed_elements(function("update"), program_.declarations.size(), "P");
-  return element_plan("update", elements, compact);
+int64_t Model::updates() const {
+  int64_t count = 0;
+  while (has(update_name(count))) ++count;
+  return count;
+}
+
+std::shared_ptr<const Plan> Model::update_plan(int64_t elements, bool compact,
+                                               int64_t index) const {
+  const std::string name = update_name(index);
+  refuse_mixed_elements(function(name), program_.declarations.size(), "P");
+  return element_plan(name, elements, compact);
 }
 
 std::vector<std::string> Model::measured() const {

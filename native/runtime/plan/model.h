@@ -40,9 +40,12 @@ class Model {
   // allows that, otherwise one for exactly them. From a small cache, least recently used out.
   std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows,
                                    const Symbols& symbols = {}) const;
-  // The optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
+  // How many update functions there are: one for each optimizer.
+  int64_t updates() const;
+  // An optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are
   // one block long.
-  std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false) const;
+  std::shared_ptr<const Plan> update_plan(int64_t elements, bool compact = false,
+                                          int64_t index = 0) const;
   // The sums over a parameter's elements that update reads as hypers; null if there are none.
   std::shared_ptr<const Plan> measure_plan(int64_t elements) const;
   // The hypers that take the returns of `measure`, in their order: segment.<name of the value>.

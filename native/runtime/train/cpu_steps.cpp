@@ -62,9 +62,11 @@ CpuSteps::CpuSteps(StepsRequest request)
     if (!plan.staged().empty()) kept_state_ = Arena(model_->layout().state_bytes);
   }
   freeze_without_gradient(*model_, request.segments);
-  Updater::Plans plans{model_->update_plan(kUpdateBlock), nullptr,
-                       model_->measure_plan(kUpdateBlock), model_->measured()};
-  if (!rows.empty()) plans.compact = model_->update_plan(kUpdateBlock, true);
+  Updater::Plans plans{{}, {}, model_->measure_plan(kUpdateBlock), model_->measured()};
+  for (int64_t i = 0; i < std::max<int64_t>(1, model_->updates()); ++i) {
+    plans.dense.push_back(model_->update_plan(kUpdateBlock, false, i));
+    if (!rows.empty()) plans.compact.push_back(model_->update_plan(kUpdateBlock, true, i));
+  }
   updater_ = std::make_unique<Updater>(std::move(plans), model_->layout(), hypers_,
                                        std::move(request.segments), request.scheduled, rows,
                                        arrays_, options_.clip, lanes());

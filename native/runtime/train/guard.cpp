@@ -118,6 +118,12 @@ SLIM_CLONES double sum_of_squares(const std::byte* data, int64_t count, DType dt
   return dtype == DType::f32 ? squares<float>(data, count) : squares<double>(data, count);
 }
 
+Penalty penalty_in(const std::byte* place) {
+  Penalty penalty;
+  std::memcpy(&penalty, place, sizeof penalty);
+  return penalty;
+}
+
 SLIM_CLONES void add_penalty(std::byte* gradient, const std::byte* weights, int64_t count,
                              DType dtype, Penalty penalty) {
   if (dtype == DType::f32) {

@@ -21,6 +21,8 @@ struct Penalty {
   double l1 = 0;
   double l2 = 0;
 };
+// The two numbers at a place.
+Penalty penalty_in(const std::byte* place);
 void add_penalty(std::byte* gradient, const std::byte* weights, int64_t count, DType dtype,
                  Penalty penalty);
 

@@ -10,13 +10,13 @@
 namespace slim {
 
 RowUpdate::RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout,
-                     const RowGradient& gradient, const std::byte* hyper, const Penalty& penalty,
+                     const RowGradient& gradient, const std::byte* hyper, int64_t penalty_at,
                      Arrays arrays, int lanes)
     : plan_(std::move(plan)),
       gradient_(gradient),
       precision_(layout.precision),
       hyper_(hyper),
-      penalty_(penalty),
+      penalty_at_(penalty_at),
       arrays_(arrays),
       param_bytes_(layout.param_bytes),
       slots_(layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0),
@@ -30,13 +30,14 @@ RowUpdate::RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout,
 
 void RowUpdate::clip(const Context& context, double limit, bool square, const Lane& lane) noexcept {
   const int64_t count = blocks(context), size = size_of(precision_);
+  const Penalty penalty = penalty_in(hyper_ + penalty_at_);
   for (int64_t i = lane.begin(count); i < lane.end(count); ++i) {
     const int64_t begin = i * plan_->capacity();
     const int64_t length = std::min(plan_->capacity(), elements(context) - begin);
     std::byte* values = batch(context).values + begin * size;
-    if (penalty_.l1 != 0 || penalty_.l2 != 0) {
+    if (penalty.l1 != 0 || penalty.l2 != 0) {
       std::byte* room = rooms_[static_cast<size_t>(lane.index())].data();
-      penalise(batch(context), begin, begin + length, values, room);
+      penalise(batch(context), begin, begin + length, penalty, values, room);
     }
     if (limit > 0) clip_values(values, length, precision_, limit);
     if (square) {
@@ -79,14 +80,15 @@ void RowUpdate::move(const int32_t* ids, int64_t begin, int64_t end, std::byte* 
 }
 
 // With the weights of the touched rows.
-void RowUpdate::penalise(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* values,
+void RowUpdate::penalise(const SparseBatch& rows, int64_t begin, int64_t end,
+                         const Penalty& penalty, std::byte* values,
                          std::byte* room) const noexcept {
   if (precision_ == DType::f32) {
     move<float, true>(rows.ids, begin, end, arrays_.param, room);
   } else {
     move<double, true>(rows.ids, begin, end, arrays_.param, room);
   }
-  add_penalty(values, room, end - begin, precision_, penalty_);
+  add_penalty(values, room, end - begin, precision_, penalty);
 }
 
 template <bool fetch>

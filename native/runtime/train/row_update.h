@@ -16,9 +16,9 @@ namespace slim {
 // not even read.
 class RowUpdate {
  public:
-  // `plan` is the compact update; `hyper` and `penalty` stay where they are.
+  // `plan` is the compact update; `hyper`, with the penalty behind it, stays where it is.
   RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout, const RowGradient& gradient,
-            const std::byte* hyper, const Penalty& penalty, Arrays arrays, int lanes);
+            const std::byte* hyper, int64_t penalty_at, Arrays arrays, int lanes);
 
   // By all lanes: penalties are added; elements go to ±limit (0: none), and their squares, if
   // wanted, into partial sums.
@@ -42,8 +42,8 @@ class RowUpdate {
   template <class T, bool fetch>
   void move(const int32_t* ids, int64_t begin, int64_t end, std::byte* array,
             std::byte* block) const;
-  void penalise(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* values,
-                std::byte* room) const noexcept;
+  void penalise(const SparseBatch& rows, int64_t begin, int64_t end, const Penalty& penalty,
+                std::byte* values, std::byte* room) const noexcept;
   template <bool fetch>
   void move_all(const SparseBatch& rows, int64_t begin, int64_t end, std::byte* room) const;
 
@@ -51,7 +51,7 @@ class RowUpdate {
   RowGradient gradient_;
   DType precision_;
   const std::byte* hyper_;
-  const Penalty& penalty_;
+  int64_t penalty_at_;
   Arrays arrays_;
   int64_t param_bytes_;
   int64_t slots_;

@@ -8,6 +8,14 @@
 
 namespace slim {
 
+size_t check_update(const Segment& segment, size_t updates) {
+  const auto index = static_cast<size_t>(segment.update);
+  if (segment.update >= 0 && index < updates) return index;
+  throw std::invalid_argument("a segment asks for update function " +
+                              std::to_string(segment.update) + ", this program has " +
+                              std::to_string(updates));
+}
+
 std::vector<Segment> join_segments(std::vector<Segment> segments, const Layout& layout,
                                    const std::function<bool(const Segment&)>& alone) {
   const int64_t size = size_of(layout.precision), total = layout.param_bytes / size;
@@ -28,7 +36,7 @@ std::vector<Segment> join_segments(std::vector<Segment> segments, const Layout& 
     const bool joins = !alone(segment);
     if (open && joins && joined.back().offset + joined.back().length == segment.offset &&
         joined.back().coefficients == segment.coefficients &&
-        joined.back().scheduled == segment.scheduled) {
+        joined.back().scheduled == segment.scheduled && joined.back().update == segment.update) {
       joined.back().length = end - joined.back().offset;
     } else {
       if (joins) segment.length = end - segment.offset;

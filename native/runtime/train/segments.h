@@ -27,8 +27,12 @@ struct Segment {
   int64_t length = 0;
   std::map<std::string, double> coefficients;  // hypers that only this stretch sees
   std::vector<Scheduled> scheduled;            // of these, each added to its coefficient
+  int64_t update = 0;                          // which of the update functions
   bool frozen = false;
 };
+
+// Which of so many update functions moves a segment; throws std::invalid_argument for another.
+size_t check_update(const Segment& segment, size_t updates);
 
 // Segments of equal coefficients that touch become one from `offset` on, as long as all of them
 // with their padding; those that `alone` names stay as they are. Frozen and empty ones are left

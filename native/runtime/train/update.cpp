@@ -54,9 +54,15 @@ void Hypers::set(const std::string& name, double value) {
 Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<Segment> segments,
                  const std::vector<Scheduled>& scheduled, const std::vector<RowGradient>& rows,
                  Arrays arrays, Clip clip, int lanes)
-    : plan_(std::move(plans.dense)), precision_(layout.precision), arrays_(arrays), clip_(clip) {
+    : plans_(std::move(plans.dense)),
+      precision_(layout.precision),
+      arrays_(arrays),
+      clip_(clip),
+      step_offset_(hypers.offset("step")),
+      scale_offset_(hypers.offset("gradient_scale")),
+      penalty_at_(Coefficients::penalty_at(hypers)) {
   const int64_t size = size_of(precision_), total = layout.param_bytes / size;
-  Memory& memory = plan_->device().memory();
+  Memory& memory = plans_[0]->device().memory();
   const auto rows_of = [&](const Segment& segment) {
     return std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
       return gradient.offset == segment.offset * size;
@@ -65,6 +71,10 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
   const auto alone = [&](const Segment& segment) {
     return plans.measure != nullptr || rows_of(segment) != rows.end();
   };
+  if (clip_.norm > 0 && scale_offset_ < 0) {
+    throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
+  }
+  for (const Scheduled& one : scheduled) schedule(target_of(one, hypers), hypers.data());
   std::vector<Measure::Span> spans;
   for (const Segment& segment : join_segments(std::move(segments), layout, alone)) {
     const int64_t end = std::min(total, round_up((segment.offset + segment.length) * size) / size);
@@ -75,29 +85,20 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
           "] its gradient is kept as rows, and update reads sums over parameters: a gradient "
           "that is rows has none, keep it dense (without ops.rows)");
     }
-    groups_.push_back({segment.offset, end, Arena(hypers.bytes(), memory)});
-    std::memcpy(groups_.back().hyper.data(), hypers.data(), static_cast<size_t>(hypers.bytes()));
-    for (const auto& [name, value] : segment.coefficients) {
-      std::byte* place = place_of(groups_.back(), name, hypers);
-      if (!place && value != (name == "segment.rate" ? 1.0 : 0.0)) {
-        throw std::invalid_argument("update does not read " + name +
-                                    ": build the program with it, or leave it out");
-      }
-      if (place) std::memcpy(place, &value, sizeof value);
-    }
-    for (const Scheduled& one : segment.scheduled) {
-      const auto own = segment.coefficients.find(one.name);
-      schedule(one, place_of(groups_.back(), one.name, hypers),
-               own == segment.coefficients.end() ? 0.0 : own->second);
-    }
+    const size_t update = check_update(segment, plans_.size());
+    const Coefficients own(segment, hypers, scheduled, clips());
+    groups_.push_back(
+        {segment.offset, end, update, Arena(static_cast<int64_t>(own.image.size()), memory)});
+    std::byte* hyper = groups_.back().hyper.data();
+    std::memcpy(hyper, own.image.data(), own.image.size());
+    for (const Coefficients::Target& target : own.targets) schedule(target, hyper);
     if (compact != rows.end()) {
       groups_.back().end = segment.offset;
-      rows_.emplace_back(plans.compact, layout, *compact, groups_.back().hyper.data(),
-                         *groups_.back().penalty, arrays_, lanes);
+      rows_.emplace_back(plans.compact[update], layout, *compact, hyper, penalty_at_, arrays_,
+                         lanes);
     }
     if (plans.measure) {
-      spans.push_back(
-          {segment.offset, segment.offset + segment.length, groups_.back().hyper.data()});
+      spans.push_back({segment.offset, segment.offset + segment.length, hyper});
     }
   }
   if (plans.measure) {
@@ -116,18 +117,10 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
     }
   }
   partial_.resize(blocks_.size());
-  step_offset_ = hypers.offset("step");
-  for (const Scheduled& one : scheduled) {
-    const int64_t at = hypers.offset(one.name);
-    schedule(one, at < 0 ? nullptr : hypers.data() + at, one.base);
-    for (Group& group : groups_) schedule(one, group.hyper.data() + at, one.base);
+  for (const auto& plan : plans_) {
+    leases_.emplace_back();
+    for (int i = 0; i < lanes; ++i) leases_.back().emplace_back(*plan, 1);
   }
-  scale_offset_ = hypers.offset("gradient_scale");
-  if (clip_.norm > 0 && scale_offset_ < 0) {
-    throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
-  }
-  set_all(scale_offset_, 1.0);
-  for (int i = 0; i < lanes; ++i) leases_.emplace_back(*plan_, 1);
 }
 
 void Updater::set_all(int64_t offset, double value) {
@@ -137,20 +130,8 @@ void Updater::set_all(int64_t offset, double value) {
   }
 }
 
-std::byte* Updater::place_of(Group& group, const std::string& name, const Hypers& hypers) const {
-  const int64_t at = hypers.offset(name);
-  if (at < 0) return nullptr;
-  if (clips() && name == "segment.l1") return reinterpret_cast<std::byte*>(&group.penalty->l1);
-  if (clips() && name == "segment.l2") return reinterpret_cast<std::byte*>(&group.penalty->l2);
-  return group.hyper.data() + at;
-}
-
-void Updater::schedule(const Scheduled& scheduled, std::byte* place, double base) {
-  if (!place) {
-    throw std::invalid_argument("this program declares no hyper " + scheduled.name +
-                                " that a schedule could change");
-  }
-  targets_.push_back({scheduled.column, place, base, scheduled.scale});
+void Updater::schedule(const Coefficients::Target& target, std::byte* image) {
+  targets_.push_back({target.column, image + target.at, target.base, target.scale});
 }
 
 void Updater::begin(double step, const double* rates) noexcept {
@@ -168,7 +149,7 @@ void Updater::clip(const Context& gradient, const Lane& lane) noexcept {
     const Block& block = blocks_[static_cast<size_t>(i)];
     std::byte* values = arrays_.gradient + block.begin * size;
     const int64_t length = block.end - block.begin;
-    const Penalty& penalty = *groups_[static_cast<size_t>(block.group)].penalty;
+    const Penalty penalty = penalty_in(group_of(block).hyper.data() + penalty_at_);
     if (penalty.l1 != 0 || penalty.l2 != 0) {
       add_penalty(values, arrays_.param + block.begin * size, length, precision_, penalty);
     }
@@ -203,10 +184,10 @@ void Updater::update_block(const Block& block, CallContext& call) const noexcept
   moved.param += from;
   moved.gradient += from;
   if (moved.slot) moved.slot += from;
-  moved.hyper = groups_[static_cast<size_t>(block.group)].hyper.data();
+  moved.hyper = group_of(block).hyper.data();
   moved.lend(context);
   context.rows = block.end - block.begin;
-  run_plan(*plan_, call, Lane(0, 1));
+  run_plan(plan_of(group_of(block)), call, Lane(0, 1));
 }
 
 uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
@@ -218,8 +199,8 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
     measure_->run(lane);
     if (!measure_->finite()) return kNonFiniteGradient;
   }
-  CallContext& call = *leases_[static_cast<size_t>(lane.index())];
-  const int64_t count = static_cast<int64_t>(blocks_.size());
+  const auto own = static_cast<size_t>(lane.index());
+  const int64_t count = static_cast<int64_t>(blocks_.size()), most = plans_[0]->capacity();
   const auto first = blocks_.begin() + lane.begin(count), last = blocks_.begin() + lane.end(count);
   uint32_t status = 0;
   for (auto block = first; block != last;) {
@@ -229,11 +210,11 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
       continue;
     }
     Block run = *block;
-    while (++block != last && block->group == run.group &&
-           block->end - run.begin <= plan_->capacity() && is_finite(*block)) {
+    while (++block != last && block->group == run.group && block->end - run.begin <= most &&
+           is_finite(*block)) {
       run.end = block->end;
     }
-    update_block(run, call);
+    update_block(run, *leases_[group_of(run).update][own]);
   }
   for (RowUpdate& rows : rows_) status |= rows.run(gradient, lane);
   return status;
@@ -260,7 +241,7 @@ Cost Updater::cost(const Context& gradient) const {
     total.bytes += cost.bytes;
   }
   for (const Block& block : blocks_) {
-    const Cost cost = plan_->cost(block.end - block.begin);
+    const Cost cost = plan_of(group_of(block)).cost(block.end - block.begin);
     total.flops += cost.flops;
     total.bytes += cost.bytes;
   }
@@ -268,13 +249,15 @@ Cost Updater::cost(const Context& gradient) const {
 }
 
 int64_t Updater::launches() const {
-  // A gradient of rows counts once: how many blocks these are, the data says.
-  auto runs = static_cast<int64_t>(rows_.size());
-  const int64_t measured = measure_ ? measure_->launches() : 0;
+  int64_t launches = measure_ ? measure_->launches() : 0;
   for (const Group& group : groups_) {
-    runs += (group.end - group.begin + plan_->capacity() - 1) / plan_->capacity();
+    const Plan& plan = plan_of(group);
+    // A gradient of rows counts once: how many blocks these are, the data says.
+    const bool rows = group.end == group.begin;
+    launches += plan.launches() *
+                (rows ? 1 : (group.end - group.begin + plan.capacity() - 1) / plan.capacity());
   }
-  return measured + runs * plan_->launches();
+  return launches;
 }
 
 }  // namespace slim

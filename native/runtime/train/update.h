@@ -11,6 +11,7 @@
 #include "runtime/call/arrays.h"
 #include "runtime/call/team.h"
 #include "runtime/plan/plan.h"
+#include "runtime/train/coefficients.h"
 #include "runtime/train/guard.h"
 #include "runtime/train/measure.h"
 #include "runtime/train/row_update.h"
@@ -46,11 +47,11 @@ class Updater {
     double norm = 0;
   };
 
-  // Plans of the update: `dense` over the arenas, `compact` for the gradients that are rows.
-  // `measure`: of the sums that it reads, if any, as the hypers `measured`.
+  // Plans of each update function: `dense` over the arenas, `compact` for the gradients that are
+  // rows. `measure`: of the sums that it reads, if any, as the hypers `measured`.
   struct Plans {
-    std::shared_ptr<const Plan> dense;
-    std::shared_ptr<const Plan> compact;
+    std::vector<std::shared_ptr<const Plan>> dense;
+    std::vector<std::shared_ptr<const Plan>> compact;
     std::shared_ptr<const Plan> measure;
     std::vector<std::string> measured;
   };
@@ -77,9 +78,8 @@ class Updater {
   struct Group {
     int64_t begin;
     int64_t end;
-    Arena hyper;
-    // Where gradients are clipped, their penalties are added before, and not by the tape.
-    std::unique_ptr<Penalty> penalty = std::make_unique<Penalty>();
+    size_t update;
+    Arena hyper;  // as Coefficients lays it out
   };
   struct Block {
     int32_t group;
@@ -97,12 +97,14 @@ class Updater {
   bool is_finite(const Block& block) const noexcept;
   void update_block(const Block& block, CallContext& call) const noexcept;
   void set_all(int64_t offset, double value);
-  void schedule(const Scheduled& scheduled, std::byte* place, double base);
+  void schedule(const Coefficients::Target& target, std::byte* image);
   bool clips() const { return clip_.value > 0 || clip_.norm > 0; }
-  // Where a coefficient of a group goes; null: update does not read it.
-  std::byte* place_of(Group& group, const std::string& name, const Hypers& hypers) const;
+  const Plan& plan_of(const Group& group) const { return *plans_[group.update]; }
+  const Group& group_of(const Block& block) const {
+    return groups_[static_cast<size_t>(block.group)];
+  }
 
-  std::shared_ptr<const Plan> plan_;
+  std::vector<std::shared_ptr<const Plan>> plans_;  // by update function
   DType precision_;
   Arrays arrays_;
   Clip clip_;
@@ -112,9 +114,9 @@ class Updater {
   std::optional<Measure> measure_;
   std::vector<double> partial_;  // sums of squares, by block
   double norm_scale_ = 1;
-  int64_t step_offset_, scale_offset_;
+  int64_t step_offset_, scale_offset_, penalty_at_;
   std::vector<Target> targets_;
-  std::vector<Plan::Lease> leases_;  // by lane
+  std::vector<std::vector<Plan::Lease>> leases_;  // by update function, by lane
 };
 
 }  // namespace slim
