@@ -74,7 +74,7 @@ def ours() -> list[dict]:
     for shape, estimators in SHAPES.items():
         for estimator in estimators:
             words = " ".join(repr(estimator).split())
-            counted = count(estimator, false_checks(shape))
+            counted = count(estimator, false_checks(shape, estimator))
             row = {
                 "package": "slimlearn",
                 "kind": next(c.__name__ for c in type(estimator).__mro__ if _ours(c)),

@@ -104,6 +104,8 @@ class NetworkEstimator(
     _accept_sparse: str | bool = "csr"
     # Parameters that are learning rates.
     _learning_rates: tuple[str, ...] = ("learning_rate",)
+    # Whether held-out rows that lie elsewhere than those of training deserve a warning.
+    _compares_units = True
     # The layer that reads X itself, if L-BFGS is to see its columns in their own units.
     _first_layer: str | None = None
 

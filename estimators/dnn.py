@@ -40,13 +40,10 @@ from slimlearn.estimators.validation import (
 
 __all__ = ["DNNClassifier", "DNNRegressor"]
 
+HIDDEN_UNITS = [tuple, list, np.ndarray, Interval(Integral, 1, None, closed="left")]
+
 LAYERS = {
-    "hidden_units": [
-        tuple,
-        list,
-        np.ndarray,
-        Interval(Integral, 1, None, closed="left"),
-    ],
+    "hidden_units": HIDDEN_UNITS,
     "activation": [StrOptions(set(ACTIVATIONS)), callable],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "batch_norm": ["boolean"],

@@ -241,7 +241,7 @@ class Fitting(Starting, Publishing):
         self.precision = self._precision(self.input.kind, count)
         if held is not None and not taken:
             self.input.check_range(estimator, held.X, self.precision)
-            if rows.X is not None:
+            if rows.X is not None and estimator._compares_units:
                 warn_of_other_units(estimator, self.input, rows, held)
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None

@@ -125,8 +125,7 @@ class Handle:
         """
         if self.closely or not self.input.bare:
             return None
-        key = function, n_threads
-        predictor = self._predictors.get(key) or self._bind(key)
+        predictor = self.predictor(function, n_threads)
         values = predictor(X)
         if values is None:
             X = self.input.plain(X, _FEW)
@@ -138,9 +137,15 @@ class Handle:
         arrays = self.input.few(X, _FEW)
         if arrays is None:
             return None
+        return self.predictor(function, n_threads)(*arrays)
+
+    def predictor(self, function: str, n_threads: int | None) -> Callable:
+        """The short road itself: a function of the inputs' arrays, in C order.
+
+        It returns None where rows have to be looked at closely.
+        """
         key = function, n_threads
-        predictor = self._predictors.get(key) or self._bind(key)
-        return predictor(*arrays)
+        return self._predictors.get(key) or self._bind(key)
 
     def _bind(self, key: tuple[str, int | None]):
         (function, n_threads), names = key, [form.name for form in self.input.forms]

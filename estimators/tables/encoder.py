@@ -40,6 +40,12 @@ _VIEWS = ("robust", "scores", "bins")
 # Rows whose numbers are scaled at a time.
 _ROWS = 4096
 
+# Numbers in some rows up to which they are not looked at closely.
+_FEW = 4096
+
+# Types of elements that are numbers as they are.
+_PLAIN = frozenset((float, int, np.float64, np.float32))
+
 # A number beyond the outer edges counts as so many bins outwards at most.
 _BEYOND = 3.0
 
@@ -151,7 +157,8 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    slimlearn.DNNClassifier : Reads what comes out.
+    TabularClassifier : Has one inside.
+    TabularRegressor : Has one inside.
 
     References
     ----------
@@ -279,6 +286,19 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         )
         self._plain = all(isinstance(c, NumberColumn) for c in read)
         self._flag_table = np.array([c.flag for c in flagged], dtype=np.float32)
+        self._named = table.names if isinstance(table.names, list) else None
+        self._quick = None
+        if not any(isinstance(c, DateColumn) for c in self._measured):
+            # Lists, whose elements are found faster than those of arrays.
+            self._quick = (
+                self._places.tolist(),
+                [(c.position, c._lookup, c.table.tolist()) for c in self._leveled],
+                [
+                    (c.position, flag.tolist())
+                    for c, flag in zip(flagged, self._flag_table)
+                ],
+                [(c.position, c._lookup) for c in self._coded],
+            )
         self.columns_ = Facts(self._fact(column, views) for column in columns)
         self.cardinalities_ = [len(c.levels) + 1 for c in self._coded]
         return self
@@ -420,7 +440,6 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, width), float32
         """
         rows = table.shape[0]
-        bins = "bins" in views
         width = self._width(views)
         out = np.empty((rows, width), dtype=np.float32)
         matrix, raws = self._read(table)
@@ -430,14 +449,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             at = 0
             if len(numbers):
                 block = numbers.fill(_block(matrix, raws, some))
-                scores = None
-                if bins or "scores" in views:
-                    scores = numbers.normal(block)
-                for view in views:
-                    if view == "robust":
-                        part = numbers.robust(block)
-                    else:
-                        part = scores if view == "scores" else self._binned(scores)
+                for part in self._viewed(block, views):
                     out[some, at : at + part.shape[1]] = part
                     at += part.shape[1]
         at = width - len(self._flagged) - len(self._coded)
@@ -453,6 +465,69 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             out[:, at] = column.codes(table.column(column.position))
             at += 1
         return out
+
+    def quick(self, X, views: Sequence[str]) -> np.ndarray | None:
+        """A few plain rows as `encode` gives them; None if X needs a closer look.
+
+        That is a row of a pandas frame whose columns have the names of fit, none of
+        them dates, or a few rows of an array of floats where fit had no names.
+
+        Parameters
+        ----------
+        X : object
+        views : sequence of str
+        """
+        if type(X) is np.ndarray:
+            known = self._plain and self._named is None and X.ndim == 2
+            if not known or X.dtype.kind != "f" or not 0 < X.size <= _FEW:
+                return None
+            if X.shape[1] != self.n_features_in_:
+                return None
+            return self.encode(Table(X, range(X.shape[1])), views)
+        if self._quick is None or not hasattr(X, "iloc") or len(X) != 1:
+            return None
+        if X.columns.tolist() != self._named:
+            return None
+        return self._quick_row(X.to_numpy(dtype=object)[0].tolist(), views)
+
+    def _quick_row(self, row: list, views) -> np.ndarray | None:
+        places, leveled, flagged, coded = self._quick
+        numbers = [row[place] for place in places]
+        if not _PLAIN.issuperset(map(type, numbers)):
+            return None
+        tail = []
+        for place, lookup, table in leveled:
+            code = _code(lookup, row[place])
+            if code is None:
+                return None
+            tail += table[code]
+        for place, flag in flagged:
+            value = row[place]
+            if type(value) not in _PLAIN:
+                return None
+            tail.append(flag[value != value])
+        for place, lookup in coded:
+            code = _code(lookup, row[place])
+            if code is None:
+                return None
+            tail.append(code)
+        block, parts = np.array([numbers], dtype=np.float64), []
+        if numbers:
+            block = self._numbers.fill(block)
+            parts = self._viewed(block, views)
+        return np.concatenate([*parts, [tail]], axis=1, dtype=np.float32)
+
+    def _viewed(self, block: np.ndarray, views) -> list[np.ndarray]:
+        """Numbers, none of them missing, in each of the views."""
+        numbers, scores, found = self._numbers, None, []
+        for view in views:
+            if view != "robust" and scores is None:
+                scores = numbers.normal(block)
+            if view == "robust":
+                found.append(numbers.robust(block))
+            else:
+                found.append(scores if view == "scores" else self._binned(scores))
+        return found
 
     def _read(self, table: Table) -> tuple[np.ndarray | None, dict]:
         """The numbers of all columns as a matrix, or by column."""
@@ -536,6 +611,14 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _code(lookup: dict, value) -> int | None:
+    """The code of a value; None if it is not known, and not missing either."""
+    code = lookup.get(value)
+    if code is None and (value is None or (type(value) is float and value != value)):
+        return 0
+    return code
 
 
 def _flag(missing: float) -> tuple[float, float]:

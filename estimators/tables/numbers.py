@@ -16,7 +16,7 @@ _FAR = 1e6
 
 def clipped(scaled: np.ndarray) -> np.ndarray:
     """Numbers that end smoothly at -3 and 3."""
-    near = np.clip(scaled, -_FAR, _FAR)
+    near = np.minimum(np.maximum(scaled, -_FAR), _FAR)
     return near / np.sqrt(1.0 + near * near / 9.0)
 
 

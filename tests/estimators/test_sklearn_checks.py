@@ -70,7 +70,7 @@ def scikit_learns_checks():
 @pytest.mark.parametrize("shape, estimator, check", list(scikit_learns_checks()))
 def test_scikit_learns_checks(shape, estimator, check):
     name = check.func.__name__
-    reason = false_checks(shape).get(name)
+    reason = false_checks(shape, estimator).get(name)
     if "sparse" in name and not get_tags(estimator).input_tags.sparse:
         reason = None  # scikit-learn 1.6 asks those without sparse X too, for nothing
     if reason is None:
@@ -81,13 +81,15 @@ def test_scikit_learns_checks(shape, estimator, check):
     pytest.xfail(reason)  # printed in the summary
 
 
-def test_what_is_named_as_false_is_two_checks_of_dropout():
+def test_what_is_named_as_false_is_by_dropout_and_folds():
     named = {name for shape in SHAPES for name in false_checks(shape)}
     assert named == {
         "check_sample_weight_equivalence_on_dense_data",
         "check_sample_weight_equivalence_on_sparse_data",
     }
     assert [shape for shape in SHAPES if false_checks(shape)] == ["dropout"]
+    kinds = {type(one).__name__ for one in SHAPES["default"] if false_checks("", one)}
+    assert kinds == {"TabularClassifier", "TabularRegressor"}
 
 
 def test_every_public_estimator_is_checked():

@@ -74,6 +74,29 @@ def test_rows_alone_and_together_are_the_same_bits():
     np.testing.assert_array_equal(again.transform(frame), whole)
 
 
+@pytest.mark.parametrize("kind", ["frame", "array"])
+def test_the_short_road_of_a_few_rows(kind):
+    X = mixed(80).drop(columns=["when", "flag", "whole"])
+    if kind == "array":
+        X = rng.normal(size=(80, 4))
+        X[rng.random(X.shape) < 0.1] = np.nan
+    views = ("robust", "scores", "bins")
+    encoder = TabularEncoder(views=views).fit(X)
+    whole = encoder.transform(X)
+    for i in range(8):
+        row = X[i : i + 1]
+        np.testing.assert_array_equal(encoder.quick(row, views)[0], whole[i])
+    assert encoder.quick(X[:0], views) is None
+    if kind == "array":
+        assert encoder.quick(X[:, :3], views) is None
+        assert encoder.quick(X.astype(object), views) is None
+        return
+    assert encoder.quick(X[:2], views) is None
+    for odd in ({"number": "x"}, {"text": "unseen"}, {"small": 3.0}):
+        assert encoder.quick(X[:1].assign(**odd), views) is None
+    assert encoder.quick(X[:1].rename(columns={"text": "word"}), views) is None
+
+
 def test_libraries_agree():
     frame = mixed()
     frame["flag"] = frame["flag"].astype("boolean")

@@ -1,0 +1,420 @@
+"""What the estimators of tables share: members on folds of a table, averaged."""
+
+from __future__ import annotations
+
+import time
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from slimlearn.estimators import elsewhere, validation
+from slimlearn.estimators.callbacks import TimeLimit
+from slimlearn.estimators.compat import Interval, StrOptions, add_html, available_if
+from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.dnn import HIDDEN_UNITS
+from slimlearn.estimators.inputs.matrix import check_target
+from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
+from slimlearn.estimators.tables.members import (
+    KINDS,
+    Layout,
+    folds_of,
+    member_of,
+    values_of,
+)
+from slimlearn.estimators.tables.table import open_table
+from slimlearn.estimators.visible import Visible
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["PARAMETERS", "TabularEnsemble"]
+
+_VIEWS = ("robust", "scores")
+_FOLDS = 8
+# Folds of a single member: the first of them is held out.
+_FOLDS_OF_ONE = 5
+
+# Members and epochs, in units of those of "default".
+_PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
+
+_LEAST_STEPS = 500
+
+
+PARAMETERS = {
+    "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "preset": [StrOptions(set(_PRESETS))],
+    "hidden_units": HIDDEN_UNITS,
+    "activation": [StrOptions({"auto", *validation.ACTIVATIONS})],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    **ENCODING,
+    "embedding_size": [Interval(Integral, 1, None, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "learning_rate": validation.TAIL["learning_rate"],
+    "max_iter": [StrOptions({"auto"}), *validation.TAIL["max_iter"]],
+    "batch_size": validation.TAIL["batch_size"],
+    "time_limit": [None, Interval(Real, 0, None, closed="neither")],
+    "callbacks": validation.TAIL["callbacks"],
+    "n_jobs": [None, Integral],
+    "n_threads": validation.TAIL["n_threads"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+def _refuse_partial_fit(estimator) -> bool:
+    raise AttributeError(
+        f"{type(estimator).__name__} has no partial_fit: what it knows of columns, and "
+        "its folds, are those of all rows; DNNClassifier and DNNRegressor have one, "
+        "behind a TabularEncoder"
+    )
+
+
+class TabularEnsemble(Visible, Linked, BaseEstimator):
+    """Base of the estimators of tables."""
+
+    _regression = False
+    _rate, _default_activation = 0.04, "selu"
+
+    def __init_subclass__(cls, **kwargs):
+        elsewhere.constructor(cls)
+        super().__init_subclass__(**kwargs)
+
+    # -- what subclasses say --------------------------------------------------------
+
+    def _look_at(self, y: np.ndarray, weights) -> tuple:
+        """What folds are to have alike, whole numbers for each row or None, and the
+        weights that rows get for their y."""
+        return None, weights
+
+    def _settings(self) -> dict:
+        """Parameters of members that have to do with y."""
+        raise NotImplementedError
+
+    def _conclude(self, y, weights, given, mean, seen) -> None:
+        """Learn from the predictions of the rows that were held out.
+
+        Parameters
+        ----------
+        y : ndarray
+        weights, given : ndarray or None
+            Of rows: by their classes too, and as the user gave them.
+        mean : ndarray or list of ndarray
+            Out-of-fold predictions, NaN for rows that were not held out.
+        seen : ndarray of bool
+            Rows that were.
+        """
+        raise NotImplementedError
+
+    _asked: tuple[str, str]  # of members: the program's function, and the head's
+
+    # -- fit ------------------------------------------------------------------------
+
+    @elsewhere.method
+    def fit(self, X, y, sample_weight=None) -> Self:
+        """Learn what columns hold, and train the members.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            As it is: see `TabularEncoder`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            At least 0. Rows of weight 0 count as absent.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the data is out of range, naming the column. A former fit
+            then stays as it was.
+        """
+        validation.check_parameters(self)
+        former = self.__dict__.copy()
+        try:
+            self._fit(X, y, sample_weight)
+        except BaseException:
+            # Ctrl-C keeps the members that are done; anything else leaves no trace.
+            if self.__dict__.get("members_") is former.get("members_"):
+                self.__dict__.clear()
+                self.__dict__.update(former)
+            raise
+        return self
+
+    @available_if(_refuse_partial_fit)
+    def partial_fit(self, X, y) -> Self:
+        """Not there: columns and folds are those of all rows.
+
+        Parameters
+        ----------
+        X, y : ignored
+        """
+
+    def _fit(self, X, y, sample_weight) -> None:
+        begun = time.monotonic()
+        table = open_table(self, X, reset=True)
+        y = check_target(self, table, y, self._regression, "X")
+        weights = validation.check_weights(sample_weight, table)
+        given = weights
+        strata, weights = self._look_at(y, weights)
+        alive = np.full(len(y), True) if weights is None else weights > 0
+        index = np.flatnonzero(alive)
+        if len(index) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs 2 samples or more, to train on some and "
+                "hold out others; there is 1 sample"
+            )
+        encoder = self._encoder(table, weights, index)
+        Z = _encoded(encoder, table)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        rng = np.random.default_rng(seed)
+        count = self._count()
+        folds = min(_FOLDS_OF_ONE if count == 1 else min(count, _FOLDS), len(index))
+        strata = None if strata is None else strata[index]
+        plans = []
+        for number in range(count):
+            if number % folds == 0:
+                fold = np.full(len(y), -1)
+                fold[index] = folds_of(strata, len(index), folds, rng)
+            plans.append((number, fold == number % folds, int(rng.integers(2**31))))
+        trainer = _Trainer(self, encoder, Z, y, weights)
+        done = []
+        try:
+            for result in trainer.train(plans, begun):
+                done.append(result)
+                if self.verbose:
+                    print(trainer.told(result, count))
+        except KeyboardInterrupt:
+            if done:
+                self._publish(encoder, done, y, weights, given)
+            raise
+        self._publish(encoder, done, y, weights, given)
+
+    def _encoder(self, table, weights, index) -> TabularEncoder:
+        """What columns hold in rows that have weight."""
+        encoder = TabularEncoder(
+            views=_VIEWS,
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            max_categories=self.max_categories,
+            n_bins=self.n_bins,
+        )
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(encoder, name, getattr(self, name))
+        if len(index) < table.shape[0]:
+            table, weights = table.rows(index), weights[index]
+        return encoder._learn(table, weights, _VIEWS)
+
+    def _publish(self, encoder, done: list, y, weights, given) -> None:
+        self.encoder_ = encoder
+        self.members_ = [member for member, _, _ in done]
+        self.n_iter_ = max(member.n_iter_ for member in self.members_)
+        total, seen = None, np.zeros(len(y))
+        for _, held, values in done:
+            seen[held] += 1
+            total = _added(total, held, values, len(y))
+        with np.errstate(invalid="ignore"):
+            mean = _each(total, lambda part: _divided(part, seen))
+        self._conclude(y, weights, given, mean, seen > 0)
+
+    # -- parameters that are "auto" ---------------------------------------------------
+
+    def _count(self) -> int:
+        if self.members != "auto":
+            return int(self.members)
+        return _PRESETS[self.preset][0]
+
+    def _units(self) -> tuple[int, ...]:
+        return validation.check_units(self)
+
+    def _activation(self) -> str:
+        auto = self.activation == "auto"
+        return self._default_activation if auto else self.activation
+
+    def _steps(self, rows: int) -> tuple[int, int]:
+        """The batch size and the epochs of a member that trains on so many rows."""
+        batch = self.batch_size
+        if batch == "auto":
+            batch = 64 if rows < 2000 else 128 if rows < 30_000 else 256
+        batch = min(int(batch), rows)
+        if self.max_iter != "auto":
+            return batch, int(self.max_iter)
+        epochs = 64 if rows < 2000 else 32 * min(1.0, (10_000 / rows) ** 0.5)
+        epochs *= _PRESETS[self.preset][1]
+        epochs = max(epochs, 4, _LEAST_STEPS * batch / rows)
+        return batch, min(round(epochs), 500)
+
+    # -- predictions ------------------------------------------------------------------
+
+    def _mean(self, X, asked: tuple[str, str]):
+        """What members say on average."""
+        check_is_fitted(self, "members_")
+        Z = self.encoder_.quick(X, _VIEWS)
+        if Z is None or Z.shape[1] == 0:
+            Z = _encoded(self.encoder_, open_table(self, X, reset=False))
+        total = None
+        for member in self.members_:
+            found = values_of(member, asked[0], Z, asked[1], self.n_threads)
+            total = found if total is None else _summed(total, found)
+        return _each(total, lambda part: part / len(self.members_))
+
+    # -- what is shown -------------------------------------------------------------
+
+    @property
+    def columns_(self):
+        """What was learned of X's columns: a list of dicts, printed as a table."""
+        try:
+            return self.__dict__["encoder_"].columns_
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} is not fitted") from None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "members_" in self.__dict__
+
+    def _get_params_html(self, *arguments, **keywords):
+        shown = super()._get_params_html(*arguments, **keywords)
+        return add_html(shown, self._columns_html)
+
+    def _columns_html(self) -> str:
+        if not self.__sklearn_is_fitted__():
+            return ""
+        return (
+            '<div class="estimator-table"><details><summary>Columns</summary>'
+            f"{self.columns_._repr_html_()}</details></div>"
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _encoded(encoder: TabularEncoder, table) -> np.ndarray:
+    """What members read of a table; zeros where columns tell nothing."""
+    Z = encoder.encode(table, _VIEWS)
+    return Z if Z.shape[1] else np.zeros((len(Z), 1), dtype=np.float32)
+
+
+def _layout(encoder: TabularEncoder) -> Layout:
+    numbers, codes = len(encoder._numbers), len(encoder.cardinalities_)
+    return Layout(numbers, encoder._width(_VIEWS) - 2 * numbers - codes, codes)
+
+
+def _each(values, function):
+    """A function of an array, or of each in a list."""
+    if isinstance(values, list):
+        return [function(part) for part in values]
+    return function(values)
+
+
+def _summed(a, b):
+    if isinstance(a, list):
+        return [x + y for x, y in zip(a, b)]
+    return a + b
+
+
+def _added(total, held, values, rows: int):
+    """The sums of the held-out rows' predictions, with those of one member more."""
+    if isinstance(values, list):
+        total = [None] * len(values) if total is None else total
+        return [_added(t, held, v, rows) for t, v in zip(total, values)]
+    if total is None:
+        total = np.zeros((rows, *values.shape[1:]))
+    total[held] += values
+    return total
+
+
+def _divided(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    return part / seen.reshape(-1, *(1,) * (part.ndim - 1))
+
+
+class _Trainer:
+    """Trains members on encoded rows."""
+
+    def __init__(self, owner: TabularEnsemble, encoder, Z, y, weights):
+        self.owner, self.Z, self.y, self.weights = owner, Z, y, weights
+        self.layout = _layout(encoder)
+        self.edges = tuple(tuple(own.tolist()) for own in encoder._numbers.edges)
+        self.cardinalities = encoder.cardinalities_
+
+    def train(self, plans: list[tuple], begun: float):
+        """Yield the members one by one: (member, held-out rows, predictions of them).
+
+        Where time is limited, no member begins that would probably not end in time.
+        """
+        limit, jobs = self.owner.time_limit, effective_n_jobs(self.owner.n_jobs)
+        run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+        if limit is None:
+            if jobs == 1:
+                yield from (self._member(*plan, None) for plan in plans)
+            else:
+                yield from run(delayed(self._member)(*plan, None) for plan in plans)
+            return
+        longest = 0.0
+        for at in range(0, len(plans), jobs):
+            left = limit - (time.monotonic() - begun)
+            if at and left < longest:
+                return
+            started, some = time.monotonic(), plans[at : at + jobs]
+            left = max(left, 1e-3)
+            yield from run(delayed(self._member)(*plan, left) for plan in some)
+            longest = max(longest, time.monotonic() - started)
+
+    def told(self, result: tuple, count: int) -> str:
+        """A line about a member that is trained."""
+        member = result[0]
+        losses = member.validation_loss_curve_
+        best = f", validation loss {min(losses):.4g}" if losses else ""
+        return (
+            f"{type(self.owner).__name__}: a member of {count}: {member.n_iter_} "
+            f"epochs{best}"
+        )
+
+    def _member(self, number: int, held: np.ndarray, seed: int, seconds):
+        owner, y = self.owner, self.y
+        training = ~held if self.weights is None else ~held & (self.weights > 0)
+        batch, epochs = owner._steps(int(training.sum()))
+        callbacks = list(owner.callbacks or [])
+        if seconds is not None:
+            named = callbacks and isinstance(callbacks[0], tuple)
+            limit = TimeLimit(seconds)
+            callbacks.append(("time_limit", limit) if named else limit)
+        member = member_of(
+            owner,
+            KINDS[number % len(KINDS)],
+            self.layout,
+            self.edges,
+            self.cardinalities,
+            max_iter=epochs,
+            batch_size=batch,
+            early_stopping=bool(held.any()),
+            n_iter_no_change=epochs + 1,
+            callbacks=callbacks or None,
+            random_state=seed,
+            n_threads=owner.n_threads,
+            verbose=max(0, int(owner.verbose) - 1),
+            **owner._settings(),
+        )
+        weights = np.ones(len(y)) if self.weights is None else self.weights
+        given = {}
+        if held.any():
+            given = {"X_val": self.Z[held], "y_val": y[held]}
+            if self.weights is not None:
+                given["sample_weight_val"] = self.weights[held]
+        # Rows of weight 0 count as absent: no copy of the others is needed.
+        member.fit(self.Z, y, weights * training, **given)
+        function, finish = owner._asked
+        rows = self.Z[held]
+        if not len(rows):
+            rows = self.Z[:1]
+        values = values_of(member, function, rows, finish, owner.n_threads)
+        return member, held, _each(values, lambda part: part[: held.sum()])

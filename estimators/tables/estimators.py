@@ -1,0 +1,593 @@
+"""TabularClassifier and TabularRegressor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logit
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+
+from slimlearn.estimators import elsewhere
+from slimlearn.estimators.annotations import (
+    Callbacks,
+    ClassWeight,
+    Quantiles,
+    RandomState,
+    Units,
+)
+from slimlearn.estimators.compat import StrOptions, available_if
+from slimlearn.estimators.labels import (
+    class_factors,
+    class_weighted,
+    codes_of,
+    find_classes,
+)
+from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
+from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE
+
+__all__ = ["TabularClassifier", "TabularRegressor"]
+
+# Out-of-fold rows that a temperature needs.
+_ROWS = 30
+
+
+_SHARED = """members : int or "auto", default="auto"
+    Networks that are trained and averaged; "auto" is 2, 8 or 16 by `preset`. They are
+    trained on different folds of the rows, each predicting those that it did not see,
+    and differ by how numbers are given to them. 1 is the fastest to train and to ask.
+preset : {"fast", "default", "best"}, default="default"
+    What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
+    "best" 16 of them half as long again.
+hidden_units : int or sequence of int, default=(128, 128, 128)
+    Units of each hidden layer.
+activation : str, default="auto"
+    Of the hidden layers, by name; "auto" is "selu" for classes and "mish" for numbers.
+dropout : float in [0, 1), default=0.15
+    Probability of dropping a hidden unit in training.
+categorical_features : "from_dtype", array-like or None, default="from_dtype"
+    Columns whose numbers are categories, besides columns of categories, booleans and
+    texts: see `TabularEncoder`.
+max_one_hot : int, default=9
+    The most levels of a category that get columns of their own; of more, each level
+    gets a vector that is trained.
+max_categories : int, default=10000
+    The most levels that get a vector; of more those that are seen most often.
+n_bins : int, default=16
+    Bins of numbers in the members that see them piecewise linearly.
+embedding_size : int, default=8
+    Length of the vectors of levels.
+weight_decay : float, default=0.02
+    How far weights, not biases, go to 0 with each step, in learning rates.
+learning_rate : float or "auto", default="auto"
+    At most, as it warms up and goes down to 0; "auto" is {rate}.
+max_iter : int or "auto", default="auto"
+    Epochs of each member; "auto" goes from 64 for few rows to 4 for very many, but
+    500 steps at least. The weights of the best epoch, by the loss of the rows that the
+    member did not see, are kept.
+batch_size : int or "auto", default="auto"
+    Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
+time_limit : float or None, default=None
+    Seconds after which no further member begins; the first one ends with the epoch in
+    which time is up. What comes out then depends on the machine.
+callbacks : list of callbacks or of (name, callback), or None, default=None
+    For each member: its clones are in ``members_[i].callbacks_``.
+n_jobs : int or None, default=None
+    Members that are trained at once, in threads; the result has the same bytes.
+n_threads : int or None, default=None
+    Threads of each member; None is what is there.
+random_state : int, RandomState instance or None, default=None
+    Of folds, first weights, batches and dropout.
+verbose : int, default=0
+    1 shows a line for each member, 2 also a progress bar."""
+
+_ATTRIBUTES = """members_ : list of estimators
+    The networks.
+encoder_ : TabularEncoder
+    What makes numbers of X.
+columns_ : list of dict
+    What was learned of each column; printed as a table.
+n_features_in_ : int
+    Columns of X.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the columns, where X had names."""
+
+
+def _document(kind: type, rate: str) -> type:
+    """Fill in what both docstrings share."""
+    if kind.__doc__ is not None:  # python -OO
+        indent = "\n    "
+        shared = _SHARED.replace("{rate}", rate).replace("\n", indent)
+        kind.__doc__ = kind.__doc__.replace("{shared}", shared).replace(
+            "{attributes}", _ATTRIBUTES.replace("\n", indent)
+        )
+    return kind
+
+
+def _has_quantiles(estimator) -> bool:
+    if estimator.quantile is None:
+        raise AttributeError(
+            "predict_quantiles needs loss='quantile' and quantile=, such as "
+            "quantile=(0.1, 0.5, 0.9)"
+        )
+    return True
+
+
+def _has_one_decision(estimator) -> bool:
+    if estimator.__dict__.get("_several", False):
+        raise AttributeError(
+            "decision_function is not available for y with several outputs of several "
+            "classes: use predict_proba"
+        )
+    return True
+
+
+class TabularClassifier(ClassifierMixin, TabularEnsemble):
+    """A classifier of tables as they are, with mixed columns and missing values.
+
+    An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
+    inside; the members are trained on folds of the rows, and their probabilities are
+    averaged and calibrated by one temperature.
+
+    Parameters
+    ----------
+    {shared}
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Factors of the classes' weights, as in `DNNClassifier`.
+    calibrate : bool, default=True
+        Whether probabilities are raised to a power that makes the log loss of the
+        out-of-fold rows least.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or list of ndarray
+        The labels; of several outputs a list.
+    oof_predictions_ : ndarray of shape (n_samples, n_classes), or list of these
+        Probabilities of the rows of fit by members that did not see them, before they
+        are calibrated. NaN for rows that no member held out.
+    oof_score_ : float
+        The accuracy of these.
+    n_iter_ : int
+        Epochs of the member that was trained longest.
+    temperature_ : float
+        Probabilities are raised to the power 1 / temperature.
+    {attributes}
+
+    See Also
+    --------
+    TabularRegressor : The same for numbers.
+    TabularEncoder : What is inside, as a transformer.
+    DNNClassifier : One network on numbers, which reads sparse rows too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from slimlearn import TabularClassifier
+    >>> X, y = load_wine(return_X_y=True, as_frame=True)
+    >>> clf = TabularClassifier(preset="fast", random_state=0).fit(X[::2], y[::2])
+    >>> print(f"{clf.score(X[1::2], y[1::2]):.1f}")
+    1.0
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        **PARAMETERS,
+        **CLASS_WEIGHT,
+        "calibrate": ["boolean"],
+    }
+    _asked = ("predict_proba", "arrange")
+
+    def __init__(
+        self,
+        members: int | Literal["auto"] = "auto",
+        *,
+        preset: Literal["fast", "default", "best"] = "default",
+        hidden_units: Units = (128, 128, 128),
+        activation: str = "auto",
+        dropout: float = 0.15,
+        categorical_features="from_dtype",
+        max_one_hot: int = 9,
+        max_categories: int = 10_000,
+        n_bins: int = 16,
+        embedding_size: int = 8,
+        weight_decay: float = 0.02,
+        learning_rate: float | Literal["auto"] = "auto",
+        max_iter: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        class_weight: ClassWeight = None,
+        calibrate: bool = True,
+        time_limit: float | None = None,
+        callbacks: Callbacks = None,
+        n_jobs: int | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.members = members
+        self.preset = preset
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.dropout = dropout
+        self.categorical_features = categorical_features
+        self.max_one_hot = max_one_hot
+        self.max_categories = max_categories
+        self.n_bins = n_bins
+        self.embedding_size = embedding_size
+        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.calibrate = calibrate
+        self.time_limit = time_limit
+        self.callbacks = callbacks
+        self.n_jobs = n_jobs
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _look_at(self, y, weights):
+        self.classes_ = classes = find_classes(y)
+        codes = codes_of(classes, y)
+        self._has_columns = y.ndim == 2
+        if self._has_columns:
+            return np.unique(codes, axis=0, return_inverse=True)[1].ravel(), weights
+        counts = np.bincount(codes, weights, len(classes))
+        if self.class_weight is not None:
+            # Validation and temperature go by these weights as training does.
+            [factors] = class_factors(self.class_weight, classes, False, [counts])
+            weights = class_weighted(factors, weights, codes)
+            counts = np.bincount(codes, weights, len(classes))
+        if np.count_nonzero(counts) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes in the "
+                "data, but the data contains only one class: "
+                f"{classes[counts.argmax()]}"
+            )
+        return codes, weights
+
+    def _settings(self):
+        auto = self.learning_rate == "auto"
+        # Of several outputs, each has factors of its own.
+        several = self._has_columns
+        return {
+            "learning_rate": 0.04 if auto else self.learning_rate,
+            "class_weight": self.class_weight if several else None,
+        }
+
+    def _conclude(self, y, weights, given, mean, seen):
+        codes = codes_of(self.classes_, y)
+        self.oof_predictions_ = mean
+        self._several = isinstance(mean, list)
+        self.temperature_ = 1.0
+        self.oof_score_ = np.nan
+        if not seen.any():
+            return
+        found = [part[seen] for part in mean] if self._several else mean[seen]
+        own, given = (None if w is None else w[seen] for w in (weights, given))
+        right = self._labels(found) == y[seen]
+        right = right if right.ndim == 1 else right.all(axis=1)
+        self.oof_score_ = float(np.average(right, weights=given))
+        if self.calibrate and np.count_nonzero(seen) >= _ROWS:
+            self.temperature_ = _temperature(found, codes[seen], own)
+
+    def _labels(self, probabilities):
+        """Labels of probabilities, as y was."""
+        if self._several:
+            pairs = zip(self.classes_, probabilities)
+            columns = [c[p.argmax(axis=1)] for c, p in pairs]
+            same = len({c.dtype.kind for c in columns}) == 1
+            return np.stack([c if same else c.astype(object) for c in columns], axis=1)
+        if self._is_indicator:
+            return (probabilities > 0.5).astype(np.int64)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    @property
+    def _is_indicator(self) -> bool:
+        return self._has_columns and not self._several
+
+    @elsewhere.prediction
+    def predict_proba(self, X) -> np.ndarray:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Float64, in the order of ``classes_``. Several labels per row: of having
+            each. Several outputs of several classes: a list with an array for each.
+        """
+        found = self._mean(X, self._asked)
+        if self.temperature_ == 1.0:
+            return found
+        power = 1.0 / self.temperature_
+        if self._several:
+            return [_tempered(part, power) for part in found]
+        if self._is_indicator:
+            return _tempered(np.stack((1.0 - found, found), axis=-1), power)[..., 1]
+        return _tempered(found, power)
+
+    @elsewhere.prediction
+    def predict_log_proba(self, X) -> np.ndarray:
+        """The logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or a list of these
+        """
+        found = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return [np.log(p) for p in found] if self._several else np.log(found)
+
+    @available_if(_has_one_decision)
+    @elsewhere.prediction
+    def decision_function(self, X) -> np.ndarray:
+        """How much speaks for each class.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) for two classes, else (n_samples, n_classes)
+            The log-odds of ``classes_[1]``, or of having each label; else the
+            logarithms of the probabilities.
+        """
+        found = self.predict_proba(X)
+        if self._is_indicator:
+            return logit(found)
+        with np.errstate(divide="ignore"):
+            logs = np.log(found)
+        return logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
+
+    @elsewhere.prediction
+    def predict(self, X) -> np.ndarray:
+        """The most likely class of each row, or of each of its outputs.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
+        """
+        # A temperature changes no order.
+        return self._labels(self._mean(X, self._asked))
+
+    @elsewhere.prediction
+    def score(self, X, y, sample_weight=None) -> float:
+        """The accuracy: the share of rows that are right in all of their labels.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        predicted = self.predict(X)
+        if predicted.ndim == 1 or self._is_indicator:
+            return accuracy_score(y, predicted, sample_weight=sample_weight)
+        right = (np.asarray(y) == predicted).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class TabularRegressor(RegressorMixin, TabularEnsemble):
+    """A regressor of tables as they are, with mixed columns and missing values.
+
+    An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
+    inside; the members are trained on folds of the rows, and their predictions are
+    averaged. They stay within the range of y in fit.
+
+    Parameters
+    ----------
+    {shared}
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "gamma", \
+"tweedie", "quantile"}, default="squared_error"
+        As in `DNNRegressor`. "quantile" needs `quantile`.
+    quantile : float, sequence of float or None, default=None
+        The quantile to be predicted, or several.
+
+    Attributes
+    ----------
+    oof_predictions_ : ndarray, as y was
+        Predictions of the rows of fit by members that did not see them. NaN for rows
+        that no member held out.
+    oof_score_ : float
+        Their R².
+    n_iter_ : int
+        Epochs of the member that was trained longest.
+    {attributes}
+
+    See Also
+    --------
+    TabularClassifier : The same for classes.
+    TabularEncoder : What is inside, as a transformer.
+    DNNRegressor : One network on numbers, which reads sparse rows too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from slimlearn import TabularRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> reg = TabularRegressor(preset="fast", random_state=0).fit(X[::2], y[::2])
+    >>> print(f"{reg.score(X[1::2], y[1::2]):.1f}")
+    0.5
+    """
+
+    _regression = True
+    _default_activation = "mish"
+    _asked = ("predict", "decode")
+    _parameter_constraints = {  # noqa: RUF012
+        **PARAMETERS,
+        "loss": [
+            StrOptions(
+                {
+                    *("squared_error", "absolute_error", "huber", "poisson"),
+                    *("gamma", "tweedie", "quantile"),
+                }
+            )
+        ],
+        **QUANTILE,
+    }
+
+    def __init__(
+        self,
+        members: int | Literal["auto"] = "auto",
+        *,
+        preset: Literal["fast", "default", "best"] = "default",
+        hidden_units: Units = (128, 128, 128),
+        activation: str = "auto",
+        dropout: float = 0.15,
+        categorical_features="from_dtype",
+        max_one_hot: int = 9,
+        max_categories: int = 10_000,
+        n_bins: int = 16,
+        embedding_size: int = 8,
+        weight_decay: float = 0.02,
+        learning_rate: float | Literal["auto"] = "auto",
+        max_iter: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        loss: str = "squared_error",
+        quantile: Quantiles = None,
+        time_limit: float | None = None,
+        callbacks: Callbacks = None,
+        n_jobs: int | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.members = members
+        self.preset = preset
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.dropout = dropout
+        self.categorical_features = categorical_features
+        self.max_one_hot = max_one_hot
+        self.max_categories = max_categories
+        self.n_bins = n_bins
+        self.embedding_size = embedding_size
+        self.weight_decay = weight_decay
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.loss = loss
+        self.quantile = quantile
+        self.time_limit = time_limit
+        self.callbacks = callbacks
+        self.n_jobs = n_jobs
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _settings(self):
+        auto = self.learning_rate == "auto"
+        return {
+            "learning_rate": 0.2 if auto else self.learning_rate,
+            "loss": self.loss,
+            "quantile": self.quantile,
+        }
+
+    def _conclude(self, y, weights, given, mean, seen):
+        counted = y if given is None else y[given > 0]
+        self._range = counted.min(axis=0), counted.max(axis=0)
+        mean = np.clip(mean, *self._range)
+        self.oof_predictions_ = mean
+        own = None if given is None else given[seen]
+        enough = np.count_nonzero(seen) > 1
+        self.oof_score_ = (
+            r2_score(y[seen], mean[seen], sample_weight=own) if enough else np.nan
+        )
+
+    @elsewhere.prediction
+    def predict(self, X) -> np.ndarray:
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), as y was
+            Float64, in the units of y. Of several quantiles the median, or what comes
+            nearest to it.
+        """
+        return np.clip(self._mean(X, self._asked), *self._range)
+
+    @available_if(_has_quantiles)
+    @elsewhere.prediction
+    def predict_quantiles(self, X) -> np.ndarray:
+        """Predict the quantiles that `quantile` names.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Float64, in the units of y and the order of `quantile`; they do not cross.
+            Several outputs: (n_samples, n_outputs, n_quantiles).
+        """
+        low, high = (np.asarray(end)[..., np.newaxis] for end in self._range)
+        return np.clip(self._mean(X, ("predict", "quantiles")), low, high)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.positive_only = self.loss in ("poisson", "gamma", "tweedie")
+        return tags
+
+
+def _tempered(probabilities: np.ndarray, power: float) -> np.ndarray:
+    raised = probabilities**power
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def _temperature(found, codes: np.ndarray, weights) -> float:
+    """What makes the log loss least."""
+    if not isinstance(found, list):
+        if codes.ndim == 2:
+            found = np.stack((1.0 - found, found), axis=-1)
+            found, codes = found.reshape(-1, 2), codes.ravel()
+            shares = len(codes) // max(1, 0 if weights is None else len(weights))
+            weights = None if weights is None else np.repeat(weights, shares)
+        found, codes = [found], codes[:, None]
+    logs = [np.log(np.clip(part, 1e-12, 1.0)) for part in found]
+
+    def loss(log_power: float) -> float:
+        total = 0.0
+        for part, own in zip(logs, codes.T):
+            raised = part * np.exp(log_power)
+            top = raised.max(axis=1)
+            norm = top + np.log(np.exp(raised - top[:, None]).sum(axis=1))
+            losses = norm - raised[np.arange(len(own)), own]
+            total += np.average(losses, weights=weights)
+        return total
+
+    best = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded")
+    return float(np.exp(-best.x))
+
+
+TabularClassifier = _document(TabularClassifier, "0.04")
+TabularRegressor = _document(TabularRegressor, "0.2")

@@ -1,0 +1,173 @@
+"""The members of an ensemble on tables: what each reads, and how each is trained."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from slimlearn.backend.optimizer import AdamW
+from slimlearn.backend.schedule import Schedule
+from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
+from slimlearn.estimators.inputs.named import Parts
+from slimlearn.estimators.tables.tower import Tower
+
+__all__ = ["KINDS", "Kind", "Layout", "folds_of", "member_of", "values_of"]
+
+
+class Kind(NamedTuple):
+    """What members differ by.
+
+    Attributes
+    ----------
+    views : tuple of str
+        Of the numbers.
+    embedding : str
+    deviation : float
+        Of the frequencies of periodic embeddings.
+    """
+
+    views: tuple[str, ...]
+    embedding: str
+    deviation: float = 0.0
+
+
+# Numbers of encoded rows up to which a copy of them costs less than binding them.
+_FEW = 8192
+
+_BOTH, _SCORES = ("robust", "scores"), ("scores",)
+KINDS = (
+    Kind(_SCORES, "bins"),
+    Kind(_BOTH, "periodic", 0.1),
+    Kind(_SCORES, "bins"),
+    Kind(_BOTH, "periodic", 0.5),
+)
+
+
+class FlatCosine(Schedule):
+    """A warm-up, the full rate for half of the steps, and a half cosine to 0."""
+
+    def _factors(self, step, per_epoch, total):
+        t = (step + 0.5) / total
+        end = 0.5 * (1 + np.cos(np.pi * (t - 0.5) / 0.5))
+        return np.where(t < 0.5, 1.0, end) * np.minimum(1, t / 0.02)
+
+
+class Layout(NamedTuple):
+    """The columns of encoded rows: robust numbers, their scores, flags, codes."""
+
+    numbers: int
+    flags: int
+    codes: int
+
+    def inputs(self, views: tuple[str, ...]) -> dict[str, slice]:
+        """What a member reads, by the names of its inputs."""
+        first = self.numbers * (len(_BOTH) - len(views))
+        last = self.numbers * len(_BOTH)
+        stops = (first, last, last + self.flags, last + self.flags + self.codes)
+        names = ("numbers", "flags", "codes")
+        found = {n: slice(a, b) for n, a, b in zip(names, stops, stops[1:]) if a < b}
+        return found or {"flags": slice(0, 1)}
+
+
+class _Member:
+    """What an ensemble trains on rows that it encoded, and draws into folds."""
+
+    _compares_units = False
+
+    def _network(self):
+        return self.net
+
+    def _network_key(self):
+        return self.net.key
+
+
+class ClassifierMember(_Member, NetworkClassifier):
+    pass
+
+
+class RegressorMember(_Member, NetworkRegressor):
+    pass
+
+
+def member_of(owner, kind: Kind, layout: Layout, edges, cardinalities, **settings):
+    """An estimator that was not fitted yet.
+
+    Parameters
+    ----------
+    owner : TabularClassifier or TabularRegressor
+    kind : Kind
+    layout : Layout
+    edges, cardinalities
+        As `Tower` takes them.
+    **settings
+        Parameters of the estimator.
+    """
+    net = Tower(
+        tuple(owner._units()),
+        owner._activation(),
+        float(owner.dropout),
+        kind.embedding,
+        kind.deviation,
+        edges if kind.embedding == "bins" else (),
+        tuple(cardinalities),
+        int(owner.embedding_size),
+    )
+    make = RegressorMember if owner._regression else ClassifierMember
+    return make(
+        net,
+        inputs=layout.inputs(kind.views),
+        optimizer=AdamW(beta2=0.95, weight_decay=float(owner.weight_decay)),
+        learning_rate_schedule=FlatCosine(),
+        precision="float32",
+        tol=0.0,
+        **settings,
+    )
+
+
+def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):
+    """What a fitted member gives for encoded rows.
+
+    Parameters
+    ----------
+    member : NetworkEstimator
+    function : str
+        Of its program.
+    Z : ndarray of shape (n, width), float32
+    finish : str
+        The head's method that makes something else of it.
+    """
+    handle, finish = member._handle, getattr(member._head, finish)
+    arrays = [Z[:, columns] for columns in member.inputs.values()]
+    if Z.size <= _FEW:
+        ask = handle.predictor(function, n_threads)
+        values = ask(*(arrays if len(Z) == 1 else map(np.ascontiguousarray, arrays)))
+        if values is not None:
+            return finish(values)
+    parts = Parts(Z, tuple(arrays), handle.input.positions)
+    return handle.run(function, parts, n_threads, finish)
+
+
+def folds_of(
+    strata: np.ndarray | None, rows: int, folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The fold of each row; -1 of those that are always trained on.
+
+    Rows of one stratum are spread evenly; the only row of one is never held out.
+
+    Parameters
+    ----------
+    strata : ndarray of int, (rows,), or None
+    rows : int
+    folds : int
+    rng : Generator
+    """
+    order = rng.permutation(rows)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    fold = np.empty(rows, dtype=np.intp)
+    fold[order] = np.arange(rows) % folds
+    if strata is not None:
+        _, which, count = np.unique(strata, return_inverse=True, return_counts=True)
+        fold[count[which] == 1] = -1
+    return fold

@@ -1,0 +1,366 @@
+"""TabularClassifier and TabularRegressor: mixed tables, members, what embarrasses."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import log_loss
+
+from slimlearn import TabularClassifier, TabularRegressor
+from slimlearn.callbacks import Callback
+from slimlearn.estimators.tables.members import folds_of
+
+rng = np.random.default_rng(0)
+SMALL = {"members": 3, "max_iter": 8, "hidden_units": (16,), "random_state": 0}
+
+
+def mixed(n=240, seed=0):
+    """A frame of mixed columns, a number that depends on all, and its sign."""
+    rng = np.random.default_rng(seed)
+    number, place = rng.normal(size=n), rng.integers(0, 15, n)
+    color, when = rng.integers(0, 3, n), rng.integers(0, 700, n)
+    y = number + np.linspace(-2, 2, 15)[place] + (color == 1) + when / 350
+    frame = pd.DataFrame(
+        {
+            "number": np.where(rng.random(n) < 0.1, np.nan, number),
+            "place": [f"place {p}" for p in place],
+            "color": pd.Categorical.from_codes(color, ["red", "green", "blue"]),
+            "when": pd.Timestamp("2020-01-01") + pd.to_timedelta(when, unit="D"),
+            "flag": rng.random(n) < 0.5,
+        }
+    )
+    frame.loc[3, "place"] = None
+    return frame, y, np.where(y > np.median(y), "high", "low")
+
+
+FRAME, Y, LABELS = mixed()
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier(**SMALL).fit(FRAME, LABELS)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor(**SMALL).fit(FRAME, Y)
+
+
+def test_a_frame_as_it_is(classifier, regressor):
+    kinds = [row["kind"] for row in classifier.columns_]
+    assert kinds == ["numbers", "categories", "categories", "dates", "categories"]
+    later, y, labels = mixed(seed=1)
+    later.loc[:9, "place"] = "never seen"
+    assert classifier.score(later, labels) > 0.75
+    assert regressor.score(later, y) > 0.5
+    assert classifier.classes_.tolist() == ["high", "low"]
+    p = classifier.predict_proba(later)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_array_equal(
+        classifier.predict(later), classifier.classes_[p.argmax(axis=1)]
+    )
+    decided = classifier.decision_function(later)
+    np.testing.assert_allclose(1 / (1 + np.exp(-decided)), p[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(np.exp(classifier.predict_log_proba(later)), p)
+
+
+def test_rows_alone_have_the_same_bits(classifier, regressor):
+    for model, method in ((classifier, "predict_proba"), (regressor, "predict")):
+        ask = getattr(model, method)
+        whole = ask(FRAME)
+        for i in (0, 3, 77):
+            np.testing.assert_array_equal(ask(FRAME.iloc[i : i + 1])[0], whole[i])
+        again = getattr(pickle.loads(pickle.dumps(model)), method)
+        np.testing.assert_array_equal(again(FRAME), whole)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_the_bytes_do_not_depend_on_jobs(classifier, jobs):
+    model = clone(classifier).set_params(n_jobs=jobs, n_threads=1)
+    again = model.fit(FRAME, LABELS)
+    for one, other in zip(classifier.members_, again.members_):
+        assert one.program_.params.tobytes() == other.program_.params.tobytes()
+    np.testing.assert_array_equal(
+        again.predict_proba(FRAME), classifier.predict_proba(FRAME)
+    )
+
+
+def test_members_of_one_kind_share_a_program():
+    X, y = rng.normal(size=(90, 3)), rng.normal(size=90)
+    model = TabularRegressor(**{**SMALL, "members": 8, "max_iter": 1}).fit(X, y)
+    texts = {member.program_.text for member in model.members_}
+    # Bins, and periodic embeddings of two deviations.
+    assert len(texts) == 3
+
+
+def test_rows_out_of_fold(classifier, regressor):
+    p = classifier.oof_predictions_
+    assert p.shape == (240, 2) and np.isfinite(p).all()
+    right = classifier.classes_[p.argmax(axis=1)] == LABELS
+    assert classifier.oof_score_ == right.mean()
+    assert regressor.oof_predictions_.shape == (240,)
+    residual = np.mean((regressor.oof_predictions_ - Y) ** 2)
+    assert regressor.oof_score_ == pytest.approx(1 - residual / Y.var())
+    # They are what one of the members says, which did not train on the row.
+    said = np.clip(_of_members(regressor), Y.min(), Y.max())
+    apart = np.abs(said - regressor.oof_predictions_)
+    assert np.bincount(apart.argmin(axis=0)).tolist() == [80, 80, 80]
+    assert apart.min(axis=0).max() < 1e-9
+
+
+def _of_members(model):
+    from slimlearn.estimators.tables.ensemble import _encoded
+    from slimlearn.estimators.tables.members import values_of
+    from slimlearn.estimators.tables.table import open_table
+
+    Z = _encoded(model.encoder_, open_table(model, FRAME, reset=False))
+    return [values_of(m, "predict", Z, "decode", 1) for m in model.members_]
+
+
+def test_a_temperature_lowers_the_log_loss():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = TabularClassifier(**{**SMALL, "max_iter": 40}).fit(X, y)
+    p, power = model.oof_predictions_, 1 / model.temperature_
+    calibrated = p**power / (p**power).sum(axis=1, keepdims=True)
+    assert log_loss(y, calibrated) <= log_loss(y, p)
+    plain = clone(model).set_params(calibrate=False).fit(X, y)
+    assert plain.temperature_ == 1
+    np.testing.assert_array_equal(plain.predict(X), model.predict(X))
+
+
+def test_one_member_holds_out_a_fifth():
+    model = TabularRegressor(**{**SMALL, "members": 1}).fit(FRAME, Y)
+    assert len(model.members_) == 1
+    assert np.isfinite(model.oof_predictions_).sum() == 48
+    assert np.isfinite(model.oof_score_)
+
+
+def test_presets_count_members():
+    counts = {
+        p: TabularClassifier(preset=p)._count() for p in ("fast", "default", "best")
+    }
+    assert counts == {"fast": 2, "default": 8, "best": 16}
+    assert TabularClassifier(5, preset="best")._count() == 5
+    assert TabularClassifier()._steps(100) == (64, 320)
+    assert TabularClassifier()._steps(5000) == (128, 32)
+    assert TabularClassifier()._steps(1_000_000) == (256, 4)
+
+
+def test_weights_of_zero_count_as_absent():
+    weights = rng.integers(0, 2, len(Y)).astype(float)
+    spoiled, y = FRAME.copy(), Y.copy()
+    spoiled.loc[weights == 0, "number"], y[weights == 0] = 1e6, 1e6
+    one = TabularRegressor(**SMALL).fit(FRAME, Y, weights)
+    other = TabularRegressor(**SMALL).fit(spoiled, y, weights)
+    np.testing.assert_array_equal(np.isnan(one.oof_predictions_), weights == 0)
+    inside = FRAME[weights > 0]
+    np.testing.assert_array_equal(
+        one.encoder_.transform(inside), other.encoder_.transform(inside)
+    )
+    assert (
+        one.members_[0].program_.params.tobytes()
+        == other.members_[0].program_.params.tobytes()
+    )
+
+
+def test_class_weights_move_predictions():
+    plain = TabularClassifier(**SMALL).fit(FRAME, LABELS)
+    moved = clone(plain).set_params(class_weight={"high": 20.0, "low": 1.0})
+    moved.fit(FRAME, LABELS)
+    high = [np.mean(m.predict(FRAME) == "high") for m in (plain, moved)]
+    assert high[1] > high[0]
+    balanced = clone(plain).set_params(class_weight="balanced").fit(FRAME, LABELS)
+    np.testing.assert_allclose(
+        balanced.predict_proba(FRAME), plain.predict_proba(FRAME), atol=0.1
+    )
+
+
+def test_several_labels_and_outputs():
+    several = np.stack([Y > 0, Y > 1, FRAME["flag"]], axis=1).astype(int)
+    model = TabularClassifier(**SMALL).fit(FRAME, several)
+    assert model.predict_proba(FRAME).shape == (240, 3)
+    assert set(np.unique(model.predict(FRAME))) <= {0, 1}
+    assert model.score(FRAME, several) > 0.3
+    assert model.decision_function(FRAME).shape == (240, 3)
+    words = np.stack([LABELS, np.array(["a", "b", "c"])[np.arange(240) % 3]], axis=1)
+    model = TabularClassifier(**SMALL).fit(FRAME, words)
+    assert [p.shape for p in model.predict_proba(FRAME)] == [(240, 2), (240, 3)]
+    assert model.predict(FRAME).shape == (240, 2)
+    assert not hasattr(model, "decision_function")
+    assert [p.shape for p in model.oof_predictions_] == [(240, 2), (240, 3)]
+    both = TabularRegressor(**SMALL).fit(FRAME, np.stack([Y, 100 * Y], axis=1))
+    assert both.predict(FRAME).shape == both.oof_predictions_.shape == (240, 2)
+    assert both.score(FRAME, np.stack([Y, 100 * Y], axis=1)) > 0.5
+    column = TabularRegressor(**SMALL).fit(FRAME, Y[:, None])
+    assert column.predict(FRAME).shape == (240, 1)
+
+
+def test_quantiles():
+    levels = (0.1, 0.5, 0.9)
+    model = TabularRegressor(**SMALL, loss="quantile", quantile=levels).fit(FRAME, Y)
+    low, middle, high = model.predict_quantiles(FRAME).T
+    assert (low <= middle).all() and (middle <= high).all()
+    np.testing.assert_allclose(model.predict(FRAME), middle)
+    assert 0.5 < np.mean((low <= Y) & (high >= Y)) < 1
+    assert not hasattr(TabularRegressor(), "predict_quantiles")
+    counts = rng.poisson(np.exp(FRAME["number"].fillna(0)))
+    assert (
+        TabularRegressor(**SMALL, loss="poisson").fit(FRAME, counts).predict(FRAME) >= 0
+    ).all()
+
+
+class Epochs(Callback):
+    """Counts the epochs of a member."""
+
+    def on_fit_begin(self, state):
+        self.count_ = 0
+
+    def on_epoch_end(self, state):
+        self.count_ += 1
+
+
+def test_callbacks_are_each_members_own():
+    model = TabularRegressor(**SMALL, callbacks=[Epochs()]).fit(FRAME, Y)
+    counts = [callback.count_ for m in model.members_ for _, callback in m.callbacks_]
+    assert counts == [8, 8, 8]
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the second member."""
+
+    begun = 0
+
+    def on_fit_begin(self, state):
+        Interrupt.begun += 1
+        if Interrupt.begun == 2:
+            raise KeyboardInterrupt
+
+
+def test_what_is_done_when_interrupted_is_kept():
+    Interrupt.begun = 0
+    model = TabularRegressor(**SMALL, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(FRAME, Y)
+    assert len(model.members_) == 1
+    assert np.isfinite(model.predict(FRAME)).all()
+
+
+def test_time_that_is_up_leaves_a_fitted_model():
+    model = TabularRegressor(
+        **{**SMALL, "members": 8, "max_iter": 200}, time_limit=1e-3
+    )
+    model.fit(FRAME, Y)
+    assert 1 <= len(model.members_) < 8
+    assert np.isfinite(model.predict(FRAME)).all()
+    enough = TabularRegressor(**{**SMALL, "members": 4}, time_limit=600.0).fit(FRAME, Y)
+    assert len(enough.members_) == 4
+
+
+def test_a_failed_fit_leaves_no_trace(classifier):
+    model = clone(classifier).fit(FRAME, LABELS)
+    before = model.predict_proba(FRAME)
+    with pytest.raises(ValueError, match="only one class"):
+        model.fit(FRAME[["number"]], ["a"] * len(FRAME))
+    assert model.n_features_in_ == 5
+    np.testing.assert_array_equal(model.predict_proba(FRAME), before)
+
+
+def test_what_is_refused(classifier):
+    with pytest.raises(TypeError, match=r"X is sparse \(csr\), and TabularClassifier"):
+        classifier.fit(csr_array(np.eye(4)), [0, 1, 0, 1])
+    with pytest.raises(AttributeError) as error:
+        classifier.partial_fit(FRAME, LABELS)
+    told = "TabularClassifier has no partial_fit: what it knows of columns"
+    assert told in str(error.value.__cause__)
+    missing = Y.copy()
+    missing[5] = np.nan
+    with pytest.raises(ValueError, match="first in row 5"):
+        TabularRegressor().fit(FRAME, missing)
+    with pytest.raises(ValueError, match="1 sample"):
+        TabularRegressor().fit([[1.0]], [2.0])
+    renamed = FRAME.rename(columns={"color": "colour"})
+    with pytest.raises(ValueError, match="colour"):
+        classifier.predict(renamed)
+    with pytest.raises(
+        ValueError, match="'number' held numbers in fit, and holds texts"
+    ):
+        classifier.predict(FRAME.assign(number="many"))
+
+
+def test_html_shows_the_columns(classifier):
+    html = classifier._repr_html_()
+    assert "<summary>Columns</summary>" in html and "<td>place</td>" in html
+    assert "<summary>Columns</summary>" not in clone(classifier)._repr_html_()
+
+
+def test_folds_are_even_within_strata():
+    strata = np.repeat([0, 1, 2, 3], [40, 16, 3, 1])
+    fold = folds_of(strata, 60, 4, np.random.default_rng(0))
+    counts = [np.bincount(fold[strata == k], minlength=4) for k in range(3)]
+    assert all(count.max() - count.min() <= 1 for count in counts)
+    assert fold[-1] == -1
+
+
+# -- never embarrassing --------------------------------------------------------------
+
+
+def test_fifty_rows_and_one_column():
+    X = rng.normal(size=(50, 1))
+    y = 3 * X[:, 0] + rng.normal(size=50) * 0.1
+    model = TabularRegressor(2, random_state=0).fit(X, y)
+    assert model.oof_score_ > 0.9
+    assert TabularClassifier(2, random_state=0).fit(X, y > 0).oof_score_ > 0.8
+
+
+def test_as_good_as_a_linear_model():
+    X, y = load_diabetes(return_X_y=True)
+    train = np.arange(len(y)) % 3 > 0
+    linear = LinearRegression().fit(X[train], y[train]).score(X[~train], y[~train])
+    model = TabularRegressor(2, random_state=0).fit(X[train], y[train])
+    assert model.score(X[~train], y[~train]) > linear - 0.05
+
+
+def test_noise_columns():
+    X = rng.normal(size=(300, 65))
+    model = TabularRegressor(members=1, random_state=0)
+    assert model.fit(X, X[:, :5].sum(axis=1)).oof_score_ > 0.5
+
+
+def test_outliers_of_y():
+    X = rng.normal(size=(100, 3))
+    y = X[:, 0].copy()
+    y[7] = 1e6
+    p = TabularRegressor(**SMALL).fit(X, y).predict(X)
+    assert np.isfinite(p).all() and p.min() >= y.min() and p.max() <= y.max()
+
+
+def test_classes_of_three_rows_and_of_one():
+    X = rng.normal(size=(66, 2))
+    y = np.repeat([0, 1, 2, 3], [31, 31, 3, 1])
+    X[:, 0] += 4 * y
+    model = TabularClassifier(2, random_state=0).fit(X, y)
+    assert model.classes_.tolist() == [0, 1, 2, 3]
+    assert model.score(X, y) > 0.9
+    # The only row of its class is in all members.
+    assert np.isnan(model.oof_predictions_[-1]).all()
+
+
+def test_ten_thousand_levels():
+    n = 4000
+    frame = pd.DataFrame({"id": [f"u{i}" for i in rng.integers(0, 10_000, n)]})
+    frame["x"] = rng.normal(size=n)
+    model = TabularRegressor(members=2, max_iter=6, random_state=0)
+    model.fit(frame, frame["x"] + rng.normal(size=n) * 0.1)
+    assert model.oof_score_ > 0.8
+
+
+def test_columns_that_tell_nothing_predict_the_prior():
+    X = pd.DataFrame({"a": [None] * 40, "b": [1.0] * 40})
+    y = np.arange(40) % 4 == 0
+    p = TabularClassifier(**SMALL).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(p[:, 1], 0.25, atol=0.1)
