@@ -6,29 +6,31 @@ from support.native_run import ISAS, apply
 
 from slimlearn.backend import engine, ops
 from slimlearn.backend.graph import Model
+from slimlearn.backend.op import emit
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import print_program
 
-# size, channels, filters: how; the same on every level, for any batch
+# size, channels, filters: how forward, how the filters' gradient; the same on every
+# level, for any batch
 TABLE = """
-56x56 64 64 minimal
-28x28 128 128 minimal
-14x14 256 256 minimal
-7x7 512 512 direct
-28x28 512 512 direct
-56x56 96 96 minimal
-35x35 64 96 minimal
-17x17 128 192 minimal
-28x28 16 64 minimal
-28x28 16 16 minimal
-14x14 16 16 direct
-28x28 3 64 direct
-28x28 64 40 direct
-14x14 64 64 minimal
-14x14 32 64 minimal
-14x14 32 32 direct
-8x8 64 64 direct
+56x56 64 64 minimal minimal
+28x28 128 128 minimal minimal
+14x14 256 256 minimal direct
+7x7 512 512 direct direct
+28x28 512 512 direct direct
+56x56 96 96 minimal minimal
+35x35 64 96 minimal minimal
+17x17 128 192 minimal minimal
+28x28 16 64 minimal minimal
+28x28 16 16 minimal minimal
+14x14 16 16 direct direct
+28x28 3 64 direct direct
+28x28 64 40 direct direct
+14x14 64 64 minimal minimal
+14x14 32 64 minimal minimal
+14x14 32 32 direct minimal
+8x8 64 64 direct minimal
 """
 OTHERS = {
     "strides": {"strides": 2},
@@ -39,38 +41,47 @@ OTHERS = {
 }
 
 
-def way(h, w, k, n, kernel=(3, 3), groups=1, precision="f32", rows=1, **how):
+def filters_gradient(x, d, f, **how):
+    """Return the gradient of the filters f where d is the result's."""
+    attributes = ops.convolution(x, f, **how).node.attributes
+    return emit("convolution_filter_grad", (x, d), attributes, [(x.dtype, f.shape)])
+
+
+def way(h, w, k, n, kernel=(3, 3), groups=1, precision="f32", rows=1, of="y", **how):
     """Whether the work of a convolution is that of windows or a part of it."""
     model = Model(precision)
+    dtype = precision.replace("f32", "f4").replace("f64", "f8")
+    how["groups"] = groups
     with model.function("f") as graph:
         x = ops.input_("x", (B, h, w, k), precision)
         f = ops.input_("f", (*kernel, k // groups, n), precision)
-        graph.return_(ops.convolution(x, f, groups=groups, **how))
-    sources = {
-        "x": np.zeros(
-            (rows, h, w, k), precision.replace("f32", "f4").replace("f64", "f8")
-        ),
-        "f": np.zeros((*kernel, k // groups, n), "f4" if precision == "f32" else "f8"),
-    }
+        y = result = ops.convolution(x, f, **how)
+        sources = {"x": np.zeros((rows, h, w, k), dtype), "f": np.zeros(f.shape, dtype)}
+        if of == "f":
+            d = ops.input_("d", y.shape, precision)
+            sources["d"] = np.zeros((rows, *y.shape[1:]), dtype)
+            result = filters_gradient(x, d, f, **how)
+        graph.return_(result)
     program = Program(print_program(model), model=model)
     compiled = engine.compile(program.text)
-    *_, launch = compiled.profile("f", sources, program, rounds=1, batch=rows)
-    y = model.functions["f"].returns[0].shape
-    every = 2 * rows * y[1] * y[2] * kernel[0] * kernel[1] * k * n / groups
-    return "direct" if launch["flops"] == every else "minimal"
+    launches = compiled.profile("f", sources, program, rounds=1, batch=rows)
+    flops = max(launch["flops"] for launch in launches)
+    every = 2 * rows * y.shape[1] * y.shape[2] * kernel[0] * kernel[1] * k * n / groups
+    return "direct" if flops == every else "minimal"
 
 
 @pytest.mark.parametrize("line", TABLE.strip().splitlines())
 def test_the_table(line):
-    size, k, n, want = line.split()
+    size, k, n, *want = line.split()
     h, w = map(int, size.split("x"))
-    assert way(h, w, int(k), int(n)) == want
+    assert [way(h, w, int(k), int(n), of=of) for of in "yf"] == want
 
 
+@pytest.mark.parametrize("of", ["y", "f"])
 @pytest.mark.parametrize("how", OTHERS.values(), ids=OTHERS)
-def test_other_windows_are_direct(how):
-    assert way(28, 28, 64, 64) == way(28, 28, 64, 64, rows=9) == "minimal"
-    assert way(28, 28, 64, 64, **how) == "direct"
+def test_other_windows_are_direct(how, of):
+    assert way(28, 28, 64, 64, of=of) == way(28, 28, 64, 64, rows=9, of=of) == "minimal"
+    assert way(28, 28, 64, 64, of=of, **how) == "direct"
 
 
 SHAPES = {  # size of x, channels, filters, padding, images
@@ -126,6 +137,43 @@ def test_bits_depend_on_no_thread_and_no_place(shape, isa):
         assert whole.tobytes() == again.tobytes()
         one = apply(build, {name: array[-1:], "f": f}, isa, "f")
         assert one.tobytes() == whole[-1:].tobytes()
+
+
+def sums(shape, images):
+    """Return the gradient of filters as a function, and arrays of so many images."""
+    size, k, n, padding, _ = shape
+    rng = np.random.default_rng(n)
+    _, _, _, d, f = convolution(shape)
+    x = rng.standard_normal((images, *size, k)).astype("f4")
+    d = rng.standard_normal((images, *d.shape[1:])).astype("f4")
+
+    def build(x, d, f):
+        return filters_gradient(x, d, f, padding=padding)
+
+    return build, {"x": x, "d": d, "f": f}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("images", [1, 2, 37])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_gradients_of_filters_are_near_the_exact_ones(shape, images, isa):
+    size, k, n, padding, _ = shape
+    assert way(*size, k, n, padding=padding, of="f") == "minimal"
+    build, arrays = sums(shape, images)
+    got = apply(build, arrays, isa, "f", batch=images)
+    wide = {name: array.astype("f8") for name, array in arrays.items()}
+    want = apply(build, wide, isa, "f", batch=images)
+    assert 0 < np.abs(got - want).max() < 1e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_gradients_of_filters_depend_on_no_thread(shape, isa):
+    build, arrays = sums(shape, 9)
+    one, two = (
+        apply(build, arrays, isa, "f", batch=9, n_threads=threads) for threads in (1, 2)
+    )
+    assert one.tobytes() == two.tobytes()
 
 
 ENDINGS = {

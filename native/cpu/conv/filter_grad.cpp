@@ -8,6 +8,7 @@
 #include "cpu/conv/depthwise.h"
 #include "cpu/conv/filter_slices.h"
 #include "cpu/conv/region.h"
+#include "cpu/conv/winograd.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/plan.h"
 #include "cpu/kernel_set.h"
@@ -289,6 +290,7 @@ bool goes_by_channels(const Binding& binding) {
 
 Prepared prepare_filter_grad(const Binding& binding) {
   if (goes_by_channels(binding)) return prepare_depthwise_filter_grad(binding);
+  if (fits_winograd_filter_grad(binding)) return prepare_winograd_filter_grad(binding);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding)
                                                  : prepare<double>(binding);
 }
@@ -303,6 +305,7 @@ std::vector<int64_t> workspace(const Binding& binding) {
 
 std::vector<int64_t> filter_grad_workspace(const Binding& binding) {
   if (goes_by_channels(binding)) return depthwise_filter_grad_workspace(binding);
+  if (fits_winograd_filter_grad(binding)) return winograd_filter_grad_workspace(binding);
   return binding.operands[0].dtype == DType::f32 ? workspace<float>(binding)
                                                  : workspace<double>(binding);
 }

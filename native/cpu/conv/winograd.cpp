@@ -9,25 +9,18 @@
 
 #include "cpu/conv/winograd_tile.h"
 #include "cpu/gemm/pack.h"
-#include "cpu/gemm/plan.h"
 #include "cpu/gemm/product_end.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int64_t kPad = kAlignment / 4;  // between frequencies, which fell on few sets of L1
-
-// What the two ways take for an image, in ns for a pair of channel and column: measured on AVX2,
-// fixed everywhere. The direct way for each position; this one for each tile, and less the more
-// channels share its transforms, and for the filters' transform, which L3 must hold.
-constexpr double kDirect = 0.195, kTile = 0.8, kTransform = 9, kFilter = 9, kMoreFilters = 1e-4;
-constexpr double kGain = 1.25;  // or it is not worth its rounding
+// Of the filters' transform, in ns for a pair of channel and column: L3 must hold it.
+constexpr double kFilter = 9, kMoreFilters = 1e-4;
 constexpr int64_t kFilterBytes = 12 << 20;
-constexpr int64_t kChannelUnit = 16;  // whole vectors on every level
-constexpr int64_t kMostTiles = 24;    // of a task: read out of L2 beside their products
-constexpr int64_t kFewTiles = 12;     // of a task, where there are few
-constexpr int64_t kBlock = 16;        // channels of a task of the filters' transform
+constexpr int64_t kMostTiles = 24;  // of a task: read out of L2 beside their products
+constexpr int64_t kFewTiles = 12;   // of a task, where there are few
+constexpr int64_t kBlock = 16;      // channels of a task of the filters' transform
 
 struct Shape {
   FilterGeometry geometry;
@@ -62,13 +55,7 @@ struct Shape {
   }
 
   bool pays() const {
-    const FilterGeometry& g = geometry;
-    const auto fits = [](int64_t n) { return n > 0 && n <= kFoldK && n % kChannelUnit == 0; };
-    if (g.groups != 1 || g.x[0] != 1 || g.y[0] != 1 || g.kernel != PerAxis{1, kTaps, kTaps} ||
-        g.stride != PerAxis{1, 1, 1} || g.dilation != PerAxis{1, 1, 1} || g.before[0] != 0 ||
-        !fits(channels) || !fits(columns) || kFrequencies * frame() * 4 > kFilterBytes) {
-      return false;
-    }
+    if (!suits_tiles(geometry) || kFrequencies * frame() * 4 > kFilterBytes) return false;
     const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
     const double tile_time = kTile + kTransform * (1 / k + 1 / n);
     const double time =
@@ -219,25 +206,9 @@ class Winograd final : public Launch {
     const auto [image, h, w] = place_of(tile);
     const float* from = s.from.in<float>(context) + image * s.source[0] * from_.depth;
     const float* at[kFrequencies];
-    positions_of(from, s.source, from_, s.first[1] + h, s.first[2] + w, at);
-    float* to = reinterpret_cast<float*>(local) + i * s.channels;
-    for (int64_t c = 0; c < s.channels; c += kStep) {
-      F32 half[kFrequencies];
-#pragma GCC unroll 6
-      for (int x = 0; x < kIn; ++x) {
-        F32 d[kIn];
-#pragma GCC unroll 6
-        for (int y = 0; y < kIn; ++y) d[y] = load(at[y * kIn + x] + c);
-        source_transform(d, 1, half + x, kIn);
-      }
-#pragma GCC unroll 6
-      for (int y = 0; y < kIn; ++y) {
-        F32 d[kIn];
-        source_transform(half + y * kIn, 1, d, 1);
-#pragma GCC unroll 6
-        for (int x = 0; x < kIn; ++x) store(to + (y * kIn + x) * source_frame() + c, d[x]);
-      }
-    }
+    positions_of<kIn>(from, s.source, from_, s.first[1] + h, s.first[2] + w, at);
+    transform_tile<SourceTransform>(
+        at, s.channels, reinterpret_cast<float*>(local) + i * s.channels, source_frame());
   }
 
   void multiply(const Context& context, int64_t count, std::byte* local) const {

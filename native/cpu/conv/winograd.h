@@ -13,4 +13,9 @@ bool fits_winograd(const Binding& binding, bool backward);
 Prepared prepare_winograd(const Binding& binding, bool backward);
 std::vector<int64_t> winograd_workspace(const Binding& binding, bool backward);
 
+// The same of the gradient of filters.
+bool fits_winograd_filter_grad(const Binding& binding);
+Prepared prepare_winograd_filter_grad(const Binding& binding);
+std::vector<int64_t> winograd_filter_grad_workspace(const Binding& binding);
+
 }  // namespace slim::SLIM_ISA_NAMESPACE
