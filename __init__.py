@@ -22,6 +22,7 @@ from slimlearn.backend.optimizer import Ftrl as Ftrl
 from slimlearn.backend.optimizer import LazyAdam as LazyAdam
 from slimlearn.backend.optimizer import Nadam as Nadam
 from slimlearn.backend.optimizer import RMSProp as RMSProp
+from slimlearn.backend.portable import MissingCode as MissingCode
 from slimlearn.backend.schedule import Constant as Constant
 from slimlearn.backend.schedule import Cosine as Cosine
 from slimlearn.backend.schedule import Exponential as Exponential

@@ -13,11 +13,12 @@ from numbers import Integral, Real
 import numpy as np
 
 from slimlearn.backend.keywords import checks_keywords, hint
+from slimlearn.backend.portable import Portable
 
 __all__ = ["Parameters", "alike"]
 
 
-class Parameters:
+class Parameters(Portable):
     """Base of objects whose state is what their constructor was given."""
 
     _names: tuple[str, ...] = ()
@@ -29,6 +30,10 @@ class Parameters:
         if "__init__" in cls.__dict__:
             cls.__init__ = checks_keywords(_explain)(cls.__init__)
         cls._names = tuple(inspect.signature(cls).parameters)
+
+    @classmethod
+    def _parameter_names(cls) -> tuple[str, ...]:
+        return cls._names
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name.startswith("_")]

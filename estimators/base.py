@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS, Optimizer
+from slimlearn.backend.portable import Portable
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
@@ -35,6 +36,7 @@ from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
 from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.sealing import opened, sealed
+from slimlearn.estimators.stand_in import facts_of, make_stand_in
 from slimlearn.estimators.telling import warn
 from slimlearn.estimators.visible import Visible
 
@@ -88,6 +90,7 @@ def _offered(estimator, method: str, reason: str | None) -> bool:
 
 
 class NetworkEstimator(
+    Portable,
     Visible,
     Diagram,
     Inspection,
@@ -490,6 +493,14 @@ class NetworkEstimator(
         if deep and self.callbacks is not None:
             params.update(nested_params(self.callbacks))
         return params
+
+    @classmethod
+    def _parameter_names(cls) -> tuple[str, ...]:
+        return tuple(cls._get_param_names())
+
+    @classmethod
+    def _stand_in(cls) -> tuple:
+        return make_stand_in, *facts_of(cls)
 
     def __getstate__(self) -> dict:
         state = super().__getstate__()

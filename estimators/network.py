@@ -6,10 +6,9 @@ import functools
 import inspect
 from collections.abc import Callable
 
-from sklearn.base import BaseEstimator
-
 from slimlearn.backend.graph import Tensor, current_graph
 from slimlearn.estimators.decorated import class_of
+from slimlearn.estimators.sealing import UserFunction
 from slimlearn.estimators.visible import Visible
 
 __all__ = ["Network", "network"]
@@ -22,7 +21,7 @@ OUTPUTS = ("num_classes", "num_outputs")
 END_POINTS = "end_points"
 
 
-class Network(Visible, BaseEstimator):
+class Network(Visible, UserFunction):
     """Base of the classes that `network` makes from functions.
 
     An instance holds hyper-parameters; calling it on a tensor builds the network, so

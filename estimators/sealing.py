@@ -7,69 +7,35 @@ these is packed apart, and where its code is not found, a `Missing` stands for i
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import pickle
-import sys
-from pathlib import Path
 from types import FunctionType, MethodType
 
 from sklearn.base import BaseEstimator
 
 from slimlearn.backend.parameters import Parameters
+from slimlearn.backend.portable import (
+    Missing,
+    MissingCode,
+    Portable,
+    PortableType,
+    carried,
+    name_of,
+    released,
+)
 
-__all__ = ["Missing", "MissingCode", "Sealed", "check_present", "opened", "sealed"]
+__all__ = [
+    "Missing",
+    "MissingCode",
+    "Sealed",
+    "UserFunction",
+    "check_present",
+    "opened",
+    "sealed",
+]
 
-# Packages that are there wherever slimlearn is.
+# Packages whose objects hold nothing of the user's.
 _KNOWN = frozenset(("builtins", "numpy", "scipy", "sklearn", "slimlearn", "functools"))
-
-
-class MissingCode(ImportError):
-    """What needs the user's code was asked of a model that was read without it."""
-
-
-class Missing:
-    """Stands for an object of the user's whose code was not found.
-
-    Parameters
-    ----------
-    packed : bytes
-        The object, which is there again where its code is.
-    called : str
-        Its function or class, with the module.
-    params : dict
-        Its parameters, as far as they are plain values.
-    reason : str
-        What was not found.
-    """
-
-    def __init__(self, packed: bytes, called: str, params: dict, reason: str):
-        self._saved = packed, called, params
-        self._reason = reason
-
-    def __reduce__(self):
-        return _unpacked, self._saved
-
-    def __repr__(self):
-        _, called, params = self._saved
-        shown = ", ".join(f"{name}={value!r}" for name, value in params.items())
-        return f"<missing {called}({shown})>" if params else f"<missing {called}>"
-
-    def get_params(self, deep: bool = True) -> dict:
-        """The parameters that are plain values."""
-        return dict(self._saved[2])
-
-    def _refuse(self, *_args, **_kwargs):
-        raise MissingCode(
-            f"{self._saved[1]} is not here ({self._reason}): import or define it as it "
-            "was and load the model again, or set another in its place; what was "
-            "fitted predicts without it"
-        )
-
-    __call__ = set_params = __sklearn_clone__ = _refuse
-
-    # A loss of several numbers makes predictions of them by functions of its own.
-    _call, _mean, _std = _refuse, None, None
 
 
 class Sealed:
@@ -82,25 +48,23 @@ class Sealed:
         self.__dict__.update(opened(state))
 
 
-class _Carrier(type):
-    """A class for each packed object.
+class UserFunction(Portable, BaseEstimator, metaclass=PortableType):
+    """Base of the objects, and of their classes, that decorators make of functions."""
 
-    `pickle` asks the table of `copyreg` how to write it: as bytes of their own.
-    Cloudpickle, which sends functions of scripts to other processes, does not: it
-    writes classes that no module has by what is in them.
-    """
+    def __getstate__(self) -> dict:
+        return sealed(super().__getstate__())
 
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(opened(state))
 
-def _carry(value) -> _Carrier:
-    return _Carrier("Carrier", (), {"held": (value,), "__module__": __name__})
-
-
-def _reduce(carrier: _Carrier) -> tuple:
-    [value] = carrier.held
-    return _unpacked, (pickle.dumps(value), _called(value), _plain_params(value))
+    @classmethod
+    def _parameter_names(cls) -> tuple[str, ...]:
+        return tuple(cls._get_param_names())
 
 
-copyreg.pickle(_Carrier, _reduce)
+def _pack(value) -> tuple:
+    called = str(name_of(_foreign(value)))
+    return _unpacked, (pickle.dumps(value), called, _plain_params(value))
 
 
 def _unpacked(packed: bytes, called: str, params: dict):
@@ -108,7 +72,8 @@ def _unpacked(packed: bytes, called: str, params: dict):
     try:
         return pickle.loads(packed)
     except (AttributeError, ImportError) as error:
-        return Missing(packed, called, params, str(error))
+        reduced = _unpacked, (packed, called, params)
+        return Missing(called, params, str(error), reduced)
 
 
 def sealed(value):
@@ -117,7 +82,7 @@ def sealed(value):
         return type(value)(map(sealed, value))
     if type(value) is dict:
         return {name: sealed(part) for name, part in value.items()}
-    return value if _foreign(value) is None else _carry(value)
+    return value if _foreign(value) is None else carried(value, _pack)
 
 
 def opened(value):
@@ -126,23 +91,36 @@ def opened(value):
         return type(value)(map(opened, value))
     if type(value) is dict:
         return {name: opened(part) for name, part in value.items()}
-    return value.held[0] if isinstance(value, _Carrier) else value
+    return released(value)
 
 
 def check_present(estimator) -> None:
-    """Raise MissingCode where a parameter of the estimator is missing."""
+    """Raise MissingCode where the class or a parameter of the estimator is missing."""
+    lost = getattr(type(estimator), "_lost", None)
+    if lost is not None:
+        type(estimator)._refuse()
     for name, value in estimator.get_params(deep=False).items():
-        parts = value if isinstance(value, (list, tuple)) else [value]
-        for part in parts:
-            part = part[1] if isinstance(part, tuple) and len(part) == 2 else part
-            if not isinstance(part, Missing):
-                continue
+        missing = _missing(value)
+        if missing is not None:
             try:
-                part()
+                missing()
             except MissingCode as error:
                 raise MissingCode(
                     f"{type(estimator).__name__} needs its {name} to be fitted: {error}"
                 ) from None
+
+
+def _missing(value) -> Missing | None:
+    """The first part of a parameter that is missing, or None."""
+    if isinstance(value, Missing):
+        return value
+    if isinstance(value, (list, tuple)):
+        parts = value
+    elif isinstance(value, (Parameters, BaseEstimator)):
+        parts = value.get_params(deep=False).values()
+    else:
+        return None
+    return next(filter(None, map(_missing, parts)), None)
 
 
 def _kind(value):
@@ -170,15 +148,6 @@ def _foreign(value):
     ):
         parts = vars(value).values()
     return next(filter(None, map(_foreign, parts)), None)
-
-
-def _called(value) -> str:
-    kind = _foreign(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if kind.__module__ == "__main__" and script:
-        name += f" of {Path(script).name}"
-    return name
 
 
 def _plain_params(value) -> dict:

@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import overload
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
@@ -17,12 +16,12 @@ from slimlearn.backend.shape import B
 from slimlearn.estimators.callbacks.run import note
 from slimlearn.estimators.decorated import class_of
 from slimlearn.estimators.losses.base import Loss
-from slimlearn.estimators.sealing import Sealed
+from slimlearn.estimators.sealing import Sealed, UserFunction
 
 __all__ = ["LossFunction", "OwnLoss", "loss"]
 
 
-class LossFunction(BaseEstimator):
+class LossFunction(UserFunction):
     """Base of the classes that `loss` makes from functions.
 
     An instance holds the function's keyword parameters; calling it on tensors gives

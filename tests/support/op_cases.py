@@ -65,7 +65,7 @@ class Source:
     below: int = 0  # for dtype i32 and i64: integers 0 … below - 1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Case:
     """One use of an op.
 
