@@ -66,6 +66,11 @@ def _layout(rows, shape) -> tuple:
     return rows, math.prod(shape[1:])
 
 
+def _flat(values: np.ndarray) -> np.ndarray:
+    """Return one line per row counter, of which there may be none."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
+
+
 def _wide(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return uniforms with 53 random bits from two words each."""
     both = (high.astype(np.uint64) << _HALF) | low.astype(np.uint64)
@@ -90,7 +95,7 @@ def uniform(seed, stream, step, rows, shape, dtype) -> np.ndarray:
     else:
         words = _words(seed, stream, step, rows, columns, 2)
         values = _wide(words[..., 0::2], words[..., 1::2])
-    return values.reshape(len(rows), -1)[:, :columns]
+    return _flat(values)[:, :columns]
 
 
 def normal(seed, stream, step, rows, shape, dtype) -> np.ndarray:
@@ -100,7 +105,7 @@ def normal(seed, stream, step, rows, shape, dtype) -> np.ndarray:
     radius = np.sqrt(-2.0 * np.log(1.0 - _wide(words[..., 0], words[..., 1])))
     angle = 2.0 * np.pi * _wide(words[..., 2], words[..., 3])
     pair = np.stack((radius * np.cos(angle), radius * np.sin(angle)), -1)
-    return pair.reshape(len(rows), -1)[:, :columns].astype(dtype)
+    return _flat(pair)[:, :columns].astype(dtype)
 
 
 def keep(seed, stream, step, rows, shape, keep_prob: float) -> np.ndarray:
@@ -112,7 +117,7 @@ def keep(seed, stream, step, rows, shape, keep_prob: float) -> np.ndarray:
     rows, columns = _layout(rows, shape)
     words = _words(seed, stream, step, rows, columns, 8)
     bits = np.stack((words & np.uint32(0xFFFF), words >> np.uint32(16)), -1)
-    bits = bits.reshape(len(rows), -1)[:, :columns]
+    bits = _flat(bits)[:, :columns]
     rest, edge = math.modf(keep_prob * 65536)
     at_edge = bits == edge
     if rest == 0 or not at_edge.any():

@@ -65,6 +65,9 @@ class _Geometry:
                 f"the filters read {inner} channels{share}, x has {channels}: {what}"
             )
         refuse_unless(
+            channels >= 1 and outputs >= 1, f"needs channels and outputs: {what}"
+        )
+        refuse_unless(
             outputs % self.groups == 0,
             f"{outputs} outputs are not {self.groups} equal groups: {what}",
         )

@@ -19,6 +19,7 @@ from slimlearn.backend.op import (
     refuse_unless,
     takes,
 )
+from slimlearn.backend.ops.source import constant
 from slimlearn.backend.ops.structure import axis_of, leads
 
 _ANY = NUMBERS | {"bool", "u8"}
@@ -64,12 +65,19 @@ class Concat(Op):
                 f"[concat {node.results[0].name}] no gradient along the symbolic "
                 f"axis {axis}: concatenate along an axis of known size"
             )
-        return slice_(dy, axis, start, start + size)
+        return _part(dy, axis, start, size)
 
     def row_local(self, node):
         return leads(node.results[0].shape) and (
             node.attributes["axis"] != 0 or not is_symbolic(node.results[0].shape, "B")
         )
+
+
+def _part(dy, axis, start, size):
+    """Return `size` elements of a gradient along an axis, or none of them."""
+    if size > 0:
+        return slice_(dy, axis, start, start + size)
+    return constant(0.0, dy.dtype, (*dy.shape[:axis], 0, *dy.shape[axis + 1 :]))
 
 
 class Slice(Op):
@@ -142,7 +150,7 @@ class Pad(Op):
                 f"{axis}: pad an axis of known size"
             )
         before = node.attributes["before"]
-        return slice_(dy, axis, before, before + size)
+        return _part(dy, axis, before, size)
 
     def row_local(self, node):
         shape = node.operands[0].shape

@@ -72,6 +72,7 @@ std::vector<Dim> convolved(const NodeView& v, const std::vector<Dim>& x,
   const int64_t groups = v.integer("groups");
   const int64_t channels = need_known(v, x.back()), outputs = need_known(v, filters.back());
   const int64_t inner = need_known(v, filters[axes]);
+  if (channels < 1 || outputs < 1) v.refuse("needs channels and outputs: " + operands_text(v));
   if (groups < 1 || channels % groups != 0 || channels / groups != inner || outputs % groups != 0) {
     v.refuse(std::to_string(groups) + " groups do not fit " + std::to_string(channels) +
              " channels and " + std::to_string(outputs) + " outputs: " + operands_text(v));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace slim {
@@ -16,8 +17,9 @@ SpaceFinder::Size SpaceFinder::size_in_space(const Buffer& buffer) {
 
 void SpaceFinder::add(const Buffer& buffer) {
   const Size size = size_in_space(buffer);
-  const bool larger = whole_ == nullptr ||
-                      std::pair(size.by_row, size.count) > std::pair(size_.by_row, size_.count);
+  // Where one broadcasts to none, the whole is what has none.
+  const auto reach = [](const Size& s) { return std::tuple(s.count == 0, s.by_row, s.count); };
+  const bool larger = whole_ == nullptr || reach(size) > reach(size_);
   if (larger || (size == size_ && buffer.dims.size() > whole_->dims.size())) {
     whole_ = &buffer;
     size_ = size;

@@ -81,7 +81,7 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
     const Buffer& buffer = plan.returns()[i];
     Returned returned{buffer.dtype, buffer.dims};
     const Rows use = rows_[i];
-    if (use == Rows::local) {
+    if (use == Rows::local || (rows == 0 && buffer.per_row > 0)) {
       returned.shape[0] = buffer.dims[0] / chunk_ * rows;
     } else if (use == Rows::sum && chunks_ > 1) {
       partial_.resize(plan.returns().size());
