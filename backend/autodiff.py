@@ -10,6 +10,7 @@ from slimlearn.backend.graph import (
 )
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops import add, as_tensor, broadcast_to, sum_to
+from slimlearn.backend.remade import Remade
 
 
 def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
@@ -62,10 +63,11 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
             )
         if y in path:
             _accumulate(sums, y, as_tensor(1.0, y.dtype) if seed is None else seed)
-    keep = set(xs)
+    keep, remade = set(xs), Remade(graph, nodes)
     for node in reversed(nodes):
         if any(result in sums for result in node.results):
-            _backward(node, sums, path, keep)
+            _backward(node, sums, path, keep, remade)
+    remade.drop_unused()
     return [broadcast_to(sums[x], x.shape) if x in sums else None for x in xs]
 
 
@@ -80,7 +82,7 @@ def _depends_on(xs, nodes) -> set[Tensor]:
     return path
 
 
-def _backward(node, sums, path, keep) -> None:
+def _backward(node, sums, path, keep, remade) -> None:
     """Hand the gradients of a node's results on to its operands."""
     op = OPS[node.op]
     wanted = [
@@ -92,11 +94,12 @@ def _backward(node, sums, path, keep) -> None:
     given = [sums.get(r) if r in keep else sums.pop(r, None) for r in results]
     if not wanted:
         return
+    twin = remade.twin(node, next(g for g in given if g is not None))
     with absolute_scope(results[0].name + ".g"):
         if not op.elementwise:
             pairs = zip(results, given, strict=True)
             given = [g if g is None else broadcast_to(g, r.shape) for r, g in pairs]
-        for i, gradient in zip(wanted, op.grads(node, wanted, *given), strict=True):
+        for i, gradient in zip(wanted, op.grads(twin, wanted, *given), strict=True):
             if gradient is None:
                 continue
             operand = node.operands[i]

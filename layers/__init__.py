@@ -106,6 +106,7 @@ from slimlearn.layers.queries import (
     get_variables_by_name,
     get_variables_by_suffix,
 )
+from slimlearn.layers.recomputing import recompute
 from slimlearn.layers.regularization import dropout
 from slimlearn.layers.regularizers import (
     apply_regularization,
@@ -213,6 +214,7 @@ __all__ = [
     "random_normal_initializer",
     "random_shift",
     "random_uniform_initializer",
+    "recompute",
     "regularizers",
     "relu",
     "relu6",

@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from slimlearn.layers.recomputing import recompute
+
 _Function = TypeVar("_Function", bound=Callable)
 
 # {undecorated function: {argument: value}}; never changed in place.
@@ -24,7 +26,7 @@ _SCOPE: ContextVar[Mapping[Callable, Mapping[str, Any]]] = ContextVar(
 class _Arguments:
     """What a scope may set for one function, read from its signature once."""
 
-    __slots__ = ("any_name", "defaulted", "names", "positional")
+    __slots__ = ("any_name", "defaulted", "names", "positional", "recomputes")
 
     def __init__(self, function: Callable):
         parameters = inspect.signature(function).parameters.values()
@@ -40,6 +42,10 @@ class _Arguments:
             p.name for p in named if p.default is not inspect.Parameter.empty
         )
         self.any_name = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+        # All take it, without naming it.
+        self.recomputes = "recompute" not in self.names
+        if self.recomputes:
+            self.names += ("recompute",)
 
 
 def add_arg_scope(function: _Function) -> _Function:
@@ -54,7 +60,8 @@ def add_arg_scope(function: _Function) -> _Function:
     -------
     callable
         The function with the same signature. An argument that the caller gives,
-        by name or by position and even as None, beats the one of the scope.
+        by name or by position and even as None, beats the one of the scope. It also
+        takes ``recompute=True``, which calls it in a block of `recompute`.
     """
     arguments = _Arguments(function)
     positional = arguments.positional
@@ -68,6 +75,9 @@ def add_arg_scope(function: _Function) -> _Function:
                 if name not in kwargs and name not in given:
                     kwargs[name] = value
         _check_names("", function.__name__, arguments, kwargs)
+        if arguments.recomputes and kwargs.pop("recompute", False):
+            with recompute():
+                return function(*args, **kwargs)
         return function(*args, **kwargs)
 
     with_scope._key_op = function

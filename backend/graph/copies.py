@@ -16,7 +16,7 @@ def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> No
     """
     for node in source.nodes:
         operands = tuple([values.get(o, o) for o in node.operands])
-        made = Node(node.op, operands, node.attributes, node.regions)
+        made = Node(node.op, operands, node.attributes, node.regions, node.block)
         results = []
         for result in node.results:
             name = target.unique_name(result.name)

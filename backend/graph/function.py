@@ -32,6 +32,8 @@ class Graph:
         A region's name scope, with which all names in it begin.
     training : bool
         Whether layers build their training form here.
+    block : object or None
+        What nodes are being made in that gradients compute anew; see `Node`.
     asked : bool
         Whether a layer of this function asked for what differs in training: `training`,
         or `sample_weight`.
@@ -58,6 +60,7 @@ class Graph:
         "_sample_weight",
         "_training",
         "asked",
+        "block",
         "captured",
         "collections",
         "constants",
@@ -80,6 +83,7 @@ class Graph:
         self._training = training
         self._sample_weight: Tensor | None = None
         self.asked = False
+        self.block: object | None = None
         self.outer = outer
         self.scope = scope
         self.captured: dict[Tensor, Tensor] = {}
@@ -185,7 +189,7 @@ class Graph:
             if operand.graph is not self:
                 operands = tuple([self.own(o, f"[{op}]") for o in operands])
                 break
-        node = Node(op, operands, attributes, tuple(regions))
+        node = Node(op, operands, attributes, tuple(regions), self.block)
         results = []
         for dtype, shape in types:
             name = self.scoped_name(wish or op)

@@ -136,11 +136,15 @@ class Tensor:
 
 
 class Node:
-    """One application of an op: operands in, results out, attributes fixed."""
+    """One application of an op: operands in, results out, attributes fixed.
 
-    __slots__ = ("attributes", "op", "operands", "regions", "results")
+    `block` is what it was made in that gradients compute anew, None for what is kept.
+    """
 
-    def __init__(self, op, operands, attributes, regions=()):
+    __slots__ = ("attributes", "block", "op", "operands", "regions", "results")
+
+    def __init__(self, op, operands, attributes, regions=(), block=None):
+        self.block = block
         self.op = op
         self.operands = operands
         self.attributes = attributes

@@ -57,6 +57,28 @@ class Reshape(Op):
         return leads(node.operands[0].shape) and leads(node.results[0].shape)
 
 
+class Recompute(Op):
+    """The memory of a, for what is computed anew from it once b is there.
+
+    What is computed from the result is no twin of what is computed from a, and cannot
+    be moved before b.
+    """
+
+    name = "recompute"
+    alias = True
+    own = True
+
+    def infer(self, types, attributes, declared=None, regions=()):
+        check_count(types, 2)
+        return [types[0]]
+
+    def reference(self, context, arrays, node):
+        return [arrays[0]]
+
+    def grad(self, node, index, dy):
+        return dy if index == 0 else None
+
+
 class Transpose(Op):
     """Axes in another order."""
 

@@ -27,7 +27,7 @@ struct NodeView {
 enum Trait : unsigned {
   kElementwise = 1,  // results have the operands' broadcast shape, element from element
   kRandom = 2,       // an effect: never shared, folded or moved
-  kAlias = 4,        // the result is the operand's memory under another type
+  kAlias = 4,        // the result is the first operand's memory under another type
   kTapeRegion = 8,   // its regions are elementwise: instructions of a tape
   kInTape = 16,      // may stand in such a region though not elementwise
   kSource = 32,      // filled from outside before the function starts

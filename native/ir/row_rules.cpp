@@ -106,6 +106,10 @@ Rows rows_copy(const NodeView& v, const std::vector<Rows>& operands, const std::
   return operands[0] == Rows::sum ? Rows::sum : carried(v, operands, symbol);
 }
 
+Rows rows_first(const NodeView&, const std::vector<Rows>& operands, const std::string&) {
+  return operands[0];
+}
+
 Rows rows_extent(const NodeView& v, const std::vector<Rows>&, const std::string& symbol) {
   const Dim dim = Dim::parse(std::get<std::string>(v.node.attributes.at("dim")));
   if (dim.multiple_of(symbol)) return Rows::sum;  // a count of rows adds up over chunks

@@ -232,6 +232,10 @@ void type_reshape(const OpRow&, const NodeView& v) {
   need_result(v, v.operand(0).dtype, v.result(0).dims);
 }
 
+void type_recompute(const OpRow&, const NodeView& v) {
+  need_result(v, v.operand(0).dtype, v.operand(0).dims);
+}
+
 void type_transpose(const OpRow&, const NodeView& v) {
   const std::vector<int64_t>& perm = v.integers("perm");
   const std::vector<Dim>& from = v.operand(0).dims;

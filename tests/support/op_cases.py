@@ -694,6 +694,13 @@ case("reshape", lambda a: ops.reshape(a, (-1, 6)), a=Source((B, 3, 2)))
 case("reshape", lambda a: ops.reshape(a, (B * 3, 2)), "rows", a=Source((B, 3, 2)))
 case("reshape", lambda a: ops.reshape(a, (B, 1)), "column", a=Source((B,)))
 case("reshape", lambda a: ops.reshape(a, ()), "scalar", a=Source((1, 1)))
+case(
+    "recompute",
+    lambda a, b: ops.exp(emit("recompute", (a, b))),
+    a=Source((B, 3, 2)),
+    b=Source((B,)),
+    smooth=("a",),
+)
 for _label, _perm in {"swap": (1, 0, 2), "last": (0, 2, 1), "turn": (2, 0, 1)}.items():
     case(
         "transpose",
