@@ -45,6 +45,9 @@ PUBLISHED = {
     "resnet_v2_50": 25_568_360,
     "resnet_v2_101": 44_577_896,
     "resnet_v2_152": 60_236_904,
+    # the version 1 above, 1,024 more for each unit of block 3 beyond the 50 layers' six
+    # and 512 for each of block 2 beyond four, as between those of 50, 101 and 152
+    "resnet_v2_200": 64_673_832 + 11_328 + 30 * 1_024 + 20 * 512,
     # trainable parameters of Keras's MobileNet; the paper: 4.2, 2.6, 1.3, 0.5 million
     "mobilenet_v1": 4_231_976,
     "mobilenet_v1_075": 2_585_560,
@@ -52,6 +55,19 @@ PUBLISHED = {
     "mobilenet_v1_025": 470_072,
     # torchvision's mobilenet_v2; the paper: 3.4 million
     "mobilenet_v2": 3_504_872,
+}
+# Those for small images, of ten classes, with their channels.
+SMALL = {
+    # the network of TensorFlow's tutorial on MNIST
+    "lenet": (1, 3_274_634),
+    # the variables of TF-Slim's cifarnet added up
+    "cifarnet": (3, 1_756_426),
+}
+# Millions as TF-Slim's table of MobileNets has them, without the batch norms'.
+MILLIONS = {
+    "mobilenet_v2_035": 1.66,
+    "mobilenet_v2_050": 1.95,
+    "mobilenet_v2_140": 6.06,
 }
 # One of each family.
 FAMILIES = [
@@ -89,6 +105,35 @@ def test_parameters_are_as_many_as_published(name):
     )
     assert net.shape == (B, 1000)
     assert count(model) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_parameters_of_nets_for_small_images(name):
+    network, (channels, want) = nets_factory.get_network_fn(name), SMALL[name]
+    model, *_ = build(
+        lambda x, n: network(x, num_classes=n),
+        network.default_image_size,
+        10,
+        channels,
+    )
+    assert count(model) == want
+
+
+@pytest.mark.parametrize("name", MILLIONS)
+def test_parameters_are_as_many_millions_as_published(name):
+    network = nets_factory.get_network_fn(name)
+    model, *_ = build(
+        lambda x, n: network(x, num_classes=n), network.default_image_size, 1000
+    )
+    normed = sum(product(p.shape) for p in model.parameters if "BatchNorm" in p.name)
+    assert round((count(model) - normed) / 1e6, 2) == MILLIONS[name]
+
+
+def test_the_parameters_of_all_networks_are_counted():
+    inception = {name for name in nets_factory.networks_map if "inception" in name}
+    counted = {*PUBLISHED, *SMALL, *MILLIONS}
+    # Those of Inception have a file of tests of their own.
+    assert counted | inception == nets_factory.networks_map.keys()
 
 
 @pytest.mark.parametrize("name", nets_factory.networks_map)
