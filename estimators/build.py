@@ -22,6 +22,7 @@ from slimlearn.backend.optimizer import Optimizer
 from slimlearn.backend.patterns import matches
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
+from slimlearn.estimators.callbacks.weights import FORMER_LAST
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.network import END_POINTS
@@ -32,7 +33,7 @@ from slimlearn.layers.normalization import BY_ROWS
 from slimlearn.layers.regularizers import coefficients
 from slimlearn.layers.variables import variables_in_use
 
-__all__ = ["BUILT", "Built", "build"]
+__all__ = ["BUILT", "Built", "build", "last_layer", "of_size"]
 
 
 # The last layer begins as it did when it was called ``logits`` everywhere.
@@ -125,22 +126,17 @@ def build(
     once = not graph.asked
     if not once:
         _check_repeats(model, network, input, head, last)
-    starts = {"predict": raw}
-    for wanted, function in ((head.probabilistic, "predict_proba"), (scored, "score")):
-        if wanted:
-            starts[function] = model.branch(function, "predict").values[raw.name]
+    proba = _branch_of_probabilities(model, raw, head)
+    if scored:
+        score = model.branch("score", "predict").values[raw.name]
     if once:
         start = model.branch("grad", "predict", training=True).values[raw.name]
-    for function, raw in starts.items():
-        with model.function(function) as graph:
-            if function == "score":
-                loss = head.losses(raw, head.target(raw))[1]
-                rows = ops.extent(B, "f64")
-                graph.return_(*_sums(loss, _weights(precision, weighted), rows))
-            elif function == "predict_proba":
-                graph.return_(head.probabilities(ops.cast(raw, "f64")))
-            else:
-                graph.return_(ops.cast(raw, "f64"))
+    _write_predictions(model, raw, proba, head)
+    if scored:
+        with model.function("score") as graph:
+            loss = head.losses(score, head.target(score))[1]
+            rows = ops.extent(B, "f64")
+            graph.return_(*_sums(loss, _weights(precision, weighted), rows))
     with model.function("grad", training=True) as graph:
         graph.sample_weight = _weights(precision, weighted)
         if not once:
@@ -159,6 +155,70 @@ def build(
     points, unread = _end_points(predict), _unread(predict, input)
     by_rows = tuple(dict.fromkeys(model.functions["grad"].layers.get(BY_ROWS, ())))
     return Built(Program(model=model), bias, penalties, hypers, points, unread, by_rows)
+
+
+def _branch_of_probabilities(model: Model, raw: Tensor, head: Head) -> Tensor | None:
+    """`raw` in a ``predict_proba`` that begins as ``predict``, if the head has one."""
+    if not head.probabilistic:
+        return None
+    return model.branch("predict_proba", "predict").values[raw.name]
+
+
+def _write_predictions(
+    model: Model, raw: Tensor, proba: Tensor | None, head: Head
+) -> None:
+    with model.function("predict") as graph:
+        graph.return_(ops.cast(raw, "f64"))
+    if proba is not None:
+        with model.function("predict_proba") as graph:
+            graph.return_(head.probabilities(ops.cast(proba, "f64")))
+
+
+def of_size(program: Program, network, input: Input, head: Head) -> Model:
+    """The functions that predict from an input of another size, on the same arrays.
+
+    Parameters
+    ----------
+    program : Program
+        Of the fit.
+    network : Network
+        As it was fitted.
+    input : Input
+        Of the other size.
+    head : Head
+
+    Returns
+    -------
+    Model
+        With the declarations of `program`.
+
+    Raises
+    ------
+    ValueError
+        If the network refuses the size, or has parameters that depend on it.
+    """
+    model = Model(program.model.precision)
+    with model.function("predict"):
+        raw = _outputs(network, input, head, last_layer(head, program))[0]
+        raw = head.link(raw)
+    known = program.model.declarations
+    for name, made in model.declarations.items():
+        there = known.get(name)
+        if there is None or there.type != made.type:
+            was = "is not there" if there is None else f"is {type_text(*there.type)}"
+            raise ValueError(f"{name} would be {type_text(*made.type)} and {was}")
+    _write_predictions(model, raw, _branch_of_probabilities(model, raw, head), head)
+    model.declarations = known
+    return model
+
+
+def last_layer(head: Head, program: Program | None) -> str:
+    """The head's word, or the "logits" of an older program that goes on."""
+    word = head.last_layer
+    known = {} if program is None else program.weights
+    if f"{FORMER_LAST}/weights" in known and f"{word}/weights" not in known:
+        return FORMER_LAST
+    return word
 
 
 def _unread(graph: Graph, input: Input) -> tuple[str, ...]:
@@ -207,7 +267,7 @@ def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str 
 
 
 def _name(network) -> str:
-    return type(network).__name__
+    return getattr(network, "called", type(network).__name__)
 
 
 def _check_rows(network, output: Tensor, wanted: str) -> None:

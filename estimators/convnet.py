@@ -24,6 +24,7 @@ from slimlearn.estimators.annotations import (
     Scoring,
     Units,
 )
+from slimlearn.estimators.augmenting import Augmented, augment_of
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.compat import Interval, StrOptions
 from slimlearn.estimators.custom import OwnNetwork
@@ -32,6 +33,7 @@ from slimlearn.estimators.documents import document
 from slimlearn.estimators.inputs import ImageInput
 from slimlearn.estimators.network import Network, as_network
 from slimlearn.estimators.regressor import Regressor
+from slimlearn.estimators.sizes import AnySize
 from slimlearn.estimators.validation import (
     CLASS_WEIGHT,
     CLASSIFIER_LOSS,
@@ -51,6 +53,7 @@ _PARAMETERS = {
     "on_error": [StrOptions({"raise", "skip"})],
     "filters": [tuple, list, np.ndarray, _SIZE],
     "kernel_size": [tuple, list, _SIZE],
+    "augment": [str, tuple, list, dict, None],
     **LAYERS,
 }
 
@@ -84,7 +87,7 @@ class ConvTower:
         return self.tower(layers.flatten(net, scope="flatten"))
 
 
-class ConvNet(OwnNetwork):
+class ConvNet(AnySize, OwnNetwork):
     """What ConvNetClassifier and ConvNetRegressor share."""
 
     _accept_sparse = False
@@ -96,6 +99,11 @@ class ConvNet(OwnNetwork):
         return check_units(self, "filters")
 
     def _network(self):
+        augment = augment_of(self.augment)
+        made = self._plain_network()
+        return Augmented(made, augment) if augment else made
+
+    def _plain_network(self):
         if self.net is not None:
             return as_network(self.net)
         tower = Tower(check_units(self), self.activation, self.dropout, self.batch_norm)
@@ -112,6 +120,7 @@ class ConvNet(OwnNetwork):
             self.activation,
             self.dropout > 0,
             bool(self.batch_norm),
+            augment_of(self.augment),
         )
 
     def _network_hypers(self) -> dict[str, float]:
@@ -138,8 +147,10 @@ class ConvNetClassifier(ConvNet, Classifier):
     ----------
     net : network object, class, function or None, default=None
         A network of your own on X's tensor [B, height, width, channels], as for
-        `NetworkClassifier`. None: for each of `filters` a convolution and the
-        largest of each 2×2, then fully connected layers, as the next parameters say.
+        `NetworkClassifier`. Where none of its parameters depends on the size of images
+        it predicts on any size, and on lists and files of several. None: for each of
+        `filters` a convolution and the largest of each 2×2, then fully connected
+        layers, as the next parameters say.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
         square number of features are square images, others one line. Of files it says
@@ -162,6 +173,13 @@ class ConvNetClassifier(ConvNet, Classifier):
         Probability of *dropping* a hidden unit in training.
     batch_norm : bool, default=False
         Whether all these layers are batch-normalized before their activation.
+    augment : str, list of str, dict or None, default=None
+        What varies images in training, before any network: "random_flip",
+        "random_crop", "random_shift", "random_brightness", "random_contrast",
+        "cutout", "mixup", in this order or another. A dict says how much, as the layer
+        of `slimlearn.layers` takes it: ``{"random_shift": 2, "mixup": 0.4}``, a pair
+        for two axes, or for the least and the most contrast; 0 is none of it, None the
+        default: an eighth of the image to shift, a quarter to cut out, "horizontal".
     {classifier_loss}
     {tail}
 
@@ -212,6 +230,7 @@ class ConvNetClassifier(ConvNet, Classifier):
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        augment: str | Sequence[str] | Mapping | None = None,
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "adam",
         learning_rate: AnyRate = "auto",
@@ -247,6 +266,7 @@ class ConvNetClassifier(ConvNet, Classifier):
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.augment = augment
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -290,8 +310,10 @@ class ConvNetRegressor(ConvNet, Regressor):
     ----------
     net : network object, class, function or None, default=None
         A network of your own on X's tensor [B, height, width, channels], as for
-        `NetworkRegressor`. None: for each of `filters` a convolution and the
-        largest of each 2×2, then fully connected layers, as the next parameters say.
+        `NetworkRegressor`. Where none of its parameters depends on the size of images
+        it predicts on any size, and on lists and files of several. None: for each of
+        `filters` a convolution and the largest of each 2×2, then fully connected
+        layers, as the next parameters say.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
         square number of features are square images, others one line. Of files it says
@@ -314,6 +336,13 @@ class ConvNetRegressor(ConvNet, Regressor):
         Probability of *dropping* a hidden unit in training.
     batch_norm : bool, default=False
         Whether all these layers are batch-normalized before their activation.
+    augment : str, list of str, dict or None, default=None
+        What varies images in training, before any network: "random_flip",
+        "random_crop", "random_shift", "random_brightness", "random_contrast",
+        "cutout", "mixup", in this order or another. A dict says how much, as the layer
+        of `slimlearn.layers` takes it: ``{"random_shift": 2, "mixup": 0.4}``, a pair
+        for two axes, or for the least and the most contrast; 0 is none of it, None the
+        default: an eighth of the image to shift, a quarter to cut out, "horizontal".
     {regressor_loss}
     {tail}
 
@@ -360,6 +389,7 @@ class ConvNetRegressor(ConvNet, Regressor):
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        augment: str | Sequence[str] | Mapping | None = None,
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "adam",
@@ -395,6 +425,7 @@ class ConvNetRegressor(ConvNet, Regressor):
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.augment = augment
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

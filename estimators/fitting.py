@@ -306,6 +306,7 @@ class Fitting(Starting, Publishing):
     def _see(self, wish: Input, X):
         """Let the input be that of checked rows; these as it stores them."""
         former = None if self.former is None else self.former["_input"]
+        wish.partial = self.partial
         self.input = wish.seen(X, former)
         return self.input.alike(X, "X")
 

@@ -9,11 +9,13 @@ import numpy as np
 
 from slimlearn.backend import training
 from slimlearn.backend.cache import Cache
+from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
+from slimlearn.backend.text import print_program
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.where import where
 
-__all__ = ["Handle"]
+__all__ = ["Handle", "joined"]
 
 
 # Parts, and predictors of the short road, that a handle keeps.
@@ -46,7 +48,7 @@ class _Some:
         return self._predictor(*arrays)
 
 
-def _joined(pieces: list):
+def joined(pieces: list):
     """Arrays, or tuples and lists of them, one behind the other."""
     if len(pieces) == 1:
         return pieces[0]
@@ -72,7 +74,7 @@ class Handle:
 
     __slots__ = (
         *("_native", "_parts", "_predictors"),
-        *("closely", "device", "input", "program", "text"),
+        *("closely", "device", "input", "model", "program", "text"),
     )
 
     def __init__(self, program: Program, input: Input, closely: bool, device="cpu"):
@@ -80,6 +82,7 @@ class Handle:
         self.device = device
         self.input = input
         self.closely = closely
+        self.model = program.model
         self.text = program.text
         self._native = None
         self._predictors: dict = {}
@@ -89,7 +92,10 @@ class Handle:
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            self._native = training.compile_text(self.text, where(self.device))
+            self._native = training.compile_text(
+                self.text,
+                where(self.device, any(form.sparse for form in self.input.forms)),
+            )
         return self._native
 
     @property
@@ -117,6 +123,27 @@ class Handle:
 
         return self._parts.get(key, make)
 
+    def of_model(self, key, model: Callable[[], Model], input: Input) -> Handle:
+        """The handle of other functions on the program's arrays.
+
+        Parameters
+        ----------
+        key : hashable
+            As in `part`.
+        model : callable
+            Makes them, with the program's declarations.
+        input : Input
+            What they read.
+        """
+
+        def make() -> Handle:
+            twin = Handle(self.program, input, self.closely, self.device)
+            twin.model = model()
+            twin.text = print_program(twin.model)
+            return twin
+
+        return self._parts.get(key, make)
+
     def quick(self, function: str, X, n_threads: int | None) -> np.ndarray | None:
         """The short road: the result, or None if X has to be looked at closely.
 
@@ -130,6 +157,8 @@ class Handle:
         if values is None:
             X = self.input.plain(X, _FEW)
             values = None if X is None else predictor(X)
+        if values is not None and self.input.range is not None:
+            self.input.glance(X)
         return values
 
     def few(self, function: str, X, n_threads: int | None):
@@ -193,7 +222,7 @@ class Handle:
             found = found[0] if len(found) == 1 else found
             pieces.append(found if finish is None else finish(found))
             del sources, found
-        return _joined(pieces)
+        return joined(pieces)
 
     def _most(self, function: str) -> int:
         """Rows whose results are not too many numbers."""
@@ -201,5 +230,5 @@ class Handle:
 
     def _width(self, function: str) -> int:
         """Numbers of a row's result."""
-        known = self.program.model.functions.get(function)
+        known = self.model.functions.get(function)
         return 1 if known is None else prod(known.returns[0].shape[1:])

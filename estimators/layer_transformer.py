@@ -185,6 +185,13 @@ class LayerTransformer(
         check_origin(self.estimator_, home, "transform", type(self).__name__)
         values = self.estimator_.activations(X, self._layer)
         shape = values.shape[0], self._n_features_out
+        if prod(values.shape[1:]) != shape[1]:
+            # Of images of another size.
+            raise ValueError(
+                f"the layer has {prod(values.shape[1:])} numbers for each row of X, "
+                f"and {shape[1]} of the fit: give images of the fit's size, or choose "
+                "a layer behind the pooling over space"
+            )
         return values.reshape(shape) if home is None else home.xp.reshape(values, shape)
 
     @property

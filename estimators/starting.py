@@ -6,10 +6,10 @@ import numpy as np
 
 from slimlearn.backend import training
 from slimlearn.backend.program import Program
-from slimlearn.estimators.build import BUILT, Built, build
-from slimlearn.estimators.callbacks.weights import FORMER_LAST
+from slimlearn.estimators.build import BUILT, Built, build, last_layer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History
+from slimlearn.estimators.where import check_gpu
 
 __all__ = ["Starting"]
 
@@ -46,7 +46,9 @@ class Starting:
             "rates": any(getattr(c, "scales_rates", False) for _, c in self.callbacks),
             "frozen": self.frozen,
             "whole": estimator.accumulate == 1,
-            "last": self._last_layer(),
+            "last": last_layer(
+                self.head, None if self.former is None else self.former["program_"]
+            ),
         }
         key, head = estimator._network_key(), self.head.key
         if key is not None:
@@ -65,13 +67,19 @@ class Starting:
 
         return make() if key is None else BUILT.get(key, make)
 
-    def _last_layer(self) -> str:
-        """The head's word, or the "logits" of an older program that goes on."""
-        word = self.head.last_layer
-        known = {} if self.former is None else self.former["program_"].weights
-        if f"{FORMER_LAST}/weights" in known and f"{word}/weights" not in known:
-            return FORMER_LAST
-        return word
+    def _device(self) -> str:
+        """The estimator's, or the processor where "auto" has to do without a GPU."""
+        estimator = self.estimator
+        why = check_gpu(
+            estimator.device,
+            sparse=any(form.sparse for form in self.input.forms),
+            accumulate=estimator.accumulate,
+        )
+        if why is None:
+            return estimator.device
+        if estimator.verbose:
+            print(f"{type(estimator).__name__}: device='auto' is 'cpu' here, as {why}")
+        return "cpu"
 
     def _start(self, built: Built, seed: int) -> None:
         """The arrays to train: fresh ones, or copies of the fitted ones."""
@@ -79,9 +87,8 @@ class Starting:
         self.program = program = built.program.copy()
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
-        self.handle = Handle(
-            program, self.input, named or self.origin.foreign, estimator.device
-        )
+        device = self._device()
+        self.handle = Handle(program, self.input, named or self.origin.foreign, device)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from functools import partial
 from numbers import Integral, Real
 
@@ -100,17 +101,21 @@ class _Scoring(HasMethods):
 class _Device(HasMethods):
     def __init__(self):
         super().__init__(["__str__"])
+        self._asked = threading.local()
 
     def is_satisfied_by(self, val) -> bool:
         from slimlearn.backend import engine
 
+        self._asked.name = val
         return isinstance(val, str) and (val == "auto" or engine.has(val))
 
     def __str__(self) -> str:
         from slimlearn.backend import engine
 
         there = ", ".join(map(repr, engine.devices()))
-        why = "".join(f"; not {name!r}: {why}" for name, why in engine.absent().items())
+        name, absent = getattr(self._asked, "name", None), engine.absent()
+        known = isinstance(name, str) and name in absent
+        why = f"; not {name!r}: {absent[name]}" if known else ""
         return f"'auto', or a device that is there ({there}{why})"
 
 

@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
-import warnings
+from slimlearn.estimators.telling import warn
 
-__all__ = ["where"]
+__all__ = ["GPU", "check_gpu", "where"]
+
+# What "auto" means where it is there.
+GPU = "cuda"
 
 
-def where(device: str) -> str:
+def where(device: str, sparse: bool = False) -> str:
     """Return the device that is meant by the parameter `device`.
 
     `fit` refuses one that is not there; an estimator that was fitted on a GPU and came
     to a machine without one goes on with the processor, and says so.
+
+    Parameters
+    ----------
+    device : str
+    sparse : bool, default=False
+        Whether the program reads sparse rows, which only the processor does.
     """
     if device == "cpu":
         return device
     from slimlearn.backend import engine
 
     if device == "auto":
-        return "cuda" if engine.has("cuda") else "cpu"
+        return GPU if engine.has(GPU) and not sparse else "cpu"
     if engine.has(device):
         return device
     why = engine.absent().get(device, "it is not there")
-    warnings.warn(
-        f"device {device!r} is not here ({why}): the CPU computes instead",
-        UserWarning,
-        stacklevel=4,
-    )
+    warn(f"device {device!r} is not here ({why}): the CPU computes instead")
     return "cpu"
+
+
+def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
+    """Return why "auto" trains on the processor though a GPU is there, else None.
+
+    Raises
+    ------
+    ValueError
+        If a GPU was asked for that cannot do this.
+    """
+    if device == "cpu":
+        return None
+    if sparse:
+        what, instead = "sparse X", "give X.toarray()"
+    elif accumulate > 1:
+        what = f"accumulate={accumulate}"
+        instead = f"set accumulate=1 and batch_size {accumulate} times as large"
+    else:
+        return None
+    if device != "auto":
+        raise ValueError(
+            f"device={device!r} does not train with {what}: set device='cpu' (or "
+            f"'auto', which takes the processor for it), or {instead}"
+        )
+    from slimlearn.backend import engine
+
+    return f"{what} needs the processor" if engine.has(GPU) else None

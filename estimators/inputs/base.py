@@ -69,6 +69,10 @@ class Input(Sealed):
         Whether X may be one array that the short road looks at itself.
     named : bool
         Whether what `take` gives has names of columns where the fit's X had them.
+    range : tuple of float or None
+        The least and the largest of the fit's numbers, where `glance` goes by them.
+    partial : bool
+        Whether the rows that it is to see are those of a ``partial_fit``.
     absent : index array or None
         Rows of the X that `check_fit` saw last which count as absent.
     """
@@ -77,6 +81,8 @@ class Input(Sealed):
     kind = np.dtype(np.float64)
     bare = False
     named = False
+    range: tuple[float, float] | None = None
+    partial = False
     absent: np.ndarray | None = None
 
     @property
@@ -140,6 +146,18 @@ class Input(Sealed):
             f"{columns}: scale them" + ", or set precision='float64' before "
             f"{type(estimator).__name__} is fitted" * (kind.itemsize == 4)
         )
+
+    def glance(self, X, name: str = "X", flat: bool | None = None) -> None:
+        """Warn where some rows of X are numbers of another range than the fit's.
+
+        Parameters
+        ----------
+        X : ndarray
+        name : str
+            Of X, as the user knows it.
+        flat : bool or None
+            Whether images were given as rows of numbers; by default as X has axes.
+        """
 
     def where(self, form: Form, array, bad) -> list:
         """The columns of X in which `bad` is true of a source's array."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from slimlearn.estimators.inputs.frames import is_frame
 
-__all__ = ["paths_of", "read_files", "resized", "size_text", "stored"]
+__all__ = ["file_sizes", "paths_of", "read_files", "resized", "size_text", "stored"]
 
 # Bytes of images up to which they are kept in memory.
 _IN_MEMORY = 2**28
@@ -100,6 +100,7 @@ def read_files(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     skip: bool = False,
+    advice: str = "",
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Read images from files.
 
@@ -114,6 +115,8 @@ def read_files(
         1 makes them grey, 3 coloured; None leaves them as they are, grey or coloured.
     skip : bool, default=False
         Whether files that cannot be read are left out.
+    advice : str, default=""
+        What else could be done about such a file.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def read_files(
                 if not skip:
                     raise ValueError(
                         f"{name}: image {i} cannot be read, {unread[i]}: mend or "
-                        "leave it out, or set on_error='skip' to fit without it"
+                        f"leave it out{advice}"
                     )
                 if first is not None:
                     yield np.zeros_like(first[1])
@@ -169,13 +172,13 @@ def read_files(
                     yield np.zeros_like(found)
             elif found.shape != first[1].shape:
                 before, shape = first[0], first[1].shape
-                advice = "set resize_to=(height, width)"
+                do = "set resize_to=(height, width)"
                 if shape[:2] == found.shape[:2]:
-                    advice = "set image_shape=(height, width, 1), or 3 for colours"
+                    do = "set image_shape=(height, width, 1), or 3 for colours"
                 raise ValueError(
                     f"{name} has images of different sizes: {paths[before]!r} is "
                     f"{size_text(shape)}, {paths[i]!r} is {size_text(found.shape)}: "
-                    f"{advice}"
+                    f"{do}"
                 )
             yield found
 
@@ -185,6 +188,21 @@ def read_files(
             f"{name}: none of {len(paths)} images can be read, first {unread[0]}"
         )
     return found, unread
+
+
+def file_sizes(paths: Sequence[str]) -> list[tuple[int, int]] | None:
+    """The (height, width) in the heads of image files; None if one cannot be read."""
+    image = _pillow("X, paths of images,")
+
+    def size(path: str) -> tuple[int, int] | None:
+        try:
+            with image.open(path) as opened:
+                return opened.size[::-1]
+        except Exception:  # a broken file raises whatever its format does
+            return None
+
+    found = list(_ahead(size, paths))
+    return None if None in found else found
 
 
 def _reason(error: Exception) -> str:

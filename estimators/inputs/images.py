@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from numbers import Integral
@@ -23,8 +24,10 @@ from slimlearn.estimators.telling import warn
 
 __all__ = ["ImageInput", "image_shape_of"]
 
-# Images of a fit that are looked at for fractions.
-_SOME = 64
+# Images of a fit that are looked at for fractions and their range, and of other rows.
+_SOME, _FEW = 64, 8
+# So many times larger are numbers of another range.
+_TIMES = 16
 
 
 def image_shape_of(given, features: int | None) -> tuple[int, int, int]:
@@ -119,6 +122,8 @@ class ImageInput(Input):
         Whether the numbers are read as fractions of 255.
     has_fractions : bool
         Whether the fit's numbers were no whole ones.
+    range : tuple of float or None
+        The least and the largest of them, of some images; None of bytes.
     """
 
     def __init__(self, image_shape=None, resize_to=None, on_error="raise"):
@@ -129,35 +134,38 @@ class ImageInput(Input):
         self.row_shape: tuple[int, int, int] | None = None
         self.is_bytes = False
         self.has_fractions = False
+        self.range: tuple[float, float] | None = None
 
     # -- the door -------------------------------------------------------------------
 
     def check(self, estimator, X, *, reset=False, name="X"):
-        return self._checked(estimator, X, reset, name, skip=False)
+        return self._checked(estimator, X, reset, name, fits=False)
 
     def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
-        skip = self.on_error == "skip"
-        X = self._checked(estimator, X, reset, name, skip)
+        X = self._checked(estimator, X, reset, name, fits=True)
         return X, check_target(estimator, X, y, regression, name)
 
-    def _checked(self, estimator, X, reset: bool, name: str, skip: bool):
+    def _checked(self, estimator, X, reset: bool, name: str, fits: bool):
         size = _size_of(self.resize_to)
         self.absent = None
         X = to_numpy(X)
         paths = paths_of(X, name)
         if paths is not None:
-            X = self._read(estimator, paths, size, name, skip)
+            X = self._read(estimator, paths, size, name, fits)
         else:
             X = stacked(X, estimator, size, name)
-            if getattr(X, "ndim", 2) <= 2:
+            flat = getattr(X, "ndim", 2) <= 2
+            if flat:
                 X = self._rows(estimator, X, reset, name)
                 reset = False
+            if not fits:  # of X_val more is told elsewhere
+                self.glance(X, name, flat)
             X = self._alike(X, estimator, name)
             if X.ndim == 4 and size is not None and X.shape[1:3] != size:
                 X = resized(X, size)
         return self._images(estimator, X, reset, name, paths is not None)
 
-    def _read(self, estimator, paths: list[str], size, name: str, skip: bool):
+    def _read(self, estimator, paths: list[str], size, name: str, fits: bool):
         """The images in files; rows that could not be read are absent."""
         who, channels = type(estimator).__name__, None
         if self.shape is not None:
@@ -170,7 +178,19 @@ class ImageInput(Input):
                 )
         elif self.image_shape is not None:
             channels = image_shape_of(self.image_shape, None)[2]
-        X, unread = read_files(paths, name, size=size, channels=channels, skip=skip)
+        advice = ", or set on_error='skip' to fit without it"
+        if not fits:
+            # What others give has a row for each image.
+            advice = " and ask for the others; only fit goes without images"
+            advice *= self.on_error == "skip"
+        X, unread = read_files(
+            paths,
+            name,
+            size=size,
+            channels=channels,
+            skip=fits and self.on_error == "skip",
+            advice=advice,
+        )
         if unread:
             self.absent = np.fromiter(unread, dtype=np.intp)
             some = "; ".join(list(unread.values())[:3])
@@ -203,13 +223,27 @@ class ImageInput(Input):
             if X.shape[:-1] == self.shape or X.shape == self.shape:
                 advice = f"give {name}[None] if it is one image"
             elif shape[2] == self.shape[2]:
-                advice += f", or fit with resize_to={self.shape[:2]}"
-            raise ValueError(
-                f"{name} has images of {size_text(shape)}, but "
-                f"{type(estimator).__name__} was fitted on {size_text(self.shape)}: "
-                f"{advice}"
-            )
+                advice = self.advice()
+            raise ValueError(self.refusal(estimator, shape, name) + advice)
         return X
+
+    def refusal(self, estimator, shape: tuple[int, ...], name: str = "X") -> str:
+        """That images of another shape than the fit's are none of this network."""
+        return (
+            f"{name} has images of {size_text(shape)}, but {type(estimator).__name__} "
+            f"was fitted on {size_text(self.shape)}: "
+        )
+
+    def advice(self) -> str:
+        """What to do with images of another size."""
+        return f"resize them, or fit with resize_to={self.shape[:2]}"
+
+    def of_size(self, shape: tuple[int, int, int]) -> ImageInput:
+        """The same for images of another size."""
+        twin = copy.copy(self)
+        twin.shape, twin.row_shape = shape, None
+        twin.forms = (Form(SOURCE, shape),)
+        return twin
 
     def _rows(self, estimator, X, reset: bool, name: str) -> np.ndarray:
         if (
@@ -242,6 +276,30 @@ class ImageInput(Input):
             return X
         return _as_bytes(X, name, type(estimator).__name__)
 
+    def glance(self, X, name: str = "X", flat: bool | None = None) -> None:
+        if self.range is None or not len(X):
+            return
+        some = X[:: -(-len(X) // _FEW)]
+        low, high = float(some.min()), float(some.max())
+        least, most = self.range
+        limit = _TIMES * max(most, -least)
+        # Of pixels that were scaled each on its own some lie far from the others.
+        flat = X.ndim <= 2 if flat is None else flat
+        beyond = max(high, -low) > limit and (least >= 0 or (low >= 0 and not flat))
+        within = (
+            not self.has_fractions
+            and most > _TIMES
+            and low >= 0
+            and 0 < high <= 1
+            and bool((np.floor(some) != some).any())
+        )
+        if beyond or within:
+            warn(
+                f"{name} has numbers from {low:.4g} to {high:.4g}, but those that the "
+                f"network was trained on went from {least:.4g} to {most:.4g}: scale "
+                "both alike"
+            )
+
     def seen(self, X, former=None):
         new = ImageInput(self.image_shape, self.resize_to, self.on_error)
         new.shape, new.row_shape = X.shape[1:], self.row_shape
@@ -249,15 +307,25 @@ class ImageInput(Input):
         new.is_bytes = X.dtype == np.uint8
         some = X[:: -(-len(X) // _SOME)] if X.dtype.kind == "f" else X[:0]
         new.has_fractions = bool((np.floor(some) != some).any())
+        if not new.is_bytes and X.dtype.kind != "b":
+            some = X[:: -(-len(X) // _SOME)]
+            new.range = float(some.min()), float(some.max())
         if former is not None:
             if former.shape != new.shape:
+                size = former.shape[:2]
+                advice = f"resize them, or begin anew with resize_to={size}"
+                if not self.partial:
+                    advice = "resize them, or set warm_start=False"
                 raise ValueError(
                     f"X has images of {size_text(new.shape)}, but those of the fit "
-                    f"that goes on were {size_text(former.shape)}: resize them, or "
-                    "set warm_start=False"
+                    f"that goes on were {size_text(former.shape)}: {advice}"
                 )
             new.row_shape, new.is_bytes = former.row_shape, former.is_bytes
             new.has_fractions = former.has_fractions
+            if former.range is not None and new.range is not None:
+                former.glance(X, flat=self.row_shape is not None)
+                least, most = zip(former.range, new.range)
+                new.range = min(least), max(most)
         new.forms = (Form(SOURCE, new.shape),)
         return new
 

@@ -5,12 +5,35 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from slimlearn.estimators.inputs.files import resized, size_text
+from slimlearn.estimators.inputs.files import (
+    file_sizes,
+    paths_of,
+    resized,
+    size_text,
+)
 from slimlearn.estimators.inputs.frames import is_frame
 
-__all__ = ["stacked"]
+__all__ = ["sizes_of", "stacked"]
 
 _ANY = {"allow_nd": True, "ensure_2d": False}
+
+
+def sizes_of(X, name: str) -> list[tuple[int, int]] | None:
+    """The (height, width) of each of X's images, one if all are alike.
+
+    None where X is rows of numbers, or what cannot be read: `stacked` and `read_files`
+    say what is wrong with it.
+    """
+    if getattr(X, "ndim", 2) in (3, 4):
+        return [tuple(X.shape[1:3])]
+    paths = paths_of(X, name)
+    if paths is not None:
+        return file_sizes(paths)
+    images = _apart(X)
+    if images is None:
+        return None
+    shapes = [np.shape(image) for image in images]
+    return [s[:2] for s in shapes] if all(len(s) in (2, 3) for s in shapes) else None
 
 
 def stacked(X, estimator, size: tuple[int, int] | None, name: str):
@@ -33,16 +56,41 @@ def stacked(X, estimator, size: tuple[int, int] | None, name: str):
     """
     images = _apart(X)
     if images is not None:
-        X = _together(images, size, name)
+        X = _together(images, estimator, size, name)
     if getattr(X, "ndim", 2) <= 2:
         return X
     if X.ndim > 4:
         raise ValueError(f"{name} has {X.ndim} axes: give images as N×H×W×C or N×H×W")
-    X = check_array(X, input_name=name, estimator=estimator, **_ANY)
+    X = _checked(X, name, estimator)
     X = X[..., None] if X.ndim == 3 else X
     if 0 in X.shape[1:]:
         raise ValueError(f"{name} has images without pixels, {size_text(X.shape[1:])}")
     return X
+
+
+def _checked(X, name: str, estimator, first: int = 0) -> np.ndarray:
+    """Images as scikit-learn takes arrays; `first` is the number of the first one.
+
+    Raises
+    ------
+    ValueError
+        If numbers in them are not finite, naming the image; or they are no numbers.
+    """
+    try:
+        return check_array(X, input_name=name, estimator=estimator, **_ANY)
+    except ValueError:
+        if not isinstance(X, np.ndarray) or X.dtype.kind != "f":
+            raise
+        bad = ~np.isfinite(X).reshape(len(X), -1).all(axis=1)
+        if not bad.any():
+            raise
+        at = int(bad.argmax())
+        what = "NaN" if np.isnan(X[at]).any() else "infinity"
+        count = f" ({np.count_nonzero(bad)} of {len(X)} images)" if len(X) > 1 else ""
+        raise ValueError(
+            f"Input {name} contains {what} in image {first + at}{count}: mend or leave "
+            "out such images"
+        ) from None
 
 
 def _apart(X) -> list | None:
@@ -60,7 +108,9 @@ def _apart(X) -> list | None:
     return list(X) if len(X) and np.ndim(X[0]) > 1 else None
 
 
-def _together(images: list, size: tuple[int, int] | None, name: str) -> np.ndarray:
+def _together(
+    images: list, estimator, size: tuple[int, int] | None, name: str
+) -> np.ndarray:
     images = [np.asarray(image) for image in images]
     for i, image in enumerate(images):
         if image.ndim < 2:
@@ -84,7 +134,9 @@ def _together(images: list, size: tuple[int, int] | None, name: str) -> np.ndarr
     if len(shapes[0]) > 3 or any(0 in shape for shape in shapes):
         raise ValueError(f"{name} has images that are not H×W×C or H×W with pixels")
     kind = np.result_type(*images)
-    images = [check_array(image, input_name=name, **_ANY) for image in images]
+    images = [
+        _checked(image[None], name, estimator, i)[0] for i, image in enumerate(images)
+    ]
     if len(shapes[0]) == 2:
         images = [image[..., None] for image in images]
     return resized([image.astype(kind) for image in images], size)

@@ -1,0 +1,203 @@
+"""What users of the image estimators get wrong, or find missing, is told to them."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
+
+from slimlearn import ConvNetClassifier, DNNClassifier
+
+RNG = np.random.default_rng(0)
+Y = np.arange(40) % 2
+UNIT = RNG.random((40, 8, 8)).astype(np.float32) * 0.9 + Y[:, None, None] * 0.1
+SMALL = {"filters": (4,), "max_iter": 1, "random_state": 0}
+
+
+def fitted(X, **options):
+    return ConvNetClassifier(**{**SMALL, **options}).fit(X, Y)
+
+
+# -- ranges ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (64,)], ids=str)
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "activations"])
+def test_numbers_of_another_range_are_told(method, shape, rows):
+    clf = fitted(UNIT.reshape(-1, *shape))
+    given = UNIT[:rows].reshape(-1, *shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        getattr(clf, method)(given)
+        getattr(clf, method)(given * 0)
+    with pytest.warns(UserWarning, match=r"numbers from .* to 2\d\d.*, but those") as w:
+        getattr(clf, method)(given * np.float32(255))
+    assert len(w) == 1
+    assert w[0].filename == __file__
+    assert "went from 0.00" in str(w[0].message)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+def test_fractions_after_whole_numbers_are_told(kind):
+    whole = np.rint(UNIT * 255).astype(kind)
+    clf = fitted(whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.predict(whole)
+        clf.predict(whole // 255)
+    with pytest.warns(UserWarning, match="scale both alike"):
+        clf.predict(UNIT)
+
+
+def test_a_fit_that_goes_on_is_looked_at():
+    clf = ConvNetClassifier(**SMALL).partial_fit(UNIT, Y, classes=[0, 1])
+    with pytest.warns(UserWarning, match="scale both alike"):
+        clf.partial_fit(UNIT * 255, Y)
+
+
+def test_standardized_rows_may_lie_far_out():
+    flat = UNIT.reshape(40, 64).astype(np.float64)
+    flat[:, 0] = 0
+    flat[0, 0] = 1e-6  # a column that hardly varies
+    model = make_pipeline(StandardScaler(), ConvNetClassifier(**SMALL)).fit(flat, Y)
+    flat[:, 0] = 0.3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(flat)
+
+
+# -- images that are not finite --------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad, word", [(np.nan, "NaN"), (np.inf, "infinity")])
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_images_that_are_not_finite_are_named(method, bad, word):
+    X = UNIT.copy()
+    X[[7, 30], 3, 3] = bad
+    clf = ConvNetClassifier(**SMALL) if method == "fit" else fitted(UNIT)
+    given = (X, Y) if method == "fit" else (X,)
+    text = rf"Input X contains {word} in image 7 \(2 of 40 images\)"
+    with pytest.raises(ValueError, match=text):
+        getattr(clf, method)(*given)
+
+
+def test_in_lists_of_several_sizes_too():
+    images = [np.ones((8, 8), np.float32), np.full((9, 8), np.nan, np.float32)]
+    with pytest.raises(ValueError, match="contains NaN in image 1:"):
+        ConvNetClassifier(resize_to=(8, 8), **SMALL).fit(images, [0, 1])
+
+
+# -- files -----------------------------------------------------------------------------
+
+
+def test_only_fit_goes_without_files(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    paths = [str(tmp_path / f"{i}.png") for i in range(40)]
+    for path, pixels in zip(paths, UNIT, strict=True):
+        image.fromarray((pixels * 255).astype(np.uint8)).save(path)
+    broken = str(tmp_path / "broken.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="or set on_error='skip' to fit without it"):
+        fitted([broken, *paths[1:]])
+    for on_error in ("raise", "skip"):
+        clf = fitted(paths, on_error=on_error)
+        with pytest.raises(ValueError, match="cannot be read") as caught:
+            clf.predict([paths[0], broken])
+        assert "on_error" not in str(caught.value)
+        assert "mend or leave it out" in str(caught.value)
+        assert ("only fit goes without" in str(caught.value)) == (on_error == "skip")
+
+
+# -- another size ----------------------------------------------------------------------
+
+
+def test_partial_fit_of_another_size_is_not_told_of_warm_start():
+    clf = ConvNetClassifier(**SMALL).partial_fit(UNIT, Y, classes=[0, 1])
+    with pytest.raises(
+        ValueError, match=r"8×7×1, but those of the fit .* 8×8×1"
+    ) as got:
+        clf.partial_fit(UNIT[:, :, :7], Y)
+    assert "warm_start" not in str(got.value)
+    assert "resize_to=(8, 8)" in str(got.value)
+    clf = fitted(UNIT, warm_start=True)
+    with pytest.raises(ValueError, match="set warm_start=False"):
+        clf.fit(UNIT[:, :, :7], Y)
+
+
+# -- devices ---------------------------------------------------------------------------
+
+
+def test_a_device_s_error_tells_of_that_device_alone():
+    with pytest.raises(InvalidParameterError) as first:
+        DNNClassifier(device="cuda:7").fit(UNIT.reshape(40, 64), Y)
+    with pytest.raises(InvalidParameterError) as second:
+        DNNClassifier(device="tpu").fit(UNIT.reshape(40, 64), Y)
+    assert "not 'cuda:7'" in str(first.value)
+    assert "cuda" not in str(second.value)
+    assert "'tpu'" in str(second.value)
+
+
+def test_a_gpu_that_is_gone_is_told_of_the_user_s_line():
+    clf = DNNClassifier((4,), max_iter=1).fit(UNIT.reshape(40, 64), Y)
+    clf.device = "cuda:7"
+    again = DNNClassifier.__new__(DNNClassifier)
+    again.__setstate__(clf.__getstate__())
+    with pytest.warns(UserWarning, match="the CPU computes instead") as caught:
+        again.predict(UNIT.reshape(40, 64))
+    assert [w.filename for w in caught] == [__file__]
+
+
+AUTO = """
+import warnings
+import numpy as np
+from scipy import sparse
+from slimlearn import DNNClassifier
+from slimlearn.backend import engine
+from slimlearn.estimators import where
+from slimlearn.backend.engine.native import native
+
+native.register_emulated_device("emulated")
+where.GPU = "emulated"
+X = np.random.default_rng(0).random((40, 12), dtype=np.float32)
+y = np.arange(40) % 2
+options = {"hidden_units": (4,), "max_iter": 2, "random_state": 0, "verbose": 2}
+
+def told(device, X, **more):
+    clf = DNNClassifier(device=device, **options, **more)
+    try:
+        clf.fit(X, y)
+    except ValueError as error:
+        return f"refused: {error}"
+    clf.predict(X)
+    return clf._handle.native._wanted[1]
+
+print("dense", told("auto", X))
+print("sparse", told("auto", sparse.csr_array(X)))
+print("parts", told("auto", X, batch_size=10, accumulate=2))
+print("asked", told("emulated", sparse.csr_array(X)))
+print("asked", told("emulated", X, batch_size=10, accumulate=2))
+"""
+
+
+def test_auto_takes_the_processor_for_what_a_gpu_does_not_do():
+    done = subprocess.run(
+        [sys.executable, "-c", AUTO], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    found = [line for line in lines if line.split()[0] in ("sparse", "dense", "parts")]
+    assert found == ["dense emulated", "sparse cpu", "parts cpu"], done.stdout
+    notes = [line for line in lines if "device='auto' is 'cpu' here" in line]
+    assert [note.partition(", as ")[2] for note in notes] == [
+        "sparse X needs the processor",
+        "accumulate=2 needs the processor",
+    ]
+    asked = [line for line in lines if line.startswith("asked")]
+    assert "does not train with sparse X: set device='cpu'" in asked[0]
+    assert "give X.toarray()" in asked[0]
+    assert "does not train with accumulate=2" in asked[1]
+    assert "batch_size 2 times as large" in asked[1]
