@@ -158,9 +158,9 @@ class ImageInput(Input):
             if flat:
                 X = self._rows(estimator, X, reset, name)
                 reset = False
+            X = self._alike(X, estimator, name)
             if not fits:  # of X_val more is told elsewhere
                 self.glance(X, name, flat)
-            X = self._alike(X, estimator, name)
             if X.ndim == 4 and size is not None and X.shape[1:3] != size:
                 X = resized(X, size)
         return self._images(estimator, X, reset, name, paths is not None)
@@ -322,7 +322,9 @@ class ImageInput(Input):
                 )
             new.row_shape, new.is_bytes = former.row_shape, former.is_bytes
             new.has_fractions = former.has_fractions
-            if former.range is not None and new.range is not None:
+            if former.is_bytes:
+                new.range = None
+            elif former.range is not None and new.range is not None:
                 former.glance(X, flat=self.row_shape is not None)
                 least, most = zip(former.range, new.range)
                 new.range = min(least), max(most)

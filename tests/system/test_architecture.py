@@ -30,11 +30,28 @@ PYTHON_RULES = {
         "backend.autodiff",
         "backend.philox",
     ),
-    "backend.autodiff": ("backend.shape", "backend.graph", "backend.op", "backend.ops"),
+    "backend.remade": ("backend.graph", "backend.op"),
+    "backend.autodiff": (
+        "backend.shape",
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.remade",
+    ),
     "backend": ("backend",),
 }
 # What a network means; these modules know no device.
-MEANING = ("shape", "graph", "op", "ops", "autodiff", "text", "reference", "philox")
+MEANING = (
+    "shape",
+    "graph",
+    "op",
+    "ops",
+    "remade",
+    "autodiff",
+    "text",
+    "reference",
+    "philox",
+)
 
 DOOR = "backend.engine.native"
 
