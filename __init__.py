@@ -6,6 +6,7 @@ What is imported here is public.
 from typing import TYPE_CHECKING
 
 from slimlearn import callbacks as callbacks
+from slimlearn import feature_column as feature_column
 from slimlearn import layers as layers
 from slimlearn import losses as losses
 from slimlearn.backend import ops as ops
@@ -35,6 +36,8 @@ from slimlearn.estimators import *
 
 __version__ = "0.1.0"
 
+_MODULES = ("callbacks", "feature_column", "layers", "losses", "ops")
+
 if not TYPE_CHECKING:  # which knows it from the lines above
     from inspect import ismodule as _ismodule
 
@@ -42,7 +45,7 @@ if not TYPE_CHECKING:  # which knows it from the lines above
         name
         for name, value in globals().items()
         if not (name.startswith("_") or name == "TYPE_CHECKING")
-        and (name in ("callbacks", "layers", "losses", "ops") or not _ismodule(value))
+        and (name in _MODULES or not _ismodule(value))
     )
 
 

@@ -98,6 +98,13 @@ SUBJECTS = (
         "TF-Slim's names, order of arguments and defaults.",
     ),
     Subject(
+        "feature_column",
+        "Feature columns",
+        "``from slimlearn import feature_column``: what the columns of a table mean, "
+        "with the names of TensorFlow's ``tf.feature_column`` and "
+        "``tf.contrib.layers``.",
+    ),
+    Subject(
         "ops",
         "Ops",
         "``from slimlearn import ops``: what networks and losses compute with, beside "
@@ -197,7 +204,7 @@ def public() -> dict[str, object]:
 
 def subject_of(path: str, value: object) -> str:
     """Return the name of the subject that an object belongs to."""
-    for branch in ("layers", "ops", "callbacks", "losses"):
+    for branch in ("layers", "ops", "callbacks", "losses", "feature_column"):
         if path.startswith(f"slimlearn.{branch}."):
             return branch
     home = getattr(value, "__module__", "")

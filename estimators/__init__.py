@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from slimlearn.estimators.autoencoder import *
+from slimlearn.estimators.combined import *
 from slimlearn.estimators.convnet import *
 from slimlearn.estimators.custom import *
 from slimlearn.estimators.dnn import *

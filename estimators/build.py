@@ -224,6 +224,7 @@ def last_layer(head: Head, program: Program | None) -> str:
 def _unread(graph: Graph, input: Input) -> tuple[str, ...]:
     """The sources of `input` that nothing of what `graph` returns depends on."""
     read = {n.attributes["source"] for n in graph.needed() if n.op == "input"}
+    read |= input.optional
     return tuple(form.name for form in input.forms if form.name not in read)
 
 
@@ -399,7 +400,13 @@ def _output_bias(raw: Tensor) -> str | None:
         node = node.operands[0].node
     if node is None or node.op != "add":
         return None
-    found = [o.name for o in node.operands if isinstance(o, Parameter) and o.rank == 1]
+    found, terms = [], [node]
+    while terms:
+        for operand in terms.pop().operands:
+            if isinstance(operand, Parameter) and operand.rank == 1:
+                found.append(operand.name)
+            elif operand.node is not None and operand.node.op == "add":
+                terms.append(operand.node)
     return found[0] if len(found) == 1 else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from slimlearn.estimators.annotations import (
@@ -69,6 +69,16 @@ class Custom(OwnNetwork):
         return as_network(self.net)
 
     def _new_input(self):
+        if self.feature_columns is not None:
+            # They read tables, whose package has networks like these.
+            from slimlearn.estimators.features.input import FeatureInput, check_columns
+
+            if self.inputs is not None:
+                raise ValueError(
+                    f"{type(self).__name__}: give inputs or feature_columns, not both"
+                )
+            columns = check_columns("feature_columns", self.feature_columns)
+            return FeatureInput(columns)
         return super()._new_input() if self.inputs is None else NamedInput(self.inputs)
 
 
@@ -89,6 +99,7 @@ class NetworkClassifier(Custom, Classifier):
         classes and for classes in order, and returns them; to what any other function
         returns, a linear layer ``logits`` is added.
     {inputs}
+    {feature_columns}
     {classifier_loss}
     {tail}
 
@@ -123,6 +134,7 @@ class NetworkClassifier(Custom, Classifier):
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
         "inputs": [Mapping, None],
+        "feature_columns": [list, tuple, None],
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -133,6 +145,7 @@ class NetworkClassifier(Custom, Classifier):
         net: Callable,
         *,
         inputs: Mapping | None = None,
+        feature_columns: Sequence | None = None,
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "adam",
         learning_rate: AnyRate = "auto",
@@ -160,6 +173,7 @@ class NetworkClassifier(Custom, Classifier):
     ) -> None:
         self.net = net
         self.inputs = inputs
+        self.feature_columns = feature_columns
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -205,6 +219,7 @@ class NetworkRegressor(Custom, Regressor):
         such as 2 for "gaussian", and returns so many numbers; to what
         any other function returns, a linear layer ``output`` is added.
     {inputs}
+    {feature_columns}
     {regressor_loss}
     {tail}
 
@@ -239,6 +254,7 @@ class NetworkRegressor(Custom, Regressor):
     _parameter_constraints = {  # noqa: RUF012
         "net": [callable],
         "inputs": [Mapping, None],
+        "feature_columns": [list, tuple, None],
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
@@ -249,6 +265,7 @@ class NetworkRegressor(Custom, Regressor):
         net: Callable,
         *,
         inputs: Mapping | None = None,
+        feature_columns: Sequence | None = None,
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "adam",
@@ -276,6 +293,7 @@ class NetworkRegressor(Custom, Regressor):
     ) -> None:
         self.net = net
         self.inputs = inputs
+        self.feature_columns = feature_columns
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

@@ -53,7 +53,14 @@ or callable, default="squared_error"
         instead of a list. Columns of integers stay integers, sparse ones stay sparse,
         and others are read as floats. None is one input, X.
     """,
-    "tail": """
+    "feature_columns": """
+    feature_columns : list of feature columns or None, default=None
+        What the columns of X mean, by the functions of `slimlearn.feature_column`; X is
+        then a frame, a dict of arrays or an array. The network function reads them by
+        ``layers.input_from_feature_columns(x, columns)`` and
+        ``layers.weighted_sum_from_feature_columns(x, columns, num_outputs)``.
+    """,
+    "optimizer": """
     optimizer : str, optimizer object or dict of these, default="{optimizer}"
         "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
         "ftrl", "lbfgs", or an object such as ``Adam(beta1=0.8)``, whose parameters can
@@ -66,6 +73,8 @@ or callable, default="squared_error"
         "auto" is 1e-3 for Adam and its kin, 1e-2 for SGD, 5e-2 for Adagrad, 0.1 for
         FTRL and 1 for Adadelta. A dict has the rates of several optimizers by their
         names; the schedule multiplies them all.
+    """,
+    "tail": """
     learning_rate_schedule : str or schedule object, default="constant"
         "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
         "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
@@ -211,7 +220,10 @@ def document(cls: _Class) -> _Class:
     if cls.__doc__ is None:  # python -OO
         return cls
     parameters = inspect.signature(cls).parameters
-    optimizer = parameters["optimizer"].default
+    optimizer = ""
+    if "optimizer" in parameters:
+        default = parameters["optimizer"].default
+        optimizer = _part("optimizer", optimizer=default) + "\n"
     l2 = str(parameters["l2_regularization"].default)
     classifier = "class_weight" in parameters
     scoring = _part("scoring" if hasattr(cls, "predict") else "scoring_of_x")
@@ -221,9 +233,9 @@ def document(cls: _Class) -> _Class:
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
         "{inputs}": _part("inputs"),
-        "{tail}": _part(
-            "tail", optimizer=optimizer, l2=l2, class_weight=weight, scoring=scoring
-        ),
+        "{feature_columns}": _part("feature_columns"),
+        "{tail}": optimizer
+        + _part("tail", l2=l2, class_weight=weight, scoring=scoring),
         "{attributes}": _part("attributes", classes=classes),
     }
     text = inspect.cleandoc(cls.__doc__)

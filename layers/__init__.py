@@ -63,6 +63,12 @@ from slimlearn.layers.dense import (
     softmax,
 )
 from slimlearn.layers.embedding import embedding, one_hot_encoding
+from slimlearn.layers.feature_columns import (
+    input_from_feature_columns,
+    input_layer,
+    linear_model,
+    weighted_sum_from_feature_columns,
+)
 from slimlearn.layers.group_normalization import group_norm, instance_norm
 from slimlearn.layers.image_features import (
     images_to_sequence,
@@ -185,6 +191,8 @@ __all__ = [
     "identity_initializer",
     "images_to_sequence",
     "initializers",
+    "input_from_feature_columns",
+    "input_layer",
     "instance_norm",
     "l1_l2_regularizer",
     "l1_regularizer",
@@ -192,6 +200,7 @@ __all__ = [
     "layer_norm",
     "lecun_initializer",
     "linear",
+    "linear_model",
     "local_response_normalization",
     "losses",
     "max_pool1d",
@@ -235,6 +244,7 @@ __all__ = [
     "variable",
     "variable_scope",
     "variance_scaling_initializer",
+    "weighted_sum_from_feature_columns",
     "xavier_initializer",
     "zeros_initializer",
 ]

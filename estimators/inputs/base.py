@@ -84,6 +84,8 @@ class Input(Sealed):
     range: tuple[float, float] | None = None
     partial = False
     absent: np.ndarray | None = None
+    # Sources that a network need not read.
+    optional: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple:

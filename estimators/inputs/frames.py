@@ -16,6 +16,7 @@ __all__ = [
     "plain_labels",
     "refuse_columns",
     "refuse_lazy",
+    "types_of",
 ]
 
 # Columns that errors name at most.
@@ -42,7 +43,7 @@ _UNREAD = (
 )
 
 
-def _types(X) -> list[tuple] | None:
+def types_of(X) -> list[tuple] | None:
     """Name and type of each column; None if X has no columns."""
     if hasattr(X, "column_names"):
         return list(zip(X.column_names, X.schema.types))
@@ -52,12 +53,12 @@ def _types(X) -> list[tuple] | None:
 
 def is_frame(X) -> bool:
     """Whether X has columns of their own types."""
-    return _types(X) is not None or type(X).__name__ == "LazyFrame"
+    return types_of(X) is not None or type(X).__name__ == "LazyFrame"
 
 
 def column_names(X) -> list[str] | None:
     """The names of X's columns; None if they are no words."""
-    names = [name for name, _ in _types(X) or ()]
+    names = [name for name, _ in types_of(X) or ()]
     return names if names and all(isinstance(n, str) for n in names) else None
 
 
@@ -81,7 +82,7 @@ def refuse_columns(estimator, X, name: str, where: str | None = None) -> None:
     `where` is the input, if the network reads several.
     """
     refuse_lazy(X, name)
-    types = _types(X)
+    types = types_of(X)
     if types is None:
         _refuse_dates(estimator, X, name)
         return
@@ -137,7 +138,7 @@ def explain(estimator, X, error: Exception, name: str) -> Exception | None:
     columns = columns_where(
         array, np.isnan if missing else lambda values: ~np.isfinite(values)
     )
-    types = _types(X)
+    types = types_of(X)
     if types is not None:
         columns = [types[i][0] for i in columns]
     if missing:
@@ -154,7 +155,7 @@ def _explain_objects(X, name: str, who: str) -> Exception | None:
     if array.ndim != 2:
         return None
     columns = columns_where(array, missing_in)
-    types = _types(X)
+    types = types_of(X)
     if types is not None:
         columns = [types[i][0] for i in columns]
     return ValueError(_MISSING.format(name=name, columns=columns, who=who))
@@ -163,7 +164,7 @@ def _explain_objects(X, name: str, who: str) -> Exception | None:
 def _explain_types(X, error: Exception, who: str) -> Exception | None:
     """An error of conversion, with the columns of a frame that do not convert."""
     bad, reasons = [], set()
-    types = _types(X)
+    types = types_of(X)
     if not types:
         return None
     if len({name for name, _ in types}) < len(types) or X.shape[0] == 0:

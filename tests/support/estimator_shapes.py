@@ -12,6 +12,8 @@ from slimlearn.estimators import (
     ConvNetClassifier,
     ConvNetRegressor,
     DNNClassifier,
+    DNNLinearCombinedClassifier,
+    DNNLinearCombinedRegressor,
     DNNRegressor,
     LayerTransformer,
     LinearClassifier,
@@ -95,6 +97,8 @@ SHAPES = {
         TabularEncoder(),
         TabularClassifier(members=2, max_iter=25, hidden_units=(32,)),
         TabularRegressor(members=2, max_iter=25, hidden_units=(32,)),
+        DNNLinearCombinedClassifier(),
+        DNNLinearCombinedRegressor(),
     ],
     "float64": [
         DNNClassifier((20, 10), precision="float64"),

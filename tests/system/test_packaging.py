@@ -54,7 +54,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         for folder in ("estimators", "layers", "backend")
         for path in ROOT.glob(f"{folder}/**/*.py")
     }
-    top = ("__init__.py", "callbacks.py", "losses.py", "py.typed")
+    top = ("__init__.py", "callbacks.py", "feature_column.py", "losses.py", "py.typed")
     sources |= {Path("slimlearn") / name for name in top}
     sources |= {Path("slimlearn/_native" + sysconfig.get_config_var("EXT_SUFFIX"))}
     info = f"slimlearn-{slimlearn.__version__}.dist-info/"

@@ -1,0 +1,1 @@
+"""Feature columns: what columns of a table mean, in TF.Learn's words."""
