@@ -180,6 +180,54 @@ class MaxPoolGrad final : public PoolLaunch<T> {
   Buffer dy_, places_, dx_;
 };
 
+// The same where windows lie side by side: each writes what it read.
+template <class T>
+class MaxPoolSpread final : public PoolLaunch<T> {
+ public:
+  explicit MaxPoolSpread(const Binding& binding)
+      : PoolLaunch<T>(binding, binding.results[0], binding.operands[0], false),
+        dy_(binding.operands[0]),
+        places_(binding.operands[1]),
+        dx_(binding.results[0]) {}
+
+  static bool fits(const Binding& binding) {
+    const Geometry g(binding, binding.results[0], binding.integers("kernel"), binding.operands[0]);
+    for (int axis = 0; axis < kAxes; ++axis) {
+      if (g.kernel[axis] != g.stride[axis] || g.dilation[axis] != 1 || g.before[axis] != 0 ||
+          g.x[axis] != g.y[axis] * g.stride[axis]) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
+    const T* dy = dy_.in<T>(context);
+    const int32_t* places = places_.in<int32_t>(context);
+    T* dx = dx_.in<T>(context);
+    this->for_vectors(line, run, [&]<int vectors>(int64_t from, int64_t to, int64_t lanes) {
+      Vec<T> value[vectors];
+      WidePlaces<T> place[vectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) {
+        value[j] = Vec<T>{} + load(dy + from + j * kLanes<T>);
+        place[j] = load_places<T>(places + from + j * kLanes<T>);
+      }
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        T* pixel = dx + to + run.taps[t].source;
+        const WidePlaces<T> here = place_of<T>(run.taps[t]);
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) {
+          store_first(pixel + j * kLanes<T>, select(place[j] == here, value[j], Vec<T>{}), lanes);
+        }
+      }
+    });
+  }
+
+  Buffer dy_, places_, dx_;
+};
+
 template <class T>
 class MaxPoolPick final : public PoolLaunch<T> {
  public:
@@ -253,7 +301,10 @@ Prepared prepare(const Binding& binding, More... more) {
 }
 
 Prepared prepare_max_pool(const Binding& binding) { return prepare<MaxPool>(binding); }
-Prepared prepare_max_pool_grad(const Binding& binding) { return prepare<MaxPoolGrad>(binding); }
+Prepared prepare_max_pool_grad(const Binding& binding) {
+  if (MaxPoolSpread<float>::fits(binding)) return prepare<MaxPoolSpread>(binding);
+  return prepare<MaxPoolGrad>(binding);
+}
 Prepared prepare_max_pool_pick(const Binding& binding) { return prepare<MaxPoolPick>(binding); }
 Prepared prepare_sum_pool(const Binding& binding) { return prepare<SumPool>(binding, false); }
 Prepared prepare_sum_pool_grad(const Binding& binding) { return prepare<SumPool>(binding, true); }
