@@ -29,7 +29,7 @@ TABLE = """
 28x28 64 40 direct direct
 14x14 64 64 minimal minimal
 14x14 32 64 minimal minimal
-14x14 32 32 direct minimal
+14x14 32 32 minimal minimal
 8x8 64 64 direct minimal
 """
 OTHERS = {
@@ -88,6 +88,8 @@ SHAPES = {  # size of x, channels, filters, padding, images
     "same": ((28, 28), 32, 64, "SAME", 3),
     "valid": ((30, 31), 64, 32, "VALID", 2),
     "odd": ((25, 39), 48, 112, "SAME", 2),
+    "short tiles of two": ((14, 14), 32, 64, "SAME", 3),
+    "short tiles of one": ((13, 17), 64, 64, "SAME", 2),
     "one way only": ((3, 400), 32, 32, ((1, 1), (2, 0)), 2),
     "wide padding": ((21, 23), 32, 48, ((4, 5), (0, 7)), 2),
 }

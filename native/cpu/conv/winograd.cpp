@@ -28,8 +28,8 @@ struct Shape {
   Buffer from, filters, to;
   PerAxis source, result;
   int64_t channels, columns;
-  PerAxis first;         // where the first tap of the first result reads
-  int64_t down, across;  // tiles of an image
+  PerAxis first;  // where the first tap of the first result reads
+  TileGrid grid;  // of an image
   MicroTile tile;
   Panels<float> panels{1, 1};
 
@@ -44,8 +44,7 @@ struct Shape {
         result(backward ? geometry.x : geometry.y),
         channels(backward ? geometry.outputs : geometry.channels),
         columns(backward ? geometry.channels : geometry.outputs),
-        down((result[1] + kOut - 1) / kOut),
-        across((result[2] + kOut - 1) / kOut),
+        grid{TileAxis(result[1]), TileAxis(result[2])},
         tile(choose_tile<float>(kMostTiles, columns)),
         panels(columns, tile.vectors) {
     for (int axis = 0; axis < kAxes; ++axis) {
@@ -57,12 +56,10 @@ struct Shape {
   bool pays() const {
     if (!suits_tiles(geometry) || kFrequencies * frame() * 4 > kFilterBytes) return false;
     const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
-    const double tile_time = kTile + kTransform * (1 / k + 1 / n);
-    const double time =
-        kFilter + kMoreFilters * k * n + tile_time * static_cast<double>(down * across);
+    const double time = kFilter + kMoreFilters * k * n + tiles_time(grid, channels, columns);
     return kDirect * static_cast<double>(result[1] * result[2]) > kGain * time;
   }
-  int64_t tiles(int64_t rows) const { return geometry.images(rows) * down * across; }
+  int64_t tiles(int64_t rows) const { return geometry.images(rows) * grid.count(); }
   int64_t frame() const { return channels * columns + kPad; }  // of the filters
 };
 
@@ -80,13 +77,19 @@ SLIM_INLINE void filter_transform(const V* g, int64_t step, V* to, int64_t to_st
 }
 
 template <class V>
-SLIM_INLINE void result_transform(const V* m, int64_t step, V* to, int64_t to_step) {
-  const V near = m[step] + m[2 * step], apart = m[step] - m[2 * step];
-  const V far = m[3 * step] + m[4 * step], wide = m[3 * step] - m[4 * step];
+SLIM_INLINE void result_transform(const V* m, V* to, int64_t step) {
+  const V near = m[1] + m[2], apart = m[1] - m[2];
+  const V far = m[3] + m[4], wide = m[3] - m[4];
   to[0] = m[0] + near + far;
-  to[to_step] = fma(wide, broadcast<V>(2.0f), apart);
-  to[2 * to_step] = fma(far, broadcast<V>(4.0f), near);
-  to[3 * to_step] = fma(wide, broadcast<V>(8.0f), apart) + m[5 * step];
+  to[step] = fma(wide, broadcast<V>(2.0f), apart);
+  to[2 * step] = fma(far, broadcast<V>(4.0f), near);
+  to[3 * step] = fma(wide, broadcast<V>(8.0f), apart) + m[5];
+}
+
+template <class V>
+SLIM_INLINE void short_result_transform(const V* m, V* to, int64_t step) {
+  to[0] = m[0] + (m[1] + m[2]);
+  to[step] = (m[1] - m[2]) + m[5];
 }
 
 // Of the filters, [frequency][panel][channel][column of the panel].
@@ -158,18 +161,20 @@ class Winograd final : public Launch {
   void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
     const Parts parts = this->parts(context.rows);
     const int64_t first = parts.begin(task), count = parts.end(task) - first;
-    for (int64_t i = 0; i < count; ++i) read_tile(context, first + i, i, local);
-    multiply(context, count, local);
-    for (int64_t i = 0; i < count; ++i) write_tile(context, first + i, i, local);
+    const TileOrder<kMostTiles> order(shape_->grid, first, count);
+    for (int64_t i = 0; i < count; ++i) read_tile(context, first + i, order.slot(i), local);
+    multiply(context, order, local);
+    for (int64_t i = 0; i < count; ++i) write_tile(context, first + i, order.slot(i), local);
   }
 
   Cost cost(int64_t rows) const override {
     const Shape& s = *shape_;
-    const double tiles = static_cast<double>(s.tiles(rows));
+    const double images = static_cast<double>(s.geometry.images(rows));
+    const double positions = static_cast<double>(s.grid.count() * kOut * kOut);
     const double channels = static_cast<double>(s.channels),
                  columns = static_cast<double>(s.columns);
-    return {2 * kFrequencies * tiles * channels * columns,
-            kOut * kOut * tiles * (channels + columns) * sizeof(float)};
+    return {2 * images * s.grid.products() * channels * columns,
+            images * positions * (channels + columns) * sizeof(float)};
   }
 
   int64_t local_bytes() const override {
@@ -192,29 +197,20 @@ class Winograd final : public Launch {
     return product_offset() + kFrequencies * product_frame() * 4 + kAlignment;
   }
 
-  struct Place {
-    int64_t image, h, w;  // of a tile's first result
-  };
-  Place place_of(int64_t tile) const {
-    const Shape& s = *shape_;
-    const int64_t image = tile / (s.down * s.across), rest = tile % (s.down * s.across);
-    return {image, rest / s.across * kOut, rest % s.across * kOut};
-  }
-
   void read_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
     const Shape& s = *shape_;
-    const auto [image, h, w] = place_of(tile);
+    const auto [image, h, w, kind] = s.grid.place_of(tile);
     const float* from = s.from.in<float>(context) + image * s.source[0] * from_.depth;
     const float* at[kFrequencies];
     positions_of<kIn>(from, s.source, from_, s.first[1] + h, s.first[2] + w, at);
     transform_tile<SourceTransform>(
-        at, s.channels, reinterpret_cast<float*>(local) + i * s.channels, source_frame());
+        kind, at, s.channels, reinterpret_cast<float*>(local) + i * s.channels, source_frame());
   }
 
-  void multiply(const Context& context, int64_t count, std::byte* local) const {
+  void multiply(const Context& context, const TileOrder<kMostTiles>& order,
+                std::byte* local) const {
     const Shape& s = *shape_;
     const MicroTables<float>& tables = micro_tables<float>();
-    const Parts strips = Parts::of_at_most(count, s.tile.rows);
     MicroCall<float> call;
     call.k = s.channels;
     call.a_row = s.channels;
@@ -223,10 +219,15 @@ class Winograd final : public Launch {
     call.accumulate = false;
     call.last_columns = kStep;
     call.finish = nullptr;
-    for (int64_t f = 0; f < kFrequencies; ++f) {
-      const float* a = reinterpret_cast<float*>(local) + f * source_frame();
+    for (int f = 0; f < kFrequencies; ++f) {
+      const Range tiles = order.having(f);
+      if (tiles.length() == 0) continue;
+      const Parts strips = Parts::of_at_most(tiles.length(), s.tile.rows);
+      const float* a =
+          reinterpret_cast<float*>(local) + f * source_frame() + tiles.first * s.channels;
       const float* b = filters_.in<float>(context) + f * s.frame();
-      float* c = reinterpret_cast<float*>(local + product_offset()) + f * product_frame();
+      float* c = reinterpret_cast<float*>(local + product_offset()) + f * product_frame() +
+                 tiles.first * s.columns;
       for (int64_t panel = 0; panel < s.panels.count(); ++panel) {
         const int64_t j = s.panels.begin(panel) * kStep, vectors = s.panels.vectors(panel);
         call.b = b + j * s.channels;
@@ -242,34 +243,64 @@ class Winograd final : public Launch {
   }
 
   void write_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    switch (shape_->grid.place_of(tile).kind) {
+      case TileGrid::whole:
+        return write<false, false>(context, tile, i, local);
+      case TileGrid::short_across:
+        return write<false, true>(context, tile, i, local);
+      case TileGrid::short_down:
+        return write<true, false>(context, tile, i, local);
+      case TileGrid::corner:
+        return write<true, true>(context, tile, i, local);
+    }
+  }
+
+  template <bool few_down, bool few_across>
+  void write(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    constexpr int kDown = few_down ? TileAxis::kFew : kOut;
+    constexpr int kAcross = few_across ? TileAxis::kFew : kOut;
     const Shape& s = *shape_;
-    const auto [image, h, w] = place_of(tile);
-    const int64_t rows = std::min<int64_t>(s.result[1] - h, kOut);
-    const int64_t columns = std::min<int64_t>(s.result[2] - w, kOut);
-    const auto row_of = [&](int64_t y) { return (image * s.result[1] + h + y) * s.result[2] + w; };
+    const auto [image, h, w, kind] = s.grid.place_of(tile);
+    const int64_t rows = std::min<int64_t>(s.result[1] - h, kDown);
+    const int64_t columns = std::min<int64_t>(s.result[2] - w, kAcross);
+    const auto row_of = [&, image = image, h = h, w = w](int64_t y) {
+      return (image * s.result[1] + h + y) * s.result[2] + w;
+    };
     const float* from = reinterpret_cast<float*>(local + product_offset()) + i * s.columns;
     const bool tape = end_.has_tape();
     auto* kept = reinterpret_cast<float*>(local + end_offset());
     float* to = s.to.in<float>(context);
     const Finish<float> finish = end_.finish(context, 0, 0);
     for (int64_t j = 0; j < s.columns; j += kStep) {
-      F32 half[kOut * kIn];
+      F32 half[kDown * kIn];
 #pragma GCC unroll 6
       for (int x = 0; x < kIn; ++x) {
+        if (few_across && only_whole(x)) continue;
         F32 m[kIn];
 #pragma GCC unroll 6
-        for (int y = 0; y < kIn; ++y) m[y] = load(from + (y * kIn + x) * product_frame() + j);
-        result_transform(m, 1, half + x, kIn);
+        for (int y = 0; y < kIn; ++y) {
+          if (few_down && only_whole(y)) continue;
+          m[y] = load(from + (y * kIn + x) * product_frame() + j);
+        }
+        if constexpr (few_down) {
+          short_result_transform(m, half + x, kIn);
+        } else {
+          result_transform(m, half + x, kIn);
+        }
       }
       for (int64_t k = 0; k < rows; ++k) {
-        F32 sum[kOut][1];
-        result_transform(half + k * kIn, 1, sum[0], 1);
+        F32 sum[kAcross][1];
+        if constexpr (few_across) {
+          short_result_transform(half + k * kIn, sum[0], 1);
+        } else {
+          result_transform(half + k * kIn, sum[0], 1);
+        }
         float* row = tape ? kept + k * kOut * s.columns + j : to + row_of(k) * s.to.row() + j;
         const int64_t step = tape ? s.columns : s.to.row();
-        if (columns == kOut) {
+        if (columns == kAcross) {
           if (!tape) finish_sums(sum, finish, row_of(k), j);
 #pragma GCC unroll 4
-          for (int x = 0; x < kOut; ++x) store(row + x * step, sum[x][0]);
+          for (int x = 0; x < kAcross; ++x) store(row + x * step, sum[x][0]);
           continue;
         }
         for (int64_t x = 0; x < columns; ++x) {

@@ -19,20 +19,29 @@ constexpr double kSums = 15.0 / 8;      // ns an image for zeros, slices and the
 
 // The gradient of a result: a polynomial of degree 3 at the points of the source's transform.
 struct GradTransform {
-  static constexpr int kSide = kOut;
+  static constexpr int kSide = kOut, kShort = TileAxis::kFew;
 
-  template <class V>
+  template <bool few, class V>
   SLIM_INLINE static void apply(const V* g, V* to, int64_t step) {
-    const V g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3];
-    const V even = (g0 + g2) * -(1.0f / 6), odd = (g1 + g3) * (1.0f / 6);
-    const V low = fma(g0, broadcast<V>(1.0f / 24), g2 * (1.0f / 6));
-    const V middle = fma(g1, broadcast<V>(1.0f / 12), g3 * (1.0f / 3));
-    to[0] = g0 * 0.25f;
-    to[step] = even - odd;
-    to[2 * step] = even + odd;
-    to[3 * step] = low + middle;
-    to[4 * step] = low - middle;
-    to[5 * step] = g3;
+    const V g0 = g[0], g1 = g[1];
+    if constexpr (few) {
+      const V even = g0 * -(1.0f / 6), odd = g1 * (1.0f / 6);
+      to[0] = g0 * 0.25f;
+      to[step] = even - odd;
+      to[2 * step] = even + odd;
+      to[5 * step] = g1;
+    } else {
+      const V g2 = g[2], g3 = g[3];
+      const V even = (g0 + g2) * -(1.0f / 6), odd = (g1 + g3) * (1.0f / 6);
+      const V low = fma(g0, broadcast<V>(1.0f / 24), g2 * (1.0f / 6));
+      const V middle = fma(g1, broadcast<V>(1.0f / 12), g3 * (1.0f / 3));
+      to[0] = g0 * 0.25f;
+      to[step] = even - odd;
+      to[2 * step] = even + odd;
+      to[3 * step] = low + middle;
+      to[4 * step] = low - middle;
+      to[5 * step] = g3;
+    }
   }
 };
 
@@ -49,7 +58,7 @@ SLIM_INLINE void filter_transform(const V* m, V* to, int64_t step) {
 struct TileSums {
   FilterGeometry geometry;
   Buffer x, dy, filters;
-  int64_t down, across;  // tiles of an image
+  TileGrid grid;  // of an image
   MicroTile tile;
   Panels<float> panels{1, 1};
   Parts parts;    // of panels
@@ -60,8 +69,7 @@ struct TileSums {
         x(binding.operands[0]),
         dy(binding.operands[1]),
         filters(binding.results[0]),
-        down((geometry.y[1] + kOut - 1) / kOut),
-        across((geometry.y[2] + kOut - 1) / kOut),
+        grid{TileAxis(geometry.y[1]), TileAxis(geometry.y[2])},
         tile(choose_tile<float>(geometry.channels, geometry.outputs)),
         panels(geometry.outputs, tile.vectors) {
     const int64_t panel_bytes = kFrequencies * geometry.channels * tile.vectors * kVectorBytes;
@@ -75,17 +83,15 @@ struct TileSums {
   }
   bool pays() const {
     if (!suits_tiles(geometry) || geometry.channels > kMostChannels) return false;
-    const auto k = static_cast<double>(geometry.channels), n = static_cast<double>(width());
-    const double time =
-        kSums + (kTile + kTransform * (1 / k + 1 / n)) * static_cast<double>(down * across);
+    const double time = kSums + tiles_time(grid, geometry.channels, width());
     return kDirect * static_cast<double>(geometry.y[1] * geometry.y[2]) > kGain * time;
   }
   int64_t frame() const { return geometry.channels * geometry.outputs + kPad; }
   int64_t count() const { return kFrequencies * frame(); }  // of a slice
-  int64_t tiles(int64_t rows) const { return geometry.images(rows) * down * across; }
+  int64_t tiles(int64_t rows) const { return geometry.images(rows) * grid.count(); }
   Parts chunks(int64_t rows) const { return Parts::of_at_most(tiles(rows), chunk); }
   double flops(int64_t rows) const {
-    return 2.0 * kFrequencies * static_cast<double>(tiles(rows)) *
+    return 2.0 * static_cast<double>(geometry.images(rows)) * grid.products() *
            static_cast<double>(geometry.channels * geometry.outputs);
   }
   int64_t slices(int64_t rows) const {
@@ -114,8 +120,9 @@ class SumTiles final : public Launch {
     const int64_t last = chunks.count * (slice + 1) / slices;
     for (int64_t chunk = first; chunk < last; ++chunk) {
       const int64_t tile = chunks.begin(chunk), count = chunks.end(chunk) - tile;
-      for (int64_t i = 0; i < count; ++i) transform(context, tile + i, i, part, local);
-      multiply(context, slice, part, count, chunk > first, local);
+      const TileOrder<kUsualTiles> order(s.grid, tile, count);
+      for (int64_t i = 0; i < count; ++i) transform(context, tile + i, order.slot(i), part, local);
+      multiply(context, slice, part, order, chunk > first, local);
     }
   }
 
@@ -150,30 +157,28 @@ class SumTiles final : public Launch {
                  std::byte* local) const {
     const TileSums& s = *sums_;
     const FilterGeometry& g = s.geometry;
-    const int64_t image = tile / (s.down * s.across), rest = tile % (s.down * s.across);
-    const int64_t h = rest / s.across * kOut, w = rest % s.across * kOut;
+    const auto [image, h, w, kind] = s.grid.place_of(tile);
     const float* source[kIn * kIn];
     positions_of<kIn>(s.x.in<float>(context) + image * x_.depth, g.x, x_, h - g.before[1],
                       w - g.before[2], source);
     transform_tile<SourceTransform>(
-        source, g.channels, reinterpret_cast<float*>(local) + i * g.channels, source_frame());
+        kind, source, g.channels, reinterpret_cast<float*>(local) + i * g.channels, source_frame());
     const float* grad[kOut * kOut];
     positions_of<kOut>(s.dy.in<float>(context) + image * dy_.depth + first_column(part), g.y, dy_,
                        h, w, grad);
     transform_tile<GradTransform>(
-        grad, columns(part), reinterpret_cast<float*>(local + grad_offset()) + i * columns(part),
-        grad_frame());
+        kind, grad, columns(part),
+        reinterpret_cast<float*>(local + grad_offset()) + i * columns(part), grad_frame());
   }
 
-  void multiply(const Context& context, int64_t slice, int64_t part, int64_t count, bool accumulate,
-                std::byte* local) const {
+  void multiply(const Context& context, int64_t slice, int64_t part,
+                const TileOrder<kUsualTiles>& order, bool accumulate, std::byte* local) const {
     const TileSums& s = *sums_;
     const FilterGeometry& g = s.geometry;
     const MicroTables<float>& tables = micro_tables<float>();
     const Parts strips = Parts::of_at_most(g.channels, s.tile.rows);
     float* sums = to_.in<float>(context) + slice * s.count();
     MicroCall<float> call;
-    call.k = count;
     call.a_row = 1;
     call.a_k = g.channels;
     call.b_k = columns(part);
@@ -181,9 +186,14 @@ class SumTiles final : public Launch {
     call.accumulate = accumulate;
     call.last_columns = kStep;
     call.finish = nullptr;
-    for (int64_t f = 0; f < kFrequencies; ++f) {
-      const float* a = reinterpret_cast<float*>(local) + f * source_frame();
-      const float* b = reinterpret_cast<float*>(local + grad_offset()) + f * grad_frame();
+    for (int f = 0; f < kFrequencies; ++f) {
+      const Range tiles = order.having(f);
+      if (tiles.length() == 0 && accumulate) continue;
+      call.k = tiles.length();
+      const float* a =
+          reinterpret_cast<float*>(local) + f * source_frame() + tiles.first * g.channels;
+      const float* b = reinterpret_cast<float*>(local + grad_offset()) + f * grad_frame() +
+                       tiles.first * columns(part);
       for (int64_t panel = s.parts.begin(part); panel < s.parts.end(part); ++panel) {
         const int64_t j = s.panels.begin(panel) * kStep;
         const auto vectors = static_cast<size_t>(s.panels.vectors(panel));

@@ -1,6 +1,8 @@
 // What minimal filtering reads of a source: tiles of 6×6 positions, transformed to frequencies.
 #pragma once
 
+#include <array>
+
 #include "cpu/conv/region.h"
 #include "cpu/gemm/plan.h"
 
@@ -14,9 +16,9 @@ inline constexpr int64_t kPad =
 inline constexpr int64_t kChannelUnit = 16;  // whole vectors on every level
 
 // What ways take for an image, in ns for a pair of channel and column: measured on AVX2, fixed
-// everywhere. The direct way for each position; by tiles for each of them, and less the more
-// channels share a transform.
-inline constexpr double kDirect = 0.195, kTile = 0.8, kTransform = 9;
+// everywhere. The direct way for each position; by tiles for each product of theirs, and for each
+// tile, less the more channels share its transform.
+inline constexpr double kDirect = 0.195, kProduct = 0.8 / kFrequencies, kTransform = 9;
 inline constexpr double kGain = 1.25;  // or it is not worth its rounding
 
 // What lies outside of an image, for all channels of a position.
@@ -36,48 +38,146 @@ void positions_of(const float* image, const PerAxis& size, const Pitch& pitch, i
   }
 }
 
-// What a result of a convolution reads, or with kIn − side results what one of its filters does.
-struct SourceTransform {
-  static constexpr int kSide = kIn;
+// An axis of results in tiles of kOut. A last one of at most kFew is short: it reads less, and
+// its polynomials are of so low a degree that the points ±2 say nothing more: two frequencies of
+// six are not there. Transforms of filters are the same.
+struct TileAxis {
+  static constexpr int kFew = 2;
+  int64_t tiles = 0;
+  bool short_last = false;
 
-  template <class V>
-  SLIM_INLINE static void apply(const V* d, V* to, int64_t step) {
-    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4], d5 = d[5];
-    const V four = broadcast<V>(4.0f), five = broadcast<V>(5.0f);
-    const V a = fma(-four, d2, d4), b = fma(-four, d1, d3);
-    const V c = d4 - d2, e = (d3 - d1) * 2.0f;
-    to[0] = fma(four, d0, fma(-five, d2, d4));
-    to[step] = a + b;
-    to[2 * step] = a - b;
-    to[3 * step] = c + e;
-    to[4 * step] = c - e;
-    to[5 * step] = fma(four, d1, fma(-five, d3, d5));
+  explicit TileAxis(int64_t size)
+      : tiles((size + kOut - 1) / kOut),
+        short_last(size > 0 && size - (tiles - 1) * kOut <= kFew) {}
+  bool is_short(int64_t tile) const { return short_last && tile == tiles - 1; }
+  int64_t frequencies() const { return kIn * tiles - (short_last ? 2 : 0); }
+};
+constexpr bool only_whole(int frequency) { return frequency == 3 || frequency == 4; }
+
+// Of an image. Kinds are in an order in which the tiles that have a frequency follow each other.
+struct TileGrid {
+  enum Kind : uint8_t { corner, short_across, whole, short_down };
+  static constexpr int kKinds = 4;
+  TileAxis down, across;
+
+  struct Place {
+    int64_t image, h, w;  // of a tile's first result
+    Kind kind;
+  };
+  int64_t count() const { return down.tiles * across.tiles; }
+  Place place_of(int64_t tile) const {
+    const int64_t rest = tile % count(), y = rest / across.tiles, x = rest % across.tiles;
+    const bool few = across.is_short(x);
+    const Kind kind = down.is_short(y) ? (few ? corner : short_down) : few ? short_across : whole;
+    return {tile / count(), y * kOut, x * kOut, kind};
+  }
+  double products() const {  // of a pair of channels
+    return static_cast<double>(down.frequencies() * across.frequencies());
   }
 };
 
-// A square of positions, transformed along both axes: of each channel a number to each
-// frequency's frame.
-template <class Transform>
-void transform_tile(const float* const (&at)[Transform::kSide * Transform::kSide], int64_t channels,
-                    float* to, int64_t frame) {
+// Where each of some tiles in a row lies among their transforms, by kind.
+template <int64_t most>
+class TileOrder {
+ public:
+  TileOrder(const TileGrid& grid, int64_t first, int64_t count) {
+    std::array<int64_t, TileGrid::kKinds> next = {};
+    for (int64_t i = 0; i < count; ++i) ++begin_[grid.place_of(first + i).kind + 1];
+    for (size_t kind = 0; kind < TileGrid::kKinds; ++kind) {
+      begin_[kind + 1] += begin_[kind];
+      next[kind] = begin_[kind];
+    }
+    for (int64_t i = 0; i < count; ++i) slot_[i] = next[grid.place_of(first + i).kind]++;
+  }
+  int64_t slot(int64_t i) const { return slot_[i]; }
+  Range having(int frequency) const {
+    const bool down = only_whole(frequency / kIn), across = only_whole(frequency % kIn);
+    return {begin_[across ? TileGrid::whole
+                   : down ? TileGrid::short_across
+                          : TileGrid::corner],
+            begin_[(down ? TileGrid::whole : TileGrid::short_down) + 1]};
+  }
+
+ private:
+  std::array<int64_t, TileGrid::kKinds + 1> begin_ = {};
+  std::array<int64_t, most> slot_;
+};
+
+// What a result of a convolution reads, or with kIn − side results what one of its filters does.
+struct SourceTransform {
+  static constexpr int kSide = kIn, kShort = kIn - 2;
+
+  template <bool few, class V>
+  SLIM_INLINE static void apply(const V* d, V* to, int64_t step) {
+    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+    const V four = broadcast<V>(4.0f), five = broadcast<V>(5.0f);
+    if constexpr (few) {  // as filters are scaled for six points
+      to[0] = (d0 - d2) * 4.0f;
+      to[step] = (d1 + d2) * -3.0f;
+      to[2 * step] = (d1 - d2) * 3.0f;
+      to[5 * step] = d3 - d1;
+    } else {
+      const V d4 = d[4], d5 = d[5];
+      const V a = fma(-four, d2, d4), b = fma(-four, d1, d3);
+      const V c = d4 - d2, e = (d3 - d1) * 2.0f;
+      to[0] = fma(four, d0, fma(-five, d2, d4));
+      to[step] = a + b;
+      to[2 * step] = a - b;
+      to[3 * step] = c + e;
+      to[4 * step] = c - e;
+      to[5 * step] = fma(four, d1, fma(-five, d3, d5));
+    }
+  }
+};
+
+// A square of positions, transformed along both axes: of each channel a number to the frame of
+// each frequency that the tile has.
+template <class Transform, bool few_down, bool few_across>
+void transform_positions(const float* const* at, int64_t channels, float* to, int64_t frame) {
   constexpr int kSide = Transform::kSide;
+  constexpr int kHigh = few_down ? Transform::kShort : kSide;
+  constexpr int kWide = few_across ? Transform::kShort : kSide;
   for (int64_t c = 0; c < channels; c += kStep) {
     F32 half[kIn * kSide];
 #pragma GCC unroll 6
-    for (int x = 0; x < kSide; ++x) {
-      F32 d[kSide];
+    for (int x = 0; x < kWide; ++x) {
+      F32 d[kHigh];
 #pragma GCC unroll 6
-      for (int y = 0; y < kSide; ++y) d[y] = load(at[y * kSide + x] + c);
-      Transform::apply(d, half + x, kSide);
+      for (int y = 0; y < kHigh; ++y) d[y] = load(at[y * kSide + x] + c);
+      Transform::template apply<few_down>(d, half + x, kSide);
     }
 #pragma GCC unroll 6
     for (int y = 0; y < kIn; ++y) {
+      if (few_down && only_whole(y)) continue;
       F32 d[kIn];
-      Transform::apply(half + y * kSide, d, 1);
+      Transform::template apply<few_across>(half + y * kSide, d, 1);
 #pragma GCC unroll 6
-      for (int x = 0; x < kIn; ++x) store(to + (y * kIn + x) * frame + c, d[x]);
+      for (int x = 0; x < kIn; ++x) {
+        if (few_across && only_whole(x)) continue;
+        store(to + (y * kIn + x) * frame + c, d[x]);
+      }
     }
   }
+}
+
+template <class Transform>
+void transform_tile(TileGrid::Kind kind, const float* const* at, int64_t channels, float* to,
+                    int64_t frame) {
+  switch (kind) {
+    case TileGrid::whole:
+      return transform_positions<Transform, false, false>(at, channels, to, frame);
+    case TileGrid::short_across:
+      return transform_positions<Transform, false, true>(at, channels, to, frame);
+    case TileGrid::short_down:
+      return transform_positions<Transform, true, false>(at, channels, to, frame);
+    case TileGrid::corner:
+      return transform_positions<Transform, true, true>(at, channels, to, frame);
+  }
+}
+
+inline double tiles_time(const TileGrid& grid, int64_t channels, int64_t columns) {
+  const double shares = 1 / static_cast<double>(channels) + 1 / static_cast<double>(columns);
+  return kProduct * grid.products() + kTransform * shares * static_cast<double>(grid.count());
 }
 
 // Windows that tiles suit: 3×3 on images, one after the other, of whole vectors of channels.
