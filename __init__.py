@@ -27,9 +27,11 @@ from slimlearn.backend.portable import MissingCode as MissingCode
 from slimlearn.backend.schedule import Constant as Constant
 from slimlearn.backend.schedule import Cosine as Cosine
 from slimlearn.backend.schedule import Exponential as Exponential
+from slimlearn.backend.schedule import FlatCosine as FlatCosine
 from slimlearn.backend.schedule import InverseScaling as InverseScaling
 from slimlearn.backend.schedule import OneCycle as OneCycle
 from slimlearn.backend.schedule import Plateau as Plateau
+from slimlearn.backend.schedule import Schedule as Schedule
 from slimlearn.backend.schedule import Step as Step
 from slimlearn.backend.schedule import WarmRestarts as WarmRestarts
 from slimlearn.estimators import *

@@ -17,6 +17,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "FlatCosine",
     "InverseScaling",
     "OneCycle",
     "Plateau",
@@ -28,7 +29,35 @@ __all__ = [
 
 
 class Schedule(Parameters):
-    """Base of the schedules: ``rates`` is the learning rate times ``_factors``."""
+    """Base of the schedules, for your own too: override ``factors``.
+
+    A schedule stores what its constructor is given under the same names, and so clones,
+    prints and is searched. The factors of an epoch's steps are asked for at its start
+    and trained by natively, as those of the schedules here. It serves the learning
+    rate, by ``learning_rate_schedule=``, and other numbers, by ``schedules=``. Define
+    it in a module, not in a notebook cell, if models that have it are to be pickled.
+
+    See Also
+    --------
+    FlatCosine, Cosine, Exponential, InverseScaling, OneCycle, Step, WarmRestarts
+    Plateau : Goes by the monitored loss instead of the steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slimlearn import DNNClassifier, Schedule
+    >>> class Waves(Schedule):
+    ...     def __init__(self, count=4):
+    ...         self.count = count
+    ...
+    ...     def factors(self, step, steps_per_epoch, total_steps):
+    ...         part = (step + 0.5) / total_steps
+    ...         place = np.log2(1 + (2**self.count - 1) * part)
+    ...         return 0.5 * (1 - np.cos(2 * np.pi * place))
+    >>> clf = DNNClassifier(learning_rate_schedule=Waves(count=3))
+    >>> Waves(2).rates(1.0, 0, 4, steps_per_epoch=2, total_steps=4).round(2).tolist()
+    [0.83, 0.4, 0.18, 0.87]
+    """
 
     def rates(
         self,
@@ -58,11 +87,39 @@ class Schedule(Parameters):
         rates : ndarray of shape (stop - start,), float64
         """
         step = np.arange(start, stop, dtype=np.float64)
-        factors = self._factors(step, float(steps_per_epoch), float(total_steps))
-        return np.ascontiguousarray(learning_rate * factors, dtype=np.float64)
+        factors = self.factors(step, float(steps_per_epoch), float(total_steps))
+        rates = np.asarray(learning_rate * factors, dtype=np.float64)
+        if rates.shape != step.shape or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"{self!r}: factors must give one finite number >= 0 for each of "
+                f"{len(step)} steps, got {np.asarray(factors)!r:.80}"
+            )
+        return np.ascontiguousarray(rates)
 
-    def _factors(self, step, per_epoch, total):
-        raise NotImplementedError
+    def factors(
+        self, step: np.ndarray, steps_per_epoch: float, total_steps: float
+    ) -> np.ndarray:
+        """What the number is multiplied by in each of these steps.
+
+        It depends on its arguments alone, element by element: which steps are asked
+        for together does not matter.
+
+        Parameters
+        ----------
+        step : ndarray of shape (steps,), float64
+            Steps since the beginning of training, from 0.
+        steps_per_epoch, total_steps : float
+            Steps of one epoch and of the whole fit.
+
+        Returns
+        -------
+        ndarray of shape (steps,)
+            Finite, at least 0.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} is a schedule without factors: define "
+            "factors(self, step, steps_per_epoch, total_steps)"
+        )
 
     @property
     def goes_by(self) -> str:
@@ -143,8 +200,8 @@ class Step(Schedule):
         self._require("step_size", "a number of epochs > 0", lambda v: v > 0)
         self._require("gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
 
-    def _factors(self, step, per_epoch, total):
-        return self.gamma ** (step // (per_epoch * self.step_size))
+    def factors(self, step, steps_per_epoch, total_steps):
+        return self.gamma ** (step // (steps_per_epoch * self.step_size))
 
 
 class Exponential(Schedule):
@@ -162,8 +219,8 @@ class Exponential(Schedule):
     def check(self) -> None:
         self._require("gamma", "a number in (0, 1]", lambda v: 0 < v <= 1)
 
-    def _factors(self, step, per_epoch, total):
-        return self.gamma ** (step / per_epoch)
+    def factors(self, step, steps_per_epoch, total_steps):
+        return self.gamma ** (step / steps_per_epoch)
 
 
 class Cosine(Schedule):
@@ -199,12 +256,66 @@ class Cosine(Schedule):
         self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
         self._require("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
 
-    def _factors(self, step, per_epoch, total):
-        total = total if self.epochs is None else self.epochs * per_epoch
+    def factors(self, step, steps_per_epoch, total_steps):
+        total = _length(self, steps_per_epoch, total_steps)
         rising = self.warmup * total
-        done = np.clip((step - rising) / max(total - rising, 1.0), 0.0, 1.0)
-        falling = self.final + (1 - self.final) * 0.5 * (1 + np.cos(math.pi * done))
-        return np.where(step < rising, (step + 1) / max(rising, 1.0), falling)
+        return _half_cosine(step, rising, rising, total, self.final)
+
+
+class FlatCosine(Schedule):
+    """The full rate, then half a cosine down to `final` of it, after a warm-up.
+
+    It begins anew with each fit of ``warm_start=True``, unless `epochs` are given.
+
+    Parameters
+    ----------
+    flat : float, default=0.5
+        The fraction of the training at which the cosine begins, in [0, 1).
+    final : float, default=0.0
+        The last rate as a fraction of the learning rate, in [0, 1].
+    warmup : float, default=0.0
+        Fraction of the training that rises linearly from 0, in [0, 1).
+    epochs : float or None, default=None
+        As in `Cosine`.
+
+    References
+    ----------
+    Holzmüller, Grinsztajn and Steinwart (2024), Better by Default: Strong Pre-Tuned
+    MLPs and Boosted Trees on Tabular Data. https://arxiv.org/abs/2407.04491
+
+    Examples
+    --------
+    >>> from slimlearn import DNNClassifier, FlatCosine
+    >>> clf = DNNClassifier(
+    ...     dropout=0.15,
+    ...     learning_rate_schedule=FlatCosine(warmup=0.02),
+    ...     schedules={"dropout": FlatCosine()},
+    ... )
+    """
+
+    def __init__(
+        self,
+        flat: float = 0.5,
+        final: float = 0.0,
+        warmup: float = 0.0,
+        epochs: int | None = None,
+    ) -> None:
+        self.flat = flat
+        self.final = final
+        self.warmup = warmup
+        self.epochs = epochs
+
+    def check(self) -> None:
+        _check_epochs(self)
+        self._require("flat", "a number in [0, 1)", lambda v: 0 <= v < 1)
+        self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self._require("warmup", "a number in [0, 1)", lambda v: 0 <= v < 1)
+
+    def factors(self, step, steps_per_epoch, total_steps):
+        total = _length(self, steps_per_epoch, total_steps)
+        rising = self.warmup * total
+        falling = max(self.flat * total, rising)
+        return _half_cosine(step, rising, falling, total, self.final)
 
 
 class WarmRestarts(Schedule):
@@ -237,8 +348,8 @@ class WarmRestarts(Schedule):
         self._require("multiplier", "a number >= 1", lambda v: v >= 1)
         self._require("final", "a number in [0, 1]", lambda v: 0 <= v <= 1)
 
-    def _factors(self, step, per_epoch, total):
-        epoch = step / per_epoch
+    def factors(self, step, steps_per_epoch, total_steps):
+        epoch = step / steps_per_epoch
         period, multiplier = float(self.period), float(self.multiplier)
         if multiplier == 1.0:
             position = np.mod(epoch, period) / period
@@ -298,8 +409,8 @@ class OneCycle(Schedule):
         self._require("initial_divisor", "a number >= 1", lambda v: v >= 1)
         self._require("final_divisor", "a number >= 1", lambda v: v >= 1)
 
-    def _factors(self, step, per_epoch, total):
-        total = total if self.epochs is None else self.epochs * per_epoch
+    def factors(self, step, steps_per_epoch, total_steps):
+        total = _length(self, steps_per_epoch, total_steps)
         first = 1.0 / self.initial_divisor
         last = first / self.final_divisor
         top = self.peak * max(total - 1.0, 1.0)
@@ -325,8 +436,8 @@ class InverseScaling(Schedule):
     def check(self) -> None:
         self._require("power", "a number > 0", lambda v: v > 0)
 
-    def _factors(self, step, per_epoch, total):
-        return (1.0 + step / per_epoch) ** -self.power
+    def factors(self, step, steps_per_epoch, total_steps):
+        return (1.0 + step / steps_per_epoch) ** -self.power
 
 
 class Plateau(Schedule):
@@ -419,7 +530,20 @@ class Plateau(Schedule):
         return {"best": best, "waited": waited, "factor": factor}
 
 
-def _check_epochs(schedule: Cosine | OneCycle) -> None:
+def _length(schedule, steps_per_epoch: float, total_steps: float) -> float:
+    """The steps that a schedule of its own `epochs`, or of the training, lasts."""
+    own = schedule.epochs
+    return total_steps if own is None else own * steps_per_epoch
+
+
+def _half_cosine(step, rising: float, falling: float, total: float, final: float):
+    """Up until `rising`, 1 until `falling`, down to `final` at `total`, in steps."""
+    done = np.clip((step - falling) / max(total - falling, 1.0), 0.0, 1.0)
+    down = final + (1 - final) * 0.5 * (1 + np.cos(math.pi * done))
+    return np.where(step < rising, (step + 1) / max(rising, 1.0), down)
+
+
+def _check_epochs(schedule: Cosine | FlatCosine | OneCycle) -> None:
     if schedule.epochs is not None:
         schedule._require("epochs", "a number of epochs > 0 or None", lambda v: v > 0)
 
@@ -429,6 +553,7 @@ SCHEDULES = {
     "step": Step,
     "exponential": Exponential,
     "cosine": Cosine,
+    "flat_cosine": FlatCosine,
     "warm_restarts": WarmRestarts,
     "one_cycle": OneCycle,
     "inverse_scaling": InverseScaling,

@@ -13,6 +13,7 @@ from slimlearn.estimators.losses import Focal as Focal
 from slimlearn.estimators.losses import Gaussian as Gaussian
 from slimlearn.estimators.losses import GaussianMixture as GaussianMixture
 from slimlearn.estimators.losses import Huber as Huber
+from slimlearn.estimators.losses import LogLoss as LogLoss
 from slimlearn.estimators.losses import Ordinal as Ordinal
 from slimlearn.estimators.losses import Tweedie as Tweedie
 from slimlearn.estimators.losses import loss as loss

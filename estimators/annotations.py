@@ -64,8 +64,8 @@ AnyOptimizer: TypeAlias = OneOptimizer | Mapping[str, OneOptimizer]
 OneRate: TypeAlias = Literal["auto"] | float
 AnyRate: TypeAlias = OneRate | Mapping[str, OneRate]
 ScheduleName: TypeAlias = Literal[
-    "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
-    "inverse_scaling", "plateau",
+    "constant", "step", "exponential", "cosine", "flat_cosine", "warm_restarts",
+    "one_cycle", "inverse_scaling", "plateau",
 ]  # fmt: skip
 AnySchedule: TypeAlias = ScheduleName | Schedule
 Precision: TypeAlias = Literal["auto", "float32", "float64"]

@@ -51,8 +51,9 @@ class Built:
     bias : str or None
         The parameter that is added last: where a head's bias goes.
     penalties : list of dict
-        For each parameter ``penalised`` (weights, neither biases nor parameters of a
-        normalization), the layer's own ``l1`` and ``l2``, and ``frozen``.
+        For each parameter its share of penalties on weights, ``penalised`` (1 of
+        weights, 0 of biases and parameters of a normalization, or its own factor),
+        ``rate``, the layer's own ``l1`` and ``l2``, and ``frozen``.
     hypers : dict
         Run-time numbers that layers declared, with their values.
     end_points : dict
@@ -105,7 +106,7 @@ def build(
     l2, clip : bool
         Whether an l2 penalty, and clipping by norm, may be switched on.
     rates : bool, default=False
-        Whether layers may have learning rates of their own.
+        Whether callbacks may give layers learning rates of their own.
     frozen : tuple of str
         Patterns of parameters that are never trained, and so have no gradients.
     whole : bool, default=True
@@ -149,6 +150,7 @@ def build(
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)
     l2 = l2 or any(p["l2"] for p in penalties)
+    rates = rates or any(p["rate"] != 1.0 for p in penalties)
     optimizer.build(model, l1=l1, l2=l2, clip=clip, rate=rates)
     hypers = {h.name: h.value for h in model.hypers if h.value is not None}
     predict = model.functions["predict"]
@@ -388,9 +390,14 @@ def _keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:
 
 def _penalty(parameter: Parameter) -> dict:
     l1, l2 = coefficients(parameter)
-    weights = len(parameter.shape) >= 2
-    frozen = not parameter.trainable
-    return {"penalised": weights, "l1": l1, "l2": l2, "frozen": frozen}
+    share = parameter.decay_factor
+    return {
+        "penalised": float(len(parameter.shape) >= 2) if share is None else share,
+        "rate": parameter.learning_rate_factor,
+        "l1": l1,
+        "l2": l2,
+        "frozen": not parameter.trainable,
+    }
 
 
 def _output_bias(raw: Tensor) -> str | None:

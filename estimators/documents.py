@@ -14,7 +14,8 @@ _PARTS = {
     "classifier_loss": """
     loss : {"log_loss", "hinge", "focal", "ordinal"}, loss object or callable, \
 default="log_loss"
-        "log_loss" is the cross-entropy of probabilities; "hinge" has margins and no
+        "log_loss" is the cross-entropy of probabilities, with smoothed labels where it
+        is ``LogLoss(label_smoothing=0.1)``; "hinge" has margins and no
         probabilities; "focal", or ``Focal(gamma=2.0)``, counts less what is right
         already; "ordinal" is for classes in order, told by an ordered categorical, by
         numbers or ``Ordinal(order=[...])``. A function ``loss(raw, y)`` of graph
@@ -76,9 +77,10 @@ or callable, default="squared_error"
     """,
     "tail": """
     learning_rate_schedule : str or schedule object, default="constant"
-        "constant", "step", "exponential", "cosine", "warm_restarts", "one_cycle",
-        "inverse_scaling", "plateau", or an object such as ``Cosine(warmup=0.1)``.
-        Those that go by the length of the fit, "cosine" and "one_cycle", need
+        "constant", "step", "exponential", "cosine", "flat_cosine", "warm_restarts",
+        "one_cycle", "inverse_scaling", "plateau", or an object such as
+        ``Cosine(warmup=0.1)``, or one of a `Schedule` of your own. Those that go by
+        the length of the fit, "cosine", "flat_cosine" and "one_cycle", need
         ``Cosine(epochs=...)`` for `partial_fit`, and begin anew with each fit of
         `warm_start`.
     schedules : dict or None, default=None

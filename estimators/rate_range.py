@@ -37,7 +37,7 @@ class _Rising(Schedule):
         self.factor = factor
         self.steps = steps
 
-    def _factors(self, step, per_epoch, total):
+    def factors(self, step, steps_per_epoch, total_steps):
         return self.factor ** np.minimum(step / (self.steps - 1), 1.0)
 
 

@@ -55,7 +55,7 @@ def settings_of(
     ]
     segments = [
         {
-            "rate": 1.0,
+            "rate": p["rate"],
             # What a rule applies itself is no part of the gradient.
             "proximal" if own.proximal else "l1": p["l1"] + own.own_l1 * p["penalised"],
             "l2": p["l2"] + share,

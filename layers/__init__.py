@@ -92,6 +92,8 @@ from slimlearn.layers.initializers import (
 from slimlearn.layers.local_response import local_response_normalization
 from slimlearn.layers.names import get_variable_scope, variable_scope
 from slimlearn.layers.normalization import batch_norm, layer_norm, unit_norm
+from slimlearn.layers.numbers import periodic_embedding, piecewise_linear
+from slimlearn.layers.parametric import parametric_activation, prelu, scale
 from slimlearn.layers.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -214,8 +216,12 @@ __all__ = [
     "ones_initializer",
     "orthogonal_initializer",
     "pad",
+    "parametric_activation",
     "per_example",
+    "periodic_embedding",
+    "piecewise_linear",
     "pool",
+    "prelu",
     "random_brightness",
     "random_contrast",
     "random_crop",
@@ -229,6 +235,7 @@ __all__ = [
     "relu6",
     "repeat",
     "resize",
+    "scale",
     "scale_gradient",
     "separable_conv2d",
     "separable_convolution2d",

@@ -1,6 +1,7 @@
 """Layers of matrix products and biases, and what changes the shape around them."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -8,15 +9,20 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, name_scope, storage_of
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, utils
-from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
+from slimlearn.layers.initializers import (
+    random_normal_initializer,
+    xavier_initializer,
+    zeros_initializer,
+)
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 from slimlearn.layers.tail import Tail
-from slimlearn.layers.variables import model_variable
+from slimlearn.layers.variables import factors, model_variable
 
 _Layer = TypeVar("_Layer", bound=Callable)
 _XAVIER = xavier_initializer()
 _ZEROS = zeros_initializer()
+_UNIT = random_normal_initializer()
 
 
 @add_arg_scope
@@ -35,6 +41,9 @@ def fully_connected(
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
     scope: str | None = None,
+    parametrization: str = "standard",
+    learning_rate_factor: float | Mapping[str, float] | None = None,
+    decay_factor: float | Mapping[str, float] | None = None,
 ) -> Tensor:
     """Multiply by a weight matrix, add biases or normalize, and activate.
 
@@ -67,18 +76,55 @@ def fully_connected(
     scope : str, optional
         The layer's name, `fully_connected` by default: variables are
         ``<scope>/weights`` and ``<scope>/biases``.
+    parametrization : {"standard", "ntk"}, default="standard"
+        "ntk" divides the product by √n, n the number of inputs, and draws weights of
+        deviation 1, unless an initializer is given: then one learning rate, larger
+        than usual, fits layers of every width.
+    learning_rate_factor, decay_factor : float or dict, optional
+        For all variables of the layer, or by ``"weights"`` and ``"biases"``; see
+        `model_variable`.
 
     Returns
     -------
     Tensor
         [B, …, num_outputs]
+
+    References
+    ----------
+    Jacot, Gabriel and Hongler, "Neural tangent kernel: convergence and generalization
+    in neural networks", 2018.
+
+    Examples
+    --------
+    >>> from slimlearn import NetworkClassifier, layers, network
+    >>> @network
+    ... def wide(x, num_outputs, units=256):
+    ...     ntk = {"parametrization": "ntk", "learning_rate_factor": {"biases": 0.1}}
+    ...     x = layers.fully_connected(x, units, **ntk)
+    ...     return layers.linear(x, num_outputs, **ntk)
+    >>> clf = NetworkClassifier(wide(), learning_rate=0.04, random_state=0)
     """
     num_outputs = utils.check_size("fully_connected", "num_outputs", num_outputs)
     utils.check_float("fully_connected", inputs, min_rank=2, sparse=True)
     utils.check_function(
         "fully_connected", "normalizer_fn", normalizer_fn, "batch_norm"
     )
+    if parametrization not in ("standard", "ntk"):
+        raise ValueError(
+            "fully_connected: parametrization must be 'standard' or 'ntk', got "
+            f"{parametrization!r}"
+        )
     num_inputs = utils.feature_count("fully_connected", inputs)
+    ntk = parametrization == "ntk"
+    if ntk and weights_initializer is _XAVIER:
+        weights_initializer = _UNIT
+    names = ["weights", *(["biases"] if biases_initializer is not None else [])]
+    own = factors(
+        "fully_connected",
+        learning_rate_factor,
+        decay_factor,
+        names if normalizer_fn is None else None,
+    )
     tail = Tail(
         activation_fn,
         normalizer_fn,
@@ -88,7 +134,7 @@ def fully_connected(
         variables_collections,
         trainable,
     )
-    with variable_scope(scope, "fully_connected", reuse=reuse) as layer:
+    with variable_scope(scope, "fully_connected", reuse=reuse) as layer, own:
         weights = model_variable(
             "weights",
             [num_inputs, num_outputs],
@@ -100,7 +146,10 @@ def fully_connected(
             ),
         )
         multiply = ops.csr_matmul if storage_of(inputs.dtype) else ops.matmul
-        outputs = tail.finish(multiply(inputs, weights))
+        product_ = multiply(inputs, weights)
+        if ntk:
+            product_ = ops.mul(product_, 1 / math.sqrt(num_inputs))
+        outputs = tail.finish(product_)
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 

@@ -9,7 +9,7 @@ from slimlearn.layers import utils
 from slimlearn.layers.initializers import truncated_normal_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import model_variable
+from slimlearn.layers.variables import factors, model_variable
 
 
 @add_arg_scope
@@ -24,6 +24,8 @@ def embedding(
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
     scope: str | None = None,
+    learning_rate_factor: float | None = None,
+    decay_factor: float | None = None,
 ) -> Tensor:
     """Look up a trained vector for each number.
 
@@ -44,6 +46,8 @@ def embedding(
         As in `fully_connected`.
     scope : str, optional
         ``embedding`` by default; the variable is ``<scope>/embeddings``.
+    learning_rate_factor, decay_factor : float, optional
+        As in `fully_connected`.
 
     Returns
     -------
@@ -54,7 +58,8 @@ def embedding(
     embed_dim = utils.check_size("embedding", "embed_dim", embed_dim)
     if initializer is None:
         initializer = truncated_normal_initializer(0.0, 1 / math.sqrt(embed_dim))
-    with variable_scope(scope, "embedding", reuse=reuse) as layer:
+    own = factors("embedding", learning_rate_factor, decay_factor, ["embeddings"])
+    with variable_scope(scope, "embedding", reuse=reuse) as layer, own:
         ids = utils.as_ids("embedding", ids)
         table = model_variable(
             "embeddings",

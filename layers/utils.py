@@ -1,7 +1,8 @@
 """Small things that layers share: end points, collections, checks of arguments."""
 
+import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import (
@@ -158,6 +159,13 @@ def check_size(layer: str, word: str, value) -> int:
             f"{layer}: {word} must be a whole number of at least 1, got {value!r}"
         )
     return int(value)
+
+
+def check_positive(layer: str, word: str, value) -> None:
+    """Refuse what is no finite number > 0."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and 0 < value < math.inf):
+        raise ValueError(f"{layer}: {word} must be a number > 0, got {value!r}")
 
 
 def feature_count(layer: str, inputs: Tensor) -> int:

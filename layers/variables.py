@@ -5,7 +5,9 @@ its full name, so training and inference share it; inside one function a name ma
 be taken once, unless the layer says that it reuses it.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 
 from slimlearn.backend.graph import (
@@ -18,7 +20,7 @@ from slimlearn.backend.graph import (
 )
 from slimlearn.layers.initializers import constant_initializer, xavier_initializer
 from slimlearn.layers.names import current_notes
-from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.scope import add_arg_scope, arg_scope
 from slimlearn.layers.utils import check_function
 
 # The model's list of the variables that layers make.
@@ -34,6 +36,8 @@ def variable(
     regularizer: Callable | None = None,
     trainable: bool = True,
     collections: Sequence[str] | None = None,
+    learning_rate_factor: Real | Mapping[str, Real] | None = None,
+    decay_factor: Real | Mapping[str, Real] | None = None,
 ) -> Parameter:
     """Return the variable of this name in the current scope, made at its first use.
 
@@ -55,6 +59,15 @@ def variable(
         False keeps the initial value.
     collections : sequence of str, optional
         Lists of the model that the variable is added to.
+    learning_rate_factor : float or dict, default=None
+        What the optimizer's learning rate is multiplied by for this variable, such as
+        0.1; 0 keeps it. A dict says so by the variable's name, as in
+        ``{"biases": 0.1}``, so that an `arg_scope` of ``[model_variable]`` can tell
+        variables of one layer apart. None is 1.
+    decay_factor : float or dict, default=None
+        What ``l2_regularization`` and the optimizer's ``weight_decay`` (or ``l1``) are
+        multiplied by for this variable, given as `learning_rate_factor`. None is 1
+        for two and more dimensions, and 0 for biases and other vectors.
 
     Returns
     -------
@@ -77,6 +90,8 @@ def variable(
     where = f"variable {name!r}"
     check_function(where, "initializer", initializer, "xavier_initializer()")
     check_function(where, "regularizer", regularizer, "l2_regularizer(1e-4)")
+    rate = _factor(where, "learning_rate_factor", learning_rate_factor, name)
+    decay = _factor(where, "decay_factor", decay_factor, name)
 
     def make(full_name: str) -> Parameter:
         if shape is None:
@@ -88,6 +103,8 @@ def variable(
             regularizer=regularizer,
             trainable=trainable,
             collections=tuple(dict.fromkeys(collections or ())),
+            learning_rate_factor=1.0 if rate is None else rate,
+            decay_factor=decay,
         )
 
     return _get_or_make(model, Parameter, name, shape, make)
@@ -102,12 +119,15 @@ def model_variable(
     regularizer: Callable | None = None,
     trainable: bool = True,
     collections: Sequence[str] | None = None,
+    learning_rate_factor: Real | Mapping[str, Real] | None = None,
+    decay_factor: Real | Mapping[str, Real] | None = None,
 ) -> Parameter:
     """Return a variable as `variable` does, and count it as one of the model.
 
     Parameters
     ----------
-    name, shape, dtype, initializer, regularizer, trainable, collections
+    name, shape, dtype, initializer, regularizer, trainable, collections, \
+learning_rate_factor, decay_factor
         As in `variable`.
 
     Returns
@@ -122,6 +142,8 @@ def model_variable(
         regularizer=regularizer,
         trainable=trainable,
         collections=[*(collections or ()), MODEL_VARIABLES],
+        learning_rate_factor=learning_rate_factor,
+        decay_factor=decay_factor,
     )
 
 
@@ -147,6 +169,50 @@ def state_variable(
         return made
 
     return _get_or_make(model, State, name, shape, make)
+
+
+@contextmanager
+def factors(
+    layer: str, learning_rate_factor, decay_factor, names: Sequence[str] | None
+) -> Iterator[None]:
+    """Give the variables that a layer makes inside the block its factors.
+
+    None leaves those of an `arg_scope`; a dict has no others than `names`, if given.
+    """
+    given = {
+        "learning_rate_factor": learning_rate_factor,
+        "decay_factor": decay_factor,
+    }
+    given = {word: value for word, value in given.items() if value is not None}
+    for word, value in given.items():
+        _factor(layer, word, value, "")
+        if names is None or not isinstance(value, Mapping):
+            continue
+        others = sorted(set(value).difference(names))
+        if others:
+            raise ValueError(
+                f"{layer}: {word} names {', '.join(map(repr, others))}, but the "
+                f"layer's variables are {', '.join(map(repr, names))}"
+            )
+    if not given:
+        yield
+        return
+    with arg_scope([model_variable], **given):
+        yield
+
+
+def _factor(where: str, word: str, value, name: str) -> float | None:
+    """The factor for the variable `name`, if there is one."""
+    for one in value.values() if isinstance(value, Mapping) else [value]:
+        number = isinstance(one, Real) and not isinstance(one, bool)
+        if one is not None and not (number and 0 <= one < math.inf):
+            raise ValueError(
+                f"{where}: {word} must be a number >= 0, or a dict of such numbers by "
+                f"names of variables; got {value!r}"
+            )
+    if isinstance(value, Mapping):
+        value = value.get(name)
+    return None if value is None else float(value)
 
 
 def _get_or_make(model: Model, kind: type, name: str, shape, make: Callable):

@@ -11,9 +11,20 @@ class Declaration(Tensor):
 
 
 class Parameter(Declaration):
-    """A trained array; see `Model.parameter`."""
+    """A trained array; see `Model.parameter`.
 
-    __slots__ = ("collections", "initializer", "regularizer", "trainable")
+    The text tells its factors: what the learning rate, and what penalties on weights
+    are multiplied by; a `decay_factor` of None is 1 for weights and 0 for biases.
+    """
+
+    __slots__ = (
+        "collections",
+        "decay_factor",
+        "initializer",
+        "learning_rate_factor",
+        "regularizer",
+        "trainable",
+    )
     kind = "param"
 
     def __init__(self, name, dtype, shape):
@@ -22,6 +33,15 @@ class Parameter(Declaration):
         self.regularizer = None
         self.trainable = True
         self.collections = ()
+        self.learning_rate_factor = 1.0
+        self.decay_factor: float | None = None
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """The factors that are not the usual ones, as the text has them."""
+        known = {"decay_factor": None, "learning_rate_factor": 1.0}
+        found = {name: getattr(self, name) for name in known}
+        return {k: value for k, value in found.items() if value != known[k]}
 
 
 class State(Declaration):

@@ -62,12 +62,16 @@ class Model:
         regularizer=None,
         trainable: bool = True,
         collections=(),
+        learning_rate_factor: float = 1.0,
+        decay_factor: float | None = None,
     ) -> Parameter:
         """Declare a parameter and add it to `collections`."""
         made = self.declare("param", name, self.precision, shape)
         made.initializer = initializer
         made.regularizer = regularizer
         made.trainable = trainable
+        made.learning_rate_factor = learning_rate_factor
+        made.decay_factor = decay_factor
         made.collections = tuple(collections)
         for collection in collections:
             self.collection(collection).append(made)

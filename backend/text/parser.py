@@ -1,5 +1,7 @@
 """A text as a model, checked line by line."""
 
+import math
+
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
 from slimlearn.backend.graph import (
@@ -79,6 +81,7 @@ class _Parser(Cursor):
         name = self.token("name", "a name such as %fc1/weights")[1:]
         self.mark(":")
         dtype, shape = self.type()
+        factors = self.factors(kind) if self.peek() == "(" else {}
         self.end_of_line()
         if name in model.declarations:
             self.refuse(f"%{name} is declared twice")
@@ -88,7 +91,36 @@ class _Parser(Cursor):
             )
         if kind == "hyper" and (dtype, shape) != ("f64", ()):
             self.refuse(f"hyper %{name} is {type_text(dtype, shape)}, needs f64[]")
-        return model.declare(kind, name, dtype, shape)
+        declared = model.declare(kind, name, dtype, shape)
+        for key, factor in factors.items():
+            setattr(declared, key, factor)
+        return declared
+
+    def factors(self, kind: str) -> dict[str, float]:
+        """Take what the learning rate and the decay of a parameter are times."""
+        if kind != "param":
+            self.fail("the end of the line")
+        found: dict[str, float] = {}
+        self.mark("(")
+        while not found or self.peek() != ")":
+            if found:
+                self.mark(",")
+            key = self.peek()
+            if key not in ("decay_factor", "learning_rate_factor"):
+                self.fail("decay_factor or learning_rate_factor")
+            self.mark(key)
+            if key in found:
+                self.refuse(f"{key} stands twice")
+            self.mark("=")
+            value = self.attribute()
+            number = isinstance(value, float) and 0 <= value < math.inf
+            if not number:
+                self.refuse(
+                    f"{key} is {attribute_text(value)}, needs a finite float >= 0"
+                )
+            found[key] = value
+        self.mark(")")
+        return found
 
     def function(self, model: Model) -> None:
         self.token("word", "'func'")

@@ -2,7 +2,7 @@
 
 import json
 
-from slimlearn.backend.graph import Graph, Model, type_text
+from slimlearn.backend.graph import Graph, Model, Parameter, type_text
 
 VERSION = 1
 
@@ -11,7 +11,12 @@ def print_program(model: Model) -> str:
     """Return the text of `model`; `parse_program` gives the model back."""
     lines = [f"slim {VERSION}"]
     for d in model.declarations.values():
-        lines.append(f"{d.kind} %{d.name} : {type_text(d.dtype, d.shape)}")
+        line = f"{d.kind} %{d.name} : {type_text(d.dtype, d.shape)}"
+        factors = d.factors if isinstance(d, Parameter) else {}
+        if factors:
+            told = [f"{name}={value!r}" for name, value in factors.items()]
+            line += f" ({', '.join(told)})"
+        lines.append(line)
     for graph in model.functions.values():
         lines += ["", f"func {graph.name} {{"]
         _print_nodes(graph, "  ", lines)

@@ -112,7 +112,8 @@ class LayerRates(Callback):
     Notes
     -----
     The schedule of the learning rate, and a weight decay that goes by it, are
-    multiplied too.
+    multiplied too. Factors that variables have themselves (`learning_rate_factor` of
+    `layers.model_variable`) are multiplied by those given here.
     """
 
     scales_rates = True

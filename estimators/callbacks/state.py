@@ -284,7 +284,7 @@ class FitState:
         -------
         list of str
         """
-        return self._set_segments(patterns, "frozen", True)
+        return self._set_segments(patterns, "frozen", [True] * len(self.weights))
 
     def unfreeze(self, patterns) -> list[str]:
         """Train parameters again that `freeze` froze; returns their names.
@@ -311,7 +311,7 @@ class FitState:
                 f"{lost} are frozen for good, without gradients: give ParamFreezer "
                 "until=, or freeze them by state.freeze in a callback of your own"
             )
-        return self._set_segments(patterns, "frozen", False)
+        return self._set_segments(patterns, "frozen", [False] * len(self.weights))
 
     def scale_rate(self, patterns, factor: float) -> list[str]:
         """Multiply the learning rate of some parameters; returns their names.
@@ -323,21 +323,24 @@ class FitState:
         patterns : str or sequence of str
             Of names or layers, as in ``"fc1*"``.
         factor : float
-            At least 0; it takes the place of an earlier one.
+            At least 0; it takes the place of an earlier one, and multiplies the
+            `learning_rate_factor` that a variable has itself.
 
         Returns
         -------
         list of str
         """
-        return self._set_segments(patterns, "rate", factor)
+        own = [p.learning_rate_factor for p in self.program.model.parameters]
+        return self._set_segments(patterns, "rate", [factor * one for one in own])
 
-    def _set_segments(self, patterns, key: str, value) -> list[str]:
+    def _set_segments(self, patterns, key: str, values: list) -> list[str]:
         names = [name for name in self.weights if matches(name, patterns)]
         if not names:
             raise ValueError(
                 f"no parameter fits {patterns!r}; there are {list(self.weights)}"
             )
-        for name, segment in zip(self.weights, self.settings.segments, strict=True):
+        segments = self.settings.segments
+        for name, segment, value in zip(self.weights, segments, values, strict=True):
             if name in names:
                 segment[key] = value
         self.settings.changed = True

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import log_expit, log_softmax
 
 from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor, current_graph
 from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
 
@@ -67,11 +68,20 @@ class ClassifierHead(Head):
         return np.ascontiguousarray(codes, dtype=np.int32)
 
     def losses(self, raw, y):
-        own = isinstance(self.formula, OwnLoss)
-        loss = mean_of_targets(self.formula(raw, y)) if own else self._per_row(raw, y)
-        return loss, loss
+        if isinstance(self.formula, OwnLoss):
+            loss = mean_of_targets(self.formula(raw, y))
+            return loss, loss
+        return self._both(lambda formula: self._per_row(formula, raw, y))
 
-    def _per_row(self, raw, y):
+    def _both(self, loss_by) -> tuple[Tensor, Tensor]:
+        """The losses by the formula that is trained on, and by the reported one."""
+        reported = loss_by(self.formula)
+        trained = self.formula.trained
+        if trained is self.formula or not current_graph().training:
+            return reported, reported
+        return loss_by(trained), reported
+
+    def _per_row(self, formula, raw, y):
         raise NotImplementedError
 
     def decide(self, raw: np.ndarray) -> np.ndarray:
@@ -95,8 +105,8 @@ class BinaryHead(ClassifierHead):
             return None
         return float(np.log(self.prior[1] / self.prior[0]))
 
-    def _per_row(self, raw, y):
-        return self.formula.binary(raw, y)
+    def _per_row(self, formula, raw, y):
+        return formula.binary(raw, y)
 
     def probabilities(self, raw):
         # Both columns from ±z: 1 − p would lose the digits of small probabilities.
@@ -127,8 +137,8 @@ class MulticlassHead(ClassifierHead):
     def bias(self):
         return np.log(self.prior) if self.starts_at_prior else None
 
-    def _per_row(self, raw, y):
-        return self.formula.multiclass(raw, y)
+    def _per_row(self, formula, raw, y):
+        return formula.multiclass(raw, y)
 
     def probabilities(self, raw):
         return ops.softmax(raw)

@@ -11,7 +11,7 @@ from slimlearn.backend.graph import Tensor, current_graph
 from slimlearn.estimators.heads.base import mean_of_targets
 from slimlearn.estimators.heads.classification import ClassifierHead
 from slimlearn.estimators.heads.regression import state_of
-from slimlearn.estimators.losses import OwnLoss
+from slimlearn.estimators.losses import ClassifierLoss, OwnLoss
 
 __all__ = ["SeveralLabelsHead"]
 
@@ -93,15 +93,19 @@ class SeveralLabelsHead(ClassifierHead):
         return {LABEL_WEIGHTS: np.concatenate(self.label_weights)}
 
     def losses(self, raw, y):
-        own = isinstance(self.formula, OwnLoss)
-        loss = self.formula(raw, y) if own else self._per_label(raw, y)
+        if isinstance(self.formula, OwnLoss):
+            loss = self._of_labels(self.formula(raw, y), y)
+            return loss, loss
+        return self._both(lambda f: self._of_labels(self._per_label(f, raw, y), y))
+
+    def _of_labels(self, loss: Tensor, y: Tensor) -> Tensor:
+        """The loss of each row, of its labels' losses."""
         weighs = current_graph().training or self.weighs_held_out
         if weighs and self.label_weights is not None:
             loss = self._weighted(loss, y)
-        loss = mean_of_targets(loss)
-        return loss, loss
+        return mean_of_targets(loss)
 
-    def _per_label(self, raw: Tensor, y: Tensor) -> Tensor:
+    def _per_label(self, formula: ClassifierLoss, raw: Tensor, y: Tensor) -> Tensor:
         """The loss of each label of each row."""
         raise NotImplementedError
 

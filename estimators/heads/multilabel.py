@@ -39,8 +39,8 @@ class MultilabelHead(SeveralLabelsHead):
         dtype = np.float32 if precision == "f32" else np.float64
         return np.ascontiguousarray(codes, dtype=dtype)
 
-    def _per_label(self, raw, y):
-        return self.formula.binary(raw, y)
+    def _per_label(self, formula, raw, y):
+        return formula.binary(raw, y)
 
     def probabilities(self, raw):
         return ops.sigmoid(raw)

@@ -50,11 +50,11 @@ class MultioutputHead(SeveralLabelsHead):
     def _parts(self, raw):
         return [ops.slice_(raw, 1, b, e) for b, e in zip(self.begins, self.ends)]
 
-    def _per_label(self, raw, y):
+    def _per_label(self, formula, raw, y):
         losses, rows = [], y.shape[0]
         for i, part in enumerate(self._parts(raw)):
             codes = ops.reshape(ops.slice_(y, 1, i, i + 1), (rows,))
-            loss = self.formula.multiclass(part, codes)
+            loss = formula.multiclass(part, codes)
             losses.append(ops.reshape(loss, (rows, 1)))
         return ops.concat(losses, 1)
 

@@ -40,6 +40,7 @@ __all__ = [
     "GaussianMixture",
     "Hinge",
     "Huber",
+    "LogLoss",
     "Loss",
     "LossFunction",
     "Ordinal",

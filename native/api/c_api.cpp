@@ -149,13 +149,24 @@ std::unique_ptr<slim_results> run(const slim_model& model, const char* function,
   return results;
 }
 
-std::vector<Segment> segments_of(const Model& model) {
+// Coefficients are the numbers' of that name, times the parameter's own factor.
+std::vector<Segment> segments_of(const Model& model, Numbers numbers) {
   std::vector<Segment> segments;
-  for (const Layout::Place& place : model.layout().places) {
+  numbers.emplace("segment.rate", 1.0);
+  const std::vector<Layout::Place>& places = model.layout().places;
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Layout::Place& place = places[i];
     if (place.base != Base::param) continue;
     Segment& segment = segments.emplace_back();
     segment.offset = place.offset / size_of(place.dtype);
     segment.length = place.bytes / size_of(place.dtype);
+    for (const auto& [key, value] : model.program().declarations[i].factors) {
+      const bool rate = key == "learning_rate_factor";
+      for (const auto& [name, number] : numbers) {
+        if (name.rfind("segment.", 0) == 0 && rate == (name == "segment.rate"))
+          segment.coefficients[name] = number * std::get<double>(value);
+      }
+    }
   }
   return segments;
 }
@@ -199,8 +210,8 @@ double train(slim_model& model, const std::vector<Source>& sources, const slim_t
   Hypers hypers = hypers_of(program, numbers);
   std::vector<Scheduled> scheduled;
   if (hypers.offset("learning_rate") >= 0) scheduled.push_back({0, "learning_rate", 0.0, 1.0});
-  Trainer trainer(model.model, sources, std::move(rows), options, arrays, segments_of(program),
-                  std::move(hypers), scheduled);
+  Trainer trainer(model.model, sources, std::move(rows), options, arrays,
+                  segments_of(program, numbers), std::move(hypers), scheduled);
   const uint64_t last = model.epoch + static_cast<uint64_t>(how.epochs);
   const std::vector<double> rates(static_cast<size_t>(trainer.steps()), how.learning_rate);
   double loss = 0;

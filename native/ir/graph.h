@@ -103,6 +103,7 @@ struct Declaration {
   DeclarationKind kind;
   std::string name;
   Type type;
+  Attributes factors;  // of a param: decay_factor, learning_rate_factor, where they are told
 };
 
 // `set` and `grad` act at the function's end; every read sees the old value.

@@ -140,8 +140,13 @@ std::string print(const Program& program) {
   Printer printer(program);
   printer.text = "slim 1\n";
   for (const Declaration& d : program.declarations) {
-    printer.text += std::string(kKinds[static_cast<int>(d.kind)]) + " %" + d.name + " : " +
-                    to_string(d.type) + '\n';
+    printer.text +=
+        std::string(kKinds[static_cast<int>(d.kind)]) + " %" + d.name + " : " + to_string(d.type);
+    if (!d.factors.empty()) {
+      const auto factor = [](const auto& one) { return one.first + '=' + print(one.second); };
+      printer.text += " (" + joined(d.factors, factor) + ')';
+    }
+    printer.text += '\n';
   }
   for (const Function& function : program.functions) {
     printer.text += '\n';

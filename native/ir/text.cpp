@@ -2,6 +2,7 @@
 #include "ir/text.h"
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -85,9 +86,10 @@ class Parser {
     while (kind < 4 && !cursor_.take_word(kKinds[kind])) ++kind;
     if (kind == 4) cursor_.fail("param, state, hyper, slot or func");
     if (!program_.functions.empty()) refuse(line_, "declarations stand before functions");
-    Declaration d{static_cast<DeclarationKind>(kind), cursor_.name(), {}};
+    Declaration d{static_cast<DeclarationKind>(kind), cursor_.name(), {}, {}};
     cursor_.expect(":");
     d.type = cursor_.type();
+    if (d.kind == DeclarationKind::param && cursor_.take("(")) d.factors = factors();
     cursor_.end();
     if (!globals_.emplace(d.name, static_cast<ValueId>(program_.declarations.size())).second) {
       refuse(line_, '%' + d.name + " is declared twice");
@@ -95,6 +97,23 @@ class Parser {
     if (program_.declarations.size() == kMaxDeclarations)
       refuse(line_, "more than 65536 declarations");
     program_.declarations.push_back(std::move(d));
+  }
+
+  Attributes factors() {
+    Attributes::Map found;
+    do {
+      const std::string key = cursor_.word("decay_factor or learning_rate_factor");
+      if (key != "decay_factor" && key != "learning_rate_factor")
+        refuse(line_, "expected decay_factor or learning_rate_factor, found '" + key + '\'');
+      cursor_.expect("=");
+      const Attribute value = cursor_.attribute();
+      const double* factor = std::get_if<double>(&value);
+      if (factor == nullptr || !(*factor >= 0 && *factor <= std::numeric_limits<double>::max()))
+        refuse(line_, key + " is " + print(value) + ", needs a finite float >= 0");
+      if (!found.emplace(key, value).second) refuse(line_, key + " stands twice");
+    } while (cursor_.take(","));
+    cursor_.expect(")");
+    return found;
   }
 
   void function() {

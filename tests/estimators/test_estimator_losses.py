@@ -29,11 +29,13 @@ from slimlearn import (
     Huber,
     LinearClassifier,
     LinearRegressor,
+    LogLoss,
     Ordinal,
     Tweedie,
     loss,
 )
 from slimlearn.backend import ops, training
+from slimlearn.backend.optimizer import SGD
 from slimlearn.layers import per_example
 
 iris_x, iris_y = load_iris(return_X_y=True)
@@ -88,6 +90,117 @@ def test_gammas_share_a_program():
     second = LinearClassifier(loss=Focal(3.0)).fit(iris_x, iris_y)
     assert first.program_.text == second.program_.text
     assert not np.allclose(first.coef_, second.coef_)
+
+
+LABELS = {
+    "two": (iris_y == 1).astype(int),
+    "three": iris_y,
+    "labels": (iris_y[:, None] >= [1, 2]).astype(int),
+    "outputs": np.c_[iris_y, iris_y == 2].astype(int),
+}
+
+
+def one_hot(y):
+    return np.eye(y.max() + 1)[y]
+
+
+def softmax_of(raw):
+    e = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def slope_of_log_loss(kind, raw, y, share):
+    """p - y for labels of which a share is spread, and 1 / labels of a row."""
+    if kind in ("two", "labels"):
+        raw = raw.reshape(len(raw), -1)
+        truth = (1 - share) * y.reshape(raw.shape) + share / 2
+        return (1 / (1 + np.exp(-raw)) - truth) / raw.shape[1]
+    parts = [raw] if kind == "three" else [raw[:, :3], raw[:, 3:]]
+    truths = [one_hot(t) for t in y.reshape(len(y), -1).T]
+    slopes = [
+        softmax_of(part) - (1 - share) * truth - share / truth.shape[1]
+        for part, truth in zip(parts, truths, strict=True)
+    ]
+    return np.concatenate(slopes, axis=1) / len(parts)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_weights_go_by_smoothed_labels_and_reports_by_plain_ones(
+    kind, share, precision
+):
+    target, weights = LABELS[kind], 1.0 + iris_y
+    clf = LinearClassifier(
+        loss=LogLoss(label_smoothing=share),
+        optimizer=SGD(momentum=0.0),
+        learning_rate=1e-300,
+        max_iter=1,
+        batch_size=150,
+        precision=precision,
+    )
+    held = {"X_val": iris_x, "y_val": target, "sample_weight_val": weights}
+    start = clone(clf).fit(iris_x, target, weights, **held)
+    clf.set_params(learning_rate=0.1).fit(iris_x, target, weights, **held)
+    matrix, bias = start.program_.weights.values()
+    raw = iris_x @ matrix + bias
+    slope = slope_of_log_loss(kind, raw, target, share)
+    slope *= weights[:, None] / weights.mean()
+    moved = [
+        after - before
+        for before, after in zip(
+            start.program_.weights.values(), clf.program_.weights.values(), strict=True
+        )
+    ]
+    wanted = -0.1 * iris_x.T @ slope / 150, -0.1 * slope.mean(axis=0)
+    loose = (
+        {"rtol": 1e-4, "atol": 1e-6}
+        if precision == "float32"
+        else {"rtol": 1e-9, "atol": 1e-13}
+    )
+    for got, want in zip(moved, wanted, strict=True):
+        np.testing.assert_allclose(got, want.reshape(got.shape), **loose)
+    proba = clf.predict_proba(iris_x)
+    pairs = {
+        "labels": lambda: [(t, np.c_[1 - p, p]) for t, p in zip(target.T, proba.T)],
+        "outputs": lambda: list(zip(target.T, proba)),
+    }.get(kind, lambda: [(target, proba)])()
+    plain = np.mean([log_loss(t, p, sample_weight=weights) for t, p in pairs])
+    assert clf.validation_loss_curve_[0] == pytest.approx(plain, rel=1e-5)
+    # Before the step, as the mean over its rows.
+    proba = start.predict_proba(iris_x)
+    if kind in ("two", "three"):
+        plain = log_loss(target, proba, sample_weight=weights)
+        assert clf.loss_curve_[0] == pytest.approx(plain, rel=1e-5)
+
+
+def test_smoothed_labels_start_at_the_prior_share_a_program_and_are_searched():
+    options = {"optimizer": "sgd", "learning_rate": 1e-300, "max_iter": 1}
+    plain = LinearClassifier(**options).fit(iris_x, iris_y > 1, 1.0 + iris_y)
+    clf = LinearClassifier(loss=LogLoss(0.1), **options)
+    clf.fit(iris_x, iris_y > 1, 1.0 + iris_y)
+    np.testing.assert_array_equal(clf.intercept_, plain.intercept_)
+    other = clone(clf).set_params(loss__label_smoothing=0.3).fit(iris_x, iris_y > 1)
+    assert other.program_.text == clf.fit(iris_x, iris_y > 1).program_.text
+    none = LinearClassifier(loss=LogLoss(), **options).fit(iris_x, iris_y > 1)
+    assert none.program_.text == plain.fit(iris_x, iris_y > 1).program_.text
+    search = GridSearchCV(clf, {"loss__label_smoothing": [0.0, 0.2]}, cv=2)
+    search.fit(iris_x, iris_y > 1)
+    restored = pickle.loads(pickle.dumps(search.best_estimator_))
+    assert restored.loss == search.best_estimator_.loss
+    for wrong in (-0.1, 1.0, "a", True):
+        with pytest.raises(ValueError, match="'label_smoothing' parameter of LogLoss"):
+            LinearClassifier(loss=LogLoss(wrong)).fit(iris_x, iris_y)
+    with pytest.raises(ValueError, match="LogLoss"):
+        LinearRegressor(loss=LogLoss()).fit(X, y)
+
+
+def test_smoothed_labels_keep_logits_small():
+    # Separable: plain log loss has no minimum.
+    clf = LinearClassifier(loss=LogLoss(0.1), l2_regularization=0.0, **exact)
+    clf.fit(iris_x, iris_y == 0)
+    assert np.median(clf.predict_proba(iris_x).max(axis=1)) < 0.97
+    assert clf.score(iris_x, iris_y == 0) == 1.0
 
 
 # -- numbers ------------------------------

@@ -31,7 +31,7 @@ FEW = {"max_iter": 4, "batch_size": 16, "random_state": 0}
 class Zero(Schedule):
     """Nothing, from the first step on."""
 
-    def _factors(self, step, per_epoch, total):
+    def factors(self, step, steps_per_epoch, total_steps):
         return np.zeros_like(step)
 
 

@@ -11,6 +11,7 @@ from slimlearn.backend.schedule import (
     Constant,
     Cosine,
     Exponential,
+    FlatCosine,
     InverseScaling,
     OneCycle,
     Plateau,
@@ -28,15 +29,15 @@ Y = X @ [1.0, 2.0, 3.0]
 class ByStep(Schedule):
     """A user's, that goes by the steps that were done."""
 
-    def _factors(self, step, per_epoch, total):
+    def factors(self, step, steps_per_epoch, total_steps):
         return 1.0 / (1.0 + step)
 
 
 class Linear(Schedule):
     """A user's, that falls to nothing at the end."""
 
-    def _factors(self, step, per_epoch, total):
-        return 1.0 - step / total
+    def factors(self, step, steps_per_epoch, total_steps):
+        return 1.0 - step / total_steps
 
 
 BY_STEPS = [Constant(), Plateau(), ByStep()]
@@ -47,8 +48,9 @@ BY_EPOCHS = [
     WarmRestarts(3, 2),
     Cosine(epochs=5, warmup=0.2),
     OneCycle(epochs=5),
+    FlatCosine(epochs=5, warmup=0.1),
 ]
-BY_LENGTH = [Cosine(), OneCycle(), Linear()]
+BY_LENGTH = [Cosine(), FlatCosine(), OneCycle(), Linear()]
 
 
 def test_each_schedule_is_in_one_of_the_lists():

@@ -1,6 +1,7 @@
 """Every schedule against its published formula, and its bounds."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -61,6 +62,68 @@ def test_cosine_with_warm_up():
         assert got[t] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("warmup", [0.0, 0.25, 0.7])
+def test_flat_cosine(warmup):
+    got = rates(s.FlatCosine(flat=0.6, final=0.1, warmup=warmup))
+    rising, falling = warmup * 80, max(48, warmup * 80)
+    for t in range(TOTAL):
+        if t < rising:
+            expected = 0.1 * (t + 1) / rising
+        elif t < falling:
+            expected = 0.1
+        else:
+            turn = math.cos(math.pi * (t - falling) / (80 - falling))
+            expected = 0.1 * (0.1 + 0.9 * (1 + turn) / 2)
+        assert got[t] == pytest.approx(expected, rel=1e-12)
+    own = rates(s.FlatCosine(flat=0.6, epochs=5))
+    assert own[11] == 0.1 > own[13] > own[18] > own[20] == own[-1] == 0.0
+
+
+class OfTheUser(s.Schedule):
+    """Two numbers, one of them an array."""
+
+    def __init__(self, factors_of=(1.0,), power=1.0):
+        self.factors_of = factors_of
+        self.power = power
+
+    def factors(self, step, steps_per_epoch, total_steps):
+        place = (step // steps_per_epoch).astype(int) % len(self.factors_of)
+        return np.asarray(self.factors_of)[place] ** self.power
+
+
+def test_a_user_s_schedule_clones_compares_pickles_and_prints():
+    made = OfTheUser(np.array([1.0, 0.5]), power=2.0)
+    for twin in (clone(made), pickle.loads(pickle.dumps(made))):
+        assert twin == made
+        np.testing.assert_array_equal(rates(twin), rates(made))
+    assert rates(made)[:12].tolist() == [0.1] * 4 + [0.025] * 4 + [0.1] * 4
+    assert repr(OfTheUser(power=3)) == "OfTheUser(power=3)"
+    assert made.goes_by == "epochs"
+
+
+@pytest.mark.parametrize(
+    "factors", [(-1.0,), (np.nan,), (np.inf,), (True, 0.5, -0.5)], ids=str
+)
+def test_a_user_s_factors_that_are_no_rates_are_told(factors):
+    with pytest.raises((ValueError, TypeError), match="factors must give one finite"):
+        rates(OfTheUser(factors))
+
+
+def test_a_schedule_without_factors_says_what_to_define():
+    class Nothing(s.Schedule):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Nothing .* define factors"):
+        rates(Nothing())
+
+    class OneOnly(s.Schedule):
+        def factors(self, step, steps_per_epoch, total_steps):
+            return np.ones(2)
+
+    with pytest.raises(ValueError, match="one finite number >= 0 for each of 80"):
+        rates(OneOnly())
+
+
 def test_warm_restarts_by_walking():
     got = rates(s.WarmRestarts(period=2, multiplier=2, final=0.01))
     begin, length = 0, 2 * PER_EPOCH
@@ -99,6 +162,10 @@ def test_plateau_waits_then_drops():
         s.Step(gamma=2),
         s.Exponential(gamma="x"),
         s.Cosine(warmup=1.0),
+        s.FlatCosine(flat=1.0),
+        s.FlatCosine(final=2),
+        s.FlatCosine(warmup=-0.1),
+        s.FlatCosine(epochs=0),
         s.WarmRestarts(period=-1),
         s.OneCycle(peak=1.5),
         s.InverseScaling(power=0),

@@ -17,6 +17,7 @@ from support.training_case import Case, data, network
 
 from slimlearn import DNNClassifier
 from slimlearn.backend import engine
+from slimlearn.backend.optimizer import AdamW
 from slimlearn.backend.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,28 @@ def test_a_cpp_program_has_the_bits_of_python(
     assert (tmp_path / "after").read_bytes() == predicted(case) != before
     trained = Program.load(tmp_path / "trained.slim")
     assert trained.to_bytes() == case.program.to_bytes()
+
+
+def test_variables_learn_at_their_own_rates_and_decays(programs, tmp_path):
+    sources, model = data(rows=50), network(rates=True, optimizer=AdamW())
+    factors = [(1.0, None), (0.0, None), (0.25, 0.0), (2.0, 3.0)]
+    for parameter, (rate, decay) in zip(model.parameters, factors, strict=True):
+        parameter.learning_rate_factor, parameter.decay_factor = rate, decay
+    segments = [{"rate": rate, "decay": 0.1 * (decay or 0)} for rate, decay in factors]
+    case = Case(model, sources, optimizer=AdamW(), segments=segments)
+    case.program.save(tmp_path / "model.slim")
+    for name, array in sources.items():
+        array.tofile(tmp_path / name)
+    words = [f"{name}={value!r}" for name, value in case.options["hypers"].items()]
+    # Those without a factor take the number that is told, here that of one segment.
+    segments[0]["decay"] = segments[1]["decay"] = 0.1
+    words.append("segment.decay=0.1")
+    done = run(programs / "train_slim", tmp_path, 50, 20, 2, 16, 1e-2, 7, *words)
+    assert done.returncode == 0, done.stderr
+    still = case.program.weights["fc1/biases"].copy()
+    case.train(2)
+    assert Program.load(tmp_path / "trained.slim").to_bytes() == case.program.to_bytes()
+    np.testing.assert_array_equal(case.program.weights["fc1/biases"], still)
 
 
 def predicted(case) -> bytes:

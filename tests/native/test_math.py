@@ -30,9 +30,9 @@ FUNCTIONS = {
     "sqrt": (np.sqrt, 0.5, [(0, 10), (0, 1e30)]),
     "rsqrt": (lambda x: 1 / np.sqrt(x), 2, [(1e-3, 10), (1e-20, 1e20)]),
     "reciprocal": (lambda x: 1 / x, 0.5, [(1e-3, 10), (-1e20, -1e-20)]),
-    # around 1.5e6 libm takes over
-    "sin": (np.sin, 2, [(-1, 1), (-10, 10), (-1e4, 1e4), (-2e6, 2e6), (-1e30, 1e30)]),
-    "cos": (np.cos, 2, [(-1, 1), (-10, 10), (-1e4, 1e4), (-2e6, 2e6), (-1e30, 1e30)]),
+    # around 8192, or 1.5e6 in float64, libm takes over
+    "sin": (np.sin, 2.4, [(-1, 1), (-10, 10), (-1e4, 1e4), (-2e6, 2e6), (-1e30, 1e30)]),
+    "cos": (np.cos, 2.4, [(-1, 1), (-10, 10), (-1e4, 1e4), (-2e6, 2e6), (-1e30, 1e30)]),
 }
 # Of erfinv to 25 digits: x is exact in float64.
 ERFINV = {
@@ -107,16 +107,17 @@ def test_erfinv_in_float64(isa):
 def test_angles_next_to_quarter_turns(name, dtype, isa):
     if dtype == np.float64 and np.finfo(np.longdouble).eps > 1e-17:
         pytest.skip("long double is no wider than double here")
-    turns = np.arange(1, 950_000, 7).astype(np.longdouble) * (
-        np.arctan2(np.longdouble(1), np.longdouble(0))
-    )
-    x = turns.astype(dtype)
+    turns = np.concatenate([np.arange(1, 5300), np.arange(5300, 950_000, 7)])
+    angles = turns * np.arctan2(np.longdouble(1), np.longdouble(0))
+    x = angles.astype(dtype)
+    steps = np.arange(-30, 31) * np.spacing(x[:5300, None])
+    x = np.concatenate([x, (x[:5300, None] + steps).ravel()])
     wide = np.float64 if dtype == np.float32 else np.longdouble
     want = getattr(np, name)(x.astype(wide))
     error = np.abs(evaluate(name, x, isa) - want) / np.spacing(
         np.abs(want).astype(dtype)
     )
-    assert error.max() <= 2.01
+    assert error.max() <= 2.41
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

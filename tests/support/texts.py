@@ -3,7 +3,7 @@
 TEXT = """\
 slim 1
 param %fc1/weights : f32[20,64]
-param %fc1/biases : f32[64]
+param %fc1/biases : f32[64] (decay_factor=0.5, learning_rate_factor=0.25)
 state %bn/moving_mean : f32[64]
 hyper %learning_rate : f64[]
 slot %adam/m : f32[P]
@@ -64,6 +64,15 @@ REFUSED = [
     ("f32[20,64]", "f32[1,1,1,1,1,1,1,1,1]", "line 2: a type has at most 8 dim"),
     ("%fc1/biases :", "%fc1/weights :", r"line 3: %fc1/weights is declared twice"),
     ("rate : f64[]", "rate : f32[]", r"line 5: hyper %learning_rate is f32\[\], needs"),
+    ("_factor=0.25", "_factor=-0.25", r"line 3: learning_rate_factor is -0.25, needs"),
+    ("_factor=0.25", "_factor=inf", r"line 3: learning_rate_factor is inf, needs a"),
+    ("_factor=0.25", "_factor=1", r"line 3: learning_rate_factor is 1, needs a finite"),
+    ("_factor=0.25)", "_factor=0.25", r"line 3: expected ','"),
+    ("_factor=0.25)", "_factor=0.25) 1", r"line 3: expected the end of the line"),
+    ("learning_rate_fac", "rate_fac", r"line 3: expected decay_factor or learning_r"),
+    ("learning_rate_fac", "decay_fac", r"line 3: decay_factor stands twice"),
+    ("(decay_factor=0.5, learning_rate_factor=0.25)", "()", r"line 3: expected decay"),
+    ("mean : f32[64]", "mean : f32[64] (decay_factor=0.5)", "line 4: expected the end"),
     ("func grad {", "func predict {", r"line 20: function predict is defined twice"),
     ("func grad {", "func grad", r"line 20: expected '{', got the end of the line"),
     ("func grad {", "param %q : f32[]", r"line 20: expected 'func', got 'param %q"),

@@ -24,6 +24,7 @@ def network(
     rows=False,
     branches=False,
     split=False,
+    rates=False,
     sizes=(FEATURES, HIDDEN, CLASSES),
 ):
     """Return a model: dense, relu, dense, softmax cross-entropy.
@@ -110,7 +111,7 @@ def network(
                 slopes[0] = ops.rows(slopes[0])
             for parameter, slope in zip(parameters, slopes, strict=True):
                 graph.grad_(parameter, slope)
-    (optimizer or Adam()).build(model, l2=l2, clip=clip)
+    (optimizer or Adam()).build(model, l2=l2, clip=clip, rate=rates)
     return model
 
 
