@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slimlearn.backend.optimizer import AdamW
-from slimlearn.backend.schedule import Schedule
+from slimlearn.backend.schedule import FlatCosine
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.inputs.named import Parts
 from slimlearn.estimators.tables.tower import Tower
@@ -42,15 +42,6 @@ KINDS = (
     Kind(_SCORES, "bins"),
     Kind(_BOTH, "periodic", 0.5),
 )
-
-
-class FlatCosine(Schedule):
-    """A warm-up, the full rate for half of the steps, and a half cosine to 0."""
-
-    def _factors(self, step, per_epoch, total):
-        t = (step + 0.5) / total
-        end = 0.5 * (1 + np.cos(np.pi * (t - 0.5) / 0.5))
-        return np.where(t < 0.5, 1.0, end) * np.minimum(1, t / 0.02)
 
 
 class Layout(NamedTuple):
@@ -118,7 +109,7 @@ def member_of(owner, kind: Kind, layout: Layout, edges, cardinalities, **setting
         net,
         inputs=layout.inputs(kind.views),
         optimizer=AdamW(beta2=0.95, weight_decay=float(owner.weight_decay)),
-        learning_rate_schedule=FlatCosine(),
+        learning_rate_schedule=FlatCosine(warmup=0.02),
         precision="float32",
         tol=0.0,
         **settings,
