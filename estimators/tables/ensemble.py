@@ -42,7 +42,7 @@ _FOLDS_OF_ONE = 5
 # Members and epochs, in units of those of "default".
 _PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
 
-_LEAST_STEPS = 500
+_LEAST_STEPS = 300
 
 
 PARAMETERS = {
@@ -256,7 +256,8 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
 
     def _mean(self, X, asked: tuple[str, str]):
         """What members say on average."""
-        check_is_fitted(self, "members_")
+        if "members_" not in self.__dict__:
+            check_is_fitted(self, "members_")
         Z = self.encoder_.quick(X, _VIEWS)
         if Z is None or Z.shape[1] == 0:
             Z = _encoded(self.encoder_, open_table(self, X, reset=False))

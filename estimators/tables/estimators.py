@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -18,13 +19,14 @@ from slimlearn.estimators.annotations import (
     RandomState,
     Units,
 )
-from slimlearn.estimators.compat import StrOptions, available_if
+from slimlearn.estimators.compat import Interval, StrOptions, available_if
 from slimlearn.estimators.labels import (
     class_factors,
     class_weighted,
     codes_of,
     find_classes,
 )
+from slimlearn.estimators.losses import LogLoss
 from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
 from slimlearn.estimators.validation import CLASS_WEIGHT, QUANTILE
 
@@ -65,7 +67,7 @@ learning_rate : float or "auto", default="auto"
     At most, as it warms up and goes down to 0; "auto" is {rate}.
 max_iter : int or "auto", default="auto"
     Epochs of each member; "auto" goes from 64 for few rows to 4 for very many, but
-    500 steps at least. The weights of the best epoch, by the loss of the rows that the
+    300 steps at least. The weights of the best epoch, by the loss of the rows that the
     member did not see, are kept.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
@@ -134,6 +136,8 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     Parameters
     ----------
     {shared}
+    label_smoothing : float in [0, 1), default=0.1
+        The part of a label that is spread over all classes while members are trained.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Factors of the classes' weights, as in `DNNClassifier`.
     calibrate : bool, default=True
@@ -174,6 +178,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     _parameter_constraints = {  # noqa: RUF012
         **PARAMETERS,
         **CLASS_WEIGHT,
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "calibrate": ["boolean"],
     }
     _asked = ("predict_proba", "arrange")
@@ -195,6 +200,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         learning_rate: float | Literal["auto"] = "auto",
         max_iter: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
+        label_smoothing: float = 0.1,
         class_weight: ClassWeight = None,
         calibrate: bool = True,
         time_limit: float | None = None,
@@ -218,6 +224,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.label_smoothing = label_smoothing
         self.class_weight = class_weight
         self.calibrate = calibrate
         self.time_limit = time_limit
@@ -254,6 +261,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         return {
             "learning_rate": 0.04 if auto else self.learning_rate,
             "class_weight": self.class_weight if several else None,
+            "loss": LogLoss(label_smoothing=float(self.label_smoothing)),
         }
 
     def _conclude(self, y, weights, given, mean, seen):

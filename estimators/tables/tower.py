@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from slimlearn import layers
@@ -12,8 +10,9 @@ from slimlearn.backend.graph import Tensor
 
 __all__ = ["Tower"]
 
-# Numbers are trained at a tenth of the rate where they are a tenth of what acts.
+# What is no weight of a layer is trained at a part of its rate.
 _SLOW = 0.1
+_NTK = {"parametrization": "ntk", "learning_rate_factor": {"biases": _SLOW}}
 
 
 class Tower:
@@ -75,15 +74,20 @@ class Tower:
         net = ops.concat(parts, 1) if len(parts) > 1 else parts[0]
         function = getattr(layers.activation, self.activation)
         for i, units in enumerate(self.units, start=1):
-            net = function(_dense(net, units, f"fc{i}"))
+            net = layers.fully_connected(
+                net, units, activation_fn=function, scope=f"fc{i}", **_NTK
+            )
             if self.dropout > 0:
                 net = layers.dropout(net, 1.0 - self.dropout, scope=f"dropout{i}")
-        return _dense(net, num_outputs, "output")
+        return layers.linear(net, num_outputs, scope="output", **_NTK)
 
     def _numbers(self, x: Tensor) -> list[Tensor]:
         if self.embedding == "bins":
-            return [x, _bins(x, self.edges)]
-        return [_periodic(x, self.deviation), x]
+            return [x, layers.piecewise_linear(x, self.edges, scope="bins")]
+        waves = layers.periodic_embedding(
+            x, sigma=self.deviation, learning_rate_factor=_SLOW, scope="waves"
+        )
+        return [waves]
 
     def _codes(self, x: Tensor) -> Tensor:
         """One table for all columns of codes: each has its own rows in it."""
@@ -98,63 +102,3 @@ class Tower:
             scope="codes",
         )
         return ops.reshape(found, (x.shape[0], len(starts) * self.embedding_size))
-
-
-def _dense(x: Tensor, units: int, scope: str) -> Tensor:
-    n = x.shape[1]
-    with layers.variable_scope(scope):
-        weights = layers.model_variable(
-            "weights",
-            [n, units],
-            initializer=layers.random_normal_initializer(stddev=1.0),
-        )
-        biases = layers.model_variable(
-            "biases", [units], initializer=layers.zeros_initializer()
-        )
-    return ops.matmul(x, weights) * (1 / math.sqrt(n)) + biases * _SLOW
-
-
-def _periodic(x: Tensor, deviation: float, size: int = 16, length: int = 3) -> Tensor:
-    count = x.shape[1]
-    normal, uniform = (
-        layers.random_normal_initializer,
-        layers.random_uniform_initializer,
-    )
-    most = 1 / math.sqrt(size) / _SLOW
-    with layers.variable_scope("periodic"):
-        w1 = layers.model_variable(
-            "frequencies",
-            [count, 1, size],
-            initializer=normal(stddev=deviation / _SLOW),
-        )
-        b1 = layers.model_variable(
-            "phases",
-            [count, 1, size],
-            initializer=uniform(-math.pi / _SLOW, math.pi / _SLOW),
-        )
-        w2 = layers.model_variable(
-            "weights", [count, size, length], initializer=uniform(-most, most)
-        )
-        b2 = layers.model_variable(
-            "biases", [count, 1, length], initializer=uniform(-most, most)
-        )
-    z = ops.reshape(ops.transpose(x, (1, 0)), (count, x.shape[0], 1))
-    z = ops.cos(z * (w1 * (2 * math.pi * _SLOW)) + b1 * _SLOW)
-    z = ops.matmul(z, w2 * _SLOW) + b2 * _SLOW
-    return ops.reshape(ops.transpose(z, (1, 0, 2)), (x.shape[0], count * length))
-
-
-def _bins(x: Tensor, edges) -> Tensor:
-    """The place of each number in each of its bins, of which the outer are open."""
-    most = max(map(len, edges)) - 1
-    low, factor = np.zeros((len(edges), most)), np.zeros((len(edges), most))
-    least, largest = np.zeros((len(edges), most)), np.zeros((len(edges), most))
-    for j, own in enumerate(edges):
-        count = len(own) - 1
-        low[j, :count], factor[j, :count] = own[:-1], 1 / np.diff(own)
-        largest[j, :count] = 1.0
-        least[j, 0], largest[j, count - 1] = -3.0, 3.0
-    low, factor, least, largest = map(ops.array, (low, factor, least, largest))
-    z = (ops.reshape(x, (*x.shape, 1)) - low) * factor
-    z = ops.maximum(ops.minimum(z, largest), least)
-    return ops.reshape(z, (x.shape[0], len(edges) * most))
