@@ -1,5 +1,6 @@
 // Poolings: the largest element or the sum of each window, and what goes back from there. Every
 // result is gathered, from windows or from taps, so that tasks never meet.
+#include <algorithm>
 #include <memory>
 
 #include "cpu/conv/window_lines.h"
@@ -274,15 +275,24 @@ class SumPool final : public PoolLaunch<T> {
         to_(binding.results[0]) {}
 
  private:
+  static constexpr int64_t kPart = 1024;
+
   void pixels(const Context& context, int64_t line, const PixelRun& run) const noexcept override {
     const T* source = from_.in<T>(context);
     T* result = to_.in<T>(context);
     this->for_vectors(line, run, [&]<int vectors>(int64_t to, int64_t from, int64_t lanes) {
       Vec<T> sum[vectors] = {};
-      for (int64_t t = 0; t < run.tap_count; ++t) {
-        const T* tap = source + from + run.taps[t].source;
+      for (int64_t t = 0; t < run.tap_count;) {
+        // Of a large window, parts are summed apart: the error does not grow with all of it.
+        const int64_t end = std::min(run.tap_count, t + kPart);
+        Vec<T> part[vectors] = {};
+        for (; t < end; ++t) {
+          const T* tap = source + from + run.taps[t].source;
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + load(tap + j * kLanes<T>);
+          for (int j = 0; j < vectors; ++j) part[j] = part[j] + load(tap + j * kLanes<T>);
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) sum[j] = sum[j] + part[j];
       }
 #pragma GCC unroll 4
       for (int j = 0; j < vectors; ++j) store_first(result + to + j * kLanes<T>, sum[j], lanes);

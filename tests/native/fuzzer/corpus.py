@@ -6,6 +6,7 @@ corpus.py FOLDER: into FOLDER/text, FOLDER/file and FOLDER/words.
 import sys
 from pathlib import Path
 
+from support import image_case
 from support.op_cases import CASES
 from support.training_case import Case, data, network
 
@@ -27,6 +28,9 @@ for number, options in enumerate([*OPTIONS, {"sparse": True, "rows": True}]):
         hypers = {"keep_prob": 0.5} if options.get("dropout") else {}
         case = Case(model, data(5, features=4, classes=2), hypers=hypers)
         case.program.save(files / f"{number}")
+images = image_case.fitted(channels=4).program_
+(texts / "network-images").write_text(images.text)
+images.save(files / "images")
 words = {"func", "param", "state", "hyper", "slot", "input", "return", "grad", "set"}
 words |= {
     "source=",

@@ -1,10 +1,19 @@
-"""Write a small program for `threads`; print the numbers that its training reads."""
+"""Write a small program for `threads`; print the numbers that its training reads.
+
+prepare.py dense|images FILE
+"""
 
 import sys
 
+from support import image_case
 from support.training_case import Case, data, network
 
-hypers = {"keep_prob": 0.5}
-case = Case(network("f64", dropout=True, center=True), data(90), hypers=hypers)
-case.program.save(sys.argv[1])
-print(*(f"{name}={value!r}" for name, value in case.options["hypers"].items()))
+kind, path = sys.argv[1:]
+if kind == "images":
+    hypers, program = image_case.HYPERS, image_case.fitted().program_
+else:
+    dense = network("f64", dropout=True, center=True)
+    case = Case(dense, data(90), hypers={"keep_prob": 0.5})
+    hypers, program = case.options["hypers"], case.program
+program.save(path)
+print(*(f"{name}={value!r}" for name, value in hypers.items()))
