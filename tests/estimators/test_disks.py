@@ -10,9 +10,10 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.disk import largest_file
 
-from slimlearn import DNNClassifier
+from slimlearn import ConvNetClassifier, DNNClassifier
 from slimlearn.estimators.callbacks import (
     Callback,
     Checkpoint,
@@ -43,8 +44,9 @@ class At(Callback):
             self.act()
 
 
-def stopped(act, writer, caught=FitStopped):
-    clf = DNNClassifier((4,), max_iter=9, random_state=0, callbacks=[At(act), writer])
+def stopped(act, writer, caught=FitStopped, est=None, X=X):
+    clf = DNNClassifier((4,)) if est is None else est
+    clf.set_params(max_iter=9, random_state=0, callbacks=[At(act), writer])
     with pytest.raises(caught, match=r"could not write .*keeps the epochs") as raised:
         clf.fit(X, Y)
     assert clf.n_iter_ == 3 and len(clf.predict(X)) == len(X)
@@ -83,6 +85,20 @@ def test_a_disk_that_was_full_before(log):
 @writers
 def test_a_disk_that_vanishes(name, tmp_path):
     error = stopped(lambda: shutil.rmtree(tmp_path / "new"), WRITERS[name](tmp_path))
+    assert error.errno == errno.ENOENT
+
+
+@writers
+@pytest.mark.parametrize("given", ["arrays", "paths"])
+def test_a_disk_of_images_that_vanishes(name, given, tmp_path):
+    images = RNG.integers(0, 256, (60, 6, 6), np.uint8)
+    if given == "paths":
+        paths = [tmp_path / f"{i}.png" for i in range(60)]
+        for path, image in zip(paths, images, strict=True):
+            Image.fromarray(image).save(path)
+        images = paths
+    clf, writer = ConvNetClassifier(filters=(2,)), WRITERS[name](tmp_path)
+    error = stopped(lambda: shutil.rmtree(tmp_path / "new"), writer, est=clf, X=images)
     assert error.errno == errno.ENOENT
 
 

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
     import os, sys, threading, time
     import numpy as np
-    from slimlearn import DNNClassifier
+    from slimlearn import ConvNetClassifier, DNNClassifier
     from slimlearn.estimators.callbacks import Callback
 
     class Busy(Callback):
@@ -27,6 +27,10 @@ SCRIPT = """
 
     def lbfgs():
         clf.set_params(optimizer="lbfgs", tol=0).fit(X, y)
+
+    def images():
+        few = ConvNetClassifier(filters=(4,), max_iter=10**7, callbacks=[Busy()])
+        few.fit(np.resize(X, (200, 8, 8)), y[:200])
 
     def predict():
         while True:
@@ -49,7 +53,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("work", ["fit", "lbfgs", "predict", "save"])
+@pytest.mark.parametrize("work", ["fit", "lbfgs", "images", "predict", "save"])
 def test_a_daemon_thread_in_native_code(work, tmp_path):
     for turn in range(3):
         done = subprocess.run(

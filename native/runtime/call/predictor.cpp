@@ -124,9 +124,10 @@ bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
   if (rows > many_->plan.plan().capacity() || elsewhere_) {
     return run_long(sources, rows, result, interrupt);
   }
-  const auto& [bound, pays] = rows == 1 ? *one_ : *many_;
+  const Bound& chosen = rows == 1 ? *one_ : *many_;
+  const BoundPlan& bound = chosen.plan;
   std::optional<LaneGrant> grant;
-  if (pays) grant.emplace(bound.plan().useful_lanes(rows, allowed_lanes(threads_)));
+  if (chosen.pays) grant.emplace(bound.plan().useful_lanes(rows, allowed_lanes(threads_)));
   const int lanes = grant ? grant->lanes() : 1;
   const Plan::Lease call = bound.lease(lanes);
   Context& context = call->context;

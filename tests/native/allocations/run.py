@@ -17,7 +17,14 @@ import warnings
 import numpy as np
 from scipy import sparse
 
-from slimlearn import DNNClassifier, LinearRegressor, clear_cache
+from slimlearn import (
+    DNNClassifier,
+    LinearRegressor,
+    NetworkClassifier,
+    clear_cache,
+    layers,
+)
+from slimlearn.backend import ops
 from slimlearn.estimators.callbacks import Callback
 
 warnings.simplefilter("ignore")
@@ -56,6 +63,18 @@ def fit_lbfgs():
     return model.fit(X, Y).predict_proba(X)
 
 
+def convolved(x):
+    """A 5 × 1 image of each row, through every kind of convolution and pooling."""
+    net = layers.conv2d(ops.reshape(x, (-1, 5, 1, 1)), 4, 3)
+    net = layers.max_pool2d(layers.separable_conv2d(net, 4, 3, 1), (2, 1), 1)
+    return layers.flatten(layers.avg_pool2d(net, (2, 1)))
+
+
+def fit_images():
+    model = NetworkClassifier(convolved, max_iter=2, random_state=0, n_threads=1)
+    return model.set_params(batch_size=16).fit(X, Y).predict_proba(X)
+
+
 FITTED = network().fit(X, Y)
 PICKLED = pickle.dumps(FITTED)
 clear_cache()
@@ -73,7 +92,7 @@ def unpickle():
     return pickle.loads(PICKLED).predict_proba(X)
 
 
-ACTIONS = [fit, fit_sparse, fit_lbfgs, refit, predict, unpickle]
+ACTIONS = [fit, fit_sparse, fit_lbfgs, fit_images, refit, predict, unpickle]
 
 
 def child(action, number, expected) -> int:
