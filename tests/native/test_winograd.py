@@ -48,7 +48,11 @@ def filters_gradient(x, d, f, **how):
 
 
 def way(h, w, k, n, kernel=(3, 3), groups=1, precision="f32", rows=1, of="y", **how):
-    """Whether the work of a convolution is that of windows or a part of it."""
+    """Whether the work of a convolution is that of windows or a part of it.
+
+    Its result's (`of` "y"), that beside the gradient of its filters ("yf"), that
+    gradient's ("f").
+    """
     model = Model(precision)
     dtype = precision.replace("f32", "f4").replace("f64", "f8")
     how["groups"] = groups
@@ -57,15 +61,16 @@ def way(h, w, k, n, kernel=(3, 3), groups=1, precision="f32", rows=1, of="y", **
         f = ops.input_("f", (*kernel, k // groups, n), precision)
         y = result = ops.convolution(x, f, **how)
         sources = {"x": np.zeros((rows, h, w, k), dtype), "f": np.zeros(f.shape, dtype)}
-        if of == "f":
+        if of != "y":
             d = ops.input_("d", y.shape, precision)
             sources["d"] = np.zeros((rows, *y.shape[1:]), dtype)
             result = filters_gradient(x, d, f, **how)
-        graph.return_(result)
+        graph.return_(*((y, result) if of == "yf" else (result,)))
     program = Program(print_program(model), model=model)
     compiled = engine.compile(program.text)
     launches = compiled.profile("f", sources, program, rounds=1, batch=rows)
-    flops = max(launch["flops"] for launch in launches)
+    op = "convolution_filter_grad" if of == "f" else "convolution"
+    flops = max(launch["flops"] for launch in launches if launch["op"] == op)
     every = 2 * rows * y.shape[1] * y.shape[2] * kernel[0] * kernel[1] * k * n / groups
     return "direct" if flops == every else "minimal"
 
@@ -75,6 +80,12 @@ def test_the_table(line):
     size, k, n, *want = line.split()
     h, w = map(int, size.split("x"))
     assert [way(h, w, int(k), int(n), of=of) for of in "yf"] == want
+
+
+@pytest.mark.parametrize("k, n", [(192, 384), (384, 384)])
+def test_a_batch_to_train_shares_the_filters_transform(k, n):
+    assert way(13, 13, k, n) == "direct"
+    assert way(13, 13, k, n, of="yf") == way(13, 13, k, n, of="yf", rows=3) == "minimal"
 
 
 @pytest.mark.parametrize("of", ["y", "f"])

@@ -17,13 +17,21 @@ namespace {
 
 // Of the filters' transform, in ns for a pair of channel and column: L3 must hold it.
 constexpr double kFilter = 9, kMoreFilters = 1e-4;
-constexpr int64_t kFilterBytes = 12 << 20;
-constexpr int64_t kMostTiles = 24;  // of a task: read out of L2 beside their products
-constexpr int64_t kFewTiles = 12;   // of a task, where there are few
-constexpr int64_t kBlock = 16;      // channels of a task of the filters' transform
+constexpr int64_t kFilterBytes = 12 << 20, kTrainedFilterBytes = 24 << 20;
+constexpr double kTrainedImages = 8;  // of a batch, which shares it; predict may have one
+constexpr int64_t kMostTiles = 24;    // of a task: read out of L2 beside their products
+constexpr int64_t kFewTiles = 12;     // of a task, where there are few
+constexpr int64_t kBlock = 16;        // channels of a task of the filters' transform
+
+// Whether a batch is there to train: then it is no single image.
+bool trains(const Graph& graph) {
+  return std::any_of(graph.nodes.rbegin(), graph.nodes.rend(),
+                     [](const Node& node) { return node.op == "convolution_filter_grad"; });
+}
 
 struct Shape {
   FilterGeometry geometry;
+  bool trained;
   bool backward;
   Buffer from, filters, to;
   PerAxis source, result;
@@ -36,6 +44,7 @@ struct Shape {
   Shape(const Binding& binding, bool backward)
       : geometry(binding, backward ? binding.results[0] : binding.operands[0],
                  binding.operands[1].dims, backward ? binding.operands[0] : binding.results[0]),
+        trained(trains(binding.graph)),
         backward(backward),
         from(binding.operands[0]),
         filters(binding.operands[1]),
@@ -54,9 +63,11 @@ struct Shape {
   }
 
   bool pays() const {
-    if (!suits_tiles(geometry) || kFrequencies * frame() * 4 > kFilterBytes) return false;
+    const int64_t most = trained ? kTrainedFilterBytes : kFilterBytes;
+    if (!suits_tiles(geometry) || kFrequencies * frame() * 4 > most) return false;
     const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
-    const double time = kFilter + kMoreFilters * k * n + tiles_time(grid, channels, columns);
+    const double filters = (kFilter + kMoreFilters * k * n) / (trained ? kTrainedImages : 1);
+    const double time = filters + tiles_time(grid, channels, columns);
     return kDirect * static_cast<double>(result[1] * result[2]) > kGain * time;
   }
   int64_t tiles(int64_t rows) const { return geometry.images(rows) * grid.count(); }
