@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from scipy.stats import loguniform, randint, uniform
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -79,6 +80,7 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
 
     _regression = False
     _rate, _default_activation = 0.04, "selu"
+    _told_rate = "0.04"
 
     def __init_subclass__(cls, **kwargs):
         elsewhere.constructor(cls)
@@ -91,8 +93,8 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         weights that rows get for their y."""
         return None, weights
 
-    def _settings(self) -> dict:
-        """Parameters of members that have to do with y."""
+    def _settings(self, rows: int) -> dict:
+        """Parameters of members that have to do with y, and with so many rows."""
         raise NotImplementedError
 
     def _conclude(self, y, weights, given, mean, seen) -> None:
@@ -267,6 +269,27 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
             total = found if total is None else _summed(total, found)
         return _each(total, lambda part: part / len(self.members_))
 
+    def param_distributions(self) -> dict:
+        """Ranges for a random search, of what matters most.
+
+        They suit ``RandomizedSearchCV(est, est.param_distributions())`` and
+        ``HalvingRandomSearchCV(…, resource="members", max_resources=8)``.
+
+        Returns
+        -------
+        dict
+            Lists and distributions of scipy by names of parameters.
+        """
+        return {
+            "hidden_units": [(64, 64), (128, 128), (128, 128, 128), (256, 256, 256)],
+            "dropout": uniform(0.0, 0.4),
+            "learning_rate": loguniform(self._rate / 10, self._rate * 2),
+            "weight_decay": loguniform(1e-3, 0.1),
+            "n_bins": randint(6, 49),
+            "embedding_size": [4, 8, 16],
+            "max_one_hot": [3, 9, 20],
+        }
+
     # -- what is shown -------------------------------------------------------------
 
     @property
@@ -383,7 +406,8 @@ class _Trainer:
     def _member(self, number: int, held: np.ndarray, seed: int, seconds):
         owner, y = self.owner, self.y
         training = ~held if self.weights is None else ~held & (self.weights > 0)
-        batch, epochs = owner._steps(int(training.sum()))
+        rows = int(training.sum())
+        batch, epochs = owner._steps(rows)
         callbacks = list(owner.callbacks or [])
         if seconds is not None:
             named = callbacks and isinstance(callbacks[0], tuple)
@@ -403,7 +427,7 @@ class _Trainer:
             random_state=seed,
             n_threads=owner.n_threads,
             verbose=max(0, int(owner.verbose) - 1),
-            **owner._settings(),
+            **owner._settings(rows),
         )
         weights = np.ones(len(y)) if self.weights is None else self.weights
         given = {}
@@ -414,8 +438,6 @@ class _Trainer:
         # Rows of weight 0 count as absent: no copy of the others is needed.
         member.fit(self.Z, y, weights * training, **given)
         function, finish = owner._asked
-        rows = self.Z[held]
-        if not len(rows):
-            rows = self.Z[:1]
-        values = values_of(member, function, rows, finish, owner.n_threads)
+        apart = self.Z[held] if held.any() else self.Z[:1]
+        values = values_of(member, function, apart, finish, owner.n_threads)
         return member, held, _each(values, lambda part: part[: held.sum()])

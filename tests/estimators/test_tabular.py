@@ -8,8 +8,10 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import log_loss
+from sklearn.model_selection import HalvingRandomSearchCV
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.callbacks import Callback
@@ -149,6 +151,8 @@ def test_presets_count_members():
     assert TabularClassifier()._steps(100) == (64, 192)
     assert TabularClassifier()._steps(5000) == (128, 32)
     assert TabularClassifier()._steps(1_000_000) == (256, 4)
+    rates = [TabularRegressor()._settings(n)["learning_rate"] for n in (250, 800, 9000)]
+    assert rates == pytest.approx([0.05, 0.16, 0.2])
 
 
 def test_weights_of_zero_count_as_absent():
@@ -259,6 +263,25 @@ def test_time_that_is_up_leaves_a_fitted_model():
     assert np.isfinite(model.predict(FRAME)).all()
     enough = TabularRegressor(**{**SMALL, "members": 4}, time_limit=600.0).fit(FRAME, Y)
     assert len(enough.members_) == 4
+
+
+def test_a_search_over_members(regressor):
+    model = clone(regressor)
+    ranges = model.param_distributions()
+    assert set(ranges) <= set(model.get_params())
+    search = HalvingRandomSearchCV(
+        model.set_params(max_iter=2),
+        ranges,
+        n_candidates=3,
+        factor=3,
+        resource="members",
+        max_resources=3,
+        cv=2,
+        random_state=0,
+    )
+    search.fit(FRAME, Y)
+    assert search.best_estimator_.members == 3
+    assert search.cv_results_["n_resources"].tolist() == [1, 1, 1, 3]
 
 
 def test_a_failed_fit_leaves_no_trace(classifier):
