@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from support.cuda import CUDA
 from support.training_case import Case, data
 
 from slimlearn import NetworkClassifier, network
@@ -134,6 +135,13 @@ def test_native_and_numpy_training_agree(tower):
     oracle.epoch(0, 0, np.full(trainer.info()["steps"], 1e-2))
     found, wanted = (p.params.view(np.float64) for p in (made.program, twin))
     np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_on_a_gpu_the_bits_are_the_same_too():
+    kept, anew = (case(dense, 1, marked) for marked in (False, True))
+    for made in (kept, anew):
+        made.compiled = engine.compile(made.program.text, device=CUDA)
+    assert trained(anew) == trained(kept)
 
 
 @pytest.mark.parametrize("tower", [dense, units, pooled])
