@@ -155,7 +155,8 @@ class Derivatives:
         home = home_of(X)
         check_origin(self, home, "saliency")
         X = input.check(self, X)
-        if any(map(issparse, input.sources(X).values())):
+        sources = input.sources(X)
+        if any(issparse(sources[name]) for name in names):
             raise ValueError(
                 "X is sparse, and the derivative by it would be dense: give X.toarray()"
             )
@@ -168,7 +169,7 @@ class Derivatives:
         dtype = np.float32 if handle.precision == "f32" else np.float64
         found = part.native.run(
             _MADE,
-            {**input.sources(X), _START: np.ascontiguousarray(start, dtype)},
+            {**sources, _START: np.ascontiguousarray(start, dtype)},
             self.program_,
             n_threads=self.n_threads,
         )
