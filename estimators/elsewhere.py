@@ -38,6 +38,9 @@ _NAMES = {
     "dtype": "precision",
     "early_stopping_rounds": "early_stopping=True stops after n_iter_no_change epochs",
     "epsilon": _OPTIMIZER,
+    "feature_columns": "DNNLinearCombinedClassifier and DNNLinearCombinedRegressor "
+    "have them, as dnn_feature_columns and linear_feature_columns, of which one may be "
+    "left out",
     "eval_metric": "scoring",
     "eval_set": _VALIDATION,
     "gradient_clip": "gradient_clip_norm",

@@ -78,6 +78,7 @@ OF_SOME = [
     (DNNRegressor, "module", "NetworkClassifier and NetworkRegressor take a net"),
     (DNNRegressor, "dropout_rate", "it is called dropout here"),
     (DNNClassifier, "class_weights", "it is called class_weight here"),
+    (DNNClassifier, "feature_columns", "have them, as dnn_feature_columns and linear_"),
     (LinearClassifier, "C", "1 / (l2_regularization · n_samples)"),
     (DNNClassifier, "zzz", "it has hidden_units, activation, "),
 ]

@@ -17,7 +17,7 @@ from support.training_case import Case, data, network
 
 from slimlearn import DNNClassifier
 from slimlearn.backend import engine
-from slimlearn.backend.optimizer import AdamW
+from slimlearn.backend.optimizer import AdamW, make_optimizer
 from slimlearn.backend.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +106,19 @@ def test_variables_learn_at_their_own_rates_and_decays(programs, tmp_path):
     case.train(2)
     assert Program.load(tmp_path / "trained.slim").to_bytes() == case.program.to_bytes()
     np.testing.assert_array_equal(case.program.weights["fc1/biases"], still)
+
+
+def test_several_optimizers_are_trained_from_python_alone(programs, tmp_path):
+    """The text does not say whose a parameter is: the wrong one would train it."""
+    deal = make_optimizer({"*": "adam", "fc2": "sgd"})
+    case = Case(network(optimizer=deal), data(rows=50), optimizer=deal)
+    case.program.save(tmp_path / "model.slim")
+    for name, array in case.sources.items():
+        array.tofile(tmp_path / name)
+    words = [f"{name}={value!r}" for name, value in case.options["hypers"].items()]
+    done = run(programs / "train_slim", tmp_path, 50, 20, 2, 16, 1e-2, 7, *words)
+    assert done.returncode != 0
+    assert "several optimizers" in done.stderr
 
 
 def predicted(case) -> bytes:
