@@ -63,7 +63,7 @@ def variable(
         What the optimizer's learning rate is multiplied by for this variable, such as
         0.1; 0 keeps it. A dict says so by the variable's name, as in
         ``{"biases": 0.1}``, so that an `arg_scope` of ``[model_variable]`` can tell
-        variables of one layer apart. None is 1.
+        variables of one layer apart. None is 1. L-BFGS has no rate, and so no factors.
     decay_factor : float or dict, default=None
         What ``l2_regularization`` and the optimizer's ``weight_decay`` (or ``l1``) are
         multiplied by for this variable, given as `learning_rate_factor`. None is 1

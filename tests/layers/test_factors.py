@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from support.networks import B
 
-from slimlearn import NetworkRegressor, layers, network
+from slimlearn import LogLoss, NetworkClassifier, NetworkRegressor, layers, network
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Model
 from slimlearn.backend.optimizer import SGD, Adagrad, Adam, AdamW, Ftrl
@@ -144,6 +145,33 @@ def test_rates_of_layers_multiply_those_of_variables():
         ("last/biases", 2.0),
     ):
         np.testing.assert_allclose(both[name], factor * plain[name], rtol=1e-9)
+
+
+def test_each_of_several_optimizers_goes_by_them():
+    several = {"last*": SGD(momentum=0.0), "fully*": Adam()}
+    plain = moved(tower(), optimizer=several)
+    factors = {"weights": 0.25, "biases": 3.0}
+    scaled = moved(tower(rate=factors), optimizer=several)
+    for name, change in scaled.items():
+        factor = 1.0 if name.startswith("last") else factors[name.rpartition("/")[2]]
+        np.testing.assert_allclose(change, factor * plain[name], rtol=1e-6, atol=1e-15)
+
+
+def test_the_fit_that_stops_early_goes_by_unsmoothed_labels():
+    y = (np.mean(Y) < Y).astype(int)
+    clf = NetworkClassifier(
+        tower(),
+        loss=LogLoss(label_smoothing=0.4),
+        max_iter=60,
+        learning_rate=0.05,
+        early_stopping=True,
+        random_state=0,
+        n_iter_no_change=60,
+    )
+    clf.fit(X, y, X_val=X, y_val=y)
+    curve = clf.validation_loss_curve_
+    assert clf.best_iteration_ == np.argmin(curve) + 1
+    assert min(curve) == pytest.approx(log_loss(y, clf.predict_proba(X)), rel=1e-5)
 
 
 def test_they_go_on_clone_pickle_and_schedule(tmp_path):
