@@ -10,6 +10,7 @@ from slimlearn.backend.graph import Model
 from slimlearn.backend.text import print_program
 from slimlearn.estimators.build import of_size
 from slimlearn.estimators.handle import Handle, joined
+from slimlearn.estimators.inputs.files import size_text
 from slimlearn.estimators.inputs.stacks import sizes_of
 from slimlearn.estimators.tensors import FUNCTION
 
@@ -109,22 +110,24 @@ class AnySize:
             return handle
 
         def make() -> Model:
+            height, width, channels = known.shape
+            # Sizes that a pooling rounds to the fit's would pass for any size.
+            doubled = 2 * height, 2 * width, channels
+            size = known.shape
             try:
                 network = self._network()
                 present = of_size(self.program_, network, known, self._head)
                 if _predict(present) != _predict(self.program_.model):
                     raise ValueError("it is not the network of the fit any more")
-                # Sizes that a pooling rounds to the fit's would pass for any size.
-                height, width, channels = known.shape
-                for size in ((2 * height, 2 * width, channels), shape):
+                for size in (doubled, shape):
                     other = known.of_size(size)
                     made = of_size(self.program_, network, other, self._head)
-                return made
             except (ValueError, TypeError, ImportError) as error:
                 raise ValueError(
-                    known.refusal(self, shape)
-                    + f"{known.advice()} (the network takes no other size: {error})"
+                    f"{known.refusal(self, shape)}{known.advice()} (the network takes "
+                    f"no other size: built for {size_text(size)}, {error})"
                 ) from error
+            return made
 
         return handle.of_model(("size", shape), make, known.of_size(shape))
 

@@ -72,6 +72,8 @@ _NETWORKS = {
     "resnet_v1_101": (resnet_v1.resnet_v1_101, resnet_v1.resnet_arg_scope),
     "resnet_v1_152": (resnet_v1.resnet_v1_152, resnet_v1.resnet_arg_scope),
     "resnet_v1_200": (resnet_v1.resnet_v1_200, resnet_v1.resnet_arg_scope),
+    "resnet_v2_18": (resnet_v2.resnet_v2_18, resnet_v2.resnet_arg_scope),
+    "resnet_v2_34": (resnet_v2.resnet_v2_34, resnet_v2.resnet_arg_scope),
     "resnet_v2_50": (resnet_v2.resnet_v2_50, resnet_v2.resnet_arg_scope),
     "resnet_v2_101": (resnet_v2.resnet_v2_101, resnet_v2.resnet_arg_scope),
     "resnet_v2_152": (resnet_v2.resnet_v2_152, resnet_v2.resnet_arg_scope),

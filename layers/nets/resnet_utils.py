@@ -198,6 +198,25 @@ def bottleneck_block(
     return Block(scope, unit_fn, [{**depth, "stride": s} for s in strides])
 
 
+def basic_block(
+    unit_fn: Callable, scope: str, base_depth: int, num_units: int, stride: int
+) -> Block:
+    """Return a block of units of two 3×3 convolutions, the first with the stride.
+
+    Parameters
+    ----------
+    unit_fn : callable
+        Such as `resnet_v1.basic`.
+    scope, base_depth, num_units
+        As in `bottleneck_block`; the filters of all convolutions.
+    stride : int
+        Of the first unit; the others have 1.
+    """
+    first = {"depth": base_depth, "stride": stride, "step": stride}
+    others = {"depth": base_depth, "stride": 1}
+    return Block(scope, unit_fn, [first, *[others] * (num_units - 1)])
+
+
 def network_of(
     resnet: Callable,
     name: str,

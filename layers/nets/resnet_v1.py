@@ -195,10 +195,8 @@ def resnet_v1_block(
 def resnet_v1_basic_block(
     scope: str, base_depth: int, num_units: int, stride: int
 ) -> resnet_utils.Block:
-    """Return a block of `basic` units, the first of which has the stride."""
-    first = {"depth": base_depth, "stride": stride, "step": stride}
-    others = {"depth": base_depth, "stride": 1}
-    return resnet_utils.Block(scope, basic, [first, *[others] * (num_units - 1)])
+    """Return a block of `basic` units; see `basic_block`."""
+    return resnet_utils.basic_block(basic, scope, base_depth, num_units, stride)
 
 
 def _basic(name, *units):

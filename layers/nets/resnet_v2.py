@@ -9,6 +9,39 @@ from slimlearn.layers.nets import resnet_utils
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
 
+_LINEAR = {"normalizer_fn": None, "activation_fn": None}
+
+
+@slim.add_arg_scope
+def basic(
+    inputs: Tensor,
+    depth: int,
+    stride: int,
+    rate: int = 1,
+    step: int | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+) -> Tensor:
+    """Build a unit of two 3×3 convolutions, as in the networks of 18 and 34 layers.
+
+    Parameters
+    ----------
+    inputs, depth, stride, rate, step, outputs_collections, scope
+        As in `resnet_v1.basic`; the scope is ``basic_v2`` by default.
+    """
+    with slim.variable_scope(scope, "basic_v2") as sc:
+        preact, shortcut = _begin(inputs, depth, stride)
+        residual = resnet_utils.conv2d_same(
+            preact, depth, 3, stride, rate=rate, scope="conv1"
+        )
+        spread = rate * (step or stride) // stride
+        residual = slim.conv2d(
+            residual, depth, [3, 3], rate=spread, **_LINEAR, scope="conv2"
+        )
+        output = shortcut + residual
+        return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
+
+
 @slim.add_arg_scope
 def bottleneck(
     inputs: Tensor,
@@ -38,24 +71,25 @@ def bottleneck(
     scope : str, optional
         ``bottleneck_v2`` by default.
     """
-    linear = {"normalizer_fn": None, "activation_fn": None}
     with slim.variable_scope(scope, "bottleneck_v2") as sc:
-        preact = slim.batch_norm(
-            inputs, activation_fn=slim.activation.relu, scope="preact"
-        )
-        if inputs.shape[-1] == depth:
-            shortcut = resnet_utils.subsample(inputs, stride, "shortcut")
-        else:
-            shortcut = slim.conv2d(
-                preact, depth, [1, 1], stride=stride, **linear, scope="shortcut"
-            )
+        preact, shortcut = _begin(inputs, depth, stride)
         residual = slim.conv2d(preact, depth_bottleneck, [1, 1], scope="conv1")
         residual = resnet_utils.conv2d_same(
             residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2"
         )
-        residual = slim.conv2d(residual, depth, [1, 1], **linear, scope="conv3")
+        residual = slim.conv2d(residual, depth, [1, 1], **_LINEAR, scope="conv3")
         output = shortcut + residual
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, output)
+
+
+def _begin(inputs, depth, stride):
+    """The inputs normalized, and what is added to the unit's convolutions."""
+    preact = slim.batch_norm(inputs, activation_fn=slim.activation.relu, scope="preact")
+    if inputs.shape[-1] == depth:
+        return preact, resnet_utils.subsample(inputs, stride, "shortcut")
+    return preact, slim.conv2d(
+        preact, depth, [1, 1], stride=stride, **_LINEAR, scope="shortcut"
+    )
 
 
 def resnet_v2(
@@ -94,7 +128,7 @@ include_root_block, spatial_squeeze, reuse, scope
         end_points_collection = f"{sc.original_name_scope}_end_points"
         with (
             slim.arg_scope(
-                [slim.conv2d, bottleneck, resnet_utils.stack_blocks_dense],
+                [slim.conv2d, basic, bottleneck, resnet_utils.stack_blocks_dense],
                 outputs_collections=end_points_collection,
             ),
             slim.arg_scope([slim.batch_norm], is_training=is_training),
@@ -133,10 +167,25 @@ def resnet_v2_block(
     )
 
 
+def resnet_v2_basic_block(
+    scope: str, base_depth: int, num_units: int, stride: int
+) -> resnet_utils.Block:
+    """Return a block of `basic` units; see `basic_block`."""
+    return resnet_utils.basic_block(basic, scope, base_depth, num_units, stride)
+
+
+def _basic(name, *units):
+    return resnet_utils.network_of(
+        resnet_v2, name, resnet_v2_basic_block, units, strides=(1, 2, 2, 2)
+    )
+
+
 def _deep(name, *units):
     return resnet_utils.network_of(resnet_v2, name, resnet_v2_block, units)
 
 
+resnet_v2_18 = _basic("resnet_v2_18", 2, 2, 2, 2)
+resnet_v2_34 = _basic("resnet_v2_34", 3, 4, 6, 3)
 resnet_v2_50 = _deep("resnet_v2_50", 3, 4, 6, 3)
 resnet_v2_101 = _deep("resnet_v2_101", 3, 4, 23, 3)
 resnet_v2_152 = _deep("resnet_v2_152", 3, 8, 36, 3)

@@ -41,6 +41,10 @@ PUBLISHED = {
     "resnet_v1_101": 44_549_160,
     "resnet_v1_152": 60_192_808,
     "resnet_v1_200": 64_673_832,
+    # version 1 above without its batch norms, with those before each convolution, the
+    # last one and biases where no norm follows; timm's resnetv2: 11.69, 21.80 million
+    "resnet_v2_18": 11_689_512 - 9_600 + 2 * (1_472 + 1_920 + 512) + 2_880,
+    "resnet_v2_34": 21_797_672 - 17_024 + 2 * (3_328 + 3_776 + 512) + 4_736,
     # trainable parameters of Keras's ResNet50V2, ResNet101V2, ResNet152V2
     "resnet_v2_50": 25_568_360,
     "resnet_v2_101": 44_577_896,
@@ -77,6 +81,7 @@ FAMILIES = [
     "overfeat",
     "vgg_a",
     "resnet_v1_18",
+    "resnet_v2_18",
     "resnet_v2_50",
     "mobilenet_v1_025",
     "mobilenet_v2_035",
@@ -154,6 +159,7 @@ def test_every_network_returns_logits_and_end_points(name):
         ("cifarnet", (192,)),
         ("alexnet_v2", (1, 1, 4096)),
         ("resnet_v1_18", (1, 1, 512)),
+        ("resnet_v2_18", (1, 1, 512)),
         ("resnet_v2_50", (1, 1, 2048)),
         ("mobilenet_v1_025", (1, 1, 256)),
         ("mobilenet_v2_035", (1, 1, 1280)),
@@ -286,7 +292,7 @@ def tiny_resnet_v1(x, num_classes, output_stride=None):
 def tiny_resnet_v2(x, num_classes, output_stride=None):
     blocks = [
         resnet_v2.resnet_v2_block("block1", base_depth=2, num_units=2, stride=2),
-        resnet_v2.resnet_v2_block("block2", base_depth=2, num_units=2, stride=2),
+        resnet_v2.resnet_v2_basic_block("block2", 8, num_units=2, stride=2),
         resnet_v2.resnet_v2_block("block3", base_depth=3, num_units=1, stride=1),
     ]
     with slim.arg_scope(resnet_v2.resnet_arg_scope()):
