@@ -1,5 +1,6 @@
 """A program and its arrays: layout, start values, saving and loading."""
 
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,6 +30,10 @@ class Program:
         The arenas: aligned to 64 bytes, with 64 readable bytes behind.
     weights, states : mapping of str to ndarray
         Views of the arenas by name.
+    sealed : bool
+        Whether nobody can write to the arrays any more; see `seal`.
+    packed : tuple or None
+        What the engine keeps beside a sealed program's arrays.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class Program:
         self._model = model
         self._layouts: tuple[Layout, Layout] | None = None
         self._views: tuple[dict, dict] | None = None
+        self._sealed: tuple = ()
+        self.packed: tuple | None = None
         self.params = self._arena("params", params, self.param_layout)
         self.state = self._arena("state", state, self.state_layout)
 
@@ -80,7 +87,10 @@ class Program:
 
     @property
     def weights(self) -> Mapping[str, np.ndarray]:
-        """The parameters by name, as views: writing to them changes the program."""
+        """The parameters by name, as views: writing to them changes the program.
+
+        Those of a sealed program are read-only.
+        """
         return self._both_views()[0]
 
     @property
@@ -132,18 +142,48 @@ class Program:
             for i, name in enumerate(self.model.slots.names())
         }
 
+    @property
+    def sealed(self) -> bool:
+        sealed = self._sealed
+        return bool(sealed) and sealed[0] is self.params and sealed[1] is self.state
+
+    def seal(self) -> "Program":
+        """Make the arrays read-only for good; fitted estimators hold such a program.
+
+        Then what the engine makes of them, such as filters packed for its products, is
+        made once and kept. Somebody who still has a writable view keeps the old array,
+        and the program gets a copy. `copy` returns a program to write to.
+
+        Returns
+        -------
+        Program
+            Itself.
+        """
+        if self.sealed:
+            return self
+        self._views = None
+        for name in ("params", "state"):
+            if _is_viewed(getattr(self, name), self.params, self.state):
+                setattr(self, name, copy_arena(getattr(self, name)))
+            arena = getattr(self, name)
+            arena.flags.writeable = arena.base.flags.writeable = False
+        self._sealed = self.params, self.state
+        return self
+
     def copy(self) -> "Program":
-        """Return a program with arrays of its own."""
+        """Return a program with arrays of its own, which may be written to."""
         twin = object.__new__(Program)
         twin.text, twin._model = self.text, self._model
         twin._layouts, twin._views = self._layouts, None
+        twin._sealed, twin.packed = (), None
         twin.params, twin.state = copy_arena(self.params), copy_arena(self.state)
         return twin
 
-    __copy__ = copy
+    def __copy__(self) -> "Program":
+        return self.copy().seal() if self.sealed else self.copy()
 
     def __deepcopy__(self, memo) -> "Program":
-        return self.copy()
+        return self.__copy__()
 
     def __getstate__(self) -> dict:
         return {"text": self.text, "params": self.params, "state": self.state}
@@ -190,7 +230,8 @@ class Program:
         """Return the program in `saved`, whose arenas it takes over."""
         program = object.__new__(cls)
         program.text, program._model = saved.text, None
-        program._layouts = program._views = None
+        program._layouts = program._views = program.packed = None
+        program._sealed = ()
         program.params, program.state = saved.params, saved.state
         for what, arena, layout in (
             ("params", saved.params, program.param_layout),
@@ -224,6 +265,13 @@ class Program:
             return allocate(layout.size)
         _check(what, given, layout)
         return copy_arena(given)
+
+
+def _is_viewed(arena: np.ndarray, *arenas: np.ndarray) -> bool:
+    """Whether other arrays than these lie in the arena's memory."""
+    base, alone = arena.base, object()
+    own = sum(other.base is base for other in arenas)
+    return sys.getrefcount(base) - sys.getrefcount(alone) > own
 
 
 def _check(what: str, arena: np.ndarray, layout: Layout) -> None:

@@ -33,7 +33,7 @@ def _peaks(isa: str, compile) -> tuple[float, float]:
     """Return flop/s of a float32 product and byte/s of a sum, on one thread."""
     model, program = compile(_TEXT, isa), Program(_TEXT)
     square = np.ones((_SIZE, _SIZE), np.float32)
-    arguments = program.params, program.state, None, {}, _SIZE, 20
+    arguments = program.params, program.state, None, {}, _SIZE, 20, None
     speeds = []
     for func, work in (("product", "flops"), ("stream", "bytes")):
         sources = {"X": square, "Y": square} if func == "product" else {"X": square}

@@ -517,4 +517,5 @@ class NetworkEstimator(
         if "program_" in self.__dict__:
             named = "feature_names_in_" in self.__dict__
             closely = named or self._origin.foreign
-            self._handle = Handle(self.program_, self._input, closely, self.device)
+            program = self.program_.seal()
+            self._handle = Handle(program, self._input, closely, self.device)

@@ -103,6 +103,11 @@ class Handle:
         """What X is read as: "f32" or "f64"."""
         return self.program.model.precision
 
+    def seal(self) -> None:
+        """Seal the program; what was bound to arrays that change is bound anew."""
+        self.program.seal()
+        self._predictors, self._parts = {}, Cache(_KEPT)
+
     def part(self, key, text: Callable[[], str], input: Input | None = None) -> Handle:
         """The handle of a part of the program, which runs on the program's arrays.
 

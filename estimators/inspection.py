@@ -68,7 +68,7 @@ class Inspection:
         program = self.program_.copy()
         scales = self._head.states()
         transfer(program, weights, include, exclude, scales, rename, skip_mismatch)
-        self.program_ = program
+        self.program_ = program.seal()
         self._handle = Handle(
             program, self._input, self._handle.closely, self._handle.device
         )

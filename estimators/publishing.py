@@ -24,7 +24,7 @@ class Publishing:
 
     def snapshot(self) -> dict:
         """Attributes of an estimator with copies of the present weights."""
-        program, history = self.program.copy(), self.history.copy()
+        program, history = self.program.copy().seal(), self.history.copy()
         return {
             **self._fitted(),
             "program_": program,
@@ -74,6 +74,7 @@ class Publishing:
             self.progress.slots = None
         losses, scores = history.loss_curve, history.validation_scores
         curve = history.validation_loss_curve or losses
+        self.handle.seal()
         fitted = self._fitted()
         fitted.update(
             _progress=self.progress,

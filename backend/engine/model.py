@@ -159,6 +159,7 @@ class NativeModel:
             step,
             n_threads or 0,
             batch or 0,
+            self._packed(program),
         )
         if status:
             in_chunks = self.chunkable(func)
@@ -191,8 +192,8 @@ class NativeModel:
         ``predictor(X)``, or with an array for each source, takes exact ndarrays of
         float32, float64, uint8, int32 or int64, C-contiguous, of shape (rows, ...). It
         returns None for anything else and where a value is not finite: then the long
-        road says what is wrong. The program's arrays stay bound: writing to them
-        changes predictions, replacing them does not.
+        road says what is wrong. The program's arrays stay bound: writing to them, until
+        the program is sealed, changes predictions, replacing them does not.
 
         Raises
         ------
@@ -207,6 +208,7 @@ class NativeModel:
             program.state,
             hypers or {},
             n_threads or 0,
+            self._packed(program),
         )
 
     def trainer(self, program: Program, sources: dict[str, np.ndarray], **options):
@@ -260,8 +262,19 @@ class NativeModel:
             hypers or {},
             batch or 0,
             rounds,
+            self._packed(program),
         )
         return self.with_shares(launches)
+
+    def _packed(self, program: Program):
+        """What is kept beside a sealed program's arrays; None of one that changes."""
+        if not program.sealed:
+            return None
+        arrays = program.params, program.state
+        known = program.packed
+        if known is None or known[0] is not arrays[0] or known[1] is not arrays[1]:
+            known = program.packed = *arrays, native.PackedArrays()
+        return known[2]
 
     def with_shares(self, launches: list[dict]) -> list[dict]:
         """Return the launches of a profile with their ``roofline``."""

@@ -163,17 +163,22 @@ std::vector<uint32_t> index_of(const py::object& rows) {
   return index;
 }
 
-std::byte* arena_of(const py::object& object, int64_t bytes, const char* what) {
+std::byte* arena_of(const py::object& object, int64_t bytes, const char* what, bool writes) {
   if (object.is_none() && bytes == 0) return nullptr;
   if (!py::isinstance<py::array>(object)) {
     throw py::type_error(std::string(what) + " must be a NumPy array of uint8");
   }
   const auto array = py::reinterpret_borrow<py::array>(object);
-  const bool plain = array.ndim() == 1 && array.itemsize() == 1 &&
-                     (array.flags() & py::array::c_style) && array.writeable();
+  const bool plain =
+      array.ndim() == 1 && array.itemsize() == 1 && (array.flags() & py::array::c_style);
+  if (plain && writes && !array.writeable()) {
+    throw py::value_error(std::string(what) +
+                          " are read-only, as a fitted estimator's are, and would be written to: "
+                          "Program.copy() has arrays of its own");
+  }
   if (!plain || array.size() < bytes) {
-    throw py::value_error(std::string(what) + " must be a writable array of " +
-                          std::to_string(bytes) + " bytes, got " + std::to_string(array.nbytes()));
+    throw py::value_error(std::string(what) + " must be an array of " + std::to_string(bytes) +
+                          " bytes, got " + std::to_string(array.nbytes()));
   }
   auto* data = static_cast<std::byte*>(const_cast<void*>(array.data()));
   if (bytes > 0 && !has_slack(array, bytes)) {
@@ -188,11 +193,11 @@ std::byte* arena_of(const py::object& object, int64_t bytes, const char* what) {
 }
 
 Arrays arrays_of(const Model& model, const py::object& params, const py::object& state,
-                 const py::object& gradient, const py::object& slots) {
+                 const py::object& gradient, const py::object& slots, bool writes) {
   const Layout& layout = model.layout();
   Arrays arrays;
-  arrays.param = arena_of(params, layout.param_bytes, "params");
-  arrays.state = arena_of(state, layout.state_bytes, "state");
+  arrays.param = arena_of(params, layout.param_bytes, "params", writes);
+  arrays.state = arena_of(state, layout.state_bytes, "state", writes);
   if (!gradient.is_none()) {
     arrays.gradient = arena_of(gradient, layout.param_bytes, "gradient");
   }

@@ -27,12 +27,12 @@ LentSources sources_of(const py::dict& arrays);
 // None gives an empty vector. Throws for what is no list of row numbers.
 std::vector<uint32_t> index_of(const py::object& rows);
 
-// A writable, contiguous uint8 array of at least `bytes`, aligned to 64 bytes.
-std::byte* arena_of(const py::object& array, int64_t bytes, const char* what);
+// A contiguous uint8 array of at least `bytes`, aligned to 64 bytes; writable unless only read.
+std::byte* arena_of(const py::object& array, int64_t bytes, const char* what, bool writes = true);
 
-// The arenas of a program and, where given, those of its optimizer.
+// The arenas of a program and, where given, those of its optimizer. `writes`: params and state.
 Arrays arrays_of(const Model& model, const py::object& params, const py::object& state,
-                 const py::object& gradient, const py::object& slots);
+                 const py::object& gradient, const py::object& slots, bool writes = true);
 
 Hypers hypers_of(const Model& model, const py::dict& values);
 // Throws where the function reads a hyper that `values` lacks.

@@ -19,27 +19,29 @@ using ModelPointer = std::shared_ptr<const Model>;
 std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string& function,
                                     const std::vector<Source>& sources, const py::object& index,
                                     const Arrays& arrays, const py::dict& hypers,
-                                    ForwardOptions options) {
+                                    ForwardOptions options, std::shared_ptr<PackedArrays> packed) {
   require_hypers(*model, function, hypers);
   std::vector<uint32_t> rows = index_of(index);
   options.rows = index.is_none() ? rows_of_call(model->function(function), sources, options.chunk)
                                  : static_cast<int64_t>(rows.size());
   return std::make_shared<Forward>(model, function, sources, std::move(rows), options, arrays,
-                                   hypers_of(*model, hypers));
+                                   hypers_of(*model, hypers), std::move(packed));
 }
+
+bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
 
 // (results, status): the caller can say which op met ids or labels out of range.
 py::tuple run(const ModelPointer& model, const std::string& function, const py::dict& sources,
               const py::object& index, const py::object& params, const py::object& state,
               const py::object& gradient, const py::dict& hypers, uint32_t seed, int64_t step,
-              int threads, int64_t batch) {
+              int threads, int64_t batch, std::shared_ptr<PackedArrays> packed) {
   ForwardOptions options;
   options.chunk = batch;
   options.seed = seed;
   options.step = step;
   options.threads = threads;
-  const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
   const Function& body = model->function(function);
+  const Arrays arrays = arrays_of(*model, params, state, gradient, py::none(), writes(body));
   for (const Assignment& grad : body.grads) {
     if (is_dense(body.graph.values[static_cast<size_t>(grad.value)].type)) continue;
     throw py::value_error("[grad " + model->program().declarations[grad.declaration].name +
@@ -50,7 +52,8 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
     throw py::value_error("function " + function + " writes gradients: lend an arena for them");
   }
   const LentSources lent = sources_of(sources);
-  const auto forward = forward_of(model, function, lent.sources, index, arrays, hypers, options);
+  const auto forward =
+      forward_of(model, function, lent.sources, index, arrays, hypers, options, std::move(packed));
   std::vector<py::array> results;
   for (Returned& returned : forward->returns()) {
     results.push_back(make_array(returned.dtype, returned.shape));
@@ -68,12 +71,15 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
 
 py::list profile(const ModelPointer& model, const std::string& function, const py::dict& sources,
                  const py::object& params, const py::object& state, const py::object& gradient,
-                 const py::dict& hypers, int64_t batch, int64_t rounds) {
+                 const py::dict& hypers, int64_t batch, int64_t rounds,
+                 std::shared_ptr<PackedArrays> packed) {
   ForwardOptions options;
   options.chunk = batch;
-  const Arrays arrays = arrays_of(*model, params, state, gradient, py::none());
+  const Arrays arrays =
+      arrays_of(*model, params, state, gradient, py::none(), writes(model->function(function)));
   const LentSources lent = sources_of(sources);
-  return list_of(forward_of(model, function, lent.sources, py::none(), arrays, hypers, options)
+  return list_of(forward_of(model, function, lent.sources, py::none(), arrays, hypers, options,
+                            std::move(packed))
                      ->profile(rounds));
 }
 
@@ -119,12 +125,12 @@ class BoundPredictor {
  public:
   BoundPredictor(const ModelPointer& model, const std::string& function,
                  const std::vector<std::string>& sources, py::object params, py::object state,
-                 const py::dict& hypers, int threads)
+                 const py::dict& hypers, int threads, std::shared_ptr<PackedArrays> packed)
       : params_(std::move(params)),
         state_(std::move(state)),
         predictor_(model, function, sources,
-                   arrays_of(*model, params_, state_, py::none(), py::none()),
-                   hypers_of(*model, hypers), threads),
+                   arrays_of(*model, params_, state_, py::none(), py::none(), false),
+                   hypers_of(*model, hypers), threads, std::move(packed)),
         result_type_(make_array(predictor_.dtype(), {0}).dtype()) {
     require_hypers(*model, function, hypers);
     shape_.push_back(0);
@@ -284,9 +290,10 @@ void bind_model(py::module_& module) {
               const Symbols& symbols) { return plan_of(m, function, rows, symbols)->text(); })
       .def("run", &run)
       .def("profile", &profile);
+  py::class_<PackedArrays, std::shared_ptr<PackedArrays>>(module, "PackedArrays").def(py::init<>());
   py::class_<BoundPredictor>(module, "Predictor")
       .def(py::init<const ModelPointer&, const std::string&, const std::vector<std::string>&,
-                    py::object, py::object, const py::dict&, int>())
+                    py::object, py::object, const py::dict&, int, std::shared_ptr<PackedArrays>>())
       .def("__call__", &BoundPredictor::call)
       .def("__call__", &BoundPredictor::call_several);
 }

@@ -10,6 +10,7 @@
 #include "cuda/device.h"
 #include "cuda/nvidia/library.h"
 #include "kernels/kernel.h"
+#include "runtime/call/packed.h"
 #include "runtime/call/team.h"
 #include "runtime/data/csr_source.h"
 #include "runtime/device/device.h"
@@ -58,8 +59,10 @@ PYBIND11_MODULE(_native, module) {
   module.def("csr_checks", &slim::CsrRows::checks);
   module.def("parallel_regions", &slim::parallel_regions);
   module.def("idle_bytes", &slim::ContextPool::idle_bytes);
+  module.def("packed_bytes", &slim::PackedArrays::kept_bytes);
   module.def("free_idle", [] {
     const slim::Unlocked unlocked;
     slim::ContextPool::free_idle();
+    slim::PackedArrays::free_all();
   });
 }

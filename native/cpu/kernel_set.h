@@ -14,7 +14,8 @@
 // level that this machine lacks must not execute even once. Link objects in rising order of
 // level (shared, generic, v3, v4): the linker keeps the first copy of an inline function of
 // the standard library, so that every caller gets one its machine can run.
-// SLIM_KERNEL(op, prepare) or, for a kernel with a workspace, SLIM_KERNEL(op, prepare, workspace).
+// SLIM_KERNEL(op, prepare), for a kernel with a workspace SLIM_KERNEL(op, prepare, workspace), for
+// one that packs an operand SLIM_KERNEL(op, prepare, workspace, packing).
 #define SLIM_KERNEL(op_name, ...)                                                            \
   static const ::slim::KernelRow slim_kernel_row_##op_name = {#op_name, __VA_ARGS__};        \
   [[gnu::used,                                                                               \

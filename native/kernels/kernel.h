@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@
 namespace slim {
 
 // The arenas a launch can address. Offsets live in launches, pointers in the Context. `sparse`
-// is none: its offsets count the values that are not dense.
-enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, sparse, count };
+// is none: its offsets count the values that are not dense. `packed` holds what was made of the
+// program's arrays before the call.
+enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, sparse, packed, count };
 inline constexpr int kBaseCount = static_cast<int>(Base::count);
 
 // Every arena and every buffer in it starts at a multiple of kAlignment bytes, and
@@ -128,6 +130,8 @@ struct Binding {
   std::vector<Buffer> results;
   // What the kernel asked for: memory between its launches, nobody else's while they run.
   std::vector<Buffer> workspace = {};
+  // Where what `packing` promised lies; none: it is made anew in each call, in workspace.
+  std::optional<Buffer> packed = {};
 
   int64_t integer(const std::string& attribute, int64_t otherwise) const;
   double number(const std::string& attribute, double otherwise) const;
@@ -146,19 +150,40 @@ struct Prepared {
     launches.push_back(std::move(launch));
   }
 
+  // What packs an operand: into Binding::packed apart from all calls, or before other launches.
+  void add_packing(const Binding& binding, std::unique_ptr<Launch> launch) {
+    if (binding.packed) {
+      pack = std::move(launch);
+    } else {
+      launches.insert(launches.begin(), std::move(launch));
+    }
+  }
+
   std::vector<std::unique_ptr<Launch>> launches;
+  std::unique_ptr<Launch> pack;  // reads one operand, fills Binding::packed
+};
+
+// What a kernel makes of one operand before all else and reads in its place, such as filters in
+// the order of register tiles: while the operand stays as it is, once is enough.
+struct Packing {
+  size_t operand = 0;
+  int64_t bytes = 0;
+  std::string layout;  // an operand packed for one plan serves all that pack it so
 };
 
 // A kernel is asked twice: for the bytes of each buffer of its workspace, when shapes are known
 // but no place is (null: it needs none); then for its launches, when all have their place.
 using Workspace = std::vector<int64_t> (*)(const Binding&);
 using Prepare = Prepared (*)(const Binding&);
+// Asked before both where an operand may stay as it is; none: this one packs nothing.
+using Pack = std::optional<Packing> (*)(const Binding&);
 
 // What a kernel's file registers: cpu/kernel_set.h.
 struct KernelRow {
   const char* op;
   Prepare prepare;
   Workspace workspace = nullptr;
+  Pack packing = nullptr;
 };
 
 // The kernels of one instruction set (or, later, one GPU), by op.

@@ -120,7 +120,7 @@ template <class T>
 class Convolve final : public Launch {
  public:
   Convolve(const Binding& binding, std::shared_ptr<const Windows<T>> windows)
-      : windows_(std::move(windows)), packed_(binding.workspace[0]), end_(binding) {
+      : windows_(std::move(windows)), packed_(packed_filters(binding)), end_(binding) {
     const Windows<T>& w = *windows_;
     from_ = Pitch(w.source, w.from.row());
     to_ = Pitch(w.result, w.to.row());
@@ -416,8 +416,8 @@ class Convolve final : public Launch {
 template <class T>
 Prepared prepare(const Binding& binding, bool backward) {
   const auto windows = std::make_shared<const Windows<T>>(binding, backward);
-  Prepared prepared(std::make_unique<PackFilters<T>>(windows, binding.workspace[0]));
-  prepared.launches.push_back(std::make_unique<Convolve<T>>(binding, windows));
+  Prepared prepared(std::make_unique<Convolve<T>>(binding, windows));
+  prepared.add_packing(binding, std::make_unique<PackFilters<T>>(windows, packed_filters(binding)));
   return prepared;
 }
 
@@ -436,19 +436,39 @@ Prepared prepare_convolution(const Binding& binding) {
                                                  : prepare<double>(binding, backward);
 }
 
+template <class T>
+Packing packing_of(const Windows<T>& windows) {
+  const FilterGeometry& g = windows.geometry;
+  std::string layout = "in panels of " + std::to_string(windows.tile.vectors);
+  for (const PerAxis& some : {g.stride, g.dilation, g.before}) {  // the order of taps
+    for (const int64_t number : some) layout += " " + std::to_string(number);
+  }
+  layout += windows.backward ? " backward" : "";
+  return {1, windows.packed_count() * int64_t{sizeof(T)}, layout};
+}
+
+template <bool backward>
+std::optional<Packing> convolution_packing(const Binding& binding) {
+  if (goes_by_channels(binding, backward)) return {};
+  if (fits_winograd(binding, backward)) return winograd_packing(binding, backward);
+  if (binding.operands[0].dtype == DType::f32) {
+    return packing_of(Windows<float>(binding, backward));
+  }
+  return packing_of(Windows<double>(binding, backward));
+}
+
 template <bool backward>
 std::vector<int64_t> convolution_workspace(const Binding& binding) {
-  if (goes_by_channels(binding, backward)) return {};
-  if (fits_winograd(binding, backward)) return winograd_workspace(binding, backward);
-  const int64_t count = binding.operands[0].dtype == DType::f32
-                            ? Windows<float>(binding, backward).packed_count()
-                            : Windows<double>(binding, backward).packed_count();
-  return {count * size_of(binding.operands[0].dtype)};
+  if (binding.packed) return {};
+  const auto packing = convolution_packing<backward>(binding);
+  return packing ? std::vector<int64_t>{packing->bytes} : std::vector<int64_t>{};
 }
 
 }  // namespace
 
-SLIM_KERNEL(convolution, prepare_convolution<false>, convolution_workspace<false>);
-SLIM_KERNEL(convolution_input_grad, prepare_convolution<true>, convolution_workspace<true>);
+SLIM_KERNEL(convolution, prepare_convolution<false>, convolution_workspace<false>,
+            convolution_packing<false>);
+SLIM_KERNEL(convolution_input_grad, prepare_convolution<true>, convolution_workspace<true>,
+            convolution_packing<true>);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

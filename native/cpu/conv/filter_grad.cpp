@@ -19,6 +19,7 @@ namespace {
 
 constexpr int64_t kBoxBytes = 768 * 1024;  // what a chunk reads of x; it streams from L2
 constexpr int64_t kPartColumns = 64;       // fewer, and x is copied too often
+constexpr int64_t kFarPixel = 256;         // bytes, and multiples: pixels fall on few sets of L1
 
 // How the sum over positions is cut: into chunks, each a chain of fma, and slices of chunks,
 // added in the end. A function of the shape.
@@ -30,6 +31,7 @@ struct Sums {
   PerAxis reach;       // of the kernel, less one
   int64_t images = 1;  // of a chunk, which then has them whole
   std::array<Parts, kAxes> blocks;
+  bool padded;          // x is copied with a line behind each pixel
   bool joined;          // taps beside each other read neighbours: one product
   int64_t m, products;  // rows of C of a product, products of a group
   MicroTile tile;
@@ -44,7 +46,8 @@ struct Sums {
         pitch(geometry.x, geometry.channels * geometry.groups) {
     const FilterGeometry& g = geometry;
     for (int axis = 0; axis < kAxes; ++axis) reach[axis] = (g.kernel[axis] - 1) * g.dilation[axis];
-    joined = g.dilation[2] == 1 || g.kernel[2] == 1;
+    padded = g.taps() > 1 && g.channels * int64_t{sizeof(T)} % kFarPixel == 0;
+    joined = g.kernel[2] == 1 || (g.dilation[2] == 1 && !padded);
     m = g.channels * (joined ? g.kernel[2] : 1);
     products = g.taps() / (joined ? g.kernel[2] : 1);
     tile = choose_tile<T>(m, g.outputs);
@@ -63,6 +66,9 @@ struct Sums {
   }
   int64_t box_elements(const PerAxis& count) const {
     return volume(box_size(count)) * geometry.channels;
+  }
+  int64_t copied_pixel() const {
+    return geometry.channels + (padded ? kAlignment / int64_t{sizeof(T)} : 0);
   }
   int64_t chunks(int64_t rows) const {
     return (geometry.images(rows) + images - 1) / images * blocks[0].count * blocks[1].count *
@@ -110,8 +116,8 @@ class FilterGrad final : public Launch {
     const Sums<T>& s = *sums_;
     PerAxis most;
     for (int axis = 0; axis < kAxes; ++axis) most[axis] = s.blocks[axis].largest();
-    box_ = Pitch(s.box_size(most), s.geometry.channels);
-    box_image_ = s.box_elements(most);
+    box_ = Pitch(s.box_size(most), s.copied_pixel());
+    box_image_ = volume(s.box_size(most)) * s.copied_pixel();
     segments_most_ = s.images * most[0] * most[1];
     positions_ = s.images * volume(most);
   }
@@ -191,7 +197,7 @@ class FilterGrad final : public Launch {
       box.origin[axis] = g.stride[axis] * begin[axis] - g.before[axis];
     }
     box.size = s.box_size(count);
-    const bool there = g.groups == 1 && box.inside(g.x);
+    const bool there = g.groups == 1 && !s.padded && box.inside(g.x);
     const Pitch& pitch = there ? s.pitch : box_;
     const int64_t x_image = g.x[0] * s.pitch.depth, apart = there ? x_image : box_image_;
     const T* x = s.x.template in<T>(context) + image * x_image + group * g.channels;

@@ -55,6 +55,11 @@ struct FilterGeometry : Geometry {
         outputs(filters.back() / groups) {}
 };
 
+// Where a kernel reads its filters in an order of its own.
+inline const Buffer& packed_filters(const Binding& binding) {
+  return binding.packed ? *binding.packed : binding.workspace[0];
+}
+
 inline int64_t volume(const PerAxis& size) { return size[0] * size[1] * size[2]; }
 
 // Results first, first + step … of an axis read what lies scale apart: result number j the

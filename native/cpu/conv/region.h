@@ -38,7 +38,7 @@ void copy_box(const T* image, const PerAxis& source, const Pitch& pitch, int64_t
   const int64_t left = std::clamp<int64_t>(-box.origin[2], 0, box.size[2]);
   const int64_t end = std::clamp<int64_t>(source[2] - box.origin[2], left, box.size[2]);
   const auto zero = [&](T* at, int64_t pixels) {
-    if (pixels > 0) std::memset(at, 0, static_cast<size_t>(pixels * channels) * sizeof(T));
+    if (pixels > 0) std::memset(at, 0, static_cast<size_t>(pixels * to_pitch.pixel) * sizeof(T));
   };
   for (int64_t d = 0; d < box.size[0]; ++d) {
     const int64_t z = box.origin[0] + d;
@@ -50,17 +50,18 @@ void copy_box(const T* image, const PerAxis& source, const Pitch& pitch, int64_t
         continue;
       }
       zero(row, left);
+      T* copy = row + left * to_pitch.pixel;
       const T* from = image + pitch.at(z, y, box.origin[2] + left);
-      if (pitch.pixel == channels) {
+      if (pitch.pixel == channels && to_pitch.pixel == channels) {
         const auto bytes = static_cast<size_t>((end - left) * channels) * sizeof(T);
-        std::memcpy(row + left * channels, from, bytes);
+        std::memcpy(copy, from, bytes);
       } else {
-        for (int64_t w = left; w < end; ++w, from += pitch.pixel) {
-          copy_bytes(reinterpret_cast<std::byte*>(row + w * channels),
-                     reinterpret_cast<const std::byte*>(from), channels * int64_t{sizeof(T)});
+        for (int64_t w = left; w < end; ++w, from += pitch.pixel, copy += to_pitch.pixel) {
+          copy_bytes(reinterpret_cast<std::byte*>(copy), reinterpret_cast<const std::byte*>(from),
+                     channels * int64_t{sizeof(T)});
         }
       }
-      zero(row + end * channels, box.size[2] - end);
+      zero(row + end * to_pitch.pixel, box.size[2] - end);
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 
 #include "cpu/conv/winograd_tile.h"
 #include "cpu/gemm/pack.h"
@@ -162,7 +163,7 @@ class TransformFilters final : public Launch {
 class Winograd final : public Launch {
  public:
   Winograd(const Binding& binding, std::shared_ptr<const Shape> shape)
-      : shape_(std::move(shape)), filters_(binding.workspace[0]), end_(binding) {
+      : shape_(std::move(shape)), filters_(packed_filters(binding)), end_(binding) {
     const Shape& s = *shape_;
     from_ = Pitch(s.source, s.from.row());
   }
@@ -343,13 +344,16 @@ bool fits_winograd(const Binding& binding, bool backward) {
 
 Prepared prepare_winograd(const Binding& binding, bool backward) {
   const auto shape = std::make_shared<const Shape>(binding, backward);
-  Prepared prepared(std::make_unique<TransformFilters>(shape, binding.workspace[0]));
-  prepared.launches.push_back(std::make_unique<Winograd>(binding, shape));
+  Prepared prepared(std::make_unique<Winograd>(binding, shape));
+  prepared.add_packing(binding, std::make_unique<TransformFilters>(shape, packed_filters(binding)));
   return prepared;
 }
 
-std::vector<int64_t> winograd_workspace(const Binding& binding, bool backward) {
-  return {kFrequencies * Shape(binding, backward).frame() * int64_t{sizeof(float)}};
+Packing winograd_packing(const Binding& binding, bool backward) {
+  const Shape shape(binding, backward);
+  return {1, kFrequencies * shape.frame() * int64_t{sizeof(float)},
+          std::string("by frequencies in panels of ") + std::to_string(shape.tile.vectors) +
+              (backward ? " backward" : "")};
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

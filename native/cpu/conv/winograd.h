@@ -1,9 +1,6 @@
 // 3×3 convolutions with a quarter of the multiplications.
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "kernels/kernel.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -11,7 +8,7 @@ namespace slim::SLIM_ISA_NAMESPACE {
 // Whether it is the faster way: a function of an image's shape.
 bool fits_winograd(const Binding& binding, bool backward);
 Prepared prepare_winograd(const Binding& binding, bool backward);
-std::vector<int64_t> winograd_workspace(const Binding& binding, bool backward);
+Packing winograd_packing(const Binding& binding, bool backward);
 
 // The same of the gradient of filters.
 bool fits_winograd_filter_grad(const Binding& binding);

@@ -67,6 +67,46 @@ int64_t slices(const Shape& shape, int64_t rows) {
   return slices_of(tiles, tiles * (k / kLeastSliceK));
 }
 
+// B packed for good, panel by panel over all of k, where an image or a sequence alone has rows
+// enough to use it: one of a few rows reads B once, where it lies.
+constexpr int64_t kPackedRows = 32;
+
+template <class T>
+struct PackedMatrix {
+  MicroTile tile;
+  Panels<T> panels;
+  int64_t k, n;
+
+  explicit PackedMatrix(const Shape& shape)
+      : tile(choose_tile<T>(std::min<int64_t>(shape.m(1), 64), shape.n)),
+        panels(shape.n, tile.vectors),
+        k(shape.k(1)),
+        n(shape.n) {}
+  int64_t bytes() const { return panels.length() * kVectorBytes * k; }
+};
+
+template <class T>
+class PackMatrix final : public Launch {
+ public:
+  PackMatrix(const Binding& binding, const PackedMatrix<T>& matrix)
+      : matrix_(matrix), b_(binding.operands[1]), to_(*binding.packed) {}
+
+  int64_t tasks(int64_t) const override { return matrix_.panels.count(); }
+
+  void run(const Context& context, int64_t panel, std::byte*) const noexcept override {
+    const int64_t j = matrix_.panels.begin(panel) * kLanes<T>;
+    const int64_t width = matrix_.panels.vectors(panel) * kLanes<T>;
+    copy_block(b_.in<T>(context) + j, b_.row(), matrix_.k, std::min(width, matrix_.n - j),
+               to_.in<T>(context) + j * matrix_.k, width);
+  }
+
+  Cost cost(int64_t) const override { return {0, 2.0 * static_cast<double>(matrix_.bytes())}; }
+
+ private:
+  PackedMatrix<T> matrix_;
+  Buffer b_, to_;
+};
+
 template <class T>
 class Matmul final : public Launch {
  public:
@@ -77,6 +117,10 @@ class Matmul final : public Launch {
         c_(binding.results[0]),
         end_(std::move(end)) {
     if (!binding.workspace.empty()) partial_ = binding.workspace[0];
+    if (binding.packed) {
+      packed_ = *binding.packed;
+      matrix_.emplace(shape_);
+    }
     full_sizes_ = sizes_of(capacity_of(binding));
     full_ = schedule_of(full_sizes_);
     for (int64_t i = 1; i <= std::min(full_.grid.most, full_.grid.rows.count); ++i) {
@@ -162,12 +206,31 @@ class Matmul final : public Launch {
     if (partial_) schedule.slices = slices<T>(shape_, sizes.rows);
     schedule.grid = schedule.slices > 1 ? coarse_grid<T>(sizes.m, shape_.n)
                                         : choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+    if (matrix_) cut_at_panels(schedule.grid, sizes.m);
     schedule.tile = tile_of(schedule, sizes, 1);
     return schedule;
   }
 
+  // Columns in whole panels; rows so few that a tile for the tape still has its room.
+  void cut_at_panels(Grid& grid, int64_t m) const {
+    const Panels<T>& panels = matrix_->panels;
+    grid.columns = {panels.count(), std::min(grid.columns.count, panels.count())};
+    if (!end_->has_tape()) return;
+    const int64_t width = grid.columns.largest() * panels.largest() * kVectorBytes;
+    const int64_t rows = std::max<int64_t>(kTileBytes / width, 1);
+    grid.rows = {m, std::max(grid.rows.count, (m + rows - 1) / rows)};
+  }
+  // Where a part of the grid's columns begins.
+  int64_t column_of(const Grid& grid, int64_t column) const {
+    const int64_t begin = grid.columns.begin(column);
+    if (!matrix_) return std::min(begin * kLanes<T>, shape_.n);
+    const Panels<T>& panels = matrix_->panels;
+    return begin == panels.count() ? shape_.n : panels.begin(begin) * kLanes<T>;
+  }
+
   // For so many tasks in one.
   MicroTile tile_of(const Schedule& schedule, const Sizes& sizes, int64_t count) const {
+    if (matrix_) return matrix_->tile;
     const int64_t m = std::min(schedule.grid.rows.largest() * schedule.grid.unit * count, sizes.m);
     const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
     return schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
@@ -198,8 +261,7 @@ class Matmul final : public Launch {
     const bool sliced = schedule.slices > 1;
     const int64_t matrix = sliced ? 0 : outer, slice = sliced ? outer : 0;
     const int64_t i = grid.begin(row), i_end = std::min(grid.begin(row + count), sizes.m);
-    const int64_t j = grid.columns.begin(column) * kLanes<T>;
-    const int64_t j_end = std::min(grid.columns.end(column) * kLanes<T>, shape_.n);
+    const int64_t j = column_of(grid, column), j_end = column_of(grid, column + 1);
     const int64_t folds = (sizes.k + kFoldK - 1) / kFoldK;
     const int64_t p = folds * slice / schedule.slices * kFoldK;
     const int64_t p_end = std::min(folds * (slice + 1) / schedule.slices * kFoldK, sizes.k);
@@ -228,7 +290,10 @@ class Matmul final : public Launch {
       product.c_row = product.n;
       product.c_far = false;
     }
-    if (schedule.flipped) {
+    if (matrix_) {
+      run_packed_product(product, matrix_->panels, grid.columns.begin(column),
+                         grid.columns.end(column), packed_->in<T>(context), micro.rows);
+    } else if (schedule.flipped) {
       run_flipped(product, micro, tile, ProductScratch<T>(local));
     } else {
       run_product(product, micro, ProductScratch<T>(local));
@@ -266,6 +331,8 @@ class Matmul final : public Launch {
   std::vector<MicroTile> joined_;  // of full_, by the count of tasks less one
   Buffer a_, b_, c_;
   std::optional<Buffer> partial_;  // [slices, m, n]: of a product that may be cut
+  std::optional<Buffer> packed_;
+  std::optional<PackedMatrix<T>> matrix_;  // of packed_
   std::shared_ptr<const ProductEnd<T>> end_;
 };
 
@@ -333,7 +400,28 @@ Prepared prepare(const Binding& binding) {
   if (!binding.workspace.empty()) {
     prepared.launches.push_back(std::make_unique<AddSlices<T>>(binding, end));
   }
+  if (binding.packed) {
+    const PackedMatrix<T> matrix(shape_of(binding));
+    prepared.add_packing(binding, std::make_unique<PackMatrix<T>>(binding, matrix));
+  }
   return prepared;
+}
+
+template <class T>
+std::optional<Packing> packing(const Binding& binding) {
+  const Shape shape = shape_of(binding);
+  const bool plain = !binding.flag("transpose_a", false) && !binding.flag("transpose_b", false);
+  if (!plain || binding.operands[1].dims.size() != 2) return {};
+  if (shape.m(2) == shape.m(1) || shape.m(1) < kPackedRows) return {};
+  const PackedMatrix<T> matrix(shape);
+  if (matrix.k == 0 || !has_far_rows(binding.operands[1].row(), matrix.panels, matrix.k)) return {};
+  return Packing{1, matrix.bytes(),
+                 "as matrix in panels of " + std::to_string(matrix.tile.vectors)};
+}
+
+std::optional<Packing> matmul_packing(const Binding& binding) {
+  return binding.operands[0].dtype == DType::f32 ? packing<float>(binding)
+                                                 : packing<double>(binding);
 }
 
 Prepared prepare_matmul(const Binding& binding) {
@@ -354,6 +442,6 @@ std::vector<int64_t> matmul_workspace(const Binding& binding) {
 
 }  // namespace
 
-SLIM_KERNEL(matmul, prepare_matmul, matmul_workspace);
+SLIM_KERNEL(matmul, prepare_matmul, matmul_workspace, matmul_packing);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -71,6 +71,14 @@ void prefetch_tile(const MicroCall<T>& call, int64_t rows, int64_t vectors) {
   }
 }
 
+// Rows of B far apart fall on few sets of L1; a panel read often is worth a copy. A is not: a
+// strip has few rows, and out of L2 they come in time.
+template <class T>
+bool has_far_rows(int64_t b_stride, const Panels<T>& panels, int64_t k) {
+  const int64_t panel_bytes = panels.largest() * kVectorBytes * std::min(kFoldK, k);
+  return b_stride * int64_t{sizeof(T)} >= 1024 || (panels.count() > 1 && panel_bytes > kNearBytes);
+}
+
 template <class T>
 void run_product(const Product<T>& product, const MicroTile& tile, ProductScratch<T> scratch) {
   const MicroTables<T>& tables = micro_tables<T>();
@@ -80,12 +88,8 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
   const Panels<T> panels(product.n, tile.vectors);
   const bool transposed = product.b_column != 1;
   const int64_t b_stride = transposed ? product.b_column : product.b_k;
-  // Rows of B far apart fall on few sets of L1; a panel read often is worth a copy. A is not: a
-  // strip has few rows, and out of L2 they come in time.
-  const int64_t panel_bytes = panels.largest() * kVectorBytes * std::min(kFoldK, product.k);
-  const bool far_rows =
-      b_stride * kSize >= 1024 || (panels.count() > 1 && panel_bytes > kNearBytes);
-  const bool pack_b = transposed || (far_rows && strips.count >= 8);
+  const bool pack_b =
+      transposed || (strips.count >= 8 && has_far_rows(b_stride, panels, product.k));
   const int64_t blocks = std::max<int64_t>((product.k + kFoldK - 1) / kFoldK, 1);
   const auto k_of = [&](int64_t block) { return std::min(kFoldK, product.k - block * kFoldK); };
   const auto columns_of = [&](int64_t panel) {
@@ -143,6 +147,45 @@ void run_product(const Product<T>& product, const MicroTile& tile, ProductScratc
         if (product.c_far) prefetch_tile(call, rows, vectors);
         call.row = i;
         kernel(rows)(call);
+      }
+    }
+  }
+}
+
+// The panels [first, last) of C's columns, of which `product` has the first; B lies packed, panel
+// by panel, k by k.
+template <class T>
+void run_packed_product(const Product<T>& product, const Panels<T>& panels, int64_t first,
+                        int64_t last, const T* packed, int most_rows_of_tile) {
+  const MicroTables<T>& tables = micro_tables<T>();
+  constexpr int64_t kLane = kLanes<T>;
+  const Parts strips = Parts::of_at_most(product.m, most_rows_of_tile);
+  const int64_t origin = panels.begin(first) * kLane;
+  MicroCall<T> call;
+  call.c_row = product.c_row;
+  call.a_row = product.a_row;
+  call.a_k = product.a_k;
+  for (int64_t p = 0; p < product.k; p += kFoldK) {
+    call.k = std::min(kFoldK, product.k - p);
+    call.accumulate = p > 0;
+    call.finish = p + kFoldK >= product.k ? &product.finish : nullptr;
+    for (int64_t panel = first; panel < last; ++panel) {
+      const int64_t vectors = panels.vectors(panel), j = panels.begin(panel) * kLane - origin;
+      call.last_columns = std::min(vectors * kLane, product.n - j) - (vectors - 1) * kLane;
+      call.column = j;
+      call.b_k = vectors * kLane;
+      call.b = packed + (origin + j) * product.k + p * call.b_k;
+      for (int64_t strip = 0; strip < strips.count; ++strip) {
+        const int64_t i = strips.begin(strip), rows = strips.end(strip) - i;
+        call.a = product.a + p * product.a_k + i * call.a_row;
+        call.c = product.c + i * product.c_row + j;
+        if (product.c_far) prefetch_tile(call, rows, vectors);
+        call.row = i;
+        const auto of_rows = static_cast<size_t>(rows - 1);
+        const MicroKernel<T> kernel = panels.half(panel)
+                                          ? tables.half[of_rows]
+                                          : tables.full[of_rows][static_cast<size_t>(vectors - 1)];
+        kernel(call);
       }
     }
   }

@@ -6,13 +6,21 @@
 namespace slim {
 
 BoundPlan::BoundPlan(std::shared_ptr<const Plan> plan, std::vector<Gather> gathers,
-                     const Arrays& arrays, uint32_t seed)
-    : plan_(std::move(plan)), gathers_(std::move(gathers)), arrays_(arrays), seed_(seed) {}
+                     const Arrays& arrays, uint32_t seed, std::shared_ptr<PackedArrays> packed)
+    : plan_(std::move(plan)),
+      gathers_(std::move(gathers)),
+      arrays_(arrays),
+      seed_(seed),
+      packed_(std::move(packed)) {}
 
 Plan::Lease BoundPlan::lease(int lanes, const std::vector<uint32_t>& index) const {
   Plan::Lease call(*plan_, lanes);
   plan_->reserve(*call, gathers_, index);
   arrays_.lend(call->context);
+  if (plan_->packed().bytes > 0) {
+    call->packed = packed_->of(*plan_, arrays_, lanes);
+    call->context.base[static_cast<int>(Base::packed)] = call->packed->data();
+  }
   call->context.seed = seed_;
   return call;
 }

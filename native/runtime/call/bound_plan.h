@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/call/arrays.h"
+#include "runtime/call/packed.h"
 #include "runtime/call/profile.h"
 #include "runtime/call/team.h"
 #include "runtime/data/source.h"
@@ -18,7 +19,7 @@ class BoundPlan {
  public:
   // One gather an input, as bind_sources gives them.
   BoundPlan(std::shared_ptr<const Plan> plan, std::vector<Gather> gathers, const Arrays& arrays,
-            uint32_t seed = 0);
+            uint32_t seed = 0, std::shared_ptr<PackedArrays> packed = nullptr);
 
   const Plan& plan() const { return *plan_; }
   const std::vector<Gather>& gathers() const { return gathers_; }
@@ -39,6 +40,7 @@ class BoundPlan {
   std::vector<Gather> gathers_;
   Arrays arrays_;
   uint32_t seed_;
+  std::shared_ptr<PackedArrays> packed_;  // there where the plan asks for it
 };
 
 }  // namespace slim

@@ -50,7 +50,8 @@ int64_t bytes_of(const Buffer& buffer, int64_t rows) {
 
 Forward::Forward(std::shared_ptr<const Model> model, std::string function,
                  const std::vector<Source>& sources, std::vector<uint32_t> index,
-                 const ForwardOptions& options, Arrays arrays, Hypers hypers)
+                 const ForwardOptions& options, Arrays arrays, Hypers hypers,
+                 std::shared_ptr<PackedArrays> packed)
     : model_(std::move(model)),
       options_(options),
       index_(std::move(index)),
@@ -69,9 +70,9 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
   hypers_.set_if_declared("global_rows", static_cast<double>(rows));
   const auto bind = [&](int64_t count) {
-    auto plan = model_->plan(function, count, symbols_);
+    auto plan = model_->plan(function, count, symbols_, packed != nullptr && !writes_);
     auto gathers = bind_sources(*plan, sources, index_);
-    return BoundPlan(std::move(plan), std::move(gathers), arrays_.arrays(), options_.seed);
+    return BoundPlan(std::move(plan), std::move(gathers), arrays_.arrays(), options_.seed, packed);
   };
   bound_.emplace(bind(chunk_));
   const Plan& plan = bound_->plan();

@@ -31,9 +31,11 @@ struct Returned {
 
 class Forward {
  public:
+  // `packed`: of these arrays, where nobody writes to them while it lives.
   Forward(std::shared_ptr<const Model> model, std::string function,
           const std::vector<Source>& sources, std::vector<uint32_t> index,
-          const ForwardOptions& options, Arrays arrays, Hypers hypers);
+          const ForwardOptions& options, Arrays arrays, Hypers hypers,
+          std::shared_ptr<PackedArrays> packed = nullptr);
 
   // Types and shapes of what run() fills in; set each `data` before.
   std::vector<Returned>& returns() { return returns_; }

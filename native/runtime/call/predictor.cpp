@@ -59,12 +59,13 @@ bool readable(const std::byte* data, SourceType type, int64_t count, DType reads
 
 Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& function,
                      const std::vector<std::string>& sources, Arrays arrays, Hypers hypers,
-                     int threads)
+                     int threads, std::shared_ptr<PackedArrays> packed)
     : model_(std::move(model)),
       function_(function),
       arrays_(arrays),
       hypers_(std::move(hypers)),
       threads_(threads),
+      packed_(std::move(packed)),
       elsewhere_(!model_->device().memory().is_host()),
       shapes_(sources.size()) {
   const std::vector<Rows>& rows = model_->rows(function);
@@ -75,7 +76,7 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
     refuse("it must return one array, row by row");
   }
   if (sources.size() > kMostSources) refuse("it has too many sources");
-  auto many = model_->plan(function, model_->chunk_rows(function));
+  auto many = model_->plan(function, model_->chunk_rows(function), {}, packed_ != nullptr);
   if (many->exact()) refuse("its shapes mix rows");
   for (const InputSlot& slot : many->inputs()) {
     const auto found = std::find(sources.begin(), sources.end(), slot.source);
@@ -93,7 +94,7 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   }
   if (reads_.empty()) refuse("it reads no rows");
   arrays_.hyper = hypers_.data();
-  one_.emplace(bind(model_->plan(function, 1)));
+  one_.emplace(bind(model_->plan(function, 1, {}, packed_ != nullptr)));
   many_.emplace(bind(std::move(many)));
   const Buffer& result = one_->plan.plan().returns()[0];
   dtype_ = result.dtype;
@@ -111,7 +112,7 @@ Predictor::Bound Predictor::bind(std::shared_ptr<const Plan> plan) const {
     }
   }
   const bool pays = plan->useful_lanes(plan->capacity(), kManyLanes) > 1;
-  return {BoundPlan(std::move(plan), std::move(gathers), arrays_), pays};
+  return {BoundPlan(std::move(plan), std::move(gathers), arrays_, 0, packed_), pays};
 }
 
 bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
@@ -155,7 +156,7 @@ bool Predictor::run_long(const Given* sources, int64_t rows, std::byte* result,
     const auto& [data, type] = sources[read.source];
     named.push_back(contiguous(read.name, type, data, rows, read.row));
   }
-  Forward forward(model_, function_, named, {}, options, arrays_, hypers_.copy());
+  Forward forward(model_, function_, named, {}, options, arrays_, hypers_.copy(), packed_);
   forward.returns()[0].data = result;
   return forward.run(interrupt) == 0;
 }

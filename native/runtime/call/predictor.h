@@ -26,9 +26,10 @@ class Predictor {
 
   // `sources` are the names of what `run` is given, in its order; a function may read some of
   // them. Throws std::invalid_argument where it needs others, sparse rows or parts of rows,
-  // mixes rows, or returns more than one array of rows.
+  // mixes rows, or returns more than one array of rows. `packed` as in Forward.
   Predictor(std::shared_ptr<const Model> model, const std::string& function,
-            const std::vector<std::string>& sources, Arrays arrays, Hypers hypers, int threads);
+            const std::vector<std::string>& sources, Arrays arrays, Hypers hypers, int threads,
+            std::shared_ptr<PackedArrays> packed = nullptr);
 
   size_t sources() const { return shapes_.size(); }
   // Of a row of a source; null where the function does not read it.
@@ -70,7 +71,8 @@ class Predictor {
   Arrays arrays_;
   Hypers hypers_;
   int threads_;
-  bool elsewhere_;  // the arrays are copied to the device for each call
+  std::shared_ptr<PackedArrays> packed_;  // of the arrays; null: somebody may write to them
+  bool elsewhere_;                        // the arrays are copied to the device for each call
   std::vector<Read> reads_;
   std::vector<std::optional<std::vector<int64_t>>> shapes_;  // by source
   std::optional<Bound> one_;  // which has a gather for each input and type

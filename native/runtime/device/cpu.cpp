@@ -20,6 +20,11 @@ class CpuDevice final : public Device {
     if (row == kernels_.rows.end() || row->second->workspace == nullptr) return {};
     return row->second->workspace(binding);
   }
+  std::optional<Packing> packing(const Binding& binding) const override {
+    const auto row = kernels_.rows.find(binding.node.op);
+    if (row == kernels_.rows.end() || row->second->packing == nullptr) return {};
+    return row->second->packing(binding);
+  }
   Prepared prepare(const Binding& binding) const override {
     const auto row = kernels_.rows.find(binding.node.op);
     if (row != kernels_.rows.end()) return row->second->prepare(binding);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ class Device {
   virtual const Accepts& accepts() const = 0;
   // Bytes of each buffer of a node's workspace, when shapes are known but no place is.
   virtual std::vector<int64_t> workspace(const Binding& binding) const = 0;
+  // What it packs of one operand; none: nothing, or not where it stays from call to call.
+  virtual std::optional<Packing> packing(const Binding&) const { return {}; }
   // Its launches. Throws std::invalid_argument where it has no kernel.
   virtual Prepared prepare(const Binding& binding) const = 0;
   // When all launches of a plan are prepared: what they have in common is made. Throws as prepare.

@@ -27,6 +27,9 @@ void collect(const Plan::Sequence& sequence, std::vector<Launch*>& launches) {
   }
 }
 
+// Packed values of one plan take no more: other operands are packed in each call.
+constexpr int64_t kMostPacked = 256 << 20;
+
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
   return node.op == "input" && request.symbol == "P";
 }
@@ -101,6 +104,15 @@ class Planner {
         touched.writes.push_back(std::move(writes));
         continue;
       }
+      const auto packing = &graph == &this->graph() ? packings_.find(i) : packings_.end();
+      if (packing != packings_.end()) {
+        const auto& [offset, packs] = packing->second;
+        binding.packed = packed_at(offset, packs.bytes);
+        const Buffer& operand = binding.operands[packs.operand];
+        packed_.layout += std::to_string(static_cast<int>(operand.base)) + " at " +
+                          std::to_string(operand.offset) + " rows of " +
+                          std::to_string(operand.row()) + " " + packs.layout + "\n";
+      }
       for (const auto& [place, bytes] : memory.workspace[i]) {
         binding.workspace.push_back(
             {static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
@@ -112,6 +124,7 @@ class Planner {
   }
 
   int64_t local_bytes() const { return local_bytes_; }
+  Plan::Packed take_packed() { return std::move(packed_); }
 
   InputSlot input(const Node& node) const {
     const ValueId id = node.results[0];
@@ -137,15 +150,37 @@ class Planner {
   }
 
  private:
+  static Buffer packed_at(int64_t offset, int64_t bytes) {
+    return {Base::packed, offset, DType::u8, {bytes}};
+  }
+
+  bool is_array(ValueId id) const {  // of the program: the same in all calls
+    if (static_cast<size_t>(id) >= layout_.places.size()) return false;
+    const Base base = layout_.places[static_cast<size_t>(id)].base;
+    return base == Base::param || base == Base::state;
+  }
+
+  // Finds a place for what a node packs of an array of the program.
+  void pack(Binding& binding, const std::vector<View>& views) {
+    const auto packing = device_.packing(binding);
+    if (!packing || packing->bytes > kMostPacked - packed_.bytes) return;
+    if (!is_array(views[static_cast<size_t>(binding.node.operands[packing->operand])].root)) return;
+    binding.packed = packed_at(packed_.bytes, packing->bytes);
+    packings_[static_cast<size_t>(&binding.node - graph().nodes.data())] = {packed_.bytes,
+                                                                            *packing};
+    packed_.bytes += round_up(packing->bytes) + kAlignment;
+  }
+
   // Bytes of each buffer of a node's workspace; before memory is planned.
   std::vector<int64_t> workspace(const Graph& graph, const Node& node,
-                                 const std::vector<View>& views) const {
+                                 const std::vector<View>& views) {
     Binding binding{graph, node, {}, {}};
     const auto shape = [&](ValueId id) {
       return at(graph, id, {0, 0, views[static_cast<size_t>(id)].row_stride});
     };
     for (const ValueId id : node.operands) binding.operands.push_back(shape(id));
     for (const ValueId id : node.results) binding.results.push_back(shape(id));
+    if (request_.packed && &graph == &this->graph()) pack(binding, views);
     return device_.workspace(binding);
   }
 
@@ -154,6 +189,10 @@ class Planner {
   void add_launches(const Binding& binding, std::vector<Plan::Step>& steps,
                     Plan::Touched& touched) {
     Prepared prepared = device_.prepare(binding);
+    if (prepared.pack) {
+      local_bytes_ = std::max(local_bytes_, prepared.pack->local_bytes());
+      packed_.launches.push_back(std::move(prepared.pack));
+    }
     std::vector<Buffer> writes = binding.results;
     writes.insert(writes.end(), binding.workspace.begin(), binding.workspace.end());
     for (auto& launch : prepared.launches) {
@@ -254,6 +293,8 @@ class Planner {
   std::map<std::string, int64_t> symbols_;
   std::string text_;
   MemoryPlan memory_;
+  std::map<size_t, std::pair<int64_t, Packing>> packings_;  // by node: where, and what
+  Plan::Packed packed_;
   int64_t local_bytes_ = 0;
 };
 
@@ -290,6 +331,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   Touched touched;
   sequence_ = planner.steps(graph, planner.memory(), touched);
   local_bytes_ = planner.local_bytes();
+  packed_ = planner.take_packed();
   std::vector<Launch*> launches;
   collect(sequence_, launches);
   device.link(launches);

@@ -127,7 +127,9 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
 }
 
 Plan::Lease::~Lease() {
-  if (owned_) plan_->contexts_.give(std::move(owned_));
+  if (!owned_) return;
+  owned_->packed.reset();
+  plan_->contexts_.give(std::move(owned_));
 }
 
 }  // namespace slim

@@ -30,7 +30,8 @@ struct CallContext {
   // Values that are not dense, and the memory of each.
   std::vector<SparseBatch> sparse;
   std::vector<Arena> stored;
-  std::unique_ptr<Remote> remote;  // null: its memory is the host's
+  std::unique_ptr<Remote> remote;       // null: its memory is the host's
+  std::shared_ptr<const Arena> packed;  // of the arrays that are lent, until the lease ends
   // Looked at between launches, which are left out once it says so; null: they all run.
   class Watch* watch = nullptr;
 

@@ -137,11 +137,12 @@ int64_t Model::plan_count() const {
 }
 
 std::shared_ptr<const Plan> Model::plan(const std::string& function, int64_t rows,
-                                        const Symbols& symbols) const {
+                                        const Symbols& symbols, bool packed) const {
   PlanRequest request;
   request.function = function;
   request.capacity = rows;
   request.symbols = symbols;
+  request.packed = packed;
   const std::shared_ptr<const Facts> known = facts(function, symbols);
   request.exact = !known->by_row || known->refused;
   if (!request.exact) {
@@ -231,7 +232,8 @@ std::shared_ptr<const Plan> Model::find(const PlanRequest& request) const {
   const auto same = [&](const Cached& entry) {
     return entry.request.function == request.function &&
            entry.request.capacity == request.capacity && entry.request.exact == request.exact &&
-           entry.request.compact == request.compact && entry.request.symbols == request.symbols;
+           entry.request.compact == request.compact && entry.request.packed == request.packed &&
+           entry.request.symbols == request.symbols;
   };
   const auto found = std::find_if(plans_.begin(), plans_.end(), same);
   if (found == plans_.end()) return nullptr;

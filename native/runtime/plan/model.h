@@ -38,8 +38,9 @@ class Model {
 
   // The plan that runs so many rows at once: one that serves up to them where the function
   // allows that, otherwise one for exactly them. From a small cache, least recently used out.
+  // `packed`: one whose calls are lent what it packs of the program's arrays.
   std::shared_ptr<const Plan> plan(const std::string& function, int64_t rows,
-                                   const Symbols& symbols = {}) const;
+                                   const Symbols& symbols = {}, bool packed = false) const;
   // How many update functions there are: one for each optimizer.
   int64_t updates() const;
   // An optimizer's step over blocks of `elements` of the arenas; `compact`: of arenas that are

@@ -30,6 +30,7 @@ struct PlanRequest {
   std::string symbol = "B";  // of the rows; P in update
   int64_t capacity = 1;
   bool exact = false;    // specialised for rows == capacity
+  bool packed = false;   // what launches make of the program's arrays alone is made before calls
   bool compact = false;  // of update: the parameter arena is as long as the capacity
   Symbols symbols = {};  // sizes of all others
 };
@@ -87,7 +88,15 @@ class Plan {
     }
   };
 
+  // What launches make of the program's arrays alone, for all calls while these stay as they are.
+  struct Packed {
+    std::vector<std::unique_ptr<Launch>> launches;
+    std::string layout;  // plans of one program that say the same share one copy
+    int64_t bytes = 0;
+  };
+
   const Device& device() const { return device_; }
+  const Packed& packed() const { return packed_; }
   const Sequence& sequence() const { return sequence_; }
   const std::vector<Step>& steps() const { return sequence_.steps; }
   const std::vector<Move>& moves() const { return sequence_.moves; }
@@ -144,6 +153,7 @@ class Plan {
   const Device& device_;
   PlanRequest request_;
   Sequence sequence_;
+  Packed packed_;
   std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
   std::vector<Buffer> returns_;
