@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kBoxBytes = 768 * 1024;  // what a chunk reads of x; it streams from L2
 constexpr int64_t kPartColumns = 64;       // fewer, and x is copied too often
-constexpr int64_t kFarPixel = 256;         // bytes, and multiples: pixels fall on few sets of L1
+constexpr int64_t kFarPixel = 1024;        // bytes, and multiples: pixels fall on few sets of L1
 
 // How the sum over positions is cut: into chunks, each a chain of fma, and slices of chunks,
 // added in the end. A function of the shape.
