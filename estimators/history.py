@@ -358,8 +358,8 @@ class Monitor:
         self.kept = saved["kept"] and tuple(saved["kept"])
 
     def restore(self) -> None:
-        """Put the best arrays back, if any were kept."""
-        if self.kept is not None:
+        """Put the best arrays back, if any were kept; once published, they are."""
+        if self.kept is not None and not self.program.sealed:
             self.program.params[...] = self.kept[0]
             self.program.state[...] = self.kept[1]
 

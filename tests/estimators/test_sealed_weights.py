@@ -10,6 +10,7 @@ from sklearn.base import clone
 from slimlearn import ConvNetClassifier, DNNClassifier
 from slimlearn.backend import program as programs
 from slimlearn.estimators.callbacks import Callback
+from slimlearn.estimators.history import Monitor
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 10, 10, 3)).astype("f4")
@@ -114,6 +115,22 @@ def test_the_best_weights_are_those_that_predict():
     est = fitted(early_stopping=True, max_iter=6, learning_rate=0.5)
     check(est)
     assert est.best_iteration_ <= est.n_iter_
+
+
+def test_an_interrupt_behind_the_end_keeps_what_was_published(monkeypatch):
+    calls = []
+
+    def conclude(self):
+        calls.append(self)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Monitor, "conclude", conclude)
+    est = ConvNetClassifier(**{**FEW, "early_stopping": True})
+    with pytest.raises(KeyboardInterrupt):
+        est.fit(X, Y)
+    assert len(calls) == 2
+    check(est)
 
 
 def test_a_fit_ends_without_a_copy_of_the_weights(monkeypatch):
