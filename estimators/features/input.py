@@ -17,7 +17,7 @@ from slimlearn.estimators.features.columns import (
     IndicatorColumn,
     NumericColumn,
 )
-from slimlearn.estimators.features.reading import Reader
+from slimlearn.estimators.features.reading import Reader, is_list
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.tables.table import open_table
@@ -258,9 +258,7 @@ def check_columns(parameter: str, columns) -> tuple:
 def _opened(estimator, X, reset: bool, name: str):
     if not isinstance(X, Mapping):
         return open_table(estimator, X, reset=reset, name=name)
-    found = _Arrays(
-        (key, np.asarray(a) if not hasattr(a, "dtype") else a) for key, a in X.items()
-    )
+    found = _Arrays((key, _as_column(values)) for key, values in X.items())
     sizes = {key: len(array) for key, array in found.items()}
     if not found or len(set(sizes.values())) > 1 or 0 in sizes.values():
         raise ValueError(
@@ -274,6 +272,20 @@ def _opened(estimator, X, reset: bool, name: str):
         if all(isinstance(key, str) for key in found):
             estimator.feature_names_in_ = np.array(list(found), dtype=object)
     return found
+
+
+def _as_column(values):
+    """Lists as arrays: of objects, where they are no plain numbers."""
+    if hasattr(values, "dtype"):
+        return values
+    values = list(values)
+    if not any(map(is_list, values)):
+        array = np.asarray(values)
+        if array.dtype.kind not in "SU":  # in which a missing value would be a word
+            return array
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _width(column: NumericColumn) -> int:

@@ -12,7 +12,7 @@ from slimlearn.estimators.missing import missing_in
 from slimlearn.estimators.tables.reading import Raw, read, read_objects
 from slimlearn.estimators.tables.table import Table
 
-__all__ = ["Ids", "Reader", "Values", "as_numbers", "as_values"]
+__all__ = ["Ids", "Reader", "Values", "as_numbers", "as_values", "is_list"]
 
 _LISTS = (list, tuple, set, frozenset, np.ndarray)
 # Columns, and values, that errors name at most.
@@ -240,6 +240,11 @@ class Reader:
         return [value for row in rows for value in row], ends
 
 
+def is_list(value) -> bool:
+    """Whether an element is several values."""
+    return isinstance(value, _LISTS)
+
+
 def _lists(column) -> list | None:
     """The elements of a column that holds lists; None of another."""
     if isinstance(column, np.ndarray):
@@ -258,7 +263,7 @@ def _lists(column) -> list | None:
             column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
         )
         return values
-    return values if any(isinstance(value, _LISTS) for value in values) else None
+    return values if any(map(is_list, values)) else None
 
 
 def _row(value) -> list:

@@ -177,6 +177,17 @@ def test_lists_in_rows():
     np.testing.assert_allclose(found[3], [0, np.sqrt(2)], rtol=1e-6)
 
 
+def test_a_dict_of_lists():
+    column = fc.categorical_column_with_vocabulary_list("w", ["a", "b"])
+    assert rows_of({"w": ["b", np.nan, None]}, column).tolist() == [[0, 1], [0, 0]] + [
+        [0, 0]
+    ]
+    assert rows_of({"w": [["a", "b"], ["b"]]}, column).tolist() == [[1, 1], [0, 1]]
+    assert rows_of({"w": [["a"], ["b"]]}, column).tolist() == [[1, 0], [0, 1]]
+    one = fc.numeric_column("x", default_value=3)
+    assert open_({"x": [1, None]}, [one])["numbers"].tolist() == [[1], [3]]
+
+
 @pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])
 def test_lists_in_frames(kind):
     lists = [["a", "b"], [], None, ["b"]]
