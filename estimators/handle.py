@@ -21,6 +21,9 @@ __all__ = ["Handle", "joined"]
 # Parts, and predictors of the short road, that a handle keeps.
 _KEPT = 32
 
+# Calls with a row or two in which these are looked at.
+_LOOKS = 32
+
 # Numbers in X up to which a copy is cheaper than a look at their strides.
 _FEW = 4096
 
@@ -73,7 +76,7 @@ class Handle:
     """
 
     __slots__ = (
-        *("_native", "_parts", "_predictors"),
+        *("_looks", "_native", "_parts", "_predictors"),
         *("closely", "device", "input", "model", "program", "text"),
     )
 
@@ -85,6 +88,7 @@ class Handle:
         self.model = program.model
         self.text = program.text
         self._native = None
+        self._looks = _LOOKS
         self._predictors: dict = {}
         self._parts: Cache[Handle] = Cache(_KEPT)
 
@@ -163,8 +167,19 @@ class Handle:
             X = self.input.plain(X, _FEW)
             values = None if X is None else predictor(X)
         if values is not None and self.input.range is not None:
-            self.input.glance(X)
+            self._glance(X)
         return values
+
+    def _glance(self, X) -> None:
+        """Let the input look at X's range: of a row or two in the first calls only.
+
+        The look costs a tenth of what a small network needs for an image.
+        """
+        if len(X) <= 2:
+            if not self._looks:
+                return
+            self._looks -= 1
+        self.input.glance(X)
 
     def few(self, function: str, X, n_threads: int | None):
         """The short road for a few checked rows of any order, else None."""

@@ -59,8 +59,10 @@ class AnySize:
         known = self.__dict__.get("_input")
         if known is None or known.resize_to is not None:
             return None
-        height, width, channels = known.shape
         axes = getattr(X, "ndim", 2)
+        if axes == 4 and X.shape[1:] == known.shape:
+            return None
+        height, width, channels = known.shape
         if axes == 3 and (channels != 1 or X.shape in (known.shape, known.shape[:2])):
             return None
         if axes == 4 and X.shape[3] != channels:

@@ -280,12 +280,14 @@ class ImageInput(Input):
         if self.range is None or not len(X):
             return
         some = X[:: -(-len(X) // _FEW)]
-        low, high = float(some.min()), float(some.max())
         least, most = self.range
-        limit = _TIMES * max(most, -least)
+        limit, high = _TIMES * max(most, -least), float(some.max())
+        if high <= limit and (self.has_fractions or high > 1):
+            return  # as most calls, which this costs little
+        low = float(some.min())
         # Of pixels that were scaled each on its own some lie far from the others.
         flat = X.ndim <= 2 if flat is None else flat
-        beyond = max(high, -low) > limit and (least >= 0 or (low >= 0 and not flat))
+        beyond = high > limit and (least >= 0 or (low >= 0 and not flat))
         within = (
             not self.has_fractions
             and most > _TIMES
