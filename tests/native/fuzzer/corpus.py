@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from support import image_case
+from support.corners import ALL, models
 from support.op_cases import CASES
 from support.training_case import Case, data, network
 
@@ -20,6 +21,11 @@ for made in (texts, files):
 for op, cases in CASES.items():
     for number, case in enumerate(cases):
         (texts / f"{op}-{number}").write_text(print_program(case.model("f32")))
+# With their gradients, those of norms, activations and losses too.
+for op, cases in ALL.items():
+    for number, case in enumerate(cases):
+        if made := models(case, "f32"):
+            (texts / f"grad-{op}-{number}").write_text(print_program(made[0]))
 OPTIONS = [{}, {"dropout": True, "center": True}, {"branches": True}, {"split": True}]
 for number, options in enumerate([*OPTIONS, {"sparse": True, "rows": True}]):
     model = network("f32", sizes=(4, 3, 2), **options)
