@@ -43,16 +43,20 @@ class Net:
         self.gradient = allocate(self.program.params.nbytes)
         weights = self.program.weights.values()
         self.weights = sum(array.size for array in weights if array.ndim > 1)
-        self.predictor = self.model.predictor(
-            "predict", self.program, ["X"], n_threads=case.threads
-        )
+        self.predictor = None
 
     def forward(self):
-        """Return the logits."""
+        """Return the logits, of a program that is sealed as a fitted estimator's is."""
+        if self.predictor is None:
+            self.predictor = self.model.predictor(
+                *("predict", self.program.seal(), ["X"]), n_threads=self.case.threads
+            )
         return self.predictor(self.sources["X"])
 
     def training(self):
         """Compute the loss and all gradients."""
+        if self.program.sealed:
+            self.program, self.predictor = self.program.copy(), None
         return self.model.run(
             "grad",
             self.sources,
