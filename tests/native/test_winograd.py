@@ -16,9 +16,9 @@ from slimlearn.backend.text import print_program
 TABLE = """
 56x56 64 64 minimal minimal
 28x28 128 128 minimal minimal
-14x14 256 256 minimal direct
+14x14 256 256 minimal minimal
 7x7 512 512 direct direct
-28x28 512 512 direct direct
+28x28 512 512 direct minimal
 56x56 96 96 minimal minimal
 35x35 64 96 minimal minimal
 17x17 128 192 minimal minimal
@@ -101,6 +101,7 @@ SHAPES = {  # size of x, channels, filters, padding, images
     "odd": ((25, 39), 48, 112, "SAME", 2),
     "short tiles of two": ((14, 14), 32, 64, "SAME", 3),
     "short tiles of one": ((13, 17), 64, 64, "SAME", 2),
+    "many channels": ((13, 14), 144, 160, "SAME", 2),
     "one way only": ((3, 400), 32, 32, ((1, 1), (2, 0)), 2),
     "wide padding": ((21, 23), 32, 48, ((4, 5), (0, 7)), 2),
 }
@@ -181,12 +182,13 @@ def test_gradients_of_filters_are_near_the_exact_ones(shape, images, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_gradients_of_filters_depend_on_no_thread(shape, isa):
-    build, arrays = sums(shape, 9)
-    one, two = (
-        apply(build, arrays, isa, "f", batch=9, n_threads=threads) for threads in (1, 2)
+def test_gradients_of_filters_depend_on_no_thread_and_no_capacity(shape, isa):
+    build, arrays = sums(shape, 19)
+    one, two, wide = (
+        apply(build, arrays, isa, "f", batch=batch, n_threads=threads)
+        for batch, threads in ((19, 1), (19, 2), (70, 1))
     )
-    assert one.tobytes() == two.tobytes()
+    assert one.tobytes() == two.tobytes() == wide.tobytes()
 
 
 ENDINGS = {

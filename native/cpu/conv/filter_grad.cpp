@@ -296,7 +296,8 @@ bool goes_by_channels(const Binding& binding) {
 
 Prepared prepare_filter_grad(const Binding& binding) {
   if (goes_by_channels(binding)) return prepare_depthwise_filter_grad(binding);
-  if (fits_winograd_filter_grad(binding)) return prepare_winograd_filter_grad(binding);
+  if (sums_tiles(binding)) return prepare_tile_sums(binding);
+  if (sums_rounds(binding)) return prepare_round_sums(binding);
   return binding.operands[0].dtype == DType::f32 ? prepare<float>(binding)
                                                  : prepare<double>(binding);
 }
@@ -311,7 +312,8 @@ std::vector<int64_t> workspace(const Binding& binding) {
 
 std::vector<int64_t> filter_grad_workspace(const Binding& binding) {
   if (goes_by_channels(binding)) return depthwise_filter_grad_workspace(binding);
-  if (fits_winograd_filter_grad(binding)) return winograd_filter_grad_workspace(binding);
+  if (sums_tiles(binding)) return tile_sums_workspace(binding);
+  if (sums_rounds(binding)) return round_sums_workspace(binding);
   return binding.operands[0].dtype == DType::f32 ? workspace<float>(binding)
                                                  : workspace<double>(binding);
 }

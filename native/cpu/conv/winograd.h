@@ -10,9 +10,13 @@ bool fits_winograd(const Binding& binding, bool backward);
 Prepared prepare_winograd(const Binding& binding, bool backward);
 Packing winograd_packing(const Binding& binding, bool backward);
 
-// The same of the gradient of filters.
-bool fits_winograd_filter_grad(const Binding& binding);
-Prepared prepare_winograd_filter_grad(const Binding& binding);
-std::vector<int64_t> winograd_filter_grad_workspace(const Binding& binding);
+// The same of the gradient of filters: few channels chunk by chunk, many in rounds of images whose
+// transforms all tasks share.
+bool sums_tiles(const Binding& binding);
+Prepared prepare_tile_sums(const Binding& binding);
+std::vector<int64_t> tile_sums_workspace(const Binding& binding);
+bool sums_rounds(const Binding& binding);
+Prepared prepare_round_sums(const Binding& binding);
+std::vector<int64_t> round_sums_workspace(const Binding& binding);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

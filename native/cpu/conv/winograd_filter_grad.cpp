@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "cpu/conv/winograd.h"
-#include "cpu/conv/winograd_tile.h"
+#include "cpu/conv/winograd_sums.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -15,43 +15,7 @@ constexpr int64_t kSumBytes = 640 * 1024;    // of a task, which streams them fo
 constexpr int64_t kChunkBytes = 480 * 1024;  // of transformed tiles
 constexpr int64_t kLeastTiles = 16, kUsualTiles = 48;  // of a chunk: a chain of fma
 constexpr int64_t kMostChannels = 128;  // more, and a task's sums are of too few columns
-constexpr double kSums = 15.0 / 8;      // ns an image for zeros, slices and the transform back
-
-// The gradient of a result: a polynomial of degree 3 at the points of the source's transform.
-struct GradTransform {
-  static constexpr int kSide = kOut, kShort = TileAxis::kFew;
-
-  template <bool few, class V>
-  SLIM_INLINE static void apply(const V* g, V* to, int64_t step) {
-    const V g0 = g[0], g1 = g[1];
-    if constexpr (few) {
-      const V even = g0 * -(1.0f / 6), odd = g1 * (1.0f / 6);
-      to[0] = g0 * 0.25f;
-      to[step] = even - odd;
-      to[2 * step] = even + odd;
-      to[5 * step] = g1;
-    } else {
-      const V g2 = g[2], g3 = g[3];
-      const V even = (g0 + g2) * -(1.0f / 6), odd = (g1 + g3) * (1.0f / 6);
-      const V low = fma(g0, broadcast<V>(1.0f / 24), g2 * (1.0f / 6));
-      const V middle = fma(g1, broadcast<V>(1.0f / 12), g3 * (1.0f / 3));
-      to[0] = g0 * 0.25f;
-      to[step] = even - odd;
-      to[2 * step] = even + odd;
-      to[3 * step] = low + middle;
-      to[4 * step] = low - middle;
-      to[5 * step] = g3;
-    }
-  }
-};
-
-template <class V>
-SLIM_INLINE void filter_transform(const V* m, V* to, int64_t step) {
-  const V near = m[1] + m[2], far = m[3] + m[4];
-  to[0] = m[0] + near + far;
-  to[step] = fma(m[3] - m[4], broadcast<V>(2.0f), m[1] - m[2]);
-  to[2 * step] = fma(far, broadcast<V>(4.0f), near) + m[5];
-}
+constexpr double kSumTime = 15.0 / 8;   // ns an image for zeros, slices and the transform back
 
 // How the sum over tiles is cut: into chunks, each a chain of fma, and slices of chunks, added
 // in the end. A function of the shape.
@@ -83,7 +47,7 @@ struct TileSums {
   }
   bool pays() const {
     if (!suits_tiles(geometry) || geometry.channels > kMostChannels) return false;
-    const double time = kSums + tiles_time(grid, geometry.channels, width());
+    const double time = kSumTime + tiles_time(grid, geometry.channels, width());
     return kDirect * static_cast<double>(geometry.y[1] * geometry.y[2]) > kGain * time;
   }
   int64_t frame() const { return geometry.channels * geometry.outputs + kPad; }
@@ -213,72 +177,21 @@ class SumTiles final : public Launch {
   Pitch x_, dy_;
 };
 
-// Adds the slices in order, and transforms their sums to filters.
-class FinishFilters final : public Launch {
- public:
-  FinishFilters(std::shared_ptr<const TileSums> sums, const Buffer& from)
-      : sums_(std::move(sums)),
-        from_(from),
-        split_(Split::by_bytes(kMostSlices * kFrequencies * kVectorBytes)) {}
-
-  int64_t tasks(int64_t) const override { return split_.tasks(vectors()); }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const TileSums& s = *sums_;
-    const int64_t slices = s.slices(context.rows), last = split_.last(task, vectors());
-    const int64_t matrix = s.geometry.channels * s.geometry.outputs;
-    const auto frame = [&](int frequency, int64_t at) {
-      F32 sum{};
-      for (int64_t slice = 0; slice < slices; ++slice) {
-        const float* from = from_.in<float>(context) + slice * s.count();
-        sum = sum + load(from + frequency * s.frame() + at);
-      }
-      return sum;
-    };
-    for (int64_t vector = split_.first(task); vector < last; ++vector) {
-      const int64_t at = vector * kStep;
-      F32 half[kTaps * kIn];
-      for (int x = 0; x < kIn; ++x) {
-        F32 m[kIn];
-        for (int y = 0; y < kIn; ++y) m[y] = frame(y * kIn + x, at);
-        filter_transform(m, half + x, kIn);
-      }
-      for (int y = 0; y < kTaps; ++y) {
-        F32 tap[kTaps];
-        filter_transform(half + y * kIn, tap, 1);
-        float* to = s.filters.in<float>(context) + y * kTaps * matrix + at;
-        for (int x = 0; x < kTaps; ++x) store(to + x * matrix, tap[x]);
-      }
-    }
-  }
-
-  Cost cost(int64_t rows) const override {
-    const double terms = static_cast<double>(sums_->slices(rows) * sums_->count());
-    return {terms, terms * sizeof(float)};
-  }
-
- private:
-  int64_t vectors() const { return sums_->geometry.channels * sums_->geometry.outputs / kStep; }
-
-  std::shared_ptr<const TileSums> sums_;
-  Buffer from_;
-  Split split_;  // of vectors of pairs
-};
-
 }  // namespace
 
-bool fits_winograd_filter_grad(const Binding& binding) {
+bool sums_tiles(const Binding& binding) {
   return binding.operands[0].dtype == DType::f32 && TileSums(binding).pays();
 }
 
-Prepared prepare_winograd_filter_grad(const Binding& binding) {
+Prepared prepare_tile_sums(const Binding& binding) {
   const auto sums = std::make_shared<const TileSums>(binding);
   Prepared prepared(std::make_unique<SumTiles>(sums, binding.workspace[0]));
-  prepared.launches.push_back(std::make_unique<FinishFilters>(sums, binding.workspace[0]));
+  prepared.launches.push_back(
+      std::make_unique<FinishFilters<TileSums>>(sums, binding.workspace[0]));
   return prepared;
 }
 
-std::vector<int64_t> winograd_filter_grad_workspace(const Binding& binding) {
+std::vector<int64_t> tile_sums_workspace(const Binding& binding) {
   const TileSums sums(binding);
   const int64_t slices = std::max<int64_t>(sums.slices(capacity_of(binding)), 1);
   return {slices * sums.count() * int64_t{sizeof(float)}};

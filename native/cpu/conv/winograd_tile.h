@@ -76,6 +76,15 @@ struct TileGrid {
   }
 };
 
+// The first and the last kind of tiles that have a frequency.
+inline std::array<TileGrid::Kind, 2> kinds_having(int frequency) {
+  const bool down = only_whole(frequency / kIn), across = only_whole(frequency % kIn);
+  return {across ? TileGrid::whole
+          : down ? TileGrid::short_across
+                 : TileGrid::corner,
+          down ? TileGrid::whole : TileGrid::short_down};
+}
+
 // Where each of some tiles in a row lies among their transforms, by kind.
 template <int64_t most>
 class TileOrder {
@@ -91,11 +100,8 @@ class TileOrder {
   }
   int64_t slot(int64_t i) const { return slot_[i]; }
   Range having(int frequency) const {
-    const bool down = only_whole(frequency / kIn), across = only_whole(frequency % kIn);
-    return {begin_[across ? TileGrid::whole
-                   : down ? TileGrid::short_across
-                          : TileGrid::corner],
-            begin_[(down ? TileGrid::whole : TileGrid::short_down) + 1]};
+    const auto [first, last] = kinds_having(frequency);
+    return {begin_[first], begin_[last + 1]};
   }
 
  private:
