@@ -25,6 +25,8 @@ from slimlearn.estimators.tables.members import (
     Layout,
     folds_of,
     member_of,
+    most_numbers,
+    telling,
     values_of,
 )
 from slimlearn.estimators.tables.table import open_table
@@ -92,6 +94,10 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         """What folds are to have alike, whole numbers for each row or None, and the
         weights that rows get for their y."""
         return None, weights
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """Numbers that are to be told, (rows, outputs)."""
+        return y.reshape(len(y), -1)
 
     def _settings(self, rows: int) -> dict:
         """Parameters of members that have to do with y, and with so many rows."""
@@ -403,6 +409,16 @@ class _Trainer:
             f"epochs{best}"
         )
 
+    def _telling(self, training: np.ndarray) -> list[int] | None:
+        """The numbers that a member reads, by its own rows; None for all of them."""
+        most = most_numbers(np.count_nonzero(training))
+        if self.layout.numbers <= most:
+            return None
+        weights = None if self.weights is None else self.weights[training]
+        scores = self.Z[:, self.layout.scores][training]
+        targets = self.owner._targets(self.y[training])
+        return telling(scores, targets, weights, most)
+
     def _member(self, number: int, held: np.ndarray, seed: int, seconds):
         owner, y = self.owner, self.y
         training = ~held if self.weights is None else ~held & (self.weights > 0)
@@ -417,6 +433,7 @@ class _Trainer:
             owner,
             KINDS[number % len(KINDS)],
             self.layout,
+            self._telling(training),
             self.edges,
             self.cardinalities,
             max_iter=epochs,

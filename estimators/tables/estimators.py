@@ -25,6 +25,7 @@ from slimlearn.estimators.labels import (
     class_weighted,
     codes_of,
     find_classes,
+    outputs_of,
 )
 from slimlearn.estimators.losses import LogLoss
 from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
@@ -132,6 +133,8 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their probabilities are
     averaged and calibrated by one temperature.
+    Where X has more numbers than a quarter of the rows, each member reads those that
+    are most correlated with y, they or their squares.
 
     Parameters
     ----------
@@ -253,6 +256,12 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
                 f"{classes[counts.argmax()]}"
             )
         return codes, weights
+
+    def _targets(self, y):
+        if self._has_columns:
+            columns = zip(outputs_of(self.classes_, True), y.T)
+            return np.concatenate([c[:, None] == k for k, c in columns], axis=1)
+        return y[:, None] == self.classes_
 
     def _settings(self, rows):
         auto = self.learning_rate == "auto"
@@ -405,6 +414,8 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their predictions are
     averaged. They stay within the range of y in fit.
+    Where X has more numbers than a quarter of the rows, each member reads those that
+    are most correlated with y, they or their squares.
 
     Parameters
     ----------

@@ -12,7 +12,16 @@ from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.inputs.named import Parts
 from slimlearn.estimators.tables.tower import Tower
 
-__all__ = ["KINDS", "Kind", "Layout", "folds_of", "member_of", "values_of"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Layout",
+    "folds_of",
+    "member_of",
+    "most_numbers",
+    "telling",
+    "values_of",
+]
 
 
 class Kind(NamedTuple):
@@ -43,6 +52,50 @@ KINDS = (
     Kind(_BOTH, "periodic", 0.5),
 )
 
+# Training rows for each number that a member reads, the fewest that it reads, and how
+# many are looked at together.
+_ROWS_A_NUMBER, _FEWEST, _COLUMNS = 4, 16, 256
+
+
+def most_numbers(rows: int) -> int:
+    """How many numbers a member of so many training rows reads."""
+    return max(rows // _ROWS_A_NUMBER, _FEWEST)
+
+
+def telling(scores: np.ndarray, targets: np.ndarray, weights, most: int) -> list[int]:
+    """The numbers most correlated with a target, they themselves or their squares.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (rows, numbers)
+    targets : ndarray of shape (rows, outputs)
+    weights : ndarray of shape (rows,) or None
+    most : int
+        How many there are to be.
+
+    References
+    ----------
+    Fan and Lv, "Sure independence screening for ultrahigh dimensional feature space",
+    2008.
+    """
+    share = np.ones(len(scores)) if weights is None else weights
+    share = (share / share.sum())[:, None]
+    targets = _standard(targets.astype(np.float64), share)
+    found = np.zeros(scores.shape[1])
+    for begin in range(0, scores.shape[1], _COLUMNS):
+        part = scores[:, begin : begin + _COLUMNS].astype(np.float64)
+        for values in (part, part * part):
+            told = np.abs((_standard(values, share) * share).T @ targets).max(axis=1)
+            end = begin + len(told)
+            found[begin:end] = np.maximum(found[begin:end], told)
+    return np.sort(np.argsort(-found, kind="stable")[:most]).tolist()
+
+
+def _standard(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    centred = values - (values * share).sum(axis=0)
+    deviation = np.sqrt((centred**2 * share).sum(axis=0))
+    return centred / np.where(deviation > 0, deviation, 1.0)
+
 
 class Layout(NamedTuple):
     """The columns of encoded rows: robust numbers, their scores, flags, codes."""
@@ -51,13 +104,28 @@ class Layout(NamedTuple):
     flags: int
     codes: int
 
-    def inputs(self, views: tuple[str, ...]) -> dict[str, slice]:
-        """What a member reads, by the names of its inputs."""
+    @property
+    def scores(self) -> slice:
+        """The columns of the scores."""
+        return slice(self.numbers, 2 * self.numbers)
+
+    def inputs(self, views: tuple[str, ...], chosen: list[int] | None) -> dict:
+        """What a member reads, by the names of its inputs.
+
+        Parameters
+        ----------
+        views : tuple of str
+        chosen : list of int or None
+            Of the numbers; None for all.
+        """
         first = self.numbers * (len(_BOTH) - len(views))
         last = self.numbers * len(_BOTH)
         stops = (first, last, last + self.flags, last + self.flags + self.codes)
         names = ("numbers", "flags", "codes")
         found = {n: slice(a, b) for n, a, b in zip(names, stops, stops[1:]) if a < b}
+        if chosen is not None:
+            starts = range(first, last, self.numbers)
+            found["numbers"] = [start + i for start in starts for i in chosen]
         return found or {"flags": slice(0, 1)}
 
 
@@ -81,7 +149,9 @@ class RegressorMember(_Member, NetworkRegressor):
     pass
 
 
-def member_of(owner, kind: Kind, layout: Layout, edges, cardinalities, **settings):
+def member_of(
+    owner, kind: Kind, layout: Layout, chosen, edges, cardinalities, **settings
+):
     """An estimator that was not fitted yet.
 
     Parameters
@@ -89,25 +159,31 @@ def member_of(owner, kind: Kind, layout: Layout, edges, cardinalities, **setting
     owner : TabularClassifier or TabularRegressor
     kind : Kind
     layout : Layout
+    chosen : list of int or None
+        The numbers that it reads; None for all.
     edges, cardinalities
         As `Tower` takes them.
     **settings
         Parameters of the estimator.
     """
+    if kind.embedding != "bins":
+        edges = ()
+    elif chosen is not None:
+        edges = tuple(edges[i] for i in chosen)
     net = Tower(
         tuple(owner._units()),
         owner._activation(),
         float(owner.dropout),
         kind.embedding,
         kind.deviation,
-        edges if kind.embedding == "bins" else (),
+        edges,
         tuple(cardinalities),
         int(owner.embedding_size),
     )
     make = RegressorMember if owner._regression else ClassifierMember
     return make(
         net,
-        inputs=layout.inputs(kind.views),
+        inputs=layout.inputs(kind.views, chosen),
         optimizer=AdamW(beta2=0.95, weight_decay=float(owner.weight_decay)),
         learning_rate_schedule=FlatCosine(warmup=0.02),
         precision="float32",

@@ -15,7 +15,7 @@ from sklearn.model_selection import HalvingRandomSearchCV
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.callbacks import Callback
-from slimlearn.estimators.tables.members import folds_of
+from slimlearn.estimators.tables.members import folds_of, telling
 
 rng = np.random.default_rng(0)
 SMALL = {"members": 3, "max_iter": 8, "hidden_units": (16,), "random_state": 0}
@@ -348,10 +348,26 @@ def test_as_good_as_a_linear_model():
     assert model.score(X[~train], y[~train]) > linear - 0.08
 
 
-def test_noise_columns():
-    X = rng.normal(size=(300, 65))
-    model = TabularRegressor(members=1, random_state=0)
-    assert model.fit(X, X[:, :5].sum(axis=1)).oof_score_ > 0.5
+@pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
+def test_noise_columns(kind):
+    X = rng.normal(size=(300, 405))
+    y = X[:, :5].sum(axis=1)
+    y = y if kind is TabularRegressor else np.where(y > 0, "a", "b")
+    model = kind(members=2, random_state=0, hidden_units=(32, 32)).fit(X, y)
+    assert model.oof_score_ > 0.6
+    # Each of the two members reads the numbers that tell most in its own 150 rows.
+    for member in model.members_:
+        chosen = member.inputs["numbers"]
+        assert len(chosen) in (37, 74)
+        assert {i % 405 for i in chosen} >= {0, 1, 2, 3, 4}
+
+
+def test_numbers_that_tell_by_their_squares():
+    scores = rng.normal(size=(500, 300))
+    weights = rng.random(500)
+    targets = np.stack([scores[:, 7] ** 2, -scores[:, 299]], axis=1)
+    assert telling(scores, targets, weights, 2) == [7, 299]
+    assert len(telling(scores, targets, None, 40)) == 40
 
 
 def test_outliers_of_y():
