@@ -144,6 +144,7 @@ class Program:
 
     @property
     def sealed(self) -> bool:
+        """Whether its arrays are read-only, so that what is made of them stays true."""
         sealed = self._sealed
         return bool(sealed) and sealed[0] is self.params and sealed[1] is self.state
 
