@@ -81,7 +81,7 @@ def _composed():
             f = layers.activation.get(name)
             inputs = {"x": Source((B, 7))}
             yield Case(f"activation_{name}", "", lambda x, f=f: f(x), inputs, ("x",))
-    further = {"axis": 1, "gamma": 2.0, "quantile": 0.3, "power": 1.5}
+    further = {"axis": 1, "epsilon": 0.5, "gamma": 2.0, "power": 1.5, "quantile": 0.3}
     for name in layers.per_example.__all__:
         loss = getattr(layers.per_example, name)
         options = {
