@@ -27,7 +27,7 @@ def recompute() -> Iterator[None]:
 
     Examples
     --------
-    A part of a network, or every unit of a network from `nets`::
+    A part of a network, or every unit of a network from ``layers.nets``::
 
         with slim.recompute():
             net = slim.repeat(net, 3, slim.conv2d, 64, 3, scope="conv3")
