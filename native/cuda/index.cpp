@@ -6,8 +6,6 @@
 namespace slim::cuda {
 namespace {
 
-std::string number(int64_t value) { return std::to_string(value); }
-
 KernelText kernel(const char* header, int64_t elements, const Buffer& dst) {
   KernelText text;
   text.headers = {header};

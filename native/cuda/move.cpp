@@ -4,8 +4,6 @@
 namespace slim::cuda {
 namespace {
 
-std::string number(int64_t value) { return std::to_string(value); }
-
 std::string place(KernelText& text, const Buffer& buffer, bool writes) {
   text.arguments.push_back(buffer);
   return pointer(text.arguments.size() - 1, word_of(buffer.dtype), writes);

@@ -4,8 +4,6 @@
 namespace slim::cuda {
 namespace {
 
-std::string number(int64_t value) { return std::to_string(value); }
-
 std::vector<KernelText> prepare_top_k(const Binding& binding) {
   require_last_axis(binding);
   const Buffer& src = binding.operands[0];

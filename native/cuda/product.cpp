@@ -23,7 +23,6 @@ constexpr int64_t kSmall = 16;       // so many rows or columns are always fille
 constexpr int64_t kDepth = 16;       // pieces are whole ones of these
 constexpr int64_t kOnePiece = 64;    // so few terms are one chain
 constexpr int64_t kLongest = 16384;  // so many terms are cut into slices anyway
-constexpr int64_t kWanted = 264;     // blocks that fill a GPU
 constexpr int64_t kWorth = 256;      // terms of a slice that are worth a block
 constexpr int64_t kMostSlices = 128;
 
@@ -35,8 +34,6 @@ int64_t slices_of(const ProductShape& shape) {
   const int64_t wanted = std::min(k / kWorth, kWanted / std::max<int64_t>(blocks, 1));
   return std::clamp(wanted, needed, std::max(needed, kMostSlices));
 }
-
-std::string number(int64_t value) { return std::to_string(value); }
 
 int64_t elements(const ProductShape& shape) {
   return shape.batches.capacity * shape.m.capacity * shape.n;

@@ -4,10 +4,9 @@
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kLongest = 1 << 16;  // so many terms are cut into slices anyway
-constexpr int64_t kWanted = 264;       // blocks that fill a GPU
-constexpr int64_t kSteps = 16;         // of each thread, that are worth a slice
-constexpr int64_t kMostSlices = 256;
+constexpr int64_t kLongestFold = 1 << 16;  // so many terms are cut into slices anyway
+constexpr int64_t kSteps = 16;             // of each thread, that are worth a slice
+constexpr int64_t kMostFoldSlices = 256;
 
 // Which elements of operand 0 become one, and how teams of threads share them.
 class Reduction {
@@ -32,10 +31,10 @@ class Reduction {
     const int64_t blocks = std::max<int64_t>(ceil_div(results.capacity, across), 1);
     if (sliced) {
       const int64_t needed =
-          std::clamp<int64_t>(ceil_div(terms.capacity, kLongest), 1, kMostSlices);
+          std::clamp<int64_t>(ceil_div(terms.capacity, kLongestFold), 1, kMostFoldSlices);
       const int64_t wanted =
           results.per_row > 0 ? 1 : std::min(terms.capacity / (down * kSteps), kWanted / blocks);
-      slices = std::clamp(wanted, needed, kMostSlices);
+      slices = std::clamp(wanted, needed, kMostFoldSlices);
     }
     slice = ceil_div(std::max<int64_t>(terms.capacity, 1), slices);
     grid = {blocks * slices, kThreads};

@@ -9,6 +9,8 @@
 
 namespace slim::cuda {
 
+inline constexpr int64_t kWanted = 264;  // blocks that fill a GPU
+
 // A product of dimensions: so much at capacity; > 0: so much for every row.
 struct Count {
   int64_t capacity = 1;
@@ -89,9 +91,11 @@ inline std::string call(const std::string& name, const std::vector<std::string>&
   return text + ')';
 }
 
+inline std::string number(int64_t value) { return std::to_string(value); }
+
 inline std::string words(const std::vector<int64_t>& numbers) {
   std::string text;
-  for (const int64_t number : numbers) text += (text.empty() ? "" : ", ") + std::to_string(number);
+  for (const int64_t each : numbers) text += (text.empty() ? "" : ", ") + number(each);
   return text;
 }
 

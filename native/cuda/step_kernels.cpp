@@ -10,9 +10,7 @@ namespace {
 
 constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
 
-std::string number(int64_t value) { return std::to_string(value); }
-
-const char* cuda_type(SourceType type) {
+const char* stored_type(SourceType type) {
   switch (type) {
     case SourceType::f32:
       return "float";
@@ -84,8 +82,8 @@ void CudaSteps::make_parts() {
     for (size_t i = 0; i < plan.inputs().size(); ++i) {
       const InputSlot& input = plan.inputs()[i];
       const Gather& gather = bound.plan.gathers()[i];
-      const std::string to = slim::cuda::cuda_type(input.buffer.dtype);
-      const std::string from = cuda_type(gather.type());
+      const std::string to = cuda_type(input.buffer.dtype);
+      const std::string from = stored_type(gather.type());
       const std::string kind = input.buffer.dtype == DType::b8 ? "slim::Truth" : to;
       const int64_t width = input.by_row ? input.buffer.inner() : input.buffer.count(1);
       body += "  slim::gather_rows<" + kind + ", " + to + ">(a.in<const " + from + ">(" +

@@ -1,4 +1,4 @@
-// Axes of a reduction, merged until kept and reduced ones alternate.
+// Axes of a reduction, merged until kept and reduced ones alternate, and the way over them.
 #pragma once
 
 #include <algorithm>
@@ -73,5 +73,32 @@ inline int64_t offset_of(const std::vector<ReductionAxis>& axes, int64_t index) 
   }
   return offset;
 }
+
+// Neighbours of a line that are folded apart, in vectors; lines of a column that are.
+inline constexpr int64_t kLineVectors = 512;
+inline constexpr int64_t kColumnRun = 128;
+
+// How a reduction goes over its operand, [kept, reduced, strip] with one result or
+// [kept, reduced, strip, line] with a line of them; reduction_walks.h has the two loops.
+struct Walk {
+  bool lines = true;  // of neighbours in memory, which become one: there is no line of results
+  std::vector<ReductionAxis> kept, reduced;
+  ReductionAxis strip;            // the innermost reduced axis
+  int64_t run = 1;                // so much of it is folded apart
+  int64_t line = 1;               // results that lie together
+  int64_t blocks = 1, width = 1;  // a line has `blocks` blocks of `width` results or fewer
+
+  // A unit is what one task folds at least: a block.
+  int64_t units(int64_t rows) const { return product_of(kept, rows) * blocks; }
+  int64_t results(int64_t rows) const { return product_of(kept, rows) * line; }
+  int64_t column(int64_t unit) const { return unit % blocks * width; }
+  int64_t result(int64_t unit) const { return unit / blocks * line + column(unit); }
+  int64_t terms(int64_t rows) const {  // of a unit
+    return product_of(reduced, rows) * strip.size(rows) * width;
+  }
+  int64_t runs(int64_t rows) const {
+    return product_of(reduced, rows) * ((strip.size(rows) + run - 1) / run);
+  }
+};
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

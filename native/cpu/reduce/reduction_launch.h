@@ -1,4 +1,5 @@
 // The launches of a reduction: over all of it or over slices of it, which another one merges.
+// What no element type and no fold decides is in reduction_launch.cpp, once.
 #pragma once
 
 #include <memory>
@@ -7,17 +8,36 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/reduce/reduction_axes.h"
 #include "cpu/reduce/reductions.h"
-#include "cpu/rows.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-// Into how many slices a reduction over the batch is cut.
-template <class T, class Walk>
-int64_t slices(const Walk& walk, int64_t rows) {
-  const int64_t units = walk.units(rows), bytes = walk.terms(rows) * int64_t{sizeof(T)};
-  return slices_of(units, units * bytes / kTaskBytes);
+// What numbers tell of a reduction.
+struct ReductionKind {
+  int64_t size, lanes;  // of an element, of a vector
+  int64_t most;         // vectors of a block of columns
+  int results;
+  bool sliced;
+  double flops;  // for a term
+};
+
+template <class T, class Terms, class Reduction>
+constexpr ReductionKind kind_of() {
+  constexpr int kResults = kParts<typename Reduction::Value>;
+  return {.size = sizeof(T),
+          .lanes = kLanes<T>,
+          .most = Reduction::kMost,
+          .results = kResults,
+          .sliced = Reduction::kSliced,
+          .flops = (std::is_pointer_v<Terms> ? 1.0 : 2.0) * kResults};
 }
+
+// Over the axes of a binding; reduced ones are 1 in the results or absent.
+Walk walk_of(const Binding& binding, const ReductionKind& kind);
+
+// Bytes of what slices have as results: nothing where there is but one.
+std::vector<int64_t> slices_workspace(const Binding& binding, const ReductionKind& kind);
 
 // Where a reduction reads and stores: a buffer for each part of its results.
 struct Ends {
@@ -27,66 +47,70 @@ struct Ends {
   int64_t capacity = 1;
 };
 
-template <class T, class Terms, class Reduction, class Walk>
-class ReductionLaunch final : public Launch {
+class ReductionLaunch : public Launch {
+ public:
+  ReductionLaunch(const Ends& ends, const Walk& walk, const ReductionKind& kind);
+  ~ReductionLaunch() override;
+
+  int64_t tasks(int64_t rows) const final;
+  void run(const Context& context, int64_t task, std::byte*) const noexcept final;
+  Cost cost(int64_t rows) const final;
+
+ protected:
+  // Runs first … end - 1 of units; of all of them there is no slice.
+  struct Part {
+    int64_t unit, last_unit, first, end;
+    int64_t slice = -1;
+    bool is_short = false;  // units of one run, whose results follow each other
+  };
+  virtual void fold(const Context& context, const Part& part) const noexcept = 0;
+
+  Ends ends_;
+  Walk walk_;
+
+ private:
+  int64_t slices(int64_t rows) const;
+
+  ReductionKind kind_;
+  Split split_;
+  bool plain_;  // nothing is known, and results lie together
+};
+
+template <class T, class Terms, class Reduction, class Way>
+class FoldLaunch final : public ReductionLaunch {
   static constexpr int kResults = kParts<typename Reduction::Value>;
 
  public:
-  ReductionLaunch(Ends ends, Walk walk) : ends_(std::move(ends)), walk_(std::move(walk)) {
-    const auto size = static_cast<int64_t>(sizeof(T)) * kResults;
-    split_ = Split::by_bytes(walk_.terms(ends_.capacity) * size);
-  }
-
-  int64_t tasks(int64_t rows) const override {
-    const int64_t units = walk_.units(rows), slices = this->slices(rows);
-    return slices > 1 ? slices * units : split_.tasks(units);
-  }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t rows = context.rows, units = walk_.units(rows), slices = this->slices(rows);
-    const Terms base = terms(context);
-    const auto runs = walk_.runs(rows);
-    const T* known = ends_.known ? ends_.known->in<T>(context) : nullptr;
-    const auto reduction = [&](int64_t unit) {
-      return Reduction({runs.terms(), known ? known + ends_.known->at(walk_.result(unit)) : known});
-    };
-    Places<T, kResults> dst;
-    if (slices > 1) {
-      const int64_t slice = task / units, count = runs.count(), unit = task % units;
-      const int64_t at = slice * walk_.results(rows) + walk_.result(unit);
-      for (int i = 0; i < kResults; ++i) dst.at[i] = ends_.partial[i].in<T>(context) + at;
-      const int64_t first = count * slice / slices, last = count * (slice + 1) / slices;
-      walk_.reduce(reduction(unit), base, runs, unit, first, last, dst);
-      return;
-    }
-    bool apart = false;
-    for (int i = 0; i < kResults; ++i) {
-      dst.at[i] = ends_.dst[i].in<T>(context);
-      apart = apart || ends_.dst[i].row_stride > 0;
-    }
-    const int64_t first = split_.first(task), last = split_.last(task, units);
-    if constexpr (Walk::kShort) {
-      if (runs.count() == 1 && !apart && known == nullptr) {
-        return walk_.reduce_short(reduction(0), base, first, last, rows, dst);
-      }
-    }
-    for (int64_t unit = first; unit < last; ++unit) {
-      Places<T, kResults> to = dst;
-      for (int i = 0; i < kResults; ++i) to.at[i] += ends_.dst[i].at(walk_.result(unit));
-      walk_.reduce(reduction(unit), base, runs, unit, 0, runs.count(), to);
-    }
-  }
-
-  Cost cost(int64_t rows) const override {
-    const auto n = static_cast<double>(ends_.src[0].count(rows));
-    const double flops = (std::is_pointer_v<Terms> ? 1 : 2) * kResults;
-    return {flops * n, static_cast<double>(ends_.src.size()) * n * sizeof(T)};
-  }
+  using ReductionLaunch::ReductionLaunch;
 
  private:
-  int64_t slices(int64_t rows) const {
-    return ends_.partial.empty() ? 1 : slim::SLIM_ISA_NAMESPACE::slices<T>(walk_, rows);
+  void fold(const Context& context, const Part& part) const noexcept override {
+    const Terms base = terms(context);
+    const Way way(walk_, context.rows);
+    const T* known = ends_.known ? ends_.known->in<T>(context) : nullptr;
+    const bool sliced = part.slice >= 0;
+    Places<T, kResults> dst;
+    for (int i = 0; i < kResults; ++i) {
+      dst.at[i] = (sliced ? ends_.partial[i] : ends_.dst[i]).template in<T>(context);
+    }
+    if constexpr (Way::kShort) {
+      if (part.is_short) {
+        return way.reduce_short(Reduction({way.terms(), nullptr}), base, part.unit, part.last_unit,
+                                dst);
+      }
+    }
+    const int64_t before = sliced ? part.slice * walk_.results(context.rows) : 0;
+    for (int64_t unit = part.unit; unit < part.last_unit; ++unit) {
+      const int64_t result = way.result(unit);
+      Places<T, kResults> to = dst;
+      for (int i = 0; i < kResults; ++i) {
+        to.at[i] += sliced ? before + result : ends_.dst[i].at(result);
+      }
+      const Reduction reduction({way.terms(), known ? known + ends_.known->at(result) : known});
+      way.reduce(reduction, base, unit, part.first, part.end, to);
+    }
   }
+
   Terms terms(const Context& context) const {
     const T* a = ends_.src[0].in<T>(context);
     if constexpr (std::is_pointer_v<Terms>) {
@@ -97,85 +121,45 @@ class ReductionLaunch final : public Launch {
       return {a};
     }
   }
-
-  Ends ends_;
-  Walk walk_;
-  Split split_;
 };
 
-// Merges the slices' results, in order.
-template <class T, class Walk, class Fold>
-class MergeSlices final : public Launch {
- public:
-  MergeSlices(Ends ends, Walk walk) : ends_(std::move(ends)), walk_(std::move(walk)) {}
+// Of `count` results, of which each slice has one `stride` elements further.
+using Merge = void (*)(const std::byte* partial, int64_t stride, int64_t slices, std::byte* dst,
+                       int64_t count);
 
-  int64_t tasks(int64_t) const override { return 1; }
-
-  void run(const Context& context, int64_t, std::byte*) const noexcept override {
-    const int64_t slices = this->slices(context.rows), n = walk_.results(context.rows);
-    if (slices == 1) return;
-    for (size_t i = 0; i < ends_.dst.size(); ++i) {
-      const Buffer& to = ends_.dst[i];
-      const T* partial = ends_.partial[i].in<T>(context);
-      T* dst = to.in<T>(context);
-      visit_runs(0, n, to.row_stride > 0 ? to.dims.back() : n, to.row_stride,
-                 [=](int64_t at, int64_t first, int64_t count) {
-                   merge(partial + first, n, slices, dst + at, count);
-                 });
+template <class T, class Fold>
+void merge_slices(const std::byte* partial, int64_t stride, int64_t slices, std::byte* dst,
+                  int64_t count) {
+  const auto* src = reinterpret_cast<const T*>(partial);
+  const Fold fold;
+  for (int64_t i = 0; i < count; i += kLanes<T>) {
+    Vec<T> v = load(src + i);
+    for (int64_t slice = 1; slice < slices; ++slice) {
+      v = fold.merge(v, load(src + slice * stride + i));
     }
+    store_first(reinterpret_cast<T*>(dst) + i, v, std::min<int64_t>(kLanes<T>, count - i));
   }
-
-  Cost cost(int64_t rows) const override {
-    const auto n = static_cast<double>(slices(rows) * walk_.results(rows)) *
-                   static_cast<double>(ends_.dst.size());
-    return {n, n * sizeof(T)};
-  }
-
- private:
-  int64_t slices(int64_t rows) const { return slim::SLIM_ISA_NAMESPACE::slices<T>(walk_, rows); }
-
-  // `count` results, of which each slice has one `stride` elements further.
-  static void merge(const T* partial, int64_t stride, int64_t slices, T* dst, int64_t count) {
-    const Fold fold;
-    for (int64_t i = 0; i < count; i += kLanes<T>) {
-      Vec<T> v = load(partial + i);
-      for (int64_t slice = 1; slice < slices; ++slice) {
-        v = fold.merge(v, load(partial + slice * stride + i));
-      }
-      store_first(dst + i, v, std::min<int64_t>(kLanes<T>, count - i));
-    }
-  }
-
-  Ends ends_;
-  Walk walk_;
-};
-
-// The operand's axes; reduced ones are 1 in the results or absent.
-inline ReductionAxes axes_of(const Binding& binding) {
-  const Buffer& src = binding.operands[0];
-  std::vector<bool> reduced(src.dims.size(), false);
-  for (const int64_t axis : binding.integers("axes")) reduced[static_cast<size_t>(axis)] = true;
-  ReductionAxes axes(src, binding.results, reduced);
-  // Nothing to fold but unit axes: a fold over one line.
-  if (!axes.line_reduced && axes.reduced.empty()) axes.reduced.push_back({Count{}, 0});
-  return axes;
 }
 
-// Calls use(walk) for the axes of a binding.
-template <class T, class Reduction, class Use>
-auto with_walk(const ReductionAxes& axes, Use use) {
-  if (axes.line_reduced) return use(Lines<T>(axes));
-  return use(Columns<T, Reduction::kMost>(axes));
-}
+void add_merge(Prepared& prepared, const Ends& ends, const Walk& walk, const ReductionKind& kind,
+               Merge merge);
 
-template <class T, class Terms, class Reduction, class Walk>
+template <class T, class Terms, class Reduction>
 void add_launches(Prepared& prepared, const Walk& walk, const Ends& ends) {
-  using Whole = ReductionLaunch<T, Terms, Reduction, Walk>;
-  prepared.launches.push_back(std::make_unique<Whole>(ends, walk));
+  constexpr ReductionKind kKind = kind_of<T, Terms, Reduction>();
+  using AlongLines = FoldLaunch<T, Terms, Reduction, Lines<T>>;
+  using DownColumns = FoldLaunch<T, Terms, Reduction, Columns<T, Reduction::kMost>>;
+  std::unique_ptr<Launch> launch;
+  if (walk.lines) {
+    launch = std::make_unique<AlongLines>(ends, walk, kKind);
+  } else {
+    launch = std::make_unique<DownColumns>(ends, walk, kKind);
+  }
+  prepared.launches.push_back(std::move(launch));
   if constexpr (Reduction::kSliced) {
-    if (ends.partial.empty()) return;
-    using Merge = MergeSlices<T, Walk, typename Reduction::Merge>;
-    prepared.launches.push_back(std::make_unique<Merge>(ends, walk));
+    if (!ends.partial.empty()) {
+      add_merge(prepared, ends, walk, kKind, merge_slices<T, typename Reduction::Merge>);
+    }
   }
 }
 
@@ -186,31 +170,26 @@ struct Sizes {
 
   template <class T, class Terms, class Reduction>
   std::vector<int64_t> run() const {
-    const ReductionAxes axes = axes_of(binding);
-    if (!Reduction::kSliced || !axes.over_batch) return {};
-    return with_walk<T, Reduction>(axes, [&](const auto& walk) -> std::vector<int64_t> {
-      const int64_t rows = capacity_of(binding), count = slices<T>(walk, rows);
-      if (count == 1) return {};
-      const int64_t bytes = count * walk.results(rows) * static_cast<int64_t>(sizeof(T));
-      return std::vector<int64_t>(kParts<typename Reduction::Value>, bytes);
-    });
+    return slices_workspace(binding, kind_of<T, Terms, Reduction>());
   }
 };
 
 struct Launches {
   const Binding& binding;
 
+  Ends ends() const {
+    return {.src = binding.operands,
+            .dst = binding.results,
+            .partial = binding.workspace,
+            .capacity = capacity_of(binding)};
+  }
+
   template <class T, class Terms, class Reduction>
   Prepared run() const {
-    return with_walk<T, Reduction>(axes_of(binding), [&](const auto& walk) {
-      Prepared prepared;
-      add_launches<T, Terms, Reduction>(prepared, walk,
-                                        {.src = binding.operands,
-                                         .dst = binding.results,
-                                         .partial = binding.workspace,
-                                         .capacity = capacity_of(binding)});
-      return prepared;
-    });
+    Prepared prepared;
+    const Walk walk = walk_of(binding, kind_of<T, Terms, Reduction>());
+    add_launches<T, Terms, Reduction>(prepared, walk, ends());
+    return prepared;
   }
 };
 

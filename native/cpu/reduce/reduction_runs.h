@@ -7,6 +7,7 @@
 
 #include "cpu/lanes.h"
 #include "cpu/math.h"
+#include "cpu/reduce/reduction_axes.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -205,10 +206,8 @@ class Pairs {
   int64_t count_ = 0;
 };
 
-// Neighbours of a line that are folded apart; lines of a column that are.
 template <class T>
-inline constexpr int64_t kLineRun = 512 * kLanes<T>;
-inline constexpr int64_t kColumnRun = 128;
+inline constexpr int64_t kLineRun = kLineVectors * kLanes<T>;
 
 // Partial results lane by lane of n <= kLineRun neighbours: four chains, begun anew after
 // kSteps.
@@ -272,7 +271,7 @@ SLIM_INLINE void fold_chains(Terms src, int64_t lines, int64_t stride, const Fol
 }
 
 // The same, as many vectors at once as registers hold: their number changes no order.
-template <int kVectors, class T, class Terms, class Fold>
+template <class T, int kVectors, class Terms, class Fold>
 SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
                               const Fold (&fold)[kVectors], typename Fold::V (&result)[kVectors]) {
   constexpr int kChains = chains_of(kVectors);

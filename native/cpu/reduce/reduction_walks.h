@@ -1,6 +1,7 @@
 // How a reduction walks through its operand: along lines, or down columns.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "cpu/reduce/reduction_axes.h"
@@ -21,12 +22,17 @@ struct Runs {
   template <class V, int n, class Fold, class FoldRun>
   SLIM_INLINE void fold(int64_t first, int64_t last, const Fold (&fold)[n], V (&result)[n],
                         FoldRun fold_run) const {
+    const bool alone = last - first == 1;
     Pairs<V, n> pairs;
     int64_t line = first > 0 ? first / per_line() : 0;
     int64_t begin = first > 0 ? first % per_line() * run : 0;
     for (; first < last; ++first) {
       V part[n];
       fold_run(line, begin, std::min(run, length - begin), part);
+      if (alone) {
+        for (int j = 0; j < n; ++j) result[j] = part[j];
+        return;
+      }
       pairs.add(part, fold);
       begin += run;
       if (begin >= length) begin = 0, ++line;
@@ -95,38 +101,33 @@ struct OwnResults {
   }
 };
 
-// Neighbours in memory become one: [kept, line].
+// Neighbours in memory become one.
 template <class T>
 class Lines {
  public:
-  using Runs = slim::SLIM_ISA_NAMESPACE::Runs<kLineRun<T>>;
   static constexpr bool kShort = true;
 
-  explicit Lines(ReductionAxes axes) : axes_(std::move(axes)) {}
+  Lines(const Walk& walk, int64_t rows)
+      : walk_(walk), runs_{product_of(walk.reduced, rows), walk.strip.size(rows)} {}
 
-  int64_t units(int64_t rows) const { return product_of(axes_.kept, rows); }
-  int64_t results(int64_t rows) const { return units(rows); }
-  int64_t terms(int64_t rows) const {  // of a unit
-    return product_of(axes_.reduced, rows) * axes_.line.size(rows);
-  }
-  int64_t result(int64_t unit) const { return unit; }  // the first of a unit
-  Runs runs(int64_t rows) const { return {product_of(axes_.reduced, rows), axes_.line.size(rows)}; }
+  int64_t result(int64_t unit) const { return unit; }
+  int64_t terms() const { return runs_.terms(); }
 
   // Terms: where the values are, as reduction_runs.h loads them. Reduction: what becomes of n
   // vectors side by side (reductions.h).
   template <class Terms, class Reduction, class Dst>
-  void reduce(const Reduction& reduction, Terms base, const Runs& runs, int64_t unit, int64_t first,
-              int64_t last, Dst dst) const {
-    const Terms src = base + offset_of(axes_.kept, unit);
+  void reduce(const Reduction& reduction, Terms base, int64_t unit, int64_t first, int64_t last,
+              Dst dst) const {
+    const Terms src = base + offset_of(walk_.kept, unit);
     one(
         reduction,
         [&](const auto& fold, auto& partial) __attribute__((always_inline)) {
-          runs.fold(first, last, fold, partial,
-                    [&](int64_t line, int64_t begin, int64_t n, auto& part)
-                        __attribute__((always_inline)) {
-                          const Terms at = src + (offset_of(axes_.reduced, line) + begin);
-                          part[0] = fold_line<T>(at, n, fold[0]);
-                        });
+          runs_.fold(first, last, fold, partial,
+                     [&](int64_t line, int64_t begin, int64_t n, auto& part)
+                         __attribute__((always_inline)) {
+                           const Terms at = src + (offset_of(walk_.reduced, line) + begin);
+                           part[0] = fold_line<T>(at, n, fold[0]);
+                         });
         },
         dst);
   }
@@ -134,10 +135,11 @@ class Lines {
   // Units of one run each: what a row's few terms cost is mostly the way to them.
   template <class Terms, class Reduction, class Dst>
   void reduce_short(const Reduction& reduction, Terms base, int64_t unit, int64_t last,
-                    int64_t rows, Dst dst) const {
-    const int64_t n = axes_.line.size(rows);
+                    Dst dst) const {
+    const int64_t n = runs_.length;
+    const std::vector<ReductionAxis>& kept = walk_.kept;
     for (; unit < last; ++unit) {
-      const Terms src = base + offset_of(axes_.kept, unit);
+      const Terms src = base + offset_of(kept, unit);
       one(
           reduction,
           [&](const auto& fold, auto& partial)
@@ -147,85 +149,81 @@ class Lines {
   }
 
  private:
-  template <class Reduction, class Walk, class Dst>
-  SLIM_INLINE static void one(const Reduction& reduction, Walk walk, Dst dst) {
+  template <class Reduction, class Fold, class Dst>
+  SLIM_INLINE static void one(const Reduction& reduction, Fold fold, Dst dst) {
     typename Reduction::Value result[1];
-    reduction.reduce(result, walk, OneResult());
+    reduction.reduce(result, 1, fold, OneResult());
     put_one(dst, result[0]);
   }
 
-  ReductionAxes axes_;
+  const Walk& walk_;
+  Runs<kLineRun<T>> runs_;
 };
 
-// Lines become one line: [kept, reduced, line], the line cut into blocks of whole vectors, kMost
-// at most.
+// Lines become one line, a block of it at a time: whole vectors, kMost at most.
 template <class T, int kMost>
 class Columns {
  public:
-  using Runs = slim::SLIM_ISA_NAMESPACE::Runs<kColumnRun>;
   static constexpr bool kShort = false;
 
-  explicit Columns(ReductionAxes axes) : axes_(std::move(axes)), line_(axes_.line.size.fixed) {
-    const int64_t vectors = vectors_of(line_, kLanes<T>);
-    blocks_ = (vectors + kMost - 1) / kMost;
-    block_ = blocks_ > 0 ? (vectors + blocks_ - 1) / blocks_ : 1;
-    strip_ = axes_.reduced.back();
-    axes_.reduced.pop_back();
-  }
+  Columns(const Walk& walk, int64_t rows)
+      : walk_(walk), runs_{product_of(walk.reduced, rows), walk.strip.size(rows)} {}
 
-  int64_t units(int64_t rows) const { return product_of(axes_.kept, rows) * blocks_; }
-  int64_t results(int64_t rows) const { return product_of(axes_.kept, rows) * line_; }
-  int64_t terms(int64_t rows) const {
-    return product_of(axes_.reduced, rows) * strip_.size(rows) * block_ * kLanes<T>;
-  }
-  int64_t result(int64_t unit) const { return unit / blocks_ * line_ + column(unit); }
-  Runs runs(int64_t rows) const { return {product_of(axes_.reduced, rows), strip_.size(rows)}; }
+  int64_t result(int64_t unit) const { return walk_.result(unit); }
+  int64_t terms() const { return runs_.terms(); }
 
   template <class Terms, class Reduction, class Dst>
-  void reduce(const Reduction& reduction, Terms base, const Runs& runs, int64_t unit, int64_t first,
-              int64_t last, Dst dst) const {
-    const int64_t column = this->column(unit);
-    const int64_t n = std::min(line_ - column, block_ * kLanes<T>);
-    const Terms src = base + (offset_of(axes_.kept, unit / blocks_) + column);
-    const int64_t vectors = vectors_of(n, kLanes<T>);
-    [&]<int... less>(std::integer_sequence<int, less...>) {
-      ((vectors == less + 1 ? block<less + 1>(reduction, src, runs, first, last, dst, n) : void()),
-       ...);
-    }(std::make_integer_sequence<int, kMost>());
-  }
-
- private:
-  int64_t column(int64_t unit) const { return unit % blocks_ * block_ * kLanes<T>; }
-
-  template <int kVectors, class Terms, class Reduction, class Dst>
-  void block(const Reduction& reduction, Terms src, const Runs& runs, int64_t first, int64_t last,
-             Dst dst, int64_t n) const {
-    typename Reduction::Value result[kVectors];
+  void reduce(const Reduction& reduction, Terms base, int64_t unit, int64_t first, int64_t last,
+              Dst dst) const {
+    const int64_t column = walk_.column(unit);
+    const int64_t n = std::min(walk_.line - column, walk_.width);
+    const Terms src = base + (offset_of(walk_.kept, unit / walk_.blocks) + column);
+    const auto vectors = static_cast<int>(vectors_of(n, kLanes<T>));
+    typename Reduction::Value result[kMost];
     reduction.reduce(
-        result,
+        result, vectors,
         [&](const auto& fold, auto& total) __attribute__((always_inline)) {
-          const auto fold_run = [&](int64_t strip, int64_t begin, int64_t lines,
-                                    auto& part) __attribute__((always_inline)) {
-            const Terms at = src + (offset_of(axes_.reduced, strip) + begin * strip_.stride);
-            fold_columns<kVectors, T>(at, lines, strip_.stride, fold, part);
-          };
-          if (runs.count() == 1) {
-            fold_run(0, 0, runs.length, total);
-          } else {
-            runs.fold(first, last, fold, total, fold_run);
-          }
+          fold_some<1>(src, first, last, fold, total, vectors);
         },
         OwnResults());
-    for (int j = 0; j < kVectors; ++j) {
+    for (int j = 0; j < vectors; ++j) {
       const int64_t left = n - j * kLanes<T>;
       put(dst + j * kLanes<T>, result[j], std::min<int64_t>(left, kLanes<T>));
     }
   }
 
-  ReductionAxes axes_;
-  int64_t line_;
-  ReductionAxis strip_;         // the innermost reduced axis
-  int64_t blocks_, block_ = 1;  // a line has blocks_ blocks of block_ vectors or fewer
+ private:
+  // `vectors` of them, kVectors at least.
+  template <int kVectors, class Terms, class Fold, class V>
+  void fold_some(Terms src, int64_t first, int64_t last, const Fold (&fold)[kMost],
+                 V (&result)[kMost], int vectors) const {
+    if constexpr (kVectors < kMost) {
+      if (vectors > kVectors) {
+        return fold_some<kVectors + 1>(src, first, last, fold, result, vectors);
+      }
+    }
+    fold_block<kVectors>(src, first, last, fold, result);
+  }
+
+  // A function of its own: of all that is around it there is one for any number of vectors.
+  template <int kVectors, class Terms, class Fold, class V>
+  [[gnu::noinline]] void fold_block(Terms src, int64_t first, int64_t last, const Fold* folds,
+                                    V* result) const {
+    Fold fold[kVectors];
+    for (int j = 0; j < kVectors; ++j) fold[j] = folds[j];
+    V total[kVectors];
+    runs_.fold(first, last, fold, total,
+               [&](int64_t strip, int64_t begin, int64_t lines, V(&part)[kVectors])
+                   __attribute__((always_inline)) {
+                     const int64_t stride = walk_.strip.stride;
+                     const Terms at = src + (offset_of(walk_.reduced, strip) + begin * stride);
+                     fold_columns<T>(at, lines, stride, fold, part);
+                   });
+    for (int j = 0; j < kVectors; ++j) result[j] = total[j];
+  }
+
+  const Walk& walk_;
+  Runs<kColumnRun> runs_;
 };
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

@@ -1,5 +1,5 @@
-// What becomes of the terms of n vectors of results side by side: walk(folds, partial) folds all
-// terms lane by lane, as often as it is called; Lanes says what lanes are to each other.
+// What becomes of the terms of n <= most vectors of results side by side: walk(folds, partial)
+// folds all terms lane by lane, as often as it is called; Lanes says what lanes are to each other.
 #pragma once
 
 #include <type_traits>
@@ -31,9 +31,9 @@ struct Plain {
 
   explicit Plain(Start<T>) {}
 
-  template <int n, class Walk, class Lanes>
-  SLIM_INLINE void reduce(Value (&result)[n], Walk walk, Lanes) const {
-    const Fold<T> fold[n];
+  template <int most, class Walk, class Lanes>
+  SLIM_INLINE void reduce(Value (&result)[most], int n, Walk walk, Lanes) const {
+    const Fold<T> fold[most];
     walk(fold, result);
     for (int j = 0; j < n; ++j) result[j] = Lanes::across(result[j], fold[j]);
   }
@@ -47,12 +47,12 @@ struct LogSumExp {
 
   explicit LogSumExp(Start<T>) {}
 
-  template <int n, class Walk, class Lanes>
-  SLIM_INLINE void reduce(Value (&result)[n], Walk walk, Lanes) const {
-    const Max<T> most[n];
-    SumExp<T> sums[n];
-    walk(most, result);
-    for (int j = 0; j < n; ++j) sums[j].shift = finite_shift(Lanes::across(result[j], most[j]));
+  template <int most, class Walk, class Lanes>
+  SLIM_INLINE void reduce(Value (&result)[most], int n, Walk walk, Lanes) const {
+    const Max<T> largest[most];
+    SumExp<T> sums[most];
+    walk(largest, result);
+    for (int j = 0; j < n; ++j) sums[j].shift = finite_shift(Lanes::across(result[j], largest[j]));
     walk(sums, result);
     for (int j = 0; j < n; ++j) {
       result[j] = sums[j].shift + log(Lanes::across(result[j], sums[j]));
@@ -71,9 +71,9 @@ struct Spread {
   explicit Spread(Start<T> start)
       : sums(start.known), terms(broadcast<Vec<T>>(static_cast<T>(start.terms))) {}
 
-  template <int n, class Walk, class Lanes>
-  SLIM_INLINE void reduce(Value (&result)[n], Walk walk, Lanes) const {
-    SumAround<T> fold[n];
+  template <int most, class Walk, class Lanes>
+  SLIM_INLINE void reduce(Value (&result)[most], int n, Walk walk, Lanes) const {
+    SumAround<T> fold[most];
     for (int j = 0; j < n; ++j) fold[j].mean = Lanes::known(sums, j) / terms;
     walk(fold, result);
     for (int j = 0; j < n; ++j) result[j] = Lanes::across(result[j], fold[j]);
@@ -93,12 +93,12 @@ struct Moments {
 
   explicit Moments(Start<T> start) : terms(broadcast<Vec<T>>(static_cast<T>(start.terms))) {}
 
-  template <int n, class Walk, class Lanes>
-  SLIM_INLINE void reduce(Value (&result)[n], Walk walk, Lanes) const {
-    const Sum<T> sum[n];
-    Vec<T> first[n], second[n];
+  template <int most, class Walk, class Lanes>
+  SLIM_INLINE void reduce(Value (&result)[most], int n, Walk walk, Lanes) const {
+    const Sum<T> sum[most];
+    Vec<T> first[most], second[most];
     walk(sum, first);
-    SumAround<T> around[n];
+    SumAround<T> around[most];
     for (int j = 0; j < n; ++j) {
       first[j] = Lanes::across(first[j], sum[j]);
       around[j].mean = first[j] / terms;

@@ -25,19 +25,17 @@ std::vector<int64_t> sizes_of_moments(const Binding& binding) {
 
 template <class T>
 Prepared launches_of_moments(const Binding& binding) {
-  if (binding.workspace.empty()) return Launches{binding}.run<T, const T*, Moments<T>>();
-  return with_walk<T, Moments<T>>(axes_of(binding), [&](const auto& walk) {
-    Ends ends{.src = binding.operands,
-              .dst = {binding.results[0]},
-              .partial = binding.workspace,
-              .capacity = capacity_of(binding)};
-    Prepared prepared;
-    add_launches<T, const T*, Plain<Sum, T>>(prepared, walk, ends);
-    ends.known = binding.results[0];
-    ends.dst = {binding.results[1]};
-    add_launches<T, const T*, Spread<T>>(prepared, walk, ends);
-    return prepared;
-  });
+  const Launches launches{binding};
+  if (binding.workspace.empty()) return launches.run<T, const T*, Moments<T>>();
+  const Walk walk = walk_of(binding, kind_of<T, const T*, Spread<T>>());
+  Ends ends = launches.ends();
+  Prepared prepared;
+  ends.dst = {binding.results[0]};
+  add_launches<T, const T*, Plain<Sum, T>>(prepared, walk, ends);
+  ends.known = binding.results[0];
+  ends.dst = {binding.results[1]};
+  add_launches<T, const T*, Spread<T>>(prepared, walk, ends);
+  return prepared;
 }
 
 template <class T, class Phase>
