@@ -43,8 +43,8 @@ def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
     ValueError
         If a GPU was asked for that cannot do this.
     """
-    if device == "cpu":
-        return None
+    if device != "auto" and device.partition(":")[0] != GPU:
+        return None  # any other that is there has all that the processor has
     if sparse:
         what, instead = "sparse X", "give X.toarray()"
     elif accumulate > 1:
