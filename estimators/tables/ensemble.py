@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from slimlearn.estimators.compat import Interval, StrOptions, add_html, availabl
 from slimlearn.estimators.diagram import Linked
 from slimlearn.estimators.dnn import HIDDEN_UNITS
 from slimlearn.estimators.inputs.matrix import check_target
+from slimlearn.estimators.progress import say
 from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
 from slimlearn.estimators.tables.members import (
     KINDS,
@@ -198,7 +200,7 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
             for result in trainer.train(plans, begun):
                 done.append(result)
                 if self.verbose:
-                    print(trainer.told(result, count))
+                    say(sys.stdout, trainer.told(result, count))
         except KeyboardInterrupt:
             if done:
                 self._publish(encoder, done, y, weights, given)

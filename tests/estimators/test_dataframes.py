@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import _get_feature_names
 from support.estimator_shapes import SHAPES
 
+from slimlearn import TabularEncoder
 from slimlearn.estimators import (
     DNNClassifier,
     DNNRegressor,
@@ -361,7 +362,9 @@ METHODS = [
 @pytest.mark.parametrize("estimator", SHAPES["default"], ids=lambda e: type(e).__name__)
 def test_frames_without_rows(estimator):
     estimator = clone(estimator)
-    inner = getattr(estimator, "estimator", estimator).set_params(max_iter=1)
+    inner = getattr(estimator, "estimator", estimator)
+    if "max_iter" in inner.get_params():
+        inner.set_params(max_iter=1)
     if getattr(inner, "optimizer", "adam") == "lbfgs":
         inner.set_params(optimizer="adam")
     several = make_several(inner)
@@ -381,7 +384,7 @@ def test_frames_without_rows(estimator):
                         method(frame[:0])
                 assert "encode or" not in str(error.value), name
                 asked += 1
-            assert asked >= 3
+            assert asked >= (2 if isinstance(fitted, TabularEncoder) else 3)
 
 
 def make_several(like):

@@ -61,6 +61,7 @@ TAIL = [
     *("warm_start", "callbacks", "precision", "device", "n_threads", "random_state"),
     "verbose",
 ]
+NETWORK = ["net", "inputs", "feature_columns"]
 BODY = ["hidden_units", "activation", "dropout", "batch_norm"]
 REGRESSION_TAIL = [name for name in TAIL if name != "class_weight"]
 
@@ -70,8 +71,8 @@ REGRESSION_TAIL = [name for name in TAIL if name != "class_weight"]
     [
         (DNNClassifier, [*BODY, "loss", *TAIL]),
         (DNNRegressor, [*BODY, "loss", "quantile", *REGRESSION_TAIL]),
-        (NetworkClassifier, ["net", "inputs", "loss", *TAIL]),
-        (NetworkRegressor, ["net", "inputs", "loss", "quantile", *REGRESSION_TAIL]),
+        (NetworkClassifier, [*NETWORK, "loss", *TAIL]),
+        (NetworkRegressor, [*NETWORK, "loss", "quantile", *REGRESSION_TAIL]),
         (LinearClassifier, ["loss", *TAIL]),
         (LinearRegressor, ["loss", "quantile", *REGRESSION_TAIL]),
     ],

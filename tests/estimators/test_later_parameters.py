@@ -27,6 +27,7 @@ from slimlearn import (
     ops,
 )
 from slimlearn.callbacks import EpochScoring
+from slimlearn.feature_column import numeric_column
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -92,6 +93,7 @@ LATER = {
     "net": [tower((9,))],
     "net__units": [(9,)],
     "inputs": [None, {"a": [1], "b": [0]}],
+    "feature_columns": [[numeric_column("a")]],
     "estimator": [LinearClassifier()],
     "estimator__hidden_units": [(9,)],
     "layer": [None, "fc2"],

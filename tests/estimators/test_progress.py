@@ -11,11 +11,11 @@ from sklearn.base import clone
 from support.estimator_shapes import SHAPES
 
 from slimlearn.callbacks import ProgressBar
-from slimlearn.estimators import NetworkClassifier
+from slimlearn.estimators import NetworkClassifier, TabularEncoder
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = np.arange(40) % 2
-ESTIMATORS = SHAPES["default"]
+ESTIMATORS = [e for e in SHAPES["default"] if not isinstance(e, TabularEncoder)]
 
 
 def shown(estimator, verbose):
