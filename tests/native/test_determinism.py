@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from support.training_case import Case, data, network
 
-from slimlearn import _native
+from slimlearn import ConvNetClassifier, _native, layers
+from slimlearn.backend import training
 
 BIG = (64, 512, 10)  # large enough that threads pay
+
+
+def normed(x):
+    for _ in range(2):
+        x = layers.conv2d(x, 32, 3, normalizer_fn=layers.batch_norm)
+        x = layers.max_pool2d(x, 2)
+    return layers.flatten(x)
 
 
 def big(precision="f32", rows=600, sizes=BIG, batch_size=256, **options):
@@ -42,6 +50,22 @@ def test_two_threads_are_used_where_they_pay():
     small = Case(network("f32"), data(precision="f32")).trainer(n_threads=2)
     assert small.info()["lanes"] == 1
     assert trainer.info()["lanes"] in (1, 2)  # what OpenMP allows here
+
+
+@pytest.mark.parametrize("size", [14, 28, 56])
+def test_values_that_no_cache_holds_are_written_by_two_threads(size, monkeypatch):
+    lanes, kept = [], training.make_trainer
+
+    def watch(*args, **options):
+        trainer = kept(*args, **options)
+        lanes.append(trainer.info()["lanes"])
+        return trainer
+
+    monkeypatch.setattr(training, "make_trainer", watch)
+    X = np.zeros((128, size, size, 1), np.float32)
+    net = ConvNetClassifier(normed, max_iter=1, batch_size=128, n_threads=2)
+    net.fit(X, np.arange(128) % 2)
+    assert lanes == [big().trainer(n_threads=2).info()["lanes"]]
 
 
 @pytest.mark.parametrize("dropout", [False, True])

@@ -24,6 +24,10 @@ constexpr double kRegionSeconds = 5e-6;
 // The write to a line of cache that another lane has read. Too low: a step of 16 µs, which
 // writes 1,500 lines, seems to gain by a second lane and does not.
 constexpr double kLineSeconds = 13e-9;
+// What a lane's own caches still hold of a value that it has read: a longer one has left them
+// for the shared cache or memory, where a write costs no more than it does alone. Too high:
+// steps on large values, whose writes stream, seem not to gain by a second lane.
+constexpr int64_t kHeldBytes = 512 << 10;
 // A shorter step stays alone: one turn of the system's scheduler at the wrong time takes what
 // another lane gives in thousands of them.
 constexpr double kLeastSeconds = 200e-6;
@@ -73,7 +77,7 @@ Work work_of(const Plan::Step& step, int64_t rows) {
   }
   work.barriers += step.barrier;
   for (const Buffer& buffer : step.results) {
-    work.written += buffer.count(rows) * size_of(buffer.dtype);
+    work.written += std::min(buffer.count(rows) * int64_t{size_of(buffer.dtype)}, kHeldBytes);
   }
   return work;
 }
