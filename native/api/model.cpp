@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
+#include "api/constructor.h"
 #include "api/lock.h"
 #include "ir/verify.h"
 #include "runtime/call/forward.h"
@@ -250,9 +251,9 @@ py::list list_of(const Profile& profile) {
 }
 
 void bind_model(py::module_& module) {
-  py::class_<Model, std::shared_ptr<Model>>(module, "Model")
-      .def(py::init<std::string_view, const std::string&>(), py::arg("text"), py::arg("device"))
-      .def_property_readonly("isa", [](const Model& m) { return m.device().level(); })
+  py::class_<Model, std::shared_ptr<Model>> model(module, "Model");
+  def_constructor<std::string_view, const std::string&>(model, py::arg("text"), py::arg("device"));
+  model.def_property_readonly("isa", [](const Model& m) { return m.device().level(); })
       .def_property_readonly("device", [](const Model& m) { return m.device().name(); })
       .def_property_readonly("plan_hits", &Model::plan_hits)
       .def_property_readonly("plan_misses", &Model::plan_misses)
@@ -290,12 +291,13 @@ void bind_model(py::module_& module) {
               const Symbols& symbols) { return plan_of(m, function, rows, symbols)->text(); })
       .def("run", &run)
       .def("profile", &profile);
-  py::class_<PackedArrays, std::shared_ptr<PackedArrays>>(module, "PackedArrays").def(py::init<>());
-  py::class_<BoundPredictor>(module, "Predictor")
-      .def(py::init<const ModelPointer&, const std::string&, const std::vector<std::string>&,
-                    py::object, py::object, const py::dict&, int, std::shared_ptr<PackedArrays>>())
-      .def("__call__", &BoundPredictor::call)
-      .def("__call__", &BoundPredictor::call_several);
+  py::class_<PackedArrays, std::shared_ptr<PackedArrays>> packed(module, "PackedArrays");
+  def_constructor(packed);
+  py::class_<BoundPredictor> predictor(module, "Predictor");
+  def_constructor<const ModelPointer&, const std::string&, const std::vector<std::string>&,
+                  py::object, py::object, const py::dict&, int, std::shared_ptr<PackedArrays>>(
+      predictor);
+  predictor.def("__call__", &BoundPredictor::call).def("__call__", &BoundPredictor::call_several);
 }
 
 }  // namespace slim

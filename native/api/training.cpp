@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/arrays.h"
+#include "api/constructor.h"
 #include "api/lock.h"
 #include "ir/verify.h"
 #include "runtime/call/team.h"
@@ -213,11 +214,11 @@ void bind_training(py::module_& module) {
       .def_property_readonly("rank", &Exchange::rank)
       .def_property_readonly("ranks", &Exchange::ranks);
   module.def("thread_ranks", &ThreadExchange::make);
-  py::class_<BoundTrainer>(module, "Trainer")
-      .def(py::init<const ModelPointer&, const py::dict&, const py::object&, int64_t,
-                    const py::list&, const py::list&, const py::dict&, const py::list&, double,
-                    double, bool, uint32_t, int, int64_t, std::shared_ptr<Exchange>>())
-      .def("run", &BoundTrainer::run)
+  py::class_<BoundTrainer> trainer(module, "Trainer");
+  def_constructor<const ModelPointer&, const py::dict&, const py::object&, int64_t, const py::list&,
+                  const py::list&, const py::dict&, const py::list&, double, double, bool, uint32_t,
+                  int, int64_t, std::shared_ptr<Exchange>>(trainer);
+  trainer.def("run", &BoundTrainer::run)
       .def_property_readonly("busy", &BoundTrainer::busy)
       .def("info", &BoundTrainer::info)
       .def("profile", &BoundTrainer::profile);

@@ -4,7 +4,8 @@ Started with ``fail.cpp`` loaded before all others; prints what went wrong, a li
 
     run.py SECONDS [ACTION ...]
 
-Of each action the allocations come in a random order, for its share of the seconds.
+Of each action the last allocations come first, then all in a random order, for its share
+of the seconds.
 """
 
 import ctypes
@@ -132,7 +133,9 @@ def main(seconds: float, actions: list) -> int:
     for action in actions:
         made, expected = known(action)
         end, tried = time.monotonic() + seconds / len(actions), 0
-        for number in np.random.default_rng().permutation(made) + 1:
+        order = np.random.default_rng().permutation(made) + 1
+        # The last ones first, with which an action hands over what it made.
+        for number in np.concatenate([np.arange(max(1, made - 7), made + 1), order]):
             if time.monotonic() > end:
                 break
             tried += 1
