@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from slimlearn.estimators.tables.columns import (
     NumberColumn,
     UnreadColumn,
 )
+from slimlearn.estimators.tables.facts import Facts
 from slimlearn.estimators.tables.numbers import Numbers, clipped, robust_scale
 from slimlearn.estimators.tables.reading import Raw
 from slimlearn.estimators.tables.table import Table, open_table
@@ -33,7 +33,7 @@ from slimlearn.estimators.visible import Visible
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ENCODING", "Facts", "TabularEncoder"]
+__all__ = ["ENCODING", "TabularEncoder"]
 
 _VIEWS = ("robust", "scores", "bins")
 
@@ -46,9 +46,6 @@ _FEW = 4096
 # Types of elements that are numbers as they are.
 _PLAIN = frozenset((float, int, np.float64, np.float32))
 
-# A number beyond the outer edges counts as so many bins outwards at most.
-_BEYOND = 3.0
-
 # Parameters of an encoder that estimators of tables have too.
 ENCODING = {
     "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
@@ -56,48 +53,6 @@ ENCODING = {
     "max_categories": [Interval(Integral, 1, None, closed="left")],
     "n_bins": [Interval(Integral, 2, None, closed="left")],
 }
-
-
-class Facts(list):
-    """What was learned of a table's columns, as dicts; printed as a table."""
-
-    _heads = ("column", "kind", "missing", "distinct", "features")
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (
-                str(row["column"]),
-                row["kind"],
-                f"{row['missing']:.1%}" if row["missing"] else "",
-                "" if row["distinct"] is None else f"{row['distinct']:,}",
-                row["features"],
-            )
-            for row in self
-        ]
-
-    def __str__(self) -> str:
-        rows = [self._heads, *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            "  ".join(
-                (
-                    *(row[i].ljust(widths[i]) for i in (0, 1)),
-                    *(row[i].rjust(widths[i]) for i in (2, 3)),
-                    row[4],
-                )
-            ).rstrip()
-            for row in rows
-        )
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        heads = "".join(f"<th>{head}</th>" for head in self._heads)
-        rows = "".join(
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
-            for row in self._rows()
-        )
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
@@ -242,7 +197,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         return self._learn(table, weights, views)
 
     def _learn(self, table: Table, weights, views: tuple[str, ...]) -> Self:
-        wished = self._wished_categories(table)
+        wished = table.positions_of(self.categorical_features, "categorical_features")
         numbers = Numbers(self.n_quantiles, self.n_bins)
         columns, flagged = [], []
         if weights is not None:
@@ -372,38 +327,6 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             )
         return views
 
-    def _wished_categories(self, table: Table) -> set[int]:
-        """Positions of the columns that `categorical_features` names."""
-        wish = self.categorical_features
-        if wish is None or isinstance(wish, str):
-            return set()
-        width = table.shape[1]
-        given = np.asarray(wish).ravel()
-        if given.size == 0:
-            return set()
-        if given.dtype.kind == "b":
-            if len(given) != width:
-                raise ValueError(
-                    f"categorical_features has {len(given)} truth values, X has "
-                    f"{width} columns"
-                )
-            return set(np.flatnonzero(given).tolist())
-        if given.dtype.kind in "iu":
-            odd = [i for i in given.tolist() if not -width <= i < width]
-            if odd:
-                raise ValueError(
-                    f"categorical_features names column {odd[0]}, X has {width} columns"
-                )
-            return {i % width for i in given.tolist()}
-        known = {name: position for position, name in enumerate(table.names)}
-        odd = [name for name in given.tolist() if name not in known]
-        if odd:
-            raise ValueError(
-                f"categorical_features names the column {odd[0]!r}, which X does not "
-                f"have; it has {', '.join(map(repr, list(known)[:10]))}"
-            )
-        return {known[name] for name in given.tolist()}
-
     # -- transform ------------------------------------------------------------------
 
     def transform(self, X) -> np.ndarray:
@@ -526,7 +449,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             if view == "robust":
                 found.append(numbers.robust(block))
             else:
-                found.append(scores if view == "scores" else self._binned(scores))
+                found.append(scores if view == "scores" else numbers.binned(scores))
         return found
 
     def _read(self, table: Table) -> tuple[np.ndarray | None, dict]:
@@ -548,15 +471,6 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             return np.isnan(table.matrix[:, column.position])
         found = raws[column.position]
         return np.isnan(found[1] if isinstance(found, tuple) else found[0])
-
-    def _binned(self, scores: np.ndarray) -> np.ndarray:
-        return np.concatenate(
-            [
-                _piecewise(scores[:, [j]], edges)
-                for j, edges in enumerate(self._numbers.edges)
-            ],
-            axis=1,
-        )
 
     def _width(self, views) -> int:
         count = len(self._numbers)
@@ -628,17 +542,6 @@ def _flag(missing: float) -> tuple[float, float]:
         values, weight = values[1:], weight[1:]
     median, factor = robust_scale(values, weight)
     return tuple(clipped((np.array([0.0, 1.0]) - median) * factor))
-
-
-def _piecewise(score: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The place of each score in each bin, from 0 before it to 1 behind it.
-
-    The outer bins are open.
-    """
-    place = (score - edges[:-1]) / np.diff(edges)
-    low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
-    low[0], high[-1] = -_BEYOND, _BEYOND
-    return np.clip(place, low, high)
 
 
 def _block(matrix, raws: dict, some: slice) -> np.ndarray:

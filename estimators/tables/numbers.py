@@ -10,6 +10,9 @@ __all__ = ["Numbers", "clipped", "robust_scale"]
 # Numbers up to which one search through all columns is faster than one for each.
 _FEW = 512
 
+# A number beyond the outer edges counts as so many bins outwards at most.
+_BEYOND = 3.0
+
 # Beyond so many of its units a number is as far as it can be.
 _FAR = 1e6
 
@@ -151,3 +154,19 @@ class Numbers:
         if self._wide:
             beyond = np.minimum(beyond, np.finfo(np.float64).max)
         return self.scores[found] + beyond * self.slopes[found]
+
+    def binned(self, scores: np.ndarray) -> np.ndarray:
+        """Each of the normal scores in its column's bins."""
+        parts = zip(scores.T, self.edges)
+        return np.concatenate([_piecewise(s[:, None], e) for s, e in parts], axis=1)
+
+
+def _piecewise(score: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The place of each score in each bin, from 0 before it to 1 behind it.
+
+    The outer bins are open.
+    """
+    place = (score - edges[:-1]) / np.diff(edges)
+    low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
+    low[0], high[-1] = -_BEYOND, _BEYOND
+    return np.clip(place, low, high)

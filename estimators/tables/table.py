@@ -57,6 +57,44 @@ class Table:
             return Table(self.X.take(index), self.names)
         return Table(self.X[index], self.names)
 
+    def positions_of(self, wish, parameter: str) -> set[int]:
+        """Positions of the columns that a parameter names.
+
+        Parameters
+        ----------
+        wish : array-like, str or None
+            Names, positions or truth values; a text or None names no column.
+        parameter : str
+            Named in errors.
+        """
+        if wish is None or isinstance(wish, str):
+            return set()
+        width = self.shape[1]
+        given = np.asarray(wish).ravel()
+        if given.size == 0:
+            return set()
+        if given.dtype.kind == "b":
+            if len(given) != width:
+                raise ValueError(
+                    f"{parameter} has {len(given)} truth values, X has {width} columns"
+                )
+            return set(np.flatnonzero(given).tolist())
+        if given.dtype.kind in "iu":
+            odd = [i for i in given.tolist() if not -width <= i < width]
+            if odd:
+                raise ValueError(
+                    f"{parameter} names column {odd[0]}, X has {width} columns"
+                )
+            return {i % width for i in given.tolist()}
+        known = {name: position for position, name in enumerate(self.names)}
+        odd = [name for name in given.tolist() if name not in known]
+        if odd:
+            raise ValueError(
+                f"{parameter} names the column {odd[0]!r}, which X does not "
+                f"have; it has {', '.join(map(repr, list(known)[:10]))}"
+            )
+        return {known[name] for name in given.tolist()}
+
 
 def open_table(estimator, X, *, reset: bool, name: str = "X") -> Table:
     """Check X's shape and names.

@@ -1,0 +1,77 @@
+"""What the docstrings of the estimators of tables share."""
+
+from __future__ import annotations
+
+__all__ = ["document"]
+
+_SHARED = """members : int or "auto", default="auto"
+    Networks that are trained and averaged; "auto" is 2, 8 or 16 by `preset`. They are
+    trained on different folds of the rows, each predicting those that it did not see,
+    and differ by how numbers are given to them. 1 is the fastest to train and to ask.
+preset : {"fast", "default", "best"}, default="default"
+    What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
+    "best" 16 of them half as long again.
+hidden_units : int or sequence of int, default=(128, 128, 128)
+    Units of each hidden layer.
+activation : str, default="auto"
+    Of the hidden layers, by name; "auto" is "selu" for classes and "mish" for numbers.
+dropout : float in [0, 1), default=0.15
+    Probability of dropping a hidden unit in training.
+categorical_features : "from_dtype", array-like or None, default="from_dtype"
+    Columns whose numbers are categories, besides columns of categories, booleans and
+    texts: see `TabularEncoder`.
+max_one_hot : int, default=9
+    The most levels of a category that get columns of their own; of more, each level
+    gets a vector that is trained.
+max_categories : int, default=10000
+    The most levels that get a vector; of more those that are seen most often.
+n_bins : int, default=16
+    Bins of numbers in the members that see them piecewise linearly.
+embedding_size : int, default=8
+    Length of the vectors of levels.
+weight_decay : float, default=0.02
+    How far weights, not biases, go to 0 with each step, in learning rates.
+learning_rate : float or "auto", default="auto"
+    At most, as it warms up and goes down to 0; "auto" is
+    {rate}.
+max_iter : int or "auto", default="auto"
+    Epochs of each member; "auto" goes from 64 for few rows to 4 for very many, but
+    300 steps at least. The weights of the best epoch, by the loss of the rows that the
+    member did not see, are kept.
+batch_size : int or "auto", default="auto"
+    Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
+time_limit : float or None, default=None
+    Seconds after which no further member begins; the first one ends with the epoch in
+    which time is up. What comes out then depends on the machine.
+callbacks : list of callbacks or of (name, callback), or None, default=None
+    For each member: its clones are in ``members_[i].callbacks_``.
+n_jobs : int or None, default=None
+    Members that are trained at once, in threads; the result has the same bytes.
+n_threads : int or None, default=None
+    Threads of each member; None is what is there.
+random_state : int, RandomState instance or None, default=None
+    Of folds, first weights, batches and dropout.
+verbose : int, default=0
+    1 shows a line for each member, 2 also a progress bar."""
+
+_ATTRIBUTES = """members_ : list of estimators
+    The networks.
+encoder_ : TabularEncoder
+    What makes numbers of X.
+columns_ : list of dict
+    What was learned of each column; printed as a table.
+n_features_in_ : int
+    Columns of X.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the columns, where X had names."""
+
+
+def document(kind: type) -> type:
+    """Fill in what both docstrings share."""
+    if kind.__doc__ is not None:  # python -OO
+        indent = "\n    "
+        shared = _SHARED.replace("{rate}", kind._told_rate).replace("\n", indent)
+        kind.__doc__ = kind.__doc__.replace("{shared}", shared).replace(
+            "{attributes}", _ATTRIBUTES.replace("\n", indent)
+        )
+    return kind

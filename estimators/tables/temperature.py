@@ -1,0 +1,38 @@
+"""One temperature for all probabilities of a classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+__all__ = ["best_temperature", "tempered"]
+
+
+def tempered(probabilities: np.ndarray, power: float) -> np.ndarray:
+    raised = probabilities**power
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def best_temperature(found, codes: np.ndarray, weights) -> float:
+    """What makes the log loss least."""
+    if not isinstance(found, list):
+        if codes.ndim == 2:
+            found = np.stack((1.0 - found, found), axis=-1)
+            found, codes = found.reshape(-1, 2), codes.ravel()
+            shares = len(codes) // max(1, 0 if weights is None else len(weights))
+            weights = None if weights is None else np.repeat(weights, shares)
+        found, codes = [found], codes[:, None]
+    logs = [np.log(np.clip(part, 1e-12, 1.0)) for part in found]
+
+    def loss(log_power: float) -> float:
+        total = 0.0
+        for part, own in zip(logs, codes.T):
+            raised = part * np.exp(log_power)
+            top = raised.max(axis=1)
+            norm = top + np.log(np.exp(raised - top[:, None]).sum(axis=1))
+            losses = norm - raised[np.arange(len(own)), own]
+            total += np.average(losses, weights=weights)
+        return total
+
+    best = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded")
+    return float(np.exp(-best.x))
