@@ -158,36 +158,11 @@ class Combined:
 class DNNLinearCombinedClassifier(Combined, Classifier):
     """A classifier that is wide and deep: a linear layer beside a network.
 
-    The linear part learns by heart what single categories and combinations of them
-    mean, by Ftrl, whose weights are moved only where a batch has the category; the
-    network generalizes from embeddings and numbers.
+    {wide_and_deep}
 
     Parameters
     ----------
-    linear_feature_columns : list of feature columns or None, default=None
-        Of `slimlearn.feature_column`: what the linear part reads, such as hashed and
-        crossed columns.
-    dnn_feature_columns : list of feature columns or None, default=None
-        What the network reads: numeric, bucketized, indicator and embedding columns. If
-        one is None, that part is left out. If both are, they read all of X: arrays and
-        frames of numbers as they are; of a frame with texts or categories both read
-        these by the vocabulary of the fit (the network 16 or fewer as indicators, more
-        as embeddings), and numbers standardised, missing ones being the mean.
-    dnn_hidden_units : int or sequence of int, default=(100,)
-        Units of each hidden layer.
-    linear_optimizer : str or optimizer object, default="ftrl"
-        Of the linear part, such as ``Ftrl(l1=0.1)``, which makes weights zero.
-    dnn_optimizer : str or optimizer object, default="adagrad"
-        Of the network.
-    linear_learning_rate, dnn_learning_rate : "auto" or float > 0, default="auto"
-        "auto" is 0.1 for FTRL, 5e-2 for Adagrad and 1e-3 for Adam; the schedule
-        multiplies both.
-    dnn_activation : str or callable, default="relu"
-        Of the hidden layers; see `DNNClassifier`.
-    dnn_dropout : float in [0, 1), default=0.0
-        Probability of dropping a hidden unit in training.
-    dnn_batch_norm : bool, default=False
-        Whether hidden layers are batch-normalized before their activation.
+    {combined}
     {classifier_loss}
     {tail}
 
@@ -303,36 +278,11 @@ class DNNLinearCombinedClassifier(Combined, Classifier):
 class DNNLinearCombinedRegressor(Combined, Regressor):
     """A regressor that is wide and deep: a linear layer beside a network.
 
-    The linear part learns by heart what single categories and combinations of them
-    mean, by Ftrl, whose weights are moved only where a batch has the category; the
-    network generalizes from embeddings and numbers.
+    {wide_and_deep}
 
     Parameters
     ----------
-    linear_feature_columns : list of feature columns or None, default=None
-        Of `slimlearn.feature_column`: what the linear part reads, such as hashed and
-        crossed columns.
-    dnn_feature_columns : list of feature columns or None, default=None
-        What the network reads: numeric, bucketized, indicator and embedding columns. If
-        one is None, that part is left out. If both are, they read all of X: arrays and
-        frames of numbers as they are; of a frame with texts or categories both read
-        these by the vocabulary of the fit (the network 16 or fewer as indicators, more
-        as embeddings), and numbers standardised, missing ones being the mean.
-    dnn_hidden_units : int or sequence of int, default=(100,)
-        Units of each hidden layer.
-    linear_optimizer : str or optimizer object, default="ftrl"
-        Of the linear part, such as ``Ftrl(l1=0.1)``, which makes weights zero.
-    dnn_optimizer : str or optimizer object, default="adagrad"
-        Of the network.
-    linear_learning_rate, dnn_learning_rate : "auto" or float > 0, default="auto"
-        "auto" is 0.1 for FTRL, 5e-2 for Adagrad and 1e-3 for Adam; the schedule
-        multiplies both.
-    dnn_activation : str or callable, default="relu"
-        Of the hidden layers; see `DNNRegressor`.
-    dnn_dropout : float in [0, 1), default=0.0
-        Probability of dropping a hidden unit in training.
-    dnn_batch_norm : bool, default=False
-        Whether hidden layers are batch-normalized before their activation.
+    {combined}
     {regressor_loss}
     {tail}
 

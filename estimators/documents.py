@@ -11,6 +11,37 @@ __all__ = ["document"]
 _Class = TypeVar("_Class", bound=type)
 
 _PARTS = {
+    "wide_and_deep": """
+    The linear part learns by heart what single categories and combinations of them
+    mean, by Ftrl, whose weights are moved only where a batch has the category; the
+    network generalizes from embeddings and numbers.
+    """,
+    "combined": """
+    linear_feature_columns : list of feature columns or None, default=None
+        Of `slimlearn.feature_column`: what the linear part reads, such as hashed and
+        crossed columns.
+    dnn_feature_columns : list of feature columns or None, default=None
+        What the network reads: numeric, bucketized, indicator and embedding columns. If
+        one is None, that part is left out. If both are, they read all of X: arrays and
+        frames of numbers as they are; of a frame with texts or categories both read
+        these by the vocabulary of the fit (the network 16 or fewer as indicators, more
+        as embeddings), and numbers standardised, missing ones being the mean.
+    dnn_hidden_units : int or sequence of int, default=(100,)
+        Units of each hidden layer.
+    linear_optimizer : str or optimizer object, default="ftrl"
+        Of the linear part, such as ``Ftrl(l1=0.1)``, which makes weights zero.
+    dnn_optimizer : str or optimizer object, default="adagrad"
+        Of the network.
+    linear_learning_rate, dnn_learning_rate : "auto" or float > 0, default="auto"
+        "auto" is 0.1 for FTRL, 5e-2 for Adagrad and 1e-3 for Adam; the schedule
+        multiplies both.
+    dnn_activation : str or callable, default="relu"
+        Of the hidden layers; see `{beside}`.
+    dnn_dropout : float in [0, 1), default=0.0
+        Probability of dropping a hidden unit in training.
+    dnn_batch_norm : bool, default=False
+        Whether hidden layers are batch-normalized before their activation.
+    """,
     "classifier_loss": """
     loss : {"log_loss", "hinge", "focal", "ordinal"}, loss object or callable, \
 default="log_loss"
@@ -229,12 +260,15 @@ def document(cls: _Class) -> _Class:
     l2 = str(parameters["l2_regularization"].default)
     classifier = "class_weight" in parameters
     scoring = _part("scoring" if hasattr(cls, "predict") else "scoring_of_x")
+    beside = "DNNClassifier" if classifier else "DNNRegressor"
     weight = _part("class_weight") + "\n" if classifier else ""
     classes = _part("classes") + "\n" if classifier else ""
     parts = {
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
         "{inputs}": _part("inputs"),
+        "{wide_and_deep}": _part("wide_and_deep"),
+        "{combined}": _part("combined", beside=beside),
         "{feature_columns}": _part("feature_columns"),
         "{tail}": optimizer
         + _part("tail", l2=l2, class_weight=weight, scoring=scoring),
