@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -120,6 +121,14 @@ _OF_PREDICTIONS = {
 }
 
 
+# Parameters that the words above speak of.
+_SPOKEN_OF = frozenset(
+    {
+        *("X_val", "callbacks", "early_stopping", "l2_regularization"),
+        *("learning_rate_schedule", "optimizer", "validation_fraction", "warm_start"),
+    }
+)
+
 # Values by the names that others give them, for each parameter.
 _VALUES = {
     "activation": {
@@ -164,12 +173,22 @@ def of_value(name: str, value, accepts: Callable[[object], bool]) -> str | None:
     return None if found is None else f"{value!r} is called {found!r} here."
 
 
+def _hint(name: str, known, names: dict[str, str], own=()) -> str | None:
+    """What to write instead, unless it speaks of parameters that are not there."""
+    told = hint(name, known, names)
+    if told is not None and told == names.get(name):
+        spoken = _SPOKEN_OF.intersection(re.findall(r"\w+", told))
+        if spoken and spoken.isdisjoint({*known, *own}):
+            return None
+    return told
+
+
 def advice(kind: type, name: str) -> str | None:
     """What to write in the place of an unknown parameter of a constructor."""
     known, target = kind._get_param_names(), _NAMES.get(name, name)
     if target in _LESS and target not in known:
         return _LESS[target]
-    return hint(name, known, _NAMES)
+    return _hint(name, known, _NAMES)
 
 
 def _explain_constructor(estimator, name: str, known) -> str:
@@ -192,7 +211,9 @@ def _explained(function: _F, names: dict[str, str]) -> _F:
     def explain(estimator, name: str, known) -> str:
         kind = type(estimator)
         own = kind._get_param_names()
-        told = hint(name, known, names) if name not in own or name in names else None
+        told = None
+        if name not in own or name in names:
+            told = _hint(name, known, names, own)
         target = name if name in own else _NAMES.get(name)
         if told is None and target in own:
             told = f"it belongs to the constructor: {kind.__name__}({target}=…)"

@@ -260,7 +260,12 @@ def _opened(estimator, X, reset: bool, name: str):
         return open_table(estimator, X, reset=reset, name=name)
     found = _Arrays((key, _as_column(values)) for key, values in X.items())
     sizes = {key: len(array) for key, array in found.items()}
-    if not found or len(set(sizes.values())) > 1 or 0 in sizes.values():
+    if set(sizes.values()) == {0}:
+        raise ValueError(
+            f"Found array with 0 sample(s) in {name}'s columns while a minimum of 1 is "
+            f"required by {type(estimator).__name__}."
+        )
+    if len(set(sizes.values())) != 1:
         raise ValueError(
             f"{name} is a dict of columns, which needs one at least, all of as many "
             f"rows; got {dict(list(sizes.items())[:10])}"

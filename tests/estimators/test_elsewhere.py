@@ -28,6 +28,7 @@ from slimlearn import (
     NetworkClassifier,
     NetworkRegressor,
     Plateau,
+    TabularClassifier,
 )
 from slimlearn.callbacks import Callback, EarlyStopping
 
@@ -353,3 +354,16 @@ def test_hooks_of_another_library_s_base_are_its_own():
             return 2
 
     assert DNNClassifier(callbacks=[Further()]).fit(X, Y).n_iter_ == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["eval_set", "validation_data", "momentum", "alpha", "validation_split"]
+)
+def test_no_advice_names_a_parameter_that_is_not_there(name):
+    clf = TabularClassifier(members=1)
+    with pytest.raises(TypeError, match="it has members, preset") as made:
+        TabularClassifier(**{name: 1})
+    with pytest.raises(TypeError, match=r"it has X, y, sample_weight$") as fitted:
+        clf.fit(X, Y, **{name: 1})
+    for error in (made, fitted):
+        assert not re.search("X_val|optimizer|early_stopping|l2_", str(error.value))

@@ -319,7 +319,9 @@ HASHED = fc.categorical_column_with_hash_bucket
         ),
         ({"x": np.array(["2020-01-01"], "M8[D]")}, HASHED("x", 3), "has dates"),
         ({"x": [1, 2], "z": [1]}, HASHED("x", 3), "all of as many rows"),
+        ({"x": [1, 2], "z": []}, HASHED("x", 3), "all of as many rows"),
         ({}, HASHED("x", 3), "needs one at least"),
+        ({"x": [], "z": []}, HASHED("x", 3), r"0 sample\(s\) in X's columns"),
         (
             {"x": [["a"], 3]},
             HASHED("x", 3),

@@ -4,8 +4,8 @@ Started with ``fail.cpp`` loaded before all others; prints what went wrong, a li
 
     run.py SECONDS [ACTION ...]
 
-Of each action the last allocations come first, then all in a random order, for its share
-of the seconds.
+Of each action the last allocations come first, then all in a random order, for its
+share of the seconds.
 """
 
 import ctypes
