@@ -95,10 +95,6 @@ SLIM_INLINE V lane_numbers() {
   return v;
 }
 
-// Twice the bytes: as many lanes as a Vec of half the element's size.
-template <class T>
-using WideVec = typename VectorOf<T, 2 * kVectorBytes>::type;
-
 template <class To, class V>
 SLIM_INLINE To convert(V v) {
   return __builtin_convertvector(v, To);

@@ -89,8 +89,6 @@ class Traced {
 
 template <class T>
 using Vec = Traced<T>;
-template <class T>
-using WideVec = Traced<T>;
 template <class V>
 using Lane = typename V::Element;
 template <class V>
