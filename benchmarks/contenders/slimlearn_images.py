@@ -1,11 +1,13 @@
 """slimlearn's side of networks for images: the programs that an estimator would run."""
 
+import numpy as np
 from images import CLASSES, PASSES
 
 from slimlearn.backend import engine, ops
 from slimlearn.backend.arena import allocate
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
+from slimlearn.backend.optimizer import SGD
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.layers import per_example
@@ -29,21 +31,24 @@ class Net:
         with model.function("grad", training=True) as graph:
             labels = ops.input_("y", (B,), "i32")
             losses = per_example.sparse_softmax_cross_entropy(logits(), labels)
-            loss = ops.mean(losses)
-            graph.return_(loss)
+            total, rows = ops.sum(ops.cast(losses, "f64")), ops.extent(B, "f64")
+            loss = total / rows
+            graph.return_(loss, total, rows)
             parameters = list(model.parameters)
             for parameter, slope in zip(parameters, gradients([loss], parameters)):
                 graph.grad_(parameter, slope)
         build_init(model)
+        SGD(momentum=0.0).build(model)
         self.case, self.sources = case, {"X": X, "y": y.astype("int32")}
         self.program = Program(model=model)
         self.program.initialize(0)
-        self.hypers = {hyper.name: hyper.value for hyper in model.hypers}
+        hypers = {hyper.name: hyper.value for hyper in model.hypers}
+        self.hypers = {name: value for name, value in hypers.items() if value}
         self.model = engine.compile(self.program.text)
         self.gradient = allocate(self.program.params.nbytes)
         weights = self.program.weights.values()
         self.weights = sum(array.size for array in weights if array.ndim > 1)
-        self.predictor = None
+        self.predictor = self.trainer = None
 
     def forward(self):
         """Return the logits, of a program that is sealed as a fitted estimator's is."""
@@ -54,18 +59,21 @@ class Net:
         return self.predictor(self.sources["X"])
 
     def training(self):
-        """Compute the loss and all gradients."""
+        """Compute the loss and all gradients, as a fit does; its SGD step is more."""
         if self.program.sealed:
             self.program, self.predictor = self.program.copy(), None
-        return self.model.run(
-            "grad",
-            self.sources,
-            self.program,
-            hypers=self.hypers,
-            n_threads=self.case.threads,
-            batch=self.case.batch,
-            gradient=self.gradient,
-        )
+            self.trainer = None
+        if self.trainer is None:
+            self.trainer = self.model.trainer(
+                self.program,
+                self.sources,
+                hypers=self.hypers,
+                n_threads=self.case.threads,
+                batch_size=self.case.batch,
+                shuffle=False,
+                gradient=self.gradient,
+            )
+        return self.trainer.epoch(0, 0, np.array([1e-3]))
 
 
 def prepare(case, X, y):
