@@ -63,6 +63,7 @@ from slimlearn.layers.dense import (
     softmax,
 )
 from slimlearn.layers.embedding import embedding, one_hot_encoding
+from slimlearn.layers.ensembles import batch_ensemble
 from slimlearn.layers.feature_columns import (
     input_from_feature_columns,
     input_layer,
@@ -153,6 +154,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_ensemble",
     "batch_norm",
     "bias_add",
     "constant_initializer",
