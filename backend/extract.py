@@ -52,7 +52,7 @@ def extract(
         needed.update(node.operands)
         part.nodes.append(node)
     part.nodes.reverse()
-    shell = Model(model.precision)
+    shell = Model(model.precision, model.compute)
     shell.declarations = model.declarations
     shell.functions = {function: part}
     return print_program(shell)

@@ -105,6 +105,9 @@ class Op:
         May stand in such a region though it is not elementwise.
     sparse : bool
         Takes or gives values that are not dense.
+    product : bool
+        Sums products of its first two operands: these are rounded to the type that the
+        program computes in.
     own : bool
         Its function is for slimlearn's own code.
     """
@@ -121,6 +124,7 @@ class Op:
     regions = 0
     tape_region = False
     sparse = False
+    product = False
     own = False
 
     def __init_subclass__(cls, **keywords):

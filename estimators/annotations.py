@@ -68,7 +68,7 @@ ScheduleName: TypeAlias = Literal[
     "one_cycle", "inverse_scaling", "plateau",
 ]  # fmt: skip
 AnySchedule: TypeAlias = ScheduleName | Schedule
-Precision: TypeAlias = Literal["auto", "float32", "float64"]
+Precision: TypeAlias = Literal["auto", "float32", "float64", "bfloat16", "float16"]
 Quantiles: TypeAlias = float | Sequence[float] | np.ndarray | None
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping | Sequence | None
 Callbacks: TypeAlias = Sequence[Callback | tuple[str, Callback | None]] | None

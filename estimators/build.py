@@ -25,6 +25,7 @@ from slimlearn.backend.shape import B
 from slimlearn.estimators.callbacks.weights import FORMER_LAST
 from slimlearn.estimators.heads import Head
 from slimlearn.estimators.inputs import Input
+from slimlearn.estimators.loss_scale import LossScale
 from slimlearn.estimators.network import END_POINTS
 from slimlearn.layers.augmentation import MIXED, reversed_rows
 from slimlearn.layers.initializers import build_init
@@ -80,6 +81,7 @@ def build(
     optimizer: Optimizer,
     *,
     precision: str,
+    compute: str = "",
     weighted: bool,
     scored: bool,
     l2: bool,
@@ -99,6 +101,8 @@ def build(
     head : Head
     optimizer : Optimizer
     precision : {"f32", "f64"}
+    compute : {"", "bfloat16", "float16"}
+        What is multiplied is rounded to; "float16" scales the loss.
     weighted : bool
         Whether rows have weights.
     scored : bool
@@ -118,7 +122,7 @@ def build(
     -------
     Built
     """
-    model = Model(precision)
+    model = Model(precision, compute)
     # All functions begin with one build, but for networks that ask for training.
     with model.function("predict") as graph:
         raw, bias = _outputs(network, input, head, last)
@@ -199,7 +203,7 @@ def of_size(program: Program, network, input: Input, head: Head) -> Model:
     ValueError
         If the network refuses the size, or has parameters that depend on it.
     """
-    model = Model(program.model.precision)
+    model = Model(program.model.precision, program.model.compute)
     with model.function("predict"):
         raw = _outputs(network, input, head, last_layer(head, program))[0]
         raw = head.link(raw)
@@ -284,7 +288,7 @@ def _check_rows(network, output: Tensor, wanted: str) -> None:
 
 def _check_repeats(model: Model, network, input: Input, head: Head, last: str) -> None:
     """Refuse a network function that builds something else the next time."""
-    again = Model(model.precision)
+    again = Model(model.precision, model.compute)
     with again.function("predict"):
         head.link(_outputs(network, input, head, last)[0])
     first, second = (str(m).splitlines() for m in (model, again))
@@ -351,12 +355,18 @@ def _write_grad(graph: Graph, raw: Tensor, head: Head, frozen: tuple) -> None:
         objective = ops.add(objective, ops.mul(ops.cast(penalty, "f64"), part))
         ends.append(penalty)
         starts.append(ops.cast(part, penalty.dtype))
+    scale = LossScale(graph) if graph.model.compute == "float16" else None
+    if scale is not None:
+        starts = scale.scaled(starts)
     graph.return_(objective, loss_sum, weight_sum)
 
     trainable = [
         p for p in graph.model.parameters if p.trainable and not matches(p.name, frozen)
     ]
-    for parameter, gradient in zip(trainable, gradients(ends, trainable, starts)):
+    found = gradients(ends, trainable, starts)
+    if scale is not None:
+        found = scale.unscaled(found)
+    for parameter, gradient in zip(trainable, found):
         if gradient is not None:
             graph.grad_(parameter, gradient)
 

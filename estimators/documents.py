@@ -165,12 +165,17 @@ or callable, default="squared_error"
         `slimlearn.callbacks`; their parameters can be searched as
         ``callbacks__<name>__<parameter>``. Without a name, a callback has that of its
         class in lower case.
-    precision : {"auto", "float32", "float64"}, default="auto"
+    precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
         What is computed in. "auto" is float64 for X in float64 with at most 1,000 rows
-        or with L-BFGS, else float32. Predictions come in float64 from either, whatever
-        type X has (scikit-learn's MLP gives float32 for float32). Numbers closer to 0
-        than 1.2e-38 in float32, or 2.2e-308, are 0 while it is computed, as on GPUs;
-        NumPy, and PyTorch on CPUs, compute with such denormals, slowly.
+        or with L-BFGS, else float32. "bfloat16" and "float16" are float32, in which
+        what products and convolutions multiply is rounded to 16 bits, for gradients
+        too; sums, weights, losses and updates stay float32, and so do products with
+        sparse rows. "float16" scales the loss, and leaves out steps whose gradient
+        overflows. On processors both are slower than float32. Predictions come in
+        float64 from all, whatever type X has (scikit-learn's MLP gives float32 for
+        float32). Numbers closer to 0 than 1.2e-38 in float32, or 2.2e-308, are 0 while
+        it is computed, as on GPUs; NumPy, and PyTorch on CPUs, compute with such
+        denormals, slowly.
     device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
         What computes: the processor or an NVIDIA GPU (extra ``slimlearn[cuda13]``);
         "auto" is the first GPU, where there is one. What was fitted on a GPU predicts

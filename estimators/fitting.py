@@ -239,6 +239,7 @@ class Fitting(Starting, Publishing):
             self.head.check(held.pick(held.target))
             count += len(held) if taken else 0
         self.precision = self._precision(self.input.kind, count)
+        self.compute = self._compute()
         if held is not None and not taken:
             self.input.check_range(estimator, held.X, self.precision)
             if rows.X is not None and estimator._compares_units:

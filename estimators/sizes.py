@@ -136,7 +136,7 @@ class AnySize:
 
 def _predict(model: Model) -> str:
     """The text of what predicts, alone."""
-    part = Model(model.precision)
+    part = Model(model.precision, model.compute)
     part.declarations = model.declarations
     part.functions = {FUNCTION: model.functions[FUNCTION]}
     return print_program(part)

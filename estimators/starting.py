@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.backend import training
+from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.program import Program
 from slimlearn.estimators.build import BUILT, Built, build, last_layer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History
+from slimlearn.estimators.loss_scale import LOSS_SCALE
 from slimlearn.estimators.where import check_gpu
 
 __all__ = ["Starting"]
@@ -20,7 +22,7 @@ class Starting:
     def _precision(self, kind: np.dtype, count: int) -> str:
         wish = self.estimator.precision
         if wish != "auto":
-            return "f32" if wish == "float32" else "f64"
+            return "f64" if wish == "float64" else "f32"
         if self.former is not None:
             return self.former["program_"].model.precision
         if kind.kind == "f" and kind.itemsize <= 4:
@@ -28,6 +30,13 @@ class Starting:
         if not self.optimizer.iterative:
             return "f64"
         return "f64" if kind.kind == "f" and count <= 1000 else "f32"
+
+    def _compute(self) -> str:
+        """What is multiplied is rounded to; "" for nothing."""
+        wish = self.estimator.precision
+        if wish == "auto" and self.former is not None:
+            return self.former["program_"].model.compute
+        return wish if wish in COMPUTE_TYPES else ""
 
     def _built(self, scored: bool) -> Built:
         estimator = self.estimator
@@ -38,6 +47,7 @@ class Starting:
         )
         settings = {
             "precision": self.precision,
+            "compute": self.compute,
             "weighted": self.weighted,
             "scored": scored,
             "l2": estimator.l2_regularization > 0,
@@ -74,6 +84,7 @@ class Starting:
             estimator.device,
             sparse=any(form.sparse for form in self.input.forms),
             accumulate=estimator.accumulate,
+            precision=self.compute,
         )
         if why is None:
             return estimator.device
@@ -106,8 +117,13 @@ class Starting:
                     f"{type(estimator).__name__} make different networks: set "
                     "warm_start=False, or the former parameters"
                 )
+            known = old.states
+            if not known.keys() >= program.states.keys():  # the loss scale is new
+                self.handle.native.run("init", {}, program, seed=seed)
             program.params[...] = old.params
-            program.state[...] = old.state
+            for name, array in program.states.items():
+                if name in known:
+                    array[...] = known[name]
             moved = self.head.moved(former["_head"])
             if moved is not None and built.bias is not None:
                 program.weights[built.bias][...] += moved
@@ -138,4 +154,4 @@ class Starting:
 
 def _shapes(program: Program) -> list[tuple]:
     declared = [*program.model.parameters, *program.model.states]
-    return [(d.name, d.type) for d in declared]
+    return [(d.name, d.type) for d in declared if d.name not in LOSS_SCALE]

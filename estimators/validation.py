@@ -10,6 +10,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
+from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.optimizer import OPTIMIZERS, Optimizer
 from slimlearn.backend.schedule import SCHEDULES, Constant, Schedule
 from slimlearn.estimators import elsewhere
@@ -141,7 +142,7 @@ TAIL = {
     "shuffle": ["boolean"],
     "warm_start": ["boolean"],
     "callbacks": [None, _Callbacks()],
-    "precision": [StrOptions({"auto", "float32", "float64"})],
+    "precision": [StrOptions({"auto", "float32", "float64", *COMPUTE_TYPES})],
     "device": [_Device()],
     "n_threads": [None, Interval(Integral, 1, None, closed="left")],
     "random_state": ["random_state"],
@@ -218,6 +219,13 @@ def check_all_at_once(estimator) -> None:
                 "batches, and L-BFGS sees all rows at once: leave it at "
                 f"{nothing!r}, or choose another optimizer"
             )
+    if estimator.precision in COMPUTE_TYPES:
+        raise ValueError(
+            f"{type(estimator).__name__}: precision={estimator.precision!r} rounds "
+            "what is multiplied, and L-BFGS needs gradients that agree with the loss: "
+            "set precision to 'auto', 'float32' or 'float64', or choose another "
+            "optimizer"
+        )
 
 
 def check_units(estimator, parameter: str = "hidden_units") -> tuple[int, ...]:

@@ -35,7 +35,9 @@ def where(device: str, sparse: bool = False) -> str:
     return "cpu"
 
 
-def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
+def check_gpu(
+    device: str, *, sparse: bool, accumulate: int, precision: str
+) -> str | None:
     """Return why "auto" trains on the processor though a GPU is there, else None.
 
     Raises
@@ -50,6 +52,8 @@ def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
     elif accumulate > 1:
         what = f"accumulate={accumulate}"
         instead = f"set accumulate=1 and batch_size {accumulate} times as large"
+    elif precision == "float16":
+        what, instead = "precision='float16'", "set precision='bfloat16'"
     else:
         return None
     if device != "auto":

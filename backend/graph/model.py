@@ -15,6 +15,7 @@ from slimlearn.backend.graph.declarations import (
 )
 from slimlearn.backend.graph.function import Graph, current_graph, inside
 from slimlearn.backend.graph.names import absolute_scope, check_name
+from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.graph.tensor import FLOATS, type_text
 from slimlearn.backend.shape import as_dim, symbol
 
@@ -26,6 +27,9 @@ class Model:
     ----------
     precision : {"f32", "f64"}
         The type of parameters, states and slots.
+    compute : {"", "bfloat16", "float16"}
+        What the operands of products and convolutions are rounded to before they are
+        multiplied; all else, the sums of products too, has the precision. Of "f32".
 
     Attributes
     ----------
@@ -35,10 +39,16 @@ class Model:
     functions : dict of str to Graph
     """
 
-    def __init__(self, precision: str = "f32"):
+    def __init__(self, precision: str = "f32", compute: str = ""):
         if precision not in FLOATS:
             raise ValueError(f"precision is 'f32' or 'f64'; got {precision!r}")
+        if compute and (compute not in COMPUTE_TYPES or precision != "f32"):
+            raise ValueError(
+                f"compute is {' or '.join(map(repr, COMPUTE_TYPES))}, of a model of "
+                f"precision 'f32'; got {compute!r} of {precision!r}"
+            )
         self.precision = precision
+        self.compute = compute
         self.declarations: dict[str, Declaration] = {}
         self.parameters = Declarations()
         self.states = Declarations()

@@ -28,6 +28,7 @@ class Matmul(Op):
     results = None
     regions = 1
     tape_region = True
+    product = True
 
     def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")

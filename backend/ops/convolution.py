@@ -126,6 +126,7 @@ class Convolution(Op):
     results = None
     regions = 1
     tape_region = True
+    product = True
 
     def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")
@@ -168,6 +169,7 @@ class ConvolutionInputGrad(Op):
     results = None
     regions = 1
     tape_region = True
+    product = True
 
     def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")
@@ -225,6 +227,7 @@ class ConvolutionFilterGrad(Op):
 
     name = "convolution_filter_grad"
     attributes = _ATTRIBUTES
+    product = True
 
     def infer(self, types, attributes, declared=None, regions=()):
         x, dy, what = _two(types, "xd")

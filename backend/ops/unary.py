@@ -7,6 +7,7 @@ from scipy import special
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import FLOATS, NUMBERS, Tensor, current_graph, is_symbolic
+from slimlearn.backend.graph.rounding import rounded
 from slimlearn.backend.op import (
     OPS,
     Op,
@@ -300,6 +301,32 @@ class Round(Unary):
 
     name = "round"
     function = np.rint
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class RoundBfloat16(Unary):
+    """The nearest number that bfloat16 has: 8 bits, the exponents of float32."""
+
+    name = "round_bfloat16"
+    own = True
+
+    def reference(self, context, arrays, node):
+        return [rounded(arrays[0], "bfloat16")]
+
+    def grad(self, node, index, dy):
+        return None
+
+
+class RoundFloat16(Unary):
+    """The nearest number that float16 has: 11 bits, from 6e-8 to 65504."""
+
+    name = "round_float16"
+    own = True
+
+    def reference(self, context, arrays, node):
+        return [rounded(arrays[0], "float16")]
 
     def grad(self, node, index, dy):
         return None

@@ -14,6 +14,7 @@ from slimlearn.backend.graph import (
     storage_of,
     type_text,
 )
+from slimlearn.backend.graph.rounding import rounded
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops.sparse import Rows
 from slimlearn.backend.shape import Dim, evaluate
@@ -37,15 +38,16 @@ _STATUS = {
 
 
 class Context:
-    """What ops may know while they run: sizes, sources and random counters."""
+    """What ops may know while they run: sizes, sources, random counters, precision."""
 
-    def __init__(self, sources, seed, step, first_row, on_value):
+    def __init__(self, sources, seed, step, first_row, on_value, compute):
         self.sources = sources
         self.symbols: dict[str, int] = {}
         self.seed = seed
         self.step = step
         self.first_row = first_row
         self.on_value = on_value
+        self.compute = compute
         self.status = 0
         self.raised_by: str | None = None
         # The first index out of range: itself, how many there may be, where it stood.
@@ -114,7 +116,10 @@ def run_nodes(graph: Graph, values: dict, context: Context) -> None:
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             arrays = [values[operand] for operand in node.operands]
-            results = OPS[node.op].reference(context, arrays, node)
+            op = OPS[node.op]
+            if context.compute and op.product and arrays[0].dtype == np.float32:
+                arrays[:2] = [rounded(array, context.compute) for array in arrays[:2]]
+            results = op.reference(context, arrays, node)
             if context.status and context.raised_by is None:
                 context.raised_by = f"[{node.op} {node.results[0].name}]"
             for tensor, array in zip(node.results, results, strict=True):

@@ -78,7 +78,7 @@ def run(
     """
     graph = _function(model, func)
     arrays = {name: as_array(array) for name, array in sources.items()}
-    context = Context(arrays, seed, step, first_row, on_value)
+    context = Context(arrays, seed, step, first_row, on_value, model.compute)
     values: dict[Tensor, np.ndarray] = {}
     given = {
         "param": params or {},

@@ -128,6 +128,7 @@ class Trainer:
         hypers |= {name: b + s * rates[column] for name, column, b, s in self.scheduled}
         state = {name: array.copy() for name, array in self.state.items()}
         loss = weight = 0.0
+        skips = False
         touched, grads = {}, {}
         for start, stop in batches(len(rows), self.batch_size):
             batch = {n: array[rows[start:stop]] for n, array in self.sources.items()}
@@ -138,19 +139,28 @@ class Trainer:
                 raise ValueError(f"step {step}: {result.complaint(rows[start:stop])}")
             objective, *sums = (float(value) for value in result.returns)
             loss, weight = loss + sums[0], weight + sums[1]
+            skips = skips or sums[2:] == [0.0]
             for name, gradient in result.grads.items():
                 compact = isinstance(gradient, Rows)
                 touched[name] = gradient.ids if compact else ...
                 values = gradient.values if compact else gradient
                 grads[name] = grads[name] + values if start else values
             finite = all(np.isfinite(g).all() for g in grads.values())
-            if not (np.isfinite(objective) and finite):
+            if not (np.isfinite(objective) and (finite or skips)):
                 where = first_nonfinite(*arguments, **counters)
                 raise FloatingPointError(
                     f"step {step}: {where or 'the gradient'} is not finite: "
                     "lower the learning rate, clip the gradient or scale the data"
                 )
             apply(result, state)
+        if not skips:
+            self._move(grads, touched, hypers, rates)
+        for name, array in state.items():
+            self.state[name][...] = array
+        return loss, weight
+
+    def _move(self, grads: dict, touched: dict, hypers: dict, rates) -> None:
+        """Clip the gradient and update the parameters by it."""
         clips = not (self.clip_value is None and self.clip_norm is None)
         if clips:
             grads = {
@@ -168,9 +178,6 @@ class Trainer:
                 hypers["gradient_scale"] = self.clip_norm / norm
         for name, gradient in grads.items():
             self._update(name, touched[name], gradient, hypers, rates, clips)
-        for name, array in state.items():
-            self.state[name][...] = array
-        return loss, weight
 
     def _coefficients(self, name: str, rates) -> dict[str, float]:
         segment = self.segments[name]

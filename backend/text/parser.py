@@ -16,6 +16,7 @@ from slimlearn.backend.graph import (
     storage_of,
     type_text,
 )
+from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.op import OPS, Op, Refusal
 from slimlearn.backend.text.cursor import Cursor, ProgramError
 from slimlearn.backend.text.printer import VERSION, attribute_text
@@ -62,9 +63,12 @@ class _Parser(Cursor):
         self.end_of_line()
         model = Model()
         precision = None
+        behind_header = True
         while self.next_line():
             word = self.peek()
-            if word in DECLARATIONS and not model.functions:
+            if word == "compute" and behind_header:
+                model.compute = self.compute()
+            elif word in DECLARATIONS and not model.functions:
                 declared = self.declaration(model)
                 known = declared.kind != "hyper" and declared.dtype in FLOATS
                 if known and precision is None:
@@ -73,8 +77,17 @@ class _Parser(Cursor):
                 self.function(model)
             else:
                 self.fail("'func'" if model.functions else "a declaration or 'func'")
+            behind_header = False
         model.precision = precision or _precision_of_inputs(model)
         return model
+
+    def compute(self) -> str:
+        self.mark("compute")
+        word = self.token("word", "bfloat16 or float16")
+        if word not in COMPUTE_TYPES:
+            self.refuse(f"expected {' or '.join(COMPUTE_TYPES)}, got {word!r}")
+        self.end_of_line()
+        return word
 
     def declaration(self, model: Model) -> Declaration:
         kind = self.token("word", "a declaration")

@@ -10,6 +10,8 @@ VERSION = 1
 def print_program(model: Model) -> str:
     """Return the text of `model`; `parse_program` gives the model back."""
     lines = [f"slim {VERSION}"]
+    if model.compute:
+        lines.append(f"compute {model.compute}")
     for d in model.declarations.values():
         line = f"{d.kind} %{d.name} : {type_text(d.dtype, d.shape)}"
         factors = d.factors if isinstance(d, Parameter) else {}

@@ -12,6 +12,7 @@ from slimlearn.backend.patterns import matches
 from slimlearn.backend.program import Program
 from slimlearn.backend.tensor_files import read_arrays
 from slimlearn.estimators.callbacks.checkpoint import read_program
+from slimlearn.estimators.loss_scale import LOSS_SCALE
 from slimlearn.layers.normalization import AVERAGES, WEIGHT
 
 __all__ = ["FORMER_LAST", "by_layer", "transfer"]
@@ -34,7 +35,7 @@ def by_layer(program: Program, without=()) -> dict[str, dict[str, np.ndarray]]:
     """
     found: dict[str, dict[str, np.ndarray]] = {}
     for name, array in (*program.weights.items(), *program.states.items()):
-        if name not in without:
+        if name not in without and name not in LOSS_SCALE:
             layer, _, last = name.rpartition("/")
             found.setdefault(layer, {})[last] = array.copy()
     return found
@@ -111,6 +112,7 @@ def transfer(
     ValueError
         If there is no such layer, or its array has another shape.
     """
+    without = {*without, *LOSS_SCALE}
     arrays = {**program.weights, **program.states}
     given = _present_names(_renamed(_flat(source), rename), arrays)
     chosen = {

@@ -34,7 +34,7 @@ Program checked(const std::string& text) {
 std::string after_pass(const std::string& text, const std::string& name, const std::string& pass) {
   Program program = checked(text);
   Function& function = function_of(program, name);
-  run_pass(function, pass, Accepts());
+  run_pass(function, program, pass, Accepts());
   verify(function, program);
   return print(program);
 }

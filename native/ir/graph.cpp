@@ -13,6 +13,11 @@ const char* name_of(DType dtype) {
   return kNames[static_cast<size_t>(dtype)];
 }
 
+const char* name_of(Compute compute) {
+  constexpr const char* kNames[] = {"", "bfloat16", "float16"};
+  return kNames[static_cast<int>(compute)];
+}
+
 const char* name_of(Storage storage) {
   constexpr const char* kNames[] = {"", "csr", "rows"};
   return kNames[static_cast<size_t>(storage)];

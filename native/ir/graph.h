@@ -120,7 +120,13 @@ struct Function {
   std::vector<Assignment> grads;
 };
 
+// What the operands of products are rounded to before they are multiplied.
+enum class Compute : uint8_t { full, bfloat16, float16 };
+
+const char* name_of(Compute compute);  // the word in the text; empty for full
+
 struct Program {
+  Compute compute = Compute::full;
   std::vector<Declaration> declarations;
   std::vector<Function> functions;
 

@@ -37,6 +37,7 @@ enum Trait : unsigned {
   // Rows along the last axis may lie apart (Buffer::row_stride); in elementwise and tape ops too.
   kReadsRows = 512,    // those of operands as many axes deep as the first
   kStoresRows = 1024,  // those of results
+  kProduct = 2048,     // sums products of its first two operands: rounded to the compute type
 };
 
 // How a value depends on the rows of the batch.

@@ -139,6 +139,9 @@ std::string print(const Function& function, const Program& program) {
 std::string print(const Program& program) {
   Printer printer(program);
   printer.text = "slim 1\n";
+  if (program.compute != Compute::full) {
+    printer.text += std::string("compute ") + name_of(program.compute) + '\n';
+  }
   for (const Declaration& d : program.declarations) {
     printer.text +=
         std::string(kKinds[static_cast<int>(d.kind)]) + " %" + d.name + " : " + to_string(d.type);

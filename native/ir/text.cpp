@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 #include <unordered_map>
+#include <utility>
 
 #include "ir/cursor.h"
 
@@ -27,7 +28,8 @@ class Parser {
 
   Program program() {
     header();
-    while (next_line()) {
+    compute();
+    while (std::exchange(seen_, false) || next_line()) {
       if (cursor_.take_word("func")) {
         function();
       } else {
@@ -76,6 +78,21 @@ class Parser {
     if (version != "1") {
       throw std::invalid_argument("program text version " + version +
                                   " is newer than this slimlearn reads (1): upgrade slimlearn");
+    }
+    cursor_.end();
+  }
+
+  // The line behind the first, if it is there; the next is looked at in any case.
+  void compute() {
+    seen_ = next_line();
+    if (!seen_ || !cursor_.take_word("compute")) return;
+    seen_ = false;
+    const std::string word = cursor_.word("bfloat16 or float16");
+    for (const Compute one : {Compute::bfloat16, Compute::float16}) {
+      if (word == name_of(one)) program_.compute = one;
+    }
+    if (program_.compute == Compute::full) {
+      refuse(line_, "expected bfloat16 or float16, found '" + word + '\'');
     }
     cursor_.end();
   }
@@ -246,6 +263,7 @@ class Parser {
   size_t at_ = 0;
   int line_ = 0;
   Cursor cursor_;
+  bool seen_ = false;  // the line at the cursor is still to be read
   Program program_;
   Names globals_;
 };

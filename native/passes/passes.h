@@ -17,6 +17,7 @@ struct Accepts {
   virtual bool accepts_reduction(const Graph& graph, const Node& node) const;
 };
 
+void round_operands(Body body, Compute compute);
 void simplify(Body body);
 void share(Body body);
 void prune(Body body);
@@ -31,6 +32,7 @@ void fuse_elementwise(Body body, const Accepts& device);
 void optimize(Function& function, const Program& program, const Accepts& device);
 
 // One pass by its name, likewise; throws std::invalid_argument for an unknown name.
-void run_pass(Function& function, const std::string& pass, const Accepts& device);
+void run_pass(Function& function, const Program& program, const std::string& pass,
+              const Accepts& device);
 
 }  // namespace slim

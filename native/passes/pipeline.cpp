@@ -13,40 +13,49 @@ namespace {
 
 struct Pass {
   const char* name;
-  void (*run)(Body, const Accepts&);
+  void (*run)(Body, const Accepts&, Compute);
 };
 
 template <void (*pass)(Body)>
-void plain(Body body, const Accepts&) {
+void plain(Body body, const Accepts&, Compute) {
   pass(body);
 }
 
+template <void (*pass)(Body, const Accepts&)>
+void asking(Body body, const Accepts& device, Compute) {
+  pass(body, device);
+}
+
+void rounding(Body body, const Accepts&, Compute compute) { round_operands(body, compute); }
+
 constexpr Pass kPipeline[] = {
     {"prune", plain<prune>},
+    {"round_operands", rounding},
     {"simplify", plain<simplify>},
     {"share", plain<share>},
     {"legalize_broadcast", plain<legalize_broadcast>},
     {"detach", plain<detach>},
-    {"fuse_reduction", fuse_reduction},  // before its products join other regions
-    {"fuse_epilogue", fuse_epilogue},
-    {"fuse_elementwise", fuse_elementwise},
+    {"fuse_reduction", asking<fuse_reduction>},  // before its products join other regions
+    {"fuse_epilogue", asking<fuse_epilogue>},
+    {"fuse_elementwise", asking<fuse_elementwise>},
 };
 
 // In the regions of nodes first. A tape is what the passes make of a region: it stays.
-void run_inside(const Pass& pass, Body body, const Accepts& device) {
+void run_inside(const Pass& pass, Body body, const Accepts& device, Compute compute) {
   for (Node& node : body.graph.nodes) {
     if (!runs_regions(node)) continue;
-    for (Graph& region : node.regions) run_inside(pass, region, device);
+    for (Graph& region : node.regions) run_inside(pass, region, device, compute);
   }
-  pass.run(body, device);
+  pass.run(body, device, compute);
 }
 
 }  // namespace
 
-void run_pass(Function& function, const std::string& name, const Accepts& device) {
+void run_pass(Function& function, const Program& program, const std::string& name,
+              const Accepts& device) {
   std::string known;
   for (const Pass& pass : kPipeline) {
-    if (name == pass.name) return run_inside(pass, function, device);
+    if (name == pass.name) return run_inside(pass, function, device, program.compute);
     known += std::string(known.empty() ? "" : ", ") + pass.name;
   }
   throw std::invalid_argument("there is no pass " + name + ": there are " + known);
@@ -56,7 +65,7 @@ void optimize(Function& function, const Program& program, const Accepts& device)
   const char* dump = std::getenv("SLIM_DUMP");
   const bool dumping = dump != nullptr && *dump != '\0' && *dump != '0';
   for (const Pass& pass : kPipeline) {
-    run_inside(pass, function, device);
+    run_inside(pass, function, device, program.compute);
     if (dumping) {
       std::fprintf(stderr, "# after %s\n%s\n", pass.name, print(function, program).c_str());
     }

@@ -46,6 +46,8 @@ UNARY = {
     "sqrt": (NAN, NAN, INF, 0.5, 0),
     "square": (-INF, -2, 0, 2, INF),
     "stop_gradient": None,
+    "round_bfloat16": None,
+    "round_float16": None,
     "tanh": (0, 1 - np.tanh(1) ** 2, 1, 1 - np.tanh(1) ** 2, 0),
     "cast": (1, 1, 1, 1, 1),
 }

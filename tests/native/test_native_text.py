@@ -115,3 +115,4 @@ def test_attributes_and_traits_are_those_of_the_native_row(name):
     assert op.tape_region == ("kTapeRegion" in traits)
     assert op.in_tape == ("kInTape" in traits)
     assert op.elementwise == ("kElementwise" in traits)
+    assert op.product == ("kProduct" in traits)

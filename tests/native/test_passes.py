@@ -22,6 +22,7 @@ from slimlearn.backend.text import parse_program, print_program
 GOLDENS = sorted((Path(__file__).parent / "passes").glob("*.slim"))
 PASSES = (
     "prune",
+    "round_operands",
     "simplify",
     "share",
     "legalize_broadcast",

@@ -201,7 +201,9 @@ def _of_type(base):
 for _op, _class in _of_type(Unary).items():
     _sampler, _f = _UNARY.get(_op, "normal"), getattr(ops, _op)
     # stop_gradient's gradient is zero by definition, not by mathematics.
-    _smooth = () if _op == "stop_gradient" else None
+    # Steps so near each other meet any two numbers that differ.
+    _stays = ("stop_gradient", "round_bfloat16", "round_float16")
+    _smooth = () if _op in _stays else None
     for _label, _shape in {"": (B, 7), "scalar": (), "rank3": (B, 3, 2)}.items():
         case(_op, _f, _label, _smooth, a=Source(_shape, _sampler))
     for _kind in ("i32", "i64"):

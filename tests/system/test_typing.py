@@ -72,7 +72,7 @@ DNNRegressor(learning_rate_schedule="cosin")  # "learning_rate_schedule"
 DNNRegressor(max_iter=2.5)  # expected "int"
 DNNRegressor(class_weight="balanced")  # Unexpected keyword argument "class_weight"
 DNNRegressor(hidden_layer_sizes=(3,))  # "hidden_layer_sizes"
-LinearClassifier(precision="float16")  # "precision"
+LinearClassifier(precision="float8")  # "precision"
 LinearRegressor("log_loss")  # Too many positional arguments
 Autoencoder(code_activation="rellu")  # "code_activation"
 DNNClassifier(callbacks=callbacks.TimeLimit(3))  # "callbacks" to "DNNClassifier"

@@ -7,6 +7,7 @@
 #include "kernels/convert.h"
 #include "kernels/formulas/circular.h"
 #include "kernels/formulas/error_functions.h"
+#include "kernels/formulas/sixteen_bits.h"
 #include "kernels/row_types.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {

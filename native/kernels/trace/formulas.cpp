@@ -6,6 +6,7 @@
 // After the vectors that they are written in.
 #include "kernels/formulas/circular.h"
 #include "kernels/formulas/error_functions.h"
+#include "kernels/formulas/sixteen_bits.h"
 #include "kernels/formulas/math.h"
 
 namespace slim::traced {

@@ -141,15 +141,17 @@ void publish_state(const Plan& plan, const CallContext& call) noexcept {
   }
 }
 
-void check_sums(const Plan& plan) {
+bool check_sums(const Plan& plan) {
   const auto& returns = plan.returns();
   const bool fits = std::all_of(returns.begin(), returns.end(), [](const Buffer& buffer) {
     return buffer.dtype == DType::f64 && buffer.dims.empty();
   });
-  if (returns.size() != 3 || !fits) {
+  if (returns.size() < 3 || returns.size() > 4 || !fits) {
     throw std::invalid_argument(
-        "grad must return objective, weighted loss and weights, each f64[]");
+        "grad must return objective, weighted loss and weights, each f64[], and may return "
+        "whether the step counts");
   }
+  return returns.size() == 4;
 }
 
 }  // namespace slim

@@ -32,8 +32,9 @@ inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);
 }
 
-// What training reads after `grad`: objective, weighted loss, weights, all f64[].
-// Throws std::invalid_argument for anything else.
-void check_sums(const Plan& plan);
+// What training reads after `grad`: objective, weighted loss, weights, all f64[], and maybe a
+// fourth that is 0 where the step moves no parameter, whatever the gradient; what it sets counts.
+// Returns whether that is there. Throws std::invalid_argument for anything else.
+bool check_sums(const Plan& plan);
 
 }  // namespace slim

@@ -38,7 +38,7 @@ CpuSteps::CpuSteps(StepsRequest request)
   spans_ = std::make_unique<Spans>(*model_, "grad", rule_, cut, request.sources, request.index,
                                    arrays_, options_.seed, options_.threads, rule_.steps());
   const Plan& plan = spans_->bound()[0].plan.plan();
-  check_sums(plan);
+  may_skip_ = check_sums(plan);
   whole_ = alone() && !spans_->cut();
   global_rows_ = hypers_.offset("global_rows");
   const std::vector<RowGradient>& rows = plan.row_gradients();
@@ -146,12 +146,14 @@ void CpuSteps::run_lane(int64_t first, int64_t last, const Rates& rates,
   for (int64_t step = first; step < last; ++step) {
     if (lane.first()) updater_->begin(static_cast<double>(rates.number(step)), rates.row(step));
     const Outcome outcome = whole_ ? gradient(step, lane) : gradient_of_parts(step, rates, lane);
-    if (outcome != Outcome::updates) return;
+    if (outcome == Outcome::refused || outcome == Outcome::broken_off) return;
     // The update does not read what the next step's launches do.
     if (lane.first() && step + 1 < last) prepare(step + 1, 0, rates);
     const Spans::Span& span = spans_->of(step);
     const Spans::Bound& bound = span.parts.empty() ? spans_->bound()[0] : spans_->of(span.parts[0]);
-    if (const uint32_t bits = updater_->run(bound.call->context, lane)) raised_ |= bits;
+    if (outcome == Outcome::updates) {
+      if (const uint32_t bits = updater_->run(bound.call->context, lane)) raised_ |= bits;
+    }
     lane.barrier();
     if (raised_ != 0) {
       if (!lane.first()) return;
@@ -184,7 +186,7 @@ CpuSteps::Outcome CpuSteps::gradient(int64_t step, const Lane& lane) noexcept {
     report_.loss_sum += read_f64(returns[1], context);
     report_.weight_sum += read_f64(returns[2], context);
   }
-  return Outcome::updates;
+  return may_skip_ && read_f64(returns[3], context) == 0 ? Outcome::skips : Outcome::updates;
 }
 
 // Each part adds to those before it, then the ranks to each other. Every rank comes to the
@@ -195,6 +197,7 @@ CpuSteps::Outcome CpuSteps::gradient_of_parts(int64_t step, const Rates& rates,
   const int64_t bytes = model_->layout().param_bytes;
   if (lane.first()) {
     facts_ = StepFacts();
+    skips_ = false;
     if (kept_state_.size() > 0) {
       std::memcpy(kept_state_.data(), arrays_.state, static_cast<size_t>(kept_state_.size()));
     }
@@ -222,6 +225,7 @@ CpuSteps::Outcome CpuSteps::gradient_of_parts(int64_t step, const Rates& rates,
       facts_.weight += read_f64(returns[2], context);
       facts_.rows += part.rows;
       facts_.status |= status;
+      skips_ |= may_skip_ && read_f64(returns[3], context) == 0;
       if (kept_state_.size() > 0) publish_state(bound.plan(), *lease);
     }
     if (status != 0 || !std::isfinite(objective)) break;
@@ -251,7 +255,7 @@ CpuSteps::Outcome CpuSteps::gradient_of_parts(int64_t step, const Rates& rates,
     report_.loss_sum += facts_.loss;
     report_.weight_sum += facts_.weight;
   }
-  return Outcome::updates;
+  return skips_ ? Outcome::skips : Outcome::updates;
 }
 
 void CpuSteps::add(const Lane& lane) noexcept {

@@ -30,7 +30,7 @@ class CpuSteps final : public Steps {
   int64_t scratch_bytes() const override;
 
  private:
-  enum class Outcome { updates, refused, broken_off };
+  enum class Outcome { updates, skips, refused, broken_off };
 
   void run_lane(int64_t first, int64_t last, const Rates& rates, const Lane& lane) noexcept;
   void prepare(int64_t step, size_t part, const Rates& rates) noexcept;
@@ -46,6 +46,7 @@ class CpuSteps final : public Steps {
   Arrays arrays_;
   Hypers hypers_;
   int64_t global_rows_ = -1;  // where the hyper is
+  bool may_skip_;             // grad says whether a step counts
   bool whole_;                // every step is one part, of this rank alone
   std::unique_ptr<Spans> spans_;
   std::unique_ptr<Updater> updater_;
@@ -56,6 +57,7 @@ class CpuSteps final : public Steps {
   // Written by the first lane, read by all after a barrier.
   Report report_;
   StepFacts facts_;
+  bool skips_ = false;  // a part of the step says so
   std::atomic<uint32_t> raised_{0};  // by the updates of all lanes
 };
 

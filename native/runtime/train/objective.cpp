@@ -88,7 +88,9 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   chunks_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{}, sources, index_, there_.arrays(),
                                     seed, threads, 1);
   const Plan& plan = chunks_->bound()[0].plan.plan();
-  check_sums(plan);
+  if (check_sums(plan)) {
+    throw std::invalid_argument("L-BFGS skips no step: build the program without loss scaling");
+  }
   if (!plan.row_gradients().empty()) {
     throw std::invalid_argument("L-BFGS needs whole gradients: build the program without rows");
   }
