@@ -1,10 +1,17 @@
 """Nodes of one graph once more in another."""
 
+from collections.abc import Sequence
+
 from slimlearn.backend.graph.function import Graph
 from slimlearn.backend.graph.tensor import Node, Tensor
 
 
-def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> None:
+def copy_nodes(
+    source: Graph,
+    target: Graph,
+    values: dict[Tensor, Tensor],
+    nodes: Sequence[Node] | None = None,
+) -> None:
     """Append the nodes of `source` to `target`, by the same names where these are free.
 
     Parameters
@@ -13,8 +20,10 @@ def copy_nodes(source: Graph, target: Graph, values: dict[Tensor, Tensor]) -> No
     values : dict of Tensor to Tensor
         What stands in `target` for the values of `source`: its parameters to begin
         with, all that is copied in the end. Declarations stand for themselves.
+    nodes : sequence of Node, optional
+        Those to copy; all by default.
     """
-    for node in source.nodes:
+    for node in source.nodes if nodes is None else nodes:
         operands = tuple([values.get(o, o) for o in node.operands])
         made = Node(node.op, operands, node.attributes, node.regions, node.block)
         results = []

@@ -1,10 +1,11 @@
 """Ops that decide at run time what is computed: their regions hold any ops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from slimlearn.backend.graph import (
+    INTEGERS,
     Graph,
     Tensor,
     absolute_scope,
@@ -180,6 +181,67 @@ def cond(
         regions.append(region)
     operands = (pred, *share_parameters(regions))
     return emit("cond", operands, regions=regions, wish=wish)
+
+
+@public
+def switch(
+    index: Tensor, branches: Sequence[Callable], name: str | None = None
+) -> Tensor | tuple[Tensor, ...]:
+    """Compute one of several things, as a number of the running network says.
+
+    Only the chosen one is computed, gradients too.
+
+    Parameters
+    ----------
+    index : Tensor of type i32[] or i64[]
+        Which one. Below 0 it is the first, beyond the end the last.
+    branches : sequence of callable
+        As those of `cond`: functions without arguments, which return as many tensors
+        of the same types.
+    name : str, optional
+        Of the result, and the name scope of what the branches compute.
+
+    Returns
+    -------
+    Tensor, or a tuple of them where the branches return several
+
+    Raises
+    ------
+    TypeError
+        If `index` or what a branch returns is no tensor, or a branch is no function.
+    ValueError
+        If there is no branch, `index` is no whole scalar, or branches differ.
+    """
+    scope = current_graph().scoped_name(name or "switch")
+    where = f"[switch {scope}]"
+    check_tensor(index, "switch", scope)
+    if index.dtype not in INTEGERS or index.rank:
+        raise ValueError(
+            f"{where} the index is {type_text(*index.type)}, needs i32[] or i64[]: one "
+            "number that decides for all rows"
+        )
+    branches = list(branches)
+    if not branches:
+        raise ValueError(f"{where} needs at least one branch")
+    for i, branch in enumerate(branches):
+        if not callable(branch):
+            raise TypeError(
+                f"{where} branch {i} is a function without arguments, got "
+                f"{value_text(branch)}"
+            )
+
+    def pick(start: int, stop: int, wish: str | None = None):
+        if stop - start == 1:
+            return branches[start]()
+        middle = (start + stop) // 2
+        return cond(
+            index < middle,
+            lambda: pick(start, middle),
+            lambda: pick(middle, stop),
+            name=wish,
+        )
+
+    return pick(0, len(branches), name or "switch")
 
 
 def _check_region(name: str, region: Graph) -> None:

@@ -92,12 +92,15 @@ std::shared_ptr<const Plan> plan_of(const ModelPointer& model, const std::string
   return model->plan(function, rows, symbols);
 }
 
-// Of both branches, where there are some.
+// Of both branches, where there are some, and of one step of a loop.
 void list_launches(const Plan::Sequence& sequence, int64_t rows, py::list& names) {
   for (const Plan::Step& step : sequence.steps) {
     if (step.branch) {
       list_launches(step.branch->then, rows, names);
       list_launches(step.branch->otherwise, rows, names);
+    } else if (step.loop) {
+      list_launches(step.loop->condition, rows, names);
+      list_launches(step.loop->body, rows, names);
     } else {
       names.append(py::make_tuple(step.launch->name, step.launch->op, step.launch->tasks(rows)));
     }

@@ -193,7 +193,7 @@ void add_tapes(SourceFile& file, const std::string& prefix, const Program& progr
 
 // A file of all tapes of some functions, (program text, function, prefix) each, as optimized:
 // {"text", "kernels": [{"name": prefix_i, "op", "operands", "results"}], "refused": {name: why}}.
-// Nodes that are no tapes, and those in the regions of a cond, are left out.
+// Nodes that are no tapes, and those in regions of any ops, are left out.
 py::dict source(const std::vector<std::tuple<std::string, std::string, std::string>>& functions,
                 const std::string& dialect) {
   if (dialect != "c" && dialect != "cuda") {

@@ -145,9 +145,10 @@ void CudaSteps::make_parts() {
   make_whole();
   if (whole_) return;
   for (size_t b = 0; b < of_plans_.size(); ++b) {
-    const auto branches = [](const Plan::Step& step) { return step.branch != nullptr; };
+    const auto branches = [](const Plan::Step& step) { return step.branch || step.loop; };
     const auto& steps = spans_->bound()[b].plan.plan().steps();
-    if (std::any_of(steps.begin(), steps.end(), branches)) refuse_on_gpu("a cond in training");
+    if (std::any_of(steps.begin(), steps.end(), branches))
+      refuse_on_gpu("a cond or a loop in training");
     driver_.begin_recording(*stream_);
     enqueue_step(b);
     of_plans_[b].recording = driver_.end_recording(*stream_);

@@ -5,6 +5,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include "ir/loop.h"
+
 namespace slim {
 namespace {
 
@@ -89,6 +91,7 @@ bool fits_row_plan(const Graph& graph, const std::string& symbol) {
         !fits(Dim::parse(std::get<std::string>(node.attributes.at("dim"))))) {
       return false;
     }
+    if (node.op == "scan" && LoopForm(view).length.mentions(symbol)) return false;
     for (const Graph& region : node.regions) {
       if (!fits_row_plan(region, symbol)) return false;
     }
@@ -190,6 +193,72 @@ Rows rows_cond(const NodeView& v, const std::vector<Rows>& operands, const std::
     if (yields[i] != others[i]) yields[i] = Rows::mixed;
   }
   return together(v, yields, symbol);
+}
+
+namespace {
+
+// The carried values as they are after any number of steps: what a step makes of them.
+std::vector<Rows> settled_yields(const LoopForm& form, const Graph& body, std::vector<Rows> inside,
+                                 std::vector<Rows>& carried, const std::string& symbol) {
+  for (;;) {
+    std::copy(carried.begin(), carried.end(), inside.begin());
+    std::vector<Rows> yields = yield_rows(body, inside, 0, symbol);
+    bool same = true;
+    for (size_t i = 0; i < form.carried; ++i) {
+      if (yields[i] == carried[i] || yields[i] == Rows::none) continue;
+      if (carried[i] == Rows::mixed) continue;
+      carried[i] = carried[i] == Rows::none && yields[i] != Rows::sum ? yields[i] : Rows::mixed;
+      same = false;
+    }
+    if (!same) continue;
+    std::copy(carried.begin(), carried.end(), yields.begin());
+    return yields;
+  }
+}
+
+}  // namespace
+
+Rows rows_scan(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  const LoopForm form(v);
+  if (form.length.mentions(symbol)) return Rows::mixed;
+  if (form.counted && operands[0] != Rows::none) return Rows::mixed;
+  for (size_t i = 0; i < form.scanned; ++i) {
+    const bool across = form.scanned_axis(i) == 0;
+    if (across && operands[form.first_scanned() + i] != Rows::none) return Rows::mixed;
+  }
+  const std::vector<Rows> inside(operands.begin() + static_cast<int64_t>(form.first_carried()),
+                                 operands.end());
+  std::vector<Rows> carried(inside.begin(), inside.begin() + static_cast<int64_t>(form.carried));
+  std::vector<Rows> yields = settled_yields(form, form.body(v.node), inside, carried, symbol);
+  for (size_t i = 0; i < form.stacked; ++i) {
+    Rows& stacked = yields[form.carried + i];
+    if (form.stacked_axis(i) == 0 && stacked == Rows::local) stacked = Rows::mixed;
+  }
+  return together(v, yields, symbol);
+}
+
+Rows rows_while_loop(const NodeView& v, const std::vector<Rows>& operands,
+                     const std::string& symbol) {
+  const LoopForm form(v);
+  std::vector<Rows> carried(operands.begin(),
+                            operands.begin() + static_cast<int64_t>(form.carried));
+  const std::vector<Rows> yields =
+      settled_yields(form, form.body(v.node), operands, carried, symbol);
+  std::vector<Rows> inside = operands;
+  std::copy(carried.begin(), carried.end(), inside.begin());
+  // Chunks would decide for themselves how many steps they take.
+  if (yield_rows(v.node.regions[0], inside, 0, symbol)[0] != Rows::none) return Rows::mixed;
+  Rows all = Rows::none;
+  for (const Rows rows : yields) {
+    if (rows == Rows::none) continue;
+    if (rows != Rows::local || form.stacked > 0) return Rows::mixed;
+    all = Rows::local;
+  }
+  if (all == Rows::none) return all;
+  for (size_t i = 0; i < form.carried; ++i) {
+    if (!leads(v.result(i), symbol) || !mentions(v.result(i), symbol)) return Rows::mixed;
+  }
+  return all;
 }
 
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol) {

@@ -1,4 +1,4 @@
-// Substitutes symbols in every type and extent of a function and its regions.
+// Substitutes symbols in every type, extent and length of a function and its regions.
 #include "ir/specialise.h"
 
 #include <stdexcept>
@@ -6,8 +6,13 @@
 namespace slim {
 namespace {
 
-const std::string* extent_of(const Node& node) {
-  return node.op == "extent" ? &std::get<std::string>(node.attributes.at("dim")) : nullptr;
+// The attribute that is a dimension; null: none is.
+const char* dim_of(const Node& node) {
+  return node.op == "extent" ? "dim" : node.op == "scan" ? "length" : nullptr;
+}
+
+Dim dim_at(const Node& node, const char* key) {
+  return Dim::parse(std::get<std::string>(node.attributes.at(key)));
 }
 
 // Of what is computed: declarations that the function does not read may have other symbols.
@@ -16,7 +21,7 @@ void collect(const Graph& graph, std::set<std::string>& found) {
     for (const ValueId id : node.results) {
       for (const Dim& dim : graph.values[static_cast<size_t>(id)].type.dims) dim.add_symbols(found);
     }
-    if (const std::string* dim = extent_of(node)) Dim::parse(*dim).add_symbols(found);
+    if (const char* key = dim_of(node)) dim_at(node, key).add_symbols(found);
     for (const Graph& region : node.regions) collect(region, found);
   }
 }
@@ -38,8 +43,8 @@ void substitute(Graph& graph, const Symbols& symbols) {
     }
   }
   for (Node& node : graph.nodes) {
-    if (const std::string* dim = extent_of(node)) {
-      node.attributes = node.attributes.with("dim", Dim::parse(*dim).substitute(symbols).str());
+    if (const char* key = dim_of(node)) {
+      node.attributes = node.attributes.with(key, dim_at(node, key).substitute(symbols).str());
     }
     for (Graph& region : node.regions) substitute(region, symbols);
   }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "ir/form.h"
+#include "ir/loop.h"
 #include "ir/ops.h"
 #include "passes/timeline.h"
 #include "passes/views.h"
@@ -16,9 +17,10 @@ namespace {
 constexpr int64_t kLine = 64;
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
 // While a region is planned, the places of the node around it are not known yet: an arena for
-// each of its operands and results stands for them.
-constexpr int operand_arena(size_t k) { return -1 - 2 * static_cast<int>(k); }
-constexpr int result_arena(size_t r) { return -2 - 2 * static_cast<int>(r); }
+// each of its operands and results, and each part of its workspace, stands for them.
+constexpr int operand_arena(size_t k) { return -1 - 3 * static_cast<int>(k); }
+constexpr int result_arena(size_t r) { return -2 - 3 * static_cast<int>(r); }
+constexpr int workspace_arena(size_t w) { return -3 - 3 * static_cast<int>(w); }
 
 // One stretch of memory; several values may share it, one after or inside the other.
 struct Storage {
@@ -142,7 +144,7 @@ class Planner {
   }
 
   void add_workspace(int i) {
-    if (!request_.workspace) return;
+    if (is_loop(graph_.nodes[i]) || !request_.workspace) return;
     for (const int64_t bytes : request_.workspace(graph_, graph_.nodes[i], views_)) {
       if (bytes > kMaxBytes) {
         throw std::invalid_argument("[" + graph_.nodes[i].op + "] needs more memory than there is");
@@ -164,24 +166,98 @@ class Planner {
     const Node& node = graph_.nodes[i];
     if (!runs_regions(node)) return;
     int64_t bytes = 0;
-    for (const Graph& region : node.regions) {
-      MemoryRequest request;
+    const auto add_plan = [&](const Graph& region, MemoryRequest request) {
       request.symbols = request_.symbols;
       request.workspace = request_.workspace;
-      const size_t first = node.operands.size() - region.parameters.size();
-      for (size_t k = 0; k < region.parameters.size(); ++k) {
-        request.fixed[region.parameters[k]] = {operand_arena(first + k)};
-      }
-      for (size_t r = 0; r < region.returns.size(); ++r) {
-        request.wanted.push_back({region.returns[r], {result_arena(r)}});
-      }
       plan_.regions[i].push_back(Planner(region, region.returns, request).plan());
       bytes = std::max(bytes, plan_.regions[i].back().scratch_bytes);
       plan_.looked += plan_.regions[i].back().looked;
+    };
+    if (is_loop(node)) {
+      plan_loop(i, add_plan);
+    } else {
+      for (const Graph& region : node.regions) {
+        MemoryRequest request;
+        const size_t first = node.operands.size() - region.parameters.size();
+        for (size_t k = 0; k < region.parameters.size(); ++k) {
+          request.fixed[region.parameters[k]] = {operand_arena(first + k)};
+        }
+        for (size_t r = 0; r < region.returns.size(); ++r) {
+          request.wanted.push_back({region.returns[r], {result_arena(r)}});
+        }
+        add_plan(region, std::move(request));
+      }
     }
     if (bytes == 0) return;
     stretch_[i] = add(bytes);
     storages_.back().first = storages_.back().last = i;
+  }
+
+  // Carried values live where their results do, slices in the workspace.
+  template <class AddPlan>
+  void plan_loop(int i, AddPlan add_plan) {
+    const Node& node = graph_.nodes[i];
+    const LoopForm form({graph_, node});
+    const LoopSlots slots(form);
+    const auto parameters = [&](const Graph& region) {
+      MemoryRequest request;
+      for (size_t k = 0; k < region.parameters.size(); ++k) {
+        const size_t scanned = k - form.carried;
+        request.fixed[region.parameters[k]] = {k < form.carried ? result_arena(k)
+                                               : scanned < form.scanned
+                                                   ? workspace_arena(slots.scanned(scanned))
+                                                   : operand_arena(form.first_carried() + k)};
+      }
+      return request;
+    };
+    if (form.is_while) {
+      MemoryRequest request = parameters(node.regions[0]);
+      request.wanted.push_back({node.regions[0].returns[0], {workspace_arena(slots.kCondition)}});
+      add_plan(node.regions[0], std::move(request));
+    }
+    const Graph& body = form.body(node);
+    MemoryRequest request = parameters(body);
+    std::vector<int64_t> bytes(slots.count(), 1);
+    const auto bytes_at = [&](ValueId id) {
+      return bytes_of(body.values[static_cast<size_t>(id)], request_.symbols);
+    };
+    for (size_t k = 0; k < form.scanned; ++k) {
+      bytes[slots.scanned(k)] = bytes_at(body.parameters[form.carried + k]);
+    }
+    // Slices first: one may be what a carried value was.
+    for (size_t k = 0; k < form.stacked; ++k) {
+      const ValueId id = body.returns[form.carried + k];
+      bytes[slots.stacked(k)] = bytes_at(id);
+      request.wanted.push_back({id, {workspace_arena(slots.stacked(k))}});
+    }
+    const std::vector<bool> direct = carried_directly(form, body, request);
+    for (size_t k = 0; k < form.carried; ++k) {
+      const ValueId id = body.returns[k];
+      bytes[slots.carried(k)] = direct[k] ? 0 : bytes_at(id);
+      request.wanted.push_back(
+          {id, {direct[k] ? result_arena(k) : workspace_arena(slots.carried(k))}});
+    }
+    add_plan(body, std::move(request));
+    for (const int64_t size : bytes) {
+      workspace_.push_back({i, add(size)});
+      storages_.back().first = storages_.back().last = i;
+    }
+  }
+
+  // By carried value: whether a step may leave it where the next one reads it. What another
+  // carried value was goes by the workspace: that may have been overwritten by then.
+  static std::vector<bool> carried_directly(const LoopForm& form, const Graph& body,
+                                            const MemoryRequest& request) {
+    std::vector<bool> fixed(body.values.size(), false), direct;
+    for (const auto& [id, place] : request.fixed) fixed[id] = true;
+    const std::vector<View> views = find_views(body, body.returns, fixed);
+    const auto end = body.parameters.begin() + static_cast<int64_t>(form.carried);
+    for (size_t k = 0; k < form.carried; ++k) {
+      const ValueId id = body.returns[k];
+      direct.push_back(id == body.parameters[k] ||
+                       std::find(body.parameters.begin(), end, views[id].root) == end);
+    }
+    return direct;
   }
 
   // The plan of a region of node i, in the places of this graph.
@@ -189,9 +265,11 @@ class Planner {
     const Node& node = graph_.nodes[i];
     const auto move = [&](Place& place) {
       if (place.arena < 0) {
-        const size_t at = static_cast<size_t>(-1 - place.arena) / 2;
-        const bool result = place.arena == result_arena(at);
-        const Place whole = place_of((result ? node.results : node.operands)[at]);
+        const size_t at = static_cast<size_t>(-1 - place.arena) / 3;
+        const Place whole =
+            place.arena == workspace_arena(at)
+                ? plan_.workspace[i][at].place
+                : place_of((place.arena == result_arena(at) ? node.results : node.operands)[at]);
         place.arena = whole.arena;
         place.offset += whole.offset;
       } else if (place.arena == 0 && place.offset >= 0) {

@@ -29,6 +29,7 @@ from slimlearn.backend.ops.binary import Binary
 from slimlearn.backend.ops.unary import Unary
 from slimlearn.backend.reference import DTYPES
 from slimlearn.backend.shape import B, evaluate
+from support import loop_cases
 
 # What a source's numbers look like; all ranges keep clear of kinks and poles.
 _SAMPLERS = {
@@ -558,6 +559,7 @@ case(
     expect=lambda x: x * 2 if x.mean() > 0 else x * x - x,
     x=Source((B, 3)),
 )
+loop_cases.add_cases(case, Source)
 case("orthogonal", ops.orthogonal, "tall", smooth=(), a=Source((7, 4)))
 case("orthogonal", ops.orthogonal, "wide", smooth=(), a=Source((3, 8)))
 case("orthogonal", ops.orthogonal, "square", smooth=(), a=Source((5, 5)))

@@ -28,6 +28,7 @@ PYTHON_RULES = {
         "backend.op",
         "backend.ops",
         "backend.autodiff",
+        "backend.loop_gradient",
         "backend.philox",
     ),
     "backend.remade": ("backend.graph", "backend.op"),
@@ -37,6 +38,12 @@ PYTHON_RULES = {
         "backend.op",
         "backend.ops",
         "backend.remade",
+    ),
+    "backend.loop_gradient": (
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.autodiff",
     ),
     "backend": ("backend",),
 }
@@ -48,6 +55,7 @@ MEANING = (
     "ops",
     "remade",
     "autodiff",
+    "loop_gradient",
     "text",
     "reference",
     "philox",

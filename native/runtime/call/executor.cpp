@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "runtime/call/interrupt.h"
+#include "runtime/call/loop.h"
 
 namespace slim {
 namespace {
@@ -93,6 +94,12 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
         lane.barrier();
       }
       run_sequence(step.branch->chosen(call), call, local, lane);
+      continue;
+    }
+    if (step.loop) {
+      run_loop(*step.loop, call, lane, [&](const Plan::Sequence& inner) {
+        run_sequence(inner, call, local, lane);
+      });
       continue;
     }
     if (call.watch != nullptr) {

@@ -121,6 +121,9 @@ uint32_t Forward::run(const Interrupt& interrupt) {
   Watch watch(interrupt);
   calls[0]->watch = &watch;  // the calling thread's
   if (last_) last_calls[0]->watch = &watch;
+  for (const auto* leases : {&calls, &last_calls}) {
+    for (const Plan::Lease& lease : *leases) lease->ends = &watch;
+  }
   run_lanes(lanes, [&](const Lane& lane) {
     const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
     const int64_t begin = shared ? 0 : lane.begin(chunks_);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/call/loop.h"
+
 namespace slim {
 
 void Profile::add(const void* what, const std::string& name, const std::string& op,
@@ -40,6 +42,11 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
   for (const Plan::Step& step : sequence.steps) {
     if (step.branch) {
       run_sequence(step.branch->chosen(call), call);
+      continue;
+    }
+    if (step.loop) {
+      run_loop(*step.loop, call, Lane(0, 1),
+               [&](const Plan::Sequence& inner) { run_sequence(inner, call); });
       continue;
     }
     const Launch& launch = *step.launch;

@@ -38,13 +38,14 @@ bool any_overlap(const std::vector<Buffer>& some, const std::vector<Buffer>& oth
 // Lanes run on from launch to launch as long as these touch nothing that another lane may
 // still be reading or writing.
 //
-// All lanes take the same branch, whose steps count from its own start: they wait before it.
+// All lanes take the same branch, and every step of a loop, whose launches count from their own
+// start: they wait before it.
 void Plan::mark_barriers(std::vector<Step>& steps, const Touched& touched) {
   const auto& [reads, writes] = touched;
   std::vector<Buffer> read, written;
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].branch || any_overlap(reads[i], written) || any_overlap(writes[i], written) ||
-        any_overlap(writes[i], read)) {
+    if (steps[i].branch || steps[i].loop || any_overlap(reads[i], written) ||
+        any_overlap(writes[i], written) || any_overlap(writes[i], read)) {
       steps[i].barrier = true;
       read.clear();
       written.clear();

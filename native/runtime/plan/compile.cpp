@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "ir/loop.h"
 #include "ir/ops.h"
 #include "ir/text.h"
 #include "ir/verify.h"
@@ -21,9 +22,14 @@ constexpr int kStaged = static_cast<int>(Base::count);
 void collect(const Plan::Sequence& sequence, std::vector<Launch*>& launches) {
   for (const Plan::Step& step : sequence.steps) {
     if (step.launch) launches.push_back(step.launch.get());
-    if (!step.branch) continue;
-    collect(step.branch->then, launches);
-    collect(step.branch->otherwise, launches);
+    if (step.branch) {
+      collect(step.branch->then, launches);
+      collect(step.branch->otherwise, launches);
+    }
+    if (step.loop) {
+      collect(step.loop->condition, launches);
+      collect(step.loop->body, launches);
+    }
   }
 }
 
@@ -98,7 +104,11 @@ class Planner {
       if (runs_regions(node)) {
         std::vector<Buffer> writes = binding.results;
         Plan::Step step;
-        step.branch = branch(binding, memory.regions[i], writes);
+        if (is_loop(node)) {
+          step.loop = loop(binding, memory.regions[i], memory.workspace[i], writes);
+        } else {
+          step.branch = branch(binding, memory.regions[i], writes);
+        }
         made.steps.push_back(std::move(step));
         touched.reads.push_back(binding.operands);
         touched.writes.push_back(std::move(writes));
@@ -217,15 +227,65 @@ class Planner {
     made->predicate = binding.operands[0];
     Plan::Sequence* const sequences[] = {&made->then, &made->otherwise};
     for (size_t i = 0; i < 2; ++i) {
-      const Graph& region = binding.node.regions[i];
-      Plan::Touched touched;
-      *sequences[i] = steps(region, memory[i], touched);
-      for (const MemoryPlan::Copy& copy : memory[i].copies) {
-        const Place& from = memory[i].places[static_cast<size_t>(copy.value)];
-        sequences[i]->moves.push_back(
-            {at(region, copy.value, from), at(region, copy.value, copy.to)});
-      }
-      for (const auto& some : touched.writes) writes.insert(writes.end(), some.begin(), some.end());
+      *sequences[i] = sequence(binding.node.regions[i], memory[i], writes);
+    }
+    return made;
+  }
+
+  // Of a region, with its moves.
+  Plan::Sequence sequence(const Graph& region, const MemoryPlan& memory,
+                          std::vector<Buffer>& writes) {
+    Plan::Touched touched;
+    Plan::Sequence made = steps(region, memory, touched);
+    for (const MemoryPlan::Copy& copy : memory.copies) {
+      const Place& from = memory.places[static_cast<size_t>(copy.value)];
+      made.moves.push_back({at(region, copy.value, from), at(region, copy.value, copy.to)});
+      writes.push_back(made.moves.back().to);
+    }
+    for (const auto& some : touched.writes) writes.insert(writes.end(), some.begin(), some.end());
+    return made;
+  }
+
+  std::unique_ptr<Plan::Loop> loop(const Binding& binding, const std::vector<MemoryPlan>& memory,
+                                   const std::vector<MemoryPlan::Stretch>& workspace,
+                                   std::vector<Buffer>& writes) {
+    const LoopForm form({binding.graph, binding.node});
+    const LoopSlots slots(form);
+    const Graph& body = form.body(binding.node);
+    auto made = std::make_unique<Plan::Loop>();
+    made->length = form.length.evaluate(symbols_);
+    made->reverse = form.reverse;
+    if (form.counted) made->count = binding.operands[0];
+    const auto slot = [&](size_t i, ValueId id) { return at(body, id, workspace[i].place); };
+    const auto flag = [&](size_t i) {
+      return Buffer{
+          static_cast<Base>(workspace[i].place.arena), workspace[i].place.offset, DType::b8, {}};
+    };
+    made->go = flag(slots.kGo);
+    if (form.is_while) {
+      made->counted = binding.results.back();
+      made->predicate = flag(slots.kCondition);
+      made->condition = sequence(binding.node.regions[0], memory[0], writes);
+    }
+    made->body = sequence(body, memory.back(), writes);
+    for (size_t i = 0; i < form.carried; ++i) {
+      const Buffer& place = binding.results[i];
+      made->start.push_back({binding.operands[form.first_carried() + i], place});
+      if (workspace[slots.carried(i)].bytes == 0) continue;
+      made->carry.push_back({slot(slots.carried(i), body.returns[i]), place});
+    }
+    for (size_t i = 0; i < form.scanned; ++i) {
+      made->scanned.push_back({binding.operands[form.first_scanned() + i],
+                               slot(slots.scanned(i), body.parameters[form.carried + i]),
+                               static_cast<size_t>(form.scanned_axis(i))});
+    }
+    for (size_t i = 0; i < form.stacked; ++i) {
+      made->stacked.push_back({binding.results[form.carried + i],
+                               slot(slots.stacked(i), body.returns[form.carried + i]),
+                               static_cast<size_t>(form.stacked_axis(i))});
+    }
+    for (const auto& [place, bytes] : workspace) {
+      writes.push_back({static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
     }
     return made;
   }
@@ -297,6 +357,11 @@ class Planner {
   Plan::Packed packed_;
   int64_t local_bytes_ = 0;
 };
+
+Plan::Step::Step() = default;
+Plan::Step::Step(Step&&) noexcept = default;
+Plan::Step& Plan::Step::operator=(Step&&) noexcept = default;
+Plan::Step::~Step() = default;
 
 Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& request,
            const Device& device)

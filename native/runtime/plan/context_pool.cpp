@@ -121,6 +121,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
   if (owned_->remote) owned_->context.call = owned_->remote->call.get();
   owned_->context.status.store(0, std::memory_order_relaxed);
   owned_->watch = nullptr;
+  owned_->ends = nullptr;
   owned_->context.first_row = 0;
   owned_->context.step = 0;
   owned_->context.seed = 0;

@@ -34,6 +34,8 @@ struct CallContext {
   std::shared_ptr<const Arena> packed;  // of the arrays that are lent, until the lease ends
   // Looked at between launches, which are left out once it says so; null: they all run.
   class Watch* watch = nullptr;
+  // What ends a loop in a call that another thread looks for; null: `watch` alone.
+  const class Watch* ends = nullptr;
 
   int64_t bytes() const;
 

@@ -42,6 +42,7 @@ struct Part {
 };
 
 // What the lanes share in one run of a sequence, which takes the longer one of two branches.
+// A loop runs all of its steps: those that it may stop before count too.
 struct Work {
   std::vector<Part> parts;
   int64_t barriers = 0;
@@ -59,6 +60,15 @@ struct Work {
     cost.flops += other.cost.flops;
     cost.bytes += other.cost.bytes;
   }
+  void times(int64_t count) {
+    const auto factor = static_cast<double>(count);
+    for (Part& part : parts) part.seconds *= factor;
+    barriers *= count;
+    written *= count;
+    seconds *= factor;
+    cost.flops *= factor;
+    cost.bytes *= factor;
+  }
 };
 
 Work work_of(const Plan::Sequence& sequence, int64_t rows);
@@ -69,6 +79,11 @@ Work work_of(const Plan::Step& step, int64_t rows) {
     work = work_of(step.branch->then, rows);
     Work other = work_of(step.branch->otherwise, rows);
     if (other.seconds > work.seconds) std::swap(work, other);
+  } else if (step.loop) {
+    work = work_of(step.loop->condition, rows);
+    work.add(work_of(step.loop->body, rows));
+    work.barriers += 2 + (step.loop->predicate ? 2 : 0);
+    work.times(std::max<int64_t>(1, step.loop->length));
   } else {
     work.launches = 1;
     work.cost = step.launch->cost(rows);

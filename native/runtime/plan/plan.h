@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,11 +56,17 @@ class Plan {
        const Device& device);
 
   struct Branch;
-  // A launch, or one of two sequences. (A loop will be a third kind: a sequence whose bases move
-  // from one iteration to the next.)
+  struct Loop;
+  // A launch, one of two sequences, or one sequence again and again.
   struct Step {
+    Step();
+    Step(Step&&) noexcept;
+    Step& operator=(Step&&) noexcept;
+    ~Step();
+
     std::unique_ptr<Launch> launch;
     std::unique_ptr<Branch> branch;
+    std::unique_ptr<Loop> loop;
     std::vector<Buffer> results;  // of a node's earlier launches: its workspace
     bool barrier = false;         // lanes wait before it: it touches what another still may
   };
@@ -86,6 +93,27 @@ class Plan {
     const Sequence& chosen(const CallContext& call) const {
       return read<uint8_t>(predicate, call) != 0 ? then : otherwise;
     }
+  };
+
+  // What of a value a step of a loop takes or leaves: a slice of it across one axis.
+  struct Slice {
+    Buffer whole;
+    Buffer one;
+    size_t axis = 0;
+  };
+  // Where the carried values live their results are in the end. Every lane takes every step.
+  struct Loop {
+    int64_t length = 0;  // the most steps
+    bool reverse = false;
+    std::optional<Buffer> count;    // how many of them run; none: all
+    std::optional<Buffer> counted;  // takes how many ran
+    std::vector<Move> start;        // what is carried into the first step
+    std::optional<Buffer> predicate;
+    Sequence condition;  // leaves it
+    Sequence body;
+    std::vector<Move> carry;  // at the end of a step
+    std::vector<Slice> scanned, stacked;
+    Buffer go;  // whether there is another step, for all lanes
   };
 
   // What launches make of the program's arrays alone, for all calls while these stay as they are.

@@ -1,0 +1,96 @@
+// What the first lane does between the steps of a loop.
+#include "runtime/call/loop.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace slim {
+namespace {
+
+// Calls move(place in the value, place in the slice, bytes) for each piece of a slice.
+template <class Move>
+void each_piece(const Plan::Slice& slice, const CallContext& call, int64_t step, Move move) {
+  const Buffer& whole = slice.whole;
+  const int64_t rows = call.context.rows;
+  int64_t outer = 1, inner = size_of(whole.dtype);
+  for (size_t i = 0; i < slice.axis; ++i) outer *= i == 0 ? whole.leading(rows) : whole.dims[i];
+  for (size_t i = slice.axis + 1; i < whole.dims.size(); ++i) inner *= whole.dims[i];
+  std::byte* at = whole.in<std::byte>(call.context) + step * inner;
+  std::byte* one = slice.one.in<std::byte>(call.context);
+  for (int64_t i = 0; i < outer; ++i) {
+    move(at + i * whole.dims[slice.axis] * inner, one + i * inner, inner);
+  }
+}
+
+void copy(const CallContext& call, std::byte* to, const std::byte* from, int64_t bytes) {
+  if (call.remote) return call.remote->device.copy(call.context, to, from, bytes);
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+void clear(const CallContext& call, std::byte* to, int64_t bytes) {
+  if (!call.remote) return void(std::memset(to, 0, static_cast<size_t>(bytes)));
+  static constexpr std::byte kZeros[4096] = {};
+  for (int64_t done = 0; done < bytes; done += sizeof kZeros) {
+    const int64_t some = std::min<int64_t>(bytes - done, sizeof kZeros);
+    call.remote->device.memory().to_device(to + done, kZeros, some);
+  }
+}
+
+// What launches left in a value, once they have ended.
+template <class T>
+T result(const Buffer& buffer, const CallContext& call) {
+  if (call.remote) call.remote->device.finish(call.context);
+  return read<T>(buffer, call);
+}
+
+}  // namespace
+
+void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
+  each_piece(slice, call, step, [&](std::byte* whole, std::byte* one, int64_t bytes) {
+    copy(call, one, whole, bytes);
+  });
+}
+
+void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
+  each_piece(slice, call, step, [&](std::byte* whole, std::byte* one, int64_t bytes) {
+    copy(call, whole, one, bytes);
+  });
+}
+
+int64_t start_loop(const Plan::Loop& loop, const CallContext& call) noexcept {
+  run_moves(loop.start, call);
+  if (loop.count) return std::clamp<int64_t>(result<int32_t>(*loop.count, call), 0, loop.length);
+  // No bound.
+  if (loop.predicate && loop.length == 0) return std::numeric_limits<int64_t>::max();
+  return loop.length;
+}
+
+bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
+             int64_t steps) noexcept {
+  if (call.watch != nullptr) call.watch->look();
+  const Watch* ends = call.ends != nullptr ? call.ends : call.watch;
+  if (step >= steps || (ends != nullptr && ends->stopped())) return false;
+  return !loop.predicate || result<uint8_t>(*loop.predicate, call) != 0;
+}
+
+void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps) noexcept {
+  if (!loop.count && !loop.counted) return;
+  for (const Plan::Slice& slice : loop.stacked) {  // of the steps that were not taken
+    const int64_t one = slice.whole.inner() * size_of(slice.whole.dtype);
+    std::byte* from = slice.whole.in<std::byte>(call.context) + steps * one;
+    clear(call, from, (slice.whole.dims[0] - steps) * one);
+  }
+  if (!loop.counted) return;
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  const auto count = static_cast<int32_t>(std::min(steps, most));
+  auto* to = loop.counted->in<std::byte>(call.context);
+  if (call.remote) {
+    call.remote->device.memory().to_device(to, reinterpret_cast<const std::byte*>(&count),
+                                           sizeof count);
+  } else {
+    std::memcpy(to, &count, sizeof count);
+  }
+}
+
+}  // namespace slim
