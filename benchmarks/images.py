@@ -219,8 +219,7 @@ class NetworkJobs:
 
 @dataclass(frozen=True)
 class Layers:
-    """All of `CONVOLUTIONS`: on one thread, as what reads slimlearn's arrays is not in
-    its times."""
+    """All of `CONVOLUTIONS`, on one thread: only what a profile has is slimlearn's."""
 
     name: str = "convolutions"
     contenders: tuple[str, ...] = EAGER

@@ -24,6 +24,8 @@ SHAPES = [
     (70, 1100, 40),
     (9, 513, 3),
     (600, 20, 17),
+    (160, 530, 128),
+    (300, 1030, 529),
 ]
 FLOATS = (np.float32, np.float64)
 
@@ -110,6 +112,29 @@ EPILOGUES = {
     "capped_by_a_row": lambda y, v, w: ops.minimum(y, v),
     "other_mask": lambda y, v, w: ops.relu_grad(w, y),
 }
+
+
+@pytest.mark.parametrize("shape", [(70, 1100, 40), (300, 1030, 272)], ids=str)
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_an_epilogue_of_a_sum_over_rows_keeps_the_bits(name, shape, isa):
+    m, _, n = shape
+    a, b = matrices(*shape, np.float32)
+    rng = np.random.default_rng(0)
+    arrays = {"a": np.ascontiguousarray(a.T), "b": b}
+    arrays["v"] = rng.standard_normal(n).astype(np.float32)
+    arrays["w"] = rng.standard_normal((m, n)).astype(np.float32)
+
+    def fused(a, b, v, w):
+        return EPILOGUES[name](ops.matmul(a, b, True, False), v, w)
+
+    got = apply(fused, arrays, isa, tuple(arrays))
+    want = apply(
+        lambda y, v, w: EPILOGUES[name](y, v, w),
+        {"y": product(a, b, isa, True), "v": arrays["v"], "w": arrays["w"]},
+        isa,
+        ("v",),
+    )
+    assert got.tobytes() == want.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 1), (33, 520, 70), (40, 30, 600)], ids=str)

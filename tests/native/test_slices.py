@@ -47,6 +47,7 @@ def tasks(compiled, rows):
         (1, 64, 10**6 // 4),
         (64, 7, 10**6 // 4),
         (64, 64, 10**6 // 8),
+        (100, 40, 10**5),
     ],
 )
 def test_a_weight_gradient_of_many_rows_is_exact(m, n, rows, isa):

@@ -7,6 +7,7 @@
 #include "cpu/gemm/add_slices.h"
 #include "cpu/gemm/product.h"
 #include "cpu/gemm/product_end.h"
+#include "cpu/gemm/product_over_rows.h"
 #include "cpu/kernel_set.h"
 #include "cpu/split.h"
 
@@ -54,17 +55,42 @@ Shape shape_of(const Binding& binding) {
   return shape;
 }
 
+// Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
+// B, and for Aᵀ where C's columns would leave more of a vector idle than its rows do.
+template <class T>
+bool is_flipped(const Shape& shape, int64_t m, int64_t k) {
+  const int64_t n = shape.n, lanes = kLanes<T>;
+  if (shape.b.column_stride != 1) {
+    return shape.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
+  }
+  const double direct = static_cast<double>(m) * RowVectorCount<T>(n).cost();
+  const double turned = static_cast<double>(n) * RowVectorCount<T>(m).cost();
+  const double moved = 4 * static_cast<double>(m) * static_cast<double>(n);
+  return shape.a.row_stride == 1 && (direct - turned) * static_cast<double>(k) > moved;
+}
+
+// Whether both sides are copied to units.
+template <class T>
+bool takes_units(const Shape& shape, int64_t m, int64_t k) {
+  return shape.over_rows && shape.b.column_stride == 1 && suits_units<T>(m, shape.n, k) &&
+         !is_flipped<T>(shape, m, k);
+}
+
 // Into how many slices of k a product is cut: a function of its shape alone, which does not
 // fall where k grows.
 template <class T>
 int64_t slices(const Shape& shape, int64_t rows) {
   const int64_t m = shape.m(rows), k = shape.k(rows);
-  if (!shape.over_rows || !fits_few_tiles<T>(m, shape.n)) return 1;
+  const bool units = takes_units<T>(shape, m, k);
+  if (!shape.over_rows || !(units || fits_few_tiles<T>(m, shape.n))) return 1;
   const double flops = 2.0 * static_cast<double>(m * shape.n) * static_cast<double>(k);
   if (flops < kMostSlices * kTaskFlops && k < kLongK) return 1;
-  const Grid grid = coarse_grid<T>(m, shape.n);
+  const Grid grid = units ? grid_of_units<T>(m, shape.n, 1) : coarse_grid<T>(m, shape.n);
   const int64_t tiles = grid.rows.count * grid.columns.count;
-  return slices_of(tiles, tiles * (k / kLeastSliceK));
+  const int64_t count = slices_of(tiles, tiles * (k / kLeastSliceK));
+  // More than L2 holds cost more than they give.
+  const int64_t near = kFarBytes / (m * shape.n * int64_t{sizeof(T)});
+  return units ? std::min(count, std::max<int64_t>(near, 1)) : count;
 }
 
 // B packed for good, panel by panel over all of k, where an image or a sequence alone has rows
@@ -165,7 +191,10 @@ class Matmul final : public Launch {
     return {2 * batch * m * n * k, sizeof(T) * (batch * m * k + b_count * k * n + batch * m * n)};
   }
 
-  int64_t local_bytes() const override { return tape_offset() + end_->local_bytes(); }
+  int64_t local_bytes() const override {
+    const int64_t units = takes_units<T>(shape_, full_sizes_.m, full_sizes_.k);
+    return std::max(tape_offset() + end_->local_bytes(), units * 2 * Units<T>::kMostBytes);
+  }
 
  private:
   struct Sizes {
@@ -181,31 +210,25 @@ class Matmul final : public Launch {
     Grid grid{{0, 1}, {0, 1}};
     MicroTile tile;
     bool flipped = false;
+    bool units = false;
     int64_t slices = 1;
   };
 
-  // Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
-  // B, and for Aᵀ where C's columns would leave more of a vector idle than its rows do.
-  bool flipped(const Sizes& sizes) const {
-    const int64_t m = sizes.m, n = shape_.n, k = sizes.k, lanes = kLanes<T>;
-    if (shape_.b.column_stride != 1) {
-      return shape_.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
-    }
-    const double direct = static_cast<double>(m) * RowVectorCount<T>(n).cost();
-    const double turned = static_cast<double>(n) * RowVectorCount<T>(m).cost();
-    const double moved = 4 * static_cast<double>(m) * static_cast<double>(n);
-    return shape_.a.row_stride == 1 && (direct - turned) * static_cast<double>(k) > moved;
-  }
-
   Schedule schedule_of(const Sizes& sizes) const {
     Schedule schedule;
-    schedule.flipped = flipped(sizes);
+    schedule.flipped = is_flipped<T>(shape_, sizes.m, sizes.k);
     const TileUse use = end_->has_tape()   ? TileUse::tape
                         : schedule.flipped ? TileUse::flipped
                                            : TileUse::direct;
     if (partial_) schedule.slices = slices<T>(shape_, sizes.rows);
-    schedule.grid = schedule.slices > 1 ? coarse_grid<T>(sizes.m, shape_.n)
-                                        : choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
+    const bool sliced = schedule.slices > 1;
+    if (takes_units<T>(shape_, sizes.m, sizes.k) && (sliced || !end_->has_tape())) {
+      schedule.units = true;
+      schedule.grid = grid_of_units<T>(sizes.m, shape_.n, sliced ? 1 : kFewTasks);
+      return schedule;
+    }
+    schedule.grid = sliced ? coarse_grid<T>(sizes.m, shape_.n)
+                           : choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
     if (matrix_) cut_at_panels(schedule.grid, sizes.m);
     schedule.tile = tile_of(schedule, sizes, 1);
     return schedule;
@@ -293,6 +316,8 @@ class Matmul final : public Launch {
     if (matrix_) {
       run_packed_product(product, matrix_->panels, grid.columns.begin(column),
                          grid.columns.end(column), packed_->in<T>(context), micro.rows);
+    } else if (schedule.units) {
+      run_product_over_rows(product, local);
     } else if (schedule.flipped) {
       run_flipped(product, micro, tile, ProductScratch<T>(local));
     } else {
