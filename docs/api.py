@@ -26,6 +26,7 @@ GIVEN = (
     "slimlearn.estimators.history.History",
     "slimlearn.estimators.rate_range.RateRange",
     "slimlearn.backend.program.Program",
+    "slimlearn.backend.functions.Function",
     "slimlearn.backend.graph.Tensor",
 )
 
