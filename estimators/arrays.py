@@ -65,7 +65,19 @@ def home_of(array) -> Home | None:
 
 
 def to_numpy(array):
-    """An array of another library as NumPy's; anything else as it is."""
+    """An array of another library as NumPy's; anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If it is NumPy's and numbers in it are masked.
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(
+            f"{np.ma.count_masked(array)} of {array.size} numbers of a masked array "
+            "are masked, and would be read as if they were not: fill them, as in "
+            "array.filled(0), or array.filled(np.nan) before an imputer"
+        )
     home = home_of(array)
     if home is None:
         return array

@@ -260,7 +260,7 @@ def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str 
             scope=current_notes().opened.free(last),
         )
     else:
-        numbers = network(x, **{wanted: head.outputs})
+        numbers = _squeezed(network(x, **{wanted: head.outputs}), last)
         if not (head.flat and tuple(numbers.shape) == (B,)):
             _check_rows(network, numbers, f"[B, {wanted}] = [B,{head.outputs}]")
             if numbers.shape[1] != head.outputs:
@@ -271,6 +271,13 @@ def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str 
     if head.flat and numbers.rank == 2:
         numbers = ops.reshape(numbers, (B,), name=f"{last}/flat")
     return numbers, _output_bias(numbers)
+
+
+def _squeezed(numbers: Tensor, last: str) -> Tensor:
+    """Numbers [B, 1, 1, n], as fully convolutional networks end, as [B, n]."""
+    if numbers.rank > 2 and numbers.shape[:-1] == (B,) + (1,) * (numbers.rank - 2):
+        return ops.reshape(numbers, (B, numbers.shape[-1]), name=f"{last}/squeezed")
+    return numbers
 
 
 def _name(network) -> str:

@@ -139,9 +139,9 @@ class ConvNetClassifier(ConvNet, Classifier):
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
     X may also be a list, a 1-d array or a DataFrame column of the paths of image files
-    (``pip install slimlearn[images]``). Threads read them once a call, into uint8;
-    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which
-    batches are read.
+    (``pip install slimlearn[images]``). Threads read them once a call, into uint8, the
+    way up that a camera's tag says; what is beyond 256 MiB goes to a temporary file
+    (see ``TMPDIR``), from which batches are read.
 
     Parameters
     ----------
@@ -154,7 +154,8 @@ class ConvNetClassifier(ConvNet, Classifier):
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
         square number of features are square images, others one line. Of files it says
-        how many channels they are read with: 1 is grey, 3 coloured; None leaves them.
+        how many channels they are read with: 1 is grey, 3 coloured, 4 with what is
+        transparent; None leaves them grey or coloured.
     resize_to : tuple of int or None, default=None
         (height, width) that images are brought to before the network reads them, in
         every method; bilinear, each pixel a mean of all that it covers. Needs Pillow.
@@ -301,9 +302,9 @@ class ConvNetRegressor(ConvNet, Regressor):
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
     X may also be a list, a 1-d array or a DataFrame column of the paths of image files
-    (``pip install slimlearn[images]``). Threads read them once a call, into uint8;
-    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which
-    batches are read.
+    (``pip install slimlearn[images]``). Threads read them once a call, into uint8, the
+    way up that a camera's tag says; what is beyond 256 MiB goes to a temporary file
+    (see ``TMPDIR``), from which batches are read.
     y is scaled and unscaled by the estimator.
 
     Parameters
@@ -317,7 +318,8 @@ class ConvNetRegressor(ConvNet, Regressor):
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of flat rows of X. None: rows of a
         square number of features are square images, others one line. Of files it says
-        how many channels they are read with: 1 is grey, 3 coloured; None leaves them.
+        how many channels they are read with: 1 is grey, 3 coloured, 4 with what is
+        transparent; None leaves them grey or coloured.
     resize_to : tuple of int or None, default=None
         (height, width) that images are brought to before the network reads them, in
         every method; bilinear, each pixel a mean of all that it covers. Needs Pillow.

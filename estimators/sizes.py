@@ -126,8 +126,8 @@ class AnySize:
                     made = of_size(self.program_, network, other, self._head)
             except (ValueError, TypeError, ImportError) as error:
                 raise ValueError(
-                    f"{known.refusal(self, shape)}{known.advice()} (the network takes "
-                    f"no other size: built for {size_text(size)}, {error})"
+                    f"{known.refusal(self, shape)}{known.advice(shape)} (the network "
+                    f"takes no other size: built for {size_text(size)}, {error})"
                 ) from error
             return made
 

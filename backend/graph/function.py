@@ -135,6 +135,10 @@ class Graph:
             for region in node.regions:
                 yield from region.walk()
 
+    def get_operations(self) -> list[Node]:
+        """Return the nodes, as Slim code asks for them."""
+        return list(self.nodes)
+
     def needed(self) -> list[Node]:
         """Return the nodes that what is returned or assigned is computed from."""
         needed = {*self.returns, *self.sets.values(), *self.grads.values()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,10 @@ class Tensor:
     def get_shape(self) -> Shape:
         """Return the shape as Slim code expects it."""
         return Shape(self.shape)
+
+    def set_shape(self, shape: Sequence[int | None]) -> None:
+        """Check the shape, which Slim code has to tell TensorFlow; None is any size."""
+        self.get_shape().assert_is_compatible_with(shape)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} %{self.name} : {type_text(*self.type)}>"
@@ -149,3 +154,13 @@ class Node:
         self.operands = operands
         self.attributes = attributes
         self.regions = regions
+
+    @property
+    def name(self) -> str:
+        """What Slim code calls an operation: its first result's name."""
+        return self.results[0].name if self.results else ""
+
+    @property
+    def outputs(self) -> Sequence[Tensor]:
+        """The results, by the word that Slim code has for them."""
+        return self.results

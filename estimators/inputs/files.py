@@ -13,11 +13,26 @@ import numpy as np
 
 from slimlearn.estimators.inputs.frames import is_frame
 
-__all__ = ["file_sizes", "paths_of", "read_files", "resized", "size_text", "stored"]
+__all__ = [
+    "file_sizes",
+    "paths_of",
+    "read_files",
+    "resized",
+    "shortened",
+    "size_text",
+    "stored",
+]
 
 # Bytes of images up to which they are kept in memory.
 _IN_MEMORY = 2**28
 _THREADS = min(8, os.cpu_count() or 1)
+# What a path is, and the kinds of arrays that may hold some.
+_PATH = (str, bytes, os.PathLike)
+_TEXT = "OSUT"
+# Characters of a value that errors show.
+_LONGEST = 60
+# The tag that says how a camera was held, and the values that turn by a quarter.
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 # Modes of Pillow by the number of channels, and those that are grey.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GREY = ("1", "L", "LA", "La")
@@ -36,8 +51,11 @@ def paths_of(X, name: str) -> list[str] | None:
     TypeError
         If X is one path, or not everything in it is one.
     """
-    if isinstance(X, (str, os.PathLike)):
-        raise TypeError(f"{name} is one path, {str(X)!r}: give a list of paths")
+    if isinstance(X, _PATH):
+        found, do = os.fsdecode(X), "a list of paths"
+        if os.path.isdir(found):
+            do = "a list of its files, as in sorted(Path(folder).glob('*.png'))"
+        raise TypeError(f"{name} is one path, {found!r}: give {do}")
     if is_frame(X):
         if getattr(X, "shape", (0, 0))[1] != 1:
             return None
@@ -49,22 +67,31 @@ def paths_of(X, name: str) -> list[str] | None:
             return None
         X = np.asarray(X)
     if isinstance(X, np.ndarray):
-        if X.dtype.kind not in "OUT" or (X.ndim != 1 and X.shape[1:] != (1,)):
+        if X.dtype.kind not in _TEXT or (X.ndim != 1 and X.shape[1:] != (1,)):
             return None
         X = X.ravel().tolist()
-    if not len(X) or not isinstance(X[0], (str, os.PathLike)):
+    if not any(isinstance(path, _PATH) for path in X) or np.ndim(X[0]) > 1:
         return None
     for i, path in enumerate(X):
-        if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, _PATH):
+            what = f"{shortened(path)} of type {type(path).__name__}"
+            if isinstance(path, np.ndarray):
+                what = f"an array of shape {path.shape}"
             raise TypeError(
-                f"{name} has paths of images and, in row {i}, {path!r} of type "
-                f"{type(path).__name__}: give a path for every row"
+                f"{name} has paths of images and, in row {i}, {what}: give a path for "
+                "every row"
             )
-    return [os.fspath(path) for path in X]
+    return [os.path.expanduser(os.fsdecode(path)) for path in X]
+
+
+def shortened(value) -> str:
+    """What a value looks like, in a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _may_be_text(X) -> bool:
-    return getattr(X.dtype, "kind", "O") in "OUT"
+    return getattr(X.dtype, "kind", "O") in _TEXT
 
 
 def _pillow(why: str):
@@ -75,6 +102,12 @@ def _pillow(why: str):
             f"{why} needs Pillow: install it with pip install 'slimlearn[images]'"
         ) from error
     return Image
+
+
+def _pillow_ops():
+    from PIL import ImageOps
+
+    return ImageOps
 
 
 def _ahead(function: Callable, items: Iterable) -> Iterator:
@@ -197,7 +230,8 @@ def file_sizes(paths: Sequence[str]) -> list[tuple[int, int]] | None:
     def size(path: str) -> tuple[int, int] | None:
         try:
             with image.open(path) as opened:
-                return opened.size[::-1]
+                turned = opened.getexif().get(_ORIENTATION) in _TURNED
+                return opened.size if turned else opened.size[::-1]
         except Exception:  # a broken file raises whatever its format does
             return None
 
@@ -209,19 +243,29 @@ def _reason(error: Exception) -> str:
     """Why a file was not read, without its name, which stands before."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
     if type(error).__name__ == "UnidentifiedImageError":
         return "it is no image, or of a format that Pillow does not read"
+    if isinstance(error, _Deep):
+        return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+class _Deep(ValueError):
+    """Of images whose pixels have more than 8 bits."""
 
 
 def _pixels(image, size, channels: int | None) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
-        raise ValueError(
-            f"its pixels have more than 8 bits (mode {image.mode}): read it into an "
-            "array, and give arrays"
+        raise _Deep(
+            f"its pixels have more than 8 bits (Pillow's mode {image.mode}), which are "
+            "read from arrays alone, as of np.asarray(Image.open(path))"
         )
     mode = _MODES[channels or (1 if image.mode in _GREY else 3)]
     image.load()
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = _pillow_ops().exif_transpose(image)
     image = image if image.mode == mode else image.convert(mode)
     if size is not None and image.size != size[::-1]:
         image = image.resize(size[::-1], _pillow("").Resampling.BILINEAR)

@@ -26,6 +26,8 @@ __all__ = ["ImageInput", "image_shape_of"]
 
 # Images of a fit that are looked at for fractions and their range, and of other rows.
 _SOME, _FEW = 64, 8
+# From this size on, rows of so many features are probably coloured squares.
+_SIDE = 8
 # So many times larger are numbers of another range.
 _TIMES = 16
 
@@ -219,11 +221,9 @@ class ImageInput(Input):
             estimator.__dict__.pop("feature_names_in_", None)
             estimator.n_features_in_ = math.prod(shape)
         elif self.shape is not None and shape != self.shape:
-            advice = "resize them"
+            advice = self.advice(shape, name)
             if X.shape[:-1] == self.shape or X.shape == self.shape:
                 advice = f"give {name}[None] if it is one image"
-            elif shape[2] == self.shape[2]:
-                advice = self.advice()
             raise ValueError(self.refusal(estimator, shape, name) + advice)
         return X
 
@@ -234,9 +234,16 @@ class ImageInput(Input):
             f"was fitted on {size_text(self.shape)}: "
         )
 
-    def advice(self) -> str:
-        """What to do with images of another size."""
-        return f"resize them, or fit with resize_to={self.shape[:2]}"
+    def advice(
+        self, shape: tuple[int, ...], name: str = "X", other: str = "fit with"
+    ) -> str:
+        """What to do with images of another shape; `other` is what else there is."""
+        height, width, channels = self.shape
+        if shape == (channels, height, width):
+            return f"if channels stand first, give {name}.transpose(0, 2, 3, 1)"
+        if shape[2] != channels:
+            return f"give images of {channels} channel" + "s" * (channels > 1)
+        return f"resize them, or {other} resize_to={height, width}"
 
     def of_size(self, shape: tuple[int, int, int]) -> ImageInput:
         """The same for images of another size."""
@@ -262,19 +269,35 @@ class ImageInput(Input):
         shape = shape or image_shape_of(self.image_shape, X.shape[1])
         if self.shape is None:
             self.row_shape = shape
+            side = math.isqrt(X.shape[1] // 3)
+            if (
+                self.image_shape is None
+                and side >= _SIDE
+                and 3 * side * side == X.shape[1]
+            ):
+                warn(
+                    f"{name} has rows of {X.shape[1]} features, which are read as one "
+                    f"line: if they are coloured images of {side}×{side}, set "
+                    f"image_shape=({side}, {side}, 3), with channels last; for lines "
+                    f"image_shape=(1, {X.shape[1]})"
+                )
         return X.reshape(len(X), *shape)
 
     def _alike(self, X, estimator, name: str) -> np.ndarray:
         """X in the range that the fit's numbers had."""
-        if self.has_fractions and X.dtype.kind in "iu" and X.size and X.max() > 1:
-            raise ValueError(
-                f"{name} is {X.dtype} up to {X.max()}, but {type(estimator).__name__} "
-                f"was fitted on {self.kind} images with fractions: give both alike, "
-                f"as in {name} / 255"
-            )
+        self._no_whole_numbers(X, name, type(estimator).__name__)
         if self.shape is None or not self.is_bytes or X.dtype == np.uint8:
             return X
         return _as_bytes(X, name, type(estimator).__name__)
+
+    def _no_whole_numbers(self, X, name: str, who: str) -> None:
+        """Refuse whole numbers where the fit's images had fractions."""
+        if self.has_fractions and X.dtype.kind in "iu" and X.size and X.max() > 1:
+            raise ValueError(
+                f"{name} is {X.dtype} up to {X.max()}, but {who} was fitted on "
+                f"{self.kind} images with fractions: give both alike, as in "
+                f"{name} / 255"
+            )
 
     def glance(self, X, name: str = "X", flat: bool | None = None) -> None:
         if self.range is None or not len(X):
@@ -313,11 +336,11 @@ class ImageInput(Input):
             some = X[:: -(-len(X) // _SOME)]
             new.range = float(some.min()), float(some.max())
         if former is not None:
+            former._no_whole_numbers(X, "X", "the network")
             if former.shape != new.shape:
-                size = former.shape[:2]
-                advice = f"resize them, or begin anew with resize_to={size}"
+                advice = former.advice(new.shape, other="begin anew with")
                 if not self.partial:
-                    advice = "resize them, or set warm_start=False"
+                    advice = f"{former.advice(new.shape)}, or set warm_start=False"
                 raise ValueError(
                     f"X has images of {size_text(new.shape)}, but those of the fit "
                     f"that goes on were {size_text(former.shape)}: {advice}"
@@ -334,6 +357,7 @@ class ImageInput(Input):
         return new
 
     def alike(self, X, name):
+        self._no_whole_numbers(X, name, "the network")
         if self.is_bytes and X.dtype != np.uint8:
             return _as_bytes(X, name, "the network")
         return X

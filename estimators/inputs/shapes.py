@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -45,6 +47,16 @@ def explain_shape(estimator, X, error: Exception, name: str) -> Exception | None
 
 
 def _advice(array: np.ndarray, name: str, who: str) -> str | None:
+    if array.ndim == 0:
+        value = array[()]
+        if isinstance(value, (set, frozenset)):
+            return f"is a set, whose rows have no order: give a list, as sorted({name})"
+        if isinstance(value, Iterator):
+            return (
+                f"is a {type(value).__name__}, which can be read once only: give "
+                f"list({name})"
+            )
+        return None
     if array.ndim > 2:
         return (
             f"has shape {array.shape}, and {who} reads a row of numbers for each "

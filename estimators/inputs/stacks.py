@@ -9,6 +9,7 @@ from slimlearn.estimators.inputs.files import (
     file_sizes,
     paths_of,
     resized,
+    shortened,
     size_text,
 )
 from slimlearn.estimators.inputs.frames import is_frame
@@ -105,19 +106,31 @@ def _apart(X) -> list | None:
         if X.dtype != object or (X.ndim != 1 and X.shape[1:] != (1,)):
             return None
         X = X.ravel()
-    return list(X) if len(X) and np.ndim(X[0]) > 1 else None
+    X = list(X)
+    if X and not hasattr(X[0], "__len__"):  # None or NaN, where others are images
+        return X if any(getattr(image, "ndim", 0) > 1 for image in X) else None
+    return X if X and np.ndim(X[0]) > 1 else None
 
 
 def _together(
     images: list, estimator, size: tuple[int, int] | None, name: str
 ) -> np.ndarray:
-    images = [np.asarray(image) for image in images]
+    given, images = images, [np.asarray(image) for image in images]
     for i, image in enumerate(images):
         if image.ndim < 2:
             raise ValueError(
-                f"{name} is a list of images, but number {i} is {image!r}: give H×W×C "
-                "or H×W"
+                f"{name} is a list of images, but number {i} is {shortened(given[i])}: "
+                "give H×W×C or H×W"
             )
+    kinds = [image.dtype for image in images]
+    if np.uint8 in kinds and "f" in (floats := [kind.kind for kind in kinds]):
+        at, other = kinds.index(np.uint8), floats.index("f")
+        raise ValueError(
+            f"{name} has images of different types: image {at} is uint8, image {other} "
+            f"is {kinds[other]}: give all alike, as bytes from 0 to 255 or as fractions"
+        )
+    if len({image.ndim for image in images}) > 1:
+        images = [i[..., None] if i.ndim == 2 else i for i in images]
     shapes = [image.shape for image in images]
     same = [shape[2:] if size is not None else shape for shape in shapes]
     odd = next((i for i, shape in enumerate(same) if shape != same[0]), None)

@@ -29,6 +29,21 @@ def add_n(inputs: Sequence[Tensor], name: str | None = None) -> Tensor:
     return total if others else ops.identity(total, name)
 
 
+def clip_by_value(
+    t: Tensor, clip_value_min: float, clip_value_max: float, name: str | None = None
+) -> Tensor:
+    """Return a tensor's numbers, those outside an interval as its ends.
+
+    Parameters
+    ----------
+    t : Tensor
+    clip_value_min, clip_value_max : float
+    name : str, optional
+        Of the result, inside the current scope.
+    """
+    return ops.clip(t, clip_value_min, clip_value_max, name)
+
+
 def concat(values: Sequence[Tensor], axis: int, name: str | None = None) -> Tensor:
     """Return tensors joined along an axis.
 

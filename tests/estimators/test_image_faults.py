@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
-from slimlearn import ConvNetClassifier, DNNClassifier
+from slimlearn import ConvNetClassifier, DNNClassifier, layers, ops
 
 RNG = np.random.default_rng(0)
 Y = np.arange(40) % 2
@@ -58,6 +58,101 @@ def test_a_fit_that_goes_on_is_looked_at():
     clf = ConvNetClassifier(**SMALL).partial_fit(UNIT, Y, classes=[0, 1])
     with pytest.warns(UserWarning, match="scale both alike"):
         clf.partial_fit(UNIT * 255, Y)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start", "chunks"])
+def test_a_fit_of_fractions_does_not_go_on_with_bytes(how, kind):
+    bytes_ = np.rint(UNIT * 255).astype(kind)
+    clf = ConvNetClassifier(**SMALL, warm_start=how == "warm_start")
+    with pytest.raises(ValueError, match="images with fractions: give both alike, as"):
+        if how == "chunks":
+            clf.fit_chunks([(UNIT, Y), (bytes_, Y)], classes=[0, 1])
+        elif how == "partial_fit":
+            clf.partial_fit(UNIT, Y, classes=[0, 1]).partial_fit(bytes_, Y)
+        else:
+            clf.fit(UNIT, Y).fit(bytes_, Y)
+
+
+def test_lists_of_bytes_and_fractions_are_refused():
+    images = [*UNIT[:39], np.zeros((8, 8), np.uint8)]
+    with pytest.raises(ValueError, match="image 39 is uint8, image 0 is float64: give"):
+        fitted(images)
+
+
+def test_lists_of_images_with_and_without_a_channel():
+    mixed = [UNIT[0, :, :, None], *UNIT[1:]]
+    np.testing.assert_array_equal(
+        fitted(mixed).predict_proba(UNIT), fitted(UNIT).predict_proba(UNIT)
+    )
+    with pytest.raises(ValueError, match="8×8×1, image 1 is 8×8×3: give all the same"):
+        fitted([UNIT[0], *(np.stack([i] * 3, -1) for i in UNIT[1:])])
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize("at", [0, 39])
+def test_an_image_that_is_missing_in_a_list_is_named(at, missing):
+    images = list(UNIT)
+    images[at] = missing
+    with pytest.raises(ValueError, match=rf"number {at} is {missing}: give H×W"):
+        fitted(images)
+
+
+@pytest.mark.parametrize("kind", [ConvNetClassifier, DNNClassifier])
+def test_masked_numbers_are_not_read_as_if_they_were_there(kind):
+    X = UNIT.reshape(40, 64)
+    clf = kind(max_iter=1, random_state=0).fit(np.ma.masked_array(X, False), Y)
+    masked = np.ma.masked_array(X, X > 0.9)
+    text = rf"{np.sum(X > 0.9)} of 2560 numbers .* masked.*array.filled\(0\)"
+    for given in (clf.predict, lambda X: clf.fit(X, Y)):
+        with pytest.raises(ValueError, match=text):
+            given(masked)
+
+
+# -- shapes ----------------------------------------------------------------------------
+
+
+def test_flat_rows_of_colours_are_noticed():
+    flat = np.repeat(UNIT, 3, axis=-1).reshape(40, -1)
+    with pytest.warns(UserWarning, match=r"coloured .* set image_shape=\(8, 8, 3\)"):
+        fitted(flat)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted(flat, image_shape=(8, 8, 3)).predict(flat)
+        fitted(flat, image_shape=(1, 192))
+        fitted(flat[:, :147])  # 7×7×3
+
+
+def test_channels_that_stand_first_in_predictions_are_told():
+    clf = fitted(np.stack([UNIT] * 3, axis=-1))
+    with pytest.raises(ValueError, match=r"stand first, give X.transpose\(0, 2, 3, 1"):
+        clf.predict(np.stack([UNIT] * 3, axis=1))
+    with pytest.raises(ValueError, match=r"8×8×3: give images of 3 channels$"):
+        clf.predict(UNIT)
+    clf.warm_start = True
+    with pytest.raises(ValueError, match="give images of 3 channels, or set warm_st"):
+        clf.fit(UNIT, Y)
+
+
+def test_logits_of_a_fully_convolutional_network():
+    """[B, 1, 1, classes], as TF-Slim's networks return them unless told otherwise."""
+
+    def net(x, num_classes, squeeze=False):
+        x = layers.conv2d(x, num_classes, 8, padding="VALID", activation_fn=None)
+        return ops.squeeze(x, [1, 2]) if squeeze else x
+
+    def squeezed(x, num_classes):
+        return net(x, num_classes, squeeze=True)
+
+    for classes in (2, 3):
+        labels = np.arange(40) % classes
+        one, other = (
+            ConvNetClassifier(n, max_iter=2, random_state=0).fit(UNIT, labels)
+            for n in (net, squeezed)
+        )
+        np.testing.assert_array_equal(
+            one.predict_proba(UNIT), other.predict_proba(UNIT)
+        )
 
 
 def test_standardized_rows_may_lie_far_out():

@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from slimlearn import ConvNetClassifier, ConvNetRegressor, LayerTransformer
+from slimlearn import (
+    ConvNetClassifier,
+    ConvNetRegressor,
+    DNNClassifier,
+    LayerTransformer,
+)
 from slimlearn.estimators.inputs import files
 
 digits, labels = load_digits(return_X_y=True)
@@ -49,6 +54,8 @@ def texts(paths):
         texts,
         lambda p: np.array(texts(p)),
         lambda p: np.array(p, dtype=object)[:, None],
+        lambda p: [os.fsencode(path) for path in p],
+        lambda p: np.array(texts(p)).astype("S"),
         lambda p: pd.Series(texts(p)),
         lambda p: pd.DataFrame({"file": texts(p)}),
         lambda p: pd.DataFrame({"file": texts(p)}).astype("string"),
@@ -259,11 +266,66 @@ def test_a_fit_can_go_without_them(paths, tmp_path, weighted):
         (lambda p: str(p[0]), "X is one path.*give a list"),
         (lambda p: [p[0], None, p[1]], "in row 1, None of type NoneType"),
         (lambda p: [str(p[0]), 3.0], "in row 1, 3.0 of type float"),
+        (lambda p: [None, *p[:2]], "in row 0, None of type NoneType"),
+        (lambda p: pd.Series([pd.NA, *texts(p[:2])], dtype="string"), "row 0, <NA>"),
+        (lambda p: pl.Series([None, *texts(p[:2])]), "in row 0, None of"),
+        (lambda p: [p[0], BYTES[0], p[1]], r"in row 1, an array of shape .8, 8."),
+        (lambda p: [p[0], {"name": "x" * 999}], r"in row 1, .{60}… of type dict"),
+        (lambda p: p[0].parent, r"is one path, .*a list of its files, as in sorted"),
     ],
 )
 def test_what_is_no_list_of_paths(make, text, paths):
     with pytest.raises(TypeError, match=text):
         ConvNetClassifier(**SMALL).fit(make(paths), [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda p: p[0].parent.glob("*.png"), r"is a \w+, which can .*give list\(X\)"),
+        (lambda p: map(str, p), r"is a map, which can .*give list\(X\)"),
+        (set, r"is a set, whose rows have no order: give a list"),
+    ],
+)
+def test_what_is_read_once_or_in_no_order(make, text, paths):
+    for estimator in (ConvNetClassifier(**SMALL), DNNClassifier((4,), max_iter=1)):
+        with pytest.raises(ValueError, match=text):
+            estimator.fit(make(paths), y)
+
+
+def test_a_home_folder_is_found(paths, monkeypatch):
+    clf = ConvNetClassifier(**SMALL).fit(paths, y)
+    monkeypatch.setenv("HOME", str(paths[0].parent))
+    found = clf.predict_proba([f"~/{paths[0].name}"])
+    np.testing.assert_array_equal(found, clf.predict_proba(paths[:1]))
+
+
+def test_a_folder_among_the_files_is_named(paths):
+    with pytest.raises(ValueError, match=r"image 1 cannot be read, '.*': it is a fold"):
+        ConvNetClassifier(**SMALL).fit([paths[0], paths[0].parent], [0, 1])
+
+
+def test_pixels_of_more_than_8_bits_are_told_once(tmp_path):
+    Image.fromarray(BYTES[0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    text = r"deep.png': its pixels have more than 8 bits .* read from arrays alone"
+    with pytest.raises(ValueError, match=text):
+        ConvNetClassifier(**SMALL).fit([tmp_path / "deep.png"], [0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_stand_as_they_are_shown(tmp_path, orientation):
+    """A camera that was held upright says so; viewers turn what it took."""
+    taken = np.zeros((4, 6, 3), np.uint8)
+    taken[0, :3] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "taken.png"
+    Image.fromarray(taken).save(path, exif=exif)
+    shown = ImageOps.exif_transpose(Image.open(path))
+    found, _ = files.read_files([str(path)], "X")
+    np.testing.assert_array_equal(found[0], np.asarray(shown))
+    assert found.shape[1:3] == ((6, 4) if orientation > 4 else (4, 6))
+    assert files.file_sizes([str(path)]) == [found.shape[1:3]]
 
 
 def test_other_refusals(paths):

@@ -208,7 +208,10 @@ def test_a_fit_that_goes_on_has_images_of_one_size_and_range():
     ("make", "text"),
     [
         (lambda c: c.predict(np.zeros((3, 9, 9), np.uint8)), "9×9×1.*on 8×8×1: resize"),
-        (lambda c: c.predict(np.zeros((3, 8, 8, 3), np.uint8)), "8×8×3.*8×8×1"),
+        (
+            lambda c: c.predict(np.zeros((3, 8, 8, 3), np.uint8)),
+            "8×8×3.*8×8×1: give images of 1 channel$",
+        ),
         (lambda c: c.predict(np.zeros((3, 63), np.uint8)), "63 features"),
         (lambda c: c.fit(np.zeros((3, 2, 2, 2, 2)), [0, 1, 0]), "N×H×W"),
         (
@@ -228,7 +231,7 @@ def test_a_fit_that_goes_on_has_images_of_one_size_and_range():
             lambda c: c.set_params(image_shape=(4, 16)).fit(BYTES.reshape(-1, 8, 8), y),
             r"image_shape=.4, 16., but X has images of 8×8×1",
         ),
-        (lambda c: c.fit([np.zeros((3, 3)), "a"], [0, 1]), "number 1 is array.'a'"),
+        (lambda c: c.fit([np.zeros((3, 3)), "a"], [0, 1]), "number 1 is 'a': give H"),
         (
             lambda c: c.fit([np.zeros((3, 3)), np.zeros((3, 3, 3))], [0, 1]),
             "3×3×3: give all the same channels",

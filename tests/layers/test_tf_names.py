@@ -66,6 +66,7 @@ def softmax(x):
         (lambda x: tf.reduce_min(x, 3, keepdims=True), X.min(3, keepdims=True)),
         (lambda x: tf.reduce_sum(x, axis=1), X.sum(1)),
         (lambda x: tf.argmax(x, axis=3), X.argmax(3)),
+        (lambda x: tf.clip_by_value(x, -0.5, 1.0), X.clip(-0.5, 1)),
         (lambda x: tf.nn.relu6(x * 9), np.clip(9 * X, 0, 6)),
         (lambda x: tf.nn.softmax(x), softmax(X)),
         (lambda x: tf.nn.bias_add(x, tf.ones([3])), X + 1),
@@ -231,3 +232,47 @@ def test_such_networks_train(style):
     assert clf.fit(images, rows % 3).loss_curve_[-1] < 0.8 * clf.loss_curve_[0]
     point = {"lenet": "Flatten", "small_resnet": "global_pool"}.get(style, "Mixed_3b")
     assert len(clf.activations(images[:2], point)) == 2
+
+
+# -- older homes and words ------------------------------------------------------------
+
+
+def test_names_of_tensorflow_1_stand_where_files_look_for_them():
+    assert tf.compat.v1 is tf
+    assert tf.compat.v1.variable_scope is tf.variable_scope
+    for home in (tf.contrib.slim, tf.contrib.layers, tf.contrib.framework):
+        assert home is slim
+
+
+def test_shapes_answer_as_tensorflows_do():
+    model = Model("f64")
+    with model.function("predict"):
+        x = ops.input_("X", (B, 6, 5, 3), "f64")
+        shape = x.get_shape()
+        assert shape.rank == shape.ndims == 4
+        assert not shape.is_fully_defined()
+        assert shape[1:3].is_fully_defined()
+        assert shape[1:].num_elements() == 90
+        assert shape.num_elements() is None
+        shape.assert_has_rank(4)
+        shape[1:3].assert_is_fully_defined()
+        shape.assert_is_compatible_with([None, 6, None, 3])
+        x.set_shape([None, None, 5, 3])
+        with pytest.raises(ValueError, match="must have rank 2, not 4"):
+            shape.assert_has_rank(2)
+        with pytest.raises(ValueError, match="only at run time"):
+            shape.assert_is_fully_defined()
+        for other in ([None, 6, 5], [None, 7, 5, 3]):
+            with pytest.raises(ValueError, match="must be"):
+                x.set_shape(other)
+
+
+def test_operations_are_found_by_name():
+    """As the base of Slim's MobileNet v2 looks for its end points."""
+    model = Model("f64")
+    with model.function("predict"):
+        x = ops.input_("X", (B, 6, 5, 3), "f64")
+        with tf.variable_scope("layer_1"):
+            net = tf.identity(x, name="output")
+        found = {t.name: t.outputs[0] for t in net.graph.get_operations()}
+    assert found["layer_1/output"] is net
