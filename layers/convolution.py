@@ -103,6 +103,7 @@ variables_collections, outputs_collections, trainable
         biases_regularizer,
         variables_collections,
         trainable,
+        data_format,
     )
 
     def convolve(inputs):
@@ -292,6 +293,7 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
         biases_regularizer,
         variables_collections,
         trainable,
+        data_format,
     )
 
     def weights(name, shape, initializer):
@@ -395,6 +397,7 @@ reuse, variables_collections, outputs_collections, trainable
             biases_regularizer,
             variables_collections,
             trainable,
+            data_format,
         )
 
         def convolve(inputs):

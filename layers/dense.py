@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, name_scope, storage_of
 from slimlearn.backend.shape import product
-from slimlearn.layers import activation, utils
+from slimlearn.layers import activation, images, utils
 from slimlearn.layers.initializers import (
     random_normal_initializer,
     xavier_initializer,
@@ -276,8 +276,8 @@ def bias_add(
     activation_fn, initializer, regularizer, reuse, variables_collections, \
 outputs_collections, trainable
         As in `fully_connected`.
-    data_format : {"NHWC"}
-        Features stand last.
+    data_format : {"NHWC", "NCHW"}, default="NHWC"
+        As in `convolution`; features of rows stand last.
     scope : str, optional
         ``BiasAdd`` by default; the variable is ``<scope>/biases``.
 
@@ -287,8 +287,8 @@ outputs_collections, trainable
         As `inputs`.
     """
     utils.check_float("bias_add", inputs, min_rank=2)
-    utils.check_data_format("bias_add", data_format)
-    with variable_scope(scope, "BiasAdd", reuse=reuse) as layer:
+
+    def biased(inputs):
         biases = model_variable(
             "biases",
             [utils.feature_count("bias_add", inputs)],
@@ -297,7 +297,10 @@ outputs_collections, trainable
             trainable=trainable,
             collections=utils.get_variable_collections(variables_collections, "biases"),
         )
-        outputs = activation.get(activation_fn)(ops.add(inputs, biases))
+        return activation.get(activation_fn)(ops.add(inputs, biases))
+
+    with variable_scope(scope, "BiasAdd", reuse=reuse) as layer:
+        outputs = images.channels_last("bias_add", inputs, data_format, biased)
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 

@@ -47,10 +47,29 @@ def channels_last(
     """Return `act` of inputs whose channels stand last, back as `data_format` says."""
     turned = to_channels_last(layer, inputs, data_format)
     outputs = act(turned)
-    if turned is inputs:
-        return outputs
+    return outputs if turned is inputs else _channels_first(outputs)
+
+
+def in_format(
+    layer: str, inputs: Tensor, data_format: str | None, act: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return `act` of inputs as `data_format` says; theirs and its channels are last.
+
+    The opposite of `channels_last`, for what a user hands to a layer.
+    """
+    if data_format not in _FIRST:
+        return act(inputs)
+    return to_channels_last(layer, act(_channels_first(inputs)), data_format)
+
+
+def is_channels_first(data_format: str | None) -> bool:
+    """Return whether channels stand behind the batch."""
+    return data_format in _FIRST
+
+
+def _channels_first(inputs: Tensor) -> Tensor:
     last = inputs.rank - 1
-    return ops.transpose(outputs, [0, last, *range(1, last)])
+    return ops.transpose(inputs, [0, last, *range(1, last)])
 
 
 def to_channels_last(layer: str, inputs: Tensor, data_format: str | None) -> Tensor:

@@ -11,7 +11,7 @@ from slimlearn.backend.graph import (
     type_text,
 )
 from slimlearn.backend.shape import product
-from slimlearn.layers import activation, utils
+from slimlearn.layers import activation, images, utils
 from slimlearn.layers.initializers import (
     constant_initializer,
     ones_initializer,
@@ -89,8 +89,8 @@ def batch_norm(
         As in `fully_connected`.
     batch_weights : Tensor, optional
         [B], the weights of the rows; by default the sample weights of `fit`.
-    data_format : {"NHWC"}
-        Features stand last.
+    data_format : {"NHWC", "NCHW"}, default="NHWC"
+        As in `convolution`; features of rows stand last.
     updates_collections, fused, zero_debias_moving_mean
         Accepted for TF-Slim's sake, without effect: the averages always update and
         are always free of bias.
@@ -117,7 +117,6 @@ def batch_norm(
     Ioffe and Szegedy, "Batch normalization", 2015.
     """
     utils.check_float("batch_norm", inputs, min_rank=2)
-    utils.check_data_format("batch_norm", data_format)
     if renorm or adjustment is not None:
         raise ValueError("batch_norm: renorm and adjustment are not offered")
     if not 0 <= decay < 1:
@@ -125,8 +124,9 @@ def batch_norm(
             f"batch_norm: decay must be at least 0 and below 1, got {decay!r}"
         )
     training = utils.in_training("batch_norm", is_training)
-    size = utils.feature_count("batch_norm", inputs)
-    with variable_scope(scope, "BatchNorm", reuse=reuse) as layer:
+
+    def normalize(inputs):
+        size = utils.feature_count("batch_norm", inputs)
         offset, factor = offset_and_factor(
             [size],
             center,
@@ -138,26 +138,30 @@ def batch_norm(
         )
         averages = _Averages(size, decay, variables_collections, param_initializers)
         if training:
-            if batch_weights is None:
-                batch_weights = current_graph().sample_weight
+            weights = batch_weights
+            if weights is None:
+                weights = current_graph().sample_weight
             if product(inputs.shape[1:-1]) == 1:
                 known = current_graph().root.layers
                 known.setdefault(BY_ROWS, []).append(layer.name)
             axes = list(range(inputs.rank - 1))
-            mean = _mean(inputs, axes, batch_weights, "mean")
+            mean = _mean(inputs, axes, weights, "mean")
             # As a constant the shift takes no gradient over all rows. Around any
             # constant the variance is M((x - shift)²) - (mean - shift)².
             shift = ops.stop_gradient(mean)
             rest = ops.sub(mean, shift, name="rest")  # 0, but for its slope
             centered = ops.sub(inputs, shift, name="centered")
-            square = _mean(ops.square(centered), axes, batch_weights, "square")
+            square = _mean(ops.square(centered), axes, weights, "square")
             variance = ops.sub(square, ops.square(rest), name="variance")
             averages.move(mean, variance)
         else:
             centered = ops.sub(inputs, averages.mean, name="centered")
             variance, rest = averages.variance, None
         outputs = _normalize(centered, rest, variance, offset, factor, epsilon)
-        outputs = activation.get(activation_fn)(outputs)
+        return activation.get(activation_fn)(outputs)
+
+    with variable_scope(scope, "BatchNorm", reuse=reuse) as layer:
+        outputs = images.channels_last("batch_norm", inputs, data_format, normalize)
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 

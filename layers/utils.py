@@ -206,12 +206,3 @@ def in_training(layer: str, is_training: bool | None) -> bool:
             f"being built), got {is_training!r}"
         )
     return is_training
-
-
-def check_data_format(layer: str, data_format: str) -> None:
-    """Refuse features that do not stand last."""
-    if data_format != "NHWC":
-        raise ValueError(
-            f"{layer}: features stand in the last axis (data_format='NHWC'), got "
-            f"data_format={data_format!r}"
-        )

@@ -1,5 +1,7 @@
 """Layers on images beside convolutions: values as NumPy has them, refusals."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import ndimage, special
@@ -25,7 +27,8 @@ def run(function, x, **given):
         p.name: np.asarray(given.get(p.name.split("/")[-1], np.ones(p.shape)), float)
         for p in model.parameters
     }
-    (y,) = reference.run(model, "f", {"x": x}, params).returns
+    states = {s.name: np.full(s.shape, 0.5) for s in model.states}
+    (y,) = reference.run(model, "f", {"x": x}, params, states).returns
     return params, y
 
 
@@ -81,6 +84,9 @@ def first(x):
     "layer",
     [
         lambda x, f: slim.instance_norm(x, data_format=f),
+        lambda x, f: slim.batch_norm(x, data_format=f, is_training=True),
+        lambda x, f: slim.batch_norm(x, data_format=f, is_training=False),
+        lambda x, f: slim.bias_add(x, data_format=f),
         lambda x, f: slim.resize(x, (3, 7), data_format=f),
         lambda x, f: slim.space_to_depth(x, 2, data_format=f),
         lambda x, f: slim.depth_to_space(x, 2, data_format=f),
@@ -91,6 +97,65 @@ def test_channels_first(layer):
     _, last = run(lambda x: layer(x, "NHWC"), x)
     _, y = run(lambda x: layer(x, "NCHW"), first(x))
     np.testing.assert_allclose(y, first(last))
+
+
+NORMS = {
+    "told by params": (
+        slim.instance_norm,
+        {"normalizer_params": {"data_format": "NCHW"}},
+    ),
+    "told by nobody": (slim.instance_norm, {}),
+    "told by a scope": (slim.instance_norm, {}),
+    "batch_norm": (slim.batch_norm, {"normalizer_params": {"data_format": "NCHW"}}),
+    "bias_add": (slim.bias_add, {}),
+    "group_norm": (
+        lambda x: slim.group_norm(x, 2),
+        {"normalizer_fn": slim.group_norm, "normalizer_params": {"groups": 2}},
+    ),
+    "group_norm's axes": (
+        lambda x: slim.group_norm(x, 2),
+        {
+            "normalizer_fn": slim.group_norm,
+            "normalizer_params": {
+                "groups": 2,
+                "channels_axis": -3,
+                "reduction_axes": (-2, -1),
+            },
+        },
+    ),
+    "a function": (
+        slim.instance_norm,
+        {"normalizer_fn": lambda x: slim.instance_norm(x, data_format="NCHW")},
+    ),
+    "a partial": (
+        slim.instance_norm,
+        {"normalizer_fn": functools.partial(slim.instance_norm, data_format="NCHW")},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda x, **given: slim.conv2d(x, 4, 3, **given),
+        lambda x, **given: slim.separable_conv2d(x, 4, 3, **given),
+        lambda x, **given: slim.conv2d_transpose(x, 4, 3, 2, **given),
+    ],
+    ids=["conv2d", "separable_conv2d", "conv2d_transpose"],
+)
+@pytest.mark.parametrize("norm", NORMS)
+def test_normalizers_of_channels_first(layer, norm):
+    """A normalizer has the numbers as the layer returns them, as in TensorFlow."""
+    plain, given = NORMS[norm]
+    given = {"normalizer_fn": plain, **given, "data_format": "NCHW"}
+    x = rng.normal(size=(3, 4, 6, 3))
+    params, _ = run(lambda x: layer(x, normalizer_fn=plain), x)
+    weights = {n.split("/")[-1]: rng.normal(size=p.shape) for n, p in params.items()}
+    _, last = run(lambda x: layer(x, normalizer_fn=plain), x, **weights)
+    scoped = [slim.instance_norm] if norm == "told by a scope" else []
+    with slim.arg_scope(scoped, data_format="NCHW"):
+        _, y = run(lambda x: layer(x, **given), first(x), **weights)
+    np.testing.assert_allclose(y, first(last), atol=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["CONSTANT", "REFLECT", "SYMMETRIC"])

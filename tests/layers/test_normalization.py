@@ -241,8 +241,8 @@ def test_batch_norm_is_few_ops():
 
 
 def test_batch_norm_refuses_what_it_does_not_offer(x):
-    with pytest.raises(ValueError, match="data_format='NCHW'"):
-        slim.batch_norm(x, data_format="NCHW")
+    with pytest.raises(ValueError, match=r"data_format must be one of .*'NCWH'"):
+        slim.batch_norm(x, data_format="NCWH")
     with pytest.raises(ValueError, match="renorm and adjustment"):
         slim.batch_norm(x, renorm=True)
     with pytest.raises(ValueError, match="decay must be"):
