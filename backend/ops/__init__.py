@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # what is written by hand has its signature, what is made has
     from slimlearn.backend.ops.control import *
     from slimlearn.backend.ops.convolution import *
     from slimlearn.backend.ops.creation import *
+    from slimlearn.backend.ops.einsum import *
     from slimlearn.backend.ops.indexing import *
+    from slimlearn.backend.ops.looping import *
     from slimlearn.backend.ops.pooling import *
     from slimlearn.backend.ops.random import *
     from slimlearn.backend.ops.rearranging import *

@@ -7,7 +7,7 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import FLOATS, Tensor, type_text
-from slimlearn.backend.op import check_tensor, dtype_of, public
+from slimlearn.backend.op import also, check_tensor, dtype_of, public
 
 
 @public
@@ -187,7 +187,7 @@ def ones_like(a: Tensor, dtype=None, name: str | None = None) -> Tensor:
     return full_like(a, 1, dtype, name)
 
 
-@public
+@also("range")
 def arange(start, stop=None, step=1, dtype=None, name: str | None = None) -> Tensor:
     """Return numbers at equal steps.
 

@@ -182,6 +182,36 @@ def scatter_add(ids: Tensor, updates: Tensor, shape, name: str | None = None) ->
 
 
 @public
+def segment_sum(
+    a: Tensor, segment_ids: Tensor, num_segments: int, name: str | None = None
+) -> Tensor:
+    """Return the sums of the rows that have the same number.
+
+    Parameters
+    ----------
+    a : Tensor of shape [n, ...]
+    segment_ids : Tensor of i32 or i64, of shape [n]
+        From 0 to `num_segments` - 1, in any order; another number is an error when it
+        comes.
+    num_segments : int
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of shape [num_segments, ...]
+        Zero where no row has the number.
+
+    Raises
+    ------
+    ValueError
+        If types or shapes do not fit.
+    """
+    check_tensor(a, "segment_sum", name)
+    return scatter_add(segment_ids, a, (num_segments, *a.shape[1:]), name)
+
+
+@public
 def one_hot(
     ids: Tensor,
     depth: int,

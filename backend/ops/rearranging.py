@@ -4,7 +4,7 @@ import operator
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
-from slimlearn.backend.op import check_tensor, public
+from slimlearn.backend.op import also, check_tensor, public
 from slimlearn.backend.ops.reduction import axes_of
 from slimlearn.backend.ops.slicing import check_tensors
 from slimlearn.backend.ops.structure import axis_of
@@ -38,6 +38,39 @@ def stack(tensors, axis: int = -1, name: str | None = None) -> Tensor:
     tensors = check_tensors(tensors, "stack", name)
     at = _new_axis(tensors[0], axis, "stack", name)
     return ops.concat([expand_dims(tensor, at) for tensor in tensors], at, name)
+
+
+@also("unbind")
+def unstack(a: Tensor, axis: int = -1, name: str | None = None) -> tuple[Tensor, ...]:
+    """Return the slices of a tensor along an axis, without it; `stack` puts them back.
+
+    Parameters
+    ----------
+    a : Tensor
+    axis : int, default=-1
+        Of fixed size. `scan` takes slices one after another without a node for each.
+    name : str, optional
+        Of the results, inside the current scope.
+
+    Returns
+    -------
+    tuple of Tensor
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it has no fixed size.
+    """
+    at = axis_of(a, axis, "unstack", name)
+    size = a.shape[at]
+    if type(size) is not int:
+        raise ValueError(
+            f"[unstack {name or 'unstack'}] axis {at} of {type_text(*a.type)} has no "
+            "fixed size"
+        )
+    shape = (*a.shape[:at], *a.shape[at + 1 :])
+    slices = [ops.slice_(a, at, i, i + 1) for i in range(size)]
+    return tuple([ops.reshape(part, shape, name) for part in slices])
 
 
 @public

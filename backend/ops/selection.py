@@ -6,7 +6,7 @@ NaN counts as larger than any number, as in `argmax`; of equals the first comes 
 import numpy as np
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import NUMBERS, Tensor, is_symbolic
+from slimlearn.backend.graph import NUMBERS, Tensor, is_symbolic, type_text
 from slimlearn.backend.op import (
     Op,
     check_count,
@@ -136,3 +136,75 @@ def top_k(a: Tensor, k: int = 1, name: str | None = None) -> tuple[Tensor, Tenso
     """
     check_tensor(a, "top_k", name)
     return emit("top_k", (a,), {"k": k}, None, name)
+
+
+@public
+def sort(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return the elements in rising order along an axis.
+
+    Parameters
+    ----------
+    a : Tensor of numbers
+    axis : int, default=-1
+        Of fixed size, at least 1. The gradient compares each with each along it.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        As `a`; NaN comes last.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it has no fixed size.
+    """
+    return _sorted(a, axis, "sort", name)[0]
+
+
+@public
+def argsort(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return where the elements stand that are in rising order along an axis.
+
+    Parameters
+    ----------
+    a : Tensor of numbers
+    axis : int, default=-1
+        Of fixed size, at least 1.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor of i64
+        Of the shape of `a`. Of equals the first comes first, NaN last; there is no
+        gradient.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it has no fixed size.
+    """
+    return _sorted(a, axis, "argsort", name)[1]
+
+
+def _sorted(a: Tensor, axis: int, op: str, name: str | None) -> tuple[Tensor, Tensor]:
+    check_tensor(a, op, name)
+    at = structure.axis_of(a, axis, op, name)
+    size = a.shape[at]
+    if type(size) is not int or size == 0:
+        raise ValueError(
+            f"[{op} {name or op}] axis {at} of {type_text(*a.type)} has no fixed size "
+            "of at least 1"
+        )
+    # Falling, of equals the first of the turned ones: turned again, rising and stable.
+    values, places = top_k(ops.flip(ops.swapaxes(a, at, -1)), size)
+    places = ops.sub(size - 1, places)
+    return tuple(
+        ops.identity(ops.swapaxes(ops.flip(x), at, -1), wish)
+        for x, wish in (
+            (values, name or op),
+            (places, name or op),
+        )
+    )

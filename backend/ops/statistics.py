@@ -229,6 +229,39 @@ def cumsum(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
 
 
 @public
+def cumprod(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
+    """Return the product of the elements up to each along an axis.
+
+    Parameters
+    ----------
+    a : Tensor of numbers
+    axis : int, default=-1
+        Of fixed size.
+    name : str, optional
+        Of the result, inside the current scope.
+
+    Returns
+    -------
+    Tensor
+        As `a`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or it has no fixed size.
+    """
+    at = axis_of(a, axis, "cumprod", name)
+    size = _fixed(a, at, "cumprod", name)
+    result, reach = a, 1
+    while reach < size:  # each element multiplies the `reach` that end with it
+        earlier = ops.slice_(result, at, 0, size - reach)
+        first = ops.slice_(result, at, 0, reach)
+        rest = ops.slice_(result, at, reach, size) * earlier
+        result, reach = ops.concat([first, rest], at), 2 * reach
+    return result if name is None else ops.identity(result, name)
+
+
+@public
 def argmin(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
     """Return the position of the smallest element along an axis.
 

@@ -6,7 +6,7 @@ import operator
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import NUMBERS, Tensor, type_text
-from slimlearn.backend.op import internal, public
+from slimlearn.backend.op import also, internal, public
 from slimlearn.backend.ops.structure import axis_of, reshape
 
 _RADIX = 8  # of `flip`: so many slices are joined at once
@@ -176,7 +176,7 @@ def take(a: Tensor, indices, axis: int = -1, name: str | None = None) -> Tensor:
     return found if name is None else ops.identity(found, name)
 
 
-@public
+@also("reverse")
 def flip(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
     """Return the elements in reverse order along an axis.
 

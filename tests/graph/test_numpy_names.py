@@ -205,11 +205,58 @@ for _size in (1, 2, 5, 8, 13):
         a=_wide,
     )
     case(
+        f"cumprod-{_size}",
+        lambda a: ops.cumprod(a, 1),
+        lambda a: np.cumprod(a, axis=1),
+        a=_wide,
+    )
+    case(
+        f"sort-{_size}",
+        lambda a: ops.sort(a, 1),
+        lambda a: np.sort(a, axis=1),
+        a=Source(_wide.shape, "distinct"),
+    )
+    case(
+        f"argsort-{_size}",
+        lambda a: ops.argsort(ops.round(a * 2), 1),
+        lambda a: np.argsort(np.round(a * 2), axis=1, kind="stable"),
+        smooth=(),
+        a=_wide,
+    )
+    case(
+        f"unstack-{_size}",
+        lambda a: ops.stack(ops.unstack(a, 1)[::-1], 1),
+        lambda a: np.flip(a, 1),
+        a=_wide,
+    )
+    case(
         f"cumsum-{_size}",
         lambda a: ops.cumsum(a, 1),
         lambda a: np.cumsum(a, axis=1),
         a=_wide,
     )
+for _form, _shapes in {
+    "bi,ij->bj": ((B, 3), (3, 4)),
+    "bqhd,bkhd->bhqk": ((B, 2, 3, 4), (B, 5, 3, 4)),
+    "bi,bj->bij": ((B, 3), (B, 4)),
+    "bi,i,ij->jb": ((B, 3), (3,), (3, 4)),
+    "bij,bij": ((B, 3, 4), (B, 3, 4)),
+    "bij->bj": ((B, 3, 4),),
+    "bij": ((B, 3, 4),),
+}.items():
+    case(
+        f"einsum-{_form}",
+        lambda form=_form, **v: ops.einsum(form, *v.values()),
+        lambda *v, form=_form: np.einsum(form, *v),
+        **{letter: Source(s) for letter, s in zip("abc", _shapes, strict=False)},
+    )
+case(
+    "segment_sum",
+    lambda a, i: ops.segment_sum(a, i, 4),
+    lambda a, i: np.stack([a[i == k].sum(0) for k in range(4)]),
+    a=Source((B, 3)),
+    i=Source((B,), dtype="i32", below=4),
+)
 case(
     "prod-zero",
     lambda a: ops.prod(a * ops.array([1.0, 0.0, 2.0])),
@@ -558,6 +605,15 @@ REFUSED = {
     "[prod prod] axis 0 of f32[B,5] has no fixed size": lambda x: ops.prod(x, 0),
     "[cumsum cumsum] axis 0 of f32[B,5] has no fixed": lambda x: ops.cumsum(x, 0),
     "[cumsum cumsum] a is bool[B,5], needs numbers": lambda x: ops.cumsum(x > 0),
+    "[sort sort] axis 0 of f32[B,5] has no fixed size": lambda x: ops.sort(x, 0),
+    "[argsort argsort] axis 0 of f32[B,5] has no": lambda x: ops.argsort(x, 0),
+    "[unstack unstack] axis 0 of f32[B,5] has no": lambda x: ops.unstack(x, 0),
+    "[einsum einsum] 'b..' is no form such as": lambda x: ops.einsum("b..", x),
+    "[einsum einsum] 'bi,i' names 2 operands, got 1": lambda x: ops.einsum("bi,i", x),
+    "[einsum einsum] 'b' does not fit f32[B,5]": lambda x: ops.einsum("b", x),
+    "[einsum einsum] 'bb' does not fit f32[B,5]": lambda x: ops.einsum("bb", x),
+    "[einsum einsum] 'i' is 5 and B long": lambda x: ops.einsum("bi,ib", x, x),
+    "[einsum einsum] the result 'bk' needs": lambda x: ops.einsum("bi->bk", x),
     "[pad pad] pad_width has 1 pairs, a is f32[B,5]": lambda x: ops.pad(x, [(1, 1)]),
     "[isnan isnan] a is i64[3], needs f32 or f64": lambda x: ops.isnan(ops.arange(3)),
     "[logical_xor logical_xor] a is f32[B,5], needs bool": lambda x: x ^ (x > 0),
@@ -597,8 +653,8 @@ WRONG_TYPES = {
     ),
     "use ops.concatenate (": lambda x: np.concatenate([x, x]),
     "use ops.where (": lambda x: np.where(x > 0, x, x),
-    "np.sort cannot compute with %x, which has no value while the network is being "
-    "built: compute with the functions of ops": np.sort,
+    "np.median cannot compute with %x, which has no value while the network is being "
+    "built: compute with the functions of ops": np.median,
     "[concat concat] needs a list of tensors": lambda x: ops.concat(x),
     "[stack stack] needs a tensor of the network being built, got 1": (
         lambda x: ops.stack([x, 1])
@@ -666,7 +722,7 @@ def test_public_functions_are_described():
         assert isinstance(function, types.FunctionType), name
         text = inspect.getdoc(function)
         for parameter in inspect.signature(function).parameters:
-            line = rf"^(.*, )?{parameter}(, .*)?( : .*)?$"
+            line = rf"^(.*, )?\*?{parameter}(, .*)?( : .*)?$"
             assert re.search(line, text, re.M), (name, parameter)
         assert "\nReturns\n-------\n" in text, name
         assert text.splitlines()[0].endswith("."), name
@@ -680,6 +736,7 @@ def test_public_functions_are_described():
         "max": ["reduce_max"], "min": ["reduce_min"], "negative": ["neg"],
         "subtract": ["sub"], "multiply": ["mul"], "divide": ["div"], "power": ["pow"],
         "isfinite": ["is_finite"], "concat": ["concatenate"], "mod": ["remainder"],
+        "flip": ["reverse"], "arange": ["range"],
     }.items(),
 )  # fmt: skip
 def test_words_of_slim_and_tensorflow_are_aliases(numpy_name, others):
