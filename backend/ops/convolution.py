@@ -39,7 +39,7 @@ from slimlearn.backend.ops.windows import (
 _ATTRIBUTES = takes(dilations=list, groups=int, padding=list, strides=list)
 
 
-class _Geometry:
+class Geometry:
     """The sizes of one convolution, checked; `x` and `filters` are shapes."""
 
     def __init__(self, x, filters, attributes, what):
@@ -95,7 +95,35 @@ class _Geometry:
         return matrix.transpose(1, 0, 2)
 
     def padded(self, x):
+        """Return x with its zeros around."""
         return np.pad(x, ((0, 0), *pad_widths(self.attributes), (0, 0)))
+
+    def forward(self, x, filters):
+        """Return the convolution of two arrays."""
+        y = 0
+        for tap, window in self.windows(self.padded(x)):
+            y = y + self.grouped(window) @ self.tap(filters, tap)
+        return y.transpose(1, 0, 2).reshape(self.out).astype(x.dtype)
+
+    def input_grad(self, dy, filters):
+        """Return what it gives back to its input."""
+        padded = self.padded(np.zeros(self.x, dy.dtype))
+        rows = self.grouped(dy)
+        for tap, window in self.windows(padded):
+            back = rows @ self.tap(filters, tap).transpose(0, 2, 1)
+            window += back.transpose(1, 0, 2).reshape(window.shape)
+        inside = zip(pad_widths(self.attributes), self.x[1:-1], strict=True)
+        x = padded[(slice(None), *(slice(p[0], p[0] + n) for p, n in inside))]
+        return np.ascontiguousarray(x)
+
+    def filter_grad(self, x, dy):
+        """Return what it gives back to its filters."""
+        result = np.empty(self.filters, x.dtype)
+        rows = self.grouped(dy)
+        for tap, window in self.windows(self.padded(x)):
+            matrix = self.grouped(window).transpose(0, 2, 1) @ rows
+            result[tap] = matrix.transpose(1, 0, 2).reshape(self.filters[-2:])
+        return result
 
 
 def _check_attributes(attributes, axes):
@@ -131,7 +159,7 @@ class Convolution(Op):
     def infer(self, types, attributes, declared=None, regions=()):
         refuse_unless(len(types) >= 2, f"takes 2 operands, got {len(types)}")
         x, filters, what = _two(types[:2], "xf")
-        dtype, out = types[0][0], _Geometry(x, filters, attributes, what).out
+        dtype, out = types[0][0], Geometry(x, filters, attributes, what).out
         if not regions:
             check_count(types, 2)
             return [(dtype, out)]
@@ -139,11 +167,7 @@ class Convolution(Op):
 
     def reference(self, context, arrays, node):
         x, filters = arrays[:2]
-        geometry = _Geometry(x.shape, filters.shape, node.attributes, "")
-        y = 0
-        for tap, window in geometry.windows(geometry.padded(x)):
-            y = y + geometry.grouped(window) @ geometry.tap(filters, tap)
-        y = y.transpose(1, 0, 2).reshape(geometry.out).astype(x.dtype)
+        y = Geometry(x.shape, filters.shape, node.attributes, "").forward(x, filters)
         if not node.regions:
             return [y]
         return context.region(node.regions[0], [y, *arrays[2:]])
@@ -180,7 +204,7 @@ class ConvolutionInputGrad(Op):
             x = regions[0].parameters[0].shape
         else:
             x = _declared(declared, types)
-        out = _Geometry(x, filters, attributes, what).out
+        out = Geometry(x, filters, attributes, what).out
         if tuple(dy) != out:
             raise Refusal(
                 f"for {type_text(dtype, x)}, d is {type_text(dtype, out)}: {what}"
@@ -196,15 +220,8 @@ class ConvolutionInputGrad(Op):
             wanted = context.type(node.regions[0].parameters[0])[1]
         else:
             wanted = context.result(node)[1]
-        geometry = _Geometry(wanted, filters.shape, node.attributes, "")
-        padded = geometry.padded(np.zeros(wanted, dy.dtype))
-        rows = geometry.grouped(dy)
-        for tap, window in geometry.windows(padded):
-            back = rows @ geometry.tap(filters, tap).transpose(0, 2, 1)
-            window += back.transpose(1, 0, 2).reshape(window.shape)
-        inside = zip(pad_widths(node.attributes), wanted[1:-1], strict=True)
-        x = padded[(slice(None), *(slice(p[0], p[0] + n) for p, n in inside))]
-        x = np.ascontiguousarray(x)
+        geometry = Geometry(wanted, filters.shape, node.attributes, "")
+        x = geometry.input_grad(dy, filters)
         if not node.regions:
             return [x]
         return context.region(node.regions[0], [x, *arrays[2:]])
@@ -232,7 +249,7 @@ class ConvolutionFilterGrad(Op):
     def infer(self, types, attributes, declared=None, regions=()):
         x, dy, what = _two(types, "xd")
         filters = _declared(declared, types)
-        out = _Geometry(x, filters, attributes, what).out
+        out = Geometry(x, filters, attributes, what).out
         if tuple(dy) != out:
             raise Refusal(
                 f"for filters of {type_text(types[0][0], filters)}, d is "
@@ -243,13 +260,8 @@ class ConvolutionFilterGrad(Op):
     def reference(self, context, arrays, node):
         x, dy = arrays
         filters = context.result(node)[1]
-        geometry = _Geometry(x.shape, filters, node.attributes, "")
-        result = np.empty(filters, x.dtype)
-        rows = geometry.grouped(dy)
-        for tap, window in geometry.windows(geometry.padded(x)):
-            matrix = geometry.grouped(window).transpose(0, 2, 1) @ rows
-            result[tap] = matrix.transpose(1, 0, 2).reshape(filters[-2:])
-        return [result]
+        geometry = Geometry(x.shape, filters, node.attributes, "")
+        return [geometry.filter_grad(x, dy)]
 
     def grad(self, node, index, dy):
         x, out = node.operands

@@ -19,6 +19,7 @@ struct CudaAccepts final : Accepts {
            terms.dims[0].mentions("B") &&
            graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
   }
+  bool accepts_pooling(const Graph&, const Node&, const Node&) const override { return false; }
 };
 
 }  // namespace

@@ -110,6 +110,12 @@ void need_equal(const NodeView& v, const std::vector<Dim>& got, const std::vecto
            operands_text(v));
 }
 
+// What an op with an epilogue gives before its region: the first parameter there.
+const Type& product_of(const NodeView& v) {
+  const bool finished = !v.node.regions.empty() && !v.node.regions[0].parameters.empty();
+  return finished ? v.node.regions[0].values[v.node.regions[0].parameters[0]].type : v.result(0);
+}
+
 }  // namespace
 
 void type_convolution(const OpRow&, const NodeView& v) {
@@ -119,10 +125,7 @@ void type_convolution(const OpRow&, const NodeView& v) {
 
 void type_convolution_input_grad(const OpRow&, const NodeView& v) {
   need_floats(v);
-  // Before its region the product is x, in the region its first parameter.
-  const bool finished = !v.node.regions.empty() && !v.node.regions[0].parameters.empty();
-  const Type x =
-      finished ? v.node.regions[0].values[v.node.regions[0].parameters[0]].type : v.result(0);
+  const Type& x = product_of(v);
   need_equal(v, v.operand(0).dims, convolved(v, x.dims, v.operand(1).dims));
   check_epilogue(v, {v.operand(0).dtype, x.dims});
 }
@@ -131,6 +134,57 @@ void type_convolution_filter_grad(const OpRow&, const NodeView& v) {
   need_floats(v);
   const Type& filters = v.result(0);
   need_equal(v, v.operand(1).dims, convolved(v, v.operand(0).dims, filters.dims));
+  need_result(v, v.operand(0).dtype, filters.dims);
+}
+
+namespace {
+
+constexpr int64_t kMostPlaces = 256;  // of a window: a byte counts them
+
+// The largest of windows side by side over what a convolution gives.
+std::vector<Dim> pooled_beside(const NodeView& v, const std::vector<Dim>& map) {
+  need_numbers(v, "pool", 2, 1);
+  const std::vector<int64_t>& pool = v.integers("pool");
+  if (map.size() != 4 || pool[0] > kMostPlaces || pool[1] > kMostPlaces / pool[0] ||
+      pool[0] > need_known(v, map[1]) || pool[1] > need_known(v, map[2])) {
+    v.refuse("the pooled windows do not fit a map of two spatial axes: " + operands_text(v));
+  }
+  return {map[0], Dim(need_known(v, map[1]) / pool[0]), Dim(need_known(v, map[2]) / pool[1]),
+          map[3]};
+}
+
+// Operand d is the gradient of such windows, another says where their largest elements stood.
+void need_pooled(const NodeView& v, size_t d, const std::vector<Dim>& map) {
+  const std::vector<Dim> out = pooled_beside(v, map);
+  need_equal(v, v.operand(d).dims, out);
+  need_equal(v, v.operand(2).dims, out);
+  need_dtype(v, 2, 1u << int(DType::u8));
+}
+
+}  // namespace
+
+void type_pooled_convolution(const OpRow&, const NodeView& v) {
+  need_floats(v);
+  const DType dtype = v.operand(0).dtype;
+  const std::vector<Dim> out = pooled_beside(v, convolved(v, v.operand(0).dims, v.operand(1).dims));
+  if (v.node.operands.size() > 2 && v.operand(2) != Type{dtype, {out.back()}}) {
+    v.refuse("the bias needs a number for each output: " + operands_text(v));
+  }
+  need_result(v, {dtype, out}, 0);
+  need_result(v, {DType::u8, out}, 1);
+}
+
+void type_pooled_convolution_input_grad(const OpRow&, const NodeView& v) {
+  need_floats(v);
+  const Type& x = product_of(v);
+  need_pooled(v, 0, convolved(v, x.dims, v.operand(1).dims));
+  check_epilogue(v, {v.operand(0).dtype, x.dims});
+}
+
+void type_pooled_convolution_filter_grad(const OpRow&, const NodeView& v) {
+  need_floats(v);
+  const Type& filters = v.result(0);
+  need_pooled(v, 1, convolved(v, v.operand(0).dims, filters.dims));
   need_result(v, v.operand(0).dtype, filters.dims);
 }
 

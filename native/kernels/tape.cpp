@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "ir/ops.h"
 #include "kernels/convert.h"
 #include "kernels/space.h"
 
@@ -226,7 +227,8 @@ std::vector<Buffer> epilogue_operands(const Binding& binding) {
   std::vector<Buffer> operands = {binding.results[0]};
   operands[0].row_stride = 0;
   operands[0].dtype = binding.operands[0].dtype;
-  operands.insert(operands.end(), binding.operands.begin() + 2, binding.operands.end());
+  const auto own = static_cast<std::ptrdiff_t>(op_row(binding.node).least_operands);
+  operands.insert(operands.end(), binding.operands.begin() + own, binding.operands.end());
   return operands;
 }
 

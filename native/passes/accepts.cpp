@@ -36,4 +36,28 @@ bool Accepts::accepts_reduction(const Graph& graph, const Node& node) const {
   return kFloats >> static_cast<int>(graph.values[node.results[0]].type.dtype) & 1u;
 }
 
+// 3×3 filters of few channels, or of whole vectors of them on every level, and the largest of each
+// 2×2: there kernels gain from the three places of four that give nothing back.
+bool Accepts::accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const {
+  constexpr int64_t kFewChannels = 4, kUnit = 16, kMost = 512;
+  const auto list = [](const Node& node, const char* key) {
+    return std::get<std::vector<int64_t>>(node.attributes.at(key));
+  };
+  const std::vector<int64_t> one = {1, 1}, two = {2, 2};
+  const Type& filters = graph.values[convolution.operands[1]].type;
+  if (filters.dtype != DType::f32 || filters.dims.size() != 4 || filters.dims[0] != Dim(3) ||
+      filters.dims[1] != Dim(3) || list(convolution, "strides") != one ||
+      list(convolution, "dilations") != one ||
+      std::get<int64_t>(convolution.attributes.at("groups")) != 1) {
+    return false;
+  }
+  if (list(pool, "kernel") != two || list(pool, "strides") != two ||
+      list(pool, "dilations") != one || list(pool, "padding") != std::vector<int64_t>(4, 0)) {
+    return false;
+  }
+  const auto channels = filters.dims[2].constant(), outputs = filters.dims[3].constant();
+  const auto fits = [&](int64_t n) { return n % kUnit == 0 && n <= kMost; };
+  return channels && outputs && (*channels <= kFewChannels || fits(*channels)) && fits(*outputs);
+}
+
 }  // namespace slim

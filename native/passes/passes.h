@@ -15,6 +15,9 @@ struct Accepts {
   // A sum may stand in a fused region: over all of a list, with scalars computed from it after,
   // or of a product.
   virtual bool accepts_reduction(const Graph& graph, const Node& node) const;
+  // The convolution may pool its map itself, and read in its gradients what the pooling gives
+  // back.
+  virtual bool accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const;
 };
 
 void round_operands(Body body, Compute compute);
@@ -25,6 +28,7 @@ void detach(Body body);
 void legalize_broadcast(Body body);
 void fuse_reduction(Body body, const Accepts& device);
 void fuse_epilogue(Body body, const Accepts& device);
+void fuse_pooling(Body body, const Accepts& device);
 void fuse_elementwise(Body body, const Accepts& device);
 
 // All of them, in the order of pipeline.cpp, each in the regions of nodes too, innermost first.

@@ -37,6 +37,7 @@ constexpr Pass kPipeline[] = {
     {"detach", plain<detach>},
     {"fuse_reduction", asking<fuse_reduction>},  // before its products join other regions
     {"fuse_epilogue", asking<fuse_epilogue>},
+    {"fuse_pooling", asking<fuse_pooling>},
     {"fuse_elementwise", asking<fuse_elementwise>},
 };
 

@@ -29,6 +29,7 @@ PASSES = (
     "detach",
     "fuse_reduction",
     "fuse_epilogue",
+    "fuse_pooling",
     "fuse_elementwise",
 )
 

@@ -1045,3 +1045,71 @@ for _label, _x, _how in (
     ("fixed", (2, 4, 4, 1), {"kernel_size": 3, "padding": "SAME"}),
 ):
     _pool_cases(_label, _x, _how)
+
+
+def _pooled_convolution_cases(label, x, f, pool, bias=False, relu=False, **how):
+    """The three ops on one geometry; the gradients are gradients of the product."""
+    model = Model("f64")
+    with model.function("f") as graph:
+        y = ops.convolution(ops.input_("x", x, "f64"), ops.input_("f", f, "f64"), **how)
+        windows = {**graph.nodes[-1].attributes, "pool": list(pool)}
+    out = (B, y.shape[1] // pool[0], y.shape[2] // pool[1], f[-1])
+    places = Source(out, dtype="i32", below=pool[0] * pool[1])
+
+    def forward(x, f, b=None):
+        operands = (x, f) if b is None else (x, f, b)
+        values, places = emit("pooled_convolution", operands, {**windows, "relu": relu})
+        return values, ops.cast(places, "i32")
+
+    def expected(x, f, b=None):
+        y = _correlation(x, f, windows) + (0 if b is None else b)
+        y = np.maximum(y, 0) if relu else y
+        parts = [
+            y[:, i :: pool[0], j :: pool[1]][:, : out[1], : out[2]]
+            for i, j in np.ndindex(*pool)
+        ]
+        return np.max(parts, 0), np.argmax(parts, 0).astype(np.int32)
+
+    inputs = {"x": Source(x), "f": Source(f, "small")}
+    if bias:
+        inputs["b"] = Source(f[-1:])
+    case("pooled_convolution", forward, label, (), expected, **inputs)
+    case(
+        "pooled_convolution_input_grad",
+        lambda d, f, p: emit(
+            "pooled_convolution_input_grad",
+            (d, f, ops.cast(p, "u8")),
+            windows,
+            [(d.dtype, x)],
+        ),
+        label,
+        (),
+        d=Source(out, "small"),
+        f=Source(f, "small"),
+        p=places,
+    )
+    case(
+        "pooled_convolution_filter_grad",
+        lambda x, d, p: emit(
+            "pooled_convolution_filter_grad",
+            (x, d, ops.cast(p, "u8")),
+            windows,
+            [(x.dtype, f)],
+        ),
+        label,
+        (),
+        x=Source(x),
+        d=Source(out, "small"),
+        p=places,
+    )
+
+
+for _label, _x, _f, _pool, _how in (
+    ("first", (B, 9, 6, 1), (3, 3, 1, 16), (2, 2), {"bias": True, "relu": True}),
+    ("first3", (B, 7, 8, 3), (3, 3, 3, 48), (2, 2), {"padding": "VALID"}),
+    ("whole", (B, 8, 8, 32), (3, 3, 32, 16), (2, 2), {"bias": True}),
+    ("odd", (B, 5, 7, 48), (3, 3, 48, 80), (2, 2), {"relu": True}),
+    ("far", (B, 3, 2, 16), (3, 3, 16, 16), (2, 2), {"padding": ((3, 0), (1, 4))}),
+    ("others", (B, 7, 8, 4), (2, 3, 2, 6), (3, 2), {"groups": 2, "strides": (1, 2)}),
+):
+    _pooled_convolution_cases(_label, _x, _f, _pool, **_how)

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "cpu/conv/pooled_end.h"
 #include "cpu/conv/winograd_tile.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/product_end.h"
@@ -43,8 +44,11 @@ struct Shape {
   Panels<float> panels{1, 1};
 
   Shape(const Binding& binding, bool backward)
+      : Shape(binding, backward, backward ? binding.operands[0] : binding.results[0]) {}
+  // `y`: what the convolution gives, or that of which this is the gradient.
+  Shape(const Binding& binding, bool backward, const Buffer& y)
       : geometry(binding, backward ? binding.results[0] : binding.operands[0],
-                 binding.operands[1].dims, backward ? binding.operands[0] : binding.results[0]),
+                 binding.operands[1].dims, y),
         trained(trains(binding.graph)),
         backward(backward),
         from(binding.operands[0]),
@@ -160,7 +164,7 @@ class TransformFilters final : public Launch {
   Parts blocks_;
 };
 
-class Winograd final : public Launch {
+class Winograd : public Launch {
  public:
   Winograd(const Binding& binding, std::shared_ptr<const Shape> shape)
       : shape_(std::move(shape)), filters_(packed_filters(binding)), end_(binding) {
@@ -193,6 +197,54 @@ class Winograd final : public Launch {
     return end_offset() + (end_.has_tape() ? kOut * kOut * shape_->columns * 4 + kAlignment : 0) +
            end_.local_bytes();
   }
+
+ protected:
+  // What a tile's products by frequency, in `local`, give.
+  virtual void write_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    switch (shape_->grid.place_of(tile).kind) {
+      case TileGrid::whole:
+        return write<false, false>(context, tile, i, local);
+      case TileGrid::short_across:
+        return write<false, true>(context, tile, i, local);
+      case TileGrid::short_down:
+        return write<true, false>(context, tile, i, local);
+      case TileGrid::corner:
+        return write<true, true>(context, tile, i, local);
+    }
+  }
+
+  // The products of a column and those behind it, transformed back along the tiles' columns.
+  template <bool few_down, bool few_across>
+  SLIM_INLINE void transform_down(const std::byte* local, int64_t i, int64_t j, F32* half) const {
+    const float* from =
+        reinterpret_cast<const float*>(local + product_offset()) + i * shape_->columns + j;
+#pragma GCC unroll 6
+    for (int x = 0; x < kIn; ++x) {
+      if (few_across && only_whole(x)) continue;
+      F32 m[kIn];
+#pragma GCC unroll 6
+      for (int y = 0; y < kIn; ++y) {
+        if (few_down && only_whole(y)) continue;
+        m[y] = load(from + (y * kIn + x) * product_frame());
+      }
+      if constexpr (few_down) {
+        short_result_transform(m, half + x, kIn);
+      } else {
+        result_transform(m, half + x, kIn);
+      }
+    }
+  }
+  // … and a row of them along the other axis.
+  template <bool few_across>
+  SLIM_INLINE static void transform_across(const F32* half, F32* to) {
+    if constexpr (few_across) {
+      short_result_transform(half, to, 1);
+    } else {
+      result_transform(half, to, 1);
+    }
+  }
+
+  std::shared_ptr<const Shape> shape_;
 
  private:
   Parts parts(int64_t rows) const {
@@ -254,19 +306,6 @@ class Winograd final : public Launch {
     }
   }
 
-  void write_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
-    switch (shape_->grid.place_of(tile).kind) {
-      case TileGrid::whole:
-        return write<false, false>(context, tile, i, local);
-      case TileGrid::short_across:
-        return write<false, true>(context, tile, i, local);
-      case TileGrid::short_down:
-        return write<true, false>(context, tile, i, local);
-      case TileGrid::corner:
-        return write<true, true>(context, tile, i, local);
-    }
-  }
-
   template <bool few_down, bool few_across>
   void write(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
     constexpr int kDown = few_down ? TileAxis::kFew : kOut;
@@ -278,35 +317,16 @@ class Winograd final : public Launch {
     const auto row_of = [&, image = image, h = h, w = w](int64_t y) {
       return (image * s.result[1] + h + y) * s.result[2] + w;
     };
-    const float* from = reinterpret_cast<float*>(local + product_offset()) + i * s.columns;
     const bool tape = end_.has_tape();
     auto* kept = reinterpret_cast<float*>(local + end_offset());
     float* to = s.to.in<float>(context);
     const Finish<float> finish = end_.finish(context, 0, 0);
     for (int64_t j = 0; j < s.columns; j += kStep) {
       F32 half[kDown * kIn];
-#pragma GCC unroll 6
-      for (int x = 0; x < kIn; ++x) {
-        if (few_across && only_whole(x)) continue;
-        F32 m[kIn];
-#pragma GCC unroll 6
-        for (int y = 0; y < kIn; ++y) {
-          if (few_down && only_whole(y)) continue;
-          m[y] = load(from + (y * kIn + x) * product_frame() + j);
-        }
-        if constexpr (few_down) {
-          short_result_transform(m, half + x, kIn);
-        } else {
-          result_transform(m, half + x, kIn);
-        }
-      }
+      transform_down<few_down, few_across>(local, i, j, half);
       for (int64_t k = 0; k < rows; ++k) {
         F32 sum[kAcross][1];
-        if constexpr (few_across) {
-          short_result_transform(half + k * kIn, sum[0], 1);
-        } else {
-          result_transform(half + k * kIn, sum[0], 1);
-        }
+        transform_across<few_across>(half + k * kIn, sum[0]);
         float* row = tape ? kept + k * kOut * s.columns + j : to + row_of(k) * s.to.row() + j;
         const int64_t step = tape ? s.columns : s.to.row();
         if (columns == kAcross) {
@@ -330,11 +350,80 @@ class Winograd final : public Launch {
     }
   }
 
-  std::shared_ptr<const Shape> shape_;
   Buffer filters_;
   ProductEnd<float> end_;
   Pitch from_;
 };
+
+// Of each 2×2 results the largest: a tile has whole windows.
+class PooledWinograd final : public Winograd {
+ public:
+  PooledWinograd(const Binding& binding, std::shared_ptr<const Shape> shape)
+      : Winograd(binding, std::move(shape)),
+        end_(binding),
+        rows_(binding.results[0].dims[1]),
+        columns_(binding.results[0].dims[2]) {}
+
+ private:
+  void write_tile(const Context& context, int64_t tile, int64_t i,
+                  std::byte* local) const override {
+    switch (shape_->grid.place_of(tile).kind) {
+      case TileGrid::whole:
+        return write<false, false>(context, tile, i, local);
+      case TileGrid::short_across:
+        return write<false, true>(context, tile, i, local);
+      case TileGrid::short_down:
+        return write<true, false>(context, tile, i, local);
+      case TileGrid::corner:
+        return write<true, true>(context, tile, i, local);
+    }
+  }
+
+  template <bool few_down, bool few_across>
+  void write(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
+    constexpr int kDown = few_down ? TileAxis::kFew : kOut;
+    constexpr int kAcross = few_across ? TileAxis::kFew : kOut;
+    const Shape& s = *shape_;
+    const auto [image, h, w, kind] = s.grid.place_of(tile);
+    const int64_t rows = std::min<int64_t>(rows_ - h / 2, kDown / 2);
+    const int64_t columns = std::min<int64_t>(columns_ - w / 2, kAcross / 2);
+    for (int64_t j = 0; j < s.columns; j += kStep) {
+      F32 half[kDown * kIn];
+      transform_down<few_down, few_across>(local, i, j, half);
+      for (int64_t y = 0; y < rows; ++y) {
+        F32 sum[2][kAcross];
+        transform_across<few_across>(half + 2 * y * kIn, sum[0]);
+        transform_across<few_across>(half + (2 * y + 1) * kIn, sum[1]);
+        for (int64_t x = 0; x < columns; ++x) {
+          F32 window[4][1] = {
+              {sum[0][2 * x]}, {sum[0][2 * x + 1]}, {sum[1][2 * x]}, {sum[1][2 * x + 1]}};
+          const int64_t to = (image * rows_ + h / 2 + y) * columns_ + w / 2 + x;
+          end_.store(context, window, j, to * s.columns + j);
+        }
+      }
+    }
+  }
+
+  PooledEnd end_;
+  int64_t rows_, columns_;  // of windows
+};
+
+PooledGeometry pooled_of(const Binding& binding) {
+  return {binding, binding.operands[0], binding.operands[1].dims, binding.results[0]};
+}
+
+template <class Kind>
+Prepared prepare(const Binding& binding, const std::shared_ptr<const Shape>& shape) {
+  Prepared prepared(std::make_unique<Kind>(binding, shape));
+  prepared.add_packing(binding, std::make_unique<TransformFilters>(shape, packed_filters(binding)));
+  return prepared;
+}
+
+Packing packing_of(const Shape& shape) {
+  return {1, kFrequencies * shape.frame() * int64_t{sizeof(float)},
+          std::string("by frequencies in panels of ") + std::to_string(shape.tile.vectors) +
+              (shape.backward ? " backward" : "")};
+}
 
 }  // namespace
 
@@ -343,17 +432,26 @@ bool fits_winograd(const Binding& binding, bool backward) {
 }
 
 Prepared prepare_winograd(const Binding& binding, bool backward) {
-  const auto shape = std::make_shared<const Shape>(binding, backward);
-  Prepared prepared(std::make_unique<Winograd>(binding, shape));
-  prepared.add_packing(binding, std::make_unique<TransformFilters>(shape, packed_filters(binding)));
-  return prepared;
+  return prepare<Winograd>(binding, std::make_shared<const Shape>(binding, backward));
 }
 
 Packing winograd_packing(const Binding& binding, bool backward) {
-  const Shape shape(binding, backward);
-  return {1, kFrequencies * shape.frame() * int64_t{sizeof(float)},
-          std::string("by frequencies in panels of ") + std::to_string(shape.tile.vectors) +
-              (backward ? " backward" : "")};
+  return packing_of(Shape(binding, backward));
+}
+
+bool fits_pooled_winograd(const Binding& binding) {
+  if (binding.operands[0].dtype != DType::f32) return false;
+  const PooledGeometry pooled = pooled_of(binding);
+  return is_usual_pooling(pooled) && Shape(binding, false, pooled.map).pays();
+}
+
+Prepared prepare_pooled_winograd(const Binding& binding) {
+  return prepare<PooledWinograd>(
+      binding, std::make_shared<const Shape>(binding, false, pooled_of(binding).map));
+}
+
+Packing pooled_winograd_packing(const Binding& binding) {
+  return packing_of(Shape(binding, false, pooled_of(binding).map));
 }
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

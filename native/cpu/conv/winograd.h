@@ -10,6 +10,11 @@ bool fits_winograd(const Binding& binding, bool backward);
 Prepared prepare_winograd(const Binding& binding, bool backward);
 Packing winograd_packing(const Binding& binding, bool backward);
 
+// The same of a pooled convolution.
+bool fits_pooled_winograd(const Binding& binding);
+Prepared prepare_pooled_winograd(const Binding& binding);
+Packing pooled_winograd_packing(const Binding& binding);
+
 // The same of the gradient of filters: few channels chunk by chunk, many in rounds of images whose
 // transforms all tasks share.
 bool sums_tiles(const Binding& binding);

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "ir/ops.h"
+
 namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
@@ -70,10 +72,11 @@ class Finder {
     return true;
   }
 
-  // Parameter i > 0 of the region is operand i + 1 of the product.
+  // The region's parameters behind its first are the operands behind the product's own.
   int operand_of(ValueId id) const {
+    const auto own = static_cast<int>(op_row(binding_.node).least_operands);
     for (size_t i = 1; i < region_.parameters.size(); ++i) {
-      if (region_.parameters[i] == id) return static_cast<int>(i) + 1;
+      if (region_.parameters[i] == id) return static_cast<int>(i) - 1 + own;
     }
     return -1;
   }
