@@ -10,7 +10,14 @@ import numpy as np
 from slimlearn.estimators.tables.numbers import clipped, robust_scale
 from slimlearn.estimators.tables.reading import Raw, clock
 
-__all__ = ["CategoryColumn", "DateColumn", "NumberColumn", "UnreadColumn"]
+__all__ = [
+    "CategoryColumn",
+    "Column",
+    "DateColumn",
+    "NumberColumn",
+    "UnreadColumn",
+    "kind_of",
+]
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -41,8 +48,8 @@ class Column:
     kind = ""
     distinct: int | None = None
 
-    def __init__(self, name, position: int):
-        self.name, self.position, self.missing = name, position, 0.0
+    def __init__(self, name, position: int, missing: float = 0.0):
+        self.name, self.position, self.missing = name, position, missing
 
     def _refuse(self, raw: Raw) -> None:
         held = {"category": "categories", "date": "dates", "text": "texts"}
@@ -63,21 +70,47 @@ class Column:
 class UnreadColumn(Column):
     """A column that tells nothing: all missing, constant, or of single values."""
 
-    def __init__(self, name, position, kind: str):
-        super().__init__(name, position)
-        self.kind = kind
+    def __init__(self, name, position: int, kind: str, missing: float, distinct=None):
+        super().__init__(name, position, missing)
+        self.kind, self.distinct = kind, distinct
 
 
-class NumberColumn(Column):
+class MeasuredColumn(Column):
+    """Base of columns that give numbers.
+
+    Attributes
+    ----------
+    width : int
+        How many of its numbers vary.
+    flag : tuple of float or None
+        What says that it is there, and that it is missing; None if it never was.
+    """
+
+    width = 0
+    flag: tuple[float, float] | None = None
+
+    def endings(self) -> list[str]:
+        """Ends of the names of the numbers that vary."""
+        raise NotImplementedError
+
+    def flags(self, absent: np.ndarray) -> np.ndarray:
+        """What says where it is missing."""
+        return np.array(self.flag, dtype=np.float32)[absent.astype(np.intp)]
+
+
+class NumberColumn(MeasuredColumn):
     """A column of numbers."""
 
     kind = "numbers"
+
+    def endings(self):
+        return [""]
 
     def numbers(self, raw: Raw) -> np.ndarray:
         """Its values, NaN where they are missing."""
         if raw.kind in ("number", "empty"):
             return raw.values
-        if raw.kind == "category" and {_kind(v) for v in raw.levels} <= {"number"}:
+        if raw.kind == "category" and {kind_of(v) for v in raw.levels} <= {"number"}:
             levels = np.array([np.nan, *raw.levels], dtype=np.float64)
             return levels[raw.values.astype(np.int64) + 1]
         self._refuse(raw)
@@ -87,10 +120,13 @@ class NumberColumn(Column):
         return [("", self.numbers(raw))]
 
 
-class DateColumn(Column):
+class DateColumn(MeasuredColumn):
     """A column of dates: their age in days, and the parts that calendars name."""
 
     kind = "dates"
+
+    def endings(self):
+        return [f"_{part}" for part in self.kept]
 
     def __init__(self, name, position, raw: Raw):
         super().__init__(name, position)
@@ -140,6 +176,10 @@ class CategoryColumn(Column):
         what fit did not see, or saw too seldom.
     table : ndarray of shape (levels + 1, width) or None
         What stands for each code, where levels are few.
+    lookup : dict
+        The code of each level.
+    kinds : set of str
+        What levels are.
     """
 
     kind = "categories"
@@ -154,10 +194,11 @@ class CategoryColumn(Column):
             levels = [level for level in levels if count[level] > 1]
         if len(levels) > most:
             chosen = sorted(levels, key=lambda level: -count[level])[:most]
-            levels = [level for level in levels if level in set(chosen)]
+            chosen = set(chosen)
+            levels = [level for level in levels if level in chosen]
         self.levels = levels
-        self._lookup = {level: code for code, level in enumerate(levels, 1)}
-        self._kinds = {_kind(level) for level in levels}
+        self.lookup = {level: code for code, level in enumerate(levels, 1)}
+        self.kinds = {kind_of(level) for level in levels}
         self.table = None
         if levels and len(levels) <= one_hot:
             self._learn_table(weight, weights, len(raw.values))
@@ -194,7 +235,7 @@ class CategoryColumn(Column):
 
     def codes(self, raw: Raw) -> np.ndarray:
         """The codes of a column's values."""
-        get = self._lookup.get
+        get = self.lookup.get
         if raw.kind == "empty":
             return np.zeros(len(raw.values), dtype=np.int64)
         if raw.kind == "date":
@@ -221,7 +262,7 @@ class CategoryColumn(Column):
 
     def _codes_of_numbers(self, raw: Raw) -> np.ndarray:
         values, which = np.unique(raw.values, return_inverse=True)
-        known = [self._lookup.get(value, 0) for value in values.tolist()]
+        known = [self.lookup.get(value, 0) for value in values.tolist()]
         found = np.array(known, dtype=np.int64)[which]
         self._check_kind(raw, found, values[~np.isnan(values)].tolist())
         return found
@@ -230,17 +271,18 @@ class CategoryColumn(Column):
         """Refuse numbers where there were texts, and the other way round."""
         if found.any():
             return
-        now = {_kind(value) for value in values if value is not None}
-        if now and not now & self._kinds:
+        now = {kind_of(value) for value in values if value is not None}
+        if now and not now & self.kinds:
             example = next(value for value in values if value is not None)
             raise ValueError(
                 f"column {self.name!r} held categories such as "
-                f"{_told(self.levels[:3])} in fit, and holds {_kind(example)}s now, "
+                f"{_told(self.levels[:3])} in fit, and holds {kind_of(example)}s now, "
                 f"such as {example!r:.40}: give it as it was"
             )
 
 
-def _kind(value) -> str:
+def kind_of(value) -> str:
+    """What a level is, in a word."""
     if isinstance(value, str):
         return "text"
     return "number" if isinstance(value, (bool, int, float)) else type(value).__name__

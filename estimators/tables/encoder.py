@@ -17,16 +17,7 @@ from slimlearn.estimators.compat import (
     check_feature_names_in,
 )
 from slimlearn.estimators.diagram import Linked
-from slimlearn.estimators.tables.columns import (
-    CategoryColumn,
-    Column,
-    DateColumn,
-    NumberColumn,
-    UnreadColumn,
-)
-from slimlearn.estimators.tables.facts import Facts
-from slimlearn.estimators.tables.numbers import Numbers, clipped, robust_scale
-from slimlearn.estimators.tables.reading import Raw
+from slimlearn.estimators.tables.learning import learn
 from slimlearn.estimators.tables.table import Table, open_table
 from slimlearn.estimators.visible import Visible
 
@@ -36,15 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ENCODING", "TabularEncoder"]
 
 _VIEWS = ("robust", "scores", "bins")
-
-# Rows whose numbers are scaled at a time.
-_ROWS = 4096
-
-# Numbers in some rows up to which they are not looked at closely.
-_FEW = 4096
-
-# Types of elements that are numbers as they are.
-_PLAIN = frozenset((float, int, np.float64, np.float32))
 
 # Parameters of an encoder that estimators of tables have too.
 ENCODING = {
@@ -194,127 +176,31 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         if weights is not None and not weights.all():
             index = np.flatnonzero(weights)
             table, weights = table.rows(index), weights[index]
-        return self._learn(table, weights, views)
+        return self.learn(table, weights, views)
 
-    def _learn(self, table: Table, weights, views: tuple[str, ...]) -> Self:
-        wished = table.positions_of(self.categorical_features, "categorical_features")
-        numbers = Numbers(self.n_quantiles, self.n_bins)
-        columns, flagged = [], []
-        if weights is not None:
-            weights = weights.astype(np.float64)
-        for position, name in enumerate(table.names):
-            raw = table.column(position)
-            column = self._column(name, position, raw, wished, weights)
-            if isinstance(column, (NumberColumn, DateColumn)):
-                varying = []
-                for part, values in column.parts(raw):
-                    if numbers.learn(values, weights):
-                        varying.append(part)
-                if isinstance(column, DateColumn):
-                    column.kept = tuple(part[1:] for part in varying)
-                column.flag = None
-                if column.missing > 0:
-                    column.flag = _flag(column.missing)
-                    flagged.append(column)
-                column.width = len(varying)
-                if not varying and column.flag is None:
-                    kind = "empty" if column.missing == 1 else "constant"
-                    missing = column.missing
-                    column = UnreadColumn(name, position, kind)
-                    column.missing = missing
-            elif isinstance(column, CategoryColumn) and not column.varies:
-                missing, distinct = column.missing, column.distinct
-                kind = "constant" if distinct == 1 else "of single values"
-                column = UnreadColumn(name, position, kind)
-                column.missing, column.distinct = missing, distinct
-            columns.append(column)
-        numbers.conclude()
-        self._numbers, self._views = numbers, views
-        read = [c for c in columns if not isinstance(c, UnreadColumn)]
-        self._measured = [c for c in read if not isinstance(c, CategoryColumn)]
-        categories = [c for c in read if isinstance(c, CategoryColumn)]
-        self._leveled = [c for c in categories if c.table is not None]
-        self._coded = [c for c in categories if c.table is None]
-        self._flagged = flagged
-        self._places = np.array(
-            [c.position for c in self._measured if c.width], dtype=np.intp
+    def learn(self, table: Table, weights, views: tuple[str, ...]) -> Self:
+        """`fit` on checked rows that all have weight.
+
+        Parameters
+        ----------
+        table : Table
+        weights : ndarray or None
+        views : tuple of str
+            That `columns_` tells of, and `transform` gives.
+        """
+        self._encoding = learn(
+            table,
+            weights,
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            max_categories=self.max_categories,
+            n_quantiles=self.n_quantiles,
+            n_bins=self.n_bins,
         )
-        self._plain = all(isinstance(c, NumberColumn) for c in read)
-        self._flag_table = np.array([c.flag for c in flagged], dtype=np.float32)
-        self._named = table.names if isinstance(table.names, list) else None
-        self._quick = None
-        if not any(isinstance(c, DateColumn) for c in self._measured):
-            # Lists, whose elements are found faster than those of arrays.
-            self._quick = (
-                self._places.tolist(),
-                [(c.position, c._lookup, c.table.tolist()) for c in self._leveled],
-                [
-                    (c.position, flag.tolist())
-                    for c, flag in zip(flagged, self._flag_table)
-                ],
-                [(c.position, c._lookup) for c in self._coded],
-            )
-        self.columns_ = Facts(self._fact(column, views) for column in columns)
-        self.cardinalities_ = [len(c.levels) + 1 for c in self._coded]
+        self._views = views
+        self.columns_ = self._encoding.facts(views)
+        self.cardinalities_ = self._encoding.cardinalities
         return self
-
-    def _column(self, name, position: int, raw: Raw, wished, weights) -> Column:
-        """The column as what it holds says, or the user."""
-        if raw.kind == "empty":
-            column = UnreadColumn(name, position, "empty")
-            column.missing = 1.0
-            return column
-        if raw.kind == "date":
-            absent = np.isnat(raw.values)
-        elif raw.kind == "number":
-            absent = np.isnan(raw.values)
-        elif raw.kind == "text":
-            absent = np.array([value is None for value in raw.values.tolist()])
-        else:
-            absent = raw.values < 0
-        missing = float(np.average(absent, weights=weights))
-        if missing == 1.0:
-            column = UnreadColumn(name, position, "empty")
-        elif raw.kind == "date":
-            if position in wished:
-                raise ValueError(
-                    f"column {name!r} of categorical_features holds dates: leave it "
-                    "out there, or give texts"
-                )
-            column = DateColumn(name, position, raw)
-        elif raw.kind == "number" and position not in wished:
-            column = NumberColumn(name, position)
-        else:
-            column = CategoryColumn(
-                name,
-                position,
-                raw,
-                weights,
-                one_hot=self.max_one_hot,
-                most=self.max_categories,
-            )
-        column.missing = missing
-        return column
-
-    def _fact(self, column: Column, views) -> dict:
-        features = "-"
-        if isinstance(column, CategoryColumn):
-            if column.table is None:
-                features = f"codes to {len(column.levels):,}"
-            else:
-                width = column.table.shape[1]
-                features = f"{width} column{'s' * (width > 1)}"
-        elif not isinstance(column, UnreadColumn):
-            told = [*column.kept] if isinstance(column, DateColumn) else []
-            told = [*told, *(views if column.width else ())]
-            features = ", ".join(told + ["missing"] * (column.flag is not None))
-        return {
-            "column": column.name,
-            "kind": column.kind,
-            "missing": column.missing,
-            "distinct": column.distinct,
-            "features": features,
-        }
 
     def _wished_views(self) -> tuple[str, ...]:
         views = (self.views,) if isinstance(self.views, str) else tuple(self.views)
@@ -348,138 +234,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
             If a column holds another kind of values than in fit.
         """
         check_is_fitted(self, "columns_")
-        return self.encode(open_table(self, X, reset=False), self._views)
-
-    def encode(self, table: Table, views: Sequence[str]) -> np.ndarray:
-        """The rows of a checked table in some views.
-
-        Parameters
-        ----------
-        table : Table
-        views : sequence of str
-
-        Returns
-        -------
-        ndarray of shape (n_samples, width), float32
-        """
-        rows = table.shape[0]
-        width = self._width(views)
-        out = np.empty((rows, width), dtype=np.float32)
-        matrix, raws = self._read(table)
-        numbers = self._numbers
-        for begin in range(0, rows, _ROWS):
-            some = slice(begin, min(begin + _ROWS, rows))
-            at = 0
-            if len(numbers):
-                block = numbers.fill(_block(matrix, raws, some))
-                for part in self._viewed(block, views):
-                    out[some, at : at + part.shape[1]] = part
-                    at += part.shape[1]
-        at = width - len(self._flagged) - len(self._coded)
-        at -= sum(column.table.shape[1] for column in self._leveled)
-        for column in self._leveled:
-            part = column.table[column.codes(table.column(column.position))]
-            out[:, at : at + part.shape[1]] = part
-            at += part.shape[1]
-        for column, flag in zip(self._flagged, self._flag_table):
-            out[:, at] = flag[self._absent(column, table, raws).astype(np.intp)]
-            at += 1
-        for column in self._coded:
-            out[:, at] = column.codes(table.column(column.position))
-            at += 1
-        return out
-
-    def quick(self, X, views: Sequence[str]) -> np.ndarray | None:
-        """A few plain rows as `encode` gives them; None if X needs a closer look.
-
-        That is a row of a pandas frame whose columns have the names of fit, none of
-        them dates, or a few rows of an array of floats where fit had no names.
-
-        Parameters
-        ----------
-        X : object
-        views : sequence of str
-        """
-        if type(X) is np.ndarray:
-            known = self._plain and self._named is None and X.ndim == 2
-            if not known or X.dtype.kind != "f" or not 0 < X.size <= _FEW:
-                return None
-            if X.shape[1] != self.n_features_in_:
-                return None
-            return self.encode(Table(X, range(X.shape[1])), views)
-        if self._quick is None or not hasattr(X, "iloc") or len(X) != 1:
-            return None
-        if X.columns.tolist() != self._named:
-            return None
-        return self._quick_row(X.to_numpy(dtype=object)[0].tolist(), views)
-
-    def _quick_row(self, row: list, views) -> np.ndarray | None:
-        places, leveled, flagged, coded = self._quick
-        numbers = [row[place] for place in places]
-        if not _PLAIN.issuperset(map(type, numbers)):
-            return None
-        tail = []
-        for place, lookup, table in leveled:
-            code = _code(lookup, row[place])
-            if code is None:
-                return None
-            tail += table[code]
-        for place, flag in flagged:
-            value = row[place]
-            if type(value) not in _PLAIN:
-                return None
-            tail.append(flag[value != value])
-        for place, lookup in coded:
-            code = _code(lookup, row[place])
-            if code is None:
-                return None
-            tail.append(code)
-        block, parts = np.array([numbers], dtype=np.float64), []
-        if numbers:
-            block = self._numbers.fill(block)
-            parts = self._viewed(block, views)
-        return np.concatenate([*parts, [tail]], axis=1, dtype=np.float32)
-
-    def _viewed(self, block: np.ndarray, views) -> list[np.ndarray]:
-        """Numbers, none of them missing, in each of the views."""
-        numbers, scores, found = self._numbers, None, []
-        for view in views:
-            if view != "robust" and scores is None:
-                scores = numbers.normal(block)
-            if view == "robust":
-                found.append(numbers.robust(block))
-            else:
-                found.append(scores if view == "scores" else numbers.binned(scores))
-        return found
-
-    def _read(self, table: Table) -> tuple[np.ndarray | None, dict]:
-        """The numbers of all columns as a matrix, or by column."""
-        if table.matrix is not None and self._plain:
-            whole = len(self._places) == table.shape[1]
-            matrix = table.matrix if whole else table.matrix[:, self._places]
-            return matrix, {}
-        raws = {}
-        for column in self._measured:
-            raw = table.column(column.position)
-            raws[column.position] = [values for _, values in column.parts(raw)]
-            if not column.width:
-                raws[column.position] = [], raws[column.position][0]
-        return None, raws
-
-    def _absent(self, column, table: Table, raws: dict) -> np.ndarray:
-        if not raws:
-            return np.isnan(table.matrix[:, column.position])
-        found = raws[column.position]
-        return np.isnan(found[1] if isinstance(found, tuple) else found[0])
-
-    def _width(self, views) -> int:
-        count = len(self._numbers)
-        sizes = {"robust": count, "scores": count}
-        if "bins" in views:
-            sizes["bins"] = sum(len(edges) - 1 for edges in self._numbers.edges)
-        width = sum(sizes[view] for view in views)
-        width += sum(column.table.shape[1] for column in self._leveled)
-        return width + len(self._flagged) + len(self._coded)
+        return self._encoding.encode(open_table(self, X, reset=False), self._views)
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns that come out.
@@ -495,29 +250,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "columns_")
         given = check_feature_names_in(self, input_features).tolist()
-        found = []
-        parts = [
-            f"{given[column.position]}{part}"
-            for column in self._measured
-            if column.width
-            for part in (
-                [f"_{name}" for name in column.kept]
-                if isinstance(column, DateColumn)
-                else [""]
-            )
-        ]
-        for view in self._views:
-            if view == "bins":
-                for part, edges in zip(parts, self._numbers.edges):
-                    found += [f"{part}_bin{i}" for i in range(len(edges) - 1)]
-            else:
-                found += [f"{part}_{view}" for part in parts]
-        for column in self._leveled:
-            name = given[column.position]
-            found += [f"{name}{end}" for end in column.feature_names()]
-        found += [f"{given[column.position]}_missing" for column in self._flagged]
-        found += [f"{given[column.position]}_code" for column in self._coded]
-        return np.array(_distinct(found), dtype=object)
+        return np.array(self._encoding.names(given, self._views), dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -525,44 +258,3 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _code(lookup: dict, value) -> int | None:
-    """The code of a value; None if it is not known, and not missing either."""
-    code = lookup.get(value)
-    if code is None and (value is None or (type(value) is float and value != value)):
-        return 0
-    return code
-
-
-def _flag(missing: float) -> tuple[float, float]:
-    """What says that a number is there, and that it is missing, scaled as numbers."""
-    values, weight = np.array([0.0, 1.0]), np.array([1.0 - missing, missing])
-    if missing == 1.0:
-        values, weight = values[1:], weight[1:]
-    median, factor = robust_scale(values, weight)
-    return tuple(clipped((np.array([0.0, 1.0]) - median) * factor))
-
-
-def _block(matrix, raws: dict, some: slice) -> np.ndarray:
-    if matrix is not None:
-        return matrix[some].astype(np.float64)
-    found = [
-        values[some]
-        for parts in raws.values()
-        if not isinstance(parts, tuple)
-        for values in parts
-    ]
-    return np.array(found, dtype=np.float64).T
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Names with numbers behind those that are there before."""
-    seen: set[str] = set()
-    for i, name in enumerate(names):
-        number = 1
-        while names[i] in seen:
-            number += 1
-            names[i] = f"{name}_{number}"
-        seen.add(names[i])
-    return names

@@ -32,6 +32,7 @@ from slimlearn.estimators.tables.members import (
     values_of,
 )
 from slimlearn.estimators.tables.table import open_table
+from slimlearn.estimators.tables.together import Together
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
@@ -221,11 +222,12 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
                 setattr(encoder, name, getattr(self, name))
         if len(index) < table.shape[0]:
             table, weights = table.rows(index), weights[index]
-        return encoder._learn(table, weights, _VIEWS)
+        return encoder.learn(table, weights, _VIEWS)
 
     def _publish(self, encoder, done: list, y, weights, given) -> None:
         self.encoder_ = encoder
         self.members_ = [member for member, _, _ in done]
+        self._together = Together(self.members_)
         self.n_iter_ = max(member.n_iter_ for member in self.members_)
         total, seen = None, np.zeros(len(y))
         for _, held, values in done:
@@ -268,14 +270,25 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         """What members say on average."""
         if "members_" not in self.__dict__:
             check_is_fitted(self, "members_")
-        Z = self.encoder_.quick(X, _VIEWS)
+        Z = self.encoder_._encoding.quick(X, _VIEWS)
         if Z is None or Z.shape[1] == 0:
             Z = _encoded(self.encoder_, open_table(self, X, reset=False))
+        members, together = self.members_, self._together
+        found = None
+        if together.are(members):  # somebody may have left some of them out
+            found = together(*asked, Z, self.n_threads)
+        if found is None:
+            found = (
+                values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members
+            )
+        if isinstance(found, np.ndarray):
+            # One by one, as members are added up below.
+            total = np.add.accumulate(found, axis=0)[-1]
+            return total / len(members)
         total = None
-        for member in self.members_:
-            found = values_of(member, asked[0], Z, asked[1], self.n_threads)
-            total = found if total is None else _summed(total, found)
-        return _each(total, lambda part: part / len(self.members_))
+        for values in found:
+            total = values if total is None else _summed(total, values)
+        return _each(total, lambda part: part / len(members))
 
     def param_distributions(self) -> dict:
         """Ranges for a random search, of what matters most.
@@ -332,13 +345,14 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
 
 def _encoded(encoder: TabularEncoder, table) -> np.ndarray:
     """What members read of a table; zeros where columns tell nothing."""
-    Z = encoder.encode(table, _VIEWS)
+    Z = encoder._encoding.encode(table, _VIEWS)
     return Z if Z.shape[1] else np.zeros((len(Z), 1), dtype=np.float32)
 
 
 def _layout(encoder: TabularEncoder) -> Layout:
-    numbers, codes = len(encoder._numbers), len(encoder.cardinalities_)
-    return Layout(numbers, encoder._width(_VIEWS) - 2 * numbers - codes, codes)
+    encoding, codes = encoder._encoding, len(encoder.cardinalities_)
+    numbers = len(encoding.numbers)
+    return Layout(numbers, encoding.width(_VIEWS) - 2 * numbers - codes, codes)
 
 
 def _each(values, function):
@@ -375,7 +389,9 @@ class _Trainer:
     def __init__(self, owner: TabularEnsemble, encoder, Z, y, weights):
         self.owner, self.Z, self.y, self.weights = owner, Z, y, weights
         self.layout = _layout(encoder)
-        self.edges = tuple(tuple(own.tolist()) for own in encoder._numbers.edges)
+        self.edges = tuple(
+            tuple(own.tolist()) for own in encoder._encoding.numbers.edges
+        )
         self.cardinalities = encoder.cardinalities_
 
     def train(self, plans: list[tuple], begun: float):

@@ -41,9 +41,6 @@ class Kind(NamedTuple):
     deviation: float = 0.0
 
 
-# Numbers of encoded rows up to which a copy of them costs less than binding them.
-_FEW = 8192
-
 _BOTH, _SCORES = ("robust", "scores"), ("scores",)
 KINDS = (
     Kind(_SCORES, "bins"),
@@ -206,11 +203,6 @@ def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):
     """
     handle, finish = member._handle, getattr(member._head, finish)
     arrays = [Z[:, columns] for columns in member.inputs.values()]
-    if Z.size <= _FEW:
-        ask = handle.predictor(function, n_threads)
-        values = ask(*(arrays if len(Z) == 1 else map(np.ascontiguousarray, arrays)))
-        if values is not None:
-            return finish(values)
     parts = Parts(Z, tuple(arrays), handle.input.positions)
     return handle.run(function, parts, n_threads, finish)
 

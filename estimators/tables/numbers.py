@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["Numbers", "clipped", "robust_scale"]
+from slimlearn.backend.engine.native import native
 
-# Numbers up to which one search through all columns is faster than one for each.
-_FEW = 512
+__all__ = ["Filler", "Numbers", "clipped", "robust_scale"]
 
 # A number beyond the outer edges counts as so many bins outwards at most.
 _BEYOND = 3.0
@@ -53,8 +54,6 @@ class Numbers:
     ----------
     median, factor : ndarray of shape (columns,)
         Of the robust scale; the median stands for what is missing.
-    first, last : ndarray of shape (columns,)
-        The least and the largest value that was seen.
     starts : ndarray of shape (columns + 1,)
         Where each column's knots begin in `at`, `scores` and `slopes`.
     edges : list of ndarray
@@ -114,46 +113,27 @@ class Numbers:
         with np.errstate(over="ignore"):
             steps = np.diff(self.at)
             steps[self.starts[1:-1] - 1] = 1.0
-            # Where no float64 holds a distance, scores go from knot to knot in steps.
-            self._wide = not np.isfinite(steps).all()
             if len(slopes):
                 slopes[:-1] = np.diff(self.scores) / steps
         slopes[self.starts[1:] - 1] = 0.0
         self.slopes = slopes
-        self.first, self.last = self.at[self.starts[:-1]], self.at[self.starts[1:] - 1]
-        # Sorted by column, and then by value: one search finds the knots of a row.
-        where = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)
-        self._keys = where + 1j * self.at
-        self._where = np.arange(len(sizes), dtype=np.float64)
 
-    def fill(self, block: np.ndarray) -> np.ndarray:
-        """The block with medians for what is missing."""
-        missing = np.isnan(block)
-        return np.where(missing, self.median, block) if missing.any() else block
+    def width(self, view: str) -> int:
+        """Columns that a view has."""
+        if view != "bins":
+            return len(self)
+        return sum(len(edges) - 1 for edges in self.edges)
 
-    def robust(self, block: np.ndarray) -> np.ndarray:
-        """Distances from the median in quartiles' distances, ending smoothly at ±3."""
-        with np.errstate(over="ignore"):
-            return clipped((block - self.median) * self.factor)
+    def filler(self, places: Sequence[int], flagged: Sequence = ()) -> Filler:
+        """What writes them where they are read from these places of a matrix.
 
-    def normal(self, block: np.ndarray) -> np.ndarray:
-        """Normal scores."""
-        block = np.minimum(np.maximum(block, self.first), self.last)
-        if block.size <= _FEW:
-            keys = np.empty(block.shape, dtype=np.complex128)
-            keys.real, keys.imag = self._where, block
-            found = self._keys.searchsorted(keys.ravel(), "right").reshape(block.shape)
-        else:
-            found = np.empty(block.shape, dtype=np.int64)
-            for j, (begin, end) in enumerate(zip(self.starts[:-1], self.starts[1:])):
-                found[:, j] = self.at[begin:end].searchsorted(block[:, j], "right")
-            found += self.starts[:-1]
-        found -= 1
-        with np.errstate(over="ignore"):
-            beyond = block - self.at[found]
-        if self._wide:
-            beyond = np.minimum(beyond, np.finfo(np.float64).max)
-        return self.scores[found] + beyond * self.slopes[found]
+        Parameters
+        ----------
+        places : sequence of int
+        flagged : sequence of MeasuredColumn
+            Columns that tell where they are missing.
+        """
+        return Filler(self, list(places), flagged)
 
     def binned(self, scores: np.ndarray) -> np.ndarray:
         """Each of the normal scores in its column's bins."""
@@ -170,3 +150,53 @@ def _piecewise(score: np.ndarray, edges: np.ndarray) -> np.ndarray:
     low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
     low[0], high[-1] = -_BEYOND, _BEYOND
     return np.clip(place, low, high)
+
+
+class Filler:
+    """Writes views of numbers, and what tells where they are missing.
+
+    Parameters
+    ----------
+    numbers : Numbers
+    places : list of int
+        Of each of the numbers among the columns of a matrix.
+    flagged : sequence of MeasuredColumn
+        Columns of the matrix that tell where they are missing, one behind the other.
+    """
+
+    def __init__(self, numbers: Numbers, places: list[int], flagged: Sequence):
+        self._numbers, self._places = numbers, places
+        self._missing = [column.position for column in flagged]
+        self._flags = [end for column in flagged for end in column.flag]
+        self._views = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_views": None}
+
+    def __call__(self, matrix: np.ndarray, out: np.ndarray, views) -> None:
+        """Write the views to the first columns of `out`, and the flags behind them.
+
+        Parameters
+        ----------
+        matrix : ndarray of float32 or float64
+        out : ndarray of float32
+        views : sequence of str
+        """
+        numbers, fill = self._numbers, (self._views or self._bind()).fill
+        at, width = {"robust": -1, "scores": -1}, 0
+        for view in views:
+            at[view], width = width, width + numbers.width(view)
+        fill(matrix, out, at["robust"], at["scores"], width)
+        if "bins" in at:
+            scores = np.empty((len(out), len(numbers)), dtype=np.float32)
+            fill(matrix, scores, -1, 0, -1)
+            binned = numbers.binned(scores.astype(np.float64))
+            out[:, at["bins"] : at["bins"] + binned.shape[1]] = binned
+
+    def _bind(self):
+        n = self._numbers
+        self._views = native.NumberViews(
+            *(self._places, n.median, n.factor, n.starts, n.at, n.scores, n.slopes),
+            *(self._missing, self._flags),
+        )
+        return self._views

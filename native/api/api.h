@@ -8,6 +8,8 @@
 namespace slim {
 
 void bind_model(pybind11::module_& module);
+void bind_predictor(pybind11::module_& module);
+void bind_tables(pybind11::module_& module);
 void bind_training(pybind11::module_& module);
 void bind_files(pybind11::module_& module);
 void bind_tools(pybind11::module_& module);

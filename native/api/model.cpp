@@ -1,4 +1,4 @@
-// Binds Model: compile, run, facts, and the short road of predict.
+// Binds Model: compile, run and facts.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 #include "api/lock.h"
 #include "ir/verify.h"
 #include "runtime/call/forward.h"
-#include "runtime/call/predictor.h"
 #include "runtime/data/bind.h"
 
 namespace slim {
@@ -123,119 +122,6 @@ py::dict info(const ModelPointer& model, const std::string& function, int64_t ro
   return facts;
 }
 
-// predictor(*sources) for exact ndarrays of plain numbers, C order, of the right shapes: the
-// result, or None where one is something else or not finite, and the long road must say why.
-class BoundPredictor {
- public:
-  BoundPredictor(const ModelPointer& model, const std::string& function,
-                 const std::vector<std::string>& sources, py::object params, py::object state,
-                 const py::dict& hypers, int threads, std::shared_ptr<PackedArrays> packed)
-      : params_(std::move(params)),
-        state_(std::move(state)),
-        predictor_(model, function, sources,
-                   arrays_of(*model, params_, state_, py::none(), py::none(), false),
-                   hypers_of(*model, hypers), threads, std::move(packed)),
-        result_type_(make_array(predictor_.dtype(), {0}).dtype()) {
-    require_hypers(*model, function, hypers);
-    shape_.push_back(0);
-    shape_.insert(shape_.end(), predictor_.row_shape().begin(), predictor_.row_shape().end());
-  }
-
-  py::object call(const py::handle& x) const {
-    PyObject* only = x.ptr();
-    return run(&only, 1);
-  }
-
-  py::object call_several(const py::args& arrays) const {
-    PyObject* given[Predictor::kMostSources];
-    const size_t count = arrays.size();
-    if (count > Predictor::kMostSources) return py::none();
-    for (size_t i = 0; i < count; ++i) given[i] = PyTuple_GET_ITEM(arrays.ptr(), i);
-    return run(given, count);
-  }
-
- private:
-  py::object run(PyObject* const* arrays, size_t count) const {
-    if (count != predictor_.sources()) return py::none();
-    Predictor::Given given[Predictor::kMostSources];
-    int64_t rows = -1;
-    for (size_t i = 0; i < count; ++i) {
-      const std::vector<int64_t>* row = predictor_.row_shape(i);
-      if (row != nullptr && !take(arrays[i], *row, given[i], rows)) return py::none();
-    }
-    if (rows <= 0) return py::none();
-    const auto& numpy = py::detail::npy_api::get();
-    py::ssize_t shape[8];
-    std::copy(shape_.begin(), shape_.end(), shape);
-    shape[0] = rows;
-    // PyArray_NewFromDescr takes over a reference to the type.
-    PyObject* made = numpy.PyArray_NewFromDescr_(
-        numpy.PyArray_Type_, py::object(result_type_).release().ptr(),
-        static_cast<int>(shape_.size()), reinterpret_cast<Py_intptr_t*>(shape), nullptr, nullptr, 0,
-        nullptr);
-    if (!made) throw py::error_already_set();
-    auto result = py::reinterpret_steal<py::object>(made);
-    auto* data = reinterpret_cast<std::byte*>(py::detail::array_proxy(made)->data);
-    bool finite = false;
-    if (predictor_.brief(rows)) {
-      finite = predictor_.run(given, rows, data, {});
-    } else {
-      try {
-        const Unlocked unlocked;
-        finite = predictor_.run(given, rows, data, signal_came);
-      } catch (const Interrupted&) {
-        throw py::error_already_set();
-      }
-    }
-    return finite ? result : py::none();
-  }
-
-  // Whether the array is what a source can be, with as many rows as the one before.
-  static bool take(PyObject* x, const std::vector<int64_t>& row, Predictor::Given& given,
-                   int64_t& rows) {
-    const auto& numpy = py::detail::npy_api::get();
-    if (Py_TYPE(x) != numpy.PyArray_Type_) return false;
-    const auto* array = py::detail::array_proxy(x);
-    if (static_cast<size_t>(array->nd) != row.size() + 1 ||
-        !(array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) ||
-        !std::equal(row.begin(), row.end(), array->dimensions + 1)) {
-      return false;
-    }
-    const auto* type = py::detail::array_descriptor_proxy(array->descr);
-    if (type->byteorder == '>') return false;
-    const std::optional<SourceType> known = plain_type(type->type_num);
-    if (!known || (rows >= 0 && array->dimensions[0] != rows)) return false;
-    rows = array->dimensions[0];
-    given = {reinterpret_cast<const std::byte*>(array->data), *known};
-    return true;
-  }
-
-  static std::optional<SourceType> plain_type(int number) {
-    using Numbers = py::detail::npy_api;
-    switch (number) {
-      case Numbers::NPY_FLOAT_:
-        return SourceType::f32;
-      case Numbers::NPY_DOUBLE_:
-        return SourceType::f64;
-      case Numbers::NPY_UBYTE_:
-        return SourceType::u8;
-      case Numbers::NPY_INT_:
-        return SourceType::i32;
-      case Numbers::NPY_LONG_:
-        if (sizeof(long) != 8) return std::nullopt;
-        return SourceType::i64;
-      default:
-        return std::nullopt;
-    }
-  }
-
-  py::object params_;
-  py::object state_;
-  Predictor predictor_;
-  py::dtype result_type_;
-  std::vector<py::ssize_t> shape_;
-};
-
 }  // namespace
 
 py::list list_of(const Profile& profile) {
@@ -296,11 +182,6 @@ void bind_model(py::module_& module) {
       .def("profile", &profile);
   py::class_<PackedArrays, std::shared_ptr<PackedArrays>> packed(module, "PackedArrays");
   def_constructor(packed);
-  py::class_<BoundPredictor> predictor(module, "Predictor");
-  def_constructor<const ModelPointer&, const std::string&, const std::vector<std::string>&,
-                  py::object, py::object, const py::dict&, int, std::shared_ptr<PackedArrays>>(
-      predictor);
-  predictor.def("__call__", &BoundPredictor::call).def("__call__", &BoundPredictor::call_several);
 }
 
 }  // namespace slim

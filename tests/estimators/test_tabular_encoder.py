@@ -85,16 +85,21 @@ def test_the_short_road_of_a_few_rows(kind):
     whole = encoder.transform(X)
     for i in range(8):
         row = X[i : i + 1]
-        np.testing.assert_array_equal(encoder.quick(row, views)[0], whole[i])
-    assert encoder.quick(X[:0], views) is None
+        np.testing.assert_array_equal(encoder._encoding.quick(row, views)[0], whole[i])
+    assert encoder._encoding.quick(X[:0], views) is None
     if kind == "array":
-        assert encoder.quick(X[:, :3], views) is None
-        assert encoder.quick(X.astype(object), views) is None
+        assert encoder._encoding.quick(X[:, :3], views) is None
+        assert encoder._encoding.quick(X.astype(object), views) is None
         return
-    assert encoder.quick(X[:2], views) is None
-    for odd in ({"number": "x"}, {"text": "unseen"}, {"small": 3.0}):
-        assert encoder.quick(X[:1].assign(**odd), views) is None
-    assert encoder.quick(X[:1].rename(columns={"text": "word"}), views) is None
+    assert encoder._encoding.quick(X[:2], views) is None
+    unseen = X[:1].assign(text="unseen")
+    want = encoder.transform(unseen)
+    np.testing.assert_array_equal(encoder._encoding.quick(unseen, views), want)
+    for odd in ({"number": "x"}, {"text": 3.0}, {"small": 3.0}):
+        assert encoder._encoding.quick(X[:1].assign(**odd), views) is None
+    assert (
+        encoder._encoding.quick(X[:1].rename(columns={"text": "word"}), views) is None
+    )
 
 
 def test_libraries_agree():
