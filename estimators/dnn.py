@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Literal
-
-import numpy as np
 
 from slimlearn import layers
 from slimlearn.estimators.annotations import (
@@ -27,11 +25,14 @@ from slimlearn.estimators.annotations import (
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.compat import Interval, StrOptions
 from slimlearn.estimators.documents import document
+from slimlearn.estimators.features.categories import CategoryInput
 from slimlearn.estimators.regressor import Regressor
 from slimlearn.estimators.validation import (
     ACTIVATIONS,
+    CATEGORIES,
     CLASS_WEIGHT,
     CLASSIFIER_LOSS,
+    HIDDEN_UNITS,
     QUANTILE,
     REGRESSOR_LOSS,
     TAIL,
@@ -39,8 +40,6 @@ from slimlearn.estimators.validation import (
 )
 
 __all__ = ["DNNClassifier", "DNNRegressor"]
-
-HIDDEN_UNITS = [tuple, list, np.ndarray, Interval(Integral, 1, None, closed="left")]
 
 LAYERS = {
     "hidden_units": HIDDEN_UNITS,
@@ -79,6 +78,9 @@ class Tower:
 
 class DNN:
     """What DNNClassifier and DNNRegressor share."""
+
+    def _new_input(self):
+        return CategoryInput(self.categorical_features, True, self._accept_sparse)
 
     def _units(self) -> tuple[int, ...]:
         return check_units(self)
@@ -119,6 +121,7 @@ class DNNClassifier(DNN, Classifier):
     batch_norm : bool, default=False
         Whether hidden layers are batch-normalized before their activation. Batches
         then need 2 rows or more.
+    {categories}
     {classifier_loss}
     {tail}
 
@@ -147,6 +150,7 @@ class DNNClassifier(DNN, Classifier):
 
     _parameter_constraints = {  # noqa: RUF012
         **LAYERS,
+        **CATEGORIES,
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -159,6 +163,7 @@ class DNNClassifier(DNN, Classifier):
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        categorical_features="from_dtype",
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "adam",
         learning_rate: AnyRate = "auto",
@@ -188,6 +193,7 @@ class DNNClassifier(DNN, Classifier):
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.categorical_features = categorical_features
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -234,6 +240,7 @@ class DNNRegressor(DNN, Regressor):
     batch_norm : bool, default=False
         Whether hidden layers are batch-normalized before their activation. Batches
         then need 2 rows or more.
+    {categories}
     {regressor_loss}
     {tail}
 
@@ -263,6 +270,7 @@ class DNNRegressor(DNN, Regressor):
 
     _parameter_constraints = {  # noqa: RUF012
         **LAYERS,
+        **CATEGORIES,
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
@@ -275,6 +283,7 @@ class DNNRegressor(DNN, Regressor):
         activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        categorical_features="from_dtype",
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "adam",
@@ -304,6 +313,7 @@ class DNNRegressor(DNN, Regressor):
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.categorical_features = categorical_features
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

@@ -42,6 +42,13 @@ _PARTS = {
     dnn_batch_norm : bool, default=False
         Whether hidden layers are batch-normalized before their activation.
     """,
+    "categories": """
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns that are categories, beside those of a frame whose type says so: names,
+        positions or truth values. {levels} What is missing, or was not in the X of
+        `fit`, of the first `partial_fit` or the first chunk, counts as none of them.
+        With None, frames of categories are refused.
+    """,
     "classifier_loss": """
     loss : {"log_loss", "hinge", "focal", "ordinal"}, loss object or callable, \
 default="log_loss"
@@ -253,6 +260,16 @@ def _part(name: str, **inner: str) -> str:
     return text
 
 
+# What becomes of the levels of a category, by whether there are hidden units.
+_LEVELS = {
+    True: "Up to 16 levels get a column\n"
+    "    each, two together one of -1 and 1; of more each gets a trained vector,\n"
+    "    of more than 10,000 those that are seen most often.",
+    False: "Each level gets a column,\n"
+    "    two together one of -1 and 1; of more than 1,000 those that are seen most.",
+}
+
+
 def document(cls: _Class) -> _Class:
     """Fill in the shared paragraphs of a class's docstring."""
     if cls.__doc__ is None:  # python -OO
@@ -271,6 +288,9 @@ def document(cls: _Class) -> _Class:
     parts = {
         "{classifier_loss}": _part("classifier_loss"),
         "{regressor_loss}": _part("regressor_loss"),
+        "{categories}": _part(
+            "categories", levels=_LEVELS["hidden_units" in parameters]
+        ),
         "{inputs}": _part("inputs"),
         "{wide_and_deep}": _part("wide_and_deep"),
         "{combined}": _part("combined", beside=beside),

@@ -23,8 +23,10 @@ from slimlearn.estimators.annotations import (
 )
 from slimlearn.estimators.classifier import Classifier
 from slimlearn.estimators.documents import document
+from slimlearn.estimators.features.categories import CategoryInput
 from slimlearn.estimators.regressor import Regressor
 from slimlearn.estimators.validation import (
+    CATEGORIES,
     CLASS_WEIGHT,
     CLASSIFIER_LOSS,
     QUANTILE,
@@ -56,6 +58,9 @@ class Linear:
 
     _first_layer = "linear"
 
+    def _new_input(self):
+        return CategoryInput(self.categorical_features, False, self._accept_sparse)
+
     def _network(self) -> OneLayer:
         return OneLayer()
 
@@ -76,6 +81,7 @@ class LinearClassifier(Linear, Classifier):
 
     Parameters
     ----------
+    {categories}
     {classifier_loss}
     {tail}
 
@@ -103,6 +109,7 @@ class LinearClassifier(Linear, Classifier):
     """
 
     _parameter_constraints = {  # noqa: RUF012
+        **CATEGORIES,
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -111,6 +118,7 @@ class LinearClassifier(Linear, Classifier):
     def __init__(
         self,
         *,
+        categorical_features="from_dtype",
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "lbfgs",
         learning_rate: AnyRate = "auto",
@@ -136,6 +144,7 @@ class LinearClassifier(Linear, Classifier):
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
+        self.categorical_features = categorical_features
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -181,6 +190,7 @@ class LinearRegressor(Linear, Regressor):
 
     Parameters
     ----------
+    {categories}
     {regressor_loss}
     {tail}
 
@@ -209,6 +219,7 @@ class LinearRegressor(Linear, Regressor):
     """
 
     _parameter_constraints = {  # noqa: RUF012
+        **CATEGORIES,
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,
@@ -217,6 +228,7 @@ class LinearRegressor(Linear, Regressor):
     def __init__(
         self,
         *,
+        categorical_features="from_dtype",
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "lbfgs",
@@ -242,6 +254,7 @@ class LinearRegressor(Linear, Regressor):
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
+        self.categorical_features = categorical_features
         self.loss = loss
         self.quantile = quantile
         self.optimizer = optimizer

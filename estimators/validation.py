@@ -149,6 +149,8 @@ TAIL = {
     "verbose": ["verbose"],
 }
 
+HIDDEN_UNITS = [tuple, list, np.ndarray, Interval(Integral, 1, None, closed="left")]
+CATEGORIES = {"categorical_features": [StrOptions({"from_dtype"}), "array-like", None]}
 CLASSIFIER_LOSS = {
     "loss": [StrOptions(set(CLASSIFIER_LOSSES)), ClassifierLoss, callable]
 }

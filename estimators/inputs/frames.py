@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array
 from slimlearn.estimators.missing import holds_dates, missing_in
 
 __all__ = [
+    "categorical",
     "column_names",
     "columns_where",
     "explain",
@@ -27,10 +28,13 @@ _MISSING = (
     "SimpleImputer(add_indicator=True) before {who}."
 )
 
+# Beginnings of the names of types of categories.
+_CATEGORIES = ("category", "categorical", "enum", "dictionary")
+
 # Beginnings of the names of types that no network reads, and what to do with them.
 _UNREAD = (
     (
-        ("category", "categorical", "enum", "dictionary"),
+        _CATEGORIES,
         "categorical columns {columns}: encode them before {who}, for example with "
         "make_column_transformer((OneHotEncoder(), {columns}), "
         "remainder='passthrough')",
@@ -49,6 +53,17 @@ def types_of(X) -> list[tuple] | None:
         return list(zip(X.column_names, X.schema.types))
     columns, dtypes = getattr(X, "columns", None), getattr(X, "dtypes", None)
     return None if columns is None or dtypes is None else list(zip(columns, dtypes))
+
+
+def categorical(X) -> list[int]:
+    """The positions of a frame's columns of categories."""
+    types = types_of(X) or ()
+    words = {dtype: str(dtype).lower() for dtype in {dtype for _, dtype in types}}
+    return [
+        place
+        for place, (_, dtype) in enumerate(types)
+        if words[dtype].startswith(_CATEGORIES)
+    ]
 
 
 def is_frame(X) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "DateColumn",
     "NumberColumn",
     "UnreadColumn",
+    "column_of",
     "kind_of",
 ]
 
@@ -229,7 +230,7 @@ class CategoryColumn(Column):
 
     def feature_names(self) -> list[str]:
         """Ends of the names of the table's columns."""
-        if self.table.shape[1] < len(self.levels):
+        if len(self.levels) == 2:
             return [f"_{self.levels[-1]}"]
         return [f"_{level}" for level in self.levels]
 
@@ -279,6 +280,52 @@ class CategoryColumn(Column):
                 f"{_told(self.levels[:3])} in fit, and holds {kind_of(example)}s now, "
                 f"such as {example!r:.40}: give it as it was"
             )
+
+
+def column_of(
+    name, position: int, raw: Raw, wished: bool, weights, one_hot: int, most: int
+) -> Column:
+    """The column as what it holds says, or the user.
+
+    Parameters
+    ----------
+    name : str or int
+    position : int
+    raw : Raw
+    wished : bool
+        Whether its numbers are categories.
+    weights : ndarray or None
+    one_hot, most : int
+        As in `CategoryColumn`.
+    """
+    if raw.kind == "empty":
+        return UnreadColumn(name, position, "empty", 1.0)
+    if raw.kind == "date":
+        absent = np.isnat(raw.values)
+    elif raw.kind == "number":
+        absent = np.isnan(raw.values)
+    elif raw.kind == "text":
+        absent = np.array([value is None for value in raw.values.tolist()])
+    else:
+        absent = raw.values < 0
+    missing = float(np.average(absent, weights=weights))
+    if missing == 1.0:
+        return UnreadColumn(name, position, "empty", 1.0)
+    if raw.kind == "date":
+        if wished:
+            raise ValueError(
+                f"column {name!r} of categorical_features holds dates: leave it "
+                "out there, or give texts"
+            )
+        column = DateColumn(name, position, raw)
+    elif raw.kind == "number" and not wished:
+        column = NumberColumn(name, position)
+    else:
+        column = CategoryColumn(
+            name, position, raw, weights, one_hot=one_hot, most=most
+        )
+    column.missing = missing
+    return column
 
 
 def kind_of(value) -> str:

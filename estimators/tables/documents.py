@@ -5,9 +5,11 @@ from __future__ import annotations
 __all__ = ["document"]
 
 _SHARED = """members : int or "auto", default="auto"
-    Networks that are trained and averaged; "auto" is 2, 8 or 16 by `preset`. They are
-    trained on different folds of the rows, each predicting those that it did not see,
-    and differ by how numbers are given to them. 1 is the fastest to train and to ask.
+    Networks that are trained and averaged; "auto" is 2, 8 or 16 by `preset`, and beyond
+    25,000 rows fewer, as 1 / √rows, down to 4. The rows are cut into a fold for each,
+    but 5 at least and 8 at most: a member trains on the others, and predicts its own.
+    They differ by how numbers are given to them too. 1 is the fastest to train and to
+    ask.
 preset : {"fast", "default", "best"}, default="default"
     What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
     "best" 16 of them half as long again.
@@ -35,9 +37,10 @@ learning_rate : float or "auto", default="auto"
     At most, as it warms up and goes down to 0; "auto" is
     {rate}.
 max_iter : int or "auto", default="auto"
-    Epochs of each member; "auto" goes from 64 for few rows to 4 for very many, but
-    300 steps at least. The weights of the best epoch, by the loss of the rows that the
-    member did not see, are kept.
+    Epochs of each member; "auto" is 64 below 2,000 rows, 32 up to 10,000, and then
+    fewer, as rows to the power of -3/4, down to 4; but 300 steps at least, and by
+    `preset`. The weights of the best epoch, by the loss of the rows that the member did
+    not see, are kept.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
 time_limit : float or None, default=None

@@ -30,7 +30,7 @@ _VIEWS = ("robust", "scores", "bins")
 
 # Parameters of an encoder that estimators of tables have too.
 ENCODING = {
-    "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+    **validation.CATEGORIES,
     "max_one_hot": [Interval(Integral, 1, None, closed="left")],
     "max_categories": [Interval(Integral, 1, None, closed="left")],
     "n_bins": [Interval(Integral, 2, None, closed="left")],

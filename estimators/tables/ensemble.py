@@ -18,7 +18,6 @@ from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.compat import Interval, StrOptions, add_html, available_if
 from slimlearn.estimators.diagram import Linked
-from slimlearn.estimators.dnn import HIDDEN_UNITS
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
@@ -41,20 +40,24 @@ if TYPE_CHECKING:
 __all__ = ["PARAMETERS", "TabularEnsemble"]
 
 _VIEWS = ("robust", "scores")
-_FOLDS = 8
-# Folds of a single member: the first of them is held out.
-_FOLDS_OF_ONE = 5
+# Each member holds one fold out: of fewer, members would see less of the rows.
+_FEWEST_FOLDS, _MOST_FOLDS = 5, 8
 
 # Members and epochs, in units of those of "default".
 _PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
 
 _LEAST_STEPS = 300
 
+# Rows beyond which there are fewer members, but no fewer than so many, and beyond which
+# there are fewer epochs, but no fewer than so many.
+_MANY_FOR_MEMBERS, _FEWEST_MEMBERS = 25_000, 4
+_MANY_FOR_EPOCHS, _FEWEST_EPOCHS = 10_000, 4
+
 
 PARAMETERS = {
     "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "preset": [StrOptions(set(_PRESETS))],
-    "hidden_units": HIDDEN_UNITS,
+    "hidden_units": validation.HIDDEN_UNITS,
     "activation": [StrOptions({"auto", *validation.ACTIVATIONS})],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     **ENCODING,
@@ -186,8 +189,8 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         Z = _encoded(encoder, table)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rng = np.random.default_rng(seed)
-        count = self._count()
-        folds = min(_FOLDS_OF_ONE if count == 1 else min(count, _FOLDS), len(index))
+        count = self._count(len(index))
+        folds = min(max(count, _FEWEST_FOLDS), _MOST_FOLDS, len(index))
         strata = None if strata is None else strata[index]
         plans = []
         for number in range(count):
@@ -239,10 +242,13 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
 
     # -- parameters that are "auto" ---------------------------------------------------
 
-    def _count(self) -> int:
+    def _count(self, rows: int) -> int:
+        """Members for so many rows."""
         if self.members != "auto":
             return int(self.members)
-        return _PRESETS[self.preset][0]
+        count = _PRESETS[self.preset][0]
+        fewer = round(count * (_MANY_FOR_MEMBERS / rows) ** 0.5)
+        return min(count, max(fewer, _FEWEST_MEMBERS))
 
     def _units(self) -> tuple[int, ...]:
         return validation.check_units(self)
@@ -259,9 +265,9 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         batch = min(int(batch), rows)
         if self.max_iter != "auto":
             return batch, int(self.max_iter)
-        epochs = 64 if rows < 2000 else 32 * min(1.0, (10_000 / rows) ** 0.5)
-        epochs *= _PRESETS[self.preset][1]
-        epochs = max(epochs, 4, _LEAST_STEPS * batch / rows)
+        fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.75)
+        epochs = (64 if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
+        epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
         return batch, min(round(epochs), 500)
 
     # -- predictions ------------------------------------------------------------------

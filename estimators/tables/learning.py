@@ -10,6 +10,7 @@ from slimlearn.estimators.tables.columns import (
     DateColumn,
     NumberColumn,
     UnreadColumn,
+    column_of,
 )
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import Numbers, clipped, robust_scale
@@ -50,7 +51,7 @@ def learn(
     for position, name in enumerate(table.names):
         raw = table.column(position)
         given = position in wished
-        column = _column(
+        column = column_of(
             name, position, raw, given, weights, max_one_hot, max_categories
         )
         if isinstance(column, (NumberColumn, DateColumn)):
@@ -62,40 +63,6 @@ def learn(
     numbers.conclude()
     named = table.names if isinstance(table.names, list) else None
     return Encoding(columns, numbers, named)
-
-
-def _column(
-    name, position: int, raw: Raw, wished: bool, weights, one_hot: int, most: int
-) -> Column:
-    """The column as what it holds says, or the user."""
-    if raw.kind == "empty":
-        return UnreadColumn(name, position, "empty", 1.0)
-    if raw.kind == "date":
-        absent = np.isnat(raw.values)
-    elif raw.kind == "number":
-        absent = np.isnan(raw.values)
-    elif raw.kind == "text":
-        absent = np.array([value is None for value in raw.values.tolist()])
-    else:
-        absent = raw.values < 0
-    missing = float(np.average(absent, weights=weights))
-    if missing == 1.0:
-        return UnreadColumn(name, position, "empty", 1.0)
-    if raw.kind == "date":
-        if wished:
-            raise ValueError(
-                f"column {name!r} of categorical_features holds dates: leave it "
-                "out there, or give texts"
-            )
-        column = DateColumn(name, position, raw)
-    elif raw.kind == "number" and not wished:
-        column = NumberColumn(name, position)
-    else:
-        column = CategoryColumn(
-            name, position, raw, weights, one_hot=one_hot, most=most
-        )
-    column.missing = missing
-    return column
 
 
 def _measured(column, raw: Raw, weights, numbers: Numbers) -> Column:

@@ -57,6 +57,14 @@ class Table:
             return Table(self.X.take(index), self.names)
         return Table(self.X[index], self.names)
 
+    def select(self, places: list[int]):
+        """The X of some of the columns, as it was given."""
+        if isinstance(self.X, np.ndarray):
+            return self.X[:, places]
+        if hasattr(self.X, "iloc"):
+            return self.X.iloc[:, places]
+        return self.X.select([self.names[place] for place in places])
+
     def positions_of(self, wish, parameter: str) -> set[int]:
         """Positions of the columns that a parameter names.
 

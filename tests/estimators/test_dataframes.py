@@ -155,7 +155,7 @@ REFUSED = {
 def test_columns_that_are_refused_are_named(case):
     frame, values, told = REFUSED[case]
     bad = replaced(frame, values)
-    clf = make().fit(frame, Y)
+    clf = make(categorical_features=None).fit(frame, Y)
     for method in (clf.predict, clf.decision_function, lambda rows: clf.fit(rows, Y)):
         with pytest.raises((ValueError, TypeError), match=told) as error:
             method(bad)
