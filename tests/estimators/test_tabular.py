@@ -147,9 +147,10 @@ def _of_members(model):
 def test_a_temperature_lowers_the_log_loss():
     X, y = load_breast_cancer(return_X_y=True)
     model = TabularClassifier(**{**SMALL, "max_iter": 40}).fit(X, y)
-    p, power = model.oof_predictions_, 1 / model.temperature_
+    seen = np.isfinite(model.oof_predictions_).all(axis=1)
+    p, power = model.oof_predictions_[seen], 1 / model.temperature_
     calibrated = p**power / (p**power).sum(axis=1, keepdims=True)
-    assert log_loss(y, calibrated) <= log_loss(y, p)
+    assert log_loss(y[seen], calibrated) <= log_loss(y[seen], p)
     plain = clone(model).set_params(calibrate=False).fit(X, y)
     assert plain.temperature_ == 1
     np.testing.assert_array_equal(plain.predict(X), model.predict(X))
@@ -388,7 +389,7 @@ def test_noise_columns(kind):
     # Each of the two members reads the numbers that tell most in its own 150 rows.
     for member in model.members_:
         chosen = member.inputs["numbers"]
-        assert len(chosen) in (37, 74)
+        assert len(chosen) in (60, 120)
         assert {i % 405 for i in chosen} >= {0, 1, 2, 3, 4}
 
 
