@@ -23,6 +23,7 @@ __all__ = [
     "AnyRate",
     "AnySchedule",
     "Callbacks",
+    "CategoricalFeatures",
     "ClassWeight",
     "ClassifierLossName",
     "ClassifierLosses",
@@ -39,6 +40,10 @@ __all__ = [
     "Units",
 ]
 
+CategoricalFeatures: TypeAlias = (
+    Literal["from_dtype"] | Sequence[str] | Sequence[int] | Sequence[bool] | np.ndarray
+    | None
+)  # fmt: skip
 Units: TypeAlias = int | Sequence[int] | np.ndarray
 ActivationName: TypeAlias = Literal[
     "elu", "gelu", "hard_sigmoid", "hard_swish", "hard_tanh", "leaky_relu", "linear",

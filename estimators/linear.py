@@ -13,6 +13,7 @@ from slimlearn.estimators.annotations import (
     AnyRate,
     AnySchedule,
     Callbacks,
+    CategoricalFeatures,
     ClassifierLosses,
     ClassWeight,
     Precision,
@@ -118,7 +119,7 @@ class LinearClassifier(Linear, Classifier):
     def __init__(
         self,
         *,
-        categorical_features="from_dtype",
+        categorical_features: CategoricalFeatures = "from_dtype",
         loss: ClassifierLosses = "log_loss",
         optimizer: AnyOptimizer = "lbfgs",
         learning_rate: AnyRate = "auto",
@@ -228,7 +229,7 @@ class LinearRegressor(Linear, Regressor):
     def __init__(
         self,
         *,
-        categorical_features="from_dtype",
+        categorical_features: CategoricalFeatures = "from_dtype",
         loss: RegressorLosses = "squared_error",
         quantile: Quantiles = None,
         optimizer: AnyOptimizer = "lbfgs",

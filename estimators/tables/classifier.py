@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.annotations import (
     Callbacks,
+    CategoricalFeatures,
     ClassWeight,
     RandomState,
     Units,
@@ -114,7 +115,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         hidden_units: Units = (128, 128, 128),
         activation: str = "auto",
         dropout: float = 0.15,
-        categorical_features="from_dtype",
+        categorical_features: CategoricalFeatures = "from_dtype",
         max_one_hot: int = 9,
         max_categories: int = 10_000,
         n_bins: int = 16,

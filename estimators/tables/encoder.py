@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import elsewhere, validation
+from slimlearn.estimators.annotations import CategoricalFeatures
 from slimlearn.estimators.compat import (
     Interval,
     StrOptions,
@@ -135,7 +136,7 @@ class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
         self,
         *,
         views: str | Sequence[str] = ("robust", "scores"),
-        categorical_features="from_dtype",
+        categorical_features: CategoricalFeatures = "from_dtype",
         max_one_hot: int = 9,
         max_categories: int = 10_000,
         n_quantiles: int = 1000,

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.annotations import (
     Callbacks,
+    CategoricalFeatures,
     Quantiles,
     RandomState,
     Units,
@@ -103,7 +104,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         hidden_units: Units = (128, 128, 128),
         activation: str = "auto",
         dropout: float = 0.15,
-        categorical_features="from_dtype",
+        categorical_features: CategoricalFeatures = "from_dtype",
         max_one_hot: int = 9,
         max_categories: int = 10_000,
         n_bins: int = 16,
