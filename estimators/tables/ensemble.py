@@ -300,7 +300,8 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         """Ranges for a random search, of what matters most.
 
         They suit ``RandomizedSearchCV(est, est.param_distributions())`` and
-        ``HalvingRandomSearchCV(…, resource="members", max_resources=8)``.
+        ``HalvingRandomSearchCV(…, resource="members", max_resources=8)``, or over
+        epochs, ``resource="max_iter"``.
 
         Returns
         -------

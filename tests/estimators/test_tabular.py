@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 from sklearn.model_selection import HalvingRandomSearchCV
 
@@ -315,6 +315,27 @@ def test_a_search_over_members(regressor):
     assert search.cv_results_["n_resources"].tolist() == [1, 1, 1, 3]
 
 
+@pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
+def test_a_search_over_epochs(kind):
+    y = Y if kind is TabularRegressor else LABELS
+    model = kind(1, hidden_units=(8,), random_state=0)
+    ranges = {**model.param_distributions(), "hidden_units": [(8,), (8, 8)]}
+    search = HalvingRandomSearchCV(
+        model,
+        ranges,
+        n_candidates=4,
+        resource="max_iter",
+        min_resources=2,
+        max_resources=8,
+        factor=2,
+        cv=2,
+        random_state=0,
+    ).fit(FRAME, y)
+    assert search.best_estimator_.max_iter == 8
+    assert search.n_candidates_ == [4, 2, 1]
+    assert search.score(FRAME, y) > 0.3
+
+
 def test_a_failed_fit_leaves_no_trace(classifier):
     model = clone(classifier).fit(FRAME, LABELS)
     before = model.predict_proba(FRAME)
@@ -379,6 +400,41 @@ def test_as_good_as_a_linear_model():
     assert model.score(X[~train], y[~train]) > linear - 0.08
 
 
+@pytest.mark.parametrize("columns", [1, 8])
+@pytest.mark.parametrize("rows", [50, 400])
+def test_no_worse_than_a_linear_model_where_that_is_right(rows, columns):
+    X = rng.normal(size=(rows + 500, columns))
+    y = X.sum(axis=1) + rng.normal(size=len(X))
+    train, test = slice(rows), slice(rows, None)
+    linear = LinearRegression().fit(X[train], y[train]).score(X[test], y[test])
+    model = TabularRegressor(random_state=0).fit(X[train], y[train])
+    assert model.score(X[test], y[test]) > linear - 0.1
+    said = LogisticRegression().fit(X[train], y[train] > 0)
+    there = TabularClassifier(random_state=0).fit(X[train], y[train] > 0)
+    losses = [log_loss(y[test] > 0, m.predict_proba(X[test])) for m in (said, there)]
+    assert losses[1] < losses[0] + (0.12 if rows == 50 else 0.05)
+
+
+@pytest.mark.parametrize("rows", [50, 600])
+def test_no_worse_than_a_constant_where_nothing_tells(rows):
+    X, y = rng.normal(size=(rows + 400, 6)), rng.normal(size=rows + 400)
+    model = TabularRegressor(random_state=0).fit(X[:rows], y[:rows])
+    assert model.score(X[rows:], y[rows:]) > -0.25
+    labels = y > 0.5
+    said = TabularClassifier(random_state=0).fit(X[:rows], labels[:rows])
+    prior = np.full(400, labels[:rows].mean())
+    found = log_loss(labels[rows:], said.predict_proba(X[rows:]))
+    assert found < log_loss(labels[rows:], prior) + 0.1
+
+
+def test_a_thousand_columns_of_noise_beside_five():
+    X = rng.normal(size=(600, 1005))
+    y = X[:, ::201].sum(axis=1)
+    model = TabularRegressor(2, random_state=0).fit(X[:500], y[:500])
+    linear = Ridge(100.0).fit(X[:500], y[:500])
+    assert model.score(X[500:], y[500:]) > linear.score(X[500:], y[500:])
+
+
 @pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
 def test_noise_columns(kind):
     X = rng.normal(size=(300, 405))
@@ -407,6 +463,30 @@ def test_outliers_of_y():
     y[7] = 1e6
     p = TabularRegressor(**SMALL).fit(X, y).predict(X)
     assert np.isfinite(p).all() and p.min() >= y.min() and p.max() <= y.max()
+
+
+def test_missing_y_and_names_that_came_twice_are_told():
+    spoiled = Y.copy()
+    spoiled[3] = np.nan
+    with pytest.raises(ValueError, match="y contains NaN"):
+        TabularRegressor(**SMALL).fit(FRAME, spoiled)
+    twice = pd.concat([FRAME, FRAME[["color"]]], axis=1)
+    with pytest.raises(ValueError, match="several columns named 'color'"):
+        TabularRegressor(**SMALL).fit(twice, Y)
+    with pytest.raises(TypeError, match=r"column 'lists' .* of type list"):
+        TabularRegressor(**SMALL).fit(FRAME.assign(lists=[[1, 2]] * len(Y)), Y)
+
+
+def test_categories_of_another_order_or_type_later(regressor):
+    want = regressor.predict(FRAME)
+    levels = [*reversed(FRAME["color"].cat.categories), "unused"]
+    other = FRAME["color"].astype(object)
+    for column in (other, other.astype(pd.CategoricalDtype(levels))):
+        np.testing.assert_array_equal(
+            regressor.predict(FRAME.assign(color=column)), want
+        )
+    with pytest.raises(ValueError, match="column 'color' held categories such as"):
+        regressor.predict(FRAME.assign(color=1.5))
 
 
 def test_classes_of_three_rows_and_of_one():

@@ -306,6 +306,14 @@ def test_a_million_categories():
     assert encoder.transform(frame[5:6])[0, 0] == found[5]
 
 
+def test_a_million_categories_in_the_rows():
+    codes = np.repeat(np.arange(1_000_000), 2)
+    frame = pd.DataFrame({"a": codes.astype(str), "b": codes})
+    encoder = TabularEncoder(categorical_features=["b"], max_categories=500)
+    assert encoder.fit(frame).cardinalities_ == [501, 501]
+    assert (encoder.transform(frame[-3:]) >= 0).all()
+
+
 @pytest.mark.parametrize("wish", [["b"], [1], [-1], [False, True]])
 def test_numbers_that_are_categories(wish):
     frame = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5] * 3, "b": [1, 2, 3, 1] * 3})
