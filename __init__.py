@@ -14,6 +14,7 @@ from slimlearn.backend.engine import NativeError as NativeError
 from slimlearn.backend.engine import clear_cache as clear_cache
 from slimlearn.backend.engine import show_config as show_config
 from slimlearn.backend.functions import function as function
+from slimlearn.backend.minimizing import minimize as minimize
 from slimlearn.backend.optimizer import LBFGS as LBFGS
 from slimlearn.backend.optimizer import SGD as SGD
 from slimlearn.backend.optimizer import Adadelta as Adadelta

@@ -76,7 +76,7 @@ class Function:
             given = self._signature.bind(*args, **kwargs)
             given.apply_defaults()
             args = tuple(given.arguments.values())
-        leaves, like = _leaves(args, self._name)
+        leaves, like = leaves_of(args, self._name)
         types = {getattr(leaf, "dtype", None) for leaf in leaves}
         if any(isinstance(leaf, Tensor) for leaf in leaves):
             return leaves, like, None
@@ -176,7 +176,7 @@ class Function:
             names = self._signature.parameters
             again = inspect.BoundArguments(
                 self._signature,
-                dict(zip(names, _rebuild(tensors, like), strict=True)),
+                dict(zip(names, rebuilt(tensors, like), strict=True)),
             )
             made = self._build(*again.args, **again.kwargs)
             results, structure = flatten(made, self._name, "function", "returns")
@@ -254,11 +254,12 @@ def _renamed(build: Callable, like: Callable) -> Callable:
 # A structure of arguments: (True,) stands for an array, (False, value) for the rest.
 
 
-def _leaves(value, name: str) -> tuple[list, tuple]:
+def leaves_of(value, name: str) -> tuple[list, tuple]:
+    """Return the arrays, tensors and floats of a structure, and the rest of it."""
     if isinstance(value, (tuple, list, dict)):
         parts = list(value.values()) if isinstance(value, dict) else list(value)
         keys = tuple(value) if isinstance(value, dict) else None
-        pairs = [_leaves(part, name) for part in parts]
+        pairs = [leaves_of(part, name) for part in parts]
         found = [leaf for some, _ in pairs for leaf in some]
         return found, (type(value), keys, tuple(like for _, like in pairs))
     if isinstance(value, Tensor) or type(value) is float:
@@ -273,7 +274,8 @@ def _leaves(value, name: str) -> tuple[list, tuple]:
     raise TypeError(f"[{name}] takes arrays and numbers, got {value_text(value)}")
 
 
-def _rebuild(tensors, like):
+def rebuilt(tensors, like):
+    """Return `tensors` in the structure that `leaves_of` took its values from."""
     tensors = iter(tensors)
 
     def build(part):
