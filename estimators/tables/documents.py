@@ -38,7 +38,7 @@ learning_rate : float or "auto", default="auto"
     {rate}.
 max_iter : int or "auto", default="auto"
     Epochs of each member; "auto" is 64 below 2,000 rows, 32 up to 10,000, and then
-    fewer, as rows to the power of -3/4, down to 4; but 300 steps at least, and by
+    fewer, as rows to the power of -0.85, down to 4; but 300 steps at least, and by
     `preset`. The weights of the best epoch, by the loss of the rows that the member did
     not see, are kept.
 batch_size : int or "auto", default="auto"

@@ -265,7 +265,7 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         batch = min(int(batch), rows)
         if self.max_iter != "auto":
             return batch, int(self.max_iter)
-        fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.75)
+        fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.85)
         epochs = (64 if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
         epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
         return batch, min(round(epochs), 500)

@@ -176,7 +176,7 @@ def test_presets_count_members():
     assert TabularClassifier()._steps(100) == (64, 192)
     assert TabularClassifier()._steps(5000) == (128, 32)
     assert TabularClassifier()._steps(10_000) == (128, 32)
-    assert TabularClassifier()._steps(100_000) == (256, 6)
+    assert TabularClassifier()._steps(100_000) == (256, 5)
     assert TabularClassifier()._steps(1_000_000) == (256, 4)
     assert TabularClassifier(preset="fast")._steps(1_000_000) == (256, 4)
     rates = [TabularRegressor()._settings(n)["learning_rate"] for n in (250, 800, 9000)]
