@@ -99,6 +99,32 @@ struct WindowBlocks {
   WindowBlock largest() const { return {0, 0, down.largest(), across.largest()}; }
 };
 
+// A vector of places to bytes and back: a conversion of vectors goes lane by lane.
+inline void store_bytes(uint8_t* dst, I32 places) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(bits_as<__m512i>(places)));
+#elif defined(__AVX2__)
+  const __m256i v = bits_as<__m256i>(places);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), _mm_packus_epi16(words, words));
+#else
+  for (int i = 0; i < kLanes<float>; ++i) dst[i] = static_cast<uint8_t>(places[i]);
+#endif
+}
+inline I32 load_bytes(const uint8_t* src) {
+#if defined(__AVX512F__)
+  const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(src));
+  return bits_as<I32>(_mm512_cvtepu8_epi32(bytes));
+#elif defined(__AVX2__)
+  const auto bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(src));
+  return bits_as<I32>(_mm256_cvtepu8_epi32(bytes));
+#else
+  I32 places;
+  for (int i = 0; i < kLanes<float>; ++i) places[i] = src[i];
+  return places;
+#endif
+}
+
 // Of whole vectors of at most 64 numbers, a bit for each that is not zero; NaN is one.
 inline uint64_t nonzero_bits(const float* src, int64_t count) {
   uint64_t bits = 0;

@@ -45,8 +45,7 @@ class PooledEnd {
         place = select(wins, I32{} + p, place);
       }
       slim::SLIM_ISA_NAMESPACE::store(values + j * kStep, best);
-      const auto bytes = convert<typename VectorOf<uint8_t, kStep>::type>(place);
-      __builtin_memcpy(places + j * kStep, &bytes, sizeof(bytes));
+      store_bytes(places + j * kStep, place);
     }
   }
 

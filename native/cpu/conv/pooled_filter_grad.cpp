@@ -281,9 +281,7 @@ class SumMasked final : public PooledSumsLaunch {
       const uint8_t* places = s.places.in<uint8_t>(context) + at;
       const float* x = box + pitch.at(0, 2 * y, 0);
       for (int64_t i = 0; i < block.width; ++i) {
-        typename VectorOf<uint8_t, kStep>::type bytes;
-        __builtin_memcpy(&bytes, places, sizeof(bytes));
-        const auto place = convert<I32>(bytes);
+        const I32 place = load_bytes(places);
         const F32 all = load(d);
         F32 part[4];
 #pragma GCC unroll 4
