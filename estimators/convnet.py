@@ -31,6 +31,7 @@ from slimlearn.estimators.custom import OwnNetwork
 from slimlearn.estimators.dnn import LAYERS, Tower
 from slimlearn.estimators.documents import document
 from slimlearn.estimators.inputs import ImageInput
+from slimlearn.estimators.inputs.files import size_text
 from slimlearn.estimators.network import Network, as_network
 from slimlearn.estimators.regressor import Regressor
 from slimlearn.estimators.sizes import AnySize
@@ -87,6 +88,34 @@ class ConvTower:
         return self.tower(layers.flatten(net, scope="flatten"))
 
 
+class MadeForSize:
+    """A network that says which size it was made for, where smaller images fail."""
+
+    def __init__(self, network: Network, size: int):
+        self._network = network
+        self._size = size
+        self.called = getattr(network, "called", type(network).__name__)
+
+    @property
+    def outputs_name(self) -> str | None:
+        """As of the network."""
+        return self._network.outputs_name
+
+    def __call__(self, x, **given):
+        """Build the network."""
+        try:
+            return self._network(x, **given)
+        except ValueError as error:
+            if min(x.shape[1:3]) >= self._size:
+                raise
+            size = self._size
+            raise ValueError(
+                f"{error}; {self.called} was made for images of {size}×{size}, these "
+                f"are {size_text(x.shape[1:3])}: resize_to=({size}, {size}) brings "
+                "them there"
+            ) from error
+
+
 class ConvNet(AnySize, OwnNetwork):
     """What ConvNetClassifier and ConvNetRegressor share."""
 
@@ -105,7 +134,9 @@ class ConvNet(AnySize, OwnNetwork):
 
     def _plain_network(self):
         if self.net is not None:
-            return as_network(self.net)
+            made = as_network(self.net)
+            size = getattr(self.net, "default_image_size", None)
+            return made if size is None else MadeForSize(made, size)
         tower = Tower(check_units(self), self.activation, self.dropout, self.batch_norm)
         return ConvTower(self._filters(), self.kernel_size, tower)
 

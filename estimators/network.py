@@ -161,6 +161,10 @@ class _Opaque:
 
     def __init__(self, function):
         self._function = function
+        inner = getattr(function, "func", function)
+        self.called = getattr(function, "__name__", None) or getattr(
+            inner, "__name__", type(inner).__name__
+        )
         parameters = inspect.signature(function).parameters
         self._builder_parameters = tuple(
             n for n in (TRAINING, *OUTPUTS) if n in parameters
@@ -171,4 +175,4 @@ class _Opaque:
     def __call__(self, x, **given):
         if TRAINING in self._builder_parameters:
             given.setdefault(TRAINING, current_graph().training)
-        return first_output(self._function(x, **given), "net")
+        return first_output(self._function(x, **given), self.called)

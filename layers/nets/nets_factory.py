@@ -132,6 +132,7 @@ def get_network_fn(
         num_classes=num_classes,
         is_training=is_training,
     )
+    network_fn.__name__ = name
     network_fn.default_image_size = networks_map[name].default_image_size
     return network_fn
 

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from slimlearn import ConvNetClassifier, DNNClassifier, layers, ops
+from slimlearn.layers import nets
 
 RNG = np.random.default_rng(0)
 Y = np.arange(40) % 2
@@ -132,6 +133,21 @@ def test_channels_that_stand_first_in_predictions_are_told():
     clf.warm_start = True
     with pytest.raises(ValueError, match="give images of 3 channels, or set warm_st"):
         clf.fit(UNIT, Y)
+
+
+@pytest.mark.parametrize("augment", [None, "random_flip"])
+def test_images_too_small_for_a_network_are_told_its_size(augment):
+    made = [nets.vgg.vgg_16, nets.nets_factory.get_network_fn("vgg_16")]
+    for net in made:
+        text = (
+            r"pool4.*does not fit.*; vgg_16 was made for images of 224×224, these are "
+            r"8×8: resize_to=\(224, 224\)"
+        )
+        with pytest.raises(ValueError, match=text):
+            ConvNetClassifier(net, augment=augment).fit(UNIT, Y)
+    with pytest.raises(ValueError, match="it returned f64") as caught:
+        ConvNetClassifier(lambda x, num_classes: x).fit(UNIT, Y)
+    assert "resize_to" not in str(caught.value)
 
 
 def test_logits_of_a_fully_convolutional_network():
