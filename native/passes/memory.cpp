@@ -230,12 +230,15 @@ class Planner {
       bytes[slots.stacked(k)] = bytes_at(id);
       request.wanted.push_back({id, {workspace_arena(slots.stacked(k))}});
     }
+    // Then those that go by the workspace, before their old places are written.
     const std::vector<bool> direct = carried_directly(form, body, request);
-    for (size_t k = 0; k < form.carried; ++k) {
-      const ValueId id = body.returns[k];
-      bytes[slots.carried(k)] = direct[k] ? 0 : bytes_at(id);
-      request.wanted.push_back(
-          {id, {direct[k] ? result_arena(k) : workspace_arena(slots.carried(k))}});
+    for (const bool now : {false, true}) {
+      for (size_t k = 0; k < form.carried; ++k) {
+        const ValueId id = body.returns[k];
+        if (direct[k] != now) continue;
+        bytes[slots.carried(k)] = now ? 0 : bytes_at(id);
+        request.wanted.push_back({id, {now ? result_arena(k) : workspace_arena(slots.carried(k))}});
+      }
     }
     add_plan(body, std::move(request));
     for (const int64_t size : bytes) {

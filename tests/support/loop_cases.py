@@ -44,6 +44,13 @@ def swaps_expected(x, y):
     return a, b, c, stays, before, np.stack(twice), np.stack(twice)
 
 
+def hands_on(x, y):
+    """What all steps read becomes what is carried, and that moves on as it is."""
+    start = (x, y, x * y)
+    (a, b, c), ys = ops.scan(lambda c, _: ((y, y, c[0]), c[2]), start, length=4)
+    return a, b, c, ys
+
+
 def nested(x, w):
     """A loop in a loop in a loop; the inner ones read values of all levels."""
 
@@ -180,6 +187,14 @@ def add_cases(case, Source) -> None:
         swaps,
         "swaps",
         expect=swaps_expected,
+        x=Source((B, 5)),
+        y=Source((B, 5)),
+    )
+    case(
+        "scan",
+        hands_on,
+        "hands_on",
+        expect=lambda x, y: (y, y, y, np.stack([x * y, x, y, y])),
         x=Source((B, 5)),
         y=Source((B, 5)),
     )
