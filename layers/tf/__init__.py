@@ -54,7 +54,9 @@ from slimlearn.layers.initializers import (
     zeros_initializer,
 )
 from slimlearn.layers.names import get_variable_scope, variable_scope
-from slimlearn.layers.tf import compat, contrib, image, nn
+from slimlearn.layers.tf import compat as compat
+from slimlearn.layers.tf import contrib as contrib
+from slimlearn.layers.tf import image, nn
 from slimlearn.layers.tf.arrays import (
     add_n,
     clip_by_value,
@@ -83,18 +85,19 @@ from slimlearn.layers.tf.reductions import (
 
 float32, float64, int32, int64, uint8 = "f32", "f64", "i32", "i64", "u8"
 
+# `compat` and `contrib` lead back here and to `layers`, so nothing lists them.
 __all__ = [
     "GraphKeys", "abs", "add", "add_n", "add_to_collection", "argmax", "cast",
-    "clip_by_value", "compat", "concat", "constant", "constant_initializer", "contrib",
-    "divide", "exp", "expand_dims", "float32", "float64", "get_collection",
-    "get_variable", "get_variable_scope", "identity", "image", "int32", "int64", "log",
-    "matmul", "maximum", "minimum", "multiply", "name_scope", "nn", "ones",
-    "ones_initializer", "ones_like", "orthogonal_initializer", "pad", "pow",
-    "random_normal_initializer", "random_uniform_initializer", "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_sum", "reshape", "rsqrt", "sigmoid", "split",
-    "sqrt", "square", "squeeze", "stack", "subtract", "tanh", "tile", "to_float",
-    "transpose", "truncated_normal_initializer", "uint8", "variable_scope", "where",
-    "zeros", "zeros_initializer", "zeros_like",
+    "clip_by_value", "concat", "constant", "constant_initializer", "divide", "exp",
+    "expand_dims", "float32", "float64", "get_collection", "get_variable",
+    "get_variable_scope", "identity", "image", "int32", "int64", "log", "matmul",
+    "maximum", "minimum", "multiply", "name_scope", "nn", "ones", "ones_initializer",
+    "ones_like", "orthogonal_initializer", "pad", "pow", "random_normal_initializer",
+    "random_uniform_initializer", "reduce_max", "reduce_mean", "reduce_min",
+    "reduce_sum", "reshape", "rsqrt", "sigmoid", "split", "sqrt", "square", "squeeze",
+    "stack", "subtract", "tanh", "tile", "to_float", "transpose",
+    "truncated_normal_initializer", "uint8", "variable_scope", "where", "zeros",
+    "zeros_initializer", "zeros_like",
 ]  # fmt: skip
 
 
