@@ -96,7 +96,8 @@ class Op:
     alias : bool
         The result may be the operand's memory.
     results : int or None
-        How many there are; None: as many as its regions yield.
+        How many there are; None: as many as its regions yield, or as are declared of
+        an op that has no regions.
     regions : int
         How many regions may stand behind the operands.
     tape_region : bool

@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.backend import reference
+from slimlearn.backend.engine.native import native
 from slimlearn.backend.graph import is_symbolic
 from slimlearn.backend.program import Program
 
-__all__ = ["explain_nonfinite", "explain_status"]
+__all__ = ["explain_nonfinite", "explain_status", "raise_own"]
+
+
+def raise_own(status: int) -> None:
+    """Raise what a function of the user's raised, if that is what a status says."""
+    if status & native.CUSTOM_FAILED:
+        error = native.take_custom_error()
+        if error is not None:
+            raise error
 
 
 def explain_status(
@@ -38,7 +47,13 @@ def explain_status(
         Rows to run at a time, until the op is found; all at once by default.
     **counters : int
         ``seed`` and ``step``.
+
+    Raises
+    ------
+    BaseException
+        What a function of the user's raised.
     """
+    raise_own(status)
     by_row = _by_row(program, func, sources)
     if rows is None:
         rows = np.arange(max((a.shape[0] for a in by_row.values()), default=0))

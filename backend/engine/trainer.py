@@ -10,7 +10,11 @@ from slimlearn.backend import reference
 from slimlearn.backend.arena import ALIGNMENT, allocate
 from slimlearn.backend.columns import Columns
 from slimlearn.backend.engine.native import native
-from slimlearn.backend.engine.replay import explain_nonfinite, explain_status
+from slimlearn.backend.engine.replay import (
+    explain_nonfinite,
+    explain_status,
+    raise_own,
+)
 from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.program import Program
 from slimlearn.backend.progress import EpochResult
@@ -320,6 +324,7 @@ class Trainer:
 
     def _explain(self, result, epoch: int, step: int) -> None:
         """Raise for an epoch that ended early: replay its last batch and look."""
+        raise_own(result.status)
         at = step + result.steps + 1
         where = f"epoch {epoch + 1}, step {at}"
         rows = np.asarray(result.bad_rows)

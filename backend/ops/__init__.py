@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what is written by hand has its signature, what is made has
     from slimlearn.backend.ops.control import *
     from slimlearn.backend.ops.convolution import *
     from slimlearn.backend.ops.creation import *
+    from slimlearn.backend.ops.custom import *
     from slimlearn.backend.ops.einsum import *
     from slimlearn.backend.ops.indexing import *
     from slimlearn.backend.ops.looping import *

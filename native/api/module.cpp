@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "api/api.h"
+#include "api/custom.h"
 #include "api/lock.h"
 #include "cuda/device.h"
 #include "cuda/nvidia/library.h"
@@ -47,6 +48,7 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_training(module);
   slim::bind_tools(module);
   slim::bind_test_device(module);
+  slim::bind_custom(module);
   slim::bind_files(module);
   slim::cuda::offer_devices();
   module.def("set_nvidia_packages", &slim::cuda::nvidia::set_package_directories);

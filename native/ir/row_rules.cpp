@@ -181,6 +181,10 @@ Rows rows_whole(const NodeView& v, const std::vector<Rows>& operands, const std:
   return any(operands, Rows::local) ? Rows::mixed : carried(v, operands, symbol);
 }
 
+Rows rows_custom(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
+  return v.flag("by_row") ? carried(v, operands, symbol) : rows_whole(v, operands, symbol);
+}
+
 Rows rows_fused(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
   return together(v, yield_rows(v.node.regions[0], operands, 0, symbol), symbol);
 }

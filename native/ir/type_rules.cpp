@@ -355,6 +355,15 @@ void type_orthogonal(const OpRow&, const NodeView& v) {
   need_result(v, v.operand(0).dtype, v.operand(0).dims);
 }
 
+void type_custom(const OpRow&, const NodeView& v) {
+  if (std::get<std::string>(v.node.attributes.at("function")).empty()) {
+    v.refuse("needs the name of a function");
+  }
+  if (!v.flag("gradient") && v.node.results.size() != 1) {
+    v.refuse("has 1 result, got " + std::to_string(v.node.results.size()));
+  }
+}
+
 void type_cond(const OpRow&, const NodeView& v) {
   if (v.operand(0) != Type{DType::b8, {}}) {
     v.refuse("the predicate is " + to_string(v.operand(0)) + ", needs bool[]");

@@ -124,7 +124,8 @@ void check_node(const Graph& graph, const Node& node) {
     v.refuse("takes " + (row->most_regions == 0 ? "no" : std::to_string(row->most_regions)) +
              " region, got " + std::to_string(node.regions.size()));
   }
-  const size_t results = row->results == kMany && node.regions.empty() ? 1 : row->results;
+  const bool yields = row->results == kMany && row->most_regions > 0;
+  const size_t results = yields && node.regions.empty() ? 1 : row->results;
   if (results != kMany && node.results.size() != results) {
     v.refuse("has " + std::to_string(results) + (results == 1 ? " result" : " results") + ", got " +
              std::to_string(node.results.size()));

@@ -71,7 +71,11 @@ def test_f32_is_near_f64(case):
 @pytest.mark.parametrize("case", SMOOTH, ids=str)
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradient_is_the_difference_quotient(case, order):
-    check_gradients(case, order)
+    if case.op == "custom" and order == 2:
+        with pytest.raises(NotImplementedError, match="has no gradient itself"):
+            check_gradients(case, order)
+    else:
+        check_gradients(case, order)
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)

@@ -20,7 +20,8 @@ from slimlearn.backend.text import print_program
 # A kernel takes the host's compiler half a second; a GPU takes all of them.
 ALL = CUDA == "cuda" or bool(os.environ.get("SLIM_TEST_ALL_KERNELS"))
 TOLERANCE = {"float32": 4e-6, "float64": 1e-13}
-SPARSE = ("csr_matmul", "csr_transpose", "csr_one_hot")
+# What only the CPU runs.
+ELSEWHERE = ("csr_matmul", "csr_transpose", "csr_one_hot", "custom")
 POOLED = tuple(op for op in CASES if op.startswith("pooled_"))  # of the CPU's passes
 
 
@@ -28,7 +29,7 @@ def chosen():
     """Every case; where kernels cost time, of an elementwise op the first two."""
     for op, cases in CASES.items():
         elementwise = isinstance(OPS[op], Unary | Binary)
-        if op in SPARSE + POOLED:
+        if op in ELSEWHERE + POOLED:
             continue
         for i, case in enumerate(cases):
             if ALL:

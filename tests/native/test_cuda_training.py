@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from support.cuda import CUDA
 from support.training_case import Case, data, network
 
-from slimlearn import DNNClassifier, DNNRegressor
-from slimlearn.backend import engine
+from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier
+from slimlearn.backend import engine, ops
 from slimlearn.backend.optimizer import OPTIMIZERS, SGD
 from slimlearn.backend.reference import DTYPES
 
@@ -162,3 +162,37 @@ def test_what_only_the_cpu_does_is_refused():
         model = network("f64", split=True)
         there, _ = twins(model, data(64), accumulate=2)
         there.train(1)
+
+
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+def test_operands_of_16_bits(compute, way):
+    """Sums that differ in their last bit may round apart where they are operands."""
+    model = network("f32")
+    model.compute = compute
+    there, here = twins(model, data(97, "f32"))
+    np.testing.assert_allclose(there.train(3), here.train(3), 2e-3)
+    got, want = (a.program.params.view(np.float32) for a in (there, here))
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-2)
+    full, _ = twins(network("f32"), data(97, "f32"))
+    full.train(3)
+    assert np.abs(got - full.program.params.view(np.float32)).max() > 1e-5
+
+
+def test_a_loss_that_is_scaled_is_refused():
+    X, y = load_digits(return_X_y=True)
+    clf = DNNClassifier((8,), device=CUDA, precision="float16", max_iter=1)
+    with pytest.raises(ValueError, match=r"precision='float16'"):
+        clf.fit(X, y)
+    clf.set_params(precision="bfloat16").fit(X, y)
+    assert clf.program_.text.startswith("slim 1\ncompute bfloat16\n")
+
+
+def test_a_node_of_the_users_is_refused():
+    node = ops.custom(np.tanh, name="test:cuda")
+
+    def net(x):
+        return node(x)
+
+    X, y = load_digits(return_X_y=True)
+    with pytest.raises(ValueError, match=r"no kernel of this name for CUDA"):
+        NetworkClassifier(net, device=CUDA, max_iter=1).fit(X, y)

@@ -1113,3 +1113,26 @@ for _label, _x, _f, _pool, _how in (
     ("others", (B, 7, 8, 4), (2, 3, 2, 6), (3, 2), {"groups": 2, "strides": (1, 2)}),
 ):
     _pooled_convolution_cases(_label, _x, _f, _pool, **_how)
+# Nodes of a user's.
+_softsign = ops.custom(
+    lambda x: x / (1 + np.abs(x)),
+    lambda dy, y, x: dy / np.square(1 + np.abs(x)),
+    by_row=True,
+    name="op_cases:softsign",
+)
+_outer_sum = ops.custom(
+    lambda x, w: (x @ w).sum(0),
+    lambda dy, y, x, w: (np.tile(w @ dy, (len(x), 1)), np.outer(x.sum(0), dy)),
+    shape=lambda x, w: (w[1],),
+    name="op_cases:outer_sum",
+)
+_places = ops.custom(
+    lambda x: np.argsort(x, axis=1).astype(np.int64),
+    dtype="i64",
+    by_row=True,
+    name="op_cases:places",
+)
+case("custom", lambda a: _softsign(a), a=ROWS, expect=lambda a: a / (1 + np.abs(a)))
+case("custom", lambda a: _softsign(a), "scalar", a=Source(()))
+case("custom", lambda a, w: _outer_sum(a, w), "mixes", a=ROWS, w=Source((7, 4)))
+case("custom", lambda a: _places(a), "i64", smooth=(), a=ROWS)

@@ -39,8 +39,10 @@ SLIM_INLINE V round_to_format(V x) {
   // A format with the exponents of T overflows to the bits of inf, and its steps below the
   // normal numbers are those of T.
   if constexpr (Format::kNormal > static_cast<double>(std::numeric_limits<T>::min())) {
-    const T step = static_cast<T>(Format::kSubnormal * static_cast<double>(Lane<M>(1) << C::kMantissa));
-    result = select(size < static_cast<T>(Format::kNormal), with_sign((size + step) - step, x), result);
+    const T step =
+        static_cast<T>(Format::kSubnormal * static_cast<double>(Lane<M>(1) << C::kMantissa));
+    result =
+        select(size < static_cast<T>(Format::kNormal), with_sign((size + step) - step, x), result);
     const V infinite = with_sign(broadcast<V>(std::numeric_limits<T>::infinity()), x);
     result = select(absolute(result) > static_cast<T>(Format::kMost), infinite, result);
   }

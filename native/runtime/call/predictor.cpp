@@ -75,6 +75,9 @@ Predictor::Predictor(std::shared_ptr<const Model> model, const std::string& func
   if (rows.size() != 1 || rows[0] != Rows::local || !model_->chunkable(function)) {
     refuse("it must return one array, row by row");
   }
+  walk(model_->function(function).graph, [&](const Graph&, const Node& node) {
+    if (node.op == "custom") refuse("it calls Python, whose lock it may have to wait for");
+  });
   if (sources.size() > kMostSources) refuse("it has too many sources");
   auto many = model_->plan(function, model_->chunk_rows(function), {}, packed_ != nullptr);
   if (many->exact()) refuse("its shapes mix rows");

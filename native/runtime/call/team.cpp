@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "runtime/call/denormals.h"
 #include "runtime/call/fork.h"
 
 #if defined(__x86_64__)
@@ -201,5 +202,11 @@ FlushDenormals::FlushDenormals() : saved_(floating_mode()) {
 }
 
 FlushDenormals::~FlushDenormals() { set_floating_mode(saved_); }
+
+KeepDenormals::KeepDenormals() : saved_(floating_mode()) {
+  set_floating_mode(saved_ & ~kFlushBits);
+}
+
+KeepDenormals::~KeepDenormals() { set_floating_mode(saved_); }
 
 }  // namespace slim

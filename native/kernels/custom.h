@@ -1,0 +1,26 @@
+// How a launch reaches a function of the user's, in a language that native code does not know.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+
+namespace slim {
+
+// A status bit, beside those of kernel.h: the function failed, and what it raised is kept by
+// whoever called it.
+inline constexpr uint32_t kCustomFailed = 16;
+
+// Calls the function of this name, or its gradient, on copies of the operands, and writes the
+// results. False if it failed. From any thread that does not keep the interpreter's lock.
+using CustomCall = bool (*)(const std::string& name, bool gradient, const Context& context,
+                            const std::vector<Buffer>& operands,
+                            const std::vector<Buffer>& results) noexcept;
+
+// Null where nobody can call such functions, as in programs without Python. Set before any use.
+CustomCall custom_call() noexcept;
+void set_custom_call(CustomCall call) noexcept;
+
+}  // namespace slim
