@@ -37,9 +37,10 @@ bool Accepts::accepts_reduction(const Graph& graph, const Node& node) const {
 }
 
 // 3×3 filters of few channels, or of whole vectors of them on every level, and the largest of each
-// 2×2: there kernels gain from the three places of four that give nothing back.
+// 2×2: there kernels gain from the three places of four that give nothing back. From 256 channels
+// on the gradients by minimal filtering are as fast.
 bool Accepts::accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const {
-  constexpr int64_t kFewChannels = 4, kUnit = 16, kMost = 512;
+  constexpr int64_t kFewChannels = 4, kUnit = 16, kMost = 128;
   const auto list = [](const Node& node, const char* key) {
     return std::get<std::vector<int64_t>>(node.attributes.at(key));
   };
