@@ -396,6 +396,54 @@ def maxout(
         return ops.reduce_max(grouped, [axis + 1])
 
 
+@add_arg_scope
+def glu(inputs: Tensor, axis: int = -1, scope: str | None = None) -> Tensor:
+    """Return the first half of the features times the sigmoid of the second.
+
+    Behind a linear layer of twice the units it is an activation whose gates are trained
+    too: products of features that a sum of them cannot tell.
+
+    Parameters
+    ----------
+    inputs : Tensor
+    axis : int, default=-1
+        The axis of the features, of an even number.
+    scope : str, optional
+        ``GLU`` by default.
+
+    Returns
+    -------
+    Tensor
+        As `inputs`, with half the features along `axis`.
+
+    References
+    ----------
+    Dauphin, Fan, Auli and Grangier, "Language modeling with gated convolutional
+    networks", 2017.
+
+    Examples
+    --------
+    >>> from slimlearn import NetworkClassifier, layers, network
+    >>> @network
+    ... def gated(x, num_outputs, units=(64, 64)):
+    ...     for size in units:
+    ...         x = layers.glu(layers.linear(x, 2 * size))
+    ...     return layers.linear(x, num_outputs)
+    >>> clf = NetworkClassifier(gated(), random_state=0)
+    """
+    utils.check_float("glu", inputs, min_rank=2)
+    axis = utils.check_axis("glu", "axis", axis, inputs.rank)
+    features = inputs.shape[axis]
+    if not isinstance(features, int) or features % 2:
+        raise ValueError(
+            f"glu: the number of features must be even, one half of gates; it is "
+            f"{features}"
+        )
+    with variable_scope(scope, "GLU"):
+        values, gates = ops.split(inputs, 2, axis)
+        return ops.mul(values, ops.sigmoid(gates))
+
+
 def scale_gradient(inputs: Tensor, gradient_multiplier: float | Tensor) -> Tensor:
     """Return `inputs`, whose gradient will be multiplied by a factor.
 
