@@ -168,29 +168,31 @@ SLIM_INLINE void prefetch(WithSquares<T> src) {
   __builtin_prefetch(src.a);
 }
 
-// Results of runs, merged in pairs, pairs of pairs …: the error grows with the logarithm of their
-// number. The order depends on that number alone.
-template <class V, int kVectors>
+// Results of runs, of n <= most vectors each, merged in pairs, pairs of pairs …: the error grows
+// with the logarithm of their number. The order depends on that number alone.
+template <class V, int most>
 class Pairs {
  public:
+  explicit Pairs(int n) : n_(n) {}
+
   template <class Fold>
-  SLIM_INLINE void add(V (&run)[kVectors], const Fold (&fold)[kVectors]) {
+  SLIM_INLINE void add(V (&run)[most], const Fold (&fold)[most]) {
     int level = 0;
     for (; (count_ >> level & 1) != 0; ++level) merge(run, level, fold);
-    for (int j = 0; j < kVectors; ++j) level_[level][j] = run[j];
+    for (int j = 0; j < n_; ++j) level_[level][j] = run[j];
     ++count_;
   }
 
   template <class Fold>
-  SLIM_INLINE void all(V (&result)[kVectors], const Fold (&fold)[kVectors]) const {
+  SLIM_INLINE void all(V (&result)[most], const Fold (&fold)[most]) const {
     int level = 0;
     for (; (count_ >> level & 1) == 0; ++level) {
       if (count_ >> level == 0) {
-        for (int j = 0; j < kVectors; ++j) result[j] = fold[j].start();
+        for (int j = 0; j < n_; ++j) result[j] = fold[j].start();
         return;
       }
     }
-    for (int j = 0; j < kVectors; ++j) result[j] = level_[level][j];
+    for (int j = 0; j < n_; ++j) result[j] = level_[level][j];
     for (++level; count_ >> level != 0; ++level) {
       if ((count_ >> level & 1) != 0) merge(result, level, fold);
     }
@@ -198,12 +200,13 @@ class Pairs {
 
  private:
   template <class Fold>
-  SLIM_INLINE void merge(V (&run)[kVectors], int level, const Fold (&fold)[kVectors]) const {
-    for (int j = 0; j < kVectors; ++j) run[j] = fold[j].merge(level_[level][j], run[j]);
+  SLIM_INLINE void merge(V (&run)[most], int level, const Fold (&fold)[most]) const {
+    for (int j = 0; j < n_; ++j) run[j] = fold[j].merge(level_[level][j], run[j]);
   }
 
-  V level_[48][kVectors];  // of 2^level runs, where count_ has that bit
+  V level_[48][most];  // of 2^level runs, where count_ has that bit
   int64_t count_ = 0;
+  int n_;
 };
 
 template <class T>
@@ -238,10 +241,11 @@ SLIM_INLINE typename Fold::V fold_line(Terms src, int64_t n, const Fold& fold) {
 // Chains in which so many vectors of columns go down: few would wait for each addition.
 constexpr int chains_of(int vectors) { return vectors <= 2 ? 4 : vectors <= 4 ? 2 : 1; }
 
-// `lines` <= kColumnRun lines of kVectors vectors, `stride` elements apart.
+// `lines` <= kColumnRun lines of kVectors vectors, `stride` elements apart. A function of its own:
+// of all that is around it there is one for any number of vectors.
 template <int kChains, int kVectors, class T, class Terms, class Fold>
-SLIM_INLINE void fold_chains(Terms src, int64_t lines, int64_t stride, const Fold* fold,
-                             typename Fold::V* result) {
+[[gnu::noinline]] void fold_chains(Terms src, int64_t lines, int64_t stride, const Fold* fold,
+                                   typename Fold::V* result) {
   constexpr int kAhead = 16;  // lines: pieces of lines are no stream that processors know
   typename Fold::V part[kChains][kVectors];
   for (auto& chain : part) {
@@ -270,10 +274,16 @@ SLIM_INLINE void fold_chains(Terms src, int64_t lines, int64_t stride, const Fol
   }
 }
 
-// The same, as many vectors at once as registers hold: their number changes no order.
-template <class T, int kVectors, class Terms, class Fold>
-SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride,
-                              const Fold (&fold)[kVectors], typename Fold::V (&result)[kVectors]) {
+// The same for `vectors` of them, kVectors at least, as many at once as registers hold: their
+// number changes no order.
+template <class T, int kVectors = 1, int most, class Terms, class Fold>
+SLIM_INLINE void fold_columns(Terms src, int64_t lines, int64_t stride, const Fold (&fold)[most],
+                              typename Fold::V (&result)[most], int vectors) {
+  if constexpr (kVectors < most) {
+    if (vectors > kVectors) {
+      return fold_columns<T, kVectors + 1>(src, lines, stride, fold, result, vectors);
+    }
+  }
   constexpr int kChains = chains_of(kVectors);
   constexpr int kAtOnce = kParts<typename Fold::V> == 1 ? kVectors : 4 / kChains;
   constexpr int kWhole = kVectors / kAtOnce * kAtOnce;

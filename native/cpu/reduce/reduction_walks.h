@@ -18,16 +18,16 @@ struct Runs {
   int64_t count() const { return lines * per_line(); }
   int64_t terms() const { return lines * length; }
 
-  // Folds the runs first … last-1; fold_run(line, begin, terms, result) folds one.
-  template <class V, int n, class Fold, class FoldRun>
-  SLIM_INLINE void fold(int64_t first, int64_t last, const Fold (&fold)[n], V (&result)[n],
-                        FoldRun fold_run) const {
+  // Folds the runs first … last-1 of n vectors; fold_run(line, begin, terms, result) folds one.
+  template <class V, int most, class Fold, class FoldRun>
+  SLIM_INLINE void fold(int64_t first, int64_t last, const Fold (&fold)[most], V (&result)[most],
+                        FoldRun fold_run, int n = most) const {
     const bool alone = last - first == 1;
-    Pairs<V, n> pairs;
+    Pairs<V, most> pairs(n);
     int64_t line = first > 0 ? first / per_line() : 0;
     int64_t begin = first > 0 ? first % per_line() * run : 0;
     for (; first < last; ++first) {
-      V part[n];
+      V part[most];
       fold_run(line, begin, std::min(run, length - begin), part);
       if (alone) {
         for (int j = 0; j < n; ++j) result[j] = part[j];
@@ -183,7 +183,15 @@ class Columns {
     reduction.reduce(
         result, vectors,
         [&](const auto& fold, auto& total) __attribute__((always_inline)) {
-          fold_some<1>(src, first, last, fold, total, vectors);
+          runs_.fold(
+              first, last, fold, total,
+              [&](int64_t strip, int64_t begin, int64_t lines, auto& part)
+                  __attribute__((always_inline)) {
+                    const int64_t stride = walk_.strip.stride;
+                    const Terms at = src + (offset_of(walk_.reduced, strip) + begin * stride);
+                    fold_columns<T>(at, lines, stride, fold, part, vectors);
+                  },
+              vectors);
         },
         OwnResults());
     for (int j = 0; j < vectors; ++j) {
@@ -193,35 +201,6 @@ class Columns {
   }
 
  private:
-  // `vectors` of them, kVectors at least.
-  template <int kVectors, class Terms, class Fold, class V>
-  void fold_some(Terms src, int64_t first, int64_t last, const Fold (&fold)[kMost],
-                 V (&result)[kMost], int vectors) const {
-    if constexpr (kVectors < kMost) {
-      if (vectors > kVectors) {
-        return fold_some<kVectors + 1>(src, first, last, fold, result, vectors);
-      }
-    }
-    fold_block<kVectors>(src, first, last, fold, result);
-  }
-
-  // A function of its own: of all that is around it there is one for any number of vectors.
-  template <int kVectors, class Terms, class Fold, class V>
-  [[gnu::noinline]] void fold_block(Terms src, int64_t first, int64_t last, const Fold* folds,
-                                    V* result) const {
-    Fold fold[kVectors];
-    for (int j = 0; j < kVectors; ++j) fold[j] = folds[j];
-    V total[kVectors];
-    runs_.fold(first, last, fold, total,
-               [&](int64_t strip, int64_t begin, int64_t lines, V(&part)[kVectors])
-                   __attribute__((always_inline)) {
-                     const int64_t stride = walk_.strip.stride;
-                     const Terms at = src + (offset_of(walk_.reduced, strip) + begin * stride);
-                     fold_columns<T>(at, lines, stride, fold, part);
-                   });
-    for (int j = 0; j < kVectors; ++j) result[j] = total[j];
-  }
-
   const Walk& walk_;
   Runs<kColumnRun> runs_;
 };
