@@ -29,7 +29,7 @@ double clipped(double scaled) {
   return near / std::sqrt(1.0 + near * near / 9.0);
 }
 
-struct Rows {
+struct Table {
   const std::byte* data;
   py::ssize_t rows;
   py::ssize_t strides[2];  // in bytes
@@ -84,7 +84,7 @@ class NumberViews {
         flags + flagged_.size() > out.shape(1)) {
       throw py::value_error("numbers of tables: rows or columns do not fit");
     }
-    const Rows rows{
+    const Table rows{
         static_cast<const std::byte*>(X.data()), X.shape(0), {X.strides(0), X.strides(1)}};
     const To to{reinterpret_cast<std::byte*>(out.mutable_data()), {out.strides(0), out.strides(1)}};
     const bool doubles = py::isinstance<py::array_t<double>>(X);
@@ -99,7 +99,7 @@ class NumberViews {
 
  private:
   template <class T>
-  void write(const Rows& rows, const To& to, py::ssize_t robust, py::ssize_t normal,
+  void write(const Table& rows, const To& to, py::ssize_t robust, py::ssize_t normal,
              py::ssize_t flags) const {
     const auto put = [&](py::ssize_t row, py::ssize_t column, float value) {
       std::memcpy(to.data + row * to.strides[0] + column * to.strides[1], &value, sizeof value);
