@@ -59,6 +59,23 @@ def test_a_context_of_any_size_is_used_again(megabytes):
         assert not wide.makes_a_context(megabytes)
 
 
+def initialized(rows):
+    """Return a program whose initial values need working memory."""
+    model = Model("f32")
+    weights = model.parameter("weights", (rows, 1000))
+    with model.function("init") as graph:
+        drawn = ops.random_uniform((1000, rows), "f32")
+        graph.set_(weights, ops.transpose(drawn))
+    return Program(model=model).initialize()
+
+
+def test_initial_values_leave_no_large_memory_idle():
+    assert initialized(4_000).params.any()
+    assert 16 * 10**6 <= _native.idle_bytes() < 20 * 10**6
+    assert initialized(40_000).params.any()
+    assert _native.idle_bytes() == 0
+
+
 def test_what_was_not_used_for_the_longest_goes_first():
     first, second, third = Wide("a"), Wide("b"), Wide("c")
     for wide in (first, second, first, third):
