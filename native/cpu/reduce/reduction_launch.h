@@ -112,11 +112,11 @@ class FoldLaunch final : public ReductionLaunch {
   }
 
   Terms terms(const Context& context) const {
-    const T* a = ends_.src[0].in<T>(context);
+    const T* a = ends_.src[0].template in<T>(context);
     if constexpr (std::is_pointer_v<Terms>) {
       return a;
     } else if constexpr (Terms::kOperands == 2) {
-      return {a, ends_.src[1].in<T>(context)};
+      return {a, ends_.src[1].template in<T>(context)};
     } else {
       return {a};
     }
