@@ -6,8 +6,8 @@
 // After the vectors that they are written in.
 #include "kernels/formulas/circular.h"
 #include "kernels/formulas/error_functions.h"
-#include "kernels/formulas/sixteen_bits.h"
 #include "kernels/formulas/math.h"
+#include "kernels/formulas/sixteen_bits.h"
 
 namespace slim::traced {
 

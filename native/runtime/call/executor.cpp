@@ -97,9 +97,8 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
       continue;
     }
     if (step.loop) {
-      run_loop(*step.loop, call, lane, [&](const Plan::Sequence& inner) {
-        run_sequence(inner, call, local, lane);
-      });
+      run_loop(*step.loop, call, lane,
+               [&](const Plan::Sequence& inner) { run_sequence(inner, call, local, lane); });
       continue;
     }
     if (call.watch != nullptr) {

@@ -57,7 +57,7 @@ class CpuSteps final : public Steps {
   // Written by the first lane, read by all after a barrier.
   Report report_;
   StepFacts facts_;
-  bool skips_ = false;  // a part of the step says so
+  bool skips_ = false;               // a part of the step says so
   std::atomic<uint32_t> raised_{0};  // by the updates of all lanes
 };
 
