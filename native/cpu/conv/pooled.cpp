@@ -113,8 +113,9 @@ class SpreadMap final : public MapLaunch<T> {
         continue;
       }
       const auto here = static_cast<uint8_t>(h % p.height * p.width + w % p.width);
-      const T* from = this->values_.template in<T>(context) + window * n;
-      const uint8_t* places = this->places_.template in<uint8_t>(context) + window * n;
+      const T* from = this->values_.template in<T>(context) + window * this->values_.row();
+      const uint8_t* places =
+          this->places_.template in<uint8_t>(context) + window * this->places_.row();
       for (int64_t c = 0; c < n; ++c) to[c] = places[c] == here ? from[c] : T{0};
     }
   }

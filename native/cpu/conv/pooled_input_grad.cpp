@@ -56,10 +56,10 @@ class TurnFilters final : public Launch {
     const int64_t outputs = s.geometry.outputs, width = s.block(part) * kStep;
     const int64_t first = s.vectors.begin(part) * kStep;
     const float* from =
-        s.filters.in<float>(context) + (tap * s.geometry.channels + first) * outputs;
+        s.filters.in<float>(context) + (tap * s.geometry.channels + first) * s.filters.row();
     float* to = to_.in<float>(context) + 9 * outputs * first +
                 (tap / kSide * outputs * kSide + tap % kSide) * width;
-    transpose_block(from, outputs, width, outputs, to, kSide * width);
+    transpose_block(from, s.filters.row(), width, outputs, to, kSide * width);
   }
 
   Cost cost(int64_t) const override {
@@ -151,15 +151,16 @@ class AddListed final : public Launch {
     const Shape& s = *shape_;
     const PooledGeometry& p = s.pooled;
     const int64_t outputs = s.geometry.outputs, piece = std::min(kOutputs, outputs - n);
-    const int64_t from = ((image * p.rows + first) * p.columns) * outputs + n;
-    const float* d = s.d.in<float>(context) + from;
-    const uint8_t* places = s.places.in<uint8_t>(context) + from;
+    const int64_t from = (image * p.rows + first) * p.columns;
+    const int64_t d_row = s.d.row(), places_row = s.places.row();
+    const float* d = s.d.in<float>(context) + from * d_row + n;
+    const uint8_t* places = s.places.in<uint8_t>(context) + from * places_row + n;
     auto* bits = reinterpret_cast<uint64_t*>(local + bits_offset());
     for (int64_t w = 0; w < lines * p.columns; ++w) {
-      const uint64_t some = nonzero_bits(d + w * outputs, piece);
+      const uint64_t some = nonzero_bits(d + w * d_row, piece);
       for (int place = 0; place < 4; ++place) {
         bits[4 * w + place] =
-            some & equal_bits(places + w * outputs, static_cast<uint8_t>(place), piece);
+            some & equal_bits(places + w * places_row, static_cast<uint8_t>(place), piece);
       }
     }
     const float* filters =
@@ -172,7 +173,7 @@ class AddListed final : public Launch {
           for (int64_t place = 0; place < 4; ++place) {
             if (bits[4 * w + place] == 0) continue;
             add_terms<vectors>(
-                bits[4 * w + place], d + w * outputs, of_row,
+                bits[4 * w + place], d + w * d_row, of_row,
                 tile + (2 * y + place / 2 + tap) * row + (2 * x + place % 2) * kWidth);
           }
         }
