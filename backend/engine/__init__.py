@@ -10,9 +10,11 @@ from slimlearn.backend.engine.native import (
     has,
     isa,
 )
+from slimlearn.backend.engine.native import native as _native
 from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.engine.source import source
 from slimlearn.backend.engine.trainer import Trainer
+from slimlearn.backend.ops.custom import call_custom
 
 __all__ = [
     "MinimizeResult",
@@ -29,3 +31,5 @@ __all__ = [
     "show_config",
     "source",
 ]
+
+_native.set_custom(call_custom)  # programs with nodes from Python

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from slimlearn.backend.ops.custom import call_custom
-
 try:
     from slimlearn import _native
 except ImportError as error:
@@ -26,7 +24,6 @@ __all__ = [
 
 native = _native
 NativeError = _native.NativeError
-native.set_custom(call_custom)
 
 # Where PyPI's packages of NVIDIA's libraries lie: then no CUDA toolkit is needed.
 _nvidia = find_spec("nvidia")

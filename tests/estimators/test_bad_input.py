@@ -239,7 +239,7 @@ def test_what_lbfgs_chooses_itself_changes_nothing():
 def test_categories_are_refused_by_name():
     frame = pd.DataFrame({"a": X[:, 0], "city": pd.Categorical(Y)})
     with pytest.raises(ValueError, match=r"\['city'\].*make_column_transformer"):
-        DNNClassifier().fit(frame, Y)
+        DNNClassifier(categorical_features=None).fit(frame, Y)
 
 
 @pytest.mark.parametrize(

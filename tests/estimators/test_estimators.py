@@ -62,7 +62,8 @@ TAIL = [
     "verbose",
 ]
 NETWORK = ["net", "inputs", "feature_columns"]
-BODY = ["hidden_units", "activation", "dropout", "batch_norm"]
+CATEGORIES = "categorical_features"
+BODY = ["hidden_units", "activation", "dropout", "batch_norm", CATEGORIES]
 REGRESSION_TAIL = [name for name in TAIL if name != "class_weight"]
 
 
@@ -73,8 +74,8 @@ REGRESSION_TAIL = [name for name in TAIL if name != "class_weight"]
         (DNNRegressor, [*BODY, "loss", "quantile", *REGRESSION_TAIL]),
         (NetworkClassifier, [*NETWORK, "loss", *TAIL]),
         (NetworkRegressor, [*NETWORK, "loss", "quantile", *REGRESSION_TAIL]),
-        (LinearClassifier, ["loss", *TAIL]),
-        (LinearRegressor, ["loss", "quantile", *REGRESSION_TAIL]),
+        (LinearClassifier, [CATEGORIES, "loss", *TAIL]),
+        (LinearRegressor, [CATEGORIES, "loss", "quantile", *REGRESSION_TAIL]),
     ],
 )
 def test_signatures(kind, names):

@@ -90,6 +90,7 @@ LATER = {
     "dropout": [0.9],
     "input_dropout": [0.9],
     "batch_norm": [True, False],
+    "categorical_features": [None],
     "net": [tower((9,))],
     "net__units": [(9,)],
     "inputs": [None, {"a": [1], "b": [0]}],

@@ -190,7 +190,12 @@ def test_steps_that_overflow_are_left_out(digits, accumulate):
 def test_training_is_numpys_where_steps_are_left_out(digits):
     X, _, y, _ = digits
     clf = NetworkClassifier(
-        steep, max_iter=1, precision="float16", optimizer=SGD(momentum=0.0)
+        steep,
+        max_iter=1,
+        precision="float16",
+        optimizer=SGD(momentum=0.0),
+        learning_rate=1e-9,
+        random_state=0,
     ).fit(X, y)
     program = clf.program_.copy().initialize(5)
     twin, sources = program.copy(), {"X": X, "y": y.astype(np.int32)}
@@ -225,7 +230,8 @@ def test_nothing_moves_in_a_step_that_is_left_out(digits):
         x = layers.batch_norm(x)
         return steep(x, num_classes)
 
-    clf = NetworkClassifier(normed, max_iter=1, precision="float16").fit(X, y)
+    clf = NetworkClassifier(normed, max_iter=1, precision="float16", random_state=0)
+    clf.fit(X, y)
     program = clf.program_.copy().initialize(5)
     params = program.params.copy()
     states = {name: array.copy() for name, array in program.states.items()}
