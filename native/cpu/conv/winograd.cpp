@@ -201,16 +201,9 @@ class Winograd : public Launch {
  protected:
   // What a tile's products by frequency, in `local`, give.
   virtual void write_tile(const Context& context, int64_t tile, int64_t i, std::byte* local) const {
-    switch (shape_->grid.place_of(tile).kind) {
-      case TileGrid::whole:
-        return write<false, false>(context, tile, i, local);
-      case TileGrid::short_across:
-        return write<false, true>(context, tile, i, local);
-      case TileGrid::short_down:
-        return write<true, false>(context, tile, i, local);
-      case TileGrid::corner:
-        return write<true, true>(context, tile, i, local);
-    }
+    of_kind(shape_->grid.place_of(tile).kind, [&](auto few_down, auto few_across) {
+      write<few_down.value, few_across.value>(context, tile, i, local);
+    });
   }
 
   // The products of a column and those behind it, transformed back along the tiles' columns.
@@ -367,16 +360,9 @@ class PooledWinograd final : public Winograd {
  private:
   void write_tile(const Context& context, int64_t tile, int64_t i,
                   std::byte* local) const override {
-    switch (shape_->grid.place_of(tile).kind) {
-      case TileGrid::whole:
-        return write<false, false>(context, tile, i, local);
-      case TileGrid::short_across:
-        return write<false, true>(context, tile, i, local);
-      case TileGrid::short_down:
-        return write<true, false>(context, tile, i, local);
-      case TileGrid::corner:
-        return write<true, true>(context, tile, i, local);
-    }
+    of_kind(shape_->grid.place_of(tile).kind, [&](auto few_down, auto few_across) {
+      write<few_down.value, few_across.value>(context, tile, i, local);
+    });
   }
 
   template <bool few_down, bool few_across>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <type_traits>
 
 #include "cpu/conv/region.h"
 #include "cpu/gemm/plan.h"
@@ -166,19 +167,27 @@ void transform_positions(const float* const* at, int64_t channels, float* to, in
   }
 }
 
+// Calls work(few_down, few_across) with constants.
+template <class Work>
+SLIM_INLINE void of_kind(TileGrid::Kind kind, const Work& work) {
+  switch (kind) {
+    case TileGrid::whole:
+      return work(std::false_type(), std::false_type());
+    case TileGrid::short_across:
+      return work(std::false_type(), std::true_type());
+    case TileGrid::short_down:
+      return work(std::true_type(), std::false_type());
+    case TileGrid::corner:
+      return work(std::true_type(), std::true_type());
+  }
+}
+
 template <class Transform>
 void transform_tile(TileGrid::Kind kind, const float* const* at, int64_t channels, float* to,
                     int64_t frame) {
-  switch (kind) {
-    case TileGrid::whole:
-      return transform_positions<Transform, false, false>(at, channels, to, frame);
-    case TileGrid::short_across:
-      return transform_positions<Transform, false, true>(at, channels, to, frame);
-    case TileGrid::short_down:
-      return transform_positions<Transform, true, false>(at, channels, to, frame);
-    case TileGrid::corner:
-      return transform_positions<Transform, true, true>(at, channels, to, frame);
-  }
+  of_kind(kind, [&](auto few_down, auto few_across) {
+    transform_positions<Transform, few_down.value, few_across.value>(at, channels, to, frame);
+  });
 }
 
 inline double tiles_time(const TileGrid& grid, int64_t channels, int64_t columns) {
