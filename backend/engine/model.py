@@ -41,9 +41,6 @@ def compile(text: str, isa: str | None = None, device: str = "cpu") -> NativeMod
     return _compiled.get(key, lambda: NativeModel(text, isa, device))
 
 
-LARGE_INIT = 32 << 20  # bytes; fresh pages take some 0.2 ms a MB
-
-
 def clear_cache() -> None:
     """Give back the memory that is kept between calls to make the next ones faster.
 
@@ -164,9 +161,6 @@ class NativeModel:
             batch or 0,
             self._packed(program),
         )
-        # Initial values take as much as the weights, and are made once a fit.
-        if func == "init" and native.idle_bytes() > LARGE_INIT:
-            native.free_idle()
         if status:
             in_chunks = self.chunkable(func)
             raise ValueError(

@@ -11,6 +11,10 @@ namespace {
 // 0.2 ms a MB); more, and a process that is done with its large networks keeps their memory.
 constexpr int64_t kIdleBytes = 256 << 20;
 
+// Beyond so many bytes a function that runs once, as initial values are made, keeps nothing idle:
+// it takes as much as the weights.
+constexpr int64_t kOnceBytes = 32 << 20;
+
 // Under cache_lock().
 ContextChain<&CallContext::in_process> all_idle;
 int64_t all_bytes = 0;
@@ -130,6 +134,7 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
 Plan::Lease::~Lease() {
   if (!owned_) return;
   owned_->packed.reset();
+  if (plan_->request_.function == "init" && owned_->bytes() > kOnceBytes) return;
   plan_->contexts_.give(std::move(owned_));
 }
 
