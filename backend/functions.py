@@ -11,7 +11,13 @@ from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.cache import Cache
 from slimlearn.backend.graph import FLOATS, Model, Tensor, type_text
 from slimlearn.backend.op import value_text
-from slimlearn.backend.ops.nested import flatten, rebuild
+from slimlearn.backend.ops.nested import (
+    LEAF,
+    Fixed,
+    flatten,
+    rebuild,
+    taken_apart,
+)
 from slimlearn.backend.program import Program
 
 _F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -176,7 +182,7 @@ class Function:
             names = self._signature.parameters
             again = inspect.BoundArguments(
                 self._signature,
-                dict(zip(names, rebuilt(tensors, like), strict=True)),
+                dict(zip(names, rebuild(tensors, like), strict=True)),
             )
             made = self._build(*again.args, **again.kwargs)
             results, structure = flatten(made, self._name, "function", "returns")
@@ -254,39 +260,19 @@ def _renamed(build: Callable, like: Callable) -> Callable:
 # A structure of arguments: (True,) stands for an array, (False, value) for the rest.
 
 
-def leaves_of(value, name: str) -> tuple[list, tuple]:
+def leaves_of(value, name: str) -> tuple[list, object]:
     """Return the arrays, tensors and floats of a structure, and the rest of it."""
-    if isinstance(value, (tuple, list, dict)):
-        parts = list(value.values()) if isinstance(value, dict) else list(value)
-        keys = tuple(value) if isinstance(value, dict) else None
-        pairs = [leaves_of(part, name) for part in parts]
-        found = [leaf for some, _ in pairs for leaf in some]
-        return found, (type(value), keys, tuple(like for _, like in pairs))
-    if isinstance(value, Tensor) or type(value) is float:
-        return [value], (True,)
-    if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype not in _DTYPES:
-            known = ", ".join(map(str, _DTYPES))
-            raise TypeError(f"[{name}] takes arrays of {known}; got {value.dtype}")
-        return [np.asarray(value)], (True,)
-    if isinstance(value, _STATIC) or callable(value):
-        return [], (False, type(value), value)
-    raise TypeError(f"[{name}] takes arrays and numbers, got {value_text(value)}")
 
+    def leaf(value):
+        if isinstance(value, Tensor) or type(value) is float:
+            return value, LEAF
+        if isinstance(value, (np.ndarray, np.generic)):
+            if value.dtype not in _DTYPES:
+                known = ", ".join(map(str, _DTYPES))
+                raise TypeError(f"[{name}] takes arrays of {known}; got {value.dtype}")
+            return np.asarray(value), LEAF
+        if isinstance(value, _STATIC) or callable(value):
+            return None, Fixed.of(value)
+        raise TypeError(f"[{name}] takes arrays and numbers, got {value_text(value)}")
 
-def rebuilt(tensors, like):
-    """Return `tensors` in the structure that `leaves_of` took its values from."""
-    tensors = iter(tensors)
-
-    def build(part):
-        if part[0] is True:
-            return next(tensors)
-        if part[0] is False:
-            return part[2]
-        kind, keys, parts = part
-        values = [build(inner) for inner in parts]
-        if keys is not None:
-            return dict(zip(keys, values, strict=True))
-        return kind(*values) if hasattr(kind, "_fields") else kind(values)
-
-    return build(like)
+    return taken_apart(value, leaf)

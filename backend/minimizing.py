@@ -6,8 +6,9 @@ import numpy as np
 from scipy import optimize
 
 from slimlearn.backend import ops
-from slimlearn.backend.functions import Function, function, leaves_of, rebuilt
+from slimlearn.backend.functions import Function, function, leaves_of
 from slimlearn.backend.graph import Model, Tensor
+from slimlearn.backend.ops.nested import rebuild
 from slimlearn.backend.optimizer import LBFGS, Optimizer, make_optimizer
 from slimlearn.backend.optimizer.base import Update
 
@@ -122,7 +123,7 @@ def _by_lbfgs(compiled, leaves, like, args, max_iter: int, tol: float):
         return [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in parts]
 
     def evaluate(flat):
-        value, slope = both(rebuilt(arrays(flat), like), *args)
+        value, slope = both(rebuild(arrays(flat), like), *args)
         found = [np.ravel(s) for s in leaves_of(slope, "minimize")[0]]
         return float(value), np.concatenate(found).astype(np.float64)
 
@@ -150,9 +151,9 @@ def _result(value, x, slope, like, count: int, largest, tol: float, max_iter: in
     else:
         message = f"not finite after {count} steps: lower the learning rate"
     return optimize.OptimizeResult(
-        x=rebuilt(x, like),
+        x=rebuild(x, like),
         fun=float(value),
-        jac=rebuilt(slope, like),
+        jac=rebuild(slope, like),
         nit=count,
         success=success,
         message=message,
@@ -171,7 +172,7 @@ def _steps(compiled: Function, optimizer: Optimizer, like, max_iter: int) -> Cal
         rate, tol = ops.cast(rate, "f64"), ops.cast(tol, "f64")
 
         def slope_of(x):
-            value, slope = compiled.value_and_grad()(rebuilt(x, like), *args)
+            value, slope = compiled.value_and_grad()(rebuild(x, like), *args)
             return value, leaves_of(slope, "minimize")[0]
 
         def largest(slope):
