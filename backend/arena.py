@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slimlearn.backend.reference import DTYPES
+from slimlearn.backend.graph import NUMPY_TYPES
 from slimlearn.backend.shape import product
 
 ALIGNMENT = 64
@@ -53,7 +53,7 @@ class Layout:
                     f"{d.kind} {d.name!r} has the unknown size {count}: a stored array "
                     "needs a fixed shape"
                 )
-            dtype = DTYPES[d.dtype]
+            dtype = NUMPY_TYPES[d.dtype]
             begin, end = end, end + count * dtype.itemsize
             self.offsets[d.name] = begin
             self._places.append((d.name, begin, end, dtype, d.shape))

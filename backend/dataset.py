@@ -7,6 +7,8 @@ import copy
 import numpy as np
 from scipy import sparse
 
+from slimlearn.backend.graph import NUMPY_TYPES
+
 __all__ = [
     "as_source",
     "auto_batch_size",
@@ -31,7 +33,6 @@ _CSR_TYPES = {
     np.dtype(kind): np.float32
     for kind in ("float32", "float16", "bool", "int8", "uint8", "int16", "uint16")
 }
-_NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
 
 
 def as_source(
@@ -59,7 +60,7 @@ def as_source(
     if sparse.issparse(array):
         return _as_csr(array, dtype)
     if dtype is not None:
-        return np.asarray(array, dtype=_NUMPY[dtype])
+        return np.asarray(array, dtype=NUMPY_TYPES[dtype])
     if array.dtype in _NATIVE and array.dtype.isnative:
         return array
     if array.dtype == bool:
@@ -78,7 +79,7 @@ def _as_csr(matrix, dtype: str | None):
     if not csr.has_canonical_format:
         csr = csr.copy() if csr is matrix else csr
         csr.sum_duplicates()
-    wanted = _NUMPY[dtype] if dtype else _CSR_TYPES.get(csr.dtype, np.float64)
+    wanted = NUMPY_TYPES[dtype] if dtype else _CSR_TYPES.get(csr.dtype, np.float64)
     parts = [csr.data, csr.indices, csr.indptr]
     plain = [
         np.require(part, kind, "CA")

@@ -9,7 +9,14 @@ import numpy as np
 from slimlearn.backend import engine, ops
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.cache import Cache
-from slimlearn.backend.graph import FLOATS, Model, Tensor, type_text
+from slimlearn.backend.graph import (
+    FLOATS,
+    NUMPY_TYPES,
+    TYPE_WORDS,
+    Model,
+    Tensor,
+    type_text,
+)
 from slimlearn.backend.op import value_text
 from slimlearn.backend.ops.nested import (
     LEAF,
@@ -20,15 +27,7 @@ from slimlearn.backend.ops.nested import (
 )
 from slimlearn.backend.program import Program
 
-_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
-_DTYPES = {
-    _F32: "f32",
-    _F64: "f64",
-    np.dtype(np.int32): "i32",
-    np.dtype(np.int64): "i64",
-    np.dtype(np.bool_): "bool",
-    np.dtype(np.uint8): "u8",
-}
+_F32, _F64 = NUMPY_TYPES["f32"], NUMPY_TYPES["f64"]
 _STATIC = (int, bool, str, bytes, type(None), np.dtype, type)
 _ROWS = np.arange(1)  # of no batch
 
@@ -176,7 +175,7 @@ class Function:
         model = Model(precision)
         with model.function("f") as graph:
             tensors = [
-                ops.input_(f"x{i}", array.shape, _DTYPES[array.dtype])
+                ops.input_(f"x{i}", array.shape, TYPE_WORDS[array.dtype])
                 for i, array in enumerate(arrays)
             ]
             names = self._signature.parameters
@@ -267,8 +266,8 @@ def leaves_of(value, name: str) -> tuple[list, object]:
         if isinstance(value, Tensor) or type(value) is float:
             return value, LEAF
         if isinstance(value, (np.ndarray, np.generic)):
-            if value.dtype not in _DTYPES:
-                known = ", ".join(map(str, _DTYPES))
+            if value.dtype not in TYPE_WORDS:
+                known = ", ".join(map(str, TYPE_WORDS))
                 raise TypeError(f"[{name}] takes arrays of {known}; got {value.dtype}")
             return np.asarray(value), LEAF
         if isinstance(value, _STATIC) or callable(value):

@@ -8,6 +8,7 @@ import numpy as np
 
 from slimlearn.backend.graph import (
     DTYPES,
+    NUMPY_TYPES,
     Graph,
     Tensor,
     current_graph,
@@ -32,14 +33,7 @@ _ADVICE = {
     "Dim": ": write its size as ops.extent(dim, dtype)",
 }
 _NO_ATTRIBUTES: dict = {}
-_SPELLINGS = {
-    "float32": "f32",
-    "float64": "f64",
-    "int32": "i32",
-    "int64": "i64",
-    "bool": "bool",
-    "uint8": "u8",
-}
+_SPELLINGS = {dtype.name: word for word, dtype in NUMPY_TYPES.items()}
 
 
 class Refusal(ValueError):

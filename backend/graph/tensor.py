@@ -6,9 +6,21 @@ from collections.abc import Sequence
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slimlearn.backend.shape import Dim, Shape
 
-DTYPES = ("f32", "f64", "i32", "i64", "bool", "u8")
+# Types of elements, as a program's text spells them, and NumPy's.
+NUMPY_TYPES = {
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "i32": np.dtype(np.int32),
+    "i64": np.dtype(np.int64),
+    "bool": np.dtype(np.bool_),
+    "u8": np.dtype(np.uint8),
+}
+TYPE_WORDS = {dtype: word for word, dtype in NUMPY_TYPES.items()}
+DTYPES = tuple(NUMPY_TYPES)
 FLOATS = frozenset(("f32", "f64"))
 INTEGERS = frozenset(("i32", "i64"))
 NUMBERS = FLOATS | INTEGERS

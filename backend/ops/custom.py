@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from slimlearn.backend.graph import DTYPES, FLOATS, Tensor, is_symbolic
+from slimlearn.backend.graph import (
+    DTYPES,
+    FLOATS,
+    NUMPY_TYPES,
+    TYPE_WORDS,
+    Tensor,
+    is_symbolic,
+)
 from slimlearn.backend.op import (
     Op,
     Refusal,
@@ -23,8 +30,6 @@ from slimlearn.backend.op import (
 
 # By the names that programs have for them.
 _NODES: dict[str, CustomNode] = {}
-_NUMPY = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64}
-_NUMPY |= {"bool": np.bool_, "u8": np.uint8}
 
 
 class Custom(Op):
@@ -48,9 +53,8 @@ class Custom(Op):
 
     def reference(self, context, arrays, node):
         types = [context.type(result) for result in node.results]
-        words = {np.dtype(kind): word for word, kind in _NUMPY.items()}
         function, gradient = node.attributes["function"], node.attributes["gradient"]
-        declared = [(words[dtype], shape) for dtype, shape in types]
+        declared = [(TYPE_WORDS[dtype], shape) for dtype, shape in types]
         return call_custom(function, gradient, arrays, declared)[0]
 
     def grads(self, node, wanted, *output_gradients):
@@ -164,9 +168,8 @@ class CustomNode:
         given = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in given]
         y = np.asarray(self.forward(*given), np.float64)
         dy = np.random.default_rng(0).standard_normal(y.shape)
-        words = {np.dtype(kind): word for word, kind in _NUMPY.items()}
         floats = [i for i, a in enumerate(given) if a.dtype.kind == "f"]
-        types = [(words[given[i].dtype], given[i].shape) for i in floats]
+        types = [(TYPE_WORDS[given[i].dtype], given[i].shape) for i in floats]
         slopes = call_custom(self.name, True, [dy, y, *given], types)[0]
         for i, slope in zip(floats, slopes, strict=True):
             found = _differences(self.forward, given, i, dy)
@@ -334,7 +337,7 @@ def _checked(node: CustomNode, gradient: bool, operands: list, types: list) -> l
         )
     floats = [a.shape for a in operands[2:] if a.dtype.kind == "f"]
     return [
-        np.zeros(shape, _NUMPY[type_[0]])
+        np.zeros(shape, NUMPY_TYPES[type_[0]])
         if one is None
         else _fitting(one, (type_[0], shape), f"{where} of operand {i}")
         for i, (one, type_, shape) in enumerate(zip(found, types, floats, strict=True))
@@ -342,7 +345,7 @@ def _checked(node: CustomNode, gradient: bool, operands: list, types: list) -> l
 
 
 def _fitting(array, type_: tuple, where: str) -> np.ndarray:
-    dtype, shape = np.dtype(_NUMPY[type_[0]]), tuple(type_[1])
+    dtype, shape = NUMPY_TYPES[type_[0]], tuple(type_[1])
     array = np.asarray(array)
     if array.shape != shape:
         raise ValueError(f"{where} returned shape {array.shape}, needed is {shape}")

@@ -6,6 +6,7 @@ from scipy import sparse
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
 from slimlearn.backend.graph import (
+    NUMPY_TYPES,
     Graph,
     Node,
     Tensor,
@@ -18,15 +19,6 @@ from slimlearn.backend.graph.rounding import rounded
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops.sparse import Rows
 from slimlearn.backend.shape import Dim, evaluate
-
-DTYPES = {
-    "f32": np.dtype(np.float32),
-    "f64": np.dtype(np.float64),
-    "i32": np.dtype(np.int32),
-    "i64": np.dtype(np.int64),
-    "bool": np.dtype(np.bool_),
-    "u8": np.dtype(np.uint8),
-}
 
 _STATUS = {
     1: "an index is out of range: embeddings and gather take ids from 0 to their "
@@ -60,7 +52,7 @@ class Context:
     def type(self, tensor: Tensor) -> tuple[np.dtype, tuple[int, ...]]:
         """Return the NumPy type and the shape, in numbers, of `tensor`."""
         shape = tuple(evaluate(dim, self.symbols) for dim in tensor.shape)
-        return DTYPES[element_of(tensor.dtype)], shape
+        return NUMPY_TYPES[element_of(tensor.dtype)], shape
 
     def rows(self, tensor: Tensor) -> np.ndarray | None:
         """Return the random row counter of each leading index, None without rows."""

@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from slimlearn.backend.graph import Graph, Model, Node, Tensor, is_symbolic
+from slimlearn.backend.graph import NUMPY_TYPES, Graph, Model, Node, Tensor, is_symbolic
 from slimlearn.backend.reference.context import (
-    DTYPES,
     Context,
     as_array,
     run_nodes,
@@ -92,7 +91,7 @@ def run(
             raise ValueError(
                 f"[{func}] needs {kind} {name!r}; given: {sorted(given[kind])}"
             )
-        value = np.asarray(given[kind][name], DTYPES[declaration.dtype])
+        value = np.asarray(given[kind][name], NUMPY_TYPES[declaration.dtype])
         context.bind(f"{kind} {name}", declaration, value.shape)
         values[declaration] = value
     for node in graph.nodes:
