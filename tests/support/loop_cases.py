@@ -4,6 +4,7 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.shape import B
+from support.case import Source, case
 
 
 def recurrent(x, h, w, u, b, **options):
@@ -165,78 +166,76 @@ def across_rows_expected(x, w):
     return c, np.stack(ys)
 
 
-def add_cases(case, Source) -> None:
-    """Add all of them to the registry's, by its own function and class."""
-    layer = {
-        "expect": recurrent_expected,
-        "x": Source((B, 6, 3)),
-        "h": Source((B, 4)),
-        "w": Source((4, 4), "unit"),
-        "u": Source((3, 4)),
-        "b": Source((4,)),
-    }
-    case("scan", recurrent, "recurrent", **layer)
-    case(
-        "scan",
-        lambda **v: recurrent(recompute=True, **v),
-        "recompute",
-        **layer,
-    )
-    case(
-        "scan",
-        swaps,
-        "swaps",
-        expect=swaps_expected,
-        x=Source((B, 5)),
-        y=Source((B, 5)),
-    )
-    case(
-        "scan",
-        hands_on,
-        "hands_on",
-        expect=lambda x, y: (y, y, y, np.stack([x * y, x, y, y])),
-        x=Source((B, 5)),
-        y=Source((B, 5)),
-    )
-    square = {"x": Source((B, 4), "unit"), "w": Source((4, 4), "unit")}
-    case("scan", nested, "nested", expect=nested_expected, **square)
-    case(
-        "scan",
-        empty,
-        "empty",
-        expect=lambda x, w: (x, np.zeros_like(x)),
-        x=Source((B, 4)),
-        w=Source((4,)),
-    )
-    case(
-        "scan",
-        chooses,
-        "chooses",
-        expect=chooses_expected,
-        x=Source((B, 4)),
-        w=Source((4,)),
-    )
-    case(
-        "scan",
-        across_rows,
-        "across_rows",
-        expect=across_rows_expected,
-        x=Source((B, 4)),
-        w=Source((4, 3)),
-    )
-    case(
-        "while_loop",
-        newton,
-        "newton",
-        expect=newton_expected,
-        smooth=(),
-        x=Source((B, 5), "positive"),
-    )
-    case(
-        "while_loop",
-        bounded,
-        "bounded",
-        expect=bounded_expected,
-        x=Source((B, 5)),
-        w=Source((5,)),
-    )
+_layer = {
+    "expect": recurrent_expected,
+    "x": Source((B, 6, 3)),
+    "h": Source((B, 4)),
+    "w": Source((4, 4), "unit"),
+    "u": Source((3, 4)),
+    "b": Source((4,)),
+}
+case("scan", recurrent, "recurrent", **_layer)
+case(
+    "scan",
+    lambda **v: recurrent(recompute=True, **v),
+    "recompute",
+    **_layer,
+)
+case(
+    "scan",
+    swaps,
+    "swaps",
+    expect=swaps_expected,
+    x=Source((B, 5)),
+    y=Source((B, 5)),
+)
+case(
+    "scan",
+    hands_on,
+    "hands_on",
+    expect=lambda x, y: (y, y, y, np.stack([x * y, x, y, y])),
+    x=Source((B, 5)),
+    y=Source((B, 5)),
+)
+_square = {"x": Source((B, 4), "unit"), "w": Source((4, 4), "unit")}
+case("scan", nested, "nested", expect=nested_expected, **_square)
+case(
+    "scan",
+    empty,
+    "empty",
+    expect=lambda x, w: (x, np.zeros_like(x)),
+    x=Source((B, 4)),
+    w=Source((4,)),
+)
+case(
+    "scan",
+    chooses,
+    "chooses",
+    expect=chooses_expected,
+    x=Source((B, 4)),
+    w=Source((4,)),
+)
+case(
+    "scan",
+    across_rows,
+    "across_rows",
+    expect=across_rows_expected,
+    x=Source((B, 4)),
+    w=Source((4, 3)),
+)
+case(
+    "while_loop",
+    newton,
+    "newton",
+    expect=newton_expected,
+    smooth=(),
+    x=Source((B, 5), "positive"),
+)
+case(
+    "while_loop",
+    bounded,
+    "bounded",
+    expect=bounded_expected,
+    x=Source((B, 5)),
+    w=Source((5,)),
+)
