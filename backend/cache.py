@@ -44,10 +44,12 @@ class Cache(Generic[Value]):
                 self._entries.move_to_end(key)
                 return self._entries[key]
         made = make()
-        with _LOCK:
+        with _LOCK:  # what leaves ends after the lock, as in clear
+            dropped = self._entries.pop(key, None), None
             self._entries[key] = made
             if len(self._entries) > self._size:
-                self._entries.popitem(last=False)
+                dropped = self._entries.popitem(last=False)
+        del dropped
         return made
 
     def clear(self) -> None:

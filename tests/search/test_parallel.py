@@ -28,7 +28,7 @@ from slimlearn import (
     network,
 )
 from slimlearn.backend import engine
-from slimlearn.backend.cache import Cache
+from slimlearn.backend.cache import _LOCK, Cache
 
 # From Python 3.12 on a fork beside other threads warns. Here it is what is tested.
 pytestmark = pytest.mark.filterwarnings(
@@ -204,6 +204,21 @@ def test_a_fork_waits_for_a_cache_that_is_being_looked_into():
         looking.wait(60)
         assert in_a_fork(lambda: cache.get("quick", lambda: 1), seconds=20) == 1
         assert found.result() == "slow"
+
+
+def test_what_leaves_a_cache_ends_after_its_lock():
+    cache, held = Cache(1), []
+
+    class Ends:
+        def __del__(self):
+            held.append(_LOCK.locked())
+
+    for key in range(3):
+        cache.get(key, Ends)
+    # Two who make one value: the first leaves as the second comes.
+    cache.get("same", lambda: cache.get("same", Ends) and Ends())
+    cache.clear()
+    assert held == [False] * 5
 
 
 # -- threads ------------------------------
