@@ -12,6 +12,8 @@ from slimlearn.backend.ops.nested import rebuild
 from slimlearn.backend.optimizer import LBFGS, Optimizer, make_optimizer
 from slimlearn.backend.optimizer.base import Update
 
+_OUT_OF_STEPS = 1  # SciPy's status, of evaluations too
+
 
 class _Step(Update):
     """What a rule sees of one array, in a step of a loop."""
@@ -110,7 +112,8 @@ def minimize(
     rate = chosen.default_learning_rate if learning_rate is None else learning_rate
     run = function(_steps(compiled, chosen, like, int(max_iter)))
     value, x, slope, count = run(leaves, float(rate), float(tol), *args)
-    largest = max(np.abs(s).max(initial=0.0) for s in slope)
+    # NaN where an element is: Python's max passes it by.
+    largest = np.max([np.abs(s).max(initial=0.0) for s in slope])
     return _result(value, x, slope, like, int(count), largest, tol, max_iter)
 
 
@@ -136,7 +139,8 @@ def _by_lbfgs(compiled, leaves, like, args, max_iter: int, tol: float):
     x, slope = arrays(made.x), arrays(made.jac)
     result = _result(made.fun, x, slope, like, made.nit, largest, tol, max_iter)
     # Where rounding ends it first, no step makes the value less.
-    if not result.success and made.nit < max_iter and np.isfinite(made.fun):
+    finite = np.isfinite(made.fun) and np.isfinite(largest)
+    if not result.success and finite and made.status != _OUT_OF_STEPS:
         result.success, result.message = True, str(made.message)
     return result
 
@@ -149,7 +153,8 @@ def _result(value, x, slope, like, count: int, largest, tol: float, max_iter: in
     elif finite:
         message = f"the largest element of the gradient is {largest:.3g}: more max_iter"
     else:
-        message = f"not finite after {count} steps: lower the learning rate"
+        message = f"not finite after {count} steps"
+        message += ": lower the learning rate" if count else ": begin elsewhere"
     return optimize.OptimizeResult(
         x=rebuild(x, like),
         fun=float(value),
@@ -176,8 +181,10 @@ def _steps(compiled: Function, optimizer: Optimizer, like, max_iter: int) -> Cal
             return value, leaves_of(slope, "minimize")[0]
 
         def largest(slope):
-            found = [ops.reduce_max(ops.abs(s)) for s in slope]
-            return ops.cast(ops.reduce_max(ops.stack(found)), "f64")
+            found = [ops.reduce_max(ops.abs(s)) for s in slope if 0 not in s.shape]
+            if not found:
+                return ops.constant(0.0, "f64")
+            return ops.reduce_max(ops.stack([ops.cast(one, "f64") for one in found]))
 
         def goes_on(carry):
             return largest(carry["slope"]) > tol

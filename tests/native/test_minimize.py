@@ -95,3 +95,28 @@ def test_refusals(error, message, options):
     options = {"fn": lambda x: ops.reduce_sum(x * x), "x0": np.ones(2)} | options
     with pytest.raises(error, match=message):
         slimlearn.minimize(**options)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
+def test_a_slope_that_is_not_a_number_is_no_success(optimizer):
+    """In the second array, behind one whose slope is zero."""
+
+    def fn(p):
+        second = ops.reduce_sum(ops.sqrt(ops.square(p["b"])))
+        return ops.reduce_sum(ops.square(p["a"])) + second
+
+    start = {"a": np.zeros(2), "b": np.zeros(2)}
+    found = slimlearn.minimize(fn, start, optimizer=optimizer)
+    assert not found.success
+    assert found.message == "not finite after 0 steps: begin elsewhere"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("other", [0, 1])
+def test_arrays_without_elements_are_at_their_minimum(optimizer, other):
+    def fn(p):
+        return ops.reduce_sum(ops.square(p["a"])) + ops.reduce_sum(ops.square(p["b"]))
+
+    start = {"a": np.zeros((0, 3)), "b": np.zeros(other)}
+    found = slimlearn.minimize(fn, start, optimizer=optimizer)
+    assert (found.success, found.fun, found.x["a"].shape) == (True, 0, (0, 3))
