@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -102,7 +104,22 @@ class CustomNode:
         self.__name__ = called if called.isidentifier() else "custom"
         self.__doc__ = forward.__doc__
         self.__module__ = getattr(forward, "__module__", __name__)
-        _NODES[name] = self
+        self._called = False
+        self._register()
+
+    def _register(self) -> None:
+        """Stand for the name, and say so where networks have another node's."""
+        former = _NODES.get(self.name)
+        if former is not None and former is not self and former._called:
+            pairs = (former.forward, self.forward), (former.gradient, self.gradient)
+            if not all(_alike(a, b) for a, b in pairs):
+                warnings.warn(
+                    f"[custom] {self.name!r} was another node: networks that were made "
+                    "with it compute with the new functions from now on; give each "
+                    "its own name=",
+                    stacklevel=3,
+                )
+        _NODES[self.name] = self
 
     def __repr__(self) -> str:
         return f"<custom node {self.name}>"
@@ -143,7 +160,8 @@ class CustomNode:
         dtype = tensors[0].dtype
         if self.dtype is not None:
             dtype = dtype_of(self.dtype, "custom", name)
-        _NODES[self.name] = self  # where several have the name, who was called last
+        self._register()  # where several have the name, who was called last
+        self._called = True
         attributes = {"function": self.name, "gradient": False, "by_row": self.by_row}
         return emit(
             "custom", tensors, attributes, [(dtype, shape)], name or self.__name__
@@ -164,13 +182,18 @@ class CustomNode:
         AssertionError
             Naming the operand and the place where they differ most.
         """
+        if self.gradient is None:
+            raise ValueError(f"{self.name} has no gradient: give ops.custom(gradient=)")
         given = [np.asarray(a) for a in arrays]
         given = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in given]
         y = np.asarray(self.forward(*given), np.float64)
         dy = np.random.default_rng(0).standard_normal(y.shape)
         floats = [i for i, a in enumerate(given) if a.dtype.kind == "f"]
+        if not floats:
+            raise ValueError(f"{self.name}: no operand is an array of floats")
         types = [(TYPE_WORDS[given[i].dtype], given[i].shape) for i in floats]
-        slopes = call_custom(self.name, True, [dy, y, *given], types)[0]
+        with np.errstate(all="ignore"):
+            slopes = _checked(self, True, [dy, y, *given], types)
         for i, slope in zip(floats, slopes, strict=True):
             found = _differences(self.forward, given, i, dy)
             wrong = np.abs(slope - found) - (atol + rtol * np.abs(found))
@@ -180,6 +203,23 @@ class CustomNode:
                     f"{self.name}: the gradient of operand {i} at {at} is "
                     f"{slope[at]:.6g}, the difference quotient {found[at]:.6g}"
                 )
+
+
+def _alike(a, b) -> bool:
+    """Whether functions are one, or copies of one that hold the same things."""
+    if a is b:
+        return True
+    code = getattr(a, "__code__", None)
+    if code is None or code != getattr(b, "__code__", None):
+        return False
+    held = [
+        [*(f.__defaults__ or ()), *inspect.getclosurevars(f).nonlocals.values()]
+        for f in (a, b)
+    ]
+    return all(
+        _alike(x, y) if callable(x) else np.array_equal(x, y)
+        for x, y in zip(*held, strict=True)
+    )
 
 
 def _differences(forward, given: list, index: int, dy: np.ndarray) -> np.ndarray:
@@ -239,7 +279,8 @@ def custom(
         predictions run on some rows at a time; otherwise on all at once.
     name : str, optional
         What programs call it; by default module and name of `forward`. A saved program
-        has this name in place of code.
+        has this name in place of code. A network computes with the last node of its
+        name: a second one of other functions warns.
 
     Returns
     -------
@@ -252,7 +293,8 @@ def custom(
     TypeError
         If `forward` or `gradient` is no function.
     ValueError
-        If `forward` has no name by which a pickle finds it, and none is given.
+        If `forward` has no name by which a pickle finds it, or is the method of an
+        object, and none is given.
 
     Notes
     -----
@@ -270,7 +312,9 @@ def custom(
     if name is None:
         module = getattr(forward, "__module__", None)
         qualname = getattr(forward, "__qualname__", "<object>")
-        if "<" in qualname or module is None:
+        # Methods of several objects have one name.
+        bound = inspect.ismethod(forward) and not inspect.isclass(forward.__self__)
+        if "<" in qualname or module is None or bound:
             raise ValueError(
                 f"[custom] {qualname} has no name by which a pickle finds it: define "
                 "it at the top level of a module, or give name="

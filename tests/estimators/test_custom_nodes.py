@@ -1,11 +1,13 @@
 """Nodes that users write, in networks of estimators."""
 
+import itertools
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_score
 
+import slimlearn
 from slimlearn import NetworkClassifier, NetworkRegressor, layers, ops
 from slimlearn.backend import engine, reference
 from slimlearn.backend.autodiff import gradients
@@ -111,6 +114,57 @@ def test_gradients_are_checked():
         wrong.check_gradient([1.0, 2.0])
 
 
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+    def gradient(self, dy, y, x):
+        return dy * self.factor
+
+
+def test_methods_of_objects_need_a_name():
+    """Those of two objects would have one."""
+    with pytest.raises(ValueError, match=r"Scaled\.forward has no name by which"):
+        ops.custom(Scaled(2.0).forward)
+
+
+def scaled(factor, name="test:scaled"):
+    return ops.custom(lambda x: x * factor, lambda dy, y, x: dy * factor, name=name)
+
+
+def test_a_gradient_is_checked_with_the_functions_of_its_node():
+    first = scaled(2.0)
+    scaled(3.0)
+    first.check_gradient([[1.0, 2.0]])
+
+
+def test_a_gradient_that_cannot_be_checked_is_named():
+    with pytest.raises(ValueError, match="test:none has no gradient: give"):
+        ops.custom(np.tanh, name="test:none").check_gradient([1.0])
+    with pytest.raises(ValueError, match="test:ints: no operand is an array of floats"):
+        scaled(2, "test:ints").check_gradient([1, 2])
+
+
+def test_a_name_that_changes_its_functions_warns():
+    def of(node):
+        return lambda x: node(x) * 2.0
+
+    x = np.ones(3)
+    slimlearn.function(of(scaled(2.0, "test:two")))(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = scaled(2.0, "test:two")
+        slimlearn.function(of(again))(x)
+    with pytest.warns(UserWarning, match="'test:two' was another node: networks that"):
+        other = scaled(-5.0, "test:two")
+    slimlearn.function(of(other))(x)
+    with pytest.warns(UserWarning, match="'test:two' was another node"):
+        slimlearn.function(of(again))(x)
+
+
 def test_clone_pickle_and_search(digits):
     X, y = digits
     clf = NetworkClassifier(of_softsign, max_iter=3, random_state=0).fit(X, y)
@@ -140,9 +194,17 @@ def test_another_process_says_what_it_lacks(digits, tmp_path):
     assert "softsign_of' of the user's, which is not here: import" in done.stderr
 
 
+COUNT = itertools.count()
+
+
+def named(what: str) -> str:
+    """Another name at each call."""
+    return f"{next(COUNT)}:test:{what}"
+
+
 def model_of(forward, gradient=None, **options):
     """One node on X, and where it has one its gradient."""
-    node = ops.custom(forward, gradient, name="test:node", **options)
+    node = ops.custom(forward, gradient, name=named("node"), **options)
     model = Model("f32")
     with model.function("f") as graph:
         x = ops.input_("X", (B, 3))
@@ -204,7 +266,7 @@ def test_a_fault_within_fit_keeps_what_was_fitted(digits):
             raise LookupError("no more")
         return x.copy()
 
-    node = ops.custom(forward, lambda dy, y, x: dy, name="test:ends")
+    node = ops.custom(forward, lambda dy, y, x: dy, name=named("ends"))
 
     def net(x, num_classes):
         return layers.fully_connected(node(x), num_classes, activation_fn=None)
@@ -304,7 +366,7 @@ def test_ctrl_c_keeps_whole_epochs(digits, n_threads):
             os.kill(os.getpid(), signal.SIGINT)
         return x.copy()
 
-    node = ops.custom(forward, lambda dy, y, x: dy, name="test:stops")
+    node = ops.custom(forward, lambda dy, y, x: dy, name=named("stops"))
 
     def net(x, num_classes):
         return layers.fully_connected(node(x), num_classes, activation_fn=None)
