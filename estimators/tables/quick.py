@@ -94,7 +94,10 @@ class QuickRows:
             tail.append(code)
         out = np.empty((1, self._encoding.width(views)), dtype=np.float32)
         if numbers:
-            block = np.array([numbers], dtype=np.float64)
+            try:
+                block = np.array([numbers], dtype=np.float64)
+            except OverflowError:
+                return None
             self._encoding.fill_block(block, out, views)
         if tail:
             out[0, -len(tail) :] = tail
@@ -103,7 +106,10 @@ class QuickRows:
 
 def _code(column, value) -> int | None:
     """The code of a value; None if it needs a closer look."""
-    code = column.lookup.get(value)
+    try:
+        code = column.lookup.get(value)
+    except TypeError:  # a list, which the closer look names
+        return None
     if code is not None:
         return code
     if value is None or (isinstance(value, float) and value != value):

@@ -159,7 +159,13 @@ def read_objects(values: list, name) -> Raw:
         if any(issubclass(kind, complex) for kind in kinds):
             raise ValueError(f"Complex data not supported, as in column {name!r}")
         found = np.full(len(values), np.nan)
-        found[~absent] = [float(value) for value in there]
+        try:
+            found[~absent] = [float(value) for value in there]
+        except OverflowError:
+            raise ValueError(
+                f"column {name!r} has a whole number beyond 1.8e308, too large for "
+                "float64: divide or clip its values"
+            ) from None
         return Raw("number", found)
     if all(issubclass(kind, (date, np.datetime64)) for kind in kinds):
         return _read_dates(there, absent, name)

@@ -156,3 +156,26 @@ def test_views_are_checked():
         native.NumberViews([1], ones, ones, [0, 4], knots, knots, knots, [], [])
     with pytest.raises(ValueError, match="fit each other"):
         native.NumberViews([1, 2], *tables, [], [])
+
+
+@pytest.mark.parametrize("value", [[1], {}, {"a": 1}, np.array([1, 2]), np.array(1.0)])
+def test_a_row_that_is_refused_is_told_as_two_are(value):
+    frame = pd.DataFrame({"number": X[:, 1], "word": np.tile(["a", "b", "c"], 40)})
+    y = TARGETS["two"]
+    model = TabularClassifier(2, **SETTINGS).fit(frame, y)
+    row = pd.DataFrame({"number": [1.0], "word": pd.Series([value], dtype=object)})
+    told = []
+    for rows in (row, pd.concat([row, row])):
+        with pytest.raises(TypeError, match="column 'word' holds elements of") as error:
+            model.predict(rows)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_whole_number_beyond_floats_names_its_column(rows):
+    frame = pd.DataFrame({"number": X[:, 1], "word": np.tile(["a", "b", "c"], 40)})
+    model = TabularClassifier(2, **SETTINGS).fit(frame, TARGETS["two"])
+    asked = pd.DataFrame({"number": [10**400] * rows, "word": ["a"] * rows})
+    with pytest.raises(ValueError, match="column 'number' has a whole number beyond"):
+        model.predict(asked)
