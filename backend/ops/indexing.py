@@ -208,6 +208,11 @@ def segment_sum(
         If types or shapes do not fit.
     """
     check_tensor(a, "segment_sum", name)
+    if isinstance(num_segments, int) and num_segments < 1:
+        raise ValueError(
+            f"[segment_sum {name or 'segment_sum'}] num_segments is {num_segments}, "
+            "needs at least 1"
+        )
     return scatter_add(segment_ids, a, (num_segments, *a.shape[1:]), name)
 
 

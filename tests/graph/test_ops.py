@@ -198,6 +198,9 @@ REFUSED = {
     "[scatter_add scatter_add] needs ids": (
         lambda i: ops.scatter_add(i(4, dtype="i32"), i(3), (7,))
     ),
+    "[segment_sum segment_sum] num_segments is 0, needs at least 1": (
+        lambda i: ops.segment_sum(i(4), i(4, dtype="i32"), 0)
+    ),
     "[one_hot one_hot] ids is f32[3]": lambda i: ops.one_hot(i(3), 4),
     "[softmax softmax] needs at least one dimension": lambda i: ops.softmax(i()),
     "[softmax_cross_entropy softmax_cross_entropy] logits and labels differ": (
