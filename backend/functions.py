@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -41,11 +42,20 @@ class Function:
         From tensors, and what is no array, to a tensor or a structure of them.
     n_threads : int or None
     name : str
+    origin : tuple, optional
+        The function and the method's name and arguments that made this one.
     """
 
-    def __init__(self, build: Callable, n_threads: int | None, name: str):
+    def __init__(
+        self,
+        build: Callable,
+        n_threads: int | None,
+        name: str,
+        origin: tuple | None = None,
+    ):
         functools.update_wrapper(self, build, updated=())
         self._build, self._n_threads, self._name = build, n_threads, name
+        self._origin = origin
         self._signature = inspect.signature(build)
         kinds = [p.kind for p in self._signature.parameters.values()]
         plain = all(kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for kind in kinds)
@@ -54,6 +64,14 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<slimlearn.function {self._name}>"
+
+    def __reduce__(self):
+        if self._origin is not None:
+            return _made_by, self._origin
+        module, name = sys.modules.get(self.__module__), getattr(self, "__name__", "")
+        if self.__module__ != "__main__" and getattr(module, name, None) is self:
+            return name  # it is found there, as a function is
+        return Function, (self._build, self._n_threads, self._name)
 
     def __call__(self, *args, **kwargs):
         """Compute the result for arrays; with tensors, append it to their graph."""
@@ -111,13 +129,15 @@ class Function:
             _renamed(lambda *args, **kwargs: both(*args, **kwargs)[1], self._build),
             self._n_threads,
             f"grad of {self._name}",
+            (self, "grad", argnums),
         )
 
     def value_and_grad(self, argnums: int | Sequence[int] = 0) -> "Function":
         """Return the function that computes the value and, as `grad`, the gradient."""
         name = f"value_and_grad of {self._name}"
         both = self._both(argnums, name)
-        return Function(_renamed(both, self._build), self._n_threads, name)
+        origin = self, "value_and_grad", argnums
+        return Function(_renamed(both, self._build), self._n_threads, name, origin)
 
     def _both(self, argnums, name: str) -> Callable:
         single = isinstance(argnums, (int, np.integer))
@@ -250,6 +270,10 @@ def function(fn: Callable, n_threads: int | None = None) -> Function:
     if not callable(fn):
         raise TypeError(f"[function] needs a function, got {value_text(fn)}")
     return Function(fn, n_threads, getattr(fn, "__name__", type(fn).__name__))
+
+
+def _made_by(parent: Function, method: str, argnums) -> Function:
+    return getattr(parent, method)(argnums)
 
 
 def _renamed(build: Callable, like: Callable) -> Callable:

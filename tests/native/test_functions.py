@@ -1,6 +1,8 @@
 """Python functions of tensors as native callables, and their gradients."""
 
+import pickle
 import threading
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -145,6 +147,29 @@ def test_threads_share_one_function():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def squares(x):
+    return ops.reduce_sum(ops.square(x))
+
+
+summed = slimlearn.function(squares)
+
+
+@slimlearn.function
+def cubed(x):
+    return ops.reduce_sum(x * x * x)
+
+
+@pytest.mark.parametrize("road", [lambda f: pickle.loads(pickle.dumps(f)), deepcopy])
+def test_it_is_pickled_as_a_function_is(road):
+    x = np.array([1.0, 2.0])
+    assert road(cubed) is cubed
+    assert road(summed)(x) == 5
+    np.testing.assert_array_equal(road(summed.grad())(x), 2 * x)
+    np.testing.assert_array_equal(road(cubed.grad())(x), 3 * x * x)
+    value, (slope,) = road(cubed.value_and_grad((0,)))(x)
+    assert (value, slope.tolist()) == (9, [3, 12])
 
 
 def test_what_is_told_of_it():
