@@ -178,8 +178,9 @@ or callable, default="squared_error"
         what products and convolutions multiply is rounded to 16 bits, for gradients
         too; sums, weights, losses and updates stay float32, and so do products with
         sparse rows. "float16" scales the loss, and leaves out steps whose gradient
-        overflows. On processors both are slower than float32. Predictions come in
-        float64 from either, whatever type X has (scikit-learn's MLP gives float32 for
+        overflows; what is beyond 65504 is infinite in it, and predictions of such rows
+        are NaN: scale X. On processors both are slower than float32. Predictions come
+        in float64 from either, whatever type X has (scikit-learn's MLP gives float32 for
         float32). Numbers closer to 0 than 1.2e-38 in float32, or 2.2e-308, are 0 while
         it is computed, as on GPUs; NumPy, and PyTorch on CPUs, compute with such
         denormals, slowly.
