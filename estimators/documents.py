@@ -180,9 +180,9 @@ or callable, default="squared_error"
         sparse rows. "float16" scales the loss, and leaves out steps whose gradient
         overflows; what is beyond 65504 is infinite in it, and predictions of such rows
         are NaN: scale X. On processors both are slower than float32. Predictions come
-        in float64 from either, whatever type X has (scikit-learn's MLP gives float32 for
-        float32). Numbers closer to 0 than 1.2e-38 in float32, or 2.2e-308, are 0 while
-        it is computed, as on GPUs; NumPy, and PyTorch on CPUs, compute with such
+        in float64 from either, whatever type X has (scikit-learn's MLP gives float32
+        for float32). Numbers closer to 0 than 1.2e-38 in float32, or 2.2e-308, are 0
+        while it is computed, as on GPUs; NumPy, and PyTorch on CPUs, compute with such
         denormals, slowly.
     device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
         What computes: the processor or an NVIDIA GPU (extra ``slimlearn[cuda13]``);
