@@ -54,17 +54,16 @@ template <class T>
 void transpose_block(const T* src, int64_t src_row, int64_t rows, int64_t columns, T* dst,
                      int64_t dst_row) {
   constexpr int n = kSquare<T>;
-  int64_t i = 0;
-  for (; i + n <= rows; i += n) {
-    int64_t j = 0;
-    for (; j + n <= columns; j += n) {
+  const int64_t whole_rows = rows / n * n, whole_columns = columns / n * n;
+  for (int64_t i = 0; i < whole_rows; i += n) {
+    for (int64_t j = 0; j < whole_columns; j += n) {
       transpose_square(src + i * src_row + j, src_row, dst + j * dst_row + i, dst_row);
     }
-    for (; j < columns; ++j) {
+    for (int64_t j = whole_columns; j < columns; ++j) {
       for (int64_t r = i; r < i + n; ++r) dst[j * dst_row + r] = src[r * src_row + j];
     }
   }
-  for (; i < rows; ++i) {
+  for (int64_t i = whole_rows; i < rows; ++i) {
     for (int64_t j = 0; j < columns; ++j) dst[j * dst_row + i] = src[i * src_row + j];
   }
 }
