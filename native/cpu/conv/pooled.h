@@ -99,10 +99,11 @@ struct WindowBlocks {
   WindowBlock largest() const { return {0, 0, down.largest(), across.largest()}; }
 };
 
-// A vector of places to bytes and back: a conversion of vectors goes lane by lane.
+// A vector of places to bytes and back: a conversion of vectors goes lane by lane. Masks of all
+// lanes, since GCC 12 takes the unmasked forms' unread operand for an uninitialised one.
 inline void store_bytes(uint8_t* dst, I32 places) {
 #if defined(__AVX512F__)
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_cvtepi32_epi8(bits_as<__m512i>(places)));
+  _mm512_mask_cvtepi32_storeu_epi8(dst, 0xffff, bits_as<__m512i>(places));
 #elif defined(__AVX2__)
   const __m256i v = bits_as<__m256i>(places);
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -114,7 +115,7 @@ inline void store_bytes(uint8_t* dst, I32 places) {
 inline I32 load_bytes(const uint8_t* src) {
 #if defined(__AVX512F__)
   const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(src));
-  return bits_as<I32>(_mm512_cvtepu8_epi32(bytes));
+  return bits_as<I32>(_mm512_maskz_cvtepu8_epi32(0xffff, bytes));
 #elif defined(__AVX2__)
   const auto bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(src));
   return bits_as<I32>(_mm256_cvtepu8_epi32(bytes));
