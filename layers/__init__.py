@@ -139,6 +139,7 @@ from slimlearn.layers.scope import (
     current_arg_scope,
     has_arg_scope,
 )
+from slimlearn.layers.sequence import sequence_length, sequence_mask, sequence_pool
 from slimlearn.layers.variables import model_variable, variable
 
 if TYPE_CHECKING:
@@ -243,6 +244,9 @@ __all__ = [
     "scale_gradient",
     "separable_conv2d",
     "separable_convolution2d",
+    "sequence_length",
+    "sequence_mask",
+    "sequence_pool",
     "sequence_to_images",
     "softmax",
     "space_to_depth",
