@@ -32,6 +32,7 @@ from slimlearn.layers.augmentation import (
     random_flip,
     random_shift,
 )
+from slimlearn.layers.beams import beam_search
 from slimlearn.layers.combine import repeat, stack
 from slimlearn.layers.convolution import (
     conv1d,
@@ -158,6 +159,7 @@ __all__ = [
     "avg_pool3d",
     "batch_ensemble",
     "batch_norm",
+    "beam_search",
     "bias_add",
     "constant_initializer",
     "conv1d",
