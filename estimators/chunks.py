@@ -279,6 +279,8 @@ class ChunkFitting(Fitting):
         estimator, like = self.estimator, self.like
         first = like is None
         input = estimator._new_input() if first else self.input
+        if first:
+            input.more = True
         X, y = estimator._checked(input, X, y, reset=first and self.former is None)
         X = self._see(input, X) if first else self.input.alike(X, "X")
         weights = validation.check_weights(

@@ -286,6 +286,7 @@ class Fitting(Starting, Publishing):
         estimator = self.estimator
         self._look_at(X, y)
         wish = estimator._new_input()
+        wish.more = self.partial
         X, y = estimator._checked(wish, X, y, reset=reset)
         X = self._see(wish, X)
         weights = validation.check_weights(sample_weight, X, absent=wish.absent)

@@ -54,7 +54,7 @@ class CategoryInput(MatrixInput):
             X = to_numpy(X)
             table, places = self._places(estimator, X, name)
             if places:
-                self._seen = CategoryMatrix(table, places, self.embeds)
+                self._seen = CategoryMatrix(table, places, self.embeds, self.more)
         if self._seen is None:
             return super().check_fit(
                 estimator, X, y, regression=regression, reset=reset, name=name
@@ -93,6 +93,8 @@ class CategoryMatrix(DenseInput):
     places : list of int
         Of the columns that are categories.
     embeds : bool
+    more : bool
+        Whether later rows may have what these have not.
 
     Attributes
     ----------
@@ -102,14 +104,15 @@ class CategoryMatrix(DenseInput):
 
     bare = False
 
-    def __init__(self, table: Table, places: list[int], embeds: bool):
+    def __init__(self, table: Table, places: list[int], embeds: bool, more: bool):
         one_hot = _FEW if embeds else _MOST_COLUMNS
         most = _MOST_VECTORS if embeds else _MOST_COLUMNS
         columns = []
         for place in places:
             name, raw = table.names[place], table.column(place)
-            column = column_of(name, place, raw, True, None, one_hot, most)
-            if isinstance(column, CategoryColumn) and column.varies:
+            column = column_of(name, place, raw, True, None, one_hot, most, more)
+            told = isinstance(column, CategoryColumn) and bool(column.levels)
+            if told and (more or column.varies):
                 columns.append(column)
         chosen = set(places)
         self.numbers = [i for i in range(table.shape[1]) if i not in chosen]

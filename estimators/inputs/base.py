@@ -73,6 +73,8 @@ class Input(Sealed):
         The least and the largest of the fit's numbers, where `glance` goes by them.
     partial : bool
         Whether the rows that it is to see are those of a ``partial_fit``.
+    more : bool
+        Whether rows that fit has not seen come later: of ``partial_fit`` or chunks.
     absent : index array or None
         Rows of the X that `check_fit` saw last which count as absent.
     """
@@ -83,6 +85,7 @@ class Input(Sealed):
     named = False
     range: tuple[float, float] | None = None
     partial = False
+    more = False
     absent: np.ndarray | None = None
     # Sources that a network need not read.
     optional: frozenset[str] = frozenset()

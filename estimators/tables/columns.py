@@ -185,12 +185,17 @@ class CategoryColumn(Column):
 
     kind = "categories"
 
-    def __init__(self, name, position, raw: Raw, weights, *, one_hot: int, most: int):
+    def __init__(
+        self, name, position, raw: Raw, weights, *, one_hot: int, most: int, more=False
+    ):
         super().__init__(name, position)
         count, weight = _counts(raw, weights)
+        if more and raw.kind == "category":
+            absent = dict.fromkeys(raw.levels, 0)
+            count, weight = {**absent, **count}, {**absent, **weight}
         levels = sorted(count, key=lambda level: (type(level).__name__, level))
         self.distinct = len(levels)
-        if len(levels) > one_hot:
+        if len(levels) > one_hot and not more:
             # What is seen once says no more than that it is seldom.
             levels = [level for level in levels if count[level] > 1]
         if len(levels) > most:
@@ -283,7 +288,14 @@ class CategoryColumn(Column):
 
 
 def column_of(
-    name, position: int, raw: Raw, wished: bool, weights, one_hot: int, most: int
+    name,
+    position: int,
+    raw: Raw,
+    wished: bool,
+    weights,
+    one_hot: int,
+    most: int,
+    more: bool = False,
 ) -> Column:
     """The column as what it holds says, or the user.
 
@@ -297,6 +309,9 @@ def column_of(
     weights : ndarray or None
     one_hot, most : int
         As in `CategoryColumn`.
+    more : bool
+        Whether other rows come later. Levels that are seen once then count, and those
+        that the type of a category declares.
     """
     if raw.kind == "empty":
         return UnreadColumn(name, position, "empty", 1.0)
@@ -309,7 +324,8 @@ def column_of(
     else:
         absent = raw.values < 0
     missing = float(np.average(absent, weights=weights))
-    if missing == 1.0:
+    declared = more and raw.kind == "category" and raw.levels
+    if missing == 1.0 and not declared:
         return UnreadColumn(name, position, "empty", 1.0)
     if raw.kind == "date":
         if wished:
@@ -322,7 +338,7 @@ def column_of(
         column = NumberColumn(name, position)
     else:
         column = CategoryColumn(
-            name, position, raw, weights, one_hot=one_hot, most=most
+            name, position, raw, weights, one_hot=one_hot, most=most, more=more
         )
     column.missing = missing
     return column

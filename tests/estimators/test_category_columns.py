@@ -181,6 +181,42 @@ def test_partial_fits_know_the_levels_of_the_first():
     assert made(DNNRegressor).fit_chunks(chunks).score(frame, y) > 0.8
 
 
+def rows_of(words, kind):
+    if kind == "texts":
+        return pd.Series(words, dtype=object)
+    return pd.Series(pd.Categorical(words, categories=["a", "b", "c"]))
+
+
+@pytest.mark.parametrize("way", ["partial_fit", "fit_chunks"])
+@pytest.mark.parametrize("first", ["a", None])
+def test_a_column_that_is_constant_in_the_first_rows_is_kept(way, first):
+    rng = np.random.default_rng(0)
+    wish = {"categorical_features": ["word"], "max_iter": 30}
+    for kind in ("texts", "categories"):
+        words = np.array(list("abc"), dtype=object)[rng.integers(0, 3, 400)]
+        words[:20] = first
+        frame = pd.DataFrame({"number": rng.normal(size=400)})
+        frame["word"] = rows_of(words, kind).to_numpy() if kind == "texts" else 0
+        if kind == "categories":
+            frame["word"] = rows_of(words, kind)
+        y = 3.0 * (words == "a") + (words == "b") + 0.1 * frame["number"].to_numpy()
+        parts = [(frame[:20], y[:20]), (frame[20:], y[20:])]
+        est = made(DNNRegressor, **wish)
+        if way == "fit_chunks":
+            est.fit_chunks(parts)
+        else:
+            for _ in range(60):
+                for part in parts:
+                    est.partial_fit(*part)
+        inputs = len(est.coefs_[0])
+        if kind == "categories":
+            assert inputs == 4 and est.score(frame, y) > 0.95
+        elif first is not None:  # what "b" and "c" are nobody knew
+            assert inputs == 2 and est.score(frame, y) > 0.7
+        else:
+            assert inputs == 1
+
+
 def test_held_out_rows_and_scorers():
     frame, y = frame_of()
     later, y_later = frame_of(seed=1)
