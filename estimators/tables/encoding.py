@@ -62,6 +62,7 @@ class Encoding:
         places = [c.position for c in self.measured if c.width]
         self.fill_matrix = numbers.filler(places, self.flagged)
         self.fill_block = numbers.filler(range(len(numbers)))
+        self._widths: dict[tuple[str, ...], int] = {}
         self.quick = QuickRows(self)
 
     @property
@@ -75,6 +76,13 @@ class Encoding:
 
     def width(self, views: Sequence[str]) -> int:
         """How many columns come out."""
+        views = tuple(views)
+        known = self._widths.get(views)
+        if known is None:
+            known = self._widths[views] = self._counted(views)
+        return known
+
+    def _counted(self, views: tuple[str, ...]) -> int:
         width = sum(self.numbers.width(view) for view in views)
         width += sum(column.table.shape[1] for column in self.leveled)
         return width + len(self.flagged) + len(self.coded)

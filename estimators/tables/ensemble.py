@@ -31,7 +31,7 @@ from slimlearn.estimators.tables.members import (
     values_of,
 )
 from slimlearn.estimators.tables.table import open_table
-from slimlearn.estimators.tables.together import Together
+from slimlearn.estimators.tables.together import Together, mean_of
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
@@ -283,18 +283,11 @@ class TabularEnsemble(Visible, Linked, BaseEstimator):
         found = None
         if together.are(members):  # somebody may have left some of them out
             found = together(*asked, Z, self.n_threads)
-        if found is None:
-            found = (
-                values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members
-            )
-        if isinstance(found, np.ndarray):
-            # One by one, as members are added up below.
-            total = np.add.accumulate(found, axis=0)[-1]
-            return total / len(members)
-        total = None
-        for values in found:
-            total = values if total is None else _summed(total, values)
-        return _each(total, lambda part: part / len(members))
+        if found is not None:
+            return found
+        return mean_of(
+            values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members
+        )
 
     def param_distributions(self) -> dict:
         """Ranges for a random search, of what matters most.
@@ -367,12 +360,6 @@ def _each(values, function):
     if isinstance(values, list):
         return [function(part) for part in values]
     return function(values)
-
-
-def _summed(a, b):
-    if isinstance(a, list):
-        return [x + y for x, y in zip(a, b)]
-    return a + b
 
 
 def _added(total, held, values, rows: int):

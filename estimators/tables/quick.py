@@ -66,11 +66,11 @@ class QuickRows:
             out = np.empty((len(X), encoding.width(views)), dtype=np.float32)
             encoding.fill_matrix(X, out, views)
             return out
-        if not self._readable or not hasattr(X, "iloc") or len(X) != 1:
+        if not self._readable or not hasattr(type(X), "iloc") or len(X) != 1:
             return None
         if X.columns.tolist() != encoding.named:
             return None
-        return self._row(X.iloc[0].tolist(), views)
+        return self._row(_first_row(X), views)
 
     def _row(self, row: list, views: Sequence[str]) -> np.ndarray | None:
         numbers = [row[place] for place in self._numbers]
@@ -116,3 +116,20 @@ def _code(column, value) -> int | None:
         return 0
     # A level that fit did not see, of the kind that it saw.
     return 0 if kind_of(value) in column.kinds else None
+
+
+def _first_row(frame) -> list:
+    """The values of a frame's first row.
+
+    Straight from pandas' blocks, where it has them: `iloc` takes three times as long.
+    """
+    try:
+        parts = [(b.mgr_locs.as_array.tolist(), b.values) for b in frame._mgr.blocks]
+    except AttributeError:
+        return frame.iloc[0].tolist()
+    row = [None] * frame.shape[1]
+    for places, values in parts:
+        own = values[:, 0].tolist() if values.ndim == 2 else [values[0]]
+        for place, value in zip(places, own):
+            row[place] = value
+    return row

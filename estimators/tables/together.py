@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from slimlearn.backend.engine.native import native
 from slimlearn.estimators.heads.classification import ClassifierHead
 from slimlearn.estimators.heads.regression import RegressionHead
 
-__all__ = ["Together"]
+__all__ = ["Together", "mean_of"]
 
 # Numbers of encoded rows up to which a copy of them costs less than binding them.
 _FEW = 8192
@@ -38,14 +38,11 @@ class Together:
 
     def are(self, members: Sequence) -> bool:
         """Whether these are the members, fitted as they were."""
-        return self.members == members and all(
-            member._handle is handle for member, handle in zip(members, self._handles)
-        )
+        handles = [member._handle for member in members]
+        return self._handles == handles and self.members == members
 
     def __call__(self, function: str, finish: str, Z: np.ndarray, n_threads):
-        """What each member gives for some rows, as `values_of`; None for many rows.
-
-        In a list, or along the first axis of an array.
+        """The mean of what members give for some rows; None for many rows.
 
         Parameters
         ----------
@@ -59,46 +56,68 @@ class Together:
         if Z.size > _FEW:
             return None
         key = function, finish, n_threads
-        known = self._asked.get(key) or self._bind(key)
-        group, make = known
-        values = None if group is None else group(Z)
-        return None if values is None else make(values)
+        ask = self._asked.get(key) or self._bind(key)
+        return ask(Z)
 
     def _bind(self, key: tuple):
         function, finish, n_threads = key
         predictors = [h.predictor(function, n_threads) for h in self._handles]
-        known = None, None
+        ask = _nothing
         if all(isinstance(one, native.Predictor) for one in predictors):
             columns = [
                 [_places(own) for own in member.inputs.values()]
                 for member in self.members
             ]
             group = native.PredictorGroup(predictors, columns, n_threads or 0)
-            known = group, self._finisher(finish)
-        self._asked = {**self._asked, key: known}
-        return known
+            ask = self._asker(group, finish)
+        self._asked = {**self._asked, key: ask}
+        return ask
 
-    def _finisher(self, finish: str):
-        """What makes of all members' values what their heads do."""
+    def _asker(self, group, finish: str):
+        """What asks all members, and does with their values as their heads do."""
         heads = [member._head for member in self.members]
         kinds = {getattr(type(head), finish) for head in heads}
         if kinds == {ClassifierHead.arrange}:
-            return _as_they_are
-        if kinds != {RegressionHead.decode}:
-            makes = [getattr(head, finish) for head in heads]
-            return lambda values: [make(own) for make, own in zip(makes, values)]
-        units = zip(*(head.units() for head in heads))
-        spread, center = (
-            np.array(own, dtype=np.float64)[:, np.newaxis] for own in units
-        )
-        shape = heads[0].shape
-        return lambda values: (
-            values.reshape((*values.shape[:2], *shape)) * spread + center
-        )
+            return lambda Z: group.mean(Z, None)
+        if kinds == {RegressionHead.decode}:
+            width, shape = group.numbers, heads[0].shape
+            units = np.array(
+                [[np.broadcast_to(own, width) for own in h.units()] for h in heads],
+                dtype=np.float64,
+            )
+
+            def numbers(Z):
+                mean = group.mean(Z, units)
+                return None if mean is None else mean.reshape(len(Z), *shape)
+
+            return numbers
+        makes = [getattr(head, finish) for head in heads]
+
+        def others(Z):
+            values = group(Z)
+            if values is None:
+                return None
+            return mean_of(make(own) for make, own in zip(makes, values))
+
+        return others
 
 
-def _as_they_are(values: np.ndarray) -> np.ndarray:
-    return values
+def mean_of(found: Iterable):
+    """The mean of arrays, or of lists of arrays one by one."""
+    total, count = None, 0
+    for values in found:
+        total, count = values if total is None else _summed(total, values), count + 1
+    return (
+        [part / count for part in total] if isinstance(total, list) else total / count
+    )
+
+
+def _summed(a, b):
+    return [x + y for x, y in zip(a, b)] if isinstance(a, list) else a + b
+
+
+def _nothing(Z) -> None:
+    return None
 
 
 def _places(columns) -> list[int]:

@@ -2,6 +2,8 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "api/api.h"
 #include "api/arrays.h"
@@ -139,7 +141,8 @@ class BoundPredictor {
 };
 
 // group(rows) of float32 in C order: what each predictor makes of its columns of them, as arrays
-// [predictors, rows, ...]; None where a value is not finite.
+// [predictors, rows, ...]; group.mean(rows, units): their mean, [rows, ...]. None where a value is
+// not finite.
 class BoundGroup {
  public:
   BoundGroup(const py::list& predictors,
@@ -151,27 +154,67 @@ class BoundGroup {
     shape_.insert(shape_.end(), group_.row_shape().begin(), group_.row_shape().end());
   }
 
-  py::object call(const py::array_t<float, py::array::c_style>& rows) const {
+  using Rows = py::array_t<float, py::array::c_style>;
+  using Units = py::array_t<double, py::array::c_style>;
+
+  int64_t numbers() const { return group_.row_numbers(); }  // of a predictor for each row
+
+  py::object call(const Rows& rows) const {
+    check(rows);
+    std::vector<py::ssize_t> shape = shape_;
+    shape[1] = rows.shape(0);
+    const py::object result = new_array(result_type_, shape.size(), shape.data());
+    return run(rows, data_of(result)) ? result : py::none();
+  }
+
+  // Each predictor's numbers are multiplied by its first row of units, and the second is added.
+  py::object mean(const Rows& rows, const std::optional<Units>& units) const {
+    check(rows);
+    if (group_.dtype() != DType::f64) throw py::value_error("a mean is of float64 numbers");
+    const auto members = static_cast<int64_t>(group_.size());
+    const int64_t width = group_.row_numbers(), numbers = rows.shape(0) * width;
+    if (units && (units->ndim() != 3 || units->shape(0) != members || units->shape(1) != 2 ||
+                  units->shape(2) != width)) {
+      throw py::value_error("units of a mean are a factor and a summand for each number");
+    }
+    std::vector<double> values(static_cast<size_t>(members * numbers));
+    const bool finite = run(rows, reinterpret_cast<std::byte*>(values.data()));
+    if (!finite) return py::none();
+    std::vector<py::ssize_t> shape(shape_.begin() + 1, shape_.end());
+    shape[0] = rows.shape(0);
+    const py::object result = new_array(result_type_, shape.size(), shape.data());
+    auto* to = reinterpret_cast<double*>(data_of(result));
+    for (int64_t i = 0; i < numbers; ++i) {
+      double total = 0;
+      for (int64_t member = 0; member < members; ++member) {
+        double value = values[static_cast<size_t>(member * numbers + i)];
+        if (units) {
+          const double* own = units->data() + member * 2 * width + i % width;
+          value = value * own[0] + own[width];
+        }
+        total = member == 0 ? value : total + value;
+      }
+      to[i] = total / static_cast<double>(members);
+    }
+    return result;
+  }
+
+ private:
+  void check(const Rows& rows) const {
     if (rows.ndim() != 2 || rows.shape(1) < group_.width()) {
       throw py::value_error("a group needs rows of " + std::to_string(group_.width()) +
                             " columns or more");
     }
-    const int64_t count = rows.shape(0);
-    std::vector<py::ssize_t> shape = shape_;
-    shape[1] = count;
-    const py::object result = new_array(result_type_, shape.size(), shape.data());
-    std::byte* data = data_of(result);
-    bool finite = false;
-    if (count <= 1) {  // which takes less than handing a lock over
-      finite = group_.run(rows.data(), count, rows.shape(1), data);
-    } else {
-      const Unlocked unlocked;
-      finite = group_.run(rows.data(), count, rows.shape(1), data);
-    }
-    return finite ? result : py::none();
   }
 
- private:
+  bool run(const Rows& rows, std::byte* to) const {
+    const int64_t count = rows.shape(0);
+    // Of one row, which takes less than handing a lock over.
+    if (count <= 1) return group_.run(rows.data(), count, rows.shape(1), to);
+    const Unlocked unlocked;
+    return group_.run(rows.data(), count, rows.shape(1), to);
+  }
+
   static std::vector<PredictorGroup::Member> members_of(
       const py::list& predictors, const std::vector<std::vector<std::vector<int64_t>>>& columns) {
     if (predictors.size() != columns.size()) {
@@ -202,6 +245,8 @@ void bind_predictor(py::module_& module) {
   def_constructor<const py::list&, const std::vector<std::vector<std::vector<int64_t>>>&, int>(
       group);
   group.def("__call__", &BoundGroup::call, py::arg("rows").noconvert());
+  group.def_property_readonly("numbers", &BoundGroup::numbers);
+  group.def("mean", &BoundGroup::mean, py::arg("rows").noconvert(), py::arg("units"));
 }
 
 }  // namespace slim

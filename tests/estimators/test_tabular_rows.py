@@ -108,6 +108,24 @@ def test_frames_of_any_numbers():
     )
 
 
+def test_a_frame_without_blocks_is_read_alike():
+    frame = pd.DataFrame(X).rename(columns=str)
+    frame["word"] = np.tile(["a", "b", "c"], 40)
+    reg = TabularRegressor(2, **SETTINGS).fit(frame, TARGETS["number"])
+    quick, row = reg.encoder_._encoding.quick, frame[5:6]
+    want = quick(row, ensemble._VIEWS)
+    assert want is not None
+
+    class Rows:
+        columns, shape = row.columns, row.shape
+        iloc = property(lambda self: row.iloc)
+
+        def __len__(self):
+            return 1
+
+    np.testing.assert_array_equal(quick(Rows(), ensemble._VIEWS), want)
+
+
 def test_groups_are_checked():
     handles = [member._handle for member in made("number", 2).members_]
     predictors = [handle.predictor("predict", 1) for handle in handles]
@@ -119,6 +137,14 @@ def test_groups_are_checked():
     rows = np.zeros((2, 20), dtype=np.float32)
     assert group(rows).shape == (2, 2)
     assert group(np.full_like(rows, np.nan)) is None
+    units = np.array([[[2.0], [1.0]], [[3.0], [-1.0]]])
+    np.testing.assert_array_equal(
+        group.mean(rows, units), (units[:, 0] * group(rows) + units[:, 1]).sum(0) / 2
+    )
+    np.testing.assert_array_equal(group.mean(rows, None), group(rows).sum(0) / 2)
+    assert group.mean(np.full_like(rows, np.nan), None) is None
+    with pytest.raises(ValueError, match="a factor and a summand"):
+        group.mean(rows, units[:1])
     with pytest.raises(ValueError, match=r"needs rows of .* columns"):
         group(rows[:, :1].copy())
     with pytest.raises(TypeError):

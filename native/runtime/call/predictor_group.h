@@ -24,6 +24,7 @@ class PredictorGroup {
   int64_t width() const { return width_; }  // the fewest columns that rows have to have
   DType dtype() const { return members_[0].predictor->dtype(); }
   const std::vector<int64_t>& row_shape() const { return members_[0].predictor->row_shape(); }
+  int64_t row_numbers() const { return row_bytes_ / size_of(dtype()); }
 
   // Of each member, one behind the other, as Predictor::run has it; `columns` are those of a row.
   bool run(const float* rows, int64_t count, int64_t columns, std::byte* result) const;
