@@ -460,13 +460,13 @@ class _Trainer:
         )
         weights = np.ones(len(y)) if self.weights is None else self.weights
         given = {}
+        apart = self.Z[held] if held.any() else self.Z[:1]
         if held.any():
-            given = {"X_val": self.Z[held], "y_val": y[held]}
+            given = {"X_val": apart, "y_val": y[held]}
             if self.weights is not None:
                 given["sample_weight_val"] = self.weights[held]
         # Rows of weight 0 count as absent: no copy of the others is needed.
         member.fit(self.Z, y, weights * training, **given)
         function, finish = owner._asked
-        apart = self.Z[held] if held.any() else self.Z[:1]
         values = values_of(member, function, apart, finish, owner.n_threads)
         return member, held, _each(values, lambda part: part[: held.sum()])
