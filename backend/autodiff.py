@@ -9,7 +9,8 @@ from slimlearn.backend.graph import (
     type_text,
 )
 from slimlearn.backend.op import OPS
-from slimlearn.backend.ops import add, as_tensor, broadcast_to, sum_to
+from slimlearn.backend.ops import as_tensor, broadcast_to, sum_to
+from slimlearn.backend.ops.slicing import add_padded
 from slimlearn.backend.remade import Remade
 
 
@@ -111,4 +112,4 @@ def _backward(node, sums, path, keep, remade) -> None:
 
 def _accumulate(sums, value, gradient) -> None:
     known = sums.get(value)
-    sums[value] = gradient if known is None else add(known, gradient)
+    sums[value] = gradient if known is None else add_padded(known, gradient)

@@ -12,7 +12,9 @@ stacked by the forward loop, which so gets more results, and scanned by the othe
                                        }   and reverse=true
 
 With ``recompute`` only the carried values are stacked, and a backward step computes its
-forward step anew. Gradients of what all steps read are carried, as sums.
+forward step anew. Gradients of what all steps read are carried, as sums; but where a
+step adds a product aᵀg (or a sum of g) to one, a and g are stacked, and one product of
+all steps' rows follows the loop: `backend/loop_sums.py`.
 """
 
 from slimlearn.backend.autodiff import gradients
@@ -26,6 +28,7 @@ from slimlearn.backend.graph import (
     current_graph,
     inside,
 )
+from slimlearn.backend.loop_sums import LateSums
 from slimlearn.backend.op import emit
 from slimlearn.backend.ops import add, constant
 from slimlearn.backend.ops.loops import LoopForm
@@ -116,9 +119,27 @@ class _Step:
         self.slopes = [found.get(p) for p in body.parameters]
         self.returns = [values[v] for v in body.returns]
         self.first, self.second = joint.nodes[:count], joint.nodes[count:]
-        self._split()
+        invariant = set(self.own[self.form.carried + self.form.scanned :])
+        for node in joint.nodes:
+            if invariant.issuperset(node.operands):
+                invariant.update(node.results)
+        first_read = form.carried + form.scanned
+        read = {
+            i: self.slopes[i]
+            for i in self.wanted
+            if i >= first_read and self.slopes[i] is not None
+        }
+        late = not (self.node.attributes["recompute"] or form.is_while or form.counted)
+        self.late = LateSums(self.second, invariant)
+        if late and form.length != 0:
+            with inside(joint):
+                self.slopes = list(self.slopes)
+                for i, slope in read.items():
+                    self.slopes[i] = self.late.take(i, slope)
+            self.second = joint.nodes[count:]
+        self._split(invariant)
 
-    def _split(self) -> None:
+    def _split(self, invariant: set[Tensor]) -> None:
         """Find what the backward step computes, and what it reads of the other."""
         again = self.node.attributes["recompute"]
         needed = {
@@ -126,10 +147,9 @@ class _Step:
             for i, slope in enumerate(self.slopes)
             if slope is not None and (i < self.form.carried or i in self.wanted)
         }
-        invariant = set(self.own[self.form.carried + self.form.scanned :])
-        for node in self.first:
-            if invariant.issuperset(node.operands):
-                invariant.update(node.results)
+        mine = {result for node in self.second for result in node.results}
+        self.outside = {v for v in self.late.values() if v not in mine}
+        needed.update(v for v in self.late.values() if v in mine)
         kept: list[Node] = []
         for node in reversed(self.second):
             if not needed.isdisjoint(node.results):
@@ -137,15 +157,18 @@ class _Step:
                 kept.append(node)
         residuals: list[Tensor] = []
         for node in reversed(self.first):
-            if needed.isdisjoint(node.results):
+            wanted = [r for r in node.results if r in needed or r in self.outside]
+            if not wanted:
                 continue
             if again or node.results[0] in invariant:  # T copies would be alike
                 needed.update(node.operands)
                 kept.append(node)
             else:
-                residuals += [r for r in node.results if r in needed]
+                residuals += wanted
         self.second = kept[::-1]
-        carried = [v for v in self.own[: self.form.carried] if v in needed]
+        carried = [
+            v for v in self.own[: self.form.carried] if v in needed or v in self.outside
+        ]
         self.residuals = residuals[::-1] + carried
         self.read = needed
 
@@ -194,7 +217,7 @@ class _Step:
         def parameter(value: Tensor, name: str = "") -> Tensor:
             return region.add_parameter(name or value.name, *value.type)
 
-        starts, inputs, axes, read = [], list(stacks), [0] * len(stacks), []
+        starts, inputs, axes, read = [], [], [], []
         first_read = form.carried + form.scanned
         for i, cotangent in zip(self.carried, self.cotangents, strict=False):
             values[cotangent] = parameter(cotangent)
@@ -204,19 +227,29 @@ class _Step:
             if i >= first_read and self.slopes[i] is not None:
                 sums[i] = parameter(self.own[i], f"{self.own[i].name}.sum")
                 starts.append(_zeros(self.own[i]))
-        for value in self.residuals:
-            values[value] = parameter(value)
-        for i in range(form.scanned):
-            value = self.own[form.carried + i]
+        whole: dict[
+            Tensor, tuple[Tensor, int]
+        ] = {}  # of all steps, and along which axis
+        for value, stack in zip(self.residuals, stacks, strict=True):
+            whole[value] = stack, 0
             if value in self.read:
                 values[value] = parameter(value)
-                inputs.append(node.operands[form.first + form.carried + i])
-                axes.append(form.scanned_axis(i))
+                inputs.append(stack)
+                axes.append(0)
+        for i in range(form.scanned):
+            value, axis = self.own[form.carried + i], form.scanned_axis(i)
+            operand = node.operands[form.first + form.carried + i]
+            whole[value] = operand, axis
+            if value in self.read:
+                values[value] = parameter(value)
+                inputs.append(operand)
+                axes.append(axis)
         cotangents = self.cotangents[len(self.carried) :]
         for j, cotangent in zip(self.stacked, cotangents, strict=True):
             values[cotangent] = parameter(cotangent)
             inputs.append(given[form.carried + j])
             axes.append(form.stacked_axis(j))
+            whole[cotangent] = inputs[-1], axes[-1]
         for i in range(first_read, len(self.own)):
             if self.own[i] in self.read:
                 values[self.own[i]] = parameter(self.own[i])
@@ -236,7 +269,14 @@ class _Step:
             ]
             region.returns += [add(sums[i], values[self.slopes[i]]) for i in sums]
             region.returns += [values[self.slopes[i]] for i in scanned]
-        axes += [form.scanned_axis(i - form.carried) for i in scanned]
+        outer = [form.scanned_axis(i - form.carried) for i in scanned]
+        stacked = [self.slopes[i] for i in scanned]
+        for value in self.late.values():
+            if value not in whole and value not in stacked:
+                stacked.append(value)
+                outer.append(0)
+                region.returns.append(values[value])
+        axes += outer
         attributes = {
             "carried": len(starts),
             "scanned": len(inputs),
@@ -249,9 +289,17 @@ class _Step:
         operands = (*starts, *inputs, *read)
         if self.count is not None:
             operands = (self.count, *operands)
-        made = emit("scan", operands, attributes, regions=[region])
-        made = made if isinstance(made, tuple) else (made,)
-        found = dict(zip([*self.carried, *sums, *scanned], made, strict=True))
+        made = ()
+        if region.returns:
+            made = emit("scan", operands, attributes, regions=[region])
+            made = made if isinstance(made, tuple) else (made,)
+        found = dict(zip([*self.carried, *sums, *scanned], made, strict=False))
+        rest = made[len(made) - len(stacked) :]
+        for value, stack, axis in zip(stacked, rest, outer, strict=True):
+            whole[value] = stack, axis
+        for i in self.late.sums:
+            late = self.late.total(i, whole)
+            found[i] = late if i not in found else add(found[i], late)
         return [found.get(i) for i in self.wanted]
 
 

@@ -33,6 +33,12 @@ from slimlearn.layers.augmentation import (
     random_shift,
 )
 from slimlearn.layers.beams import beam_search
+from slimlearn.layers.cells import (
+    gru_cell,
+    lstm_cell,
+    simple_rnn_cell,
+    stacked_cells,
+)
 from slimlearn.layers.combine import repeat, stack
 from slimlearn.layers.convolution import (
     conv1d,
@@ -118,6 +124,7 @@ from slimlearn.layers.queries import (
     get_variables_by_suffix,
 )
 from slimlearn.layers.recomputing import recompute
+from slimlearn.layers.recurrent import bidirectional, gru, lstm, rnn, simple_rnn
 from slimlearn.layers.regularization import dropout
 from slimlearn.layers.regularizers import (
     apply_regularization,
@@ -161,6 +168,7 @@ __all__ = [
     "batch_norm",
     "beam_search",
     "bias_add",
+    "bidirectional",
     "constant_initializer",
     "conv1d",
     "conv2d",
@@ -195,6 +203,8 @@ __all__ = [
     "global_pool",
     "glu",
     "group_norm",
+    "gru",
+    "gru_cell",
     "has_arg_scope",
     "he_initializer",
     "identity_initializer",
@@ -212,6 +222,8 @@ __all__ = [
     "linear_model",
     "local_response_normalization",
     "losses",
+    "lstm",
+    "lstm_cell",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -242,6 +254,7 @@ __all__ = [
     "relu6",
     "repeat",
     "resize",
+    "rnn",
     "scale",
     "scale_gradient",
     "separable_conv2d",
@@ -250,10 +263,13 @@ __all__ = [
     "sequence_mask",
     "sequence_pool",
     "sequence_to_images",
+    "simple_rnn",
+    "simple_rnn_cell",
     "softmax",
     "space_to_depth",
     "spatial_softmax",
     "stack",
+    "stacked_cells",
     "sum_regularizer",
     "truncated_normal_initializer",
     "unit_norm",

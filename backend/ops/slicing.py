@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from slimlearn.backend import ops
 from slimlearn.backend.graph import NUMBERS, Tensor, is_symbolic, type_text
 from slimlearn.backend.op import (
     Op,
@@ -241,6 +242,37 @@ def pad_axis(
         return a
     attributes = {"after": after, "axis": axis, "before": before}
     return emit("pad", (a,), attributes, None, name)
+
+
+def add_padded(a: Tensor, b: Tensor) -> Tensor:
+    """Return a + b; side by side, where zeros around each stand beside the other.
+
+    So the gradients of a tensor's parts are joined, and not added part by part.
+    """
+    if not (a.node is not None and b.node is not None and a.shape == b.shape):
+        return ops.add(a, b)
+    if a.node.op != "pad" or b.node.op != "pad":
+        return ops.add(a, b)
+    axis = a.node.attributes["axis"]
+    if axis != b.node.attributes["axis"]:
+        return ops.add(a, b)
+    if a.node.attributes["before"] > b.node.attributes["before"]:
+        a, b = b, a
+    before, middle = a.node.attributes["before"], b.node.attributes["before"]
+    parts = [_joined(part.node.operands[0], axis) for part in (a, b)]
+    size = a.node.operands[0].shape[axis]
+    if type(size) is not int or before + size != middle:
+        return ops.add(a, b)
+    joined = concat([*parts[0], *parts[1]], axis)
+    return pad_axis(joined, axis, before, b.node.attributes["after"])
+
+
+def _joined(a: Tensor, axis: int) -> tuple[Tensor, ...]:
+    """Return what `a` was put together from along an axis."""
+    node = a.node
+    if node is not None and node.op == "concat" and node.attributes["axis"] == axis:
+        return node.operands
+    return (a,)
 
 
 def check_widths(a: Tensor, pad_width, name: str | None) -> list[tuple[int, int]]:
