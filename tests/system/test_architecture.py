@@ -44,7 +44,9 @@ PYTHON_RULES = {
         "backend.op",
         "backend.ops",
         "backend.autodiff",
+        "backend.loop_sums",
     ),
+    "backend.loop_sums": ("backend.shape", "backend.graph", "backend.ops"),
     "backend": ("backend",),
 }
 # What a network means; these modules know no device.
@@ -56,6 +58,7 @@ MEANING = (
     "remade",
     "autodiff",
     "loop_gradient",
+    "loop_sums",
     "text",
     "reference",
     "philox",
