@@ -13,6 +13,8 @@ from slimlearn.backend import ops as ops
 from slimlearn.backend.engine import NativeError as NativeError
 from slimlearn.backend.engine import clear_cache as clear_cache
 from slimlearn.backend.engine import show_config as show_config
+from slimlearn.backend.function_state import assign as assign
+from slimlearn.backend.function_state import state as state
 from slimlearn.backend.functions import function as function
 from slimlearn.backend.minimizing import minimize as minimize
 from slimlearn.backend.optimizer import LBFGS as LBFGS

@@ -126,6 +126,7 @@ def _by_lbfgs(compiled, leaves, like, args, max_iter: int, tol: float):
         return [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in parts]
 
     def evaluate(flat):
+        both.reset()  # the same random numbers: one surface to descend on
         value, slope = both(rebuild(arrays(flat), like), *args)
         found = [np.ravel(s) for s in leaves_of(slope, "minimize")[0]]
         return float(value), np.concatenate(found).astype(np.float64)

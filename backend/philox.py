@@ -3,8 +3,8 @@
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
 (SC 2011). The key is (seed, stream), the counter (column block, row, time low, time
 high), so a number depends on where it stands and on nothing else. The time is 40 bits
-of step and above them 24 bits, reserved for the iteration of a loop around the op: 0
-outside of loops.
+of step and above them 24 bits for the iteration of the loop around the op, 0 outside of
+loops. Where loops are nested, those around that one change the seed.
 """
 
 import math
@@ -47,13 +47,36 @@ def philox(key: tuple[int, int], counter: np.ndarray) -> np.ndarray:
     return np.stack((c0, c1, c2, c3), -1).astype(np.uint32)
 
 
+def time_of(step: int, iteration: int = 0) -> int:
+    """Return what `uniform`, `normal` and `keep` take as the step inside of a loop."""
+    return (step & ((1 << STEP_BITS) - 1)) | iteration << STEP_BITS
+
+
+def loop_time(seed: int, time: int, step: int) -> tuple[int, int]:
+    """Return seed and time in a step of a loop around which they are as given."""
+    around = time >> STEP_BITS
+    if around:
+        seed = _mixed(seed, around)
+    turn, iteration = divmod(step, (1 << 64 - STEP_BITS) - 1)
+    if turn:
+        seed = _mixed(seed, ~turn & 0xFFFFFFFF)
+    return seed, time_of(time, iteration + 1)
+
+
+def _mixed(key: int, number: int) -> int:
+    """Return 32 bits of both: the finalizer of MurmurHash3."""
+    h = (key ^ number) * 0x9E3779B1 & 0xFFFFFFFF
+    h = (h ^ h >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    h = (h ^ h >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return h ^ h >> 16
+
+
 def _words(seed, stream, step, rows, columns, lanes) -> np.ndarray:
     """Return the words of every row: shape (rows, ceil(columns / lanes), 4)."""
     blocks = -(-columns // lanes)
     counter = np.zeros((len(rows), blocks, 4), np.uint32)
     counter[..., 0] = np.arange(blocks)
     counter[..., 1] = np.asarray(rows)[:, None]
-    step &= (1 << STEP_BITS) - 1
     counter[..., 2] = step & 0xFFFFFFFF
     counter[..., 3] = step >> 32
     return philox((seed & 0xFFFFFFFF, stream), counter)
@@ -83,6 +106,7 @@ def uniform(seed, stream, step, rows, shape, dtype) -> np.ndarray:
     Parameters
     ----------
     seed, stream, step : int
+        Inside of a loop the step is `time_of` its iteration.
     rows : ndarray of int, or None
         The row counter of each leading index; None counts all elements as columns.
     shape : tuple of int

@@ -434,10 +434,10 @@ def glu(inputs: Tensor, axis: int = -1, scope: str | None = None) -> Tensor:
     utils.check_float("glu", inputs, min_rank=2)
     axis = utils.check_axis("glu", "axis", axis, inputs.rank)
     features = inputs.shape[axis]
-    if not isinstance(features, int) or features % 2:
+    if not isinstance(features, int) or features % 2 or features == 0:
         raise ValueError(
-            f"glu: the number of features must be even, one half of gates; it is "
-            f"{features}"
+            f"glu: the number of features must be even and at least 2, one half of "
+            f"gates; it is {features}"
         )
     with variable_scope(scope, "GLU"):
         values, gates = ops.split(inputs, 2, axis)

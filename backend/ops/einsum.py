@@ -3,7 +3,7 @@
 import re
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, type_text
+from slimlearn.backend.graph import FLOATS, Tensor, type_text
 from slimlearn.backend.op import check_tensor, public
 from slimlearn.backend.shape import product
 
@@ -61,6 +61,11 @@ def einsum(subscripts: str, *operands: Tensor, name: str | None = None) -> Tenso
     sizes: dict = {}
     for term, operand in zip(terms, operands, strict=True):
         check_tensor(operand, "einsum", name)
+        if len(terms) > 1 and operand.dtype not in FLOATS:
+            raise ValueError(
+                f"{where} {term!r} is {type_text(*operand.type)}: products are of f32 "
+                "or f64, cast it"
+            )
         if len(term) != operand.rank or len(set(term)) != len(term):
             raise ValueError(
                 f"{where} {term!r} does not fit {type_text(*operand.type)}: one letter "

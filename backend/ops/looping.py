@@ -75,8 +75,8 @@ def scan(
     TypeError
         If `step` is no function or does not return a pair, or a value is no tensor.
     ValueError
-        If lengths differ, a carried value changes its type or shape, or a step draws
-        random numbers, reads an input or assigns a state.
+        If lengths differ, a carried value changes its type or shape, or a step reads an
+        input or assigns a state.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def while_loop(
         If `condition` or `body` is no function, or a value is no tensor.
     ValueError
         If the condition is no scalar bool, a carried value changes its type or shape,
-        or a step draws random numbers, reads an input or assigns a state.
+        or a step reads an input or assigns a state.
 
     Notes
     -----

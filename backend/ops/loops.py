@@ -153,15 +153,17 @@ class _Loop(Op):
         steps = int(np.clip(arrays[0], 0, length)) if form.counted else length
         count = 0
         while (form.is_while and length == 0) or count < steps:
+            at = steps - 1 - count if form.reverse else count
             if form.is_while:
-                (goes_on,) = context.region(node.regions[0], [*carried, *read])
+                with context.iteration(at):
+                    (goes_on,) = context.region(node.regions[0], [*carried, *read])
                 if not goes_on:
                     break
-            at = steps - 1 - count if form.reverse else count
             slices = [
                 array.take(at, form.scanned_axis(i)) for i, array in enumerate(scanned)
             ]
-            yields = context.region(body, [*carried, *slices, *read])
+            with context.iteration(at):
+                yields = context.region(body, [*carried, *slices, *read])
             carried = yields[: form.carried]
             for i, value in enumerate(yields[form.carried :]):
                 where = (slice(None),) * form.stacked_axis(i)
@@ -236,11 +238,6 @@ def _check_region(region: Graph, types) -> None:
         refuse_unless(
             node.op != "input",
             f"{where}: inputs are read outside; use the tensor inside",
-        )
-        refuse_unless(
-            not OPS[node.op].random,
-            f"{where}: all steps would draw the same numbers; draw outside, for all "
-            "steps at once, and scan over them",
         )
         for value in node.results:
             _check_dense(where, value)

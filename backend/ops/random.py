@@ -43,8 +43,7 @@ class _Distribution(_Random):
     def reference(self, context, arrays, node):
         dtype, shape = context.result(node)
         rows = context.rows(node.results[0])
-        stream = node.attributes["stream"]
-        draw = self.draw(context.seed, stream, context.step, rows, shape, dtype)
+        draw = self.draw(*context.random_key(node), rows, shape, dtype)
         return [draw.reshape(shape).astype(dtype)]
 
 
@@ -83,9 +82,7 @@ class Dropout(_Random):
         x, keep_prob = arrays
         rows = context.rows(node.results[0])
         kept = philox.keep(
-            context.seed,
-            node.attributes["stream"],
-            context.step,
+            *context.random_key(node),
             rows,
             x.shape,
             float(keep_prob),

@@ -192,6 +192,10 @@ def argsort(a: Tensor, axis: int = -1, name: str | None = None) -> Tensor:
 def _sorted(a: Tensor, axis: int, op: str, name: str | None) -> tuple[Tensor, Tensor]:
     check_tensor(a, op, name)
     at = structure.axis_of(a, axis, op, name)
+    if a.dtype not in NUMBERS:
+        raise ValueError(
+            f"[{op} {name or op}] a is {type_text(*a.type)}, needs numbers: cast it"
+        )
     size = a.shape[at]
     if type(size) is not int or size == 0:
         raise ValueError(

@@ -1,5 +1,8 @@
 """What ops know while they run, and running them one by one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from scipy import sparse
 
@@ -18,6 +21,7 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.graph.rounding import rounded
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops.sparse import Rows
+from slimlearn.backend.philox import loop_time
 from slimlearn.backend.shape import Dim, evaluate
 
 _STATUS = {
@@ -61,6 +65,18 @@ class Context:
         lead = tensor.shape[0]
         per_row = lead.multiple_of("B") or 1
         return self.first_row * per_row + np.arange(evaluate(lead, self.symbols))
+
+    def random_key(self, node: Node) -> tuple[int, int, int]:
+        """Return the seed, the stream and the time of what a node draws."""
+        return self.seed, node.attributes["stream"], self.step
+
+    @contextmanager
+    def iteration(self, step: int) -> Iterator[None]:
+        """Draw random numbers as in a step of a loop."""
+        outside = self.seed, self.step
+        self.seed, self.step = loop_time(*outside, step)
+        yield
+        self.seed, self.step = outside
 
     def source(self, node: Node) -> np.ndarray:
         """Return the rows of an input, converted to its type."""

@@ -37,12 +37,11 @@ const Type& type_of(const Graph& graph, ValueId id) {
   return graph.values[static_cast<size_t>(id)].type;
 }
 
-// Steps would all draw the same numbers; what is not dense has no place in them.
+// What is not dense has no place in a step.
 void check_inside(const NodeView& v) {
   for (const Graph& region : v.node.regions) {
     walk(region, [&](const Graph& graph, const Node& node) {
       const NodeView inner{graph, node};
-      if (op_row(node).has(kRandom)) inner.refuse("draws random numbers in a loop: draw outside");
       for (const Value& value : graph.values) {
         if (!is_dense(value.type)) {
           inner.refuse('%' + value.name + " is " + to_string(value.type) +

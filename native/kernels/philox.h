@@ -3,8 +3,8 @@
 // column) only: never on the batch's size, the place in it, the threads or the device.
 // A program's counter: word 0 the block of columns, word 1 the row (of a value of c·B rows
 // first_row·c + row), words 2 and 3 the time: 40 bits of step and above them 24 bits for the
-// iteration of the loop around the op. They are reserved: no op stands in a loop yet, and
-// outside of loops they stay 0.
+// iteration of the loop around the op, 0 outside of loops. Where loops are nested, those around
+// that one change the seed (runtime/call/loop_time.h).
 #pragma once
 
 #ifdef __CUDACC_RTC__  // a part of kernels' texts (cuda/kernels): no headers, no host

@@ -313,10 +313,6 @@ REFUSALS = {
         ValueError,
         lambda x: ops.while_loop(lambda c: c, lambda c: c, ()),
     ),
-    "a step computes [dropout scan/step/dropout]: all steps would draw the same": (
-        ValueError,
-        lambda x: ops.scan(lambda c, _: (ops.dropout(c, 0.5), None), x, length=2),
-    ),
     "a step computes [input scan/step/Z]: inputs are read outside": (
         ValueError,
         lambda x: ops.scan(

@@ -58,13 +58,28 @@ def test_the_step_counts_beyond_32_bits():
     assert not np.array_equal(low, high)
 
 
-def test_the_bits_above_the_step_wait_for_loops():
+def test_the_bits_above_the_step_are_the_iteration():
     last = 2**philox.STEP_BITS - 1
-    draws = [philox.uniform(1, 2, s, None, (4,), "f4") for s in (0, last, last + 1)]
+    times = [philox.time_of(step) for step in (0, last, last + 1)]
+    draws = [philox.uniform(1, 2, t, None, (4,), "f4") for t in times]
     assert not np.array_equal(draws[0], draws[1])
     np.testing.assert_array_equal(draws[0], draws[2])
     raw = philox.philox((1, 2), np.array([0, 0, last & 0xFFFFFFFF, 0xFF]))
     np.testing.assert_array_equal(draws[1][0], (raw >> 8) * np.float32(2**-24))
+    raw = philox.philox((1, 2), np.array([0, 0, 5, 3 << 8]))
+    third = philox.uniform(1, 2, philox.time_of(5, 3), None, (4,), "f4")
+    np.testing.assert_array_equal(third[0], (raw >> 8) * np.float32(2**-24))
+
+
+def test_where_loops_stand():
+    turn = 2**24 - 1
+    assert philox.loop_time(7, 5, 0) == (7, philox.time_of(5, 1))
+    assert philox.loop_time(7, 5, turn - 1) == (7, philox.time_of(5, turn))
+    assert philox.loop_time(7, 5, turn)[1] == philox.time_of(5, 1)
+    outer = [philox.loop_time(7, 5, i) for i in range(300)]
+    inner = [philox.loop_time(*time, j) for time in outer for j in range(300)]
+    late = [philox.loop_time(7, 5, turn * i + 1) for i in range(300)]
+    assert len({*inner, *late}) == 300 * 300 + 300
 
 
 def test_moments():

@@ -82,12 +82,6 @@ MALFORMED = {
         '%d = input(source="d")',
         "inputs are read outside",
     ),
-    "random numbers": (
-        SCAN,
-        "%d = mul(%a, %c)",
-        "%d = random_normal(stream=1)",
-        "all steps would draw the same numbers",
-    ),
     "two regions": (SCAN, "  } : f32[3],", "  } {\n  } : f32[3],", "scan has 1 region"),
     "nothing carried": (WHILE, "carried=1", "carried=0", "carries nothing"),
     "no bound for what is stacked": (WHILE, "maximum=4", "maximum=0", "maximum is 0"),

@@ -3,6 +3,7 @@
 
 #include "runtime/call/executor.h"
 #include "runtime/call/interrupt.h"
+#include "runtime/call/loop_time.h"
 
 namespace slim {
 
@@ -26,14 +27,17 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
   const int64_t steps = lane.first() ? start_loop(loop, call) : 0;
   // All lanes read what the first one decided; laid out as scratch is, but the host's.
   auto& go = *loop.go.in<uint8_t>(call.remote ? call.remote->context : call.context);
+  LoopTime time(call.context);
+  if (loop.draws) lane.barrier();  // before it moves: others may still draw outside
   int64_t step = 0;
   for (;; ++step) {
+    const int64_t at = loop.reverse ? steps - 1 - step : step;
+    if (loop.draws && lane.first()) time.move_to(at);
     if (loop.predicate) {
       lane.barrier();
       run(loop.condition);
       lane.barrier();
     }
-    const int64_t at = loop.reverse ? steps - 1 - step : step;
     if (lane.first()) {
       go = goes_on(loop, call, step, steps);
       for (size_t i = 0; go && i < loop.scanned.size(); ++i) {
@@ -49,6 +53,9 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
     run_moves(loop.carry, call);
   }
   if (lane.first()) end_loop(loop, call, step);
+  if (!loop.draws) return;
+  if (lane.first()) time.leave();
+  lane.barrier();
 }
 
 }  // namespace slim

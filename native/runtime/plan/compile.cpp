@@ -246,6 +246,24 @@ class Planner {
     return made;
   }
 
+  // Whether a loop's steps need random numbers of their own.
+  bool draws(const Binding& binding) const {
+    bool found = false;
+    for (const Graph& region : binding.node.regions) {
+      walk(region, [&](const Graph& graph, const Node& node) {
+        if (!op_row(node).has(kRandom)) return;
+        if (!device_.memory().is_host()) {
+          throw std::invalid_argument(
+              "[" + node.op + " " + graph.values[static_cast<size_t>(node.results[0])].name +
+              "] draws random numbers in a loop, which this device cannot yet: draw outside, for "
+              "all steps at once, and scan over them");
+        }
+        found = true;
+      });
+    }
+    return found;
+  }
+
   std::unique_ptr<Plan::Loop> loop(const Binding& binding, const std::vector<MemoryPlan>& memory,
                                    const std::vector<MemoryPlan::Stretch>& workspace,
                                    std::vector<Buffer>& writes) {
@@ -255,6 +273,7 @@ class Planner {
     auto made = std::make_unique<Plan::Loop>();
     made->length = form.length.evaluate(symbols_);
     made->reverse = form.reverse;
+    made->draws = draws(binding);
     if (form.counted) made->count = binding.operands[0];
     const auto slot = [&](size_t i, ValueId id) { return at(body, id, workspace[i].place); };
     const auto flag = [&](size_t i) {

@@ -113,7 +113,8 @@ class Plan {
     Sequence body;
     std::vector<Move> carry;  // at the end of a step
     std::vector<Slice> scanned, stacked;
-    Buffer go;  // whether there is another step, for all lanes
+    Buffer go;           // whether there is another step, for all lanes
+    bool draws = false;  // random numbers, of which each step has its own
   };
 
   // What launches make of the program's arrays alone, for all calls while these stay as they are.
