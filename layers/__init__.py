@@ -23,6 +23,11 @@ from slimlearn.layers import (
     regularizers,
     utils,
 )
+from slimlearn.layers.attention import (
+    multi_head_attention,
+    positional_encoding,
+    transformer_encoder,
+)
 from slimlearn.layers.augmentation import (
     cutout,
     mixup,
@@ -230,6 +235,7 @@ __all__ = [
     "maxout",
     "mixup",
     "model_variable",
+    "multi_head_attention",
     "name_scope",
     "one_hot_encoding",
     "ones_initializer",
@@ -240,6 +246,7 @@ __all__ = [
     "periodic_embedding",
     "piecewise_linear",
     "pool",
+    "positional_encoding",
     "prelu",
     "random_brightness",
     "random_contrast",
@@ -271,6 +278,7 @@ __all__ = [
     "stack",
     "stacked_cells",
     "sum_regularizer",
+    "transformer_encoder",
     "truncated_normal_initializer",
     "unit_norm",
     "utils",

@@ -4,7 +4,6 @@ import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, NamedTuple
 
 from slimlearn.backend import ops
@@ -419,11 +418,7 @@ class _Gates(NamedTuple):
     def _mask(self, batch: Tensor) -> Tensor | None:
         """Return what the state's product reads of h: one draw for all steps."""
         rate = self.recurrent_dropout
-        if not isinstance(rate, Real) or not 0 <= rate < 1:
-            raise ValueError(
-                f"{self.layer}: recurrent_dropout, the probability of dropping, must "
-                f"be at least 0 and below 1, got {rate!r}"
-            )
+        utils.check_probability(self.layer, "recurrent_dropout", rate)
         if rate == 0:
             return None
         ones = ops.ones((batch.shape[0], self.units), batch.dtype)

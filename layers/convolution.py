@@ -53,9 +53,10 @@ def convolution(
         Of the filters, for all spatial axes or one each.
     stride : int or sequence of int, default=1
         How far the filters move.
-    padding : {"SAME", "VALID"} or sequence of (before, after), default="SAME"
+    padding : {"SAME", "VALID", "CAUSAL"} or sequence of (before, after), default="SAME"
         Zeros around the spatial axes: SAME, so many that stride 1 keeps the size, the
-        odd one behind; VALID, none.
+        odd one behind; VALID, none; CAUSAL, of one axis, time: all of them before it,
+        so that no position reads what comes later.
     data_format : {"NHWC", "NCHW"}, optional
         Where the channels stand: last by default. "NCHW" is turned round and back, so
         keep to one.

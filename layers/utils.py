@@ -168,6 +168,16 @@ def check_positive(layer: str, word: str, value) -> None:
         raise ValueError(f"{layer}: {word} must be a number > 0, got {value!r}")
 
 
+def check_probability(layer: str, word: str, value) -> None:
+    """Refuse what is no probability of dropping: at least 0 and below 1."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and 0 <= value < 1):
+        raise ValueError(
+            f"{layer}: {word}, the probability of dropping, must be at least 0 and "
+            f"below 1, got {value!r}"
+        )
+
+
 def feature_count(layer: str, inputs: Tensor) -> int:
     """Return the size of the last axis, which must be fixed."""
     size = inputs.shape[-1]

@@ -39,13 +39,20 @@ def padding_of(padding, sizes, kernel, attributes, where: str) -> list[int]:
     """Return zeros before and after each spatial axis, one after the other."""
     if isinstance(padding, str):
         rule = padding.upper()
-        if rule not in ("SAME", "VALID"):
+        if rule not in ("SAME", "VALID", "CAUSAL"):
             raise ValueError(
-                f"{where} padding={padding!r} is none of 'SAME', 'VALID' and pairs "
-                "(before, after)"
+                f"{where} padding={padding!r} is none of 'SAME', 'VALID', 'CAUSAL' and "
+                "pairs (before, after)"
             )
         if rule == "VALID":
             return [0, 0] * len(sizes)
+        if rule == "CAUSAL":
+            if len(sizes) != 1:
+                raise ValueError(
+                    f"{where} padding={padding!r} is for one spatial axis, time; there "
+                    f"are {len(sizes)}"
+                )
+            return [(kernel[0] - 1) * attributes["dilations"][0], 0]
         steps = zip(
             sizes, kernel, attributes["strides"], attributes["dilations"], strict=False
         )
