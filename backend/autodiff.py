@@ -65,9 +65,12 @@ def gradients(ys, xs, grad_ys=None) -> list[Tensor | None]:
         if y in path:
             _accumulate(sums, y, as_tensor(1.0, y.dtype) if seed is None else seed)
     keep, remade = set(xs), Remade(graph, nodes)
+    device = graph.device
     for node in reversed(nodes):
         if any(result in sums for result in node.results):
+            graph.device = node.device
             _backward(node, sums, path, keep, remade)
+    graph.device = device
     remade.drop_unused()
     return [broadcast_to(sums[x], x.shape) if x in sums else None for x in xs]
 

@@ -62,19 +62,20 @@ class Remade:
         if values is None:
             values = self._values[node.block] = self._copy(node.block, gradient)
         operands = tuple([values.get(o, o) for o in node.operands])
-        made = Node(node.op, operands, node.attributes, node.regions)
+        made = Node(node.op, operands, node.attributes, node.regions, None, node.device)
         made.results = tuple([values.get(r, r) for r in node.results])
         return made
 
     def _copy(self, block: object, gradient: Tensor) -> dict[Tensor, Tensor]:
         """Append the nodes of a block; return the new values by the old ones."""
-        graph, values = self._graph, {}
+        graph, values, device = self._graph, {}, self._graph.device
         inside = {result for node in self._blocks[block] for result in node.results}
         with absolute_scope(""):
             for node in self._blocks[block]:
                 wanted = [r for r in node.results if self._is_remade(r)]
                 if not wanted or node.op == "input":
                     continue
+                graph.device = node.device
                 for operand in node.operands:
                     outer = operand.node is not None and operand not in inside
                     if outer and operand not in values and grows(operand):
@@ -94,6 +95,7 @@ class Remade:
                 )
                 pairs = zip(node.results, made.results, strict=True)
                 values.update((old, new) for old, new in pairs if old in wanted)
+        graph.device = device
         return values
 
     def _is_remade(self, value: Tensor) -> bool:

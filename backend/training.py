@@ -19,11 +19,11 @@ from slimlearn.backend.schedule import Schedule
 __all__ = ["Part", "Progress", "Settings", "compile_text", "fit", "make_trainer"]
 
 
-def compile_text(text: str, device: str = "cpu"):
-    """The program's native model on a device; cached."""
+def compile_text(text: str, device: str = "cpu", lenient: bool = False):
+    """The program's native model on a device; cached. See `engine.compile`."""
     from slimlearn.backend import engine
 
-    return engine.compile(text, device=device)
+    return engine.compile(text, device=device, lenient=lenient)
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Arrays of other libraries: into the door as NumPy's, and back out as their own.
 
-Only where scikit-learn's array API dispatch is on. Training and prediction run on the
-host: `to_numpy` shares the memory of what is there, and copies from another device.
+Results come back as the caller's where scikit-learn's array API dispatch is on, else as
+NumPy's. Training and prediction are called from the host: `to_numpy` shares the memory
+of what is there, and copies from another device.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from slimlearn.estimators.compat import (
 )
 
 __all__ = ["Home", "Origin", "check_origin", "home_of", "origin_of", "to_numpy"]
+
+# Of DLPack's kinds of devices those whose memory the host reads: its own, and pinned.
+_HOST = (1, 3, 11)
+# How an array comes to the host: CuPy's, PyTorch's, Numba's.
+_FETCH = ("get", "cpu", "copy_to_host")
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,15 @@ def home_of(array) -> Home | None:
 def to_numpy(array):
     """An array of another library as NumPy's; anything else as it is.
 
+    Where dispatch is off this is one that NumPy would not read itself: on a GPU, or
+    known by DLPack alone.
+
     Raises
     ------
     ValueError
         If it is NumPy's and numbers in it are masked.
+    TypeError
+        If it is on a device that it cannot be copied from.
     """
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise ValueError(
@@ -80,12 +91,45 @@ def to_numpy(array):
         )
     home = home_of(array)
     if home is None:
-        return array
+        return _read(array)
     try:
         return np.from_dlpack(array)
     except (BufferError, TypeError, ValueError, RuntimeError, AttributeError):
         # On another device, or of a library that has not all of DLPack.
         return convert_to_numpy(array, home.xp)
+
+
+def _read(array):
+    if isinstance(array, (np.ndarray, np.generic)):
+        return array
+    if _is_on_gpu(array):
+        return _fetched(array)
+    if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
+        return np.from_dlpack(array)
+    return array
+
+
+def _is_on_gpu(array) -> bool:
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    device = getattr(array, "__dlpack_device__", None)
+    return callable(device) and int(device()[0]) not in _HOST
+
+
+def _fetched(array) -> np.ndarray:
+    """A copy on the host, by the library that knows when the array is complete."""
+    for name in _FETCH:
+        method = getattr(array, name, None)
+        if callable(method):
+            return np.asarray(method())
+    try:
+        return np.from_dlpack(array, device="cpu", copy=True)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"an array of {type(array).__module__}.{type(array).__qualname__} lies on "
+            f"a GPU and cannot be copied from there ({error}): give it as a NumPy "
+            "array"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.text import print_program
 from slimlearn.estimators.inputs import Input
+from slimlearn.estimators.telling import warn
 from slimlearn.estimators.where import where
 
 __all__ = ["Handle", "joined"]
@@ -73,15 +74,26 @@ class Handle:
         arrays of another library.
     device : str
         What runs it.
+    strict : bool, default=False
+        Whether a device that the program names has to be there; else its part runs
+        with the rest, with a warning.
     """
 
     __slots__ = (
-        *("_looks", "_native", "_parts", "_predictors"),
+        *("_looks", "_native", "_parts", "_predictors", "_strict"),
         *("closely", "device", "input", "model", "program", "text"),
     )
 
-    def __init__(self, program: Program, input: Input, closely: bool, device="cpu"):
+    def __init__(
+        self,
+        program: Program,
+        input: Input,
+        closely: bool,
+        device="cpu",
+        strict: bool = False,
+    ):
         self.program = program
+        self._strict = strict
         self.device = device
         self.input = input
         self.closely = closely
@@ -96,10 +108,15 @@ class Handle:
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            self._native = training.compile_text(
-                self.text,
-                where(self.device, any(form.sparse for form in self.input.forms)),
+            device = where(self.device, any(form.sparse for form in self.input.forms))
+            self._native = native = training.compile_text(
+                self.text, device, lenient=not self._strict
             )
+            for name, why in native.missing.items():
+                warn(
+                    f"layers.device({name!r}) of this network is not here ({why}): "
+                    f"{device!r} computes its part instead"
+                )
         return self._native
 
     @property

@@ -99,7 +99,8 @@ class Starting:
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
         device = self._device()
-        self.handle = Handle(program, self.input, named or self.origin.foreign, device)
+        closely = named or self.origin.foreign
+        self.handle = Handle(program, self.input, closely, device, strict=True)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)

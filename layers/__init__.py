@@ -108,6 +108,7 @@ from slimlearn.layers.names import get_variable_scope, variable_scope
 from slimlearn.layers.normalization import batch_norm, layer_norm, unit_norm
 from slimlearn.layers.numbers import periodic_embedding, piecewise_linear
 from slimlearn.layers.parametric import parametric_activation, prelu, scale
+from slimlearn.layers.placing import device
 from slimlearn.layers.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -191,6 +192,7 @@ __all__ = [
     "current_arg_scope",
     "cutout",
     "depth_to_space",
+    "device",
     "dropout",
     "elu",
     "embedding",

@@ -19,7 +19,9 @@ __all__ = ["NativeModel", "clear_cache", "compile"]
 _compiled: Cache[NativeModel] = Cache(64)
 
 
-def compile(text: str, isa: str | None = None, device: str = "cpu") -> NativeModel:
+def compile(
+    text: str, isa: str | None = None, device: str = "cpu", lenient: bool = False
+) -> NativeModel:
     """Return the compiled program of a text, from the cache where it can.
 
     Parameters
@@ -29,16 +31,19 @@ def compile(text: str, isa: str | None = None, device: str = "cpu") -> NativeMod
     isa : str, optional
         An instruction-set level of the CPU; the machine's best by default.
     device : str
-        One of `devices`.
+        One of `devices`; what the text places on others by name runs there.
+    lenient : bool, default=False
+        Whether what the text places on a device that is not there runs with the rest,
+        as `NativeModel.missing` tells.
 
     Raises
     ------
     ValueError
-        If the text is no valid program, naming the line or the op; or if the device is
+        If the text is no valid program, naming the line or the op; or if a device is
         not there.
     """
-    key = text, isa or (native.best_isa() if device == "cpu" else device)
-    return _compiled.get(key, lambda: NativeModel(text, isa, device))
+    key = text, isa or (native.best_isa() if device == "cpu" else device), lenient
+    return _compiled.get(key, lambda: NativeModel(text, isa, device, lenient))
 
 
 def clear_cache() -> None:
@@ -65,11 +70,18 @@ class NativeModel:
     text : str
     isa : str or None
     device : str
+    lenient : bool
     """
 
-    def __init__(self, text: str, isa: str | None = None, device: str = "cpu"):
+    def __init__(
+        self,
+        text: str,
+        isa: str | None = None,
+        device: str = "cpu",
+        lenient: bool = False,
+    ):
         self.text = text
-        self._wanted = isa, device
+        self._wanted = isa, device, lenient
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -77,7 +89,7 @@ class NativeModel:
                 f"the program's text has {text[error.start]!r} at {error.start}, half "
                 "a character: read it as UTF-8"
             ) from None
-        self.native = native.Model(text, isa or device)
+        self.native = native.Model(text, isa or device, lenient)
         # Whether its update goes by a learning rate at all.
         self.reads_rate = "learning_rate" in self.native.hypers()
 
@@ -89,8 +101,18 @@ class NativeModel:
 
     @property
     def device(self) -> str:
-        """The device that runs it."""
+        """The device that runs it; of a program that is on several, the processor."""
         return self.native.device
+
+    @property
+    def devices(self) -> list[str]:
+        """All devices that run some of it."""
+        return self.native.devices
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The devices that the text names and that are not there, and why."""
+        return self.native.missing
 
     @property
     def isa(self) -> str:

@@ -24,6 +24,7 @@ from slimlearn.backend.graph.region import (
     share_parameters,
 )
 from slimlearn.backend.graph.tensor import (
+    ANYWHERE,
     DTYPES,
     FLOATS,
     INTEGERS,
@@ -40,6 +41,7 @@ from slimlearn.backend.graph.tensor import (
 )
 
 __all__ = [
+    "ANYWHERE",
     "DECLARATIONS",
     "DTYPES",
     "FLOATS",

@@ -25,7 +25,11 @@ def copy_nodes(
     """
     for node in source.nodes if nodes is None else nodes:
         operands = tuple([values.get(o, o) for o in node.operands])
-        made = Node(node.op, operands, node.attributes, node.regions, node.block)
+        made = Node(
+            *(node.op, operands, node.attributes),
+            *(node.regions, node.block, node.device),
+        )
+        target.placed = target.placed or bool(node.device)
         results = []
         for result in node.results:
             name = target.unique_name(result.name)

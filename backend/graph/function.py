@@ -5,8 +5,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from slimlearn.backend.graph.declarations import Declaration, Parameter
-from slimlearn.backend.graph.names import check_name, current_scope
-from slimlearn.backend.graph.tensor import Node, Tensor, storage_of, type_text
+from slimlearn.backend.graph.names import absolute_scope, check_name, current_scope
+from slimlearn.backend.graph.tensor import (
+    ANYWHERE,
+    Node,
+    Tensor,
+    storage_of,
+    type_text,
+)
 
 _graph: ContextVar["Graph"] = ContextVar("slimlearn_graph")
 
@@ -34,6 +40,13 @@ class Graph:
         Whether layers build their training form here.
     block : object or None
         What nodes are being made in that gradients compute anew; see `Node`.
+    device : str
+        Where nodes are being placed, as `layers.device` says; "" for wherever the
+        program runs.
+    placed : bool
+        Whether some node was placed.
+    copied : dict
+        The copies on other devices, by value and device.
     asked : bool
         Whether a layer of this function asked for what differs in training: `training`,
         or `sample_weight`.
@@ -64,6 +77,8 @@ class Graph:
         "captured",
         "collections",
         "constants",
+        "copied",
+        "device",
         "grads",
         "layers",
         "model",
@@ -71,6 +86,7 @@ class Graph:
         "nodes",
         "outer",
         "parameters",
+        "placed",
         "returns",
         "scope",
         "sets",
@@ -84,6 +100,9 @@ class Graph:
         self._sample_weight: Tensor | None = None
         self.asked = False
         self.block: object | None = None
+        self.device = ""
+        self.placed = False
+        self.copied: dict[tuple[Tensor, str], Tensor] = {}
         self.outer = outer
         self.scope = scope
         self.captured: dict[Tensor, Tensor] = {}
@@ -193,7 +212,13 @@ class Graph:
             if operand.graph is not self:
                 operands = tuple([self.own(o, f"[{op}]") for o in operands])
                 break
-        node = Node(op, operands, attributes, tuple(regions), self.block)
+        device = self.device
+        if self.placed:
+            if op in ANYWHERE:
+                device = ""
+            elif op != "copy":
+                operands = tuple([self._here(operand, op) for operand in operands])
+        node = Node(op, operands, attributes, tuple(regions), self.block, device)
         results = []
         for dtype, shape in types:
             name = self.scoped_name(wish or op)
@@ -202,6 +227,26 @@ class Graph:
         node.results = tuple(results)
         self.nodes.append(node)
         return node
+
+    def _here(self, value: Tensor, op: str) -> Tensor:
+        """Return `value` on the device where nodes are being placed."""
+        node, device = value.node, self.device
+        if node is None or node.device == device or node.op in ANYWHERE:
+            return value
+        known = self.copied.get((value, device))
+        if known is None:
+            if storage_of(value.dtype):
+                raise ValueError(
+                    f"[{op}] %{value.name} is {type_text(*value.type)}: what is not "
+                    f"dense stays where it is, and is not copied to "
+                    f"{device or 'another device'}; take this layer out of "
+                    "layers.device, or densify its input"
+                )
+            wish = f"{value.name}.there"
+            with absolute_scope(""):
+                made = self.append("copy", (value,), {}, [value.type], wish)
+            known = self.copied[value, device] = made.results[0]
+        return known
 
     def add_parameter(self, name: str, dtype: str, shape: tuple) -> Tensor:
         """Add an operand of this region."""

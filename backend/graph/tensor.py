@@ -24,6 +24,8 @@ DTYPES = tuple(NUMPY_TYPES)
 FLOATS = frozenset(("f32", "f64"))
 INTEGERS = frozenset(("i32", "i64"))
 NUMBERS = FLOATS | INTEGERS
+# What is computed on each device that reads it, and copied to none.
+ANYWHERE = frozenset(("constant", "constant_list", "extent", "iota"))
 # How elements lie in memory, where not all do: a word before the type, as in "csr f32".
 STORAGES = ("csr", "rows")
 
@@ -155,13 +157,18 @@ class Tensor:
 class Node:
     """One application of an op: operands in, results out, attributes fixed.
 
-    `block` is what it was made in that gradients compute anew, None for what is kept.
+    `block` is what it was made in that gradients compute anew, None for what is kept;
+    `device` is where it is computed, "" for wherever the program runs.
     """
 
-    __slots__ = ("attributes", "block", "op", "operands", "regions", "results")
+    __slots__ = (
+        *("attributes", "block", "device", "op"),
+        *("operands", "regions", "results"),
+    )
 
-    def __init__(self, op, operands, attributes, regions=(), block=None):
+    def __init__(self, op, operands, attributes, regions=(), block=None, device=""):
         self.block = block
+        self.device = device
         self.op = op
         self.operands = operands
         self.attributes = attributes

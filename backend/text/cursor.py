@@ -16,6 +16,7 @@ _TOKEN = re.compile(
       %[A-Za-z0-9_./:@-]+
     | [][(){{}}=,:]
     | "(?:[^"\\\n]|\\.)*"
+    | @[a-z][a-z0-9_-]*(?::[0-9]+)?
     | -?(?:inf\b|nan\b|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
     | (?:(?:{"|".join(STORAGES)})[ \t]+)?[a-z]+[0-9]*[ \t]*\[[^\]]*\]
     | [A-Za-z_][A-Za-z0-9_.]*
@@ -183,7 +184,7 @@ class Cursor:
 _FIRST = {
     **dict.fromkeys(string.ascii_letters + "_", "word"),
     **dict.fromkeys(string.digits + "-.", "number"),
-    **{"%": "name", '"': "string"},
+    **{"%": "name", '"': "string", "@": "device"},
 }
 
 

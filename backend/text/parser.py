@@ -5,6 +5,7 @@ import math
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
 from slimlearn.backend.graph import (
+    ANYWHERE,
     DECLARATIONS,
     FLOATS,
     Declaration,
@@ -223,7 +224,9 @@ class _Parser(Cursor):
             self.mark("{")
             self.end_of_line()
             regions.append(self.region(depth + 1))
-        types = self.result_types(len(names))
+        types, device = self.result_types(len(names))
+        if device and depth > 1:
+            self.refuse(f"@{device} stands inside of a region, which has one device")
         try:
             inferred = op.checked(operands, attributes, types, regions)
         except Refusal as refusal:
@@ -239,7 +242,9 @@ class _Parser(Cursor):
             self.refuse(
                 f"[{word} {names[0]}] has {len(inferred)} results, not {len(types)}"
             )
-        node = Node(word, tuple(operands), attributes, tuple(regions))
+        node = Node(word, tuple(operands), attributes, tuple(regions), None, device)
+        self.check_device(node, names[0])
+        graph.placed = graph.placed or bool(device)
         results = []
         for name, (dtype, shape) in zip(names, types, strict=True):
             if name in scope:
@@ -249,6 +254,21 @@ class _Parser(Cursor):
             results.append(tensor)
         node.results = tuple(results)
         graph.nodes.append(node)
+
+    def check_device(self, node: Node, name: str) -> None:
+        if node.op == "copy" or node.op in ANYWHERE:
+            return
+        for operand in node.operands:
+            made = operand.node
+            if made is None or made.op in ANYWHERE or made.device == node.device:
+                continue
+            here, there = (
+                f"@{d}" if d else "no device" for d in (node.device, made.device)
+            )
+            self.refuse(
+                f"[{node.op} {name}] is on {here} and reads %{operand.name}, which is "
+                f"on {there}: put a copy between"
+            )
 
     def check_attributes(self, op: Op, attributes: dict) -> None:
         for key in attributes:
@@ -264,16 +284,25 @@ class _Parser(Cursor):
                     f"got {attribute_text(attributes[key])}"
                 )
 
-    def result_types(self, count: int) -> list[tuple]:
+    def result_types(self, count: int) -> tuple[list[tuple], str]:
         self.mark(":")
-        types = [self.type()]
+        types, devices = [self.type()], {self.device()}
         while self.peek() == ",":
             self.mark(",")
             types.append(self.type())
+            devices.add(self.device())
         self.end_of_line()
         if len(types) != count:
             self.refuse(f"{count} results, but {len(types)} types")
-        return types
+        if len(devices) > 1:
+            self.refuse("the results of one op stand on one device")
+        return types, devices.pop()
+
+    def device(self) -> str:
+        """Take a device behind a type, "" where there is none."""
+        if not self.peek().startswith("@"):
+            return ""
+        return self.token("device", "a device such as @cpu:1")[1:]
 
     def arguments(self, scope: dict) -> tuple[list[Tensor], dict]:
         operands, attributes = [], {}

@@ -49,7 +49,7 @@ def _print_nodes(graph: Graph, indent: str, lines: list[str]) -> None:
             text = types.get(key)
             if text is None:
                 text = types[key] = type_text(*key)
-            texts.append(text)
+            texts.append(f"{text} @{node.device}" if node.device else text)
         for region in node.regions:
             lines.append(head + " {")
             _print_region(region, indent + "  ", lines)

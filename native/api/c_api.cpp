@@ -16,7 +16,7 @@
 struct slim_model {
   explicit slim_model(const char* path)
       : file(slim::ModelFile::open(path)),
-        model(std::make_shared<const slim::Model>(file->content().text)) {}
+        model(std::make_shared<const slim::Model>(file->content().text, "cpu", true)) {}
 
   slim::Arrays arrays() const {
     slim::Arrays lent;

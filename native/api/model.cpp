@@ -100,6 +100,8 @@ void list_launches(const Plan::Sequence& sequence, int64_t rows, py::list& names
     } else if (step.loop) {
       list_launches(step.loop->condition, rows, names);
       list_launches(step.loop->body, rows, names);
+    } else if (step.visit) {
+      list_launches(step.visit->plan->sequence(), rows, names);
     } else {
       names.append(py::make_tuple(step.launch->name, step.launch->op, step.launch->tasks(rows)));
     }
@@ -141,9 +143,21 @@ py::list list_of(const Profile& profile) {
 
 void bind_model(py::module_& module) {
   py::class_<Model, std::shared_ptr<Model>> model(module, "Model");
-  def_constructor<std::string_view, const std::string&>(model, py::arg("text"), py::arg("device"));
+  def_constructor<std::string_view, const std::string&, bool>(
+      model, py::arg("text"), py::arg("device"), py::arg("lenient") = false);
   model.def_property_readonly("isa", [](const Model& m) { return m.device().level(); })
       .def_property_readonly("device", [](const Model& m) { return m.device().name(); })
+      .def_property_readonly("devices",
+                             [](const Model& m) {
+                               std::vector<std::string> names{m.device().name()};
+                               for (const auto& [text, name] : m.placing().where()) {
+                                 const bool known =
+                                     std::find(names.begin(), names.end(), name) != names.end();
+                                 if (!name.empty() && !known) names.push_back(name);
+                               }
+                               return names;
+                             })
+      .def_property_readonly("missing", [](const Model& m) { return m.placing().missing; })
       .def_property_readonly("plan_hits", &Model::plan_hits)
       .def_property_readonly("plan_misses", &Model::plan_misses)
       .def_property_readonly("plan_count", &Model::plan_count)

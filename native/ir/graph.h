@@ -75,6 +75,7 @@ using ValueId = int32_t;
 struct Value {
   std::string name;  // without the leading %
   Type type;
+  std::string device = {};  // where it is computed; empty: where the program runs
 };
 
 struct Graph;

@@ -38,6 +38,7 @@ enum Trait : unsigned {
   kReadsRows = 512,    // those of operands as many axes deep as the first
   kStoresRows = 1024,  // those of results
   kProduct = 2048,     // sums products of its first two operands: rounded to the compute type
+  kElsewhere = 4096,   // its region runs on another device, as a plan of its own
 };
 
 // How a value depends on the rows of the batch.
@@ -78,7 +79,12 @@ const OpRow& op_row(const Node& node);          // of a verified node
 inline bool is_elementwise(const Node& node) { return op_row(node).has(kElementwise); }
 // Its regions hold any ops and run by themselves, as it decides.
 inline bool runs_regions(const Node& node) {
-  return !node.regions.empty() && !op_row(node).has(kTapeRegion);
+  return !node.regions.empty() && !op_row(node).has(kTapeRegion) && !op_row(node).has(kElsewhere);
+}
+// Computed on each device that reads it, and copied to none.
+inline bool is_anywhere(const Node& node) {
+  return node.op == "constant" || node.op == "constant_list" || node.op == "extent" ||
+         node.op == "iota";
 }
 // Calls visit(graph, node) with all nodes of a graph and of the regions in it.
 template <class Visit>

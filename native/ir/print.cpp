@@ -38,7 +38,10 @@ class Printer {
   void graph(const Graph& g, int depth, const char* last, const Function* f) {
     const std::string indent(2 * depth, ' ');
     const auto name = [&](ValueId id) { return '%' + g.values[id].name; };
-    const auto type = [&](ValueId id) { return to_string(g.values[id].type); };
+    const auto type = [&](ValueId id) {
+      const std::string& device = g.values[id].device;
+      return to_string(g.values[id].type) + (device.empty() ? "" : " @" + device);
+    };
     for (const Node& node : g.nodes) {
       text += indent + joined(node.results, name) + " = " + node.op + '(';
       std::string inside = joined(node.operands, name);

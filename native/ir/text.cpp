@@ -238,6 +238,9 @@ class Parser {
     for (size_t i = 0; i < results.size(); ++i) {
       if (i > 0) cursor_.expect(",");
       node.results.push_back(define(graph, names, results[i], cursor_.type()));
+      if (!cursor_.take("@")) continue;
+      if (depth > 1) refuse(line_, "@ stands inside of a region, which has one device");
+      graph.values[node.results.back()].device = cursor_.symbol("a device such as cpu:1");
     }
     cursor_.end();
     graph.nodes.push_back(std::move(node));

@@ -136,6 +136,22 @@ void check_node(const Graph& graph, const Node& node) {
   row->check(*row, v);
 }
 
+// What a node reads is on its own device, unless it is a copy or it reads what is everywhere.
+void check_device(const NodeView& v, const std::vector<int>& producer) {
+  const auto device = [&](ValueId id) { return v.graph.values[id].device; };
+  const auto told = [](const std::string& one) { return one.empty() ? "no device" : '@' + one; };
+  const std::string own = device(v.node.results[0]);
+  for (const ValueId id : v.node.results) {
+    if (device(id) != own) v.refuse("the results of one op stand on one device");
+  }
+  if (v.node.op == "copy" || is_anywhere(v.node)) return;
+  for (const ValueId id : v.node.operands) {
+    if (producer[id] < 0 || is_anywhere(v.graph.nodes[producer[id]]) || device(id) == own) continue;
+    v.refuse("is on " + told(own) + " and reads %" + v.graph.values[id].name + ", which is on " +
+             told(device(id)) + ": put a copy between");
+  }
+}
+
 void check_graph(const Graph& graph, size_t defined) {
   if (graph.nodes.size() > kMaxNodes) {
     throw std::invalid_argument("a function of more than 1048576 statements");
@@ -143,13 +159,19 @@ void check_graph(const Graph& graph, size_t defined) {
   std::vector<bool> known(graph.values.size(), false);
   std::fill(known.begin(), known.begin() + static_cast<int64_t>(defined), true);
   for (ValueId id : graph.parameters) known[id] = true;
-  for (const Node& node : graph.nodes) {
+  const bool placed = std::any_of(graph.values.begin(), graph.values.end(),
+                                  [](const Value& value) { return !value.device.empty(); });
+  std::vector<int> producer(placed ? graph.values.size() : 0, -1);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
     const NodeView v{graph, node};
     for (ValueId id : node.operands) {
       if (!known[id]) v.refuse("reads %" + graph.values[id].name + " before it is computed");
     }
     check_node(graph, node);
+    if (placed) check_device(v, producer);
     for (ValueId id : node.results) {
+      if (placed) producer[id] = static_cast<int>(i);
       if (known[id]) v.refuse("computes %" + graph.values[id].name + " a second time");
       known[id] = true;
     }

@@ -1,6 +1,9 @@
 // The passes, one file each: every one keeps the values of a body and their types.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "passes/body.h"
 
 namespace slim {
@@ -20,6 +23,19 @@ struct Accepts {
   virtual bool accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const;
 };
 
+// Puts what a device computes into regions of nodes `placed`, one for each stretch between copies.
+//
+//   %h = relu(%x) : f32[B,8] @cpu:1         %h = placed(%x, device="cpu:1") {
+//   %c = copy(%h) : f32[B,8]            =>    (%x : f32[B,8])
+//   %y = exp(%c) : f32[B,8]                   %h = relu(%x) : f32[B,8]
+//                                             yield %h
+//                                           } : f32[B,8]
+//                                           %y = exp(%h) : f32[B,8]
+//
+// `where`: what devices of the text are called; those that are not in it, and those that are
+// empty, are where the plan runs, and an empty name is what no device was told for.
+using Where = std::map<std::string, std::string>;
+void place(Function& function, const Where& where);
 void round_operands(Body body, Compute compute);
 void simplify(Body body);
 void share(Body body);
@@ -31,7 +47,7 @@ void fuse_epilogue(Body body, const Accepts& device);
 void fuse_pooling(Body body, const Accepts& device);
 void fuse_elementwise(Body body, const Accepts& device);
 
-// All of them, in the order of pipeline.cpp, each in the regions of nodes too, innermost first.
+// All others, in the order of pipeline.cpp, each in the regions of nodes too, innermost first.
 // SLIM_DUMP=1 prints the text after each pass.
 void optimize(Function& function, const Program& program, const Accepts& device);
 

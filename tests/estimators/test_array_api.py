@@ -256,6 +256,76 @@ def test_without_dispatch_arrays_are_numbers(name):
     assert ours.score(rows, library.asarray(Y)) == plain.score(X, Y)
 
 
+class Far:
+    """An array as on a GPU: the host must not touch it but by the library's own way."""
+
+    def __init__(self, values):
+        self._values = np.asarray(values)
+        self.shape, self.dtype = self._values.shape, self._values.dtype
+        self.ndim = self._values.ndim
+
+    def __len__(self):
+        return len(self._values)
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"shape": self.shape, "typestr": self.dtype.str, "version": 3}
+
+
+class CupyArray(Far):
+    def get(self):
+        return self._values.copy()
+
+
+class NumbaArray(Far):
+    def copy_to_host(self):
+        return self._values.copy()
+
+
+class DlpackArray:
+    """Known by DLPack alone, on the host or elsewhere."""
+
+    def __init__(self, values, kind=1):
+        self._values, self._kind = np.asarray(values), kind
+
+    def __dlpack_device__(self):
+        return self._kind, 0
+
+    def __dlpack__(self, *, dl_device=None, copy=None, max_version=None, **stream):
+        assert self._kind == 1 or dl_device == (1, 0)
+        return self._values.__dlpack__()
+
+
+@pytest.mark.parametrize("kind", [CupyArray, NumbaArray, DlpackArray])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_that_numpy_does_not_read_itself(kind, dtype):
+    rows = X.astype(dtype)
+    plain = DNNClassifier((4,), max_iter=2, random_state=0).fit(rows, Y, WEIGHTS)
+    ours = clone(plain).fit(kind(rows), kind(Y), kind(WEIGHTS))
+    for method, values in results(ours, kind(rows)).items():
+        assert type(values) is np.ndarray
+        np.testing.assert_array_equal(values, results(plain, rows)[method])
+    np.testing.assert_array_equal(ours.predict(kind(rows[:1])), plain.predict(rows[:1]))
+    assert ours.score(kind(rows), kind(Y)) == plain.score(rows, Y)
+    ours.partial_fit(kind(rows), kind(Y))
+
+
+def test_arrays_known_by_dlpack_are_not_copied():
+    rows = X.astype("f4")
+    assert np.shares_memory(arrays.to_numpy(DlpackArray(rows)), rows)
+    assert not np.shares_memory(arrays.to_numpy(CupyArray(rows)), rows)
+
+
+def test_arrays_of_a_device_that_gives_nothing():
+    with pytest.raises(
+        TypeError, match=r"Far lies on a GPU and cannot be copied .* Num"
+    ):
+        DNNClassifier((4,), max_iter=1).fit(Far(X), Y)
+
+
 @pytest.mark.skipif(
     not hasattr(_array_api, "move_estimator_to"), reason="scikit-learn is older"
 )

@@ -300,6 +300,32 @@ case(
 )
 
 
+def _placed(a, b):
+    """tanh(a @ b + 2) and its largest of each row, by the processor once more."""
+    region = Graph("region")
+    x = region.add_parameter("x", a.dtype, a.shape)
+    w = region.add_parameter("w", b.dtype, b.shape)
+    with inside(region):
+        y = ops.tanh(x @ w + 2)
+        region.returns = [y, ops.reduce_max(y, axis=1)]
+    return emit("placed", (a, b), {"device": "cpu:1"}, regions=[region])
+
+
+def _placed_expected(a, b):
+    y = np.tanh(a @ b + 2)
+    return y, y.max(1)
+
+
+case(
+    "placed",
+    _placed,
+    smooth=(),
+    expect=_placed_expected,
+    a=Source((B, 9)),
+    b=Source((9, 4)),
+)
+
+
 def _dense(p, x, w, b):
     """One of two layers, which share their weights."""
     return ops.cond(
@@ -578,6 +604,7 @@ case(
     b=Source((B,)),
     smooth=("a",),
 )
+case("copy", lambda a: ops.exp(emit("copy", (a,))), a=Source((B, 3)), smooth=("a",))
 for _label, _perm in {"swap": (1, 0, 2), "last": (0, 2, 1), "turn": (2, 0, 1)}.items():
     case(
         "transpose",

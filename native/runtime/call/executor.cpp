@@ -101,6 +101,10 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
                [&](const Plan::Sequence& inner) { run_sequence(inner, call, local, lane); });
       continue;
     }
+    if (step.visit) {
+      run_visit(*step.visit, call, lane);
+      continue;
+    }
     if (call.watch != nullptr) {
       if (lane.first()) call.watch->look();
       if (call.watch->stopped()) continue;  // but not past the barriers: other lanes wait there
@@ -130,6 +134,35 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
   if (!call.remote) return;
   lane.barrier();
   if (lane.first()) plan.device().finish(call.context);
+}
+
+void run_visit(const Plan::Visit& visit, const CallContext& call, const Lane& lane) noexcept {
+  lane.barrier();  // for what is sent
+  if (lane.first()) {
+    CallContext& guest = *call.guests[visit.guest];
+    Memory& memory = visit.plan->device().memory();
+    const int64_t rows = call.context.rows;
+    const auto bytes = [&](const Buffer& buffer) {
+      return buffer.count(rows) * size_of(buffer.dtype);
+    };
+    guest.context.rows = rows;
+    guest.context.first_row = call.context.first_row;
+    guest.context.step = call.context.step;
+    guest.context.seed = call.context.seed;
+    guest.context.status.store(0, std::memory_order_relaxed);
+    guest.watch = call.watch;
+    guest.ends = call.ends;
+    for (const Plan::Move& move : visit.sent) {
+      memory.to_device(move.to.in<std::byte>(guest.context), move.from.in<std::byte>(call.context),
+                       bytes(move.from));
+    }
+    run_plan(*visit.plan, guest, Lane(0, 1));
+    for (const Plan::Move& move : visit.fetched) {
+      fetch(move.to.in<std::byte>(call.context), move.from, guest, bytes(move.from));
+    }
+    if (const uint32_t raised = guest.context.status) call.context.raise(raised);
+  }
+  lane.barrier();  // for what was fetched
 }
 
 void run_moves(const std::vector<Plan::Move>& moves, const CallContext& call) noexcept {

@@ -21,6 +21,9 @@ void send_gather(const Gather& gather, const CallContext& call, const uint32_t* 
 // All launches and moves of a plan. Lanes wait where the plan says so, not at the end.
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
+// What another device computes, by way of its memory.
+void run_visit(const Plan::Visit& visit, const CallContext& call, const Lane& lane) noexcept;
+
 // What could not be computed where it belongs, at the end of a sequence.
 void run_moves(const std::vector<Plan::Move>& moves, const CallContext& call) noexcept;
 

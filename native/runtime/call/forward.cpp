@@ -133,7 +133,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
     }
   });
-  model_->device().require_alive();
+  model_->placing().require_alive();
   if (writes_) arrays_.to_host();
   if (watch.stopped()) throw Interrupted();
   if (!partial_.empty()) add_up();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/call/executor.h"
 #include "runtime/call/loop.h"
 
 namespace slim {
@@ -47,6 +48,11 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
     if (step.loop) {
       run_loop(*step.loop, call, Lane(0, 1),
                [&](const Plan::Sequence& inner) { run_sequence(inner, call); });
+      continue;
+    }
+    if (step.visit) {
+      time(step.visit.get(), step.visit->name, "placed", step.visit->plan->cost(rows),
+           [&] { run_visit(*step.visit, call, Lane(0, 1)); });
       continue;
     }
     const Launch& launch = *step.launch;

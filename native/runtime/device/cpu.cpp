@@ -1,5 +1,6 @@
 // The CPU's levels as devices: kernels by op, the host's memory.
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "runtime/device/device.h"
@@ -10,7 +11,8 @@ namespace {
 
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(const KernelSet& kernels) : kernels_(kernels) {}
+  explicit CpuDevice(const KernelSet& kernels, std::string name = "cpu")
+      : kernels_(kernels), name_(std::move(name)) {}
 
   const std::string& name() const override { return name_; }
   const std::string& level() const override { return kernels_.isa; }
@@ -37,7 +39,7 @@ class CpuDevice final : public Device {
 
  private:
   const KernelSet& kernels_;
-  std::string name_ = "cpu";
+  std::string name_;
   Accepts accepts_;
 };
 
@@ -52,6 +54,20 @@ const Device* cpu_device(const std::string& level) {
     return made;
   }();
   const auto found = devices.find(level);
+  return found == devices.end() ? nullptr : &found->second;
+}
+
+const Device* numbered_cpu(const std::string& name) {
+  static const auto& devices = *[] {
+    auto* made = new std::map<std::string, CpuDevice>;
+    for (int number = 1; number < kCpus; ++number) {
+      const std::string own = "cpu:" + std::to_string(number);
+      made->emplace(std::piecewise_construct, std::forward_as_tuple(own),
+                    std::forward_as_tuple(*kernel_set(best_isa()), own));
+    }
+    return made;
+  }();
+  const auto found = devices.find(name);
   return found == devices.end() ? nullptr : &found->second;
 }
 

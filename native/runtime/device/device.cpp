@@ -56,7 +56,9 @@ Added& added() {
 }  // namespace
 
 const Device& Device::find(const std::string& name) {
-  if (const Device* level = cpu_device(name == "cpu" ? best_isa() : name)) return *level;
+  const bool first = name == "cpu" || name == "cpu:0";
+  if (const Device* level = cpu_device(first ? best_isa() : name)) return *level;
+  if (const Device* another = numbered_cpu(name)) return *another;
   {
     const std::lock_guard lock(added().mutex);
     if (const Device* device = added().find(name)) return *device;
@@ -75,7 +77,7 @@ const Device& Device::find(const std::string& name) {
 }
 
 bool Device::has(const std::string& name) {
-  if (name == "cpu") return true;
+  if (name == "cpu" || name == "cpu:0" || numbered_cpu(name) != nullptr) return true;
   const std::lock_guard lock(added().mutex);
   return added().find(name) != nullptr;
 }

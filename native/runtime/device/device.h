@@ -76,5 +76,9 @@ inline constexpr uint32_t kLostDevice = 16;
 inline constexpr const char* kCpuLevels[] = {"generic", "x86-64-v3", "x86-64-v4"};
 // Of a level; null where the build or the machine lacks it.
 const Device* cpu_device(const std::string& level);
+// cpu:1 and further: the processor again, so that what lies on several devices runs, with its
+// copies, where there is one. Null for all others.
+const Device* numbered_cpu(const std::string& name);
+inline constexpr int kCpus = 8;
 
 }  // namespace slim

@@ -36,6 +36,9 @@ void collect(const Plan::Sequence& sequence, std::vector<Launch*>& launches) {
 // Packed values of one plan take no more: other operands are packed in each call.
 constexpr int64_t kMostPacked = 256 << 20;
 
+// What another device runs of a plan is called so.
+constexpr const char* kGuest = "placed";
+
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
   return node.op == "input" && request.symbol == "P";
 }
@@ -46,10 +49,12 @@ bool reads_optimizer(const Node& node, const PlanRequest& request) {
 class Planner {
  public:
   Planner(const Program& program, const Layout& layout, const PlanRequest& request,
-          const Device& device)
+          const Device& device, const Placing& placing)
       : layout_(layout),
         request_(request),
         device_(device),
+        placing_(placing),
+        compute_(program.compute),
         function_(specialise(*program.find(request.function), request.symbols)) {
     if (const auto open = symbols_of(function_); open.size() > open.count(request.symbol)) {
       const auto size = std::find_if(open.begin(), open.end(), [&](const std::string& symbol) {
@@ -59,6 +64,8 @@ class Planner {
                                   request.function + ": give it a value");
     }
     symbols_[request.symbol] = request.capacity;
+    const bool of_rows = request.symbol == "B" && request.function != "init";
+    place(function_, of_rows ? placing.where() : Where{});
     optimize(function_, program, device.accepts());
     text_ = print(function_, program);
     plan_memory_of(program);
@@ -114,6 +121,14 @@ class Planner {
         touched.writes.push_back(std::move(writes));
         continue;
       }
+      if (op_row(node).has(kElsewhere)) {
+        Plan::Step step;
+        step.visit = visit(binding);
+        made.steps.push_back(std::move(step));
+        touched.reads.push_back(binding.operands);
+        touched.writes.push_back(binding.results);
+        continue;
+      }
       const auto packing = &graph == &this->graph() ? packings_.find(i) : packings_.end();
       if (packing != packings_.end()) {
         const auto& [offset, packs] = packing->second;
@@ -134,6 +149,7 @@ class Planner {
   }
 
   int64_t local_bytes() const { return local_bytes_; }
+  const std::vector<const Plan::Visit*>& visits() const { return visits_; }
   Plan::Packed take_packed() { return std::move(packed_); }
 
   InputSlot input(const Node& node) const {
@@ -144,7 +160,8 @@ class Planner {
     slot.source = std::get<std::string>(node.attributes.at("source"));
     slot.buffer = of(id);
     slot.by_row = !value.type.dims.empty() && value.type.dims[0].mentions(request_.symbol);
-    if (slot.by_row && value.type.dims[0] != Dim::symbol(request_.symbol)) {
+    const bool other = slot.by_row && value.type.dims[0] != Dim::symbol(request_.symbol);
+    if (other && !request_.guest) {
       throw std::invalid_argument("[input " + value.name + "] " + to_string(value.type) +
                                   ": the leading dimension of an input is B or fixed");
     }
@@ -217,6 +234,38 @@ class Planner {
       touched.reads.push_back(binding.operands);
       touched.writes.push_back(writes);
     }
+  }
+
+  // The region as a program of its own, whose inputs are the region's parameters.
+  std::unique_ptr<Plan::Visit> visit(const Binding& binding) {
+    Program program{compute_, {}, {{kGuest, binding.node.regions[0], {}, {}}}};
+    Graph& graph = program.functions[0].graph;
+    std::vector<Node> inputs;
+    for (size_t i = 0; i < graph.parameters.size(); ++i) {
+      inputs.push_back({"input", {}, {graph.parameters[i]}, {{"source", std::to_string(i)}}, {}});
+    }
+    graph.parameters.clear();
+    graph.nodes.insert(graph.nodes.begin(), inputs.begin(), inputs.end());
+    PlanRequest request;
+    request.function = kGuest;
+    request.capacity = request_.capacity;
+    request.exact = request_.exact;
+    request.guest = true;
+    const Device& device =
+        placing_.named(std::get<std::string>(binding.node.attributes.at("device")));
+    auto made = std::make_unique<Plan::Visit>();
+    made->name = binding.graph.values[static_cast<size_t>(binding.node.results[0])].name;
+    made->plan = std::make_unique<const Plan>(program, Layout(program), request, device);
+    made->guest = visits_.size();
+    for (const InputSlot& slot : made->plan->inputs()) {
+      made->sent.push_back({binding.operands[std::stoul(slot.source)], slot.buffer});
+    }
+    for (size_t i = 0; i < binding.results.size(); ++i) {
+      made->fetched.push_back({made->plan->returns()[i], binding.results[i]});
+    }
+    text_ += "\n# on " + device.name() + "\n" + made->plan->text();
+    visits_.push_back(made.get());
+    return made;
   }
 
   // `writes` gets what is written inside.
@@ -368,7 +417,10 @@ class Planner {
   const Layout& layout_;
   const PlanRequest& request_;
   const Device& device_;
+  const Placing& placing_;
+  const Compute compute_;
   Function function_;
+  std::vector<const Plan::Visit*> visits_;
   std::map<std::string, int64_t> symbols_;
   std::string text_;
   MemoryPlan memory_;
@@ -383,11 +435,10 @@ Plan::Step& Plan::Step::operator=(Step&&) noexcept = default;
 Plan::Step::~Step() = default;
 
 Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& request,
-           const Device& device)
+           const Device& device, const Placing& placing)
     : device_(device), request_(request) {
-  Planner planner(program, layout, request_, device);
+  Planner planner(program, layout, request_, device, placing);
   const Graph& graph = planner.graph();
-  text_ = planner.text();
   scratch_bytes_ = planner.memory().scratch_bytes;
   if (request_.function == "grad") stage(layout, planner.function().sets);
   for (const Node& node : graph.nodes) {
@@ -414,6 +465,8 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   }
   Touched touched;
   sequence_ = planner.steps(graph, planner.memory(), touched);
+  text_ = planner.text();
+  visits_ = planner.visits();
   local_bytes_ = planner.local_bytes();
   packed_ = planner.take_packed();
   std::vector<Launch*> launches;

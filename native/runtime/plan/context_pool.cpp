@@ -129,6 +129,12 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
   owned_->context.first_row = 0;
   owned_->context.step = 0;
   owned_->context.seed = 0;
+  owned_->guests.clear();
+  for (const Visit* visit : plan.visits_) {
+    guests_.emplace_back(*visit->plan, 1);
+    visit->plan->reserve(*guests_.back(), {}, {});
+    owned_->guests.push_back(&*guests_.back());
+  }
 }
 
 Plan::Lease::~Lease() {

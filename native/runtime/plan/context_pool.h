@@ -30,6 +30,7 @@ struct CallContext {
   // Values that are not dense, and the memory of each.
   std::vector<SparseBatch> sparse;
   std::vector<Arena> stored;
+  std::vector<CallContext*> guests;     // of what runs on other devices, until the lease ends
   std::unique_ptr<Remote> remote;       // null: its memory is the host's
   std::shared_ptr<const Arena> packed;  // of the arrays that are lent, until the lease ends
   // Looked at between launches, which are left out once it says so; null: they all run.

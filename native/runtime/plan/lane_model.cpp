@@ -84,6 +84,13 @@ Work work_of(const Plan::Step& step, int64_t rows) {
     work.add(work_of(step.loop->body, rows));
     work.barriers += 2 + (step.loop->predicate ? 2 : 0);
     work.times(std::max<int64_t>(1, step.loop->length));
+  } else if (step.visit) {  // of which the lanes share nothing
+    const Work inner = work_of(step.visit->plan->sequence(), rows);
+    work.launches = inner.launches;
+    work.cost = inner.cost;
+    work.seconds = inner.seconds;
+    work.parts.push_back({inner.seconds, 1});
+    work.barriers = 3;
   } else {
     work.launches = 1;
     work.cost = step.launch->cost(rows);

@@ -57,8 +57,10 @@ int64_t row_bytes(const Function& function) {
 
 }  // namespace
 
-Model::Model(std::string_view text, const std::string& device)
-    : program_(checked(text)), layout_(program_), device_(Device::find(device)) {
+Model::Model(std::string_view text, const std::string& device, bool lenient)
+    : program_(checked(text)),
+      layout_(program_),
+      placing_(placing_of(program_, Device::find(device), lenient)) {
   for (const Function& function : program_.functions) {
     if (is_update(function.name) || function.name == "measure") continue;
     facts_[function.name] = std::make_shared<const Facts>(function);
@@ -218,7 +220,7 @@ std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
   if (auto found = find(request)) return found;
   const int64_t block = request.capacity * size_of(layout_.precision);
   const Layout& layout = request.compact ? layout_.resized(block) : layout_;
-  auto made = std::make_shared<const Plan>(program_, layout, request, device_);
+  auto made = std::make_shared<const Plan>(program_, layout, request, device(), placing_);
   std::list<Cached> dropped;  // ends after the lock
   const std::lock_guard lock(cache_lock());
   ++misses_;

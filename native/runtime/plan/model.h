@@ -20,12 +20,14 @@ namespace slim {
 
 class Model {
  public:
-  // Parses and verifies, for a device by its name. Throws std::invalid_argument.
-  explicit Model(std::string_view text, const std::string& device = "cpu");
+  // Parses and verifies, for a device by its name. Throws std::invalid_argument. `lenient`: what
+  // the text places on a device that is not there runs with the rest.
+  explicit Model(std::string_view text, const std::string& device = "cpu", bool lenient = false);
 
   const Program& program() const { return program_; }
   const Layout& layout() const { return layout_; }
-  const Device& device() const { return device_; }
+  const Device& device() const { return *placing_.home; }
+  const Placing& placing() const { return placing_; }
   bool has(const std::string& function) const { return program_.find(function) != nullptr; }
   // Throws std::invalid_argument that lists the functions there are.
   const Function& function(const std::string& name) const;
@@ -81,7 +83,7 @@ class Model {
 
   Program program_;
   Layout layout_;
-  const Device& device_;
+  Placing placing_;
   std::map<std::string, std::shared_ptr<const Facts>> facts_;  // whatever other symbols are
 
   // Under cache_lock().

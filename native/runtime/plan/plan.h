@@ -14,6 +14,7 @@
 #include "runtime/device/device.h"
 #include "runtime/plan/context_pool.h"
 #include "runtime/plan/layout.h"
+#include "runtime/plan/placing.h"
 
 namespace slim {
 
@@ -32,6 +33,7 @@ struct PlanRequest {
   int64_t capacity = 1;
   bool exact = false;    // specialised for rows == capacity
   bool packed = false;   // what launches make of the program's arrays alone is made before calls
+  bool guest = false;    // it runs within another plan, which fills its inputs
   bool compact = false;  // of update: the parameter arena is as long as the capacity
   Symbols symbols = {};  // sizes of all others
 };
@@ -53,11 +55,12 @@ class Plan {
  public:
   // Throws std::invalid_argument where the program cannot run, in the user's names.
   Plan(const Program& program, const Layout& layout, const PlanRequest& request,
-       const Device& device);
+       const Device& device, const Placing& placing = {});
 
   struct Branch;
   struct Loop;
-  // A launch, one of two sequences, or one sequence again and again.
+  struct Visit;
+  // A launch, one of two sequences, one sequence again and again, or a plan of another device.
   struct Step {
     Step();
     Step(Step&&) noexcept;
@@ -67,6 +70,7 @@ class Plan {
     std::unique_ptr<Launch> launch;
     std::unique_ptr<Branch> branch;
     std::unique_ptr<Loop> loop;
+    std::unique_ptr<Visit> visit;
     std::vector<Buffer> results;  // of a node's earlier launches: its workspace
     bool barrier = false;         // lanes wait before it: it touches what another still may
   };
@@ -117,6 +121,14 @@ class Plan {
     bool draws = false;  // random numbers, of which each step has its own
   };
 
+  // What another device computes, between a copy there and a copy back. All lanes wait for it.
+  struct Visit {
+    std::string name;  // of its first result
+    std::unique_ptr<const Plan> plan;
+    size_t guest = 0;  // which of the call's guests is its context
+    std::vector<Move> sent, fetched;
+  };
+
   // What launches make of the program's arrays alone, for all calls while these stay as they are.
   struct Packed {
     std::vector<std::unique_ptr<Launch>> launches;
@@ -131,6 +143,7 @@ class Plan {
   const std::vector<Move>& moves() const { return sequence_.moves; }
   const std::vector<Staged>& staged() const { return staged_; }
   const std::vector<InputSlot>& inputs() const { return inputs_; }
+  const std::vector<const Visit*>& visits() const { return visits_; }
   const std::vector<Buffer>& returns() const { return returns_; }
   const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }
   const std::string& text() const { return text_; }
@@ -165,6 +178,7 @@ class Plan {
    private:
     const Plan* plan_;
     std::unique_ptr<CallContext> owned_;
+    std::vector<Lease> guests_;
   };
 
  private:
@@ -185,6 +199,7 @@ class Plan {
   Packed packed_;
   std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
+  std::vector<const Visit*> visits_;
   std::vector<Buffer> returns_;
   std::vector<SparseValue> sparse_;
   std::vector<RowGradient> row_gradients_;

@@ -17,7 +17,7 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
                  std::vector<uint32_t> index, const TrainerOptions& options, const Arrays& arrays,
                  std::vector<Segment> segments, Hypers hypers,
                  const std::vector<Scheduled>& scheduled)
-    : device_(model->device()),
+    : model_(model),
       shuffle_(options.shuffle),
       seed_(options.steps.seed),
       index_(std::move(index)),
@@ -62,7 +62,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
     next = {next.epoch + 1, 0, next.done + last, 0, 0};
   }
   steps_->end();
-  device_.require_alive();
+  model_->placing().require_alive();
   arrays_.to_host();
   return done;
 }

@@ -68,7 +68,7 @@ class Trainer {
                         bool breaks);
   void order(uint64_t epoch);
 
-  const Device& device_;
+  const std::shared_ptr<const Model> model_;
   bool shuffle_;
   uint32_t seed_;
   std::vector<uint32_t> index_;

@@ -1,0 +1,73 @@
+// Finds the devices that a program's text names.
+#include "runtime/plan/placing.h"
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+
+#include "ir/ops.h"
+
+namespace slim {
+namespace {
+
+std::set<std::string> named_in(const Program& program) {
+  std::set<std::string> names;
+  for (const Function& function : program.functions) {
+    for (const Value& value : function.graph.values) {
+      if (!value.device.empty()) names.insert(value.device);
+    }
+    walk(function.graph, [&](const Graph&, const Node& node) {
+      if (node.op == "placed") names.insert(std::get<std::string>(node.attributes.at("device")));
+    });
+  }
+  return names;
+}
+
+bool is_processor(const std::string& name) { return name == "cpu" || name == "cpu:0"; }
+
+}  // namespace
+
+std::map<std::string, std::string> Placing::where() const {
+  std::map<std::string, std::string> names;
+  for (const auto& [name, device] : devices) names[name] = device == home ? "" : device->name();
+  return names;
+}
+
+const Device& Placing::named(const std::string& device) const {
+  for (const auto& [name, known] : devices) {
+    if (known->name() == device || name == device) return *known;
+  }
+  return Device::find(device);
+}
+
+void Placing::require_alive() const {
+  home->require_alive();
+  for (const auto& [name, device] : devices) device->require_alive();
+}
+
+Placing placing_of(const Program& program, const Device& rest, bool lenient) {
+  Placing placing;
+  const Device& host = rest.name() == "cpu" ? rest : Device::find("cpu");
+  for (const std::string& name : named_in(program)) {
+    const Device* device = is_processor(name) ? &host : nullptr;
+    try {
+      if (device == nullptr) device = &Device::find(name);
+    } catch (const std::invalid_argument& error) {
+      if (!lenient) {
+        throw std::invalid_argument("layers.device(\"" + name +
+                                    "\") of this network: " + error.what());
+      }
+      placing.missing[name] = error.what();
+      device = &rest;
+    }
+    placing.devices[name] = device;
+  }
+  const bool whole = std::all_of(placing.devices.begin(), placing.devices.end(),
+                                 [&](const auto& entry) { return entry.second == &rest; });
+  if (whole) placing.devices.clear();
+  placing.home = whole ? &rest : &host;
+  if (!whole) placing.devices[""] = &rest;
+  return placing;
+}
+
+}  // namespace slim
