@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cases
+import decoding
 import images
 import others
 import own
@@ -35,6 +36,7 @@ def main() -> None:
     """Run what the command line names, print tables, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ("products", "predict", "search", "jobs", "start", "footprint", "own")
+    parts += ("beam-search",)
     names = (*cases.CASES, *parts, *images.NETWORKS, "convolutions")
     parser.add_argument("case", nargs="*", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--rounds", type=int, help="pairs; default as each case says")
@@ -126,6 +128,9 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
         record[name] = others.searches(1, threads)
         title = "GridSearchCV of 24 candidates in 5 folds, digits"
         tables.groups(title, record[name], 1.0, "s")
+    elif name == "beam-search":
+        record[name] = decoding.measure(rounds, threads)
+        tables.groups("beam search of 20 steps", record[name], 1e3, "ms")
     elif name == "jobs":
         record[name] = others.jobs(rounds, threads)
         tables.jobs(record[name])

@@ -14,6 +14,8 @@ PEERS = {
     "torch_bags": "SparseAdam",
     "torch_bags_dense": "dense Adam",
     "torch_sparse": "torch sparse",
+    "torch_sentences": "each sentence",
+    "torch_batch": "all at once",
     "sgd_linear": "SGDClassifier",
     "torch_images": "PyTorch",
     "torch_images_last": "channels last",
