@@ -9,6 +9,7 @@ namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kPad = kAlignment;
+constexpr int64_t kLongRow = 64;  // for which a call a step is worth it
 
 int64_t round_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -44,6 +45,13 @@ int32_t TapeRunner::add_register(DType dtype, Extent extent) {
   reg.extent = extent;
   tape_.registers.push_back(reg);
   return static_cast<int32_t>(tape_.registers.size()) - 1;
+}
+
+int32_t TapeRunner::add_number(DType dtype, double number) {
+  const int32_t reg = add_register(dtype, Extent::scalar);
+  tape_.registers[reg].source = TapeRegister::Source::constant;
+  tape_.registers[reg].number = number;
+  return reg;
 }
 
 // The register that code of `extent` reads for `reg`: a row or a column is spread first.
@@ -95,6 +103,12 @@ void TapeRunner::compile(const Binding& binding) {
                                                      : scalars_;
     places.push_back(place);
   }
+  // Blocks of several rows would copy the rows together that lie apart. Sums go by blocks.
+  single_rows_ = tape_.sums.empty() && tape_.space.n >= kLongRow && !apart_.empty() &&
+                 std::all_of(apart_.begin(), apart_.end(), [&](const Place& place) {
+                   return tape_.registers[place.reg].extent == Extent::full &&
+                          place.buffer.dims.back() == tape_.space.n;
+                 });
   for (const Extent extent : {Extent::scalar, Extent::row, Extent::column}) {
     for (const Instruction& instruction : tape_.code[static_cast<int>(extent)]) {
       steps_[static_cast<int>(extent)].push_back(step(binding, instruction, extent));
@@ -133,6 +147,9 @@ void TapeRunner::compile_blocks(const Binding& binding) {
     auto chain = find_chain(code, i, lone, once, tape_.registers);
     if (!chain || hides(*chain, code, yielded)) continue;
     steps[i] = Step{nullptr, code[i].dst, std::move(chain->src), chain->kernel, chain->also};
+    for (const ChainNumber& number : chain->numbers) {
+      steps[i]->src[number.operand] = add_number(tape_.registers[code[i].dst].dtype, number.value);
+    }
     for (int32_t& src : steps[i]->src) src = at(src, Extent::full);
     single[i] = false;
     for (const size_t j : chain->inner) single[j] = false;
@@ -180,8 +197,8 @@ bool TapeRunner::join(const std::vector<Instruction>& code, size_t first, size_t
   return true;
 }
 
-// A whole value is computed straight into its result's memory if its rows follow each other;
-// the others are copied.
+// A whole value is computed straight into its result's memory if its rows follow each other, or
+// if blocks are rows and nothing is read any more; the others are copied.
 void TapeRunner::place_results() {
   in_place_.assign(tape_.registers.size(), false);
   for (size_t i = 0; i < results_.size(); ++i) {
@@ -192,6 +209,13 @@ void TapeRunner::place_results() {
         !in_place_[reg] && results_[i].row_stride == 0) {
       in_place_[reg] = true;
       blocks_.push_back({reg, results_[i], size_of(dtype)});
+      continue;
+    }
+    if (single_rows_ && extent == Extent::full && computed(reg) && !in_place_[reg] &&
+        !steps_[3].empty() && steps_[3].back().dst == reg &&
+        results_[i].dims.back() == tape_.space.n) {
+      in_place_[reg] = true;
+      apart_.push_back({reg, results_[i], size_of(dtype)});
       continue;
     }
     const unsigned scalar =

@@ -85,6 +85,7 @@ class TapeRunner {
   bool join(const std::vector<Instruction>& code, size_t first, size_t second, int side,
             Step* joined);
   int32_t add_register(DType dtype, Extent extent);
+  int32_t add_number(DType dtype, double number);
   int32_t at(int32_t reg, Extent extent);
   bool computed(int32_t reg) const;
   void fetch(Run& run, const Place& place, int64_t first, int64_t n) const;
@@ -105,6 +106,7 @@ class TapeRunner {
   std::vector<Place> scalars_, rows_, columns_, blocks_;
   std::vector<Place> repeats_;          // columns whose elements serve several rows
   std::vector<Place> gathers_, apart_;  // apart_: rows that lie apart, of any extent
+  bool single_rows_ = false;            // a block is of one row, where those lie that are apart
   std::vector<Spread> spread_rows_, spread_columns_;
   std::vector<Store> stores_;
   std::vector<int64_t> slot_;   // by register: bytes into `local`, -1: in memory

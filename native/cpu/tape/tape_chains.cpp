@@ -1,7 +1,9 @@
-// Chains of the tape: moving averages and Adam's quotient.
+// Chains of the tape: moving averages, Adam's quotient, sums of many terms.
 #include "cpu/tape/tape_chains.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "cpu/math.h"
 
@@ -79,6 +81,38 @@ void adam(std::byte* const* dst, const std::byte* const* src, int64_t n) {
   if (i < n) step(i, [&](T* at, Vec<T> value) { store_partial(at, value, n - i); });
 }
 
+// a·s + b·t + c·u …, from the left.
+template <class T, int terms>
+void weighted_sum(std::byte* const* dst_bytes, const std::byte* const* src, int64_t n) {
+  constexpr int64_t kStep = kLanes<T>;
+  T* dst = reinterpret_cast<T*>(dst_bytes[0]);
+  const T* from[terms];
+  Vec<T> number[terms];
+#pragma GCC unroll 9
+  for (int i = 0; i < terms; ++i) {
+    from[i] = reinterpret_cast<const T*>(src[2 * i]);
+    number[i] = load(reinterpret_cast<const T*>(src[2 * i + 1]));
+  }
+  const auto value = [&](int64_t at) {
+    Vec<T> total = load(from[0] + at) * number[0];
+#pragma GCC unroll 9
+    for (int i = 1; i < terms; ++i) total = total + load(from[i] + at) * number[i];
+    return total;
+  };
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) store(dst + i, value(i));
+  if (i < n) store_partial(dst + i, value(i), n - i);
+}
+
+constexpr int kFewestTerms = 3;
+
+template <class T, int... more>
+ChainKernel weighted_sum_of(size_t terms, std::integer_sequence<int, more...>) {
+  constexpr std::array<ChainKernel, sizeof...(more)> kKernels = {
+      &weighted_sum<T, kFewestTerms + more>...};
+  return kKernels[terms - kFewestTerms];
+}
+
 // Takes apart the tree that ends in one instruction.
 class Tree {
  public:
@@ -86,7 +120,8 @@ class Tree {
        const std::vector<TapeRegister>& registers)
       : code_(code), lone_(lone), registers_(registers) {}
 
-  bool scalar(int32_t reg) const { return registers_[reg].extent == Extent::scalar; }
+  const TapeRegister& at(int32_t reg) const { return registers_[reg]; }
+  bool scalar(int32_t reg) const { return at(reg).extent == Extent::scalar; }
 
   // The instruction `op` that computes `reg`, taken along.
   const Instruction* take(int32_t reg, Operation op) {
@@ -174,13 +209,71 @@ std::optional<Chain> find_adam(const std::vector<Instruction>& code, size_t root
                {mean->dst, square->dst}};
 }
 
+// A sum from the left, whose terms may be scaled. What is subtracted is added with the other
+// sign, and a term alone times one: both are exact.
+template <class T>
+std::optional<Chain> find_sum(const Instruction& root, Tree tree) {
+  Chain chain{nullptr, {}, {}, {}};
+  const auto add_term = [&](int32_t reg, bool minus) {
+    const double sign = minus ? -1 : 1;
+    const size_t taken = tree.taken.size();
+    if (const auto scaled = tree.scaled(tree.take(reg, Operation::mul))) {
+      const TapeRegister& number = tree.at(scaled->number);
+      const bool known = number.source == TapeRegister::Source::constant;
+      if (!minus || known) {
+        chain.src.push_back(scaled->vector);
+        chain.src.push_back(scaled->number);
+        if (minus) chain.numbers.push_back({chain.src.size() - 1, -number.number});
+        return;
+      }
+    }
+    tree.taken.resize(taken);
+    chain.src.push_back(reg);
+    chain.src.push_back(reg);
+    chain.numbers.push_back({chain.src.size() - 1, sign});
+  };
+  const Instruction* sum = &root;
+  for (int terms = 1;; ++terms) {
+    const int32_t left = sum->src[0], right = sum->src[1];
+    if (tree.scalar(left) || tree.scalar(right)) return std::nullopt;
+    add_term(right, sum->op == Operation::sub);
+    const Instruction* next = nullptr;
+    if (terms + 1 < kChainTerms) {
+      next = tree.take(left, Operation::add);
+      if (next == nullptr) next = tree.take(left, Operation::sub);
+      if (next != nullptr && (tree.scalar(next->src[0]) || tree.scalar(next->src[1]))) {
+        tree.taken.pop_back();
+        next = nullptr;
+      }
+    }
+    if (next == nullptr) {
+      add_term(left, false);
+      break;
+    }
+    sum = next;
+  }
+  const size_t terms = chain.src.size() / 2;
+  if (terms < kFewestTerms) return std::nullopt;
+  // Found from the right.
+  for (size_t i = 0; i < terms / 2; ++i) {
+    for (size_t j = 0; j < 2; ++j)
+      std::swap(chain.src[2 * i + j], chain.src[2 * (terms - 1 - i) + j]);
+  }
+  for (ChainNumber& number : chain.numbers) number.operand = 2 * terms - number.operand;
+  chain.inner = tree.taken;
+  chain.kernel =
+      weighted_sum_of<T>(terms, std::make_integer_sequence<int, kChainTerms - kFewestTerms + 1>());
+  return chain;
+}
+
 template <class T>
 std::optional<Chain> find(const std::vector<Instruction>& code, size_t root, const Tree& lone,
                           const Tree& once) {
-  if (code[root].op == Operation::add) return find_blend<T>(code[root], lone);
-  if (code[root].op != Operation::sub) return std::nullopt;
-  if (auto chain = find_adam<T>(code, root, once)) return chain;
-  return find_quotient<T>(code[root], lone);
+  const bool minus = code[root].op == Operation::sub;
+  if (!minus && code[root].op != Operation::add) return std::nullopt;
+  auto chain = minus ? find_adam<T>(code, root, once) : find_blend<T>(code[root], lone);
+  if (!chain && minus) chain = find_quotient<T>(code[root], lone);
+  return chain ? chain : find_sum<T>(code[root], lone);
 }
 
 }  // namespace

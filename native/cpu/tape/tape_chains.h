@@ -1,4 +1,4 @@
-// Trees of three to five instructions that optimizers are made of, each one pass over L1.
+// Trees of instructions that optimizers and stencils are made of, each one pass over L1.
 #pragma once
 
 #include <array>
@@ -11,18 +11,26 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-inline constexpr int kChainOperands = 10;
+inline constexpr int kChainTerms = 9;  // of a sum: a stencil of 3×3
+inline constexpr int kChainOperands = 2 * kChainTerms;
 inline constexpr int kChainResults = 3;
 
 // The i-th elements of the results from those of the operands; each operation is rounded on
 // its own. A result may lie where an operand does, element for element.
 using ChainKernel = void (*)(std::byte* const* dst, const std::byte* const* src, int64_t n);
 
+// In the place of an operand of a chain: a number.
+struct ChainNumber {
+  size_t operand;
+  double value;
+};
+
 struct Chain {
   ChainKernel kernel;
   std::vector<int32_t> src;
   std::vector<size_t> inner;  // instructions it takes along
   std::vector<int32_t> also;  // results of these that others see
+  std::vector<ChainNumber> numbers = {};
 };
 
 // The chain that ends in code[root]. Instructions whose value has `once` one reader can be

@@ -210,6 +210,11 @@ void TapeRunner::block(Run& run) const {
   }
   for (const Place& place : apart_) {
     const Extent extent = tape_.registers[place.reg].extent;
+    if (single_rows_) {
+      run.pointer[place.reg] = place.buffer.in<std::byte>(run.context) +
+                               (run.row * place.buffer.row_stride + run.column) * place.size;
+      continue;
+    }
     if (extent == Extent::full) fetch(run, place, first, n);
     if (extent == Extent::column) fetch(run, place, run.row, run.rows);
   }
@@ -296,7 +301,8 @@ void TapeRunner::blocks(Run& run) const {
   const int64_t columns = window.column_end - window.column;
   // Rows are one stretch of memory only where a window spans them.
   const bool whole = columns == tape_.space.n && (run.acc == nullptr || run.acc->stride == columns);
-  const int64_t block_rows = whole ? std::max<int64_t>(kTapeBlock / columns, 1) : 1;
+  const int64_t block_rows =
+      whole && !single_rows_ ? std::max<int64_t>(kTapeBlock / columns, 1) : 1;
   int64_t until_drained = kTapeRun;
   for (run.column = window.column; run.column < window.column_end; run.column += kTapeBlock) {
     run.columns = std::min(kTapeBlock, window.column_end - run.column);
