@@ -15,6 +15,8 @@ from statistics import median
 
 import cases
 import roofline
+import sequences as steps
+from cases import NO_SLOWER
 from pairs import OURS, Field, Worker, compared
 from peers import peers_python
 
@@ -25,6 +27,19 @@ def digits(threads: int | None) -> cases.Case:
     """Return the case whose network is predicted with, searched and started."""
     case = cases.CASES["digits-32"]
     return replace(case, threads=threads or case.threads)
+
+
+def sequences(case: steps.Sequences, rounds: int) -> dict:
+    """Compare a layer over sequences, forward and backward."""
+    with Field(case, case.contenders) as field:
+        for worker in (field.ours, *field.peers):
+            worker.ask("warm")
+        pairs = field.pairs(rounds, "time", repeats=case.repeats)
+    peers = {
+        peer: compared(found, case.targets.get(peer, NO_SLOWER))
+        for peer, found in pairs.items()
+    }
+    return {"threads": case.threads, "peers": peers}
 
 
 def products(rounds: int, machine: roofline.Machine) -> list[dict]:

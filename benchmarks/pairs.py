@@ -11,11 +11,12 @@ from statistics import median
 
 import cases
 import images
+import sequences
 from peers import peers_python
 
 HERE = Path(__file__).resolve().parent
-OURS, IMAGES = "slimlearn_", "slimlearn_images"
-Measured = cases.Case | images.Network | images.Layers
+OURS, IMAGES, SEQUENCES = "slimlearn_", "slimlearn_images", "slimlearn_sequences"
+Measured = cases.Case | images.Network | images.Layers | sequences.Sequences
 
 
 class Worker:
@@ -24,7 +25,9 @@ class Worker:
     def __init__(
         self, case: Measured, contender: str, path: Path | None = None
     ) -> None:
-        python = sys.executable if contender in (OURS, IMAGES) else peers_python()
+        python = (
+            sys.executable if contender in (OURS, IMAGES, SEQUENCES) else peers_python()
+        )
         names = ("OMP", "OPENBLAS", "MKL")
         threads = {f"{name}_NUM_THREADS": str(case.threads) for name in names}
         path = [*([str(path)] if path else []), str(HERE)]
@@ -65,7 +68,8 @@ class Field:
     """Slimlearn and its peers in one case; they start together and wait idle."""
 
     def __init__(self, case: Measured, peers: tuple[str, ...]) -> None:
-        self.ours = Worker(case, OURS if isinstance(case, cases.Case) else IMAGES)
+        own = {cases.Case: OURS, sequences.Sequences: SEQUENCES}
+        self.ours = Worker(case, own.get(type(case), IMAGES))
         self.peers = [Worker(case, peer) for peer in peers]
 
     def __enter__(self) -> Field:

@@ -26,6 +26,7 @@ import others
 import own
 import pictures
 import roofline
+import sequences
 import tables
 import training
 
@@ -37,7 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = ("products", "predict", "search", "jobs", "start", "footprint", "own")
     parts += ("beam-search",)
-    names = (*cases.CASES, *parts, *images.NETWORKS, "convolutions")
+    networks = (*images.NETWORKS, "convolutions", *sequences.CASES)
+    names = (*cases.CASES, *parts, *networks)
     parser.add_argument("case", nargs="*", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--rounds", type=int, help="pairs; default as each case says")
     parser.add_argument("--threads", type=int, help="default as each case says")
@@ -114,6 +116,12 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
         result = pictures.networks(case, arguments.rounds or case.rounds)
         record.setdefault("networks", {})[name] = result
         tables.network(name, result)
+    elif name in sequences.CASES:
+        case = sequences.CASES[name]
+        case = replace(case, threads=threads or case.threads)
+        result = others.sequences(case, arguments.rounds or case.rounds)
+        record.setdefault("sequences", {})[name] = result
+        tables.sequences(name, result)
     elif name == "convolutions":
         record[name] = pictures.convolutions(rounds, arguments.batch)
         tables.convolutions(record[name])

@@ -21,6 +21,9 @@ PEERS = {
     "torch_images_last": "channels last",
     "torch_images_compiled": "torch.compile",
     "onnxruntime_images": "onnxruntime",
+    "torch_sequences": "PyTorch",
+    "jax_sequences": "JAX",
+    "keras_sequences": "Keras",
     "slimlearn_images": "slimlearn",
     "slimlearn_": "slimlearn",
 }
@@ -149,6 +152,12 @@ def network(name: str, result: dict) -> None:
     ours = result["mib"]["slimlearn_images"]
     least = min(mib for who, mib in result["mib"].items() if who != "slimlearn_images")
     print(f"    peak MiB: {sizes}  {verdict(ours, least, at_most=True)}")
+
+
+def sequences(name: str, result: dict) -> None:
+    """Print a layer over sequences."""
+    print(f"\n{name}: forward and backward, {result['threads']} threads")
+    _peers(result["peers"])
 
 
 def convolutions(rows: list[dict]) -> None:

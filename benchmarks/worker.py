@@ -20,6 +20,7 @@ import cases
 import images
 import numpy as np
 import own
+import sequences
 from memory import status
 
 
@@ -130,8 +131,13 @@ class Jobs:
 
 def jobs_of(name: str, contender: str, sizes: list[str]):
     """Return a case with the sizes of this run, and its jobs."""
-    found = {**cases.CASES, **images.NETWORKS, "convolutions": images.Layers()}[name]
-    kinds = {images.Network: images.NetworkJobs, images.Layers: images.LayerJobs}
+    found = {**cases.CASES, **images.NETWORKS, **sequences.CASES}
+    found = {**found, "convolutions": images.Layers()}[name]
+    kinds = {
+        images.Network: images.NetworkJobs,
+        images.Layers: images.LayerJobs,
+        sequences.Sequences: sequences.SequenceJobs,
+    }
     pairs = (size.split("=") for size in sizes)
     case = replace(found, **{key: int(value) for key, value in pairs})
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: case.threads])
