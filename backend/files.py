@@ -1,17 +1,57 @@
-"""Model files: a program, its arrays, and what belongs to them."""
+"""Model files: programs, their arrays, and what belongs to them."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from slimlearn.backend import format1
 from slimlearn.backend.arena import allocate
 
-__all__ = ["Saved", "read", "write"]
+__all__ = ["Parts", "Saved", "Stored", "read", "read_parts", "write", "write_parts"]
+
+
+class Stored(NamedTuple):
+    """A program in a file: its text, its arenas, and that of the optimizer or None."""
+
+    text: str
+    params: np.ndarray
+    state: np.ndarray
+    slots: np.ndarray | None = None
+
+
+class Parts(NamedTuple):
+    """All that a file can hold.
+
+    Attributes
+    ----------
+    programs : list of Stored
+    inputs : list of dict
+        Of the first program, as in `Saved`.
+    fit, estimator : dict or None
+        As JSON has them: where a fit stands, and what is around the programs.
+    arrays : dict of str to ndarray
+        Arrays beside those of the programs.
+    checked : bool
+        As in `Saved`.
+    """
+
+    programs: list[Stored]
+    inputs: list[dict]
+    fit: dict | None
+    estimator: dict | None
+    arrays: dict[str, np.ndarray]
+    checked: bool = True
+
+    def saved(self, number: int) -> Saved:
+        """One of the programs, and nothing else."""
+        text, params, state, slots = self.programs[number]
+        return Saved(text, params, state, slots, checked=self.checked)
 
 
 @dataclass
@@ -33,6 +73,8 @@ class Saved:
         Of a checkpoint: where the fit stands, as JSON has it.
     arrays : dict of str to ndarray
         Arrays beside the program's.
+    checked : bool
+        Whether the arenas are known to be as long as the text says.
     """
 
     text: str
@@ -42,9 +84,17 @@ class Saved:
     inputs: list[dict] = field(default_factory=list)
     fit: dict | None = None
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    checked: bool = False
 
 
 def write(file, saved: Saved) -> bytes | None:
+    """Write one program and what belongs to it, as `write_parts` does."""
+    stored = Stored(saved.text, saved.params, saved.state, saved.slots)
+    parts = Parts([stored], saved.inputs, saved.fit, None, saved.arrays)
+    return write_parts(file, parts)
+
+
+def write_parts(file, parts: Parts) -> bytes | None:
     """Write to `file`, a path or a binary file object; return the bytes for None.
 
     A path is written beside its name, synchronised and moved there: a crash leaves the
@@ -55,17 +105,15 @@ def write(file, saved: Saved) -> bytes | None:
     OSError
         If the file cannot be written; an old one then stays as it was.
     """
-    meta = {"inputs": saved.inputs} if saved.inputs else {}
+    meta = {"inputs": parts.inputs} if parts.inputs else {}
     stream = hasattr(file, "write")
     data = _native().write_model(
         None if file is None or stream else _path(file),
-        saved.text,
+        parts.programs,
         _json(meta),
-        "" if saved.fit is None else _json(saved.fit),
-        saved.params,
-        saved.state,
-        saved.slots,
-        saved.arrays,
+        "" if parts.fit is None else _json(parts.fit),
+        "" if parts.estimator is None else _json(parts.estimator),
+        parts.arrays,
     )
     if stream:
         file.write(data)
@@ -73,7 +121,23 @@ def write(file, saved: Saved) -> bytes | None:
 
 
 def read(file) -> Saved:
-    """Read what `write` wrote, or a file of format 1.
+    """Read the first program and what belongs to it, or a file of format 1.
+
+    Parameters and errors are those of `read_parts`.
+    """
+    parts = read_parts(file)
+    if not parts.programs:
+        raise ValueError(
+            "the file holds an estimator without a network, and no program: "
+            "slimlearn.load reads it"
+        )
+    saved = parts.saved(0)
+    saved.inputs, saved.fit, saved.arrays = parts.inputs, parts.fit, parts.arrays
+    return saved
+
+
+def read_parts(file) -> Parts:
+    """Read what `write_parts` wrote, or a file of format 1.
 
     Parameters
     ----------
@@ -91,20 +155,37 @@ def read(file) -> Saved:
         file = file.read()
     if isinstance(file, bytes):
         if file.startswith(format1.MAGIC):
-            return Saved(*format1.read(file))
+            return _of_format1(file)
         found = _native().read_model_bytes(file)
     else:
         file = _path(file)
         with open(file, "rb") as opened:
             if opened.read(len(format1.MAGIC)) == format1.MAGIC:
                 opened.seek(0)
-                return Saved(*format1.read(opened.read()))
+                return _of_format1(opened.read())
         found = _native().read_model(file)
-    text, meta, fit, params, state, slots, arrays = found
-    params, state = (allocate(0) if a is None else a for a in (params, state))
-    inputs = json.loads(meta).get("inputs", [])
-    fit = json.loads(fit) if fit else None
-    return Saved(text, params, state, slots, inputs, fit, arrays)
+    programs, meta, fit, estimator, arrays, newer = found
+    if newer:
+        warnings.warn(
+            "the file was saved by a newer slimlearn: what this one does not know of "
+            "it is left out",
+            stacklevel=3,
+        )
+    return Parts(
+        [Stored(text, _arena(p), _arena(s), slots) for text, p, s, slots in programs],
+        json.loads(meta).get("inputs", []),
+        json.loads(fit) if fit else None,
+        json.loads(estimator) if estimator else None,
+        arrays,
+    )
+
+
+def _of_format1(data: bytes) -> Parts:
+    return Parts([Stored(*format1.read(data))], [], None, None, {}, checked=False)
+
+
+def _arena(array: np.ndarray | None) -> np.ndarray:
+    return allocate(0) if array is None else array
 
 
 def _path(file) -> bytes:

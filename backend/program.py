@@ -234,11 +234,9 @@ class Program:
         program._layouts = program._views = program.packed = None
         program._sealed = ()
         program.params, program.state = saved.params, saved.state
-        for what, arena, layout in (
-            ("params", saved.params, program.param_layout),
-            ("state", saved.state, program.state_layout),
-        ):
-            _check(what, arena, layout)
+        if not saved.checked:
+            _check("params", saved.params, program.param_layout)
+            _check("state", saved.state, program.state_layout)
         return program
 
     def _saved(self) -> files.Saved:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 
@@ -80,8 +79,8 @@ class Handle:
     """
 
     __slots__ = (
-        *("_looks", "_native", "_parts", "_predictors", "_strict"),
-        *("closely", "device", "input", "model", "program", "text"),
+        *("_looks", "_model", "_native", "_parts", "_predictors", "_strict"),
+        *("closely", "device", "input", "program", "text"),
     )
 
     def __init__(
@@ -97,12 +96,17 @@ class Handle:
         self.device = device
         self.input = input
         self.closely = closely
-        self.model = program.model
+        self._model = None
         self.text = program.text
         self._native = None
         self._looks = _LOOKS
         self._predictors: dict = {}
         self._parts: Cache[Handle] = Cache(_KEPT)
+
+    @property
+    def model(self) -> Model:
+        """The functions as graphs; parsed when they are asked for."""
+        return self.program.model if self._model is None else self._model
 
     @property
     def native(self):
@@ -164,8 +168,8 @@ class Handle:
 
         def make() -> Handle:
             twin = Handle(self.program, input, self.closely, self.device)
-            twin.model = model()
-            twin.text = print_program(twin.model)
+            twin._model = model()
+            twin.text = print_program(twin._model)
             return twin
 
         return self._parts.get(key, make)
@@ -267,5 +271,4 @@ class Handle:
 
     def _width(self, function: str) -> int:
         """Numbers of a row's result."""
-        known = self.model.functions.get(function)
-        return 1 if known is None else prod(known.returns[0].shape[1:])
+        return self.native.row_size(function)

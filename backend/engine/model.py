@@ -123,6 +123,10 @@ class NativeModel:
         """Whether a function may be run over some of the rows at a time."""
         return self.native.chunkable(func)
 
+    def row_size(self, func: str) -> int:
+        """Numbers in a row of a function's first result; 1 for axes of any length."""
+        return max(self.native.row_size(func), 1)
+
     def run(
         self,
         func: str,

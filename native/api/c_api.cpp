@@ -16,12 +16,13 @@
 struct slim_model {
   explicit slim_model(const char* path)
       : file(slim::ModelFile::open(path)),
-        model(std::make_shared<const slim::Model>(file->content().text, "cpu", true)) {}
+        model(std::make_shared<const slim::Model>(file->content().program().text, "cpu", true)) {}
 
   slim::Arrays arrays() const {
     slim::Arrays lent;
-    lent.param = file->content().params.data();
-    lent.state = file->content().state.data();
+    const slim::StoredProgram& program = file->content().program();
+    lent.param = program.params.data();
+    lent.state = program.state.data();
     return lent;
   }
 
@@ -194,7 +195,7 @@ double train(slim_model& model, const std::vector<Source>& sources, const slim_t
   Arrays arrays = model.arrays();
   if (model.gradient.data() == nullptr) model.gradient = Arena(layout.param_bytes);
   arrays.gradient = model.gradient.data();
-  arrays.slot = model.file->content().slots.data();
+  arrays.slot = model.file->content().program().slots.data();
   if (arrays.slot == nullptr) {
     if (model.slots.data() == nullptr) model.slots = Arena(layout.slot_bytes);
     arrays.slot = model.slots.data();
@@ -251,7 +252,9 @@ slim_status slim_save(const slim_model* model, const char* path) {
     slim::require(model != nullptr, "model");
     slim::require(path != nullptr, "path");
     const slim::ModelContent& content = model->file->content();
-    slim::save({content.text, content.meta, "", content.params, content.state, {}, {}}, path);
+    const slim::StoredProgram& program = content.program();
+    slim::save({{{program.text, program.params, program.state, {}}}, content.meta, "", "", {}},
+               path);
   });
 }
 

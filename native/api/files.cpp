@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <map>
+#include <tuple>
 
 #include "api/api.h"
 #include "api/arrays.h"
@@ -51,17 +52,16 @@ std::span<std::byte> span_of(const py::object& object, const char* what) {
   throw py::error_already_set();
 }
 
-// Into the file, or returned where `path` is None.
-py::object write(const py::object& path, std::string text, std::string meta, std::string fit,
-                 const py::object& params, const py::object& state, const py::object& slots,
-                 const py::dict& further) {
-  ModelContent content{std::move(text),
-                       std::move(meta),
-                       std::move(fit),
-                       span_of(params, "params"),
-                       span_of(state, "state"),
-                       span_of(slots, "slots"),
-                       {}};
+// Into the file, or returned where `path` is None. Of each program text, params, state, slots.
+py::object write(const py::object& path, const py::list& programs, std::string meta,
+                 std::string fit, std::string estimator, const py::dict& further) {
+  ModelContent content{{}, std::move(meta), std::move(fit), std::move(estimator), {}};
+  for (const py::handle program : programs) {
+    const auto [text, params, state, slots] =
+        py::cast<std::tuple<std::string, py::object, py::object, py::object>>(program);
+    content.programs.push_back(
+        {text, span_of(params, "params"), span_of(state, "state"), span_of(slots, "slots")});
+  }
   std::vector<py::array> kept;
   for (const auto& [name, value] : further) {
     const auto array = py::array::ensure(value, py::array::c_style);
@@ -90,7 +90,8 @@ py::object lent(std::span<std::byte> arena, const py::capsule& file) {
   return whole[py::slice(0, bytes, 1)];
 }
 
-// (text, meta, fit, params, state, slots, further); None for an arena of no bytes.
+// (programs, meta, fit, estimator, further, is it newer); programs as in `write`, with None for
+// an arena of no bytes.
 py::tuple read(std::shared_ptr<const ModelFile> file) {
   const ModelContent& content = file->content();
   using Kept = std::shared_ptr<const ModelFile>;
@@ -100,8 +101,13 @@ py::tuple read(std::shared_ptr<const ModelFile> file) {
     further[py::str(array.name)] =
         py::array(py::dtype(numpy_types().at(array.dtype)), array.shape, array.data);
   }
-  return py::make_tuple(content.text, content.meta, content.fit, lent(content.params, keep),
-                        lent(content.state, keep), lent(content.slots, keep), further);
+  py::list programs;
+  for (const StoredProgram& program : content.programs) {
+    programs.append(py::make_tuple(program.text, lent(program.params, keep),
+                                   lent(program.state, keep), lent(program.slots, keep)));
+  }
+  return py::make_tuple(programs, content.meta, content.fit, content.estimator, further,
+                        file->is_newer());
 }
 
 py::tuple read_file(const std::string& path) {

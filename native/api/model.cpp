@@ -124,6 +124,17 @@ py::dict info(const ModelPointer& model, const std::string& function, int64_t ro
   return facts;
 }
 
+// Numbers in a row of a function's first result, where they are known before there are rows.
+int64_t row_size(const Model& model, const std::string& function) {
+  const Function& found = model.function(function);
+  int64_t numbers = 1;
+  if (found.graph.returns.empty()) return numbers;
+  const std::vector<Dim>& dims =
+      found.graph.values[static_cast<size_t>(found.graph.returns[0])].type.dims;
+  for (size_t i = 1; i < dims.size(); ++i) numbers *= dims[i].constant().value_or(1);
+  return numbers;
+}
+
 }  // namespace
 
 py::list list_of(const Profile& profile) {
@@ -187,6 +198,7 @@ void bind_model(py::module_& module) {
              return names;
            })
       .def("chunkable", [](const Model& m, const std::string& f) { return m.chunkable(f); })
+      .def("row_size", &row_size)
       .def("chunk_rows", [](const Model& m, const std::string& f) { return m.chunk_rows(f); })
       .def("info", &info)
       .def("dump",

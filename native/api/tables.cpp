@@ -62,16 +62,19 @@ class NumberViews {
         flags_.size() != 2 * flagged_.size()) {
       throw py::value_error("numbers of tables: arrays do not fit each other");
     }
+    constexpr int64_t kMost = INT64_MAX / 2;
     for (py::ssize_t i = 0; i < count; ++i) {
-      width_ = std::max(width_, places_.data()[i] + 1);
-      if (places_.data()[i] < 0 || starts_.data()[i] < 0 ||
+      if (places_.data()[i] < 0 || places_.data()[i] > kMost || starts_.data()[i] < 0 ||
           starts_.data()[i] >= starts_.data()[i + 1] || starts_.data()[i + 1] > knots) {
         throw py::value_error("numbers of tables: each column needs a place and knots");
       }
+      width_ = std::max(width_, places_.data()[i] + 1);
     }
     for (py::ssize_t i = 0; i < flagged_.size(); ++i) {
+      if (flagged_.data()[i] < 0 || flagged_.data()[i] > kMost) {
+        throw py::value_error("numbers of tables: places are from 0");
+      }
       width_ = std::max(width_, flagged_.data()[i] + 1);
-      if (flagged_.data()[i] < 0) throw py::value_error("numbers of tables: places are from 0");
     }
   }
 

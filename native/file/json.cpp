@@ -47,6 +47,7 @@ int64_t JsonReader::whole() {
 }
 
 void JsonReader::any() {
+  if (--left_ < 0) refuse("there are too many values");
   const char first = cursor_.peek();
   if (first == '{') {
     object([&](const std::string&) { any(); });

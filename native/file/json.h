@@ -10,11 +10,13 @@
 
 namespace slim {
 
-// JSON on one line. What is no JSON, has a key twice or lies deeper than 64 levels is refused:
-// std::invalid_argument. Each function reads one value.
+// JSON on one line. What is no JSON, has a key twice or lies deeper than 64 levels is refused,
+// and so are more than `most` values that are only checked: std::invalid_argument. Each function
+// reads one value.
 class JsonReader {
  public:
-  explicit JsonReader(std::string_view text) : cursor_(text, 1) {}
+  explicit JsonReader(std::string_view text, int64_t most = INT64_MAX)
+      : cursor_(text, 1), left_(most) {}
 
   // on_member(key) reads the value.
   template <class OnMember>
@@ -58,6 +60,7 @@ class JsonReader {
 
   reading::Cursor cursor_;
   int depth_ = 0;
+  int64_t left_;
 };
 
 }  // namespace slim

@@ -2,8 +2,10 @@
 #include "file/model_file.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <stdexcept>
 
 #include "file/checksum.h"
@@ -14,7 +16,20 @@ namespace slim {
 namespace {
 
 constexpr const char* kFormat = "2";
+constexpr int kMinor = 1;
 constexpr std::string_view kFurther = "#array/";
+constexpr std::string_view kProgram = "program";
+constexpr size_t kMostPrograms = 100'000;
+constexpr size_t kLongestEstimator = 16 << 20;
+constexpr int64_t kMostValues = 1'000'000;
+
+// What stands before the names of a program's arrays, and behind the key of its text.
+std::string prefix_of(size_t number) {
+  return number == 0 ? "" : '#' + std::to_string(number) + '/';
+}
+std::string key_of(size_t number) {
+  return std::string(kProgram) + (number == 0 ? "" : '.' + std::to_string(number));
+}
 
 std::string hash_of(const std::byte* data, int64_t bytes) {
   char text[17];
@@ -40,7 +55,8 @@ struct Declared {
   int64_t offset;
 };
 
-std::vector<Declared> declared_by(const Program& program, const Layout& layout) {
+std::vector<Declared> declared_by(const Program& program, const Layout& layout,
+                                  const std::string& prefix) {
   std::vector<Declared> all;
   const auto& declarations = program.declarations;
   // All of one kind, in the arena that begins at `base` + `start`.
@@ -50,8 +66,8 @@ std::vector<Declared> declared_by(const Program& program, const Layout& layout) 
       const Layout::Place& place = layout.places[i];
       std::vector<int64_t> shape;
       for (const Dim& dim : declarations[i].type.dims) shape.push_back(dim.evaluate({}));
-      all.push_back({{declarations[i].name + suffix, word_of(place.dtype), std::move(shape),
-                      nullptr, place.bytes},
+      all.push_back({{prefix + declarations[i].name + suffix, word_of(place.dtype),
+                      std::move(shape), nullptr, place.bytes},
                      base,
                      start + place.offset});
     }
@@ -71,36 +87,50 @@ void require_bytes(const char* what, std::span<const std::byte> arena, int64_t b
                               " bytes, got " + std::to_string(arena.size()));
 }
 
-Container container_of(const ModelContent& content) {
-  const Program program = parse(content.text);
+void add_program(Container& container, const StoredProgram& stored, const std::string& prefix) {
+  const Program program = parse(stored.text);
   const Layout layout(program);
-  require_bytes("params", content.params, layout.param_bytes);
-  require_bytes("state", content.state, layout.state_bytes);
-  if (!content.slots.empty()) require_bytes("slots", content.slots, layout.slot_bytes);
+  require_bytes("params", stored.params, layout.param_bytes);
+  require_bytes("state", stored.state, layout.state_bytes);
+  if (!stored.slots.empty()) require_bytes("slots", stored.slots, layout.slot_bytes);
   const std::map<Base, std::span<const std::byte>> arenas = {
-      {Base::param, content.params}, {Base::state, content.state}, {Base::slot, content.slots}};
-  Container container;
-  for (Declared& declared : declared_by(program, layout)) {
+      {Base::param, stored.params}, {Base::state, stored.state}, {Base::slot, stored.slots}};
+  for (Declared& declared : declared_by(program, layout, prefix)) {
     const std::span<const std::byte> arena = arenas.at(declared.base);
     if (arena.empty() && declared.base == Base::slot) continue;
     declared.array.data = arena.data() + declared.offset;
     container.arrays.push_back(std::move(declared.array));
   }
+}
+
+Container container_of(const ModelContent& content) {
+  Container container;
+  std::string sums = "{";
+  const auto add_sum = [&](const std::string& name, const std::string& hash) {
+    sums += (sums.size() > 1 ? "," : "") + print_string(name) + ":\"" + hash + '"';
+  };
+  const auto add_text = [&](const std::string& key, const std::string& text) {
+    add_sum('#' + key, hash_of(text));
+    container.metadata["slimlearn." + key] = text;
+  };
+  for (size_t i = 0; i < content.programs.size(); ++i) {
+    add_program(container, content.programs[i], prefix_of(i));
+    add_text(key_of(i), content.programs[i].text);
+  }
+  add_text("meta", content.meta);
+  if (!content.fit.empty()) add_text("fit", content.fit);
+  if (!content.estimator.empty()) add_text("estimator", content.estimator);
   for (StoredArray array : content.further) {
     array.name.insert(0, kFurther);
     container.arrays.push_back(std::move(array));
   }
-  std::string sums =
-      "{\"#program\":\"" + hash_of(content.text) + "\",\"#meta\":\"" + hash_of(content.meta) + '"';
-  if (!content.fit.empty()) sums += ",\"#fit\":\"" + hash_of(content.fit) + '"';
   for (const StoredArray& array : container.arrays) {
-    sums += ',' + print_string(array.name) + ":\"" + hash_of(array.data, array.bytes) + '"';
+    add_sum(array.name, hash_of(array.data, array.bytes));
   }
-  container.metadata = {{"slimlearn.format", kFormat},
-                        {"slimlearn.program", content.text},
-                        {"slimlearn.meta", content.meta},
-                        {"slimlearn.checksums", sums + '}'}};
-  if (!content.fit.empty()) container.metadata["slimlearn.fit"] = content.fit;
+  const bool is_plain = content.programs.size() == 1 && content.estimator.empty();
+  container.metadata["slimlearn.format"] =
+      is_plain ? kFormat : std::string(kFormat) + '.' + std::to_string(kMinor);
+  container.metadata["slimlearn.checksums"] = sums + '}';
   return container;
 }
 
@@ -127,14 +157,37 @@ void check_json(const ModelContent& content) {
     meta.array([&] { check_input(meta); });
   });
   meta.end();
-  if (content.fit.empty()) return;
-  JsonReader fit(content.fit);
-  fit.object([&](const std::string&) { fit.any(); });
-  fit.end();
+  const auto check_object = [](const std::string& text, int64_t most) {
+    JsonReader json(text, most);
+    json.object([&](const std::string&) { json.any(); });
+    json.end();
+  };
+  if (!content.fit.empty()) check_object(content.fit, 10 * kMostValues);
+  if (content.estimator.size() > kLongestEstimator) {
+    throw std::invalid_argument("what the file tells of the estimator is longer than 16 MB");
+  }
+  if (!content.estimator.empty()) check_object(content.estimator, kMostValues);
+}
+
+// Whether the file is of a later version that this one may read.
+bool check_format(const std::string& format) {
+  const std::string begin = std::string(kFormat) + '.';
+  if (format == kFormat) return false;
+  if (format.compare(0, begin.size(), begin) == 0 && format.size() < begin.size() + 7) {
+    const std::string_view minor = std::string_view(format).substr(begin.size());
+    int number = 0;
+    const auto [end, error] = std::from_chars(minor.data(), minor.data() + minor.size(), number);
+    if (error == std::errc() && end == minor.data() + minor.size() && number > 0 &&
+        minor[0] != '0') {
+      return number > kMinor;
+    }
+  }
+  throw std::invalid_argument("saved with file format " + printable(format) +
+                              ", this slimlearn reads 1 and 2: upgrade slimlearn");
 }
 
 // The metadata's strings that are ours, by the end of their names.
-std::map<std::string, std::string> own_strings(const Container& container) {
+std::map<std::string, std::string> own_strings(const Container& container, bool& is_newer) {
   constexpr std::string_view kOwn = "slimlearn.";
   std::map<std::string, std::string> own;
   for (const auto& [key, value] : container.metadata) {
@@ -146,17 +199,21 @@ std::map<std::string, std::string> own_strings(const Container& container) {
         "this is no saved slimlearn program: a safetensors file without slimlearn.format in its "
         "metadata");
   }
-  if (format->second != kFormat) {
-    throw std::invalid_argument("saved with file format " + printable(format->second) +
-                                ", this slimlearn reads 1 and 2: upgrade slimlearn");
-  }
+  is_newer = check_format(format->second);
+  size_t programs = 0;
+  while (own.count(key_of(programs)) > 0) ++programs;
+  if (programs > kMostPrograms) damaged("it has more than 100,000 programs");
+  std::set<std::string> known = {"format", "meta", "fit", "estimator", "checksums"};
+  for (size_t i = 0; i < programs; ++i) known.insert(key_of(i));
   for (const auto& [key, value] : own) {
-    if (key != "format" && key != "program" && key != "meta" && key != "fit" &&
-        key != "checksums") {
+    if (known.count(key) == 0 && !is_newer) {
       damaged("its metadata has the unknown key slimlearn." + printable(key));
     }
   }
-  for (const char* key : {"program", "meta", "checksums"}) {
+  if (own.count("estimator") == 0 && programs == 0) {
+    damaged("its metadata lacks slimlearn.program");
+  }
+  for (const char* key : {"meta", "checksums"}) {
     if (own.count(key) == 0) damaged(std::string("its metadata lacks slimlearn.") + key);
   }
   return own;
@@ -193,6 +250,13 @@ bool is_zero(const std::byte* begin, const std::byte* end) {
 
 }  // namespace
 
+const StoredProgram& ModelContent::program() const {
+  if (programs.empty()) {
+    throw std::invalid_argument("the file holds an estimator without a network, and no program");
+  }
+  return programs.front();
+}
+
 std::string to_bytes(const ModelContent& content) {
   check_json(content);
   const Container container = container_of(content);
@@ -220,7 +284,7 @@ ModelFile::ModelFile(Mapping mapping)
     : mapping_(std::move(mapping)),
       container_(Container::read(
           {reinterpret_cast<const char*>(mapping_.data()), static_cast<size_t>(mapping_.size())})) {
-  auto own = own_strings(container_);
+  auto own = own_strings(container_, is_newer_);
   auto sums = checksums_of(own["checksums"]);
   const auto check = [&](const std::string& name, const std::string& hash) {
     const auto sum = sums.find(name);
@@ -228,10 +292,19 @@ ModelFile::ModelFile(Mapping mapping)
     if (sum->second != hash) damaged("the checksum of " + name + " differs");
     sums.erase(sum);
   };
-  for (const char* part : {"program", "meta", "fit"}) {
-    if (own.count(part) > 0) check(std::string("#") + part, hash_of(own[part]));
+  const auto take = [&](const std::string& key) {
+    const auto found = own.find(key);
+    if (found == own.end()) return std::string();
+    check('#' + key, hash_of(found->second));
+    return std::move(found->second);
+  };
+  while (own.count(key_of(content_.programs.size())) > 0) {
+    content_.programs.push_back({take(key_of(content_.programs.size())), {}, {}, {}});
   }
-  std::map<std::string, const StoredArray*> by_name;
+  content_.meta = take("meta");
+  content_.fit = take("fit");
+  content_.estimator = take("estimator");
+  ByName by_name;
   for (const StoredArray& array : container_.arrays) {
     check(array.name, hash_of(array.data, array.bytes));
     by_name[array.name] = &array;
@@ -240,40 +313,46 @@ ModelFile::ModelFile(Mapping mapping)
       damaged("the array " + array.name + " holds what is neither true nor false");
     }
   }
-  if (!sums.empty()) damaged("the array " + printable(sums.begin()->first) + " is missing");
-
-  content_.text = std::move(own["program"]);
-  content_.meta = std::move(own["meta"]);
-  content_.fit = std::move(own["fit"]);
+  if (!sums.empty() && !is_newer_) {
+    damaged("the array " + printable(sums.begin()->first) + " is missing");
+  }
   check_json(content_);
-  const Program program = parse(content_.text);
-  layout_ = std::make_unique<Layout>(program);
+  for (size_t i = 0; i < content_.programs.size(); ++i) {
+    read_program(content_.programs[i], prefix_of(i), by_name);
+  }
+  for (const StoredArray& array : container_.arrays) {
+    if (by_name.count(array.name) == 0) continue;
+    if (array.name.compare(0, kFurther.size(), kFurther) != 0) {
+      if (is_newer_) continue;
+      damaged("its program does not declare the array " + array.name);
+    }
+    content_.further.push_back(array);
+    content_.further.back().name.erase(0, kFurther.size());
+  }
+}
+
+void ModelFile::read_program(StoredProgram& stored, const std::string& prefix, ByName& arrays) {
+  const Program program = parse(stored.text);
+  const Layout layout(program);
   std::map<Base, std::vector<Part>> parts;
   bool all_slots = true;
-  for (const Declared& declared : declared_by(program, *layout_)) {
-    const auto found = by_name.find(declared.array.name);
-    if (found == by_name.end()) {
+  for (const Declared& declared : declared_by(program, layout, prefix)) {
+    const auto found = arrays.find(declared.array.name);
+    if (found == arrays.end()) {
       if (declared.base != Base::slot) damaged("the array " + declared.array.name + " is missing");
       all_slots = false;
       continue;
     }
     compare(*found->second, declared.array);
     parts[declared.base].push_back({found->second, declared.offset});
-    by_name.erase(found);
+    arrays.erase(found);
   }
-  if (!all_slots && !parts[Base::slot].empty())
+  if (!all_slots && !parts[Base::slot].empty()) {
     damaged("some of its optimizer's arrays are missing");
-  for (const StoredArray& array : container_.arrays) {
-    if (by_name.count(array.name) == 0) continue;
-    if (array.name.compare(0, kFurther.size(), kFurther) != 0) {
-      damaged("its program does not declare the array " + array.name);
-    }
-    content_.further.push_back(array);
-    content_.further.back().name.erase(0, kFurther.size());
   }
-  content_.params = arena(parts[Base::param], layout_->param_bytes);
-  content_.state = arena(parts[Base::state], layout_->state_bytes);
-  if (!parts[Base::slot].empty()) content_.slots = arena(parts[Base::slot], layout_->slot_bytes);
+  stored.params = arena(parts[Base::param], layout.param_bytes);
+  stored.state = arena(parts[Base::state], layout.state_bytes);
+  if (!parts[Base::slot].empty()) stored.slots = arena(parts[Base::slot], layout.slot_bytes);
 }
 
 bool ModelFile::lies_as(const std::vector<Part>& parts, int64_t bytes) const {

@@ -1,6 +1,7 @@
-// Format 2: a program, its arrays and what belongs to them, in one safetensors file.
+// Format 2: programs, their arrays and what belongs to them, in one safetensors file.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,21 +15,32 @@
 namespace slim {
 
 // The arrays of the file are parameters and states by their names, slots as
-// "fc1/weights#adam/m", and further ones as "#array/…". In its metadata stand
-//   slimlearn.format     "2"
-//   slimlearn.program    the text
+// "fc1/weights#adam/m", those of the second program as "#1/fc1/weights", and further ones as
+// "#array/…". In its metadata stand
+//   slimlearn.format     "2"; "2.1" with an estimator or several programs. A reader takes newer
+//                        ones of its first number, and leaves keys that it does not know alone
+//   slimlearn.program    the text; of further programs slimlearn.program.1 and on
 //   slimlearn.meta       JSON of a closed schema: {"inputs": [{"name": "num", "source": "X",
 //                        "type": "f32[B,2]", "columns": ["age", "fare"]}]}, all but name optional
 //   slimlearn.fit        of a checkpoint: JSON of its writer
-//   slimlearn.checksums  JSON: XXH64 of every array by its name, of "#program", "#meta", "#fit"
-struct ModelContent {
+//   slimlearn.estimator  JSON of its writer, too: what is around the programs
+//   slimlearn.checksums  JSON: XXH64 of every array by its name, of "#program", "#meta", "#fit" …
+struct StoredProgram {
   std::string text;
-  std::string meta = "{}";
-  std::string fit;              // empty: none
   std::span<std::byte> params;  // as long as the layout says
   std::span<std::byte> state;
   std::span<std::byte> slots;  // empty: none
+};
+
+struct ModelContent {
+  std::vector<StoredProgram> programs;
+  std::string meta = "{}";
+  std::string fit;        // empty: none
+  std::string estimator;  // empty: none
   std::vector<StoredArray> further;
+
+  // The first one. Throws std::invalid_argument where there is none.
+  const StoredProgram& program() const;
 };
 
 // The file in memory. Throws std::invalid_argument, FileError.
@@ -45,7 +57,8 @@ class ModelFile {
 
   // Lives as long as this.
   const ModelContent& content() const { return content_; }
-  const Layout& layout() const { return *layout_; }
+  // Whether it was written by a later version, whose additions were left alone.
+  bool is_newer() const { return is_newer_; }
   bool in_place() const { return copies_.empty(); }
 
  private:
@@ -56,9 +69,12 @@ class ModelFile {
   std::span<std::byte> arena(const std::vector<Part>& parts, int64_t bytes);
   bool lies_as(const std::vector<Part>& parts, int64_t bytes) const;
 
+  using ByName = std::map<std::string, const StoredArray*>;
+  void read_program(StoredProgram& stored, const std::string& prefix, ByName& arrays);
+
   Mapping mapping_;
   Container container_;
-  std::unique_ptr<Layout> layout_;
+  bool is_newer_ = false;
   ModelContent content_;
   std::vector<Arena> copies_;
 };

@@ -12,6 +12,11 @@ bool same(std::span<const std::byte> a, std::span<const std::byte> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
+bool same(const slim::StoredProgram& a, const slim::StoredProgram& b) {
+  return a.text == b.text && same(a.params, b.params) && same(a.state, b.state) &&
+         same(a.slots, b.slots);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -22,9 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const ModelFile file(Mapping::of_bytes(bytes));
     const ModelFile again(Mapping::of_bytes(slim::to_bytes(file.content())));
     const slim::ModelContent &first = file.content(), &second = again.content();
-    if (first.text != second.text || !same(first.params, second.params) ||
-        !same(first.state, second.state) || !same(first.slots, second.slots) ||
-        first.fit != second.fit || first.further.size() != second.further.size()) {
+    const bool equal =
+        std::equal(first.programs.begin(), first.programs.end(), second.programs.begin(),
+                   second.programs.end(), [](const auto& a, const auto& b) { return same(a, b); });
+    if (!equal || first.fit != second.fit || first.estimator != second.estimator ||
+        first.further.size() != second.further.size()) {
       std::abort();
     }
   } catch (const std::invalid_argument&) {
