@@ -89,6 +89,11 @@ class Missing:
         How it is pickled: where its code is, it is whole again.
     """
 
+    _advice = (
+        "import or define it as it was and load the model again, or set another in its "
+        "place"
+    )
+
     def __init__(self, called: str, params: dict, reason: str, reduced: tuple):
         self._called, self._params, self._reason = called, params, reason
         self._reduced = reduced
@@ -109,8 +114,7 @@ class Missing:
 
     def _refuse(self, *_args, **_kwargs):
         raise MissingCode(
-            f"{self._called} is not here ({self._reason}): import or define it as it "
-            "was and load the model again, or set another in its place; what was "
+            f"{self._called} is not here ({self._reason}): {self._advice}; what was "
             "fitted predicts without it"
         )
 

@@ -19,6 +19,8 @@ from slimlearn.estimators.losses import Tweedie as Tweedie
 from slimlearn.estimators.losses import loss as loss
 from slimlearn.estimators.network import *
 from slimlearn.estimators.rate_range import find_learning_rate as find_learning_rate
+from slimlearn.estimators.saving import load as load
+from slimlearn.estimators.saving import save as save
 from slimlearn.estimators.tables import *
 
 if not TYPE_CHECKING:  # which knows it from the lines above

@@ -34,6 +34,7 @@ from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
+from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.sealing import opened, sealed
 from slimlearn.estimators.stand_in import facts_of, make_stand_in
@@ -91,6 +92,7 @@ def _offered(estimator, method: str, reason: str | None) -> bool:
 
 class NetworkEstimator(
     Portable,
+    Saveable,
     Visible,
     Diagram,
     Inspection,

@@ -29,6 +29,7 @@ from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.compat import HasMethods, VisualBlock, available_if
 from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tensors import kept_types
 from slimlearn.estimators.visible import Visible
 
@@ -46,6 +47,7 @@ def _can_fit_partially(transformer) -> bool:
 
 
 class LayerTransformer(
+    Saveable,
     Visible,
     Linked,
     ClassNamePrefixFeaturesOutMixin,

@@ -18,6 +18,7 @@ from slimlearn.estimators.compat import (
     check_feature_names_in,
 )
 from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.learning import learn
 from slimlearn.estimators.tables.table import Table, open_table
 from slimlearn.estimators.visible import Visible
@@ -38,7 +39,7 @@ ENCODING = {
 }
 
 
-class TabularEncoder(Visible, Linked, TransformerMixin, BaseEstimator):
+class TabularEncoder(Saveable, Visible, Linked, TransformerMixin, BaseEstimator):
     """A transformer that makes numbers for networks of a table with mixed columns.
 
     X is a DataFrame of pandas, polars or pyarrow, or an array, as it is: numbers,

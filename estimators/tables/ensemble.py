@@ -20,6 +20,7 @@ from slimlearn.estimators.compat import Interval, StrOptions, add_html, availabl
 from slimlearn.estimators.diagram import Linked
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.progress import say
+from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
 from slimlearn.estimators.tables.members import (
     KINDS,
@@ -83,7 +84,7 @@ def _refuse_partial_fit(estimator) -> bool:
     )
 
 
-class TabularEnsemble(Visible, Linked, BaseEstimator):
+class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
     """Base of the estimators of tables."""
 
     _regression = False

@@ -1,0 +1,152 @@
+"""Kinds of what estimators of tables have learned."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+import numpy as np
+
+from slimlearn.estimators.saving.checks import (
+    anything,
+    array,
+    count,
+    either,
+    in_tuple,
+    key,
+    listed,
+    number,
+    numbers,
+    of,
+    optional,
+    text,
+)
+from slimlearn.estimators.saving.kinds import Kind
+from slimlearn.estimators.tables.columns import (
+    CategoryColumn,
+    Column,
+    DateColumn,
+    NumberColumn,
+    UnreadColumn,
+    kind_of,
+)
+from slimlearn.estimators.tables.encoding import Encoding
+from slimlearn.estimators.tables.numbers import Numbers
+from slimlearn.estimators.tables.tower import Tower
+
+__all__ = ["rows"]
+
+_COLUMN = {"name": anything, "position": count, "missing": number}
+_MEASURED = {**_COLUMN, "width": count, "flag": optional(in_tuple(number))}
+
+
+def _level(value) -> bool:
+    return isinstance(value, (str, bool, int, float))
+
+
+def _make_categories(cls, state: dict):
+    made = object.__new__(cls)
+    made.__dict__.update(state)
+    made.lookup = {level: code for code, level in enumerate(made.levels, 1)}
+    made.kinds = {kind_of(level) for level in made.levels}
+    if made.table is not None and len(made.table) != len(made.levels) + 1:
+        raise ValueError("a column has another number of levels than of their rows")
+    return made
+
+
+def _make_encoding(cls, state: dict) -> Encoding:
+    made = Encoding(**state)
+    wide = [column for column in made.measured if column.width]
+    if sum(column.width for column in wide) != len(made.numbers):
+        raise ValueError("columns of numbers are not as many as what is known of them")
+    return made
+
+
+def _make_tower(cls, state: dict) -> Tower:
+    return Tower(**state)
+
+
+def rows() -> list[Kind]:
+    """The kinds of this family."""
+    category = {
+        **_COLUMN,
+        "levels": listed(_level),
+        "table": optional(numbers),
+        "distinct": optional(count),
+    }
+    date = {
+        **_MEASURED,
+        "zone": optional(of(tzinfo)),
+        "latest": of(np.datetime64),
+        "kept": optional(either(in_tuple(text), listed(text))),
+    }
+    known = {
+        "quantiles": count,
+        "bins": count,
+        "edges": listed(numbers),
+        **dict.fromkeys(
+            ("median", "factor", "starts", "at", "scores", "slopes"), array
+        ),
+    }
+    encoding = {
+        "columns": listed(of(Column)),
+        "numbers": of(Numbers),
+        "named": optional(listed(key)),
+    }
+    tower = {
+        "units": in_tuple(count),
+        "activation": text,
+        "dropout": number,
+        "embedding": text,
+        "deviation": number,
+        "edges": in_tuple(in_tuple(number)),
+        "cardinalities": in_tuple(count),
+        "embedding_size": count,
+    }
+    base = frozenset(_COLUMN)
+    return [
+        Kind(
+            "UnreadColumn",
+            UnreadColumn,
+            {**_COLUMN, "kind": text, "distinct": optional(count)},
+            base | {"kind"},
+        ),
+        Kind("NumberColumn", NumberColumn, _MEASURED, base),
+        Kind("DateColumn", DateColumn, date, base | {"zone", "latest", "kept"}),
+        Kind(
+            "CategoryColumn",
+            CategoryColumn,
+            category,
+            base | {"levels", "table"},
+            omitted=frozenset(("lookup", "kinds")),
+            make=_make_categories,
+        ),
+        Kind(
+            "Numbers",
+            Numbers,
+            known,
+            frozenset(known),
+            omitted=frozenset(("_found",)),
+            make=_make_numbers,
+        ),
+        Kind(
+            "Encoding",
+            Encoding,
+            encoding,
+            frozenset(encoding),
+            omitted=frozenset(
+                (
+                    *("measured", "leveled", "coded", "flagged", "plain"),
+                    *("fill_matrix", "fill_block", "quick"),
+                )
+            ),
+            make=_make_encoding,
+        ),
+        Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
+    ]
+
+
+def _make_numbers(cls, state: dict) -> Numbers:
+    made = object.__new__(cls)
+    made.__dict__.update(state)
+    made._found = []
+    return made
