@@ -38,6 +38,7 @@ from slimlearn.estimators.tables.together import Together
 
 __all__ = ["COMMON", "rows"]
 
+_MOST_COLUMNS = 2**24
 _CURVE = listed(number)
 _LABELS = either(array, listed(array))
 # Of all estimators, scikit-learn's too.
@@ -128,12 +129,20 @@ def _make_encoder(cls: type, state: dict):
     return made
 
 
-def _network(cls: type) -> Kind:
+def _span(value) -> bool:
+    """Columns from one to another, of which lists are made."""
+    if type(value) is not slice or value.step is not None:
+        return False
+    ends = value.start, value.stop
+    return all(map(count, ends)) and ends[0] <= ends[1] < _MOST_COLUMNS
+
+
+def _network(cls: type, **checks) -> Kind:
     parameters = _parameters(cls)
     return Kind(
         cls.__name__,
         cls,
-        _fields(cls, _FITTED),
+        {**_fields(cls, _FITTED), **checks},
         _NEEDED,
         parameters,
         own=frozenset((*parameters, "callbacks_")),
@@ -162,6 +171,7 @@ def rows() -> list[Kind]:
     public = [cls for cls in public if isinstance(cls, type)]
     networks = [cls for cls in public if issubclass(cls, NetworkEstimator)]
     tabular = [cls for cls in public if issubclass(cls, TabularEnsemble)]
+    read = mapped(text, either(_span, listed(count)))
     transformer = {**COMMON, "estimator_": anything, "_layer": optional(text)}
     progress = {
         "epoch": count,
@@ -193,7 +203,8 @@ def rows() -> list[Kind]:
         "columns": mapped(text, _CURVE),
     }
     return [
-        *map(_network, (*networks, ClassifierMember, RegressorMember)),
+        *map(_network, networks),
+        *(_network(cls, inputs=read) for cls in (ClassifierMember, RegressorMember)),
         *map(_of_table, tabular),
         Kind(
             "TabularEncoder",

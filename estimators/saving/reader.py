@@ -53,6 +53,7 @@ class Reader:
         self._arrays = parts.arrays
         self._objects: list = []
         self._programs: dict[int, Program] = {}
+        self._made: dict[tuple, np.ndarray] = {}
 
     def read(self, node):
         """The value of a JSON value.
@@ -162,10 +163,15 @@ class Reader:
         return found
 
     def _array(self, node: dict) -> np.ndarray:
-        try:
-            return from_stored(self._kept(node["of"]), node)
-        except ValueError as error:
-            raise Damaged(str(error)) from None
+        kept = self._kept(node["of"])
+        key = node["of"], str(node.get("dtype")), str(node.get("order"))
+        # What was one array is one again.
+        if key not in self._made:
+            try:
+                self._made[key] = from_stored(kept, node)
+            except ValueError as error:
+                raise Damaged(str(error)) from None
+        return self._made[key]
 
     def _objects_array(self, node: dict) -> np.ndarray:
         flat, shape = self._list(node["of"], "an array of objects"), node["shape"]

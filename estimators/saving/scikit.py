@@ -279,7 +279,7 @@ def _is(value, word: str) -> bool:
 def _make(cls: type, state: dict):
     made = make_by_dict(cls, state)
     _check(made)
-    if hasattr(made, "_validate_params") and cls.__name__ not in _OWN:
+    if hasattr(made, "_parameter_constraints") and cls.__name__ not in _OWN:
         made._validate_params()
     return made
 
