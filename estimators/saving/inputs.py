@@ -42,6 +42,7 @@ _SEEN = {
     "kind": of(np.dtype),
     "range": optional(in_tuple(number)),
     "partial": flag,
+    "more": flag,
     "absent": optional(numbers),
 }
 _MATRIX = {**_SEEN, "accept_sparse": either(text, flag)}
@@ -87,7 +88,9 @@ def rows() -> list[Kind]:
         "names": listed(text),
     }
     features = {
-        **{name: _SEEN[name] for name in ("kind", "range", "partial", "absent")},
+        **{
+            name: _SEEN[name] for name in ("kind", "range", "partial", "more", "absent")
+        },
         "columns": in_tuple(of(FeatureColumn)),
         "linear": in_tuple(of(FeatureColumn)),
         "described": mapped(text, anything),

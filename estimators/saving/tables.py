@@ -53,6 +53,12 @@ def _make_categories(cls, state: dict):
     return made
 
 
+def _encoding_state(encoding: Encoding) -> dict:
+    """What the rest is made of."""
+    known = encoding.columns, encoding.numbers, encoding.named
+    return dict(zip(("columns", "numbers", "named"), known))
+
+
 def _make_encoding(cls, state: dict) -> Encoding:
     made = Encoding(**state)
     wide = [column for column in made.measured if column.width]
@@ -133,12 +139,7 @@ def rows() -> list[Kind]:
             Encoding,
             encoding,
             frozenset(encoding),
-            omitted=frozenset(
-                (
-                    *("measured", "leveled", "coded", "flagged", "plain"),
-                    *("fill_matrix", "fill_block", "quick"),
-                )
-            ),
+            state=_encoding_state,
             make=_make_encoding,
         ),
         Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
