@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import warnings
 
@@ -138,7 +139,6 @@ def load(file, *, sha256: str | None = None):
 
 def _parts_of(model) -> files.Parts:
     # The tables know all estimators, whose modules import this one.
-    from slimlearn import __version__
     from slimlearn.estimators.saving.kinds import kind_of
     from slimlearn.estimators.saving.writer import Writer
 
@@ -152,7 +152,7 @@ def _parts_of(model) -> files.Parts:
     check_is_fitted(model)
     writer = Writer()
     node = writer.write(model, name)
-    told = {"slimlearn": __version__, "libraries": writer.libraries, "model": node}
+    told = {"slimlearn": _version(), "libraries": writer.libraries, "model": node}
     inputs = []
     if len(writer.models) == 1:
         [network] = writer.models
@@ -160,6 +160,10 @@ def _parts_of(model) -> files.Parts:
         names = names if names is None else [str(part) for part in names]
         inputs = network._input.describe(network._handle.precision, names)
     return files.Parts(writer.programs, inputs, None, told, writer.arrays)
+
+
+def _version() -> str:
+    return importlib.import_module("slimlearn").__version__
 
 
 def _model_of(parts: files.Parts, name):
