@@ -30,7 +30,8 @@ class Placer {
         kept_(kept_values(function)) {
     for (const Node& node : graph_.nodes) {
       const auto known = where.find(graph_.values[node.results[0]].device);
-      const bool here = known == where.end() || node.op == "input" || is_anywhere(node);
+      const bool here = known == where.end() || node.op == "input" || is_anywhere(node) ||
+                        op_row(node).has(kElsewhere);
       devices_.push_back(here ? "" : known->second);
     }
     for (Value& value : graph_.values) value.device.clear();

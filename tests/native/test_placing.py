@@ -314,6 +314,15 @@ def test_sparse_rows_are_not_copied():
         clf.fit(sparse.csr_matrix(X), Y)
 
 
+def test_a_part_within_a_part_is_refused():
+    """Only the host sends to devices; a text may say otherwise."""
+    case = CASES["placed"][0].model("f32")
+    text = print_program(case).replace('"cpu:1"', f'"{MIRROR}"')
+    assert engine.compile(text).devices == ["cpu", MIRROR]
+    with pytest.raises(ValueError, match=rf"stands within what {MIRROR} computes"):
+        engine.compile(text, device=MIRROR).info("f", 3)
+
+
 TEXT = """slim 1
 
 func f {

@@ -238,6 +238,10 @@ class Planner {
 
   // The region as a program of its own, whose inputs are the region's parameters.
   std::unique_ptr<Plan::Visit> visit(const Binding& binding) {
+    if (!device_.memory().is_host()) {
+      binding.refuse("stands within what " + device_.name() +
+                     " computes: what other devices compute stands outside of it");
+    }
     Program program{compute_, {}, {{kGuest, binding.node.regions[0], {}, {}}}};
     Graph& graph = program.functions[0].graph;
     std::vector<Node> inputs;
