@@ -109,30 +109,52 @@ class Trainer:
 
     @property
     def native(self):
-        """The native trainer, made when it is first needed."""
+        """The native trainer, made when it is first needed.
+
+        Raises
+        ------
+        MemoryError
+            If it does not fit the device's memory, naming the batch that would.
+        """
         if self._native is None:
-            self._native = native.Trainer(
-                self._model.native,
-                self._sources,
-                self._index,
-                self._batch_size,
-                [
-                    self._program.params,
-                    self._program.state,
-                    self._gradient,
-                    self._lent_slots,
-                ],
-                self._segments,
-                self._hypers,
-                self._scheduled,
-                *self._clip,
-                self._shuffle,
-                self._seed,
-                self._n_threads,
-                self._accumulate,
-                self._exchange,
-            )
+            try:
+                self._native = self._make(self._batch_size)
+            except MemoryError as error:
+                if self._model.device == "cpu":
+                    raise
+                raise MemoryError(f"{error}; {self._what_fits()}") from None
         return self._native
+
+    def _make(self, batch_size: int):
+        arenas = self._program.params, self._program.state
+        return native.Trainer(
+            self._model.native,
+            self._sources,
+            self._index,
+            batch_size,
+            [*arenas, self._gradient, self._lent_slots],
+            self._segments,
+            self._hypers,
+            self._scheduled,
+            *self._clip,
+            self._shuffle,
+            self._seed,
+            self._n_threads,
+            self._accumulate,
+            self._exchange,
+        )
+
+    def _what_fits(self) -> str:
+        """Try batches half as large, and so on: what fits is known once it is there."""
+        size = self._batch_size // 2
+        while size:
+            try:
+                self._make(size)
+            except MemoryError:
+                size //= 2
+            else:
+                return f"batch_size={size} fits"
+        return "no batch_size fits"
 
     @property
     def running(self) -> bool:
