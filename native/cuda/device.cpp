@@ -3,6 +3,7 @@
 
 #include "cuda/call.h"
 #include "cuda/launch.h"
+#include "cuda/library_product.h"
 #include "cuda/steps.h"
 #include "runtime/train/steps.h"
 
@@ -47,7 +48,8 @@ CudaDevice::CudaDevice(std::string name, std::unique_ptr<Driver> driver)
 std::string CudaDevice::description() const {
   const Properties& properties = driver_->properties();
   return properties.name + ", " + level_ + ", " + std::to_string(properties.memory >> 20) +
-         " MiB, " + properties.versions;
+         " MiB, " + properties.versions + ", " +
+         (driver_->products() != nullptr ? driver_->products()->version() : "no cuBLASLt");
 }
 
 const Accepts& CudaDevice::accepts() const {
@@ -56,6 +58,9 @@ const Accepts& CudaDevice::accepts() const {
 }
 
 std::vector<int64_t> CudaDevice::workspace(const Binding& binding) const {
+  if (const auto product = LibraryProduct::find(binding, *driver_)) {
+    return product->workspace(binding);
+  }
   const Row* row = find_row(binding.node.op);
   return row == nullptr || row->workspace == nullptr ? std::vector<int64_t>()
                                                      : row->workspace(binding);
@@ -66,6 +71,10 @@ Prepared CudaDevice::prepare(const Binding& binding) const {
   if (row == nullptr)
     binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");
   Prepared prepared;
+  if (const auto product = LibraryProduct::find(binding, *driver_)) {
+    prepared.launches = product->launches(binding);
+    return prepared;
+  }
   for (KernelText& text : row->prepare(binding)) {
     if (text.arguments.size() > 511) binding.refuse("has more operands than a CUDA kernel takes");
     prepared.launches.push_back(std::make_unique<KernelLaunch>(std::move(text)));

@@ -72,6 +72,8 @@ class Recording {
   virtual ~Recording() = default;
 };
 
+class Products;
+
 // Calls from any thread. What is noexcept keeps the first error, which ends all work: `error` says
 // what it was, and nothing runs after it.
 class Driver {
@@ -104,6 +106,9 @@ class Driver {
 
   // From the cache of compiled kernels if it is there. Throws DriverError with the compiler's log.
   virtual std::unique_ptr<Module> compile(const std::string& source) = 0;
+
+  // A library for products of matrices, opened when it is asked for first; null: there is none.
+  virtual Products* products() = 0;
 
   virtual std::string error() const = 0;  // empty: none
 };

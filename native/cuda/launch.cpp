@@ -47,8 +47,8 @@ std::string name_of(size_t i) { return "k" + std::to_string(i); }
 
 }  // namespace
 
-Register::Register(const char* op, Prepare prepare, Workspace workspace) {
-  rows()[op] = {prepare, workspace};
+Register::Register(const char* op, Prepare prepare, Workspace workspace, Library library) {
+  rows()[op] = {prepare, workspace, library};
 }
 
 const Row* find_row(const std::string& op) {

@@ -52,6 +52,8 @@ class KernelLaunch final : public Launch {
 class LibraryLaunch : public Launch {
  public:
   int64_t tasks(int64_t) const override { return 1; }
+  // Once before it is recorded.
+  virtual void warm(const Context&) const noexcept {}
 };
 
 // What the file of a kernel family registers. `prepare` refuses, in the binding's name, what it
@@ -59,19 +61,25 @@ class LibraryLaunch : public Launch {
 using Prepare = std::vector<KernelText> (*)(const Binding&);
 using Workspace = std::vector<int64_t> (*)(const Binding&);
 
+// What of it a library may do (library_product.h).
+struct Multiplication;
+using Library = Multiplication (*)(const Binding&);
+
 struct Row {
   Prepare prepare;
   Workspace workspace = nullptr;
+  Library library = nullptr;
 };
 
 // Of an op; null: there is no kernel.
 const Row* find_row(const std::string& op);
 
 struct Register {
-  Register(const char* op, Prepare prepare, Workspace workspace = nullptr);
+  Register(const char* op, Prepare prepare, Workspace workspace = nullptr,
+           Library library = nullptr);
 };
 
-// SLIM_CUDA_KERNEL(op, prepare) or SLIM_CUDA_KERNEL(op, prepare, workspace).
+// SLIM_CUDA_KERNEL(op, prepare), with its workspace and what a library does behind it.
 #define SLIM_CUDA_KERNEL(op_name, ...) \
   static const ::slim::cuda::Register slim_cuda_##op_name(#op_name, __VA_ARGS__)
 

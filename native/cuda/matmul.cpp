@@ -1,4 +1,5 @@
 // matmul: products of matrices, one or a stack of them.
+#include "cuda/library_product.h"
 #include "cuda/product.h"
 
 namespace slim::cuda {
@@ -37,6 +38,23 @@ std::vector<int64_t> workspace_matmul(const Binding& binding) {
   return product_workspace(binding, Operands(binding).shape);
 }
 
+Multiplication library_matmul(const Binding& binding) {
+  const Operands given(binding);
+  Multiplication what;
+  what.dtype = given.shape.dtype;
+  what.transpose_a = given.transpose_a;
+  what.transpose_b = given.transpose_b;
+  what.batches = given.shape.batches.capacity;
+  what.m = given.shape.m.capacity;
+  what.n = given.shape.n;
+  what.k = given.shape.k.capacity;
+  what.a_stride = given.a_stride;
+  what.b_stride = given.b_stride;
+  what.a_step = given.a_step;
+  what.b_step = given.b_step;
+  return what;
+}
+
 std::vector<KernelText> prepare_matmul(const Binding& binding) {
   const Operands given(binding);
   const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
@@ -51,6 +69,6 @@ std::vector<KernelText> prepare_matmul(const Binding& binding) {
 
 }  // namespace
 
-SLIM_CUDA_KERNEL(matmul, prepare_matmul, workspace_matmul);
+SLIM_CUDA_KERNEL(matmul, prepare_matmul, workspace_matmul, library_matmul);
 
 }  // namespace slim::cuda

@@ -41,9 +41,9 @@ int64_t elements(const ProductShape& shape) {
 
 // A functor in words that stores an element where it is to be; the node's region makes of it what
 // that is.
-std::string store_text(const Binding& binding, const ProductShape& shape, KernelText& text) {
+std::string store_text(const Binding& binding, DType dtype, KernelText& text) {
   Arguments arguments(text);
-  const std::string head = "[&](long long at, " + cuda_type(shape.dtype) + " x) { ";
+  const std::string head = "[&](long long at, " + cuda_type(dtype) + " x) { ";
   if (binding.node.regions.empty()) {
     return head + arguments.out(binding.results[0]) + "[at] = x; }";
   }
@@ -102,6 +102,21 @@ std::vector<int64_t> product_workspace(const Binding& binding, const ProductShap
   return cut.slices > 1 ? std::vector<int64_t>{cut.partial_bytes} : std::vector<int64_t>();
 }
 
+KernelText sum_of_slices(const Binding& binding, int64_t elements, const Buffer& parts,
+                         int64_t slices) {
+  KernelText sum;
+  sum.headers = {"gemm"};
+  const std::string from = Arguments(sum).in(parts);
+  sum.body = "  " +
+             call("slim::add_slices", {from, count_of(binding.results[0]).text(), number(slices),
+                                       store_text(binding, parts.dtype, sum)}) +
+             ";\n";
+  sum.grid = grid_over(elements);
+  sum.cost = {static_cast<double>(slices * elements),
+              static_cast<double>(slices * elements * size_of(parts.dtype))};
+  return sum;
+}
+
 std::vector<KernelText> product_launches(const Binding& binding, const ProductShape& shape,
                                          const Multiply& multiply) {
   const ProductCut cut(binding, shape);
@@ -111,7 +126,8 @@ std::vector<KernelText> product_launches(const Binding& binding, const ProductSh
   product.cost = cut.cost;
   Arguments arguments(product);
   if (cut.slices == 1) {
-    product.body = "  " + multiply(cut, arguments, store_text(binding, shape, product)) + ";\n";
+    product.body =
+        "  " + multiply(cut, arguments, store_text(binding, shape.dtype, product)) + ";\n";
     return {product};
   }
   Buffer parts = binding.workspace[0];
@@ -119,18 +135,7 @@ std::vector<KernelText> product_launches(const Binding& binding, const ProductSh
   const std::string store = "[&](long long at, " + cuda_type(shape.dtype) + " x) { " +
                             arguments.out(parts) + "[at] = x; }";
   product.body = "  " + multiply(cut, arguments, store) + ";\n";
-  KernelText sum;
-  sum.headers = {"gemm"};
-  const std::string from = Arguments(sum).in(parts);
-  sum.body =
-      "  " +
-      call("slim::add_slices", {from, count_of(binding.results[0]).text(),
-                                std::to_string(cut.slices), store_text(binding, shape, sum)}) +
-      ";\n";
-  sum.grid = grid_over(elements(shape));
-  sum.cost = {static_cast<double>(cut.slices * elements(shape)),
-              static_cast<double>(cut.partial_bytes)};
-  return {product, sum};
+  return {product, sum_of_slices(binding, elements(shape), parts, cut.slices)};
 }
 
 }  // namespace slim::cuda

@@ -38,6 +38,10 @@ std::vector<int64_t> product_workspace(const Binding& binding, const ProductShap
 using Multiply =
     std::function<std::string(const ProductCut&, Arguments&, const std::string& store)>;
 
+// The sum of the slices of all `elements` of the result, through the node's region if it has one.
+KernelText sum_of_slices(const Binding& binding, int64_t elements, const Buffer& parts,
+                         int64_t slices);
+
 // The product, through the node's region if it has one; where it is cut into slices, these and
 // their sum.
 std::vector<KernelText> product_launches(const Binding& binding, const ProductShape& shape,

@@ -149,6 +149,11 @@ void CudaSteps::make_parts() {
     const auto& steps = spans_->bound()[b].plan.plan().steps();
     if (std::any_of(steps.begin(), steps.end(), branches))
       refuse_on_gpu("a cond or a loop in training");
+    for (const Plan::Step& step : steps) {
+      const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
+      if (library != nullptr) library->warm(spans_->bound()[b].call->context);
+    }
+    driver_.wait(*stream_);
     driver_.begin_recording(*stream_);
     enqueue_step(b);
     of_plans_[b].recording = driver_.end_recording(*stream_);

@@ -12,7 +12,6 @@ namespace {
 
 // What a launch costs beyond its work is some two microseconds; where the work of a step is more
 // than a few times that of all its launches, kernels of their own have more blocks to do it.
-constexpr double kMostFlops = 1e9;
 constexpr double kClusterFlops = 20e6;  // so little is done sooner by neighbours, which meet faster
 constexpr int64_t kCluster = 16;
 constexpr size_t kMostPointers = 500;  // of 4 KB
@@ -95,7 +94,8 @@ std::unique_ptr<WholeStep> WholeStep::make(Driver& driver, Stream& stream,
     most = std::max(most, part.text->grid.blocks);
     texts.push_back(part.text);
   }
-  if (pointers > kMostPointers || parts.size() > kMostParts || flops > kMostFlops) return nullptr;
+  if (pointers > kMostPointers || parts.size() > kMostParts || flops > kMostWholeFlops)
+    return nullptr;
   std::unique_ptr<WholeStep> step(new WholeStep(driver));
   const Properties& gpu = driver.properties();
   const bool cluster = flops < kClusterFlops && gpu.major >= 9;

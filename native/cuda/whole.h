@@ -10,6 +10,9 @@
 
 namespace slim::cuda {
 
+// More work than this has launches of its own.
+inline constexpr double kMostWholeFlops = 1e9;
+
 // A kernel of the step and what it is given.
 struct WholePart {
   const KernelText* text;

@@ -114,6 +114,71 @@ PRODUCTS = [  # m, n, k; how it is transposed; whether m are the rows of the bat
 ]
 
 
+@pytest.fixture(params=["library"])
+def way(request, monkeypatch):
+    """Products by the library, whatever their size, or by kernels of ours."""
+    monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1" if request.param == "library" else "0")
+    engine.clear_cache()
+    yield request.param
+    engine.clear_cache()
+
+
+def launches(model, rows):
+    return engine.compile(print_program(model), device=CUDA).info("f", rows)["launches"]
+
+
+@pytest.mark.parametrize(
+    "case, precision",
+    [(c, p) for c, p in chosen() if c.op == "matmul"],
+    ids=str,
+)
+@pytest.mark.usefixtures("way")
+def test_products_by_the_library(case, precision):
+    test_every_op_is_the_reference(case, precision)
+
+
+@pytest.mark.parametrize(
+    "rows, products, large",
+    [(1024, 1, False), (1024, 2, True), (256, 4, False), (2048, 1, True)],
+)
+def test_products_are_the_library_s_where_a_step_is_no_kernel(rows, products, large):
+    """From 200 MFLOP on, where all of the graph's are more than 1 GFLOP."""
+    model = Model("f32")
+    with model.function("f") as graph:
+        x = ops.input_("x", (B, 512), "f32")
+        w = ops.input_("w", (512, 512), "f32")
+        for _ in range(products):
+            x = ops.relu(ops.matmul(x, w))
+        graph.return_(x)
+    without = launches(model, 1)
+    assert launches(model, rows) == without + (products if large else 0)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 8, 13])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.usefixtures("way")
+def test_rows_beyond_the_batch_do_not_add(rows, precision, monkeypatch):
+    """What lies behind them is of other values, or NaN where nothing was yet."""
+    model = Model(precision)
+    with model.function("f") as graph:
+        x = ops.input_("x", (B, 7), precision)
+        y = ops.input_("y", (B, 3), precision)
+        graph.return_(ops.matmul(ops.exp(x), ops.exp(y), transpose_a=True))
+    rng = np.random.default_rng(rows)
+    x, y = (rng.standard_normal((rows, n)).astype(DTYPES[precision]) for n in (7, 3))
+    compiled = engine.compile(print_program(model), device=CUDA)
+    [got] = compiled.run(
+        "f", {"x": x, "y": y}, Program(print_program(model), model=model)
+    )
+    np.testing.assert_allclose(got, np.exp(x).T @ np.exp(y), 1e-5)
+    by_it = launches(model, 8)
+    monkeypatch.setenv("SLIM_CUDA_LIBRARY", "0")
+    engine.clear_cache()
+    assert launches(model, 8) == by_it - 1  # the zeros behind the rows
+
+
+@pytest.mark.parametrize("way", ["library", "kernels"], indirect=True)
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("m, n, k, how, by_row", PRODUCTS)
 @pytest.mark.parametrize("precision", ["f32", "f64"] if ALL else ["f32"])
 def test_products_of_every_size(m, n, k, how, by_row, precision):

@@ -184,12 +184,48 @@ static_assert(offsetof(Config, count) == offsetof(CUlaunchConfig, numAttrs));
 """
 
 
-def test_declarations_are_those_of_cuda(tmp_path):
+BLAS_TEST = """
+#include <cublasLt.h>
+#include "cuda/nvidia/cublas.h"
+#define CUBLAS(name, parameters) TEST(BlasApi, name)
+SLIM_CUBLAS_FUNCTIONS(CUBLAS)
+static_assert(sizeof(own::BlasChoice) == sizeof(cublasLtMatmulHeuristicResult_t));
+#define OFFSET(own_name, name)                    \\
+  static_assert(offsetof(own::BlasChoice, own_name) == \\
+                offsetof(cublasLtMatmulHeuristicResult_t, name));
+OFFSET(algorithm, algo)
+OFFSET(workspace, workspaceSize)
+OFFSET(state, state)
+static_assert(own::kReal32 == CUDA_R_32F && own::kReal64 == CUDA_R_64F);
+static_assert(own::kCompute32 == CUBLAS_COMPUTE_32F);
+static_assert(own::kComputeTf32 == CUBLAS_COMPUTE_32F_FAST_TF32);
+static_assert(own::kCompute64 == CUBLAS_COMPUTE_64F);
+static_assert(own::kTransposeA == CUBLASLT_MATMUL_DESC_TRANSA);
+static_assert(own::kTransposeB == CUBLASLT_MATMUL_DESC_TRANSB);
+static_assert(own::kIsTransposed == CUBLAS_OP_T);
+static_assert(own::kBatchCount == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
+static_assert(own::kBatchStep == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
+static_assert(own::kMostWorkspace == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+static_assert(own::kReductions == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK);
+static_assert(own::kLeastAlignmentA == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
+static_assert(own::kLeastAlignmentD == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
+static_assert(own::kReduceApart == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+"""
+
+
+def test_declarations_are_those_of_cublas(tmp_path):
+    folders = nvidia_folders("include")
+    if not any((folder / "cublasLt.h").exists() for folder in folders):
+        pytest.skip("cublasLt.h is not here")
+    test_declarations_are_those_of_cuda(tmp_path, API_TEST + BLAS_TEST)
+
+
+def test_declarations_are_those_of_cuda(tmp_path, text=API_TEST):
     folders = nvidia_folders("include")
     for header in ("cuda.h", "nvrtc.h"):
         if not any((folder / header).exists() for folder in folders):
             pytest.skip(f"{header} is not here")
-    (tmp_path / "api.cpp").write_text(API_TEST)
+    (tmp_path / "api.cpp").write_text(text)
     includes = [f"-I{folder}" for folder in (ROOT / "native", *folders)]
     command = ["c++", "-std=c++20", "-fsyntax-only", *includes, tmp_path / "api.cpp"]
     done = subprocess.run(command, capture_output=True, text=True)

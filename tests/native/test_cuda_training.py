@@ -65,11 +65,16 @@ def test_every_optimizer(name):
     )
 
 
-@pytest.fixture(params=["whole", "launches"])
+@pytest.fixture(params=["whole", "launches", "library"])
 def way(request, monkeypatch):
-    """A step as one kernel, or as a launch for each."""
+    """A step as one kernel, or as a launch for each; products by a library."""
     if request.param == "launches":
         monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    if request.param == "library":
+        monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1")
+    engine.clear_cache()
+    yield
+    engine.clear_cache()
 
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 33, 100])

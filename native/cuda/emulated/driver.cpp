@@ -13,6 +13,7 @@
 #include "cuda/emulated/host_compiler.h"
 #include "cuda/emulated/memory.h"
 #include "cuda/nvidia/compiler.h"
+#include "cuda/products.h"
 #include "runtime/call/team.h"
 
 namespace slim::cuda {
@@ -35,7 +36,29 @@ struct HostStream final : Stream {
   std::unique_ptr<HostRecording> recording;  // while there is one
 };
 
-class EmulatedDriver final : public Driver {
+struct HostProduct final : Product {
+  explicit HostProduct(const Multiplication& what) : what(what) {}
+  int64_t workspace_bytes() const override { return 1000; }
+
+  const Multiplication what;
+};
+
+template <class T>
+void multiply_on_host(const Multiplication& what, const T* a, const T* b, T* result) {
+  for (int64_t i = 0; i < what.batches * what.m * what.n; ++i) {
+    const int64_t batch = i / (what.m * what.n), row = i / what.n % what.m, column = i % what.n;
+    const T* left = a + batch * what.a_step + row * (what.transpose_a ? 1 : what.a_stride);
+    const T* right = b + batch * what.b_step + column * (what.transpose_b ? what.b_stride : 1);
+    double sum = 0;
+    for (int64_t k = 0; k < what.k; ++k) {
+      sum += static_cast<double>(left[k * (what.transpose_a ? what.a_stride : 1)]) *
+             static_cast<double>(right[k * (what.transpose_b ? 1 : what.b_stride)]);
+    }
+    result[i] = static_cast<T>(sum);
+  }
+}
+
+class EmulatedDriver final : public Driver, Products {
  public:
   explicit EmulatedDriver(bool nvrtc) {
     if (nvrtc) nvrtc_.emplace(9, 0, 13000);
@@ -136,6 +159,36 @@ class EmulatedDriver final : public Driver {
   std::unique_ptr<Module> compile(const std::string& source) override {
     if (nvrtc_) nvrtc_->compile(source);
     return HostModule::compile(source);
+  }
+
+  Products* products() override { return this; }
+  std::string version() const override { return "products on the host"; }
+  std::shared_ptr<const Product> choose(const Multiplication& what) override {
+    return std::make_shared<HostProduct>(what);
+  }
+  // All of what a library may touch must be there.
+  void multiply(Stream& stream, const Product& product, const std::byte* a, const std::byte* b,
+                std::byte* result, std::byte* workspace) noexcept override {
+    const auto& host = static_cast<const HostProduct&>(product);
+    put(stream, [this, what = host.what, room = host.workspace_bytes(), a, b, result, workspace] {
+      const int64_t size = size_of(what.dtype);
+      const int64_t as = what.a_step > 0 ? what.batches : 1,
+                    bs = what.b_step > 0 ? what.batches : 1;
+      if (!memory_.is_within(a, as * what.m * what.k * size) ||
+          !memory_.is_within(b, bs * what.k * what.n * size) ||
+          !memory_.is_within(result, what.batches * what.m * what.n * size) ||
+          !memory_.is_within(workspace, room)) {
+        return fail("a product goes beyond its piece of memory");
+      }
+      std::memset(workspace, 0xff, static_cast<size_t>(room));
+      if (what.dtype == DType::f64) {
+        multiply_on_host(what, reinterpret_cast<const double*>(a),
+                         reinterpret_cast<const double*>(b), reinterpret_cast<double*>(result));
+      } else {
+        multiply_on_host(what, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
+                         reinterpret_cast<float*>(result));
+      }
+    });
   }
 
   std::string error() const override {

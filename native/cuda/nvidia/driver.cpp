@@ -10,6 +10,7 @@
 #include "cuda/nvidia/compiler.h"
 #include "cuda/nvidia/gpu.h"
 #include "cuda/nvidia/pool.h"
+#include "cuda/nvidia/products.h"
 
 namespace slim::cuda {
 namespace nvidia {
@@ -65,7 +66,11 @@ struct NvidiaStream final : Stream {
   StreamHandle handle = nullptr;
 };
 
+}  // namespace
+
 StreamHandle handle_of(Stream& stream) { return static_cast<NvidiaStream&>(stream).handle; }
+
+namespace {
 
 struct NvidiaKernel final : Kernel {
   FunctionHandle handle = nullptr;
@@ -149,6 +154,7 @@ class NvidiaDriver final : public Driver {
                            std::to_string(version % 1000 / 10) + ", NVRTC " + compiler_.version();
   }
   ~NvidiaDriver() override {
+    products_.reset();
     memory_.drop();
     pinned_.drop();
     gpu_.api().cuDevicePrimaryCtxRelease_v2(gpu_.device());
@@ -251,6 +257,14 @@ class NvidiaDriver final : public Driver {
     return std::make_unique<NvidiaModule>(std::move(loaded));
   }
 
+  Products* products() override {
+    require_here();
+    const std::lock_guard lock(mutex_);
+    if (!sought_products_) products_ = open_products(gpu_, driver_version());
+    sought_products_ = true;
+    return products_.get();
+  }
+
   std::string error() const override { return gpu_.error(); }
 
  private:
@@ -306,6 +320,8 @@ class NvidiaDriver final : public Driver {
   Pool memory_, pinned_;
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<const Loaded>> modules_;  // by key
+  bool sought_products_ = false;
+  std::unique_ptr<Products> products_;
   pid_t process_ = getpid();
 };
 

@@ -108,10 +108,14 @@ std::string Gpu::words(const char* call, Result result) const {
 
 bool Gpu::check(const char* call, Result result) const noexcept {
   if (result == 0) return true;
-  const std::lock_guard lock(mutex_);
-  if (error_.empty()) error_ = words(call, result);
-  failed_.store(true, std::memory_order_release);
+  fail(words(call, result));
   return false;
+}
+
+void Gpu::fail(const std::string& words) const noexcept {
+  const std::lock_guard lock(mutex_);
+  if (error_.empty()) error_ = words;
+  failed_.store(true, std::memory_order_release);
 }
 
 void Gpu::require(const char* call, Result result) const {

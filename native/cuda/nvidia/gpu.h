@@ -27,6 +27,7 @@ class Gpu {
   std::string words(const char* call, Result result) const;
   // Keeps the first failure; true where there is none.
   bool check(const char* call, Result result) const noexcept;
+  void fail(const std::string& words) const noexcept;  // keeps it likewise
   // Throws DriverError, and keeps nothing.
   void require(const char* call, Result result) const;
   bool failed() const { return failed_.load(std::memory_order_acquire); }

@@ -1,0 +1,16 @@
+// Products of matrices by cuBLASLt.
+#pragma once
+
+#include <memory>
+
+#include "cuda/nvidia/gpu.h"
+#include "cuda/products.h"
+
+namespace slim::cuda::nvidia {
+
+StreamHandle handle_of(Stream& stream);  // of NVIDIA's driver
+
+// Under a driver of this version of CUDA; null where the library is not installed.
+std::unique_ptr<Products> open_products(const Gpu& gpu, int driver_version);
+
+}  // namespace slim::cuda::nvidia
