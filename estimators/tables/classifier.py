@@ -54,6 +54,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their probabilities are
     averaged and calibrated by one temperature.
+    Where linear models tell rows as well, they are averaged with them.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 
@@ -193,6 +194,17 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
             "class_weight": self.class_weight if several else None,
             "loss": LogLoss(label_smoothing=float(self.label_smoothing)),
         }
+
+    def _compares(self, y):
+        return not self._has_columns
+
+    def _losses(self, y, told):
+        codes = codes_of(self.classes_, y)
+        if len(codes) >= _ROWS:
+            # Linear models take longer to become sure, which says nothing of them.
+            told = tempered(told, 1.0 / best_temperature(told, codes, None))
+        right = told[np.arange(len(y)), codes]
+        return -np.log(np.maximum(right, 1e-12))
 
     def _conclude(self, y, weights, given, mean, seen):
         codes = codes_of(self.classes_, y)

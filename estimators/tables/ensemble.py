@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
+from slimlearn.estimators.tables.linear import best_share
 from slimlearn.estimators.tables.members import (
     KINDS,
+    LINEAR,
+    Kind,
     Layout,
     folds_of,
     member_of,
@@ -32,7 +36,7 @@ from slimlearn.estimators.tables.members import (
     values_of,
 )
 from slimlearn.estimators.tables.table import open_table
-from slimlearn.estimators.tables.together import Together, mean_of
+from slimlearn.estimators.tables.together import Together, each, mean_of, shares_of
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
@@ -90,6 +94,7 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
     _regression = False
     _rate, _default_activation = 0.04, "selu"
     _told_rate = "0.04"
+    _comparing = "one output"
 
     def __init_subclass__(cls, **kwargs):
         elsewhere.constructor(cls)
@@ -108,6 +113,14 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
 
     def _settings(self, rows: int) -> dict:
         """Parameters of members that have to do with y, and with so many rows."""
+        raise NotImplementedError
+
+    def _compares(self, y: np.ndarray) -> bool:
+        """Whether `_losses` knows how much a row is told amiss."""
+        raise NotImplementedError
+
+    def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """Of each row, how much predictions tell amiss."""
         raise NotImplementedError
 
     def _conclude(self, y, weights, given, mean, seen) -> None:
@@ -198,13 +211,19 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
             if number % folds == 0:
                 fold = np.full(len(y), -1)
                 fold[index] = folds_of(strata, len(index), folds, rng)
-            plans.append((number, fold == number % folds, int(rng.integers(2**31))))
+            kind = KINDS[number % len(KINDS)]
+            held = fold == number % folds
+            plans.append((kind, held, int(rng.integers(2**31))))
+        if self._compares(y):
+            plans += [
+                (LINEAR, held, int(rng.integers(2**31))) for _, held, _ in plans[:folds]
+            ]
         trainer = _Trainer(self, encoder, Z, y, weights)
         done = []
         try:
             for result in trainer.train(plans, begun):
                 done.append(result)
-                if self.verbose:
+                if self.verbose and len(done) <= count:
                     say(sys.stdout, trainer.told(result, count))
         except KeyboardInterrupt:
             if done:
@@ -230,16 +249,25 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
 
     def _publish(self, encoder, done: list, y, weights, given) -> None:
         self.encoder_ = encoder
-        self.members_ = [member for member, _, _ in done]
+        nets = [result for result in done if result[0].net.units]
+        lines = done[len(nets) :]
+        mean, seen = _out_of_fold(nets, len(y))
+        other, also = _out_of_fold(lines, len(y)) if lines else (None, ~seen)
+        part = 0.0
+        if np.array_equal(seen, also) and seen.any():
+            own = None if weights is None else weights[seen]
+            losses = partial(self._losses, y[seen])
+            part = best_share(losses, mean[seen], other[seen], own)
+        if part:
+            for some, share in ((nets, 1 - part), (lines, part)):
+                for member, _, _ in some:
+                    member.share_ = share / len(some)
+            nets, mean = done, (1 - part) * mean + part * other
+        self.linear_share_ = part
+        self.members_ = [member for member, _, _ in nets]
         self._together = Together(self.members_)
         self.n_iter_ = max(member.n_iter_ for member in self.members_)
-        total, seen = None, np.zeros(len(y))
-        for _, held, values in done:
-            seen[held] += 1
-            total = _added(total, held, values, len(y))
-        with np.errstate(invalid="ignore"):
-            mean = _each(total, lambda part: _divided(part, seen))
-        self._conclude(y, weights, given, mean, seen > 0)
+        self._conclude(y, weights, given, mean, seen)
 
     # -- parameters that are "auto" ---------------------------------------------------
 
@@ -287,7 +315,8 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
         if found is not None:
             return found
         return mean_of(
-            values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members
+            (values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members),
+            shares_of(members),
         )
 
     def param_distributions(self) -> dict:
@@ -356,13 +385,6 @@ def _layout(encoder: TabularEncoder) -> Layout:
     return Layout(numbers, encoding.width(_VIEWS) - 2 * numbers - codes, codes)
 
 
-def _each(values, function):
-    """A function of an array, or of each in a list."""
-    if isinstance(values, list):
-        return [function(part) for part in values]
-    return function(values)
-
-
 def _added(total, held, values, rows: int):
     """The sums of the held-out rows' predictions, with those of one member more."""
     if isinstance(values, list):
@@ -372,6 +394,16 @@ def _added(total, held, values, rows: int):
         total = np.zeros((rows, *values.shape[1:]))
     total[held] += values
     return total
+
+
+def _out_of_fold(done: list, rows: int):
+    """The mean of what members tell of the rows that they held out, and which are."""
+    total, seen = None, np.zeros(rows)
+    for _, held, values in done:
+        seen[held] += 1
+        total = _added(total, held, values, rows)
+    with np.errstate(invalid="ignore"):
+        return each(total, lambda part: _divided(part, seen)), seen > 0
 
 
 def _divided(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -432,19 +464,20 @@ class _Trainer:
         targets = self.owner._targets(self.y[training])
         return telling(scores, targets, weights, most)
 
-    def _member(self, number: int, held: np.ndarray, seed: int, seconds):
+    def _member(self, kind: Kind, held: np.ndarray, seed: int, seconds):
         owner, y = self.owner, self.y
         training = ~held if self.weights is None else ~held & (self.weights > 0)
         rows = int(training.sum())
         batch, epochs = owner._steps(rows)
-        callbacks = list(owner.callbacks or [])
+        aside = kind is LINEAR  # of which the user hears nothing
+        callbacks = [] if aside else list(owner.callbacks or [])
         if seconds is not None:
             named = callbacks and isinstance(callbacks[0], tuple)
             limit = TimeLimit(seconds)
             callbacks.append(("time_limit", limit) if named else limit)
         member = member_of(
             owner,
-            KINDS[number % len(KINDS)],
+            kind,
             self.layout,
             self._telling(training),
             self.edges,
@@ -456,7 +489,7 @@ class _Trainer:
             callbacks=callbacks or None,
             random_state=seed,
             n_threads=owner.n_threads,
-            verbose=max(0, int(owner.verbose) - 1),
+            verbose=0 if aside else max(0, int(owner.verbose) - 1),
             **owner._settings(rows),
         )
         weights = np.ones(len(y)) if self.weights is None else self.weights
@@ -470,4 +503,4 @@ class _Trainer:
         member.fit(self.Z, y, weights * training, **given)
         function, finish = owner._asked
         values = values_of(member, function, apart, finish, owner.n_threads)
-        return member, held, _each(values, lambda part: part[: held.sum()])
+        return member, held, each(values, lambda part: part[: held.sum()])

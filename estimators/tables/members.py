@@ -14,6 +14,7 @@ from slimlearn.estimators.tables.tower import Tower
 
 __all__ = [
     "KINDS",
+    "LINEAR",
     "Kind",
     "Layout",
     "folds_of",
@@ -48,6 +49,9 @@ KINDS = (
     Kind(_SCORES, "bins"),
     Kind(_BOTH, "periodic", 0.5),
 )
+
+# What a linear model reads, beside levels.
+LINEAR = Kind(_BOTH, "none")
 
 # Training rows for each number that a member reads, the fewest that it reads, and how
 # many are looked at together.
@@ -168,7 +172,7 @@ def member_of(
     elif chosen is not None:
         edges = tuple(edges[i] for i in chosen)
     net = Tower(
-        tuple(owner._units()),
+        () if kind is LINEAR else tuple(owner._units()),
         owner._activation(),
         float(owner.dropout),
         kind.embedding,

@@ -40,6 +40,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their predictions are
     averaged. They stay within the range of y in fit.
+    Where linear models tell rows as well, they are averaged with them.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 
@@ -82,6 +83,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     _regression = True
     _rate, _default_activation = 0.2, "mish"
     _told_rate = "0.2, for fewer than 1,000 rows less, down to 0.05"
+    _comparing = 'loss="squared_error"'
     _asked = ("predict", "decode")
     _parameter_constraints = {  # noqa: RUF012
         **PARAMETERS,
@@ -154,6 +156,14 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
             "loss": self.loss,
             "quantile": self.quantile,
         }
+
+    def _compares(self, y):
+        return self.loss == "squared_error"
+
+    def _losses(self, y, told):
+        spread = y.std(axis=0)
+        amiss = (told - y) / np.where(spread > 0, spread, 1.0)
+        return (amiss * amiss).reshape(len(y), -1).mean(axis=1)
 
     def _conclude(self, y, weights, given, mean, seen):
         counted = y if given is None else y[given > 0]

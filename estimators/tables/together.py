@@ -10,7 +10,7 @@ from slimlearn.backend.engine.native import native
 from slimlearn.estimators.heads.classification import ClassifierHead
 from slimlearn.estimators.heads.regression import RegressionHead
 
-__all__ = ["Together", "mean_of"]
+__all__ = ["Together", "each", "mean_of", "shares_of"]
 
 # Numbers of encoded rows up to which a copy of them costs less than binding them.
 _FEW = 8192
@@ -28,6 +28,7 @@ class Together:
     def __init__(self, members: Sequence):
         self.members = list(members)
         self._handles = [member._handle for member in self.members]
+        self._shares = shares_of(self.members)
         self._asked: dict = {}
 
     def __getstate__(self) -> dict:
@@ -78,7 +79,7 @@ class Together:
         heads = [member._head for member in self.members]
         kinds = {getattr(type(head), finish) for head in heads}
         if kinds == {ClassifierHead.arrange}:
-            return lambda Z: group.mean(Z, None)
+            return lambda Z: group.mean(Z, None, self._shares)
         if kinds == {RegressionHead.decode}:
             width, shape = group.numbers, heads[0].shape
             units = np.array(
@@ -87,7 +88,7 @@ class Together:
             )
 
             def numbers(Z):
-                mean = group.mean(Z, units)
+                mean = group.mean(Z, units, self._shares)
                 return None if mean is None else mean.reshape(len(Z), *shape)
 
             return numbers
@@ -97,19 +98,46 @@ class Together:
             values = group(Z)
             if values is None:
                 return None
-            return mean_of(make(own) for make, own in zip(makes, values))
+            found = (make(own) for make, own in zip(makes, values))
+            return mean_of(found, self._shares)
 
         return others
 
 
-def mean_of(found: Iterable):
-    """The mean of arrays, or of lists of arrays one by one."""
+def shares_of(members: Sequence) -> np.ndarray | None:
+    """What members count in a mean, 1 together; None where all count alike."""
+    shares = np.array([getattr(member, "share_", 1.0) for member in members])
+    return None if (shares == shares[0]).all() else shares / shares.sum()
+
+
+def mean_of(found: Iterable, shares: np.ndarray | None):
+    """The mean of arrays, or of lists of arrays one by one.
+
+    Parameters
+    ----------
+    found : iterable of ndarray or of list
+    shares : ndarray or None
+        As `shares_of` has them.
+    """
     total, count = None, 0
     for values in found:
+        if shares is not None:
+            values = _times(values, shares[count])
         total, count = values if total is None else _summed(total, values), count + 1
-    return (
-        [part / count for part in total] if isinstance(total, list) else total / count
-    )
+    if shares is not None:
+        return total
+    return each(total, lambda part: part / count)
+
+
+def _times(values, share: float):
+    return each(values, lambda part: part * share)
+
+
+def each(values, function):
+    """A function of an array, or of each in a list."""
+    if isinstance(values, list):
+        return [function(part) for part in values]
+    return function(values)
 
 
 def _summed(a, b):

@@ -23,7 +23,7 @@ class Tower:
     units : tuple of int
     activation : str
     dropout : float
-    embedding : {"periodic", "bins"}
+    embedding : {"periodic", "bins", "none"}
         Of the numbers.
     deviation : float
         Of the first frequencies of periodic embeddings.
@@ -82,6 +82,8 @@ class Tower:
         return layers.linear(net, num_outputs, scope="output", **_NTK)
 
     def _numbers(self, x: Tensor) -> list[Tensor]:
+        if self.embedding == "none":
+            return [x]
         if self.embedding == "bins":
             return [x, layers.piecewise_linear(x, self.edges, scope="bins")]
         waves = layers.periodic_embedding(

@@ -141,8 +141,8 @@ class BoundPredictor {
 };
 
 // group(rows) of float32 in C order: what each predictor makes of its columns of them, as arrays
-// [predictors, rows, ...]; group.mean(rows, units): their mean, [rows, ...]. None where a value is
-// not finite.
+// [predictors, rows, ...]; group.mean(rows, units, shares): their mean, [rows, ...]. None where a
+// value is not finite.
 class BoundGroup {
  public:
   BoundGroup(const py::list& predictors,
@@ -168,7 +168,9 @@ class BoundGroup {
   }
 
   // Each predictor's numbers are multiplied by its first row of units, and the second is added.
-  py::object mean(const Rows& rows, const std::optional<Units>& units) const {
+  // Shares add up to 1; without them all are alike.
+  py::object mean(const Rows& rows, const std::optional<Units>& units,
+                  const std::optional<Units>& shares) const {
     check(rows);
     if (group_.dtype() != DType::f64) throw py::value_error("a mean is of float64 numbers");
     const auto members = static_cast<int64_t>(group_.size());
@@ -176,6 +178,9 @@ class BoundGroup {
     if (units && (units->ndim() != 3 || units->shape(0) != members || units->shape(1) != 2 ||
                   units->shape(2) != width)) {
       throw py::value_error("units of a mean are a factor and a summand for each number");
+    }
+    if (shares && (shares->ndim() != 1 || shares->shape(0) != members)) {
+      throw py::value_error("a mean takes a share for each predictor");
     }
     std::vector<double> values(static_cast<size_t>(members * numbers));
     const bool finite = run(rows, reinterpret_cast<std::byte*>(values.data()));
@@ -192,9 +197,10 @@ class BoundGroup {
           const double* own = units->data() + member * 2 * width + i % width;
           value = value * own[0] + own[width];
         }
+        if (shares) value *= shares->data()[member];
         total = member == 0 ? value : total + value;
       }
-      to[i] = total / static_cast<double>(members);
+      to[i] = shares ? total : total / static_cast<double>(members);
     }
     return result;
   }
@@ -246,7 +252,8 @@ void bind_predictor(py::module_& module) {
       group);
   group.def("__call__", &BoundGroup::call, py::arg("rows").noconvert());
   group.def_property_readonly("numbers", &BoundGroup::numbers);
-  group.def("mean", &BoundGroup::mean, py::arg("rows").noconvert(), py::arg("units"));
+  group.def("mean", &BoundGroup::mean, py::arg("rows").noconvert(), py::arg("units"),
+            py::arg("shares"));
 }
 
 }  // namespace slim

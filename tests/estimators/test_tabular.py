@@ -15,6 +15,7 @@ from sklearn.model_selection import HalvingRandomSearchCV
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.callbacks import Callback
+from slimlearn.estimators.tables.linear import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
 
 rng = np.random.default_rng(0)
@@ -514,3 +515,78 @@ def test_columns_that_tell_nothing_predict_the_prior():
     y = np.arange(40) % 4 == 0
     p = TabularClassifier(**SMALL).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(p[:, 1], 0.25, atol=0.1)
+
+
+def linear_table(kind, rows=400, seed=0):
+    """Rows that a linear model tells best, and others."""
+    own = np.random.default_rng(seed)
+    X = own.normal(size=(rows + 1000, 12))
+    y = X @ own.normal(size=12) + 0.1 * own.normal(size=len(X))
+    y = y if kind is TabularRegressor else np.where(y > 0, "yes", "no")
+    return X[:rows], y[:rows], X[rows:], y[rows:]
+
+
+@pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
+def test_linear_models_count_where_they_are_better(kind):
+    X, y, others, truth = linear_table(kind)
+    est = kind(4, max_iter=20, random_state=0).fit(X, y)
+    assert est.linear_share_ >= 0.5
+    assert [bool(m.net.units) for m in est.members_] == [True] * 4 + [False] * 4
+    alone = clone(est).fit(X, y)
+    for member in alone.members_:
+        del member.share_
+    alone.members_ = alone.members_[:4]
+    wrong, before = 1 - est.score(others, truth), 1 - alone.score(others, truth)
+    assert wrong < 0.85 * before
+    # Out of fold they count as much.
+    told, first = est.oof_predictions_, alone._mean(X[:1], alone._asked)
+    assert told.shape == (len(X), *first.shape[1:])
+    assert np.isfinite(told).mean() == pytest.approx(0.8, abs=0.01)
+    assert est.oof_score_ == pytest.approx(est.score(others, truth), abs=0.05)
+    # One by one, all together, and after a pickle: the same bits.
+    many = est.predict(np.tile(others, (3, 1)))[:1000]
+    np.testing.assert_array_equal(
+        many[:5], [est.predict(row[None])[0] for row in others[:5]]
+    )
+    again = pickle.loads(pickle.dumps(est))
+    np.testing.assert_array_equal(again.predict(others), many)
+    both = clone(est).set_params(n_jobs=2).fit(X, y)
+    np.testing.assert_array_equal(both.predict(others), many)
+
+
+@pytest.mark.parametrize("kind", [TabularRegressor, TabularClassifier])
+def test_linear_models_are_left_out_where_they_are_worse(kind):
+    own = np.random.default_rng(0)
+    X = own.normal(size=(400, 3))
+    y = np.sin(3 * X[:, 0]) * X[:, 1]
+    y = y if kind is TabularRegressor else y > 0
+    est = kind(2, max_iter=20, random_state=0).fit(X, y)
+    assert est.linear_share_ == 0.0 and len(est.members_) == 2
+    assert not any(hasattr(member, "share_") for member in est.members_)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_shares_of_linear_models(weighted):
+    own = np.random.default_rng(0)
+    y = own.normal(size=300)
+    weights = own.integers(0, 3, 300).astype(float) if weighted else None
+
+    def share(nets, lines):
+        return best_share(lambda told: (told - y) ** 2, nets, lines, weights)
+
+    near, far = y + 0.1 * own.normal(size=300), y + own.normal(size=300)
+    assert share(far, near) == 0.9
+    assert share(near, far) == 0.0
+    assert share(far, far) == 0.0
+    # What may be chance does not count for more than a half.
+    other = y + own.permutation(far - y)
+    assert share(far, other) == 0.5
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "poisson", "quantile"])
+def test_other_losses_have_networks_only(loss):
+    X, y, _, _ = linear_table(TabularRegressor, 100)
+    more = {"quantile": 0.5} if loss == "quantile" else {}
+    est = TabularRegressor(2, loss=loss, max_iter=2, random_state=0, **more)
+    est.fit(X, np.abs(y))
+    assert len(est.members_) == 2 and est.linear_share_ == 0.0

@@ -138,13 +138,19 @@ def test_groups_are_checked():
     assert group(rows).shape == (2, 2)
     assert group(np.full_like(rows, np.nan)) is None
     units = np.array([[[2.0], [1.0]], [[3.0], [-1.0]]])
-    np.testing.assert_array_equal(
-        group.mean(rows, units), (units[:, 0] * group(rows) + units[:, 1]).sum(0) / 2
-    )
-    np.testing.assert_array_equal(group.mean(rows, None), group(rows).sum(0) / 2)
-    assert group.mean(np.full_like(rows, np.nan), None) is None
+    scaled = units[:, 0] * group(rows) + units[:, 1]
+    shares = np.array([0.25, 0.75])
+    for given, want in (
+        ((units, None), scaled.sum(0) / 2),
+        ((None, None), group(rows).sum(0) / 2),
+        ((units, shares), 0.25 * scaled[0] + 0.75 * scaled[1]),
+    ):
+        np.testing.assert_array_equal(group.mean(rows, *given), want)
+    assert group.mean(np.full_like(rows, np.nan), None, None) is None
+    with pytest.raises(ValueError, match="a share for each"):
+        group.mean(rows, None, shares[:1])
     with pytest.raises(ValueError, match="a factor and a summand"):
-        group.mean(rows, units[:1])
+        group.mean(rows, units[:1], None)
     with pytest.raises(ValueError, match=r"needs rows of .* columns"):
         group(rows[:, :1].copy())
     with pytest.raises(TypeError):
