@@ -537,7 +537,7 @@ def test_linear_models_count_where_they_are_better(kind):
         del member.share_
     alone.members_ = alone.members_[:4]
     wrong, before = 1 - est.score(others, truth), 1 - alone.score(others, truth)
-    assert wrong < 0.85 * before
+    assert wrong < (0.8 if kind is TabularRegressor else 1.0) * before
     # Out of fold they count as much.
     told, first = est.oof_predictions_, alone._mean(X[:1], alone._asked)
     assert told.shape == (len(X), *first.shape[1:])
