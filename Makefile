@@ -5,7 +5,7 @@ PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
 .PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations \
-  tsan fuzz fuzz-all
+  tsan fuzz fuzz-all fuzz-models
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -112,6 +112,12 @@ fuzz: build $(VENV)/test.stamp
 	@if ! echo '#include <omp.h>' | $(CLANG) -fopenmp -fsanitize=fuzzer -x c++ -c - -o /dev/null; \
 	then echo "make fuzz is skipped: it needs $(CLANG) with libFuzzer and OpenMP (Debian's clang" \
 	"and libomp-dev), or CLANG=another"; else $(MAKE) --no-print-directory fuzz-all; fi
+
+# Model files with other bytes and other fields, so many of each: refused, or read as they are.
+MUTATIONS ?= 1000000
+fuzz-models: build $(VENV)/test.stamp
+	SLIM_MUTATIONS=$(MUTATIONS) SLIM_SEED=$$(date +%s) $(PYTHON) -m pytest -n 2 -k mutated \
+	  tests/estimators/test_saving.py tests/native/test_model_files.py
 
 fuzz-all:
 	$(CMAKE) -S native -B build/fuzzer -G Ninja -DCMAKE_CXX_COMPILER=$(CLANG) \

@@ -67,8 +67,8 @@ from slimlearn.estimators.saving.kinds import kind_named
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = make_classification(90, 12, n_informative=6, n_classes=3, random_state=0)
 HERE = Path(__file__).parent
-# A long run: SLIM_MUTATIONS=1000000 pytest -k mutated tests/estimators/test_saving.py
-MUTATIONS = int(os.environ.get("SLIM_MUTATIONS", 1500))
+# A long run: make fuzz-models
+MUTATIONS = int(os.environ.get("SLIM_MUTATIONS", 600))
 GIVE = ("predict", "predict_proba", "decision_function", "transform")
 
 
@@ -777,7 +777,7 @@ def test_mutated_bytes_are_refused_or_equal():
     chance = random.Random(int(os.environ.get("SLIM_SEED", 0)))
     small = DNNClassifier((4,), max_iter=1).fit(X, y)
     data, wanted = bytes_of(small), outputs(small, X)
-    for _ in range(MUTATIONS):
+    for _ in range(10 * MUTATIONS):
         try:
             loaded = slimlearn.load(mutated(data, chance))
         except ValueError:
