@@ -86,6 +86,7 @@ _TABULAR = {
     "_has_columns": flag,
     "_several": flag,
     "temperature_": number,
+    "linear_share_": number,
     "_range": in_tuple(numeric),
 }
 _ENCODER = {
@@ -204,7 +205,8 @@ def rows() -> list[Kind]:
     }
     return [
         *map(_network, networks),
-        *(_network(cls, inputs=read) for cls in (ClassifierMember, RegressorMember)),
+        _network(ClassifierMember, inputs=read, share_=number),
+        _network(RegressorMember, inputs=read, share_=number),
         *map(_of_table, tabular),
         Kind(
             "TabularEncoder",
