@@ -1,4 +1,5 @@
 // The Python module: what it holds, and how native errors become Python's.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -21,6 +22,10 @@ namespace py = pybind11;
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "The native core of slimlearn; import slimlearn.backend.engine instead.";
+
+  // Here, and not by the first call with an array: it waits for the interpreter's lock in a
+  // destructor, which ends the process where the interpreter is ending (api/lock.h).
+  py::detail::npy_api::get();
 
   // Invalid arguments and full memory have Python classes of their own already.
   static PyObject* error = PyErr_NewExceptionWithDoc(

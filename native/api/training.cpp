@@ -167,16 +167,15 @@ py::dict lbfgs(const ModelPointer& model, const py::dict& sources, const py::obj
   if (!callback.is_none()) {
     after = [&](const LbfgsResult& now) {
       const Locked locked;
-      try {
-        const double mean = now.weight_sum > 0 ? now.loss_sum / now.weight_sum : 0.0;
-        const py::tuple told = py::make_tuple(now.iterations, now.objective, mean);
-        PyObject* answer = python([&] { return PyObject_CallObject(callback.ptr(), told.ptr()); });
-        if (answer == nullptr) throw py::error_already_set();
-        return py::cast<bool>(py::reinterpret_steal<py::object>(answer));
-      } catch (...) {
-        failed = std::current_exception();
-        return true;
-      }
+      return python([&] {
+        try {
+          const double mean = now.weight_sum > 0 ? now.loss_sum / now.weight_sum : 0.0;
+          return py::cast<bool>(callback(now.iterations, now.objective, mean));
+        } catch (const std::exception&) {
+          failed = std::current_exception();
+          return true;
+        }
+      });
     };
   }
   LbfgsResult result;

@@ -20,7 +20,7 @@ constexpr int kMaxRegions = 16;
 constexpr size_t kMaxDeclarations = 1u << 16;
 constexpr size_t kMaxFunctions = 32;
 
-using Names = std::unordered_map<std::string, ValueId>;
+using ValueNames = std::unordered_map<std::string, ValueId>;
 
 class Parser {
  public:
@@ -141,14 +141,14 @@ class Parser {
     if (program_.find(f.name) != nullptr) refuse(line_, "func " + f.name + " stands twice");
     if (program_.functions.size() == kMaxFunctions) refuse(line_, "more than 32 functions");
     for (const Declaration& d : program_.declarations) f.graph.add_value(d.name, d.type);
-    Names names = globals_;
+    ValueNames names = globals_;
     body(f.graph, names, 1, &f);
     cursor_.end();
     program_.functions.push_back(std::move(f));
   }
 
   // Statements up to and with the closing bracket; f is null in a region.
-  void body(Graph& graph, Names& names, int depth, Function* f) {
+  void body(Graph& graph, ValueNames& names, int depth, Function* f) {
     if (depth > kMaxRegions) refuse(line_, "regions are nested deeper than 16");
     enum { kNodes, kAssignments, kDone } stage = kNodes;
     const char* last = f != nullptr ? "return" : "yield";
@@ -177,7 +177,7 @@ class Parser {
     }
   }
 
-  Assignment assignment(const Names& names, const std::vector<Assignment>& before) {
+  Assignment assignment(const ValueNames& names, const std::vector<Assignment>& before) {
     const std::string target = cursor_.name();
     const auto found = globals_.find(target);
     if (found == globals_.end()) refuse(line_, '%' + target + " is not declared");
@@ -190,26 +190,26 @@ class Parser {
     return a;
   }
 
-  ValueId operand(const Names& names) {
+  ValueId operand(const ValueNames& names) {
     const std::string name = cursor_.name();
     const auto found = names.find(name);
     if (found == names.end()) refuse(line_, '%' + name + " is not defined before this line");
     return found->second;
   }
 
-  std::vector<ValueId> operands(const Names& names) {
+  std::vector<ValueId> operands(const ValueNames& names) {
     std::vector<ValueId> list{operand(names)};
     while (cursor_.take(",")) list.push_back(operand(names));
     return list;
   }
 
-  ValueId define(Graph& graph, Names& names, const std::string& name, Type type) {
+  ValueId define(Graph& graph, ValueNames& names, const std::string& name, Type type) {
     const ValueId id = graph.add_value(name, std::move(type));
     if (!names.emplace(name, id).second) refuse(line_, '%' + name + " is defined twice");
     return id;
   }
 
-  void node(Graph& graph, Names& names, int depth) {
+  void node(Graph& graph, ValueNames& names, int depth) {
     std::vector<std::string> results{cursor_.name()};
     while (cursor_.take(",")) results.push_back(cursor_.name());
     cursor_.expect("=");
@@ -248,7 +248,7 @@ class Parser {
 
   Graph region(int depth) {
     Graph graph;
-    Names names;
+    ValueNames names;
     need_line("the region's parameters");
     cursor_.expect("(");
     while (!cursor_.take(")")) {
@@ -268,7 +268,7 @@ class Parser {
   Cursor cursor_;
   bool seen_ = false;  // the line at the cursor is still to be read
   Program program_;
-  Names globals_;
+  ValueNames globals_;
 };
 
 }  // namespace

@@ -19,4 +19,7 @@ TypeRule type_elementwise;
 bool broadcast_dims(std::vector<Dim>& into, const std::vector<Dim>& other);
 Dim count_of(const std::vector<Dim>& dims);
 
+// Of the types that are computed in; those of sixteen bits are only kept.
+inline bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+
 }  // namespace slim

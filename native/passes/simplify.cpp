@@ -23,8 +23,6 @@
 namespace slim {
 namespace {
 
-bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-
 class Simplifier {
  public:
   explicit Simplifier(Body body) : body_(body), graph_(body.graph), names_(graph_) {}

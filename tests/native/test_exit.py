@@ -64,3 +64,38 @@ def test_a_daemon_thread_in_native_code(work, tmp_path):
             timeout=120,
         )
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+FIRST = """
+    import builtins, threading, time
+    import numpy as np
+    from slimlearn import _native
+
+    begun = threading.Event()
+    imports = builtins.__import__
+
+    def slowly(*names):
+        if threading.current_thread() is not threading.main_thread():
+            wait()
+        return imports(*names)
+
+    def wait():
+        begun.set()
+        while True:
+            time.sleep(1e-4)
+
+    def first():
+        builtins.__import__ = slowly
+        _native.write_model(None, "", "", "", None, None, None, {"x": np.ones(3)})
+        wait()
+
+    threading.Thread(target=first, daemon=True).start()
+    begun.wait()
+"""
+
+
+def test_a_daemon_thread_that_is_the_first_to_give_native_code_an_array():
+    """What pybind11 imports for it holds the interpreter's lock in destructors."""
+    command = [sys.executable, "-c", textwrap.dedent(FIRST)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/type_rules.h"
+
 namespace slim {
 
 namespace {
-
-bool is_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
 
 constexpr int kMostHeight = 4;
 

@@ -10,7 +10,7 @@
 namespace slim {
 namespace {
 
-std::atomic<int64_t> checked{0};
+std::atomic<int64_t> checks_made{0};
 
 template <class Src, class Dst>
 void convert_run(std::byte* dst, const std::byte* src, int64_t count) {
@@ -23,7 +23,7 @@ void convert_run(std::byte* dst, const std::byte* src, int64_t count) {
 
 CsrRows::CsrRows(const CsrArrays& arrays, int64_t rows, int64_t columns, const std::string& where)
     : arrays_(arrays), rows_(rows) {
-  checked.fetch_add(1, std::memory_order_relaxed);
+  checks_made.fetch_add(1, std::memory_order_relaxed);
   bool rises = offset(0) >= 0;
   for (int64_t row = 0; row < rows; ++row) rises = rises && offset(row) <= offset(row + 1);
   if (!rises) throw std::invalid_argument(where + "indptr must start at 0 or more and never fall");
@@ -39,7 +39,7 @@ CsrRows::CsrRows(const CsrArrays& arrays, int64_t rows, int64_t columns, const s
   }
 }
 
-int64_t CsrRows::checks() { return checked.load(std::memory_order_relaxed); }
+int64_t CsrRows::checks() { return checks_made.load(std::memory_order_relaxed); }
 
 template <class Id>
 void CsrRows::check_columns(int64_t columns, const std::string& where) const {
