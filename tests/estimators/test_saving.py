@@ -773,6 +773,7 @@ def test_mutated_fields_are_refused_or_work_as_python_does():
     assert read > MUTATIONS // 50
 
 
+@pytest.mark.filterwarnings("ignore:the file was saved by a newer slimlearn")
 def test_mutated_bytes_are_refused_or_equal():
     chance = random.Random(int(os.environ.get("SLIM_SEED", 0)))
     small = DNNClassifier((4,), max_iter=1).fit(X, y)
