@@ -16,7 +16,7 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 STEP_BITS = 40
-_SHUFFLE_STREAM = 0x53485546
+ROW_STREAM = 0x53485546
 
 
 def philox(key: tuple[int, int], counter: np.ndarray) -> np.ndarray:
@@ -150,14 +150,14 @@ def keep(seed, stream, step, rows, shape, keep_prob: float) -> np.ndarray:
     return (bits < edge) | (at_edge & (_wide(words[..., 0], words[..., 1]) < rest))
 
 
-def permutation(order, seed: int, epoch: int) -> np.ndarray:
+def permutation(order, seed: int, epoch: int, stream: int = ROW_STREAM) -> np.ndarray:
     """Return `order` shuffled for one epoch (Fisher-Yates from the end).
 
     Parameters
     ----------
     order : array-like of int, or int
         The rows to shuffle; a number n stands for 0 … n - 1.
-    seed, epoch : int
+    seed, epoch, stream : int
     """
     order = np.arange(order) if np.ndim(order) == 0 else np.array(order)
     n = len(order)
@@ -165,7 +165,7 @@ def permutation(order, seed: int, epoch: int) -> np.ndarray:
     counter[:, 0] = np.arange(len(counter))
     counter[:, 2] = epoch & 0xFFFFFFFF
     counter[:, 3] = epoch >> 32
-    draws = philox((seed & 0xFFFFFFFF, _SHUFFLE_STREAM), counter).reshape(-1)
+    draws = philox((seed & 0xFFFFFFFF, stream), counter).reshape(-1)
     places = draws[:n].astype(np.uint64) * np.arange(1, n + 1, dtype=np.uint64)
     places = (places >> _HALF).tolist()
     mixed = order.tolist()

@@ -29,7 +29,8 @@ class Starting:
             return "f32"
         if not self.optimizer.iterative:
             return "f64"
-        return "f64" if kind.kind == "f" and count <= 1000 else "f32"
+        few = count * self.input.steps <= 1000
+        return "f64" if kind.kind == "f" and few else "f32"
 
     def _compute(self) -> str:
         """What is multiplied is rounded to; "" for nothing."""

@@ -10,6 +10,7 @@ from slimlearn.layers import activation, images, utils
 from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.sequence import without_padding
 from slimlearn.layers.tail import Tail
 from slimlearn.layers.variables import model_variable
 
@@ -46,7 +47,8 @@ def convolution(
     Parameters
     ----------
     inputs : Tensor
-        ``[B, *spatial, channels]``; sizes fixed.
+        ``[B, *spatial, channels]``; sizes fixed, but that of time, whose padding is
+        read as zeros.
     num_outputs : int
         The number of filters.
     kernel_size : int or sequence of int
@@ -56,7 +58,8 @@ def convolution(
     padding : {"SAME", "VALID", "CAUSAL"} or sequence of (before, after), default="SAME"
         Zeros around the spatial axes: SAME, so many that stride 1 keeps the size, the
         odd one behind; VALID, none; CAUSAL, of one axis, time: all of them before it,
-        so that no position reads what comes later.
+        so that no position reads what comes later. Along time SAME is as many as for
+        stride 1, whatever the stride is.
     data_format : {"NHWC", "NCHW"}, optional
         Where the channels stand: last by default. "NCHW" is turned round and back, so
         keep to one.
@@ -124,6 +127,8 @@ variables_collections, outputs_collections, trainable
                 variables_collections, "weights"
             ),
         )
+        if kernel[0] > 1:
+            inputs = without_padding(inputs)
         outputs = ops.convolution(inputs, weights, stride, padding, rate, groups)
         return tail.finish(outputs)
 

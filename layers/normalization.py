@@ -19,6 +19,7 @@ from slimlearn.layers.initializers import (
 )
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.sequence import mean_over, sequence_length, sequence_mask
 from slimlearn.layers.variables import model_variable, state_variable
 
 # Where a function's graph keeps the layers that normalize by the batch's rows alone.
@@ -69,7 +70,8 @@ def batch_norm(
     Parameters
     ----------
     inputs : Tensor
-        [B, …, n]; moments are taken over all axes but the last.
+        [B, …, n]; moments are taken over all axes but the last, of sequences over
+        their own steps.
     decay : float, default=0.999
         How much of the averages a step keeps, at least 0 and below 1.
     center : bool, default=True
@@ -267,11 +269,9 @@ def standardized(
     factor: Tensor | None,
 ) -> Tensor:
     """Return inputs of mean 0 and variance 1 over axes of a row, scaled and moved."""
-    mean = ops.reduce_mean(inputs, axes, keepdims=True, name="mean")
+    mean = mean_over(inputs, axes, keepdims=True, name="mean")
     centered = ops.sub(inputs, mean, name="centered")
-    variance = ops.reduce_mean(
-        ops.square(centered), axes, keepdims=True, name="variance"
-    )
+    variance = mean_over(ops.square(centered), axes, keepdims=True, name="variance")
     deviation = ops.rsqrt(variance + epsilon)
     outputs = ops.mul(centered, deviation, name="normalized")
     if factor is not None:
@@ -321,9 +321,29 @@ def _normalize(centered, rest, variance, offset, factor, epsilon) -> Tensor:
 
 def _mean(values: Tensor, axes: list[int], weights: Tensor | None, name: str) -> Tensor:
     """The mean over `axes`, rows weighted: Σ w·x / (Σ w · rest)."""
+    if values.rank > 2 and sequence_length(values) is not None:
+        shares = _shares_of_steps(values, weights)
+        return ops.reduce_sum(ops.mul(values, shares), axes, name=name)
     if weights is None:
         return ops.reduce_mean(values, axes, name=name)
     return ops.reduce_sum(ops.mul(values, _shares(values, weights)), axes, name=name)
+
+
+def _shares_of_steps(values: Tensor, weights: Tensor | None) -> Tensor:
+    """What each step's elements count in a mean: in the padding nothing."""
+    known = current_graph().layers.setdefault("shares", {})
+    mask = sequence_mask(values)
+    own = "" if weights is None else weights.name
+    key = own, mask.name, values.dtype, values.rank
+    if key not in known:
+        counts = ops.cast(mask, values.dtype)
+        if weights is not None:
+            column = ops.reshape(ops.cast(weights, values.dtype), (values.shape[0], 1))
+            counts = ops.mul(counts, column)
+        total = ops.mul(ops.reduce_sum(counts), float(product(values.shape[2:-1])))
+        shape = (*values.shape[:2], *[1] * (values.rank - 2))
+        known[key] = ops.reshape(ops.div(counts, total), shape, name="share")
+    return known[key]
 
 
 def _shares(values: Tensor, weights: Tensor) -> Tensor:

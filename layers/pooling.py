@@ -7,6 +7,7 @@ from slimlearn.backend.graph import Tensor
 from slimlearn.layers import images, utils
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
+from slimlearn.layers.sequence import mean_over, sequence_length, without_padding
 
 _TYPES = {"MAX": ops.max_pool, "AVG": ops.avg_pool}
 
@@ -86,9 +87,22 @@ def _pooled(
             layer,
             inputs,
             data_format,
-            lambda x: function(x, kernel, stride, padding, rate),
+            lambda x: _within(x, function, kernel, stride, padding, rate),
         )
         return utils.collect_named_outputs(outputs_collections, opened.name, outputs)
+
+
+def _within(inputs, function, *window) -> Tensor:
+    """A pooling in which the padding of sequences has no part."""
+    if sequence_length(inputs) is None:
+        return function(inputs, *window)
+    if function is ops.max_pool:
+        outputs = function(without_padding(inputs, float("-inf")), *window)
+        return without_padding(outputs)
+    total = function(without_padding(inputs), *window)
+    ones = ops.ones((*inputs.shape[:-1], 1), inputs.dtype)
+    count = function(without_padding(ones), *window)
+    return without_padding(ops.div(total, count))
 
 
 def _over(kind: str, axes: int):
@@ -184,7 +198,11 @@ def global_pool(
             f"global_pool: pooling_type must be 'MAX' or 'AVG', got {pooling_type!r}"
         )
     axes = images.check_space("global_pool", inputs)
-    reduce = ops.reduce_max if pooling_type == "MAX" else ops.reduce_mean
+    over = list(range(1, axes + 1))
     with variable_scope(scope, "global_pool") as opened:
-        outputs = reduce(inputs, list(range(1, axes + 1)), keepdims)
+        if pooling_type == "MAX":
+            inputs = without_padding(inputs, float("-inf"))
+            outputs = ops.reduce_max(inputs, over, keepdims)
+        else:
+            outputs = mean_over(inputs, over, keepdims)
         return utils.collect_named_outputs(outputs_collections, opened.name, outputs)

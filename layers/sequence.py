@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_graph, type_text
-from slimlearn.backend.shape import Dim
+from slimlearn.backend.shape import Dim, product
 from slimlearn.layers import utils
 from slimlearn.layers.dense import fully_connected
 from slimlearn.layers.names import variable_scope
@@ -19,6 +19,7 @@ from slimlearn.layers.scope import add_arg_scope
 _LENGTHS = "sequence lengths"
 _LENGTHS_ALONG = "sequence lengths of other axes"
 _MASKS = "sequence masks"
+_VOCABULARY = "sequence vocabulary"
 _MODES = ("mean", "max", "last", "attention")
 
 
@@ -102,6 +103,20 @@ def without_padding(inputs: Tensor, value: float = 0.0) -> Tensor:
     if sequence_length(inputs) is None:
         return inputs
     return _filled(inputs, sequence_mask(inputs), value)
+
+
+def mean_over(
+    inputs: Tensor, axes: list[int], keepdims: bool = False, name: str | None = None
+) -> Tensor:
+    """Return the mean over axes of a row, in which padding has no part."""
+    lengths = sequence_length(inputs) if 1 in axes else None
+    if lengths is None:
+        return ops.reduce_mean(inputs, axes, keepdims, name=name)
+    total = ops.reduce_sum(without_padding(inputs), axes, keepdims)
+    rest = product([inputs.shape[axis] for axis in axes if axis != 1])
+    count = ops.mul(ops.maximum(ops.cast(lengths, inputs.dtype), 1.0), float(rest))
+    count = ops.reshape(count, (inputs.shape[0], *[1] * (total.rank - 1)))
+    return ops.div(total, count, name=name)
 
 
 @add_arg_scope
@@ -244,3 +259,13 @@ def _lengths_along(steps: Dim, lengths: Tensor) -> Tensor:
         found = steps.evaluate({symbol: lengths})
         known[key] = ops.maximum(found, 0, name="lengths")
     return known[key]
+
+
+def know_vocabulary(size: int) -> None:
+    """Say how many ids the function's sequences may have."""
+    current_graph().root.layers[_VOCABULARY] = size
+
+
+def vocabulary_in_use() -> int | None:
+    """Return how many ids there are, where the function reads ids."""
+    return current_graph().root.layers.get(_VOCABULARY)

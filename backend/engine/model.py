@@ -12,6 +12,7 @@ from slimlearn.backend.engine.native import native
 from slimlearn.backend.engine.replay import explain_status
 from slimlearn.backend.engine.trainer import Trainer
 from slimlearn.backend.program import Program
+from slimlearn.backend.ragged import by_length
 from slimlearn.backend.roofline import with_shares
 
 __all__ = ["NativeModel", "clear_cache", "compile"]
@@ -146,7 +147,7 @@ class NativeModel:
         Parameters
         ----------
         func : str
-        sources : dict of str to ndarray or CSR matrix
+        sources : dict of str to ndarray, CSR matrix or Ragged
         program : Program
             Its arrays are read, and written by what the function sets.
         rows : int array, optional
@@ -173,6 +174,37 @@ class NativeModel:
             the op that met them.
         """
         hypers = hypers or {}
+        sums = self.native.adds_up(func) if self.chunkable(func) else None
+
+        def run(sources, rows):
+            return self._run(
+                func,
+                sources,
+                program,
+                rows,
+                hypers,
+                seed,
+                step,
+                n_threads,
+                batch,
+                gradient,
+            )
+
+        return by_length(sources, rows, sums, run)
+
+    def _run(
+        self,
+        func,
+        sources,
+        program,
+        rows,
+        hypers,
+        seed,
+        step,
+        n_threads,
+        batch,
+        gradient,
+    ) -> tuple[np.ndarray, ...]:
         results, status = self.native.run(
             func,
             sources,

@@ -27,6 +27,7 @@ from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.contraction import matmul
 from slimlearn.backend.ops.fused import infer_region
 from slimlearn.backend.ops.windows import (
+    are_sizes,
     check_numbers,
     check_padded,
     numbers_by_axis,
@@ -50,7 +51,7 @@ class Geometry:
             f"[*kernel, channels, outputs]: {what}",
         )
         refuse_unless(
-            all(type(size) is int for size in (*x[1:], *filters)),
+            are_sizes(x) and all(type(size) is int for size in filters),
             f"needs spatial axes, channels and kernel of known size: {what}",
         )
         self.attributes = attributes

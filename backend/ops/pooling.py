@@ -25,6 +25,7 @@ from slimlearn.backend.op import (
     target,
 )
 from slimlearn.backend.ops.windows import (
+    are_sizes,
     check_numbers,
     check_padded,
     numbers_by_axis,
@@ -44,7 +45,7 @@ def _pooled(x, attributes, what):
         1 <= axes <= 3, f"needs [B, *spatial, channels], 1 to 3 spatial axes: {what}"
     )
     refuse_unless(
-        all(type(size) is int for size in x[1:]),
+        are_sizes(x),
         f"needs spatial axes and channels of known size: {what}",
     )
     check_numbers(attributes, "kernel", axes, 1)
@@ -350,6 +351,11 @@ def avg_pool(
         "avg_pool", x, kernel_size, strides, padding, dilations, name
     )
     total = emit("sum_pool", (x,), attributes)
+    if not all(type(size) is int for size in x.shape[1:]):
+        # How many elements of a row each window has is seen when its size is.
+        ones = ops.constant(1.0, x.dtype, (*x.shape[:-1], 1))
+        count = ops.maximum(emit("sum_pool", (ones,), attributes), 1.0)
+        return ops.div(total, count, name=name)
     shares = _shares(x.shape, total.shape, attributes)
     if len(set(shares)) == 1:
         return ops.mul(total, shares[0], name=name)

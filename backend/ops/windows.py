@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from slimlearn.backend.op import Refusal
+from slimlearn.backend.shape import Dim
 
 # Products of two of them fit 64 bits.
 _MOST_REACH = 1 << 24
@@ -67,8 +68,12 @@ def padding_of(padding, sizes, kernel, attributes, where: str) -> list[int]:
 
 
 def _same(size, kernel, stride, dilation) -> tuple[int, int]:
-    if type(size) is not int or type(kernel) is not int:
-        return 0, 0  # the op refuses them
+    if type(kernel) is not int:
+        return 0, 0  # the op refuses it
+    if type(size) is not int:
+        # As many as stride 1 needs: where windows stand does not depend on the size.
+        zeros = (kernel - 1) * dilation
+        return zeros // 2, zeros - zeros // 2
     positions = -(-size // stride)
     needed = (positions - 1) * stride + (kernel - 1) * dilation + 1
     zeros = max(needed - size, 0)
@@ -85,7 +90,7 @@ def check_padded(x, attributes) -> None:
     """Refuse padding that makes more of a row of x than any memory holds."""
     numbers = x[-1]
     for size, (before, after) in zip(x[1:-1], pad_widths(attributes), strict=True):
-        numbers *= size + before + after
+        numbers *= size + before + after if type(size) is int else 1
     if numbers > _MOST_PADDED:
         raise Refusal(
             f"a row of x has {numbers} numbers with its padding, more than "
@@ -93,13 +98,21 @@ def check_padded(x, attributes) -> None:
         )
 
 
-def out_size(size: int, kernel: int, attributes, axis: int, what: str) -> int:
+def are_sizes(x) -> bool:
+    """Whether the spatial axes are numbers or symbols but B, the channels a number."""
+    spatial = all(type(s) is int or "B" not in s.symbols for s in x[1:-1])
+    return spatial and type(x[-1]) is int
+
+
+def out_size(
+    size: int | Dim, kernel: int, attributes, axis: int, what: str
+) -> int | Dim:
     """Return the number of windows along a spatial axis, or refuse."""
     before, after = pad_widths(attributes)[axis]
     dilation = attributes["dilations"][axis]
     reach = (kernel - 1) * dilation + 1
     room = size + before + after - reach
-    if kernel < 1 or room < 0:
+    if kernel < 1 or (type(room) is int and room < 0):
         raise Refusal(
             f"a kernel that reaches over {reach} does not fit spatial axis {axis} of "
             f"{size} and {before + after} of padding: {what}: make the kernel smaller "

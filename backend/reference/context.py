@@ -22,6 +22,7 @@ from slimlearn.backend.graph.rounding import rounded
 from slimlearn.backend.op import OPS
 from slimlearn.backend.ops.sparse import Rows
 from slimlearn.backend.philox import loop_time
+from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.shape import Dim, evaluate
 
 _STATUS = {
@@ -152,8 +153,9 @@ def stored(array) -> np.ndarray:
 
 
 def as_array(source):
-    """Return a source as an ndarray, or as the sparse matrix that it is."""
-    return source if sparse.issparse(source) else np.asarray(source)
+    """Return a source as an ndarray, or as the sparse or ragged rows that it is."""
+    kept = sparse.issparse(source) or isinstance(source, Ragged)
+    return source if kept else np.asarray(source)
 
 
 def status_text(status: int) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from slimlearn.backend.graph import NUMPY_TYPES, Graph, Model, Node, Tensor, is_symbolic
+from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.reference.context import (
     Context,
     as_array,
@@ -77,6 +78,7 @@ def run(
     """
     graph = _function(model, func)
     arrays = {name: as_array(array) for name, array in sources.items()}
+    arrays = {n: a[:] if isinstance(a, Ragged) else a for n, a in arrays.items()}
     context = Context(arrays, seed, step, first_row, on_value, model.compute)
     values: dict[Tensor, np.ndarray] = {}
     given = {

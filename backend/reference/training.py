@@ -8,8 +8,11 @@ from slimlearn.backend import philox
 from slimlearn.backend.graph import Model
 from slimlearn.backend.ops.sparse import Rows
 from slimlearn.backend.optimizer.base import update_name
+from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.reference.context import as_array
 from slimlearn.backend.reference.execution import apply, first_nonfinite, run
+
+_BATCH_STREAM = 0x42415443
 
 
 def batches(n: int, batch_size: int) -> list[tuple[int, int]]:
@@ -114,12 +117,27 @@ class Trainer:
             order = philox.permutation(order, self.seed, epoch + (part << 32))
         total = weight = 0.0
         spans = batches(len(order), self.batch_size * self.accumulate)
+        if self.shuffle:
+            order = self._grouped(order, spans, epoch + (part << 32))
         rates = np.reshape(learning_rates, (len(spans), -1))
         for i, (start, stop) in enumerate(spans):
             step += 1
             losses = self.step(order[start:stop], step, rates[i])
             total, weight = total + losses[0], weight + losses[1]
         return EpochResult(total / weight if weight else 0.0, weight, len(spans))
+
+    def _grouped(self, order, spans, epoch: int) -> np.ndarray:
+        """Rows of like length in one batch, and these batches shuffled."""
+        ragged = [s for s in self.sources.values() if isinstance(s, Ragged)]
+        if all(len(source.sizes) == 1 for source in ragged):
+            return order
+        buckets = np.max([source.buckets for source in ragged], axis=0)
+        order = order[np.argsort(buckets[order], kind="stable")]
+        turn = philox.permutation(len(spans), self.seed, epoch, _BATCH_STREAM)
+        sizes = np.full(len(spans), np.diff(spans[0])[0])
+        sizes[turn[-1]] = np.diff(spans[-1])[0]
+        parts = np.split(order, np.cumsum(sizes)[:-1])
+        return np.concatenate([parts[i] for i in turn])
 
     def step(self, rows, step: int, rates) -> tuple[float, float]:
         """Train on `rows`; `step` is 1 at the first. Return (Σ w·l, Σ w)."""

@@ -15,6 +15,7 @@ from slimlearn.estimators.inputs.matrix import (
     check_matrix,
 )
 from slimlearn.estimators.inputs.named import NamedInput
+from slimlearn.estimators.inputs.sequences import SequenceInput
 
 __all__ = [
     "SOURCE",
@@ -24,6 +25,7 @@ __all__ = [
     "Input",
     "MatrixInput",
     "NamedInput",
+    "SequenceInput",
     "SparseInput",
     "check_matrix",
 ]

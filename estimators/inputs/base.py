@@ -75,6 +75,8 @@ class Input(Sealed):
         Whether the rows that it is to see are those of a ``partial_fit``.
     more : bool
         Whether rows that fit has not seen come later: of ``partial_fit`` or chunks.
+    steps : float
+        Of a row in the mean, which tell how much there is to compute.
     absent : index array or None
         Rows of the X that `check_fit` saw last which count as absent.
     """
@@ -86,6 +88,7 @@ class Input(Sealed):
     range: tuple[float, float] | None = None
     partial = False
     more = False
+    steps = 1.0
     absent: np.ndarray | None = None
     # Sources that a network need not read.
     optional: frozenset[str] = frozenset()

@@ -101,6 +101,52 @@ Source csr_source(const py::handle& matrix, const std::string& name, std::vector
   return source;
 }
 
+// Values and offsets of rows of different length: dataset.Ragged.
+bool is_ragged(const py::handle& object) {
+  return py::hasattr(object, "offsets") && py::hasattr(object, "sizes");
+}
+
+Source ragged_source(const py::handle& rows, const std::string& name,
+                     std::vector<py::array>& lent) {
+  const auto values = py::cast<py::array>(rows.attr("values"));
+  const auto offsets = py::cast<py::array>(rows.attr("offsets"));
+  const auto wrong = [&](const char* what) {
+    return py::value_error("source " + name + ": " + what + ": dataset.Ragged makes it so");
+  };
+  if (values.ndim() < 1 || !(values.flags() & py::array::c_style)) {
+    throw wrong("its values must be steps in C order");
+  }
+  const bool whole = offsets.ndim() == 1 && offsets.size() > 0 && offsets.itemsize() == 8 &&
+                     offsets.dtype().kind() == 'i' && (offsets.flags() & py::array::c_style);
+  if (!whole) throw wrong("its offsets must be int64, one more than rows");
+  RaggedRows ragged;
+  ragged.offsets = static_cast<const int64_t*>(offsets.data());
+  ragged.sizes = py::cast<std::vector<int64_t>>(rows.attr("sizes"));
+  ragged.padding = py::cast<double>(rows.attr("padding"));
+  const int64_t count = offsets.size() - 1;
+  bool rises = ragged.offsets[0] >= 0;
+  for (int64_t row = 0; row < count; ++row) rises = rises && ragged.length(row) >= 0;
+  if (!rises || ragged.offsets[count] > values.shape(0)) {
+    throw wrong("its offsets must rise from 0 to the number of steps");
+  }
+  bool sizes = !ragged.sizes.empty() && ragged.sizes.size() <= 255 && ragged.sizes[0] >= 1;
+  for (size_t i = 1; i < ragged.sizes.size(); ++i) {
+    sizes = sizes && ragged.sizes[i - 1] < ragged.sizes[i];
+  }
+  if (!sizes) throw wrong("its sizes must be 1 to 255 rising numbers from 1 on");
+  Source source;
+  source.name = name;
+  source.type = type_of(values, name);
+  source.data = static_cast<const std::byte*>(values.data());
+  source.shape = {count, ragged.sizes.back()};
+  source.shape.insert(source.shape.end(), values.shape() + 1, values.shape() + values.ndim());
+  source.strides.assign(source.shape.size(), 0);
+  source.ragged = std::move(ragged);
+  lent.push_back(values);
+  lent.push_back(offsets);
+  return source;
+}
+
 bool is_csr(const py::handle& object) {
   return py::hasattr(object, "indptr") && py::hasattr(object, "format") &&
          py::isinstance<py::str>(object.attr("format")) &&
@@ -124,10 +170,14 @@ LentSources sources_of(const py::dict& arrays) {
   for (const auto& [key, value] : arrays) {
     Source source;
     source.name = py::cast<std::string>(key);
+    if (is_ragged(value)) {
+      lent.sources.push_back(ragged_source(value, source.name, lent.arrays));
+      continue;
+    }
     if (!py::isinstance<py::array>(value)) {
       if (!is_csr(value)) {
         throw py::type_error("source " + source.name +
-                             " must be a NumPy array or a SciPy CSR matrix");
+                             " must be a NumPy array, a SciPy CSR matrix or dataset.Ragged");
       }
       lent.sources.push_back(csr_source(value, source.name, lent.arrays));
       continue;

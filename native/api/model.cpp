@@ -199,6 +199,12 @@ void bind_model(py::module_& module) {
            })
       .def("chunkable", [](const Model& m, const std::string& f) { return m.chunkable(f); })
       .def("row_size", &row_size)
+      .def("adds_up",  // which returns of a function are sums over rows
+           [](const Model& m, const std::string& f) {
+             std::vector<bool> sums;
+             for (const Rows use : m.rows(f)) sums.push_back(use == Rows::sum);
+             return sums;
+           })
       .def("chunk_rows", [](const Model& m, const std::string& f) { return m.chunk_rows(f); })
       .def("info", &info)
       .def("dump",

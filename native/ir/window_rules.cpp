@@ -44,15 +44,23 @@ std::vector<Dim> windowed(const NodeView& v, const std::vector<Dim>& x,
   std::vector<Dim> out{x[0]};
   double padded = static_cast<double>(need_known(v, x.back()));
   for (size_t axis = 0; axis < axes; ++axis) {
+    const int64_t around = padding[2 * axis] + padding[2 * axis + 1];
+    if (!x[1 + axis].constant() && !x[1 + axis].mentions("B")) {
+      // A size that is substituted later, and then met here again.
+      if (kernel[axis] < 1 || kernel[axis] > kMostReach) {
+        v.refuse("a kernel of " + std::to_string(kernel[axis]) + " over " + x[1 + axis].str());
+      }
+      const int64_t more = around - 1 - (kernel[axis] - 1) * dilations[axis];
+      out.push_back((x[1 + axis] + more).floor_divide(strides[axis]) + 1);
+      continue;
+    }
     const int64_t size = need_known(v, x[1 + axis]);
-    padded *=
-        static_cast<double>(size) + static_cast<double>(padding[2 * axis] + padding[2 * axis + 1]);
+    padded *= static_cast<double>(size) + static_cast<double>(around);
     if (padded > kMostPadded) v.refuse("a row of x has too many numbers with its padding");
     if (kernel[axis] < 1 || kernel[axis] > kMostReach || size > (int64_t{1} << 48)) {
       v.refuse("a kernel of " + std::to_string(kernel[axis]) + " over " + std::to_string(size));
     }
-    const int64_t room =
-        size + padding[2 * axis] + padding[2 * axis + 1] - 1 - (kernel[axis] - 1) * dilations[axis];
+    const int64_t room = size + around - 1 - (kernel[axis] - 1) * dilations[axis];
     if (room < 0) {
       v.refuse("the kernel does not fit spatial axis " + std::to_string(axis) + ": " +
                operands_text(v));

@@ -8,7 +8,7 @@ from slimlearn.backend import ops, reference
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 from slimlearn.backend.shape import B, symbol
-from slimlearn.layers.sequence import know_lengths
+from slimlearn.layers.sequence import know_lengths, without_padding
 
 T = symbol("T")
 LENGTHS = np.array([3, 7, 1, 6], np.int32)
@@ -144,3 +144,45 @@ def test_masks_inside_a_loop_read_those_outside():
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         run(call, sequences(0.0))
+
+
+LAYERS = {
+    "conv": lambda x: layers.conv1d(x, 3, 3),
+    "conv, stride 2": lambda x: layers.conv1d(x, 3, 3, stride=2),
+    "conv, dilated": lambda x: layers.conv1d(x, 3, 3, rate=2),
+    "conv, causal": lambda x: layers.conv1d(x, 3, 3, padding=[(2, 0)]),
+    "conv, separable": lambda x: layers.conv1d(x, 2, 3, groups=2),
+    "max": lambda x: layers.max_pool1d(x, 2, padding="SAME"),
+    "max, stride 1": lambda x: layers.max_pool1d(x, 3, 1, padding="SAME"),
+    "mean": lambda x: layers.avg_pool1d(x, 3, 1, padding="SAME"),
+    "layer norm": lambda x: layers.layer_norm(x, epsilon=1e-3),
+    "group norm": lambda x: layers.group_norm(x, 2, -1, [1], epsilon=1e-3),
+    "instance norm": lambda x: layers.instance_norm(x, epsilon=1e-3),
+    "two": lambda x: layers.conv1d(layers.conv1d(x, 4, 3), 3, 3, stride=2),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_what_stands_behind_an_end_has_no_part(layer):
+    def padded(x):
+        return without_padding(layer(layers.fully_connected(x, 4)))
+
+    plain, _ = run(padded, sequences(0.0))
+    other, grad = run(padded, sequences(1e3))
+    np.testing.assert_array_equal(plain, other)
+    for row, length in enumerate(LENGTHS):
+        if length < 3:
+            continue  # of one number some norms make nothing
+        np.testing.assert_array_equal(grad[row, length:], 0.0)
+        alone = np.tile(sequences(0.0)[row : row + 1, :length], (4, 1, 1))
+        same, _ = run(padded, alone, known=False)
+        np.testing.assert_allclose(plain[row, : same.shape[1]], same[0], rtol=1e-9)
+        np.testing.assert_array_equal(plain[row, same.shape[1] :], 0.0)
+
+
+@pytest.mark.parametrize("kind", ["AVG", "MAX"])
+def test_global_pooling_reads_a_sequence_alone(kind):
+    y, _ = run(lambda x: layers.global_pool(x, kind), sequences(1e3))
+    of = np.mean if kind == "AVG" else np.max
+    want = [of(x[:n], axis=0) for x, n in zip(sequences(0.0), LENGTHS)]
+    np.testing.assert_allclose(y, want)

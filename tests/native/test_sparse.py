@@ -442,7 +442,10 @@ MISTAKES = {
     "source X is dense, needed are sparse rows": (True, lambda x: x.toarray()),
     "source X is a sparse matrix, needed is a dense array": (False, lambda x: x),
     r"shape \(100, 49\), needed is \(100, 50\)": (True, lambda x: x[:, :49]),
-    "must be a NumPy array or a SciPy CSR matrix": (True, lambda x: x.tocsc()),
+    "must be a NumPy array, a SciPy CSR matrix or dataset.Ragged": (
+        True,
+        lambda x: x.tocsc(),
+    ),
     "its data is int32": (True, lambda x: _with(x, data=x.data.astype("i4"))),
     "sources differ in rows": (True, lambda x: x[:9]),
 }

@@ -20,6 +20,8 @@ from slimlearn.estimators import (
     LinearRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    SequenceClassifier,
+    SequenceRegressor,
     TabularClassifier,
     TabularEncoder,
     TabularRegressor,
@@ -99,6 +101,8 @@ SHAPES = {
         TabularRegressor(members=2, max_iter=25, hidden_units=(32,)),
         DNNLinearCombinedClassifier(),
         DNNLinearCombinedRegressor(),
+        SequenceClassifier(),
+        SequenceRegressor(),
     ],
     "float64": [
         DNNClassifier((20, 10), precision="float64"),

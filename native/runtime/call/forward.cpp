@@ -60,6 +60,7 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
       writes_(writes(model_->function(function))),
       symbols_(bind_symbols(model_->function(function), model_->symbols(function), sources)),
       rows_(model_->rows(function, symbols_)) {
+  check_lengths(sources, index_);
   const int64_t rows = options_.rows;
   chunk_ = rows;
   if (model_->chunkable(function, symbols_)) {

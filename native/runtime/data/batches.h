@@ -20,8 +20,9 @@ struct BatchRule {
 };
 
 // Fisher-Yates from the end; `order` starts as the given rows and the same (seed, epoch)
-// gives the same order on every machine.
+// gives the same order on every machine. What is shuffled beside rows has a stream of its own.
+inline constexpr uint32_t kRowStream = 0x53485546;
 void shuffle_rows(const std::vector<uint32_t>& rows, uint32_t seed, uint64_t epoch,
-                  std::vector<uint32_t>& order);
+                  std::vector<uint32_t>& order, uint32_t stream = kRowStream);
 
 }  // namespace slim

@@ -84,6 +84,23 @@ Symbols bind_symbols(const Function& function, const std::set<std::string>& open
   return sizes;
 }
 
+void check_lengths(const std::vector<Source>& sources, const std::vector<uint32_t>& index) {
+  for (const Source& source : sources) {
+    if (!source.ragged) continue;
+    const auto check = [&](int64_t row) {
+      if (source.ragged->length(row) <= source.shape[1]) return;
+      throw std::invalid_argument("source " + source.name + ": row " + std::to_string(row) +
+                                  " has " + std::to_string(source.ragged->length(row)) +
+                                  " steps, a batch has " + std::to_string(source.shape[1]));
+    };
+    // A row that is not there is refused where the source is bound.
+    for (const uint32_t row : index) {
+      if (row < source.shape[0]) check(row);
+    }
+    for (int64_t row = 0; index.empty() && row < source.shape[0]; ++row) check(row);
+  }
+}
+
 int64_t common_rows(const Function& function, const std::vector<Source>& sources) {
   std::vector<const Source*> read;
   for (const Node& node : function.graph.nodes) {

@@ -21,6 +21,10 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
 Symbols bind_symbols(const Function& function, const std::set<std::string>& open,
                      const std::vector<Source>& sources);
 
+// Throws std::invalid_argument where a row of the index (empty: any row) has more steps than its
+// source gives a batch.
+void check_lengths(const std::vector<Source>& sources, const std::vector<uint32_t>& index);
+
 // Rows of the given sources that the function reads by row, or of all where it reads none;
 // -1 if none is given. Throws where they differ.
 int64_t common_rows(const Function& function, const std::vector<Source>& sources);

@@ -1,6 +1,7 @@
 // The gather: rows of any strided source, converted on their way into the batch.
 #include "runtime/data/source.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
@@ -99,21 +100,44 @@ void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
   }
 }
 
+// What a row lacks in steps is padding.
+template <class Src, class Dst>
+void Gather::copy_ragged(const Gather& gather, const std::byte* data, std::byte* dst,
+                         const Rows& rows) noexcept {
+  const int64_t numbers = gather.inner_[0].extent;
+  const int64_t whole = gather.steps_ * numbers;
+  const Dst padding = convert<Dst>(gather.ragged_->padding);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const int64_t from = rows.index ? rows.index[rows.first + row] : rows.first + row;
+    const int64_t own = std::min(gather.ragged_->length(from), gather.steps_) * numbers;
+    const std::byte* src =
+        data + gather.ragged_->offsets[from] * numbers * static_cast<int64_t>(sizeof(Src));
+    std::byte* out = dst + row * gather.row_bytes_;
+    convert_run<Src, Dst>(out, src, own, sizeof(Src));
+    std::fill_n(reinterpret_cast<Dst*>(out) + own, whole - own, padding);
+  }
+}
+
+template <class Src, class Dst>
+Gather::Copy Gather::choose_for() const {
+  return ragged_ ? copy_ragged<Src, Dst> : copy<Src, Dst>;
+}
+
 template <class Src>
-Gather::Copy Gather::choose(DType dtype) {
+Gather::Copy Gather::choose_for(DType dtype) const {
   switch (dtype) {
     case DType::f32:
-      return copy<Src, float>;
+      return choose_for<Src, float>();
     case DType::f64:
-      return copy<Src, double>;
+      return choose_for<Src, double>();
     case DType::i32:
-      return copy<Src, int32_t>;
+      return choose_for<Src, int32_t>();
     case DType::i64:
-      return copy<Src, int64_t>;
+      return choose_for<Src, int64_t>();
     case DType::b8:
-      return copy<Src, bool>;
+      return choose_for<Src, bool>();
     case DType::u8:
-      return copy<Src, uint8_t>;
+      return choose_for<Src, uint8_t>();
   }
   return nullptr;
 }
@@ -134,6 +158,10 @@ Gather::Gather(const InputSlot& slot, const Source& source)
                                   ", needed is " + shape_text({source_rows_, slot.buffer.dims[1]}));
     }
     csr_ = source.csr;
+    return;
+  }
+  if (source.ragged) {
+    bind_ragged(slot, source, where);
     return;
   }
   std::vector<int64_t> wanted = slot.buffer.dims;
@@ -171,33 +199,56 @@ Gather::Gather(const InputSlot& slot, const Source& source)
       inner_.push_back(next);
     }
   }
-  switch (source.type) {
+  choose(source.type);
+}
+
+void Gather::bind_ragged(const InputSlot& slot, const Source& source, const std::string& where) {
+  const std::vector<int64_t>& wanted = slot.buffer.dims;
+  const bool fits = by_row_ && wanted.size() == source.shape.size() && slot.columns.empty() &&
+                    std::equal(wanted.begin() + 1, wanted.end(), source.shape.begin() + 1);
+  if (!fits) {
+    throw std::invalid_argument(where + " has rows of up to " + std::to_string(source.shape[1]) +
+                                " steps, as " + shape_text(source.shape) + ", needed is " +
+                                shape_text(wanted));
+  }
+  ragged_ = source.ragged;
+  source_rows_ = source.shape[0];
+  steps_ = source.shape[1];
+  int64_t numbers = 1;
+  for (size_t axis = 2; axis < wanted.size(); ++axis) numbers *= wanted[axis];
+  inner_.push_back({numbers, 0});
+  row_bytes_ = steps_ * numbers * size_of(buffer_.dtype);
+  choose(source.type);
+}
+
+void Gather::choose(SourceType type) {
+  switch (type) {
     case SourceType::f32:
-      copy_ = choose<float>(buffer_.dtype);
+      copy_ = choose_for<float>(buffer_.dtype);
       break;
     case SourceType::f64:
-      copy_ = choose<double>(buffer_.dtype);
+      copy_ = choose_for<double>(buffer_.dtype);
       break;
     case SourceType::i8:
-      copy_ = choose<int8_t>(buffer_.dtype);
+      copy_ = choose_for<int8_t>(buffer_.dtype);
       break;
     case SourceType::i16:
-      copy_ = choose<int16_t>(buffer_.dtype);
+      copy_ = choose_for<int16_t>(buffer_.dtype);
       break;
     case SourceType::i32:
-      copy_ = choose<int32_t>(buffer_.dtype);
+      copy_ = choose_for<int32_t>(buffer_.dtype);
       break;
     case SourceType::i64:
-      copy_ = choose<int64_t>(buffer_.dtype);
+      copy_ = choose_for<int64_t>(buffer_.dtype);
       break;
     case SourceType::u8:
-      copy_ = choose<uint8_t>(buffer_.dtype);
+      copy_ = choose_for<uint8_t>(buffer_.dtype);
       break;
     case SourceType::u16:
-      copy_ = choose<uint16_t>(buffer_.dtype);
+      copy_ = choose_for<uint16_t>(buffer_.dtype);
       break;
     case SourceType::b8:
-      copy_ = choose<bool>(buffer_.dtype);
+      copy_ = choose_for<bool>(buffer_.dtype);
       break;
   }
 }

@@ -14,14 +14,25 @@ namespace slim {
 
 enum class SourceType : uint8_t { f32, f64, i8, i16, i32, i64, u8, u16, b8 };
 
+// Rows of different length: row i has the steps offsets[i] … offsets[i + 1] - 1 of the data, which
+// are contiguous, and in a batch `padding` behind them.
+struct RaggedRows {
+  const int64_t* offsets = nullptr;
+  std::vector<int64_t> sizes;  // steps that a batch may have, rising
+  double padding = 0;
+
+  int64_t length(int64_t row) const { return offsets[row + 1] - offsets[row]; }
+};
+
 // Borrowed, never copied, possibly read-only. Axis 0 are the rows.
 struct Source {
   std::string name;
   SourceType type = SourceType::f32;
   const std::byte* data = nullptr;
   std::vector<int64_t> shape;
-  std::vector<int64_t> strides;  // bytes, any sign
-  std::optional<CsrRows> csr;    // a sparse matrix; then type, data and strides say nothing
+  std::vector<int64_t> strides;      // bytes, any sign
+  std::optional<CsrRows> csr;        // a sparse matrix; then type, data and strides say nothing
+  std::optional<RaggedRows> ragged;  // then shape[1] are the steps of a batch
 };
 
 // An `input` of a plan: what it reads and where the batch's rows go.
@@ -64,6 +75,7 @@ class Gather {
   SourceType type() const { return type_; }
   double row_bytes() const;
   const std::optional<CsrRows>& csr() const { return csr_; }
+  const std::optional<RaggedRows>& ragged() const { return ragged_; }
   int64_t source_rows() const { return source_rows_; }
   bool by_row() const { return by_row_; }
 
@@ -80,7 +92,14 @@ class Gather {
   };
   using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst, const Rows&) noexcept;
   template <class Src>
-  static Copy choose(DType dtype);
+  Copy choose_for(DType dtype) const;
+  template <class Src, class Dst>
+  Copy choose_for() const;
+  template <class Src, class Dst>
+  static void copy_ragged(const Gather& gather, const std::byte* data, std::byte* dst,
+                          const Rows& rows) noexcept;
+  void bind_ragged(const InputSlot& slot, const Source& source, const std::string& where);
+  void choose(SourceType type);
   template <class Src, class Dst>
   static void copy(const Gather& gather, const std::byte* data, std::byte* dst,
                    const Rows& rows) noexcept;
@@ -95,7 +114,9 @@ class Gather {
   bool by_row_;
   std::vector<Axis> inner_;  // under one row, neighbours that touch made one
   Copy copy_ = nullptr;
-  std::optional<CsrRows> csr_;  // then nothing but the buffer above says anything
+  std::optional<CsrRows> csr_;        // then nothing but the buffer above says anything
+  std::optional<RaggedRows> ragged_;  // then inner_ is one step
+  int64_t steps_ = 0;                 // of a batch's rows
 };
 
 }  // namespace slim

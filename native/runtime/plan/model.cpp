@@ -14,7 +14,7 @@
 namespace slim {
 namespace {
 
-constexpr size_t kPlans = 16;
+constexpr size_t kPlans = 64;  // several functions for sequences of eight lengths
 // What a chunk's values take: about half a second-level cache. Fewer rows than kFullRows leave
 // tiles of products half empty and read the weights too often, unless that many need too much.
 constexpr int64_t kChunkBytes = 512 << 10;

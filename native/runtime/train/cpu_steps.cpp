@@ -61,6 +61,11 @@ CpuSteps::CpuSteps(StepsRequest request)
     memory.fill(part_gradient_.data(), 0, part_gradient_.size());
     if (!plan.staged().empty()) kept_state_ = Arena(model_->layout().state_bytes);
   }
+  if (spans_->buckets() > 1 && !rows.empty()) {
+    throw std::invalid_argument(
+        "gradients that are rows cannot come from batches of several lengths: build the program "
+        "without rows");
+  }
   freeze_without_gradient(*model_, request.segments);
   Updater::Plans plans{{}, {}, model_->measure_plan(kUpdateBlock), model_->measured()};
   for (int64_t i = 0; i < std::max<int64_t>(1, model_->updates()); ++i) {
@@ -118,7 +123,7 @@ void CpuSteps::prepare(int64_t step, size_t index, const Rates& rates) noexcept 
   const Spans::Span& span = spans_->of(step);
   if (span.parts.empty()) return;
   const Spans::Part& part = span.parts[index];
-  Context& context = spans_->of(part).call->context;
+  Context& context = bound_of(step, part).call->context;
   context.rows = part.rows;
   context.first_row = part.offset;
   context.step = rates.number(step);  // as the hyper step
@@ -133,7 +138,7 @@ void CpuSteps::prepare(int64_t step, size_t index, const Rates& rates) noexcept 
 }
 
 void CpuSteps::run_part(int64_t step, const Spans::Part& part, const Lane& lane) noexcept {
-  const auto& [bound, lease] = spans_->of(part);
+  const auto& [bound, lease] = bound_of(step, part);
   bound.run(*lease, order_, rule_.begin(step) + part.offset, lane);
   lane.barrier();
 }
@@ -150,7 +155,8 @@ void CpuSteps::run_lane(int64_t first, int64_t last, const Rates& rates,
     // The update does not read what the next step's launches do.
     if (lane.first() && step + 1 < last) prepare(step + 1, 0, rates);
     const Spans::Span& span = spans_->of(step);
-    const Spans::Bound& bound = span.parts.empty() ? spans_->bound()[0] : spans_->of(span.parts[0]);
+    const Spans::Bound& bound =
+        span.parts.empty() ? spans_->bound()[0] : bound_of(step, span.parts[0]);
     if (outcome == Outcome::updates) {
       if (const uint32_t bits = updater_->run(bound.call->context, lane)) raised_ |= bits;
     }
@@ -172,7 +178,7 @@ CpuSteps::Outcome CpuSteps::gradient(int64_t step, const Lane& lane) noexcept {
   const Spans::Part& part = spans_->of(step).parts[0];
   run_part(step, part, lane);
   if (watch_ != nullptr && watch_->stopped()) return Outcome::broken_off;  // not all launches ran
-  const auto& [bound, lease] = spans_->of(part);
+  const auto& [bound, lease] = bound_of(step, part);
   const Context& context = lease->context;
   const auto& returns = bound.plan().returns();
   const uint32_t status = context.status;
@@ -214,7 +220,7 @@ CpuSteps::Outcome CpuSteps::gradient_of_parts(int64_t step, const Rates& rates,
       if (lane.first()) restore_state();
       return Outcome::broken_off;
     }
-    const auto& [bound, lease] = spans_->of(part);
+    const auto& [bound, lease] = bound_of(step, part);
     const Context& context = lease->context;
     const auto& returns = bound.plan().returns();
     const uint32_t status = context.status;
@@ -281,7 +287,7 @@ Profile CpuSteps::profile(int64_t steps, const double* rates) {
   for (int64_t step = 0; step < steps; ++step) {
     const int64_t batch = step % whole;
     const Spans::Part& part = spans_->of(batch).parts[0];
-    const auto& [bound, lease] = spans_->of(part);
+    const auto& [bound, lease] = bound_of(batch, part);
     const Context& context = lease->context;
     prepare(batch, 0, {rates, 1, batch, step});
     bound.profile(profile, *lease, order_, rule_.begin(batch) + part.offset);

@@ -36,6 +36,9 @@ class CpuSteps final : public Steps {
   void prepare(int64_t step, size_t part, const Rates& rates) noexcept;
   Outcome gradient(int64_t step, const Lane& lane) noexcept;
   Outcome gradient_of_parts(int64_t step, const Rates& rates, const Lane& lane) noexcept;
+  const Spans::Bound& bound_of(int64_t step, const Spans::Part& part) const noexcept {
+    return spans_->of(part, order_ + rule_.begin(step) + part.offset);
+  }
   void run_part(int64_t step, const Spans::Part& part, const Lane& lane) noexcept;
   void add(const Lane& lane) noexcept;
   void restore_state() noexcept;

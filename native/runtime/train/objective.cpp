@@ -129,7 +129,7 @@ void Objective::write_weights(const std::vector<double>& x) {
 
 void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& watch) {
   const Spans::Span& span = chunks_->of(chunk);
-  const Spans::Bound& found = chunks_->of(span.parts[0]);
+  const Spans::Bound& found = chunks_->of(span.parts[0], index_.data() + rule_.begin(chunk));
   const BoundPlan& bound = found.plan;
   CallContext& call = *found.call;
   hypers_.set_if_declared("global_rows", static_cast<double>(span.rows));

@@ -24,7 +24,8 @@ std::vector<Spans::Part> parts_of(int64_t rows, const Cut& cut) {
 
 Spans::Spans(const Model& model, const std::string& function, const BatchRule& rule, const Cut& cut,
              const std::vector<Source>& sources, const std::vector<uint32_t>& index,
-             const Arrays& arrays, uint32_t seed, int threads, int64_t runs) {
+             const Arrays& arrays, uint32_t seed, int threads, int64_t runs)
+    : buckets_(sources) {
   const int64_t steps = rule.steps(), last = rule.count(steps - 1);
   const int64_t alike = last == rule.batch ? steps : steps - 1;
   if (alike > 0) table_.push_back({0, alike, rule.batch, parts_of(rule.batch, cut)});
@@ -37,16 +38,22 @@ Spans::Spans(const Model& model, const std::string& function, const BatchRule& r
   std::sort(sizes.rbegin(), sizes.rend());
   sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
   if (sizes.empty()) return;
-  const Symbols symbols = bind_symbols(model.function(function), model.symbols(function), sources);
-  const auto largest = model.plan(function, sizes[0], symbols);
+  check_lengths(sources, index);
+  const auto symbols_of_bucket = [&](const std::vector<Source>& sized) {
+    return bind_symbols(model.function(function), model.symbols(function), sized);
+  };
+  const auto largest = model.plan(function, sizes[0], symbols_of_bucket(sources));
   if (!largest->exact()) sizes.resize(1);
   lanes_ = largest->useful_lanes(sizes[0], allowed_lanes(threads), runs);
   for (const int64_t size : sizes) {
-    auto plan = size == sizes[0] ? largest : model.plan(function, size, symbols);
-    auto gathers = bind_sources(*plan, sources, index);
-    BoundPlan bound(std::move(plan), std::move(gathers), arrays, seed);
-    Plan::Lease call = bound.lease(lanes_, index);
-    bound_.push_back({std::move(bound), std::move(call)});
+    for (size_t bucket = 0; bucket < buckets_.count(); ++bucket) {
+      const std::vector<Source> sized = buckets_.sized(sources, bucket);
+      auto plan = model.plan(function, size, symbols_of_bucket(sized));
+      auto gathers = bind_sources(*plan, sized, index);
+      BoundPlan bound(std::move(plan), std::move(gathers), arrays, seed);
+      Plan::Lease call = bound.lease(lanes_, index);
+      bound_.push_back({std::move(bound), std::move(call)});
+    }
   }
   if (sizes.size() == 1) return;
   for (Span& span : table_) {

@@ -6,6 +6,7 @@
 
 #include "runtime/call/bound_plan.h"
 #include "runtime/data/batches.h"
+#include "runtime/data/buckets.h"
 #include "runtime/plan/model.h"
 
 namespace slim {
@@ -27,7 +28,7 @@ class Spans {
   struct Part {
     int64_t offset;  // from the batch's first row
     int64_t rows;
-    size_t bound;
+    size_t bound;  // of the smallest bucket
   };
   // Steps that are alike: their batches have so many rows over all ranks, in these parts.
   struct Span {
@@ -43,7 +44,11 @@ class Spans {
 
   // Of the spans there are one or two: all batches but the last, and the last.
   const Span& of(int64_t step) const { return step < table_[0].last ? table_[0] : table_.back(); }
-  const Bound& of(const Part& part) const { return bound_[part.bound]; }
+  // `rows` are those of the part.
+  const Bound& of(const Part& part, const uint32_t* rows) const noexcept {
+    return bound_[part.bound * buckets_.count() + buckets_.of(rows, part.rows)];
+  }
+  size_t buckets() const { return buckets_.count(); }
   const std::vector<Span>& table() const { return table_; }
   const std::vector<Bound>& bound() const { return bound_; }
   // Whether a step is more than one part, or less.
@@ -51,8 +56,10 @@ class Spans {
   int lanes() const { return lanes_; }
 
  private:
+  Buckets buckets_;
   std::vector<Span> table_;
-  std::vector<Bound> bound_;  // one plan for all parts or, where plans are exact, for each size
+  // For each bucket one plan for all parts or, where plans are exact, for each size.
+  std::vector<Bound> bound_;
   int lanes_ = 1;
 };
 

@@ -22,6 +22,7 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
       seed_(options.steps.seed),
       index_(std::move(index)),
       rule_{static_cast<int64_t>(index_.size()), 1},
+      buckets_(sources),
       arrays_(model->device().memory(), model->layout(), arrays) {
   StepsOptions steps = options.steps;
   if (index_.empty()) throw std::invalid_argument("there are no rows to train on");
@@ -38,6 +39,7 @@ Trainer::Trainer(const std::shared_ptr<const Model>& model, const std::vector<So
 void Trainer::order(uint64_t epoch) {
   if (!shuffle_ || ordered_ == epoch) return;
   shuffle_rows(index_, seed_, epoch, order_);
+  buckets_.group(order_, rule_, seed_, epoch);
   ordered_ = epoch;
 }
 

@@ -75,6 +75,7 @@ class Trainer {
   std::vector<uint32_t> order_;
   uint64_t ordered_ = UINT64_MAX;  // the epoch whose order that is
   BatchRule rule_;
+  Buckets buckets_;
   DeviceArrays arrays_;
   std::unique_ptr<Steps> steps_;  // on them
   int64_t run_ = 1;               // steps between two looks at the clock
