@@ -186,3 +186,20 @@ def test_global_pooling_reads_a_sequence_alone(kind):
     of = np.mean if kind == "AVG" else np.max
     want = [of(x[:n], axis=0) for x, n in zip(sequences(0.0), LENGTHS)]
     np.testing.assert_allclose(y, want)
+
+
+def test_batch_norm_s_moments_are_of_the_sequences_own_steps():
+    x = sequences(1e3)
+    model = Model("f64")
+    with model.function("f", training=True) as graph:
+        inputs = ops.input_("X", (B, T, 2), "f64")
+        know_lengths("T", ops.input_("lengths", (B,), "i32"))
+        graph.return_(layers.batch_norm(inputs, epsilon=0.0))
+    params = {"BatchNorm/beta": np.zeros(2)}
+    state = {s.name: np.ones(s.shape) for s in model.states}
+    sources = {"X": x, "lengths": LENGTHS}
+    (y,) = reference.run(model, "f", sources, params, state).returns
+    own = np.concatenate([row[:n] for row, n in zip(x, LENGTHS)])
+    want = (own - own.mean(0)) / own.std(0)
+    got = np.concatenate([row[:n] for row, n in zip(y, LENGTHS)])
+    np.testing.assert_allclose(got, want)
