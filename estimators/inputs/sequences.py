@@ -284,12 +284,16 @@ class SequenceInput(Input):
             new._go_on(former, X)
         elif new.known_lengths:
             new.sizes = bucket_sizes(lengths, self.buckets)
-        step = () if new.vocabulary is not None else (new.features,)
-        dtype = "i32" if new.vocabulary is not None else None
-        new.forms = (Form(SOURCE, (T, *step), dtype),)
-        if new.known_lengths:
-            new.forms += (Form(LENGTHS, (), "i32"),)
-        return new
+        return new.with_forms()
+
+    def with_forms(self) -> SequenceInput:
+        """Itself, with the sources that its features or ids are read from."""
+        step = () if self.vocabulary is not None else (self.features,)
+        dtype = "i32" if self.vocabulary is not None else None
+        self.forms = (Form(SOURCE, (T, *step), dtype),)
+        if self.known_lengths:
+            self.forms += (Form(LENGTHS, (), "i32"),)
+        return self
 
     def _go_on(self, former: SequenceInput, X: Sequences) -> None:
         """Mean the same as `former` does."""

@@ -13,6 +13,7 @@ from slimlearn.estimators.inputs import (
     Form,
     ImageInput,
     NamedInput,
+    SequenceInput,
     SparseInput,
 )
 from slimlearn.estimators.saving.checks import (
@@ -53,6 +54,12 @@ def _make_form(cls, state: dict) -> Form:
     return Form(**state)
 
 
+def _make_sequences(cls, state: dict) -> SequenceInput:
+    made = SequenceInput()
+    made.__dict__.update(state)
+    return made.with_forms()
+
+
 def _make_features(cls, state: dict) -> FeatureInput:
     made = FeatureInput(state.pop("columns"), state.pop("linear"))
     made.__dict__.update(state)
@@ -71,6 +78,19 @@ def rows() -> list[Kind]:
         "row_shape": optional(_SHAPE),
         "is_bytes": flag,
         "has_fractions": flag,
+    }
+    seen = {name: check for name, check in _SEEN.items() if name != "forms"}
+    sequences = {
+        **seen,
+        "steps": number,
+        "data_format": word("NTC", "NCT"),
+        "vocabulary_size": optional(count),
+        "buckets": count,
+        "features": optional(count),
+        "vocabulary": optional(count),
+        "known_lengths": flag,
+        "sizes": in_tuple(count),
+        "flat": flag,
     }
     named = {
         **_SEEN,
@@ -113,6 +133,14 @@ def rows() -> list[Kind]:
         Kind("DenseInput", DenseInput, _MATRIX, _REQUIRED),
         Kind("SparseInput", SparseInput, _MATRIX, _REQUIRED),
         Kind("ImageInput", ImageInput, image, _REQUIRED),
+        Kind(
+            "SequenceInput",
+            SequenceInput,
+            sequences,
+            frozenset(("features", "vocabulary", "known_lengths", "sizes")),
+            omitted=frozenset(("forms",)),
+            make=_make_sequences,
+        ),
         Kind(
             "NamedInput",
             NamedInput,
