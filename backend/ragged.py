@@ -105,7 +105,7 @@ def _groups(
 def by_length(
     sources: dict,
     rows: np.ndarray | None,
-    sums: Sequence[bool] | None,
+    sums: Callable[[], Sequence[bool] | None],
     run: Callable[[dict, np.ndarray | None], tuple[np.ndarray, ...]],
 ) -> tuple[np.ndarray, ...]:
     """Run over rows of like length at a time, results in the order of the rows.
@@ -115,18 +115,19 @@ def by_length(
     sources : dict of str to ndarray, CSR matrix or Ragged
     rows : int array or None
         Row numbers; None for all.
-    sums : sequence of bool or None
-        Which results are sums over rows. None: the rows must run together.
+    sums : callable
+        ``sums()`` says which results are sums over rows. None: rows must run together.
     run : callable
         ``run(sources, rows) -> results``.
     """
     ragged = _several(sources)
     if not ragged:
         return run(sources, rows)
+    adds_up = sums()
     if rows is not None:
         rows = np.asarray(rows)
     groups = list(_groups(ragged, rows))
-    if sums is None and groups:
+    if adds_up is None and groups:
         groups = [(groups[-1][0], slice(None))]
     if not groups:  # there are no rows
         groups = [(-1, slice(None))]
@@ -139,7 +140,7 @@ def by_length(
             return run({**sources, **sized}, rows)
         pieces.append((places, run({**sources, **sized}, own)))
     results = []
-    for i, adds in enumerate(sums):
+    for i, adds in enumerate(adds_up):
         parts = [(places, found[i]) for places, found in pieces]
         if adds:
             total = parts[0][1]

@@ -174,7 +174,9 @@ class NativeModel:
             the op that met them.
         """
         hypers = hypers or {}
-        sums = self.native.adds_up(func) if self.chunkable(func) else None
+
+        def sums():
+            return self.native.adds_up(func) if self.chunkable(func) else None
 
         def run(sources, rows):
             return self._run(
