@@ -8,6 +8,7 @@
 #include "cpu/conv/taps.h"
 #include "cpu/conv/winograd.h"
 #include "cpu/gemm/pack.h"
+#include "cpu/gemm/product.h"
 #include "cpu/gemm/product_end.h"
 #include "cpu/kernel_set.h"
 
@@ -15,8 +16,10 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-// What a task reads: in L2, beside a panel of filters and what it writes.
+// What a task reads and writes: in L2, beside a panel of filters. Where all filters are more than
+// L2 holds each task fetches them from afar, and is so large that they are worth it.
 constexpr int64_t kBoxBytes = 192 * 1024;
+constexpr int64_t kFarFiltersBox = 640 * 1024;
 constexpr int64_t kLeastPixels = 256;     // fewer leave a panel of filters badly used
 constexpr int64_t kFewPixels = 64;        // fewer, and columns are shared out instead
 constexpr int64_t kFarBox = 1024 * 1024;  // of several images: a piece of k reads a part of it
@@ -66,6 +69,7 @@ struct Windows {
   }
 
   int64_t packed_count() const { return packed_group * geometry.groups; }
+  bool far_filters() const { return packed_group * int64_t{sizeof(T)} > kFarBytes; }
 };
 
 // The filters in the order in which register tiles read them: panel by panel, k by k.
@@ -241,19 +245,20 @@ class Convolve final : public Launch {
     const Windows<T>& w = *windows_;
     PerAxis all, best;
     for (int axis = 0; axis < kAxes; ++axis) all[axis] = std::max<int64_t>(positions(axis), 1);
+    const int64_t box_bytes = w.far_filters() ? kFarFiltersBox : kBoxBytes;
     double best_score = 0;
     for (int64_t cuts = 1; cuts <= kMostCuts; ++cuts) {
       PerAxis count = {1, 1, (all[2] + cuts - 1) / cuts};
       while (count[1] < all[1]) {
         ++count[1];
-        if (bytes_of(count) <= kBoxBytes) continue;
+        if (bytes_of(count) <= box_bytes) continue;
         --count[1];
         break;
       }
       const double read = static_cast<double>(box_size(1, count[1]) * box_size(2, count[2]));
       const double score = read / static_cast<double>(count[1] * count[2]);
-      if (cuts == 1 || (bytes_of(count) <= kBoxBytes && score < best_score) ||
-          bytes_of(best) > kBoxBytes) {
+      if (cuts == 1 || (bytes_of(count) <= box_bytes && score < best_score) ||
+          bytes_of(best) > box_bytes) {
         best = count;
         best_score = score;
       }
@@ -321,6 +326,8 @@ class Convolve final : public Launch {
     call.a_row = scale(2) * at.pitch->pixel;
     call.a_k = 1;
     call.c_row = step[2] * to.pixel;
+    const int64_t lines = at.images * count[0] * count[1];
+    Prefetcher next;  // of the filters of the next panel
     for (const Piece& piece : taps.pieces()) {
       call.k = piece.k;
       call.segments = piece.segments;
@@ -334,8 +341,14 @@ class Convolve final : public Launch {
         call.b = packed + j * taps.depth() + piece.row * call.b_k;
         call.last_columns =
             std::min(vectors * kLanes<T>, w.columns - j) - (vectors - 1) * kLanes<T>;
+        if (w.far_filters() && panel + 1 < parts_.end(at.part)) {
+          const int64_t width = w.panels.vectors(panel + 1) * kLanes<T>;
+          const int64_t bytes = piece.k * piece.segments * width * int64_t{sizeof(T)};
+          next = {packed + w.panels.begin(panel + 1) * kLanes<T> * taps.depth() + piece.row * width,
+                  bytes, bytes, 1, lines * strips.count};
+        }
         const int64_t column = at.group * w.columns + j;
-        for (int64_t i = 0; i < at.images * count[0] * count[1]; ++i) {
+        for (int64_t i = 0; i < lines; ++i) {
           const int64_t h = i % count[1], d = i / count[1] % count[0];
           const int64_t image = i / count[1] / count[0];
           const T* a = at.from + image * at.from_image + piece.at +
@@ -357,6 +370,7 @@ class Convolve final : public Launch {
           call.finish = last ? &finish : nullptr;
           for (int64_t strip = 0; strip < strips.count; ++strip) {
             const int64_t x = strips.begin(strip), rows = strips.end(strip) - x;
+            next.advance();
             call.a = a + x * call.a_row;
             call.c = c + x * call.c_row;
             call.row = x;
