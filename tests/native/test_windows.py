@@ -150,6 +150,32 @@ def test_what_ends_a_convolution_keeps_its_bits(name, groups, channels, strides,
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("images", [1, 5])
+def test_filters_that_caches_do_not_hold(images, isa):
+    """1.4 MB of them, whose tasks are larger; against each tap's product in float64."""
+    rng = np.random.default_rng(images)
+    x = rng.standard_normal((images, 21, 13, 200)).astype("f4")
+    f = rng.standard_normal((3, 3, 200, 190)).astype("f4")
+    arrays = {"x": x, "f": f}
+
+    def build(x, f):
+        return ops.convolution(x, f)
+
+    got, again = (
+        apply(build, arrays, isa, "f", batch=images, n_threads=threads)
+        for threads in (1, 2)
+    )
+    assert again.tobytes() == got.tobytes()
+    padded = np.pad(x.astype("f8"), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    want = sum(
+        padded[:, i : i + 21, j : j + 13] @ f[i, j] for i in range(3) for j in range(3)
+    )
+    np.testing.assert_allclose(got, want, 1e-5, 1e-5 * np.abs(want).max())
+    last = apply(build, {"x": x[-1:], "f": f}, isa, "f", batch=1)
+    assert last.tobytes() == got[-1:].tobytes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_the_gradient_of_depthwise_filters_is_exact(isa):
     x = np.random.default_rng(0).uniform(size=(60, 80, 80, 3)).astype("f4")
     f = np.ones((1, 1, 1, 3), "f4")
