@@ -26,7 +26,8 @@ SLIM_API const char* slim_message(void);
 // no other may use it.
 typedef struct slim_model slim_model;
 
-// A file of Program.save, of a Checkpoint, or of one estimator's save. It is mapped: replace it, never shorten it.
+// A file of Program.save, of a Checkpoint, or of one estimator's save. It is mapped: replace it,
+// never shorten it.
 SLIM_API slim_status slim_load(const char* path, slim_model** model);
 SLIM_API slim_status slim_save(const slim_model* model, const char* path);
 SLIM_API void slim_free(slim_model* model);
