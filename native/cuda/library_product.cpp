@@ -11,8 +11,8 @@
 namespace slim::cuda {
 namespace {
 
-constexpr double kWorth = 200e6;   // flops of a product whose launch is worth it
-constexpr int64_t kAligned = 256;  // of the library's workspace; buffers have less
+constexpr double kBlasWorth = 200e6;   // flops of a product whose launch is worth it
+constexpr int64_t kBlasAligned = 256;  // of the library's workspace; buffers have less
 
 // Of all products of the graph, for as many rows as the binding has.
 double flops_of_products(const Binding& binding) {
@@ -55,7 +55,7 @@ bool is_large(const Binding& binding, const Multiplication& what) {
     const double least = std::atof(wish);
     return least > 0 && what.flops() >= least;
   }
-  return what.flops() >= kWorth &&
+  return what.flops() >= kBlasWorth &&
          std::max(what.flops(), flops_of_products(binding)) > kMostWholeFlops;
 }
 
@@ -104,7 +104,7 @@ class ProductLaunch final : public LibraryLaunch {
   void run(const Context& context, int64_t, std::byte*) const noexcept override {
     auto* workspace = workspace_.in<std::byte>(context);
     const auto address = reinterpret_cast<uintptr_t>(workspace);
-    workspace += (kAligned - address % kAligned) % kAligned;
+    workspace += (kBlasAligned - address % kBlasAligned) % kBlasAligned;
     products_.multiply(static_cast<const Call&>(*context.call).stream, *product_,
                        a_.in<std::byte>(context), b_.in<std::byte>(context),
                        result_.in<std::byte>(context), workspace);
@@ -144,7 +144,7 @@ std::optional<LibraryProduct> LibraryProduct::find(const Binding& binding, Drive
 
 // The library's, and the product itself where the node's region makes something else of it.
 std::vector<int64_t> LibraryProduct::workspace(const Binding& binding) const {
-  std::vector<int64_t> bytes{product_->workspace_bytes() + kAligned};
+  std::vector<int64_t> bytes{product_->workspace_bytes() + kBlasAligned};
   if (!binding.node.regions.empty()) bytes.push_back(result_bytes(what_));
   return bytes;
 }
