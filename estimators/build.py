@@ -114,7 +114,8 @@ def build(
     frozen : tuple of str
         Patterns of parameters that are never trained, and so have no gradients.
     whole : bool, default=True
-        Whether a step is one batch: gradients of several are not kept as rows.
+        Whether a step is one batch, and all are of one plan: gradients of several are
+        not kept as rows.
     last : str
         The name of the layer that is added to a network of features.
 

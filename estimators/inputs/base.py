@@ -77,6 +77,8 @@ class Input(Sealed):
         Whether rows that fit has not seen come later: of ``partial_fit`` or chunks.
     steps : float
         Of a row in the mean, which tell how much there is to compute.
+    sizes : tuple of int
+        Lengths that rows of different length are padded to; of others none.
     absent : index array or None
         Rows of the X that `check_fit` saw last which count as absent.
     """
@@ -89,6 +91,7 @@ class Input(Sealed):
     partial = False
     more = False
     steps = 1.0
+    sizes: tuple[int, ...] = ()
     absent: np.ndarray | None = None
     # Sources that a network need not read.
     optional: frozenset[str] = frozenset()

@@ -147,8 +147,6 @@ class SequenceInput(Input):
         How many ids there are.
     known_lengths : bool
         Whether the program reads lengths; else its batches have none but one.
-    sizes : tuple of int
-        Lengths that sequences are padded to.
     flat : bool
         Whether the fit's X was a matrix, whose number of columns is then fixed.
     """
@@ -162,7 +160,6 @@ class SequenceInput(Input):
         self.features: int | None = None
         self.vocabulary: int | None = None
         self.known_lengths = False
-        self.sizes: tuple[int, ...] = ()
         self.flat = False
 
     # -- the door -------------------------------------------------------------------

@@ -35,6 +35,7 @@ from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.ensemble import TabularEnsemble
 from slimlearn.estimators.tables.members import ClassifierMember, RegressorMember
 from slimlearn.estimators.tables.together import Together
+from slimlearn.estimators.tokens import TokenVectorizer
 
 __all__ = ["COMMON", "rows"]
 
@@ -224,6 +225,13 @@ def rows() -> list[Kind]:
             frozenset(("estimator_", "_layer")),
             _parameters(LayerTransformer),
             own=frozenset(("estimator",)),
+        ),
+        Kind(
+            "TokenVectorizer",
+            TokenVectorizer,
+            {**COMMON, "vocabulary_": mapped(text, count)},
+            frozenset(("vocabulary_",)),
+            _parameters(TokenVectorizer),
         ),
         Kind("Progress", Progress, progress, frozenset(("epoch", "step"))),
         Kind("EpochResult", EpochResult, result, frozenset(result)),

@@ -195,6 +195,18 @@ def test_ids_are_embedded():
     np.testing.assert_array_equal(clf.predict(lists), clf.predict(X))
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "ftrl", "lazy_adam"])
+def test_ids_are_embedded_where_gradients_could_be_rows(optimizer):
+    X, y = ids()
+    several = fitted(X, y, optimizer=optimizer)
+    assert len(several._input.sizes) > 1
+    long = [i for i, x in enumerate(X) if len(x) >= 5]
+    same = fitted([X[i][:5] for i in long], y[long], optimizer=optimizer)
+    for clf in (several, same):
+        assert np.isfinite(clf.loss_curve_).all()
+        assert clf.loss_curve_[-1] < clf.loss_curve_[0]
+
+
 def test_ids_out_of_the_vocabulary_are_named():
     X, y = ids()
     clf = fitted(X, y)
