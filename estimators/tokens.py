@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import validation
 from slimlearn.estimators.compat import Interval, StrOptions
+from slimlearn.estimators.diagram import Linked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +25,9 @@ PADDING, UNKNOWN = 0, 1
 _WORDS = ("", "[UNK]")
 
 
-class TokenVectorizer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TokenVectorizer(
+    Linked, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     r"""Texts as sequences of ids, for `SequenceClassifier` and the like.
 
     It cuts texts as scikit-learn's CountVectorizer does, and keeps the order of their

@@ -57,6 +57,8 @@ def _make_form(cls, state: dict) -> Form:
 def _make_sequences(cls, state: dict) -> SequenceInput:
     made = SequenceInput()
     made.__dict__.update(state)
+    if made.known_lengths and min(made.sizes, default=0) < 1:
+        raise ValueError("sequences of different length without lengths to pad them to")
     return made.with_forms()
 
 
@@ -137,7 +139,7 @@ def rows() -> list[Kind]:
             "SequenceInput",
             SequenceInput,
             sequences,
-            frozenset(("features", "vocabulary", "known_lengths", "sizes")),
+            frozenset(("features", "vocabulary", "known_lengths")),
             omitted=frozenset(("forms",)),
             make=_make_sequences,
         ),

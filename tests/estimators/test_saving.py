@@ -687,6 +687,18 @@ def test_fields_that_cannot_be(change, told):
         slimlearn.load(changed)
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [0, 4]])
+def test_lengths_that_pad_nothing_are_refused(sizes):
+    rows = [np.ones((length, 2), np.float32) for length in (1, 3, 2, 4)]
+    data = bytes_of(SequenceClassifier(max_iter=1).fit(rows, [0, 1, 0, 1]))
+
+    def change(told):
+        told["model"]["_input"]["sizes"] = {"=": "tuple", "of": sizes}
+
+    with pytest.raises(ValueError, match="without lengths to pad them to"):
+        slimlearn.load(with_model(data, change))
+
+
 def test_deep_wide_and_long_values_are_refused():
     data = bytes_of(DNNClassifier((4,), max_iter=1).fit(X, y))
     header, arrays = take_apart(data)

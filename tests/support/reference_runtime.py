@@ -16,8 +16,13 @@ from slimlearn.backend.text import parse_program
 class ReferenceModel:
     """What `engine.compile` returns, in NumPy."""
 
-    def __init__(self, text, device="cpu"):
+    missing = {}  # noqa: RUF012
+
+    def __init__(self, text, device="cpu", lenient=False):
         self.model = parse_program(text)
+
+    def row_size(self, func):
+        return int(np.prod(self.model.functions[func].returns[0].shape[1:]))
 
     def run(
         self, func, sources, program, *, rows=None, hypers=None, seed=0, n_threads=None
