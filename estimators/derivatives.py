@@ -123,7 +123,8 @@ class Derivatives:
         Returns
         -------
         ndarray of shape (n_samples, n_features), or dict of str to ndarray
-            Of images (n_samples, height, width, channels). In the type that the network
+            Of images (n_samples, height, width, channels); of sequences (n_samples,
+            steps, features), zero behind a sequence's end. In the type that the network
             computes in; of a regressor in the units of y for one of X. A dict by input
             for a network with ``inputs=``, but for a single name. Two classes have one
             decision value z: the first class has -z.
@@ -185,7 +186,7 @@ class Derivatives:
                     f"inputs={inputs!r}: {type(self).__name__} was fitted without "
                     "inputs=, so there is X alone: leave it out"
                 )
-            inputs = list(forms)
+            inputs = [name for name in forms if name not in self._input.optional]
         wanted = [inputs] if isinstance(inputs, str) else inputs
         if wanted is None:
             wanted = [n for n, form in forms.items() if not (form.sparse or form.dtype)]

@@ -56,7 +56,7 @@ class Starting:
             or any(getattr(c, "clips_norm", False) for _, c in self.callbacks),
             "rates": any(getattr(c, "scales_rates", False) for _, c in self.callbacks),
             "frozen": self.frozen,
-            "whole": estimator.accumulate == 1 and len(self.input.sizes) < 2,
+            "whole": estimator.accumulate == 1 and not self.input.sizes,
             "last": last_layer(
                 self.head, None if self.former is None else self.former["program_"]
             ),

@@ -180,6 +180,30 @@ def test_a_network_of_one_s_own():
 # -- ids -------------------------------------------------------------------------------
 
 
+def test_saliency_is_by_the_steps_of_each_sequence():
+    X, y = sequences(dtype="f8")
+    clf = fitted(X, y, precision="float64")
+    few = X[:6]
+    found, step = clf.saliency(few, output=1), 1e-5
+    for row, x in enumerate(few):
+        assert not found[row, len(x) :].any()
+        for at in np.ndindex(x.shape):
+            ends = []
+            for move in (step, -step):
+                moved = [part.copy() for part in few]
+                moved[row][at] += move
+                ends.append(clf.decision_function(moved)[row])
+            slope = (ends[0] - ends[1]) / (2 * step)
+            assert found[(row, *at)] == pytest.approx(slope, rel=1e-4, abs=1e-7)
+
+
+def test_longer_chunks_follow_where_gradients_could_be_rows():
+    X, y = ids()
+    clf = SequenceClassifier(**SMALL, optimizer="adagrad", vocabulary_size=9)
+    clf.partial_fit([x[:1] for x in X], y, classes=[0, 1])
+    assert np.isfinite(clf.partial_fit(X, y).loss_)
+
+
 def ids(n=80, seed=0):
     rng = np.random.default_rng(seed)
     X = [rng.integers(0, 9, rng.integers(1, 12)) for _ in range(n)]
