@@ -43,6 +43,8 @@ from slimlearn.layers.sequence import vocabulary_in_use
 __all__ = ["SequenceClassifier", "SequenceRegressor"]
 
 _SIZE = Interval(Integral, 1, None, closed="left")
+# Of the 255 that a source may have, so that those of longer rows have their place too.
+_MOST_BUCKETS = 128
 _PARAMETERS = {
     "net": [callable, None],
     "data_format": [StrOptions({"NTC", "NCT"})],
@@ -56,7 +58,7 @@ _PARAMETERS = {
     "hidden_units": LAYERS["hidden_units"],
     "activation": LAYERS["activation"],
     "dropout": LAYERS["dropout"],
-    "length_buckets": [Interval(Integral, 1, 255, closed="both")],
+    "length_buckets": [Interval(Integral, 1, _MOST_BUCKETS, closed="both")],
 }
 
 _CELLS = {"lstm": layers.lstm, "gru": layers.gru}
@@ -195,9 +197,9 @@ class SequenceClassifier(SequenceNet, Classifier):
     dropout : float in [0, 1), default=0.0
         Probability of *dropping* a unit behind each of these layers in training.
     length_buckets : int, default=8
-        How many lengths batches may have at most, quantiles of those in `fit`. Rows of
-        like length are shuffled into one batch and padded to the next of these;
-        padding has no part in any result. 1 pads all to the longest.
+        How many lengths batches may have at most, up to 128: quantiles of those in
+        `fit`. Rows of like length are shuffled into one batch and padded to the next of
+        these; padding has no part in any result. 1 pads all to the longest.
     {classifier_loss}
     {tail}
 
@@ -354,9 +356,9 @@ class SequenceRegressor(SequenceNet, Regressor):
     dropout : float in [0, 1), default=0.0
         Probability of *dropping* a unit behind each of these layers in training.
     length_buckets : int, default=8
-        How many lengths batches may have at most, quantiles of those in `fit`. Rows of
-        like length are shuffled into one batch and padded to the next of these;
-        padding has no part in any result. 1 pads all to the longest.
+        How many lengths batches may have at most, up to 128: quantiles of those in
+        `fit`. Rows of like length are shuffled into one batch and padded to the next of
+        these; padding has no part in any result. 1 pads all to the longest.
     {regressor_loss}
     {tail}
 

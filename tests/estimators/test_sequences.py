@@ -197,6 +197,18 @@ def test_saliency_is_by_the_steps_of_each_sequence():
             assert found[(row, *at)] == pytest.approx(slope, rel=1e-4, abs=1e-7)
 
 
+def test_longer_sequences_follow_the_most_lengths_there_can_be():
+    X = [np.full((n, 1), n % 2, np.float32) for n in range(1, 201)]
+    y = np.arange(200) % 2
+    clf = SequenceClassifier(**SMALL, length_buckets=128)
+    clf.partial_fit(X, y, classes=[0, 1])
+    assert len(clf._input.sizes) == 128
+    longer = [np.ones((n, 1), np.float32) for n in (900, 4000)]
+    assert np.isfinite(clf.partial_fit([*X, *longer], [*y, 1, 1]).loss_)
+    with pytest.raises(ValueError, match="length_buckets"):
+        SequenceClassifier(length_buckets=129).fit(X, y)
+
+
 def test_longer_chunks_follow_where_gradients_could_be_rows():
     X, y = ids()
     clf = SequenceClassifier(**SMALL, optimizer="adagrad", vocabulary_size=9)
