@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor
+from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.ops.nested import flatten, rebuild
 from slimlearn.layers import activation, utils
 from slimlearn.layers.initializers import (
@@ -439,6 +439,31 @@ def zero_state(sizes: Any, batch: Tensor) -> Any:
     if isinstance(sizes, (tuple, list)):
         return tuple(zero_state(size, batch) for size in sizes)
     return ops.zeros((batch.shape[0], sizes), batch.dtype)
+
+
+def check_state(where: str, state: Any, sizes: Any, batch: Tensor) -> None:
+    """Refuse what is no state of these sizes, nested as they are."""
+    if _is_state(state, sizes, batch):
+        return
+    got = type_text(*state.type) if isinstance(state, Tensor) else repr(state)
+    raise ValueError(
+        f"{where}: initial_state must be {_state_text(sizes, batch)}, got {got}"
+    )
+
+
+def _is_state(state: Any, sizes: Any, batch: Tensor) -> bool:
+    if not isinstance(sizes, (tuple, list)):
+        wanted = batch.dtype, (batch.shape[0], sizes)
+        return isinstance(state, Tensor) and state.type == wanted
+    if not isinstance(state, (tuple, list)) or len(state) != len(sizes):
+        return False
+    return all(map(_is_state, state, sizes, [batch] * len(sizes)))
+
+
+def _state_text(sizes: Any, batch: Tensor) -> str:
+    if isinstance(sizes, (tuple, list)):
+        return f"({', '.join(_state_text(size, batch) for size in sizes)})"
+    return type_text(batch.dtype, (batch.shape[0], sizes))
 
 
 def choose(condition: Tensor, new: Any, old: Any, where: str) -> Any:

@@ -112,6 +112,7 @@ def rnn(
             inputs = project(inputs)
             if initial_state is None:
                 initial_state = cells.zero_state(cell.state_size, batch)
+            cells.check_state(layer.name, initial_state, cell.state_size, batch)
         else:
             step = cell
             if not callable(cell):

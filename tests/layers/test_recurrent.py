@@ -426,7 +426,7 @@ def test_recurrent_dropout_is_one_draw_for_all_steps():
         (
             lambda x: layers.lstm(x, 3, initial_state=(x[:, 0], x[:, 0])),
             ValueError,
-            "inner dimensions differ",
+            r"initial_state must be \(f64\[B,3\], f64\[B,3\]\), got \(<Tensor",
         ),
         (
             lambda x: layers.bidirectional(x, layers.gru, 3, merge_mode="max"),
@@ -437,6 +437,16 @@ def test_recurrent_dropout_is_one_draw_for_all_steps():
             lambda x: layers.bidirectional(x, layers.gru, 3, initial_state=x),
             ValueError,
             "initial_state is a pair",
+        ),
+        (
+            lambda x: layers.gru(x, 4, initial_state=ops.zeros((x.shape[0], 5), "f64")),
+            ValueError,
+            r"gru: initial_state must be f64\[B,4\], got f64\[B,5\]",
+        ),
+        (
+            lambda x: layers.lstm(x, 4, initial_state=x[:, 0]),
+            ValueError,
+            r"lstm: initial_state must be \(f64\[B,4\], f64\[B,4\]\), got f64",
         ),
         (lambda x: layers.stacked_cells([3]), TypeError, "needs a list of cells"),
     ],
