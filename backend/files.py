@@ -13,7 +13,16 @@ import numpy as np
 from slimlearn.backend import format1
 from slimlearn.backend.arena import allocate
 
-__all__ = ["Parts", "Saved", "Stored", "read", "read_parts", "write", "write_parts"]
+__all__ = [
+    "Parts",
+    "Saved",
+    "Stored",
+    "read",
+    "read_parts",
+    "write",
+    "write_parts",
+    "write_text",
+]
 
 
 class Stored(NamedTuple):
@@ -118,6 +127,17 @@ def write_parts(file, parts: Parts) -> bytes | None:
     if stream:
         file.write(data)
     return None if stream else data
+
+
+def write_text(file, text: str) -> None:
+    """Write a text to a path, as `write_parts` does: whole, or not at all.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an old one then stays as it was.
+    """
+    _native().write_file(_path(file), text.encode())
 
 
 def read(file) -> Saved:

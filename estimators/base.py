@@ -27,6 +27,7 @@ from slimlearn.estimators.compat import (
 )
 from slimlearn.estimators.derivatives import Derivatives
 from slimlearn.estimators.diagram import Diagram
+from slimlearn.estimators.exporting import Exportable
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import Profile
@@ -93,6 +94,7 @@ def _offered(estimator, method: str, reason: str | None) -> bool:
 class NetworkEstimator(
     Portable,
     Saveable,
+    Exportable,
     Visible,
     Diagram,
     Inspection,

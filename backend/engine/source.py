@@ -40,12 +40,15 @@ class Kernel:
         which are its first operand and bear the name of the first result.
     operands, results : tuple of Argument
         In order: pointers to their elements, bool and u8 as ``uint8_t``.
+    prefix : str
+        Of the function that it belongs to.
     """
 
     name: str
     op: str
     operands: tuple[Argument, ...]
     results: tuple[Argument, ...]
+    prefix: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Source:
     refused: dict[str, str]
 
 
-def source(functions: dict[str, tuple[str, str]], dialect: str = "c") -> Source:
+def source(
+    functions: dict[str, tuple[str, str]], dialect: str = "c", *, fixed: bool = False
+) -> Source:
     """Return the elementwise parts of functions as one file of C99 or CUDA.
 
     Each is a function of its own that loops over all elements of a batch of any number
@@ -79,6 +84,10 @@ def source(functions: dict[str, tuple[str, str]], dialect: str = "c") -> Source:
     functions : dict of str to (str, str)
         From a prefix of names to a program's text and the name of its function.
     dialect : {"c", "cuda"}
+    fixed : bool
+        Whether they are parts of a file of C: static, without ``rows`` as all sizes are
+        numbers, called by their prefix and what they compute, and of values whose rows
+        lie one behind the other.
 
     Raises
     ------
@@ -91,7 +100,7 @@ def source(functions: dict[str, tuple[str, str]], dialect: str = "c") -> Source:
                 f"a function of C cannot be named {prefix!r}: use letters, digits and _"
             )
     items = [(text, name, prefix) for prefix, (text, name) in functions.items()]
-    made = native.source(items, dialect)
+    made = native.source(items, dialect, fixed)
     kernels = [
         Kernel(
             kernel["name"],
@@ -100,6 +109,7 @@ def source(functions: dict[str, tuple[str, str]], dialect: str = "c") -> Source:
                 tuple(Argument(*facts) for facts in kernel[part])
                 for part in ("operands", "results")
             ),
+            kernel["prefix"],
         )
         for kernel in made["kernels"]
     ]

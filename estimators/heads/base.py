@@ -121,6 +121,19 @@ class Head(Sealed):
         """The loss per example that is trained on, and the one that is reported."""
         raise NotImplementedError
 
+    def decoded(self, raw: Tensor) -> Tensor:
+        """What is predicted of the float64 `raw`, [B, outputs], as graph.
+
+        Raises
+        ------
+        ValueError
+            If there is no graph for it.
+        """
+        raise ValueError(
+            f"predictions of loss={self.loss!r} are made in Python: export a "
+            "regressor of loss='squared_error', or one of each quantile"
+        )
+
     def probabilities(self, raw: Tensor) -> Tensor:
         """Probabilities of the float64 `raw`, as graph."""
         raise NotImplementedError

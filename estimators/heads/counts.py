@@ -44,6 +44,9 @@ class LogLinkHead(RegressionHead):
     def decode(self, raw):
         return np.exp(raw.reshape((len(raw), *self.shape)))
 
+    def decoded(self, raw):
+        return ops.exp(ops.reshape(raw, (raw.shape[0], self.targets)))
+
     def bias(self):
         return self._log_mean
 

@@ -121,3 +121,6 @@ class ShareHead(OfX):
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Numbers from 0 to 1 from the program's float64 values."""
         return expit(raw)
+
+    def decoded(self, raw):
+        return ops.sigmoid(raw)

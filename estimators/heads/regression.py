@@ -155,6 +155,13 @@ class RegressionHead(Head):
         """Targets in y's units from the program's float64 values."""
         return raw.reshape((len(raw), *self.shape)) * self.spread + self.center
 
+    def decoded(self, raw):
+        value = ops.reshape(raw, (raw.shape[0], self.targets))
+        for op, numbers in ((ops.mul, self.spread), (ops.add, self.center)):
+            numbers = np.broadcast_to(numbers, (self.targets,)).astype(float).tolist()
+            value = op(value, ops.constant_list(numbers, raw.dtype))
+        return value
+
     def quantiles(self, raw: np.ndarray) -> np.ndarray:
         """The quantiles in y's units and in the order asked for, as a last axis."""
         return self.decode(raw)[..., np.newaxis]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.backend import ops
-from slimlearn.estimators.heads.base import mean_of_targets
+from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.heads.regression import RegressionHead, state_of
 from slimlearn.estimators.losses import OwnLoss
 
@@ -78,6 +78,8 @@ class DistributionHead(SeveralNumbersHead):
     def decode(self, raw):
         """Means in y's units."""
         return self.formula.mean(self._numbers(raw)) * self.spread + self.center
+
+    decoded = Head.decoded  # which refuses
 
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """Standard deviations in y's units."""

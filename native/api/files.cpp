@@ -125,9 +125,21 @@ py::tuple read_bytes(const py::bytes& bytes) {
   return read(std::make_shared<const ModelFile>(Mapping::of_bytes(std::string_view(bytes))));
 }
 
+// Any file, whole or not at all.
+void write_bytes(const std::string& path, const py::bytes& bytes) {
+  try {
+    const std::string_view view(bytes);
+    const Unlocked unlocked;
+    write_file(path, {view});
+  } catch (const FileError& error) {
+    raise(error);
+  }
+}
+
 }  // namespace
 
 void bind_files(py::module_& module) {
+  module.def("write_file", &write_bytes);
   module.def("write_model", &write);
   module.def("read_model", &read_file);
   module.def("read_model_bytes", &read_bytes);

@@ -1,6 +1,9 @@
 // Binds what tests and tools look at: the text, the passes, the memory plan, printed source.
 #include <pybind11/stl.h>
 
+#include <cctype>
+#include <set>
+
 #include "api/api.h"
 #include "ir/ops.h"
 #include "ir/row_rules.h"
@@ -142,11 +145,24 @@ bool has_tape(const Node& node) {
   return row.has(kElementwise) && !row.has(kAlias);
 }
 
+// An identifier for what a value's node computes, which none of `used` is.
+std::string identifier_of(const std::string& prefix, const std::string& value,
+                          std::set<std::string>& used) {
+  std::string name = prefix + '_' + value;
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  std::string free = name;
+  for (int i = 1; !used.insert(free).second; ++i) free = name + '_' + std::to_string(i);
+  return free;
+}
+
 // Adds the tapes of a function, as optimized, to a file. `tell(kernel, op, operands, results)`:
-// of each; `refused(kernel, why)`: of those that cannot be printed.
+// of each; `refused(kernel, why)`: of those that cannot be printed. `used`: they are called as
+// what they compute, and rows of theirs lie one behind the other.
 template <class Tell, class Refuse>
 void add_tapes(SourceFile& file, const std::string& prefix, const Program& program,
-               Function& function, Tell tell, Refuse refused) {
+               Function& function, std::set<std::string>* used, Tell tell, Refuse refused) {
   optimize(function, program, Accepts());
   const std::string symbol = symbols_of(function).count("P") > 0 ? "P" : "B";
   const Symbols symbols = {{symbol, 1}};
@@ -158,7 +174,7 @@ void add_tapes(SourceFile& file, const std::string& prefix, const Program& progr
       const Type& type = graph.values[static_cast<size_t>(id)].type;
       Buffer buffer;
       buffer.dtype = type.dtype;
-      buffer.row_stride = plan.places[static_cast<size_t>(id)].row_stride;
+      if (used == nullptr) buffer.row_stride = plan.places[static_cast<size_t>(id)].row_stride;
       for (const Dim& dim : type.dims) buffer.dims.push_back(dim.evaluate(symbols));
       if (!type.dims.empty()) buffer.per_row = type.dims[0].multiple_of(symbol).value_or(0);
       all.push_back(std::move(buffer));
@@ -171,7 +187,9 @@ void add_tapes(SourceFile& file, const std::string& prefix, const Program& progr
     const Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
     const bool epilogue = op_row(node).has(kEpilogue);
     const auto operands = epilogue ? epilogue_operands(binding) : binding.operands;
-    const std::string kernel = prefix + '_' + std::to_string(count++);
+    const std::string& result = graph.values[static_cast<size_t>(node.results[0])].name;
+    const std::string kernel = used != nullptr ? identifier_of(prefix, result, *used)
+                                               : prefix + '_' + std::to_string(count++);
     try {
       const Graph region = node.regions.empty() ? region_of(graph, node) : node.regions[0];
       const SpaceSplit split = epilogue ? SpaceSplit::last_axis : SpaceSplit::best;
@@ -192,22 +210,28 @@ void add_tapes(SourceFile& file, const std::string& prefix, const Program& progr
 }
 
 // A file of all tapes of some functions, (program text, function, prefix) each, as optimized:
-// {"text", "kernels": [{"name": prefix_i, "op", "operands", "results"}], "refused": {name: why}}.
-// Nodes that are no tapes, and those in regions of any ops, are left out.
+// {"text", "kernels": [{"name": prefix_i, "prefix", "op", "operands", "results"}], "refused":
+// {name: why}}.
+// Nodes that are no tapes, and those in regions of any ops, are left out. `fixed`: of C functions
+// all of whose sizes are numbers, as SourceFile::Entry has it.
 py::dict source(const std::vector<std::tuple<std::string, std::string, std::string>>& functions,
-                const std::string& dialect) {
+                const std::string& dialect, bool fixed) {
   if (dialect != "c" && dialect != "cuda") {
     throw std::invalid_argument("the dialects of source are c and cuda, not " + dialect);
   }
-  SourceFile file(dialect == "c" ? Dialect::c : Dialect::cuda);
+  SourceFile file(dialect == "c" ? Dialect::c : Dialect::cuda,
+                  fixed ? SourceFile::Entry::fixed : SourceFile::Entry::kernel);
+  std::set<std::string> used;
   py::list kernels;
   py::dict refused;
   for (const auto& [text, name, prefix] : functions) {
     Program program = checked(text);
     add_tapes(
-        file, prefix, program, function_of(program, name),
-        [&](const std::string& kernel, const std::string& op, py::list operands, py::list results) {
+        file, prefix, program, function_of(program, name), fixed ? &used : nullptr,
+        [&, &prefix = prefix](const std::string& kernel, const std::string& op, py::list operands,
+                              py::list results) {
           py::dict facts;
+          facts["prefix"] = prefix;
           facts["name"] = kernel;
           facts["op"] = op;
           facts["operands"] = operands;
@@ -232,7 +256,7 @@ void bind_tools(py::module_& module) {
   module.def("optimize", &optimized);
   module.def("specialise", &specialised);
   module.def("memory", &memory);
-  module.def("source", &source);
+  module.def("source", &source, py::arg("functions"), py::arg("dialect"), py::arg("fixed") = false);
   module.def("work", &work);
   module.def("mixes_rows", [](const std::string& text, const std::string& name) {
     Program program = checked(text);

@@ -62,13 +62,14 @@ class TapePrinter {
     body();
     store_rows();
     end();
-    if (text_.find("rows") == text_.npos) before += "  (void)rows;\n";
+    if (!fixed() && text_.find("rows") == text_.npos) before += "  (void)rows;\n";
     return before + text_ + "}\n";
   }
 
  private:
   bool cuda() const { return file_.dialect_ == Dialect::cuda; }
   bool element() const { return file_.entry_ == SourceFile::Entry::element; }
+  bool fixed() const { return file_.entry_ == SourceFile::Entry::fixed; }
   const TapeRegister& reg(int32_t i) const { return tape_.registers[static_cast<size_t>(i)]; }
 
   // The registers that results of these extents are computed from; of full ones, totals too.
@@ -114,22 +115,25 @@ class TapePrinter {
   }
 
   void head(const std::string& name) {
-    std::string words, note;
+    std::string words = fixed() ? "" : "int64_t rows", note;
     const auto describe = [&](const std::string& who, Extent extent, const Buffer& buffer) {
       note += (note.empty() ? "" : "; ") + who + ' ' + slim::name_of(buffer.dtype) + ' ' +
               name_of(extent);
     };
     for (size_t i = 0; i < operands_.size(); ++i) {
       const bool given = element() && i == 0;
-      words += (given ? ", int64_t at, const " : ", const ") + c_type(operands_[i].dtype) +
-               (given ? " x" : " *x") + number(int64_t(i));
+      words += (given           ? ", int64_t at, const "
+                : words.empty() ? "const "
+                                : ", const ") +
+               c_type(operands_[i].dtype) + (given ? " x" : " *x") + number(int64_t(i));
       for (const TapeRegister& r : tape_.registers) {
         if (r.operand == static_cast<int32_t>(i))
           describe('x' + number(int64_t(i)), r.extent, operands_[i]);
       }
     }
     for (size_t i = 0; i < binding_.results.size(); ++i) {
-      words += ", " + c_type(binding_.results[i].dtype) + " *y" + number(int64_t(i));
+      words += (words.empty() ? "" : ", ") + c_type(binding_.results[i].dtype) + " *y" +
+               number(int64_t(i));
       describe('y' + number(int64_t(i)), tape_.yield_extents[i], binding_.results[i]);
     }
     m_ = times_rows(tape_.space.outer);
@@ -137,10 +141,11 @@ class TapePrinter {
     n_ = number(tape_.space.n);
     line("/* of [" + m_ + ", " + n_ + "]: " + note + " */");
     const bool kernel = file_.entry_ == SourceFile::Entry::kernel;
-    const char* qualifier = !cuda()  ? ""
-                            : kernel ? "extern \"C\" __global__ "
-                                     : "static __device__ inline ";
-    open(qualifier + ("void " + name) + "(int64_t rows" + words + ")");
+    const char* qualifier = fixed()   ? "static "
+                            : !cuda() ? ""
+                            : kernel  ? "extern \"C\" __global__ "
+                                      : "static __device__ inline ";
+    open(qualifier + ("void " + name) + '(' + words + ')');
     for (size_t i = 0; i < operands_.size(); ++i) {
       const bool read =
           std::any_of(tape_.registers.begin(), tape_.registers.end(), [&](const TapeRegister& r) {
@@ -178,20 +183,21 @@ class TapePrinter {
       if (has(Extent::column)) line("const int64_t i = at / " + n_ + ';');
       if (has(Extent::row) || yields(Extent::column)) line("const int64_t j = at % " + n_ + ';');
     } else if (!split) {
-      open("for (int64_t at = 0; at < " + all_ + "; ++at)");
+      open("for (" + index_ + " at = 0; at < " + all_ + "; ++at)");
     } else {
       const std::string block = number(kTapeBlock);
-      if (chunks) open("for (int64_t first = 0; first < " + n_ + "; first += " + block + ")");
-      open("for (int64_t i = 0; i < " + m_ + "; ++i)");
+      if (chunks)
+        open("for (" + index_ + " first = 0; first < " + n_ + "; first += " + block + ")");
+      open("for (" + index_ + " i = 0; i < " + m_ + "; ++i)");
       columns();
       if (chunks) {
-        line("const int64_t rest = " + n_ + " - first, last = first + (rest < " + block +
+        line("const " + index_ + " rest = " + n_ + " - first, last = first + (rest < " + block +
              " ? rest : " + block + ");");
-        open("for (int64_t j = first; j < last; ++j)");
+        open("for (" + index_ + " j = first; j < last; ++j)");
       } else {
-        open("for (int64_t j = 0; j < " + n_ + "; ++j)");
+        open("for (" + index_ + " j = 0; j < " + n_ + "; ++j)");
       }
-      if (has(Extent::full)) line("const int64_t at = i * " + n_ + " + j;");
+      if (has(Extent::full)) line("const " + index_ + " at = i * " + n_ + " + j;");
     }
     if (cuda() && split) columns();
     elements();
@@ -244,7 +250,7 @@ class TapePrinter {
     if (!yields(Extent::row)) return;
     live_ = needed({Extent::row});
     open(cuda() ? "for (int64_t j = SLIM_FIRST; j < " + n_ + "; j += SLIM_STEP)"
-                : "for (int64_t j = 0; j < " + n_ + "; ++j)");
+                : "for (" + index_ + " j = 0; j < " + n_ + "; ++j)");
     load(Extent::row);
     run(tape_.code[static_cast<int>(Extent::row)]);
     for (size_t i = 0; i < tape_.yields.size(); ++i) {
@@ -389,6 +395,7 @@ class TapePrinter {
   const std::vector<Buffer>& operands_;
   std::vector<bool> live_;   // by register: something reads it
   std::string m_, n_, all_;  // sizes of the space, as text
+  std::string index_ = file_.entry_ == SourceFile::Entry::fixed ? "int32_t" : "int64_t";
   std::string text_;
   size_t depth_ = 0;
 };

@@ -29,7 +29,8 @@ class SourceFile {
  public:
   // In CUDA: a kernel, a function that a kernel calls with all its threads, or one for a single
   // element, (rows, its index, its value of the first operand, the other operands, results).
-  enum class Entry : uint8_t { kernel, device, element };
+  // In C: one for any number of rows, or static, without `rows`, for sizes that are all numbers.
+  enum class Entry : uint8_t { kernel, device, element, fixed };
 
   explicit SourceFile(Dialect dialect, Entry entry = Entry::kernel)
       : dialect_(dialect), entry_(entry) {}
