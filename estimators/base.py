@@ -35,6 +35,7 @@ from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
 from slimlearn.estimators.labels import is_balanced
 from slimlearn.estimators.losses import make_loss
+from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.sealing import opened, sealed
@@ -95,6 +96,7 @@ class NetworkEstimator(
     Portable,
     Saveable,
     Exportable,
+    ToONNX,
     Visible,
     Diagram,
     Inspection,

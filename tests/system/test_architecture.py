@@ -46,6 +46,15 @@ PYTHON_RULES = {
         "backend.autodiff",
         "backend.loop_sums",
     ),
+    # what an op of the program is in ONNX; models are finished with a program's arrays
+    "backend.onnx": (
+        "backend.shape",
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.program",
+        "backend.onnx",
+    ),
     "backend.loop_sums": ("backend.shape", "backend.graph", "backend.ops"),
     "backend": ("backend",),
 }
@@ -70,6 +79,8 @@ DOOR = "backend.engine.native"
 THIRD_PARTY = {
     "sklearn": ("estimators",),
     "joblib": ("estimators",),
+    "onnx": ("backend.onnx",),
+    "skl2onnx": ("estimators.onnx",),
     "scipy": ("estimators", "layers", "backend"),
 }
 

@@ -1,0 +1,5 @@
+"""Fitted estimators as ONNX: what X and y mean around the network, and the doors."""
+
+from slimlearn.estimators.onnx.doors import ToONNX
+
+__all__ = ["ToONNX"]
