@@ -107,6 +107,10 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
         weights that rows get for their y."""
         return None, weights
 
+    def _ordinary(self, y: np.ndarray, weights) -> np.ndarray:
+        """What members train on, of what the user gave."""
+        return y
+
     def _targets(self, y: np.ndarray) -> np.ndarray:
         """Numbers that are to be told, (rows, outputs)."""
         return y.reshape(len(y), -1)
@@ -191,6 +195,7 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
         y = check_target(self, table, y, self._regression, "X")
         weights = validation.check_weights(sample_weight, table)
         given = weights
+        y = self._ordinary(y, weights)
         strata, weights = self._look_at(y, weights)
         alive = np.full(len(y), True) if weights is None else weights > 0
         index = np.flatnonzero(alive)

@@ -19,6 +19,7 @@ from slimlearn.estimators.annotations import (
 from slimlearn.estimators.compat import StrOptions, available_if
 from slimlearn.estimators.tables.documents import document
 from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
+from slimlearn.estimators.tables.outliers import within_reach
 from slimlearn.estimators.validation import QUANTILE
 
 __all__ = ["TabularRegressor"]
@@ -40,6 +41,9 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their predictions are
     averaged. They stay within the range of y in fit.
+    Values of y further from its quartiles than 1,000 times the distance between these
+    count as the furthest of the others, with a warning: beside a value of 10⁶
+    deviations all others would be the same to a network.
     Where linear models tell rows as well, they are averaged with them.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
@@ -59,7 +63,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         Predictions of the rows of fit by members that did not see them. NaN for rows
         that no member held out.
     oof_score_ : float
-        Their R².
+        Their R², by y as it counts.
     n_iter_ : int
         Epochs of the member that was trained longest.
     {attributes}
@@ -156,6 +160,9 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
             "loss": self.loss,
             "quantile": self.quantile,
         }
+
+    def _ordinary(self, y, weights):
+        return within_reach(y, weights, type(self).__name__)
 
     def _compares(self, y):
         return self.loss == "squared_error"

@@ -17,6 +17,7 @@ from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.callbacks import Callback
 from slimlearn.estimators.tables.linear import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
+from slimlearn.estimators.tables.outliers import within_reach
 
 rng = np.random.default_rng(0)
 
@@ -458,12 +459,35 @@ def test_numbers_that_tell_by_their_squares():
     assert len(telling(scores, targets, None, 40)) == 40
 
 
-def test_outliers_of_y():
-    X = rng.normal(size=(100, 3))
-    y = X[:, 0].copy()
-    y[7] = 1e6
-    p = TabularRegressor(**SMALL).fit(X, y).predict(X)
-    assert np.isfinite(p).all() and p.min() >= y.min() and p.max() <= y.max()
+def test_outliers_of_y_count_as_the_furthest_others():
+    X = rng.normal(size=(300, 3))
+    ordinary = X[:, 0] + 5
+    y = ordinary.copy()
+    far = rng.permutation(300)[:6]
+    y[far] = [1e6, -1e6, 1e300, -1.7e308, 1e7, 1e9]
+    others = np.delete(ordinary, far)
+    row = far.min()
+    with pytest.warns(UserWarning, match=f"y has 6 values .* first in row {row}: "):
+        p = TabularRegressor(**SMALL).fit(X, y).predict(X)
+    assert p.min() >= others.min() and p.max() <= others.max()
+    assert np.sqrt(np.mean((p - ordinary) ** 2)) < 0.7
+
+
+def test_outliers_of_y_by_output_and_weight():
+    X = rng.normal(size=(300, 3))
+    y = np.stack([X[:, 0], np.exp(2 * X[:, 1]), np.zeros(300)], axis=1)
+    y[7], y[8, 0] = 1e9, 1e9
+    y[9, 2] = 1.0  # most are 0: what is far, nobody can tell
+    weights = np.ones(300)
+    weights[8] = 0
+    with pytest.warns(UserWarning, match="y has 3 values .* first in row 7: 1e\\+09"):
+        moved = within_reach(y, None, "it")
+    others = np.delete(y, [7, 8], axis=0)
+    np.testing.assert_array_equal(moved[7], [*others[:, :2].max(axis=0), 1e9])
+    with pytest.warns(UserWarning, match="y has 2 values"):
+        moved = within_reach(y, weights, "it")
+    np.testing.assert_array_equal(np.delete(moved, 7, axis=0), np.delete(y, 7, axis=0))
+    assert within_reach(others, None, "it") is others
 
 
 def test_missing_y_and_names_that_came_twice_are_told():
