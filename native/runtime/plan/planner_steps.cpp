@@ -1,0 +1,223 @@
+// The steps of a plan: launches, branches, loops, and what other devices compute.
+#include <algorithm>
+#include <stdexcept>
+
+#include "ir/loop.h"
+#include "ir/ops.h"
+#include "runtime/plan/planner.h"
+
+namespace slim {
+namespace {
+
+// What another device runs of a plan is called so.
+constexpr const char* kGuest = "placed";
+
+}  // namespace
+
+Plan::Sequence Planner::steps(const Graph& graph, const MemoryPlan& memory,
+                              Plan::Touched& touched) {
+  const auto buffers = [&](const std::vector<ValueId>& ids) {
+    std::vector<Buffer> all;
+    for (const ValueId id : ids) {
+      all.push_back(at(graph, id, memory.places[static_cast<size_t>(id)]));
+    }
+    return all;
+  };
+  Plan::Sequence made;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (op_row(node).has(kAlias) || op_row(node).has(kSource)) continue;
+    Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
+    if (runs_regions(node)) {
+      std::vector<Buffer> writes = binding.results;
+      Plan::Step step;
+      if (is_loop(node)) {
+        step.loop = loop(binding, memory.regions[i], memory.workspace[i], writes);
+      } else {
+        step.branch = branch(binding, memory.regions[i], writes);
+      }
+      made.steps.push_back(std::move(step));
+      touched.reads.push_back(binding.operands);
+      touched.writes.push_back(std::move(writes));
+      continue;
+    }
+    if (op_row(node).has(kElsewhere)) {
+      Plan::Step step;
+      step.visit = visit(binding);
+      made.steps.push_back(std::move(step));
+      touched.reads.push_back(binding.operands);
+      touched.writes.push_back(binding.results);
+      continue;
+    }
+    const auto packing = &graph == &this->graph() ? packings_.find(i) : packings_.end();
+    if (packing != packings_.end()) {
+      const auto& [offset, packs] = packing->second;
+      binding.packed = packed_at(offset, packs.bytes);
+      const Buffer& operand = binding.operands[packs.operand];
+      packed_.layout += std::to_string(static_cast<int>(operand.base)) + " at " +
+                        std::to_string(operand.offset) + " rows of " +
+                        std::to_string(operand.row()) + " " + packs.layout + "\n";
+    }
+    for (const auto& [place, bytes] : memory.workspace[i]) {
+      binding.workspace.push_back(
+          {static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
+    }
+    add_launches(binding, made.steps, touched);
+  }
+  Plan::mark_barriers(made.steps, touched);
+  return made;
+}
+
+// Which launch of a node touches what is the kernel's own: each counts as all of it, so that
+// lanes wait between them.
+void Planner::add_launches(const Binding& binding, std::vector<Plan::Step>& steps,
+                           Plan::Touched& touched) {
+  Prepared prepared = device_.prepare(binding);
+  if (prepared.pack) {
+    local_bytes_ = std::max(local_bytes_, prepared.pack->local_bytes());
+    packed_.launches.push_back(std::move(prepared.pack));
+  }
+  std::vector<Buffer> writes = binding.results;
+  writes.insert(writes.end(), binding.workspace.begin(), binding.workspace.end());
+  for (auto& launch : prepared.launches) {
+    launch->op = binding.node.op;
+    launch->name = binding.graph.values[static_cast<size_t>(binding.node.results[0])].name;
+    local_bytes_ = std::max(local_bytes_, launch->local_bytes());
+    const bool last = &launch == &prepared.launches.back();
+    Plan::Step step;
+    step.launch = std::move(launch);
+    step.results = last ? binding.results : binding.workspace;
+    steps.push_back(std::move(step));
+    touched.reads.push_back(binding.operands);
+    touched.writes.push_back(writes);
+  }
+}
+
+// The region as a program of its own, whose inputs are the region's parameters.
+std::unique_ptr<Plan::Visit> Planner::visit(const Binding& binding) {
+  if (!device_.memory().is_host()) {
+    binding.refuse("stands within what " + device_.name() +
+                   " computes: what other devices compute stands outside of it");
+  }
+  Program program{compute_, {}, {{kGuest, binding.node.regions[0], {}, {}}}};
+  Graph& graph = program.functions[0].graph;
+  std::vector<Node> inputs;
+  for (size_t i = 0; i < graph.parameters.size(); ++i) {
+    inputs.push_back({"input", {}, {graph.parameters[i]}, {{"source", std::to_string(i)}}, {}});
+  }
+  graph.parameters.clear();
+  graph.nodes.insert(graph.nodes.begin(), inputs.begin(), inputs.end());
+  PlanRequest request;
+  request.function = kGuest;
+  request.capacity = request_.capacity;
+  request.exact = request_.exact;
+  request.guest = true;
+  const Device& device =
+      placing_.named(std::get<std::string>(binding.node.attributes.at("device")));
+  auto made = std::make_unique<Plan::Visit>();
+  made->name = binding.graph.values[static_cast<size_t>(binding.node.results[0])].name;
+  made->plan = std::make_unique<const Plan>(program, Layout(program), request, device);
+  made->guest = visits_.size();
+  for (const InputSlot& slot : made->plan->inputs()) {
+    made->sent.push_back({binding.operands[std::stoul(slot.source)], slot.buffer});
+  }
+  for (size_t i = 0; i < binding.results.size(); ++i) {
+    made->fetched.push_back({made->plan->returns()[i], binding.results[i]});
+  }
+  text_ += "\n# on " + device.name() + "\n" + made->plan->text();
+  visits_.push_back(made.get());
+  return made;
+}
+
+// `writes` gets what is written inside.
+std::unique_ptr<Plan::Branch> Planner::branch(const Binding& binding,
+                                              const std::vector<MemoryPlan>& memory,
+                                              std::vector<Buffer>& writes) {
+  auto made = std::make_unique<Plan::Branch>();
+  made->predicate = binding.operands[0];
+  Plan::Sequence* const sequences[] = {&made->then, &made->otherwise};
+  for (size_t i = 0; i < 2; ++i) {
+    *sequences[i] = sequence(binding.node.regions[i], memory[i], writes);
+  }
+  return made;
+}
+
+// Of a region, with its moves.
+Plan::Sequence Planner::sequence(const Graph& region, const MemoryPlan& memory,
+                                 std::vector<Buffer>& writes) {
+  Plan::Touched touched;
+  Plan::Sequence made = steps(region, memory, touched);
+  for (const MemoryPlan::Copy& copy : memory.copies) {
+    const Place& from = memory.places[static_cast<size_t>(copy.value)];
+    made.moves.push_back({at(region, copy.value, from), at(region, copy.value, copy.to)});
+    writes.push_back(made.moves.back().to);
+  }
+  for (const auto& some : touched.writes) writes.insert(writes.end(), some.begin(), some.end());
+  return made;
+}
+
+// Whether a loop's steps need random numbers of their own.
+bool Planner::draws(const Binding& binding) const {
+  bool found = false;
+  for (const Graph& region : binding.node.regions) {
+    walk(region, [&](const Graph& graph, const Node& node) {
+      if (!op_row(node).has(kRandom)) return;
+      if (!device_.memory().is_host()) {
+        throw std::invalid_argument(
+            "[" + node.op + " " + graph.values[static_cast<size_t>(node.results[0])].name +
+            "] draws random numbers in a loop, which this device cannot yet: draw outside, for "
+            "all steps at once, and scan over them");
+      }
+      found = true;
+    });
+  }
+  return found;
+}
+
+std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
+                                          const std::vector<MemoryPlan>& memory,
+                                          const std::vector<MemoryPlan::Stretch>& workspace,
+                                          std::vector<Buffer>& writes) {
+  const LoopForm form({binding.graph, binding.node});
+  const LoopSlots slots(form);
+  const Graph& body = form.body(binding.node);
+  auto made = std::make_unique<Plan::Loop>();
+  made->length = form.length.evaluate(symbols_);
+  made->reverse = form.reverse;
+  made->draws = draws(binding);
+  if (form.counted) made->count = binding.operands[0];
+  const auto slot = [&](size_t i, ValueId id) { return at(body, id, workspace[i].place); };
+  const auto flag = [&](size_t i) {
+    return Buffer{
+        static_cast<Base>(workspace[i].place.arena), workspace[i].place.offset, DType::b8, {}};
+  };
+  made->go = flag(slots.kGo);
+  if (form.is_while) {
+    made->counted = binding.results.back();
+    made->predicate = flag(slots.kCondition);
+    made->condition = sequence(binding.node.regions[0], memory[0], writes);
+  }
+  made->body = sequence(body, memory.back(), writes);
+  for (size_t i = 0; i < form.carried; ++i) {
+    const Buffer& place = binding.results[i];
+    made->start.push_back({binding.operands[form.first_carried() + i], place});
+    if (workspace[slots.carried(i)].bytes == 0) continue;
+    made->carry.push_back({slot(slots.carried(i), body.returns[i]), place});
+  }
+  for (size_t i = 0; i < form.scanned; ++i) {
+    made->scanned.push_back({binding.operands[form.first_scanned() + i],
+                             slot(slots.scanned(i), body.parameters[form.carried + i]),
+                             static_cast<size_t>(form.scanned_axis(i))});
+  }
+  for (size_t i = 0; i < form.stacked; ++i) {
+    made->stacked.push_back({binding.results[form.carried + i],
+                             slot(slots.stacked(i), body.returns[form.carried + i]),
+                             static_cast<size_t>(form.stacked_axis(i))});
+  }
+  for (const auto& [place, bytes] : workspace) {
+    writes.push_back({static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
+  }
+  return made;
+}
+
+}  // namespace slim
