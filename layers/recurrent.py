@@ -423,6 +423,8 @@ def bidirectional(
     ------
     ValueError
         If `merge_mode` is none of these.
+    TypeError
+        If `layer` cannot be called.
 
     References
     ----------
@@ -442,6 +444,11 @@ def bidirectional(
         names = ", ".join(map(repr, _MERGED))
         raise ValueError(
             f"bidirectional: merge_mode must be one of {names}, got {merge_mode!r}"
+        )
+    if not callable(layer):
+        raise TypeError(
+            "bidirectional: layer must be lstm, gru, simple_rnn or their like, as in "
+            f"bidirectional(x, lstm, 64); got {layer!r}"
         )
     start = kwargs.pop("initial_state", None)
     if start is None:
@@ -481,6 +488,8 @@ _MERGED = {
 def _layer(make: Callable, name: str, inputs, units, scope, reuse, **given):
     """Run a cell whose variables stand in the layer's own scope."""
     utils.check_float(name, inputs, min_rank=3)
+    utils.check_size(name, "units", units)
+    utils.check_probability(name, "recurrent_dropout", given["recurrent_dropout"])
     run = {
         word: given.pop(word)
         for word in (

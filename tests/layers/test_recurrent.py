@@ -395,11 +395,12 @@ def test_recurrent_dropout_is_one_draw_for_all_steps():
             ValueError,
             "lstm: inputs must have",
         ),
-        (lambda x: layers.gru(x, 0), ValueError, "units must be a whole number"),
+        (lambda x: layers.gru(x, 0), ValueError, "^gru: units must be a whole number"),
+        (lambda x: layers.bidirectional(x, 3), TypeError, "layer must be lstm, gru"),
         (
             lambda x: layers.gru(x, 3, recurrent_dropout=1),
             ValueError,
-            "gru_cell: recu",
+            "gru: recurrent_dropout",
         ),
         (
             lambda x: layers.rnn(x, 3),
