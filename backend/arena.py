@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slimlearn.backend.graph import NUMPY_TYPES
+from slimlearn.backend.graph import NUMPY_TYPES, TYPE_WORDS, type_text
 from slimlearn.backend.shape import product
 
 ALIGNMENT = 64
@@ -13,14 +13,17 @@ def round_up(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def allocate(size: int) -> np.ndarray:
-    """Return `size` zero bytes, aligned, with aligned zero slack behind them."""
+def allocate(size: int, largest: str = "") -> np.ndarray:
+    """Return `size` zero bytes, aligned, with aligned zero slack behind them.
+
+    `largest` is said of them where there is no memory.
+    """
     try:
         raw = np.zeros(size + 2 * ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
         raise MemoryError(
-            f"the network's arrays need {size / 2**30:.3g} GiB, more than there is: "
-            "give its layers fewer units"
+            f"the network's arrays need {size / 2**30:.3g} GiB, more than there is"
+            f"{largest}: give its layers fewer units"
         ) from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
@@ -59,6 +62,22 @@ class Layout:
             self._places.append((d.name, begin, end, dtype, d.shape))
             end = round_up(end)
         self.size = end
+
+    def allocate(self) -> np.ndarray:
+        """Return an arena of zeros.
+
+        Raises
+        ------
+        MemoryError
+            If there is no room for it, naming the largest array.
+        """
+        if not self._places:
+            return allocate(self.size)
+        name, *_, dtype, shape = max(
+            self._places, key=lambda place: place[2] - place[1]
+        )
+        text = type_text(TYPE_WORDS[dtype], shape)
+        return allocate(self.size, f" (the largest is {name}, {text})")
 
     def views(self, arena: np.ndarray, start: int = 0) -> dict[str, np.ndarray]:
         """Return each array by name, as a view of `arena` from byte `start` on."""

@@ -261,7 +261,7 @@ class Program:
 
     def _arena(self, what: str, given, layout: Layout) -> np.ndarray:
         if given is None:
-            return allocate(layout.size)
+            return layout.allocate()
         _check(what, given, layout)
         return copy_arena(given)
 

@@ -147,6 +147,10 @@ class NetworkEstimator(
     def _check_summary(self, summary, shape: tuple[int, ...]) -> None:
         """Refuse training rows, y having `shape` behind them, that teach nothing."""
 
+    def _idle(self) -> list[str]:
+        """Parameters that were set and that this fit does not read."""
+        return []
+
     def _new_input(self) -> Input:
         """What X means, before a fit has seen it."""
         return MatrixInput(self._accept_sparse)

@@ -120,6 +120,7 @@ class ConvNet(AnySize, OwnNetwork):
     """What ConvNetClassifier and ConvNetRegressor share."""
 
     _accept_sparse = False
+    _of_default_network = (*("filters", "kernel_size"), *LAYERS)
 
     def _new_input(self):
         return ImageInput(self.image_shape, self.resize_to, self.on_error)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from slimlearn.estimators.annotations import (
     AnyOptimizer,
@@ -39,6 +42,19 @@ __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 class OwnNetwork:
     """An estimator whose parameter `net` is a network of the user's own."""
+
+    # Parameters of the network that there is without `net`.
+    _of_default_network: tuple[str, ...] = ()
+
+    def _idle(self) -> list[str]:
+        if self.net is None:
+            return []
+        known = signature(type(self)).parameters
+        return [
+            name
+            for name in self._of_default_network
+            if not np.array_equal(getattr(self, name), known[name].default)
+        ]
 
     def set_params(self, **params) -> Self:
         """Set parameters; ``net__<parameter>`` reaches into the network.

@@ -247,12 +247,21 @@ class Fitting(Starting, Publishing):
         self.weighted = not summary.uniform or (
             held is not None and held.weights is not None
         )
-        built = self._built(held is not None)
+        try:
+            built = self._built(held is not None)
+        except MemoryError as error:
+            raise MemoryError(f"{error}{self.input.large}") from error
         if built.unread:
             warn(
                 f"the network of {type(estimator).__name__} predicts without reading "
                 f"{', '.join(built.unread)}: use it in the network function, or leave "
                 "it out of inputs"
+            )
+        if idle := estimator._idle():
+            warn(
+                f"{type(estimator).__name__} does not read {', '.join(idle)} where net "
+                "is given: put into the network what it should have of them, or set "
+                "net=None"
             )
         self.by_rows = built.by_rows
         self._start(built, seed)

@@ -114,6 +114,10 @@ class SequenceNet(OwnNetwork):
 
     _accept_sparse = False
     _compares_units = False
+    _of_default_network = (
+        *("embed_dim", "cell", "bidirectional", "units", "kernel_size", "pooling"),
+        *("hidden_units", "activation", "dropout"),
+    )
 
     def _new_input(self):
         return SequenceInput(

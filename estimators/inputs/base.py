@@ -93,6 +93,8 @@ class Input(Sealed):
     steps = 1.0
     sizes: tuple[int, ...] = ()
     absent: np.ndarray | None = None
+    # Said of X where the network's arrays find no room.
+    large = ""
     # Sources that a network need not read.
     optional: frozenset[str] = frozenset()
 

@@ -23,6 +23,8 @@ __all__ = ["LENGTHS", "SequenceInput", "Sequences", "T", "bucket_sizes"]
 # The symbol of the time axis, and the source of the lengths.
 T = symbol("T")
 LENGTHS = "lengths"
+# Ids are i32.
+_MOST_IDS = 1 << 31
 # What lengths beyond those of the fit grow by.
 _GROWTH = 1.5
 
@@ -232,7 +234,7 @@ class SequenceInput(Input):
             if ids and low < 0 and self.vocabulary_size is None:
                 ids = False
             if ids:
-                self.vocabulary = int(numbers.max(initial=0)) + 1
+                self.vocabulary = min(int(numbers.max(initial=0)) + 1, _MOST_IDS)
                 if self.vocabulary_size is not None:
                     self.vocabulary = int(self.vocabulary_size)
             else:
@@ -255,6 +257,16 @@ class SequenceInput(Input):
                 f"same order"
             )
         return X
+
+    @property
+    def large(self) -> str:
+        """The largest id, which says how many vectors a network has for them."""
+        if self.vocabulary is None or self.vocabulary_size is not None:
+            return ""
+        return (
+            f"; X has ids up to {self.vocabulary - 1}: number them from 0 on without "
+            "gaps, as TokenVectorizer does"
+        )
 
     def _check_ids(self, X: Sequences, name: str) -> None:
         numbers = X.numbers()

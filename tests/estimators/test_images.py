@@ -98,6 +98,12 @@ def test_an_own_network_and_a_search_over_it():
         ConvNetClassifier().set_params(net__filters=3)
 
 
+def test_what_a_network_of_ones_own_does_not_read_is_told():
+    clf = ConvNetClassifier(narrow(filters=2), filters=(8,), dropout=0.5, max_iter=1)
+    with pytest.warns(UserWarning, match="does not read filters, dropout where net"):
+        clf.fit(BYTES, y)
+
+
 def test_a_pipeline_of_flat_rows_a_pickle_and_features():
     model = make_pipeline(MinMaxScaler(), ConvNetClassifier(**SMALL)).fit(X, y)
     again = pickle.loads(pickle.dumps(model))

@@ -260,6 +260,25 @@ def test_ids_out_of_the_vocabulary_are_named():
         clf.predict([[0.5, 1.5]])
 
 
+@pytest.mark.parametrize("huge", [10**12, 2**31 - 1])
+def test_an_id_for_which_there_is_no_room_is_named(huge):
+    X = [np.array([1, 2, 0]), np.array([0, huge])]
+    with pytest.raises((ValueError, MemoryError), match=rf"\b{huge}\b.* TokenVec"):
+        fitted(X, [0, 1], embed_dim=1 << 16)
+
+
+def test_what_a_network_of_ones_own_does_not_read_is_told():
+    X, y = ids()
+
+    def net(x):
+        return layers.sequence_pool(layers.embedding(x, 9, 2))
+
+    clf = SequenceClassifier(net, max_iter=1, units=(3,), hidden_units=[8])
+    with pytest.warns(UserWarning, match="does not read units, hidden_units where net"):
+        clf.fit(X, y)
+    SequenceClassifier(net, max_iter=1, units=[32, 32]).fit(X, y)
+
+
 def test_words_come_through_a_vectorizer():
     texts = ["good film", "bad film", "a good one", "so bad", "not bad", "not good"] * 9
     y = [1, 0, 1, 0, 1, 0] * 9
