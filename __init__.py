@@ -45,7 +45,11 @@ __version__ = "0.1.0"
 _MODULES = ("callbacks", "feature_column", "layers", "losses", "ops")
 
 if not TYPE_CHECKING:  # which knows it from the lines above
+    import sys as _sys
     from inspect import ismodule as _ismodule
+
+    # It lies elsewhere, and is found here: `from slimlearn.ops import where`.
+    _sys.modules[f"{__name__}.ops"] = ops
 
     __all__ = sorted(
         name

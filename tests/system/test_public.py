@@ -29,7 +29,7 @@ MODULES = {
     "slimlearn.layers.per_example": layers.per_example,
     "slimlearn.layers.regularizers": layers.regularizers,
     "slimlearn.layers.utils": layers.utils,
-    "slimlearn.backend.ops": ops,
+    "slimlearn.ops": ops,
 }
 
 
