@@ -19,6 +19,7 @@ from slimlearn.backend.engine.native import native
 from slimlearn.backend.export_c.errors import NotExportable, place_of
 from slimlearn.backend.extract import extract
 from slimlearn.backend.graph import (
+    FLOATS,
     NUMPY_TYPES,
     Declaration,
     Graph,
@@ -76,6 +77,7 @@ def fixed(
     Parameters
     ----------
     model : Model
+        Which is changed.
     function : str
     arrays : mapping of str to ndarray
         Its parameters and states.
@@ -89,6 +91,7 @@ def fixed(
     NotExportable
         If a size is not known, or it reads what is known only where it trains.
     """
+    _make_dense(model.functions[function])
     outputs = [value.name for value in model.functions[function].returns]
     text = extract(model, function, outputs)
     try:
@@ -119,6 +122,17 @@ def fixed(
     return network
 
 
+def _make_dense(graph: Graph) -> None:
+    """Read sparse rows as dense ones."""
+    for node in graph.nodes:
+        for value in node.results:
+            if storage_of(value.dtype) == "csr":
+                value.dtype = element_of(value.dtype)
+        if node.op == "csr_matmul":
+            node.op = "matmul"
+            node.attributes = {"transpose_a": False, "transpose_b": False}
+
+
 def _check_sizes(graph: Graph) -> None:
     for node in nodes_of(graph):
         for value in node.results:
@@ -146,19 +160,14 @@ def _check_numbers(graph: Graph) -> None:
 
 
 def _retype(model: Model, graph: Graph, precision: str) -> None:
-    """Let all real numbers be of one type, dense, and wherever the program runs."""
+    """Let all real numbers be of one type, and where the program runs."""
     tensors: set[Tensor] = set(model.declarations.values())
     for node in nodes_of(graph):
         tensors.update(node.results, node.operands)
         for region in node.regions:
             tensors.update(region.parameters)
         node.device = ""
-        if node.op == "csr_matmul":
-            node.op = "matmul"
-            node.attributes = {"transpose_a": False, "transpose_b": False}
     for tensor in tensors:
-        if storage_of(tensor.dtype) == "csr":
-            tensor.dtype = element_of(tensor.dtype)
         if tensor.dtype in ("f32", "f64"):
             tensor.dtype = precision
     for node in nodes_of(graph):
@@ -226,7 +235,12 @@ def _compute_constants(network: Network) -> None:
 
 
 def _is_worth_it(value: Tensor, known: list[Node]) -> bool:
-    """Whether an array takes not much more memory than what it is computed from."""
+    """Whether an array takes not much more memory than what it is computed from.
+
+    Programs hold arrays of real numbers alone, and any numbers.
+    """
+    if value.dtype not in FLOATS and (value.shape or value.dtype == "bool"):
+        return False
     (node,) = (node for node in known if value in node.results)
     size = math.prod(value.shape)
     given = sum(math.prod(v.shape) for v in node.operands)
@@ -324,4 +338,6 @@ def _prune(network: Network) -> None:
 def optimized(model: Model, function: str) -> tuple[str, Graph]:
     """The text of a function, and what the compiler's passes make of it."""
     text = print_program(model)
-    return text, parse_program(native.optimize(text, function)).functions[function]
+    return text, parse_program(native.optimize(text, function, fixed=True)).functions[
+        function
+    ]

@@ -10,7 +10,7 @@ from slimlearn.backend.export_c.errors import NotExportable
 from slimlearn.backend.export_c.helpers import C_TYPES
 from slimlearn.backend.export_c.literals import definition
 from slimlearn.backend.export_c.network import Network, optimized
-from slimlearn.backend.export_c.writing import File, Function, count_of
+from slimlearn.backend.export_c.writing import MEMBERS, File, Function, count_of
 from slimlearn.backend.graph import NUMPY_TYPES, type_text
 
 __all__ = ["Pages", "Wish", "write_c"]
@@ -125,8 +125,8 @@ class _Assembly:
                 f"{includes}\n",
                 f"{_FMA}\n{functions}",
                 *arrays,
-                *self.file.constants,
                 self.file.helpers.text(),
+                *self.file.constants,
                 *self.file.functions,
                 self._public(),
             ]
@@ -217,7 +217,10 @@ class _Assembly:
             f"#define {wish.name.upper()}_ARENA_BYTES {arena}",
             "",
             "typedef struct {",
-            *[f"  {C_TYPES[d]} {d}[{n}];" for d, n in self.arena.items()],
+            *[
+                f"  {C_TYPES[d]} {MEMBERS.get(d, d)}[{n}];"
+                for d, n in self.arena.items()
+            ],
             f"}} {wish.name}_arena;",
             "",
             f"/* {self._described()} */",

@@ -15,11 +15,14 @@ from slimlearn.backend.export_c.places import Arena, Block
 from slimlearn.backend.graph import Declaration, Graph, Model, Node, Tensor
 from slimlearn.backend.op import OPS
 
-__all__ = ["EMITTERS", "File", "Function", "Room", "count_of", "emits"]
+__all__ = ["EMITTERS", "MEMBERS", "File", "Function", "Room", "count_of", "emits"]
 
 # By op: what writes its steps, and what memory these need beside operands and results.
 EMITTERS: dict[str, Callable[[Function, Node], None]] = {}
 ROOMS: dict[str, Callable[[Function, Node], list[Room]]] = {}
+
+# Members of the arena that cannot be called by their type.
+MEMBERS = {"bool": "flags"}
 
 # Their results are their operand's memory.
 _ALIASES = frozenset(("reshape", "identity"))
@@ -202,7 +205,8 @@ class Function:
 
     def _arena_word(self, block: Block) -> str:
         at = self.place(block)
-        return f"arena->{block.dtype} + {at}" if at else f"arena->{block.dtype}"
+        word = f"arena->{MEMBERS.get(block.dtype, block.dtype)}"
+        return f"{word} + {at}" if at else word
 
     # -- memory -----------------------------------------------------------------------
 

@@ -42,9 +42,21 @@ std::string after_pass(const std::string& text, const std::string& name, const s
   return print(program);
 }
 
-std::string optimized(const std::string& text, const std::string& name) {
+// Printed source, whose regions are loops over elements.
+struct AcceptsNoSums : Accepts {
+  bool accepts_reduction(const Graph&, const Node&) const override { return false; }
+};
+
+const Accepts& accepted(bool fixed) {
+  static const Accepts all;
+  static const AcceptsNoSums elements;
+  return fixed ? elements : all;
+}
+
+// As a device may run it, or as parts of a file of C do.
+std::string optimized(const std::string& text, const std::string& name, bool fixed) {
   Program program = checked(text);
-  optimize(function_of(program, name), program, Accepts());
+  optimize(function_of(program, name), program, accepted(fixed));
   return print(program);
 }
 
@@ -163,7 +175,7 @@ std::string identifier_of(const std::string& prefix, const std::string& value,
 template <class Tell, class Refuse>
 void add_tapes(SourceFile& file, const std::string& prefix, const Program& program,
                Function& function, std::set<std::string>* used, Tell tell, Refuse refused) {
-  optimize(function, program, Accepts());
+  optimize(function, program, accepted(used != nullptr));
   const std::string symbol = symbols_of(function).count("P") > 0 ? "P" : "B";
   const Symbols symbols = {{symbol, 1}};
   const MemoryPlan plan = planned(program, function, symbols);
@@ -253,7 +265,7 @@ void bind_tools(py::module_& module) {
   module.def("roundtrip", [](const std::string& text) { return print(parse(text)); });
   module.def("verify", [](const std::string& text) { verify(parse(text)); });
   module.def("run_pass", &after_pass);
-  module.def("optimize", &optimized);
+  module.def("optimize", &optimized, py::arg("text"), py::arg("name"), py::arg("fixed") = false);
   module.def("specialise", &specialised);
   module.def("memory", &memory);
   module.def("source", &source, py::arg("functions"), py::arg("dialect"), py::arg("fixed") = false);
