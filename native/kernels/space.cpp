@@ -35,8 +35,9 @@ Space SpaceFinder::split(const std::vector<const Buffer*>& buffers, SpaceSplit w
   const bool columns = wish == SpaceSplit::last_axis && !kept_.empty() &&
                        kept_.back() == whole_->dims.size() - 1 &&
                        (kept_.back() > 0 || whole_->per_row == 0);
-  const size_t least = columns ? kept_.size() - 1 : whole_->per_row > 0 ? 1 : 0;
+  // A last axis of size 1 is none of the kept ones, and there is one column then.
   const size_t most = wish == SpaceSplit::last_axis ? kept_.size() - columns : kept_.size();
+  const size_t least = wish == SpaceSplit::last_axis ? most : whole_->per_row > 0 ? 1 : 0;
   std::optional<std::pair<int, int>> best;
   // From the right: flat (n = 1) where nothing asks for a row or a column.
   for (size_t at = most + 1; at-- > least;) {

@@ -174,6 +174,24 @@ def test_batches_of_matrices(isa):
     np.testing.assert_allclose(got, a @ one, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_an_epilogue_of_batches_reads_one_number_for_each(columns, isa):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "a": rng.standard_normal((3, 8, 4)),
+        "b": rng.standard_normal((3, 4, columns)),
+        "c": rng.standard_normal((3, 1, columns)),
+        "d": np.array([True, False, True]).reshape(3, 1, 1),
+    }
+
+    def build(a, b, c, d):
+        return ops.where(d, ops.matmul(a, b) * c, -1.0)
+
+    want = np.where(arrays["d"], arrays["a"] @ arrays["b"] * arrays["c"], -1.0)
+    arrays = {k: v if v.dtype == bool else v.astype("f4") for k, v in arrays.items()}
+    np.testing.assert_allclose(apply(build, arrays, isa), want, rtol=1e-5)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 300])
 def test_a_weight_gradient_sums_over_the_rows(rows, isa):
     rng = np.random.default_rng(rows)
