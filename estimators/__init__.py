@@ -21,8 +21,10 @@ from slimlearn.estimators.network import *
 from slimlearn.estimators.rate_range import find_learning_rate as find_learning_rate
 from slimlearn.estimators.saving import load as load
 from slimlearn.estimators.saving import save as save
+from slimlearn.estimators.seq2seq import *
 from slimlearn.estimators.sequences import *
 from slimlearn.estimators.tables import *
+from slimlearn.estimators.tagger import *
 from slimlearn.estimators.tokens import *
 
 if not TYPE_CHECKING:  # which knows it from the lines above

@@ -17,6 +17,7 @@ from slimlearn.backend.optimizer import LBFGS, Optimizer
 from slimlearn.backend.portable import Portable
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
+from slimlearn.estimators.build import Built, build
 from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
 from slimlearn.estimators.chunks import ChunkFitting
@@ -30,6 +31,7 @@ from slimlearn.estimators.diagram import Diagram
 from slimlearn.estimators.exporting import Exportable
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
+from slimlearn.estimators.heads import Head
 from slimlearn.estimators.history import Profile
 from slimlearn.estimators.inputs import Input, MatrixInput
 from slimlearn.estimators.inspection import Inspection
@@ -76,7 +78,8 @@ def can_fit_partially(estimator) -> bool:
 
 
 def can_fit_chunks(estimator) -> bool:
-    return _offered(estimator, "fit_chunks", _needs_all_rows(estimator))
+    reason = estimator._no_chunks or _needs_all_rows(estimator)
+    return _offered(estimator, "fit_chunks", reason)
 
 
 def _needs_all_rows(estimator) -> str | None:
@@ -111,6 +114,8 @@ class NetworkEstimator(
     _dropouts: Mapping[str, str] = MappingProxyType({})
     # The form in which sparse X is read, or False.
     _accept_sparse: str | bool = "csr"
+    # Why chunks are not read, whatever the parameters; None if they are.
+    _no_chunks: str | None = None
     # Parameters that are learning rates.
     _learning_rates: tuple[str, ...] = ("learning_rate",)
     # Whether held-out rows that lie elsewhere than those of training deserve a warning.
@@ -162,6 +167,16 @@ class NetworkEstimator(
     def _encode_held_out(self, y, classes) -> np.ndarray:
         """The targets of validation."""
         return y
+
+    def _row_weights(self, weights: np.ndarray | None, y) -> np.ndarray | None:
+        """The checked weights of rows, as much as the targets of each count."""
+        return weights
+
+    def _build(
+        self, input: Input, head: Head, optimizer: Optimizer, **settings
+    ) -> Built:
+        """The program of a fit and what has to be known of it, as `build` gives it."""
+        return build(self._network(), input, head, optimizer, **settings)
 
     # -- training -------------------------------------------------------------------
 

@@ -34,7 +34,19 @@ from slimlearn.layers.normalization import BY_ROWS
 from slimlearn.layers.regularizers import coefficients
 from slimlearn.layers.variables import variables_in_use
 
-__all__ = ["BUILT", "Built", "build", "last_layer", "of_size"]
+__all__ = [
+    "BUILT",
+    "Built",
+    "build",
+    "check_trained",
+    "finished",
+    "keep_rows",
+    "last_layer",
+    "of_size",
+    "row_weights",
+    "sums",
+    "write_grad",
+]
 
 
 # The last layer begins as it did when it was called ``logits`` everywhere.
@@ -142,15 +154,40 @@ def build(
         with model.function("score") as graph:
             loss = head.losses(score, head.target(score))[1]
             rows = ops.extent(B, "f64")
-            graph.return_(*_sums(loss, _weights(precision, weighted), rows))
+            graph.return_(*sums(loss, row_weights(precision, weighted), rows))
     with model.function("grad", training=True) as graph:
-        graph.sample_weight = _weights(precision, weighted)
+        graph.sample_weight = row_weights(precision, weighted)
         if not once:
             start = head.link(_outputs(network, input, head, last)[0])
-        _write_grad(graph, start, head, frozen)
-        _check_trained(network, predicting, variables_in_use())
+        write_grad(graph, start, head, frozen)
+        check_trained(network, predicting, variables_in_use())
         if whole:
-            _keep_rows(graph, optimizer, l2)
+            keep_rows(graph, optimizer, l2)
+    return finished(model, optimizer, input, bias, l2=l2, clip=clip, rates=rates)
+
+
+def finished(
+    model: Model,
+    optimizer: Optimizer,
+    input: Input,
+    bias: str | None = None,
+    *,
+    l2: bool,
+    clip: bool,
+    rates: bool,
+) -> Built:
+    """The program of a model that predicts and has gradients: what else it needs.
+
+    Parameters
+    ----------
+    model : Model
+    optimizer : Optimizer
+    input : Input
+    bias : str or None
+        As `Built` has it.
+    l2, clip, rates : bool
+        As `build` takes them.
+    """
     build_init(model)
     penalties = [_penalty(parameter) for parameter in model.parameters]
     l1 = any(p["l1"] for p in penalties)
@@ -252,7 +289,7 @@ def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str 
     wanted = network.outputs_name
     if wanted is None:
         output = network(x)
-        _check_rows(network, output, "[B, features]")
+        _check_rows(network, output, head, x, "features")
         numbers = layers.fully_connected(
             output,
             head.outputs,
@@ -263,11 +300,12 @@ def _outputs(network, input: Input, head: Head, last: str) -> tuple[Tensor, str 
     else:
         numbers = _squeezed(network(x, **{wanted: head.outputs}), last)
         if not (head.flat and tuple(numbers.shape) == (B,)):
-            _check_rows(network, numbers, f"[B, {wanted}] = [B,{head.outputs}]")
-            if numbers.shape[1] != head.outputs:
+            _check_rows(network, numbers, head, x, wanted)
+            if numbers.shape[-1] != head.outputs:
                 raise ValueError(
                     f"network {_name(network)} returned {type_text(*numbers.type)}, "
-                    f"needed is [B,{head.outputs}]: give its last layer {wanted} units"
+                    f"needed is [{','.join(map(str, numbers.shape[:-1]))},"
+                    f"{head.outputs}]: give its last layer {wanted} units"
                 )
     if head.flat and numbers.rank == 2:
         numbers = ops.reshape(numbers, (B,), name=f"{last}/flat")
@@ -285,13 +323,18 @@ def _name(network) -> str:
     return getattr(network, "called", type(network).__name__)
 
 
-def _check_rows(network, output: Tensor, wanted: str) -> None:
-    if output.rank != 2 or output.shape[0] != B:
-        advice = ": flatten it with layers.flatten(net)" if output.rank > 2 else ""
-        raise ValueError(
-            f"network {_name(network)} must return {wanted}, one row for each row of "
-            f"X; it returned {type_text(*output.type)}{advice}"
-        )
+def _check_rows(network, output: Tensor, head: Head, x, last: str) -> None:
+    """Refuse what is no row of numbers for each row of X, or each step of it."""
+    axes = x.shape[:2] if head.by_step else (B,)
+    if output.rank == len(axes) + 1 and output.shape[:-1] == axes:
+        return
+    flat = output.rank > 2 and not head.by_step
+    advice = ": flatten it with layers.flatten(net)" if flat else ""
+    each = "one for each step" if head.by_step else "one row for each row"
+    raise ValueError(
+        f"network {_name(network)} must return [{', '.join(map(str, axes))}, {last}], "
+        f"{each} of X; it returned {type_text(*output.type)}{advice}"
+    )
 
 
 def _check_repeats(model: Model, network, input: Input, head: Head, last: str) -> None:
@@ -311,7 +354,7 @@ def _check_repeats(model: Model, network, input: Input, head: Head, last: str) -
             )
 
 
-def _check_trained(network, predicting: list, training: list) -> None:
+def check_trained(network, predicting: list, training: list) -> None:
     """Refuse a network function that makes other layers in training."""
     own = {p.name for p in predicting if isinstance(p, Parameter) and p.trainable}
     lost = sorted(own.difference(v.name for v in training))
@@ -326,11 +369,12 @@ def _check_trained(network, predicting: list, training: list) -> None:
         )
 
 
-def _weights(precision: str, weighted: bool) -> Tensor | None:
+def row_weights(precision: str, weighted: bool) -> Tensor | None:
+    """The weights of rows, [B], if they have some."""
     return ops.input_("sample_weight", (B,), precision) if weighted else None
 
 
-def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, Tensor]:
+def sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Σ w·l and Σ w in float64."""
     if weights is None:
         return ops.reduce_sum(ops.cast(loss, "f64")), rows
@@ -340,15 +384,16 @@ def _sums(loss: Tensor, weights: Tensor | None, rows: Tensor) -> tuple[Tensor, T
     )
 
 
-def _write_grad(graph: Graph, raw: Tensor, head: Head, frozen: tuple) -> None:
+def write_grad(graph: Graph, raw: Tensor, head: Head, frozen: tuple) -> None:
+    """Write the objective and its gradients, all but of what is `frozen`."""
     precision, weights = graph.model.precision, graph.sample_weight
     trained, reported = _losses(graph, raw, head)
     rows = ops.extent(B, "f64")
-    loss_sum, weight_sum = _sums(reported, weights, rows)
+    loss_sum, weight_sum = sums(reported, weights, rows)
     # These rows may be a part of the step's: then the parts' gradients are added up.
     all_rows = graph.model.hyper("global_rows")
     same = trained is reported
-    trained_sum = loss_sum if same else _sums(trained, weights, rows)[0]
+    trained_sum = loss_sum if same else sums(trained, weights, rows)[0]
     share = ops.reciprocal(all_rows)
     objective = ops.mul(trained_sum, share)
 
@@ -396,7 +441,7 @@ def _losses(graph: Graph, raw: Tensor, head: Head) -> tuple[Tensor, Tensor]:
     return mixed[0], mixed[0] if losses[0] is losses[1] else mixed[1]
 
 
-def _keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:
+def keep_rows(graph: Graph, optimizer: Optimizer, l2: bool) -> None:
     """Keep gradients as the rows that sparse X touches, where the update allows it."""
     for name, gradient in list(graph.grads.items()):
         own_l1, own_l2 = coefficients(graph.model.declarations[name])

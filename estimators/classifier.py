@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 from slimlearn.estimators.missing import present_target
 
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "Labelled", "has_probabilities"]
 
 
-def _has_probabilities(estimator) -> bool:
+def has_probabilities(estimator) -> bool:
     head = estimator.__dict__.get("_head")
     loss = estimator.loss if head is None else head.loss
     if isinstance(loss, Hinge) or (isinstance(loss, str) and loss == "hinge"):
@@ -51,8 +51,8 @@ def _has_one_decision(estimator) -> bool:
     return True
 
 
-class Classifier(ClassifierMixin, NetworkEstimator):
-    """Base of the classifiers."""
+class Labelled(NetworkEstimator):
+    """Base of what learns labels, which may come in parts."""
 
     @available_if(can_fit_partially)
     @elsewhere.method
@@ -92,6 +92,19 @@ class Classifier(ClassifierMixin, NetworkEstimator):
                 f"partial_fit or fit_chunks, was: {_told(known)}"
             )
 
+    def _check_summary(self, summary, shape) -> None:
+        present = summary.totals[0] > 0
+        if not shape and present.sum() < 2:
+            label = summary.labels[0][present.argmax()]
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes in the "
+                f"data, but the data contains only one class: {label}"
+            )
+
+
+class Classifier(ClassifierMixin, Labelled):
+    """Base of the classifiers."""
+
     def _encode_target(self, y, former, given):
         if former is not None:
             classes = former["_head"].classes
@@ -106,15 +119,6 @@ class Classifier(ClassifierMixin, NetworkEstimator):
 
     def _encode_held_out(self, y, classes):
         return codes_of(classes, y)
-
-    def _check_summary(self, summary, shape) -> None:
-        present = summary.totals[0] > 0
-        if not shape and present.sum() < 2:
-            label = summary.labels[0][present.argmax()]
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes in the "
-                f"data, but the data contains only one class: {label}"
-            )
 
     def _class_factors(self, classes, shape, summary):
         wish = self.class_weight
@@ -169,7 +173,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         """
         return self._values("predict", X, "predict", "labels")
 
-    @available_if(_has_probabilities)
+    @available_if(has_probabilities)
     @elsewhere.prediction
     def predict_proba(self, X) -> np.ndarray:
         """The probability of each class.
@@ -186,7 +190,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         """
         return self._values("predict_proba", X, "predict_proba", "arrange")
 
-    @available_if(_has_probabilities)
+    @available_if(has_probabilities)
     @elsewhere.prediction
     def predict_log_proba(self, X) -> np.ndarray:
         """The logarithms of the probabilities, exact where those underflow.

@@ -21,6 +21,7 @@ from slimlearn.estimators.heads import Head
 from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
+from slimlearn.estimators.inputs.sequences import Sequences
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
 from slimlearn.estimators.likeness import warn_of_other_units
 from slimlearn.estimators.progress import BAR_SECONDS
@@ -299,12 +300,14 @@ class Fitting(Starting, Publishing):
         X, y = estimator._checked(wish, X, y, reset=reset)
         X = self._see(wish, X)
         weights = validation.check_weights(sample_weight, X, absent=wish.absent)
+        weights = estimator._row_weights(weights, y)
         self.classes, target = estimator._encode_target(
             y, self.former, self.given_classes
         )
         rows = Rows(X, y, target, weights)
         rows.drop_weightless()
-        if getattr(estimator, "class_weight", None) is not None:
+        by_class = getattr(estimator, "class_weight", None) is not None
+        if by_class and not isinstance(target, Sequences):
             summary = self._summary_of(rows)
             factors = estimator._class_factors(self.classes, y.shape[1:], summary)
             if y.ndim == 2:

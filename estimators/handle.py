@@ -15,7 +15,7 @@ from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.telling import warn
 from slimlearn.estimators.where import where
 
-__all__ = ["Handle", "joined"]
+__all__ = ["NUMBERS", "Handle", "joined"]
 
 
 # Parts, and predictors of the short road, that a handle keeps.
@@ -30,7 +30,7 @@ _FEW = 4096
 
 # Numbers in the results of some rows that are in memory while less is made of them,
 # and in the result of a row from which on that is worth a look at how many rows.
-_NUMBERS, _WIDE = 2**22, 16
+NUMBERS, _WIDE = 2**22, 16
 
 
 def _look_closely(*arrays) -> None:
@@ -267,7 +267,7 @@ class Handle:
 
     def _most(self, function: str) -> int:
         """Rows whose results are not too many numbers."""
-        return max(1, _NUMBERS // self._width(function))
+        return max(1, NUMBERS // self._width(function))
 
     def _width(self, function: str) -> int:
         """Numbers of a row's result."""

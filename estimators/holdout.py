@@ -61,6 +61,7 @@ def held_out(
             )
         target = estimator._encode_held_out(y, classes)
         weights = validation.check_weights(sample_weight_val, X, absent=input.absent)
+        weights = estimator._row_weights(weights, y)
         if dataset.uniform(weights):
             weights = None
         return Rows(X, y, target, weights)

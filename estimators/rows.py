@@ -56,7 +56,8 @@ class Rows:
         self, input, head, precision: str, weighted: bool
     ) -> dict[str, np.ndarray]:
         """What the program reads, by source name."""
-        sources = {**input.sources(self.X), **head.sources(self.target, precision)}
+        sources = input.sources(self.X)
+        sources |= head.sources(self.target, precision, sources)
         if weighted:
             weights = np.ones(self.X.shape[0]) if self.weights is None else self.weights
             sources["sample_weight"] = dataset.as_source(weights, precision)

@@ -45,7 +45,7 @@ __all__ = ["SequenceClassifier", "SequenceRegressor"]
 _SIZE = Interval(Integral, 1, None, closed="left")
 # Of the 255 that a source may have, so that those of longer rows have their place too.
 _MOST_BUCKETS = 128
-_PARAMETERS = {
+PARAMETERS = {
     "net": [callable, None],
     "data_format": [StrOptions({"NTC", "NCT"})],
     "vocabulary_size": [_SIZE, None],
@@ -64,8 +64,8 @@ _PARAMETERS = {
 _CELLS = {"lstm": layers.lstm, "gru": layers.gru}
 
 
-class SequenceTower:
-    """Vectors of ids, layers over time, a pooling, then a `Tower`."""
+class StepsTower:
+    """Vectors of ids, layers over time, then a `Tower` at each step."""
 
     outputs_name = None
 
@@ -75,7 +75,6 @@ class SequenceTower:
         self.bidirectional = estimator.bidirectional
         self.units = check_units(estimator, "units")
         self.kernel_size = estimator.kernel_size
-        self.pooling = estimator.pooling
         self.tower = tower
 
     def steps(self, x):
@@ -105,6 +104,18 @@ class SequenceTower:
 
     def __call__(self, x):
         """Build the layers on `x`."""
+        return self.tower(self.steps(x))
+
+
+class SequenceTower(StepsTower):
+    """The same with a pooling over time before the `Tower`."""
+
+    def __init__(self, estimator, tower: Tower):
+        super().__init__(estimator, tower)
+        self.pooling = estimator.pooling
+
+    def __call__(self, x):
+        """Build the layers on `x`."""
         pooled = layers.sequence_pool(self.steps(x), self.pooling, scope="pool")
         return self.tower(pooled)
 
@@ -118,6 +129,7 @@ class SequenceNet(OwnNetwork):
         *("embed_dim", "cell", "bidirectional", "units", "kernel_size", "pooling"),
         *("hidden_units", "activation", "dropout"),
     )
+    _tower = SequenceTower
 
     def _new_input(self):
         return SequenceInput(
@@ -127,7 +139,7 @@ class SequenceNet(OwnNetwork):
     def _network(self):
         if self.net is not None:
             return as_network(self.net)
-        return SequenceTower(
+        return self._tower(
             self, Tower(check_units(self), self.activation, self.dropout, False)
         )
 
@@ -141,7 +153,7 @@ class SequenceNet(OwnNetwork):
             bool(self.bidirectional),
             check_units(self, "units"),
             self.kernel_size,
-            self.pooling,
+            getattr(self, "pooling", None),
             check_units(self),
             self.activation,
             self.dropout > 0,
@@ -231,7 +243,7 @@ class SequenceClassifier(SequenceNet, Classifier):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        **_PARAMETERS,
+        **PARAMETERS,
         **CLASSIFIER_LOSS,
         **TAIL,
         **CLASS_WEIGHT,
@@ -390,7 +402,7 @@ class SequenceRegressor(SequenceNet, Regressor):
     """
 
     _parameter_constraints = {  # noqa: RUF012
-        **_PARAMETERS,
+        **PARAMETERS,
         **REGRESSOR_LOSS,
         **QUANTILE,
         **TAIL,

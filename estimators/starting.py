@@ -7,7 +7,7 @@ import numpy as np
 from slimlearn.backend import training
 from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.program import Program
-from slimlearn.estimators.build import BUILT, Built, build, last_layer
+from slimlearn.estimators.build import BUILT, Built, last_layer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History
 from slimlearn.estimators.loss_scale import LOSS_SCALE
@@ -72,9 +72,7 @@ class Starting:
             )
 
         def make() -> Built:
-            return build(
-                estimator._network(), self.input, self.head, self.optimizer, **settings
-            )
+            return estimator._build(self.input, self.head, self.optimizer, **settings)
 
         return make() if key is None else BUILT.get(key, make)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slimlearn.estimators.inputs.sequences import Sequences
+
 __all__ = ["Moments", "Summary"]
 
 # Numbers of y that are looked at in one go.
@@ -86,6 +88,8 @@ class Summary:
         The weight of each label, divided by the largest weight of a row.
     moments : Moments or None
         Of a regressor's y.
+    longest : int
+        The most steps of a row's targets, where these are sequences.
     """
 
     rows: int
@@ -95,6 +99,7 @@ class Summary:
     labels: list[np.ndarray] | None = None
     totals: list[np.ndarray] | None = None
     moments: Moments | None = None
+    longest: int = 0
 
     @classmethod
     def of(
@@ -107,8 +112,8 @@ class Summary:
 
         Parameters
         ----------
-        target : ndarray of shape (n,) or (n, outputs)
-            Numbers, or codes of `labels`.
+        target : ndarray of shape (n,) or (n, outputs), or Sequences
+            Numbers, or codes of `labels`; those of a row's steps share its weight.
         weights : ndarray of shape (n,) or None
             Above 0.
         labels : list of ndarray or None
@@ -122,6 +127,10 @@ class Summary:
             weights = weights / top
             mean = weights.mean()
         found = cls(len(target), low, top, mean, labels)
+        if isinstance(target, Sequences):
+            weights = (1.0 if weights is None else weights) / target.lengths
+            found.longest = int(target.lengths.max(initial=0))
+            weights, target = np.repeat(weights, target.lengths), target.values
         if labels is not None:
             columns = target.T if target.ndim == 2 else [target]
             found.totals = [

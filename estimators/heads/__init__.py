@@ -19,9 +19,12 @@ from slimlearn.estimators.heads.quantiles import QuantilesHead
 from slimlearn.estimators.heads.reconstruction import ReconstructionHead, ShareHead
 from slimlearn.estimators.heads.regression import RegressionHead
 from slimlearn.estimators.heads.several import DistributionHead
+from slimlearn.estimators.heads.steps import StepsHead
+from slimlearn.estimators.heads.tokens import Beams, TokensHead
 from slimlearn.estimators.losses import Ordinal, make_loss
 
 __all__ = [
+    "Beams",
     "BinaryHead",
     "ClassifierHead",
     "DistributionHead",
@@ -35,6 +38,8 @@ __all__ = [
     "ReconstructionHead",
     "RegressionHead",
     "ShareHead",
+    "StepsHead",
+    "TokensHead",
     "make_classifier_head",
     "make_regressor_head",
 ]

@@ -39,6 +39,8 @@ class Head(Sealed):
         Type of y in the program; None is that of the network's numbers.
     last_layer : str
         What the layer is called that is added to a network of features.
+    by_step : bool
+        Whether the numbers are those of each step of a row, [B, T, outputs].
     """
 
     outputs = 1
@@ -47,6 +49,7 @@ class Head(Sealed):
     tol_unit = 1.0
     label_dtype: str | None = None
     last_layer = "output"
+    by_step = False
 
     def __init__(self, loss):
         self.formula = make_loss(loss)
@@ -100,8 +103,10 @@ class Head(Sealed):
         """Values of the states that `losses` declares."""
         return {}
 
-    def sources(self, target: np.ndarray, precision: str) -> dict[str, np.ndarray]:
-        """What the program reads beside X and the weights."""
+    def sources(
+        self, target: np.ndarray, precision: str, beside: dict
+    ) -> dict[str, np.ndarray]:
+        """What the program reads beside X, whose sources are there, and weights."""
         return {"y": self.encode(target, precision)}
 
     def target(self, raw: Tensor) -> Tensor:

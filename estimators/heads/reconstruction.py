@@ -28,7 +28,7 @@ class OfX(Head):
 
     flat = False
 
-    def sources(self, target, precision):
+    def sources(self, target, precision, beside):
         """Nothing: X is there."""
         return {}
 

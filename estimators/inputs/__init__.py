@@ -16,6 +16,7 @@ from slimlearn.estimators.inputs.matrix import (
 )
 from slimlearn.estimators.inputs.named import NamedInput
 from slimlearn.estimators.inputs.sequences import SequenceInput
+from slimlearn.estimators.inputs.tokens import TokenInput
 
 __all__ = [
     "SOURCE",
@@ -27,5 +28,6 @@ __all__ = [
     "NamedInput",
     "SequenceInput",
     "SparseInput",
+    "TokenInput",
     "check_matrix",
 ]

@@ -38,7 +38,14 @@ class Sequences:
     offsets : int64 array of shape (n + 1,)
     array : ndarray of shape (n, T, ...) or None
         Where they came as one array, that.
+
+    Attributes
+    ----------
+    ndim : int
+        2, rows and their steps.
     """
+
+    ndim = 2
 
     __slots__ = ("_values", "array", "offsets")
 
@@ -283,7 +290,7 @@ class SequenceInput(Input):
             )
 
     def seen(self, X, former=None):
-        new = SequenceInput(self.data_format, self.vocabulary_size, self.buckets)
+        new = type(self)(self.data_format, self.vocabulary_size, self.buckets)
         new.kind, new.flat = X.dtype, self.flat
         new.features, new.vocabulary = self.features, self.vocabulary
         new.known_lengths = X.array is None or self.partial or self.more

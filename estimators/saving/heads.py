@@ -66,6 +66,10 @@ def _row(cls: type, fields: dict, **more) -> Kind:
     return Kind(cls.__name__, cls, fields, required, own=_OWN, **more)
 
 
+def _make_beams(cls, state: dict) -> heads.Beams:
+    return heads.Beams(**state)
+
+
 def rows() -> list[Kind]:
     """The kinds of this family."""
     moments = dict.fromkeys(("mean", "deviation", "low"), numeric)
@@ -74,6 +78,25 @@ def rows() -> list[Kind]:
         Kind("Moments", Moments, moments, frozenset(moments)),
         _row(heads.BinaryHead, _CLASSES),
         _row(heads.MulticlassHead, _CLASSES),
+        _row(heads.StepsHead, {**_CLASSES, "factors": optional(numbers)}),
+        _row(
+            heads.TokensHead,
+            {
+                **_CLASSES,
+                "factors": optional(numbers),
+                "buckets": count,
+                "longest": count,
+                "beams": of(heads.Beams),
+            },
+        ),
+        Kind(
+            "Beams",
+            heads.Beams,
+            {"width": count, "penalty": number, "most": count},
+            frozenset(heads.Beams._fields),
+            make=_make_beams,
+            state=heads.Beams._asdict,
+        ),
         _row(heads.OrdinalHead, {**_CLASSES, "rank": numbers}),
         _row(heads.MultilabelHead, _LABELS),
         _row(heads.MultioutputHead, {**_LABELS, **ends}),

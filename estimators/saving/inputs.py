@@ -15,6 +15,7 @@ from slimlearn.estimators.inputs import (
     NamedInput,
     SequenceInput,
     SparseInput,
+    TokenInput,
 )
 from slimlearn.estimators.saving.checks import (
     anything,
@@ -55,7 +56,7 @@ def _make_form(cls, state: dict) -> Form:
 
 
 def _make_sequences(cls, state: dict) -> SequenceInput:
-    made = SequenceInput()
+    made = cls()
     made.__dict__.update(state)
     if made.known_lengths and min(made.sizes, default=0) < 1:
         raise ValueError("sequences of different length without lengths to pad them to")
@@ -141,6 +142,14 @@ def rows() -> list[Kind]:
             sequences,
             frozenset(("features", "vocabulary", "known_lengths")),
             omitted=frozenset(("forms",)),
+            make=_make_sequences,
+        ),
+        Kind(
+            "TokenInput",
+            TokenInput,
+            {**sequences, "tokens": optional(listed(text))},
+            frozenset(("features", "vocabulary", "known_lengths", "tokens")),
+            omitted=frozenset(("forms", "_known")),
             make=_make_sequences,
         ),
         Kind(

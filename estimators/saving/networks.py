@@ -90,6 +90,8 @@ _TABULAR = {
     "linear_share_": number,
     "_range": in_tuple(numeric),
 }
+# What else a fit of some leaves.
+_MORE = {estimators.Seq2Seq: {"_joins": flag}}
 _ENCODER = {
     **COMMON,
     "_encoding": of(Encoding),
@@ -205,7 +207,7 @@ def rows() -> list[Kind]:
         "columns": mapped(text, _CURVE),
     }
     return [
-        *map(_network, networks),
+        *(_network(cls, **_MORE.get(cls, {})) for cls in networks),
         _network(ClassifierMember, inputs=read, share_=number),
         _network(RegressorMember, inputs=read, share_=number),
         *map(_of_table, tabular),

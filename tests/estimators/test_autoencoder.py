@@ -125,7 +125,7 @@ def test_score_is_r2_of_the_reconstruction():
 def test_score_never_holds_the_whole_reconstruction(monkeypatch):
     ae = Autoencoder(**FEW).fit(X)
     wanted, rows = ae.score(X), []
-    monkeypatch.setattr(handle, "_NUMBERS", 10 * X.shape[1])
+    monkeypatch.setattr(handle, "NUMBERS", 10 * X.shape[1])
     decode = ae._head.decode
     monkeypatch.setattr(
         ae._head, "decode", lambda raw: (rows.append(len(raw)), decode(raw))[1]
