@@ -152,6 +152,11 @@ class Derivatives:
         """
         check_is_fitted(self, "program_")
         input, handle = self._input, self._handle
+        if self._head.by_step:
+            raise ValueError(
+                f"{type(self).__name__} predicts a sequence for a row, and saliency is "
+                "the derivative of one number: look at activations()"
+            )
         names = self._differentiable(inputs)
         home = home_of(X)
         check_origin(self, home, "saliency")

@@ -164,6 +164,11 @@ class Exportable:
             )
         model = parse_program(self.program_.text)
         head = self._head
+        if head.by_step:
+            raise ValueError(
+                f"{type(self).__name__} predicts a sequence for a row, which C exports "
+                "do not give: serve it by est.save and libslim"
+            )
         if isinstance(head, ClassifierHead):
             probable = "predict_proba" in model.functions and head.probabilistic
             function = "predict_proba" if probable else "predict"

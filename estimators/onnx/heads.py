@@ -56,7 +56,7 @@ def outputs_of(writer, head, raw: str, probabilities: str | None) -> list[Output
     probabilities : str or None
         What ``predict_proba`` returns, where there is one.
     """
-    if isinstance(head, ClassifierHead):
+    if isinstance(head, ClassifierHead) and not head.by_step:
         return _of_classes(writer, head, raw, probabilities)
     if isinstance(head, ShareHead):
         shares = writer.add("Sigmoid", raw)
