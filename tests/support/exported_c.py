@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-__all__ = ["COMPILERS", "Compiled", "build", "compiled"]
+__all__ = ["COMPILERS", "Compiled", "build", "compiled", "run_program"]
 
 WARNINGS = "-std=c99 -Wall -Wextra -Werror -pedantic"
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
@@ -54,7 +55,10 @@ class Compiled:
         name = f"net-{compiler}{flags}.so".replace(" ", "")
         options = f"{WARNINGS} {flags} -shared -fPIC net.c -o {name} -lm"
         build(f"{compiler} {options}", folder)
-        self.functions = functions_of((folder / "net.h").read_text())
+        header = (folder / "net.h").read_text()
+        self.functions = functions_of(header)
+        self.takes_arena = ", net_arena *arena)" in header
+        self.arena_bytes = int(re.search(r"NET_ARENA_BYTES (\d+)", header)[1])
         self._library = ctypes.CDLL(str(folder / name))
 
     def rows(self, name: str, *sources: np.ndarray) -> np.ndarray:
@@ -70,16 +74,57 @@ class Compiled:
             : len(arrays)
         ]
         results = []
+        # Of the caller, where the functions take one: filled with what nobody expects.
+        arena = np.full(self.arena_bytes // 8 + 1, np.nan)
+        own = [ctypes.c_void_p(arena.ctypes.data)] if self.takes_arena else []
         for row in zip(*arrays, strict=True):
             pointers = [ctypes.c_void_p(part.ctypes.data) for part in row]
             if kind == "void":
                 word, _, count = parts[-1]
                 out = np.full(count, 77, _TYPES[word])
-                function(*pointers, ctypes.c_void_p(out.ctypes.data))
+                function(*pointers, ctypes.c_void_p(out.ctypes.data), *own)
                 results.append(out)
             else:
-                results.append(function(*pointers))
+                results.append(function(*pointers, *own))
         return np.array(results)
+
+
+def run_program(folder: Path, compiler: str, runner: str, X: np.ndarray) -> np.ndarray:
+    """What a program of one file prints of rows, built by a compiler with options."""
+    header = (folder / "net.h").read_text()
+    (name, (_, [(_, _, width), (_, _, count)])), *_ = functions_of(header).items()
+    assert X[0].size == width
+    rows = ",\n".join(
+        "{" + ", ".join(f"{value!r}f" for value in row.ravel().tolist()) + "}"
+        for row in X.astype(np.float32)
+    )
+    (folder / "main.c").write_text(f"""
+#include <stdio.h>
+#include "net.h"
+
+static const float rows[{len(X)}][{width}] = {{{rows}}};
+
+int main(void) {{
+  for (int i = 0; i < {len(X)}; ++i) {{
+    float y[{count}];
+    {name}(rows[i], y);
+    for (int j = 0; j < {count}; ++j) printf("%.9g ", y[j]);
+  }}
+  return 0;
+}}
+""")
+    build(f"{compiler} {WARNINGS} main.c net.c -o main -lm", folder)
+    # The libraries of a sanitizer are for Python alone.
+    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    done = subprocess.run(
+        [*runner.split(), "./main"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.array(done.stdout.split(), float).reshape(len(X), count)
 
 
 def compiled(estimator, folder: Path, flags: str = "-O2", compiler="gcc", **options):
