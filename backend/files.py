@@ -48,6 +48,9 @@ class Parts(NamedTuple):
         Arrays beside those of the programs.
     checked : bool
         As in `Saved`.
+    outputs : dict or None
+        What an estimator's methods make of the program's numbers, for readers without
+        Python; not read back.
     """
 
     programs: list[Stored]
@@ -56,6 +59,7 @@ class Parts(NamedTuple):
     estimator: dict | None
     arrays: dict[str, np.ndarray]
     checked: bool = True
+    outputs: dict | None = None
 
     def saved(self, number: int) -> Saved:
         """One of the programs, and nothing else."""
@@ -123,6 +127,7 @@ def write_parts(file, parts: Parts) -> bytes | None:
         "" if parts.fit is None else _json(parts.fit),
         "" if parts.estimator is None else _json(parts.estimator),
         parts.arrays,
+        "" if parts.outputs is None else _json(parts.outputs),
     )
     if stream:
         file.write(data)

@@ -140,6 +140,7 @@ def load(file, *, sha256: str | None = None):
 def _parts_of(model) -> files.Parts:
     # The tables know all estimators, whose modules import this one.
     from slimlearn.estimators.saving.kinds import kind_of
+    from slimlearn.estimators.saving.outputs import outputs_of
     from slimlearn.estimators.saving.writer import Writer
 
     kind = kind_of(type(model))
@@ -153,13 +154,17 @@ def _parts_of(model) -> files.Parts:
     writer = Writer()
     node = writer.write(model, name)
     told = {"slimlearn": _version(), "libraries": writer.libraries, "model": node}
-    inputs = []
+    inputs, outputs = [], None
     if len(writer.models) == 1:
         [network] = writer.models
         names = network.__dict__.get("feature_names_in_")
         names = names if names is None else [str(part) for part in names]
         inputs = network._input.describe(network._handle.precision, names)
-    return files.Parts(writer.programs, inputs, None, told, writer.arrays)
+        if network is model and len(writer.programs) == 1:
+            outputs = outputs_of(network._head)
+    return files.Parts(
+        writer.programs, inputs, None, told, writer.arrays, outputs=outputs
+    )
 
 
 def _version() -> str:

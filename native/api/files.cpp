@@ -54,8 +54,10 @@ std::span<std::byte> span_of(const py::object& object, const char* what) {
 
 // Into the file, or returned where `path` is None. Of each program text, params, state, slots.
 py::object write(const py::object& path, const py::list& programs, std::string meta,
-                 std::string fit, std::string estimator, const py::dict& further) {
-  ModelContent content{{}, std::move(meta), std::move(fit), std::move(estimator), {}};
+                 std::string fit, std::string estimator, const py::dict& further,
+                 std::string outputs) {
+  ModelContent content{{}, std::move(meta),   std::move(fit), std::move(estimator),
+                       {}, std::move(outputs)};
   for (const py::handle program : programs) {
     const auto [text, params, state, slots] =
         py::cast<std::tuple<std::string, py::object, py::object, py::object>>(program);

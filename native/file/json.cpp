@@ -6,6 +6,10 @@
 namespace slim {
 namespace {
 
+bool in_number(char c) {
+  return reading::is_digit(c) || std::string_view("+-.eE").find(c) != std::string_view::npos;
+}
+
 bool is_number(std::string_view text) {
   const auto digits = [&] {
     size_t count = 0;
@@ -46,6 +50,16 @@ int64_t JsonReader::whole() {
   return value;
 }
 
+double JsonReader::number() {
+  const std::string text = cursor_.run(in_number, "a number");
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (!is_number(text) || error != std::errc() || end != text.data() + text.size()) {
+    refuse(text.substr(0, 40) + " is no finite number");
+  }
+  return value;
+}
+
 void JsonReader::any() {
   if (--left_ < 0) refuse("there are too many values");
   const char first = cursor_.peek();
@@ -57,9 +71,6 @@ void JsonReader::any() {
     cursor_.string();
   } else if (!cursor_.take_word("null") && !cursor_.take_word("true") &&
              !cursor_.take_word("false")) {
-    const auto in_number = [](char c) {
-      return reading::is_digit(c) || std::string_view("+-.eE").find(c) != std::string_view::npos;
-    };
     const std::string text = cursor_.run(in_number, "a value");
     if (!is_number(text)) refuse(text.substr(0, 40) + " is no number");
   }

@@ -38,6 +38,7 @@ class JsonReader {
   }
   std::string string();
   int64_t whole();  // 0 or more, in digits
+  double number();  // finite
   void any();
   void end() const;  // nothing but spaces are left
 

@@ -94,12 +94,19 @@ void write_all(int file, std::string_view bytes, const std::string& path) {
 FileError::FileError(int code, std::string path)
     : std::runtime_error(path + ": " + std::strerror(code)), code(code), path(std::move(path)) {}
 
-Mapping Mapping::of_file(const std::string& path) {
+void Mapping::refuse_over(int64_t bytes, int64_t most) {
+  if (bytes <= most) return;
+  throw std::invalid_argument("the file has " + std::to_string(bytes) + " bytes, the limit is " +
+                              std::to_string(most));
+}
+
+Mapping Mapping::of_file(const std::string& path, int64_t most) {
   const Descriptor file(path, O_RDONLY, path);
   struct stat facts;
   if (::fstat(*file, &facts) != 0) throw FileError(errno, path);
   if (S_ISDIR(facts.st_mode)) throw FileError(EISDIR, path);
   if (!S_ISREG(facts.st_mode)) throw FileError(ENODEV, path);
+  refuse_over(facts.st_size, most);
   Mapping mapping;
   if (facts.st_size == 0) return mapping;
   void* address = ::mmap(nullptr, static_cast<size_t>(facts.st_size), PROT_READ | PROT_WRITE,

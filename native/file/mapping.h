@@ -23,8 +23,10 @@ struct FileError : std::runtime_error {
 // never the file; whoever cuts the file short meanwhile takes the pages away.
 class Mapping {
  public:
-  static Mapping of_file(const std::string& path);
+  // Throws std::invalid_argument for more than `most` bytes, before any is read.
+  static Mapping of_file(const std::string& path, int64_t most = INT64_MAX);
   static Mapping of_bytes(std::string_view bytes);
+  static void refuse_over(int64_t bytes, int64_t most);
   Mapping(Mapping&& other) noexcept;
   ~Mapping();
   Mapping(const Mapping&) = delete;

@@ -10,13 +10,14 @@
 
 #include "file/checksum.h"
 #include "file/json.h"
+#include "file/outputs.h"
 #include "ir/text.h"
 
 namespace slim {
 namespace {
 
 constexpr const char* kFormat = "2";
-constexpr int kMinor = 1;
+constexpr int kMinor = 2;
 constexpr std::string_view kFurther = "#array/";
 constexpr std::string_view kProgram = "program";
 constexpr size_t kMostPrograms = 100'000;
@@ -120,6 +121,7 @@ Container container_of(const ModelContent& content) {
   add_text("meta", content.meta);
   if (!content.fit.empty()) add_text("fit", content.fit);
   if (!content.estimator.empty()) add_text("estimator", content.estimator);
+  if (!content.outputs.empty()) add_text("outputs", content.outputs);
   for (StoredArray array : content.further) {
     array.name.insert(0, kFurther);
     container.arrays.push_back(std::move(array));
@@ -128,8 +130,8 @@ Container container_of(const ModelContent& content) {
     add_sum(array.name, hash_of(array.data, array.bytes));
   }
   const bool is_plain = content.programs.size() == 1 && content.estimator.empty();
-  container.metadata["slimlearn.format"] =
-      is_plain ? kFormat : std::string(kFormat) + '.' + std::to_string(kMinor);
+  const char* minor = !content.outputs.empty() ? ".2" : is_plain ? "" : ".1";
+  container.metadata["slimlearn.format"] = std::string(kFormat) + minor;
   container.metadata["slimlearn.checksums"] = sums + '}';
   return container;
 }
@@ -167,6 +169,7 @@ void check_json(const ModelContent& content) {
     throw std::invalid_argument("what the file tells of the estimator is longer than 16 MB");
   }
   if (!content.estimator.empty()) check_object(content.estimator, kMostValues);
+  if (!content.outputs.empty()) Outputs::read(content.outputs);
 }
 
 // Whether the file is of a later version that this one may read.
@@ -203,7 +206,7 @@ std::map<std::string, std::string> own_strings(const Container& container, bool&
   size_t programs = 0;
   while (own.count(key_of(programs)) > 0) ++programs;
   if (programs > kMostPrograms) damaged("it has more than 100,000 programs");
-  std::set<std::string> known = {"format", "meta", "fit", "estimator", "checksums"};
+  std::set<std::string> known = {"format", "meta", "fit", "estimator", "outputs", "checksums"};
   for (size_t i = 0; i < programs; ++i) known.insert(key_of(i));
   for (const auto& [key, value] : own) {
     if (known.count(key) == 0 && !is_newer) {
@@ -304,6 +307,7 @@ ModelFile::ModelFile(Mapping mapping)
   content_.meta = take("meta");
   content_.fit = take("fit");
   content_.estimator = take("estimator");
+  content_.outputs = take("outputs");
   ByName by_name;
   for (const StoredArray& array : container_.arrays) {
     check(array.name, hash_of(array.data, array.bytes));

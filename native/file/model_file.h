@@ -17,13 +17,16 @@ namespace slim {
 // The arrays of the file are parameters and states by their names, slots as
 // "fc1/weights#adam/m", those of the second program as "#1/fc1/weights", and further ones as
 // "#array/…". In its metadata stand
-//   slimlearn.format     "2"; "2.1" with an estimator or several programs. A reader takes newer
-//                        ones of its first number, and leaves keys that it does not know alone
+//   slimlearn.format     "2"; "2.1" with an estimator or several programs, "2.2" with outputs. A
+//                        reader takes newer ones of its first number, and leaves keys that it
+//                        does not know alone
 //   slimlearn.program    the text; of further programs slimlearn.program.1 and on
 //   slimlearn.meta       JSON of a closed schema: {"inputs": [{"name": "num", "source": "X",
 //                        "type": "f32[B,2]", "columns": ["age", "fare"]}]}, all but name optional
 //   slimlearn.fit        of a checkpoint: JSON of its writer
 //   slimlearn.estimator  JSON of its writer, too: what is around the programs
+//   slimlearn.outputs    JSON of a closed schema (file/outputs.h): what an estimator's methods make
+//                        of the program's numbers
 //   slimlearn.checksums  JSON: XXH64 of every array by its name, of "#program", "#meta", "#fit" …
 struct StoredProgram {
   std::string text;
@@ -38,6 +41,7 @@ struct ModelContent {
   std::string fit;        // empty: none
   std::string estimator;  // empty: none
   std::vector<StoredArray> further;
+  std::string outputs = {};  // empty: none
 
   // The first one. Throws std::invalid_argument where there is none.
   const StoredProgram& program() const;

@@ -1,65 +1,21 @@
 """libslim without Python: C++ and C programs that load, run, train and save."""
 
-import ctypes
-import fcntl
-import os
 import platform
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.libslim import ROOT, call, cmake, run, tool
 from support.model_files import put_together, take_apart
 from support.training_case import Case, data, network
 
-from slimlearn import DNNClassifier
 from slimlearn.backend import engine
 from slimlearn.backend.optimizer import AdamW, make_optimizer
 from slimlearn.backend.program import Program
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("SLIM_BUILD_DIR", ROOT / "build"))
-BUILD /= f"native-{sys.implementation.cache_tag}"
 LEVELS = ["generic", "x86-64-v3", "x86-64-v4"]
-
-
-def tool(name: str) -> str | None:
-    return shutil.which(
-        name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    )
-
-
-def cmake(*words) -> None:
-    done = subprocess.run(
-        [tool("cmake"), *map(str, words)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory) -> Path:
-    """The programs of tests/native/cpp, linked with the objects of the build here."""
-    if not (BUILD / "CMakeCache.txt").exists() or tool("cmake") is None:
-        pytest.skip("no folder of a build stands beside these sources")
-    folder = tmp_path_factory.mktemp("cpp")
-    with open(BUILD / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        cmake("--build", BUILD, "--target", "slim", "slim_static")
-        for file in ("libslim.so", "libslim.a"):
-            shutil.copy(BUILD / file, folder)
-        options = [f"-Dslim_DIR={BUILD}", "-DCMAKE_BUILD_TYPE=Release"]
-        cmake("-S", ROOT / "tests/native/cpp", "-B", folder, *options)
-        cmake("--build", folder)
-    return folder
-
-
-def run(program: Path, *words) -> subprocess.CompletedProcess:
-    environment = os.environ | {"SLIM_ISA": engine.isa()}
-    command = [str(program), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize("library", ["slim", "slim_static"])
@@ -127,18 +83,6 @@ def predicted(case) -> bytes:
     return values.tobytes()
 
 
-def test_the_program_of_the_pages_predicts(programs, tmp_path):
-    X = np.random.RandomState(0).normal(size=(5, 3)).astype(np.float32)
-    clf = DNNClassifier((4,), max_iter=1, random_state=0).fit(X, [0, 1, 2, 0, 1])
-    clf.program_.save(tmp_path / "model.slim")
-    command = [str(programs / "predict"), str(tmp_path / "model.slim"), "3"]
-    rows = "\n".join(" ".join(map(repr, row.tolist())) for row in X)
-    environment = os.environ | {"SLIM_ISA": engine.isa()}
-    text = subprocess.check_output(command, input=rows, text=True, env=environment)
-    found = np.array([line.split() for line in text.splitlines()], dtype=float)
-    np.testing.assert_array_equal(found, clf.predict_proba(X))
-
-
 def test_mistakes_have_words(programs, tmp_path):
     Case(network(sizes=(3, 4, 3)), data(features=3)).program.save(tmp_path / "model")
     whole = (tmp_path / "model").read_bytes()
@@ -151,54 +95,19 @@ def test_mistakes_have_words(programs, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class CArray(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("type", ctypes.c_int),
-        ("data", ctypes.c_void_p),
-        ("rank", ctypes.c_size_t),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-    )
-
-
-def test_an_estimator_s_program_predicts_through_c(programs, tmp_path):
-    sources = data(rows=50)
-    clf = DNNClassifier((8,), max_iter=2, batch_norm=True, dropout=0.2, random_state=0)
-    clf.fit(sources["X"], sources["y"]).program_.save(tmp_path / "model.slim")
-    library = ctypes.CDLL(programs / "libslim.so")
-    library.slim_result.restype = ctypes.POINTER(CArray)
-    model, results = ctypes.c_void_p(), ctypes.c_void_p()
-    path = str(tmp_path / "model.slim").encode()
-    assert library.slim_load(path, ctypes.byref(model)) == 0
-    shape = (ctypes.c_int64 * 2)(*sources["X"].shape)
-    given = CArray(b"X", 1, sources["X"].ctypes.data, 2, shape)
-    one = ctypes.c_size_t(1)
-    arguments = model, b"predict_proba", ctypes.byref(given), one, 2
-    assert library.slim_run(*arguments, ctypes.byref(results)) == 0
-    found = library.slim_result(results, ctypes.c_size_t(0)).contents
-    assert (found.type, list(found.shape[: found.rank])) == (1, [50, 3])
-    values = ctypes.string_at(found.data, 50 * 3 * 8)
-    assert values == clf.predict_proba(sources["X"]).astype("f8").tobytes()
-    library.slim_free_results(results)
-    library.slim_free(model)
-
-
-def test_the_libraries_export_the_header_and_need_no_python(programs):
-    header = (ROOT / "native/include/slim.h").read_text()
+def test_the_libraries_export_the_header_and_need_no_python(prefix):
+    header = (prefix / "include/slim.h").read_text()
     declared = set(re.findall(r"^SLIM_API .*?(slim_\w+)\(", header, re.M))
-    listing = subprocess.check_output(
-        ["nm", "-D", "--defined-only", programs / "libslim.so"], text=True
-    )
+    library = prefix / "lib/libslim.so"
+    listing = call("nm", "-D", "--defined-only", library)
     assert declared
     assert {line.split()[-1] for line in listing.splitlines()} == declared
-    command = ["readelf", "-d", programs / "libslim.so"]
-    text = subprocess.check_output(command, text=True)
-    needed = set(re.findall(r"NEEDED.*\[(\w+)", text)) - {"ld"}
+    needed = set(re.findall(r"NEEDED.*\[(\w+)", call("readelf", "-d", library)))
     openmp = {"libgomp", "libomp"}  # GCC's, Clang's
-    assert needed <= {"libstdc", "libm", "libgcc_s", "libc", "libpthread"} | openmp
+    known = {"libstdc", "libm", "libgcc_s", "libc", "libpthread", "ld"}
+    assert needed <= known | openmp
     for file, kind in (("libslim.so", ["-D"]), ("libslim.a", [])):
-        command = ["nm", "-u", *kind, programs / file]
-        undefined = subprocess.check_output(command, text=True)
+        undefined = call("nm", "-u", *kind, prefix / "lib" / file)
         assert not re.search(r"\bPy|pybind", undefined)
 
 

@@ -24,18 +24,6 @@ size_t place_of(SourceType type) {
   return static_cast<size_t>(std::find(std::begin(kTypes), std::end(kTypes), type) - kTypes);
 }
 
-int64_t bytes_of(SourceType type) {
-  switch (type) {
-    case SourceType::u8:
-      return 1;
-    case SourceType::f32:
-    case SourceType::i32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
 Source contiguous(const std::string& name, SourceType type, const std::byte* data, int64_t rows,
                   const std::vector<int64_t>& row) {
   Source source{name, type, data, {rows}, {}, {}, {}};

@@ -33,6 +33,7 @@ class CsrRows {
   // The most elements that so many rows of the index may have; of all rows without an index.
   int64_t most_stored(int64_t rows, const std::vector<uint32_t>& index) const;
   double mean_stored() const;
+  int64_t stored() const { return offset(rows_) - offset(0); }
 
   // As Gather::run, into a batch whose values are of `dtype`.
   void copy(const SparseBatch& batch, DType dtype, const uint32_t* index, int64_t first,

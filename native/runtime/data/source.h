@@ -14,6 +14,11 @@ namespace slim {
 
 enum class SourceType : uint8_t { f32, f64, i8, i16, i32, i64, u8, u16, b8 };
 
+inline int64_t bytes_of(SourceType type) {
+  constexpr int64_t kBytes[] = {4, 8, 1, 2, 4, 8, 1, 2, 1};
+  return kBytes[static_cast<size_t>(type)];
+}
+
 // Rows of different length: row i has the steps offsets[i] … offsets[i + 1] - 1 of the data, which
 // are contiguous, and in a batch `padding` behind them.
 struct RaggedRows {
@@ -67,6 +72,8 @@ class Gather {
   // The same from other data of the same type and strides.
   void run_from(const std::byte* data, const Context& context, int64_t begin,
                 int64_t end) const noexcept;
+  // Of a sparse source: other rows, as wide.
+  void rebind(const CsrRows& rows) { csr_ = rows; }
 
   // Of a dense source.
   PackedRows packed() const;

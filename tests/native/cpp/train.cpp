@@ -39,9 +39,9 @@ int main(int count, char** words) {
   const std::vector<char> x = read(folder + "/X"), y = read(folder + "/y"),
                           weight = read(folder + "/sample_weight");
   const int64_t shape[] = {std::atoll(words[2]), std::atoll(words[3])};
-  const slim_array sources[] = {{"X", SLIM_F64, x.data(), 2, shape},
-                                {"y", SLIM_I32, y.data(), 1, shape},
-                                {"sample_weight", SLIM_F64, weight.data(), 1, shape}};
+  const slim_array sources[] = {{"X", SLIM_F64, x.data(), 2, shape, nullptr},
+                                {"y", SLIM_I32, y.data(), 1, shape, nullptr},
+                                {"sample_weight", SLIM_F64, weight.data(), 1, shape, nullptr}};
   slim_training how = {};
   how.epochs = std::atoll(words[4]);
   how.batch_size = std::atoll(words[5]);
@@ -60,9 +60,16 @@ int main(int count, char** words) {
   how.hyper_count = hypers.size();
 
   slim_model* model = nullptr;
-  check(slim_load((folder + "/model.slim").c_str(), &model));
+  check(slim_load((folder + "/model.slim").c_str(), nullptr, &model));
   predict(model, sources[0], folder + "/before");
+  // All but the last epoch one by one: as if all were one call.
   double loss = 0;
+  slim_trainer* trainer = nullptr;
+  check(slim_trainer_new(model, sources, 3, &how, &trainer));
+  for (; how.epochs > 1; --how.epochs) {
+    check(slim_trainer_run(trainer, 1, how.learning_rate, &loss));
+  }
+  slim_trainer_free(trainer);
   check(slim_train(model, sources, 3, &how, &loss));
   predict(model, sources[0], folder + "/after");
   check(slim_save(model, (folder + "/trained.slim").c_str()));

@@ -1,0 +1,18 @@
+"""What several files of native tests share, made once."""
+
+from pathlib import Path
+
+import pytest
+from support import libslim
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory) -> Path:
+    """Where libslim is installed."""
+    return libslim.installed(tmp_path_factory.mktemp("prefix"))
+
+
+@pytest.fixture(scope="session")
+def programs(prefix, tmp_path_factory) -> Path:
+    """The programs of tests/native/cpp, in C and C++."""
+    return libslim.build_programs(prefix, tmp_path_factory.mktemp("cpp"))
