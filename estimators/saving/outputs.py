@@ -28,7 +28,8 @@ def outputs_of(head: Head) -> dict | None:
 
 
 def _texts(labels) -> list[str]:
-    return [str(label) for label in np.asarray(labels).tolist()]
+    texts = [str(label) for label in np.asarray(labels).tolist()]
+    return [text.encode("utf-8", "backslashreplace").decode() for text in texts]
 
 
 def _binary(head) -> dict:
