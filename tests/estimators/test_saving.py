@@ -575,7 +575,7 @@ def test_files_that_are_none(tmp_path, small):
 def test_versions(small):
     header, arrays = take_apart(bytes_of(small))
     meta = header["__metadata__"]
-    assert meta["slimlearn.format"] == "2.2"
+    assert meta["slimlearn.format"] == "2.1"
     meta["slimlearn.format"] = "3"
     with pytest.raises(ValueError, match=r"file format 3, .* upgrade slimlearn"):
         slimlearn.load(put_together(header, arrays))
