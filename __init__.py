@@ -3,6 +3,7 @@
 What is imported here is public.
 """
 
+import sys as _sys
 from typing import TYPE_CHECKING
 
 from slimlearn import callbacks as callbacks
@@ -39,10 +40,15 @@ from slimlearn.backend.schedule import Schedule as Schedule
 from slimlearn.backend.schedule import Step as Step
 from slimlearn.backend.schedule import WarmRestarts as WarmRestarts
 from slimlearn.estimators import *
+from slimlearn.estimators import tensorboard as tensorboard
 
 __version__ = "0.1.0"
 
-_MODULES = ("callbacks", "feature_column", "layers", "losses", "ops")
+_MODULES = ("callbacks", "feature_column", "layers", "losses", "ops", "tensorboard")
+
+# ``from slimlearn.tensorboard import …``: a file of that name here would stand before
+# the tensorboard package for what runs in this folder.
+_sys.modules[f"{__name__}.tensorboard"] = tensorboard
 
 if not TYPE_CHECKING:  # which knows it from the lines above
     import sys as _sys

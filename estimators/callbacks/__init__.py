@@ -14,6 +14,7 @@ from slimlearn.estimators.callbacks.scoring import EpochScoring
 from slimlearn.estimators.callbacks.start import StartFrom
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.stopping import EarlyStopping, TimeLimit
+from slimlearn.estimators.callbacks.tensorboard import HParams, TensorBoard
 
 __all__ = [
     "CSVLog",
@@ -24,11 +25,13 @@ __all__ = [
     "FitState",
     "FitStopped",
     "GradientClipping",
+    "HParams",
     "JSONLog",
     "LayerRates",
     "LearningRateScheduler",
     "ParamFreezer",
     "ProgressBar",
     "StartFrom",
+    "TensorBoard",
     "TimeLimit",
 ]

@@ -81,6 +81,7 @@ THIRD_PARTY = {
     "joblib": ("estimators",),
     "onnx": ("backend.onnx",),
     "skl2onnx": ("estimators.onnx",),
+    "tensorboard": ("estimators.tensorboard",),
     "scipy": ("estimators", "layers", "backend"),
 }
 

@@ -22,6 +22,7 @@ MODULES = {
     "slimlearn.callbacks": slimlearn.callbacks,
     "slimlearn.feature_column": slimlearn.feature_column,
     "slimlearn.losses": slimlearn.losses,
+    "slimlearn.tensorboard": slimlearn.tensorboard,
     "slimlearn.layers": layers,
     "slimlearn.layers.activation": layers.activation,
     "slimlearn.layers.initializers": layers.initializers,
@@ -68,7 +69,10 @@ def test_the_package_shows_no_machinery():
     for name in ("backend", "estimators", "TYPE_CHECKING", "_native", "ismodule"):
         assert name not in shown
     modules = [n for n in shown if inspect.ismodule(getattr(slimlearn, n))]
-    assert modules == ["callbacks", "feature_column", "layers", "losses", "ops"]
+    assert modules == [
+        *("callbacks", "feature_column", "layers", "losses", "ops"),
+        "tensorboard",
+    ]
     assert set(slimlearn.estimators.__all__) < set(shown)
     for name in ("functools", "Tensor", "dense", "add_loss", "utils_", "math"):
         assert name not in dir(layers)

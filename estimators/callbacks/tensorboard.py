@@ -1,0 +1,425 @@
+"""Callbacks that write a fit for TensorBoard: curves, weights, the graph, searches."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from os import PathLike
+
+import numpy as np
+
+from slimlearn.backend.arena import allocate
+from slimlearn.backend.graph import storage_of
+from slimlearn.estimators.callbacks.base import Callback
+from slimlearn.estimators.callbacks.writing import writing
+from slimlearn.estimators.tensorboard import graphs, hparams
+from slimlearn.estimators.tensorboard.pictures import filters
+from slimlearn.estimators.tensorboard.writer import Writer, has_events
+
+__all__ = ["HParams", "TensorBoard"]
+
+# Columns of a record as tags: what is compared stands in one card.
+_TAGS = {
+    "loss": "loss/training",
+    "validation_loss": "loss/validation",
+    "validation_score": "score/validation",
+}
+# Steps that a profile takes the mean of.
+_STEPS = 5
+
+
+class TensorBoard(Callback):
+    """Write the epochs of a fit for TensorBoard: ``tensorboard --logdir runs``.
+
+    Curves of all columns of the record are written: losses, score, learning rate, and
+    what `EpochScoring` adds. A thread writes; training does not wait for the disk.
+
+    Parameters
+    ----------
+    log_dir : str or path-like
+        The folder of this run. ``{fit}`` in it becomes a name of the fit, which keeps
+        the runs of a search apart, and ``{time}`` the time at which it begins. A fit
+        that goes on from earlier epochs adds to the folder; one that begins anew
+        refuses a folder that has events.
+    histograms : bool or int, default=False
+        Whether the distributions of the weights, and of their gradients on the first
+        rows, are written after each epoch, or after each so many.
+    images : "filters", callable or None, default=None
+        "filters" writes those of the first layer; a function of the `FitState` returns
+        a dict of pictures by name: matplotlib figures or arrays, as `Writer.image`
+        takes them.
+    graph : bool, default=True
+        Whether the graph of a training step is written, with scopes, shapes and
+        devices.
+    profile : bool, default=True
+        Whether a few steps on a copy are timed after the first epoch: the graph shows
+        time and memory of each operation.
+    pr_curves : bool, default=False
+        Whether precision and recall of each class, or label, on the validation rows
+        are written after each epoch.
+    embeddings : str, list of str or None, default=None
+        Names of parameters, such as ``"embedding/weights"``, whose rows the projector
+        shows after the fit.
+
+    Attributes
+    ----------
+    log_dir_ : str
+        The folder that was written.
+    writer : Writer
+        While the fit runs: other callbacks write pictures, sounds and words by
+        ``state.callbacks["tensorboard"].writer``.
+
+    Notes
+    -----
+    If the events cannot be written, for example on a full disk, the fit ends with a
+    `FitStopped` (an OSError), and the estimator keeps the epochs done. The extra
+    ``slimlearn[tensorboard]`` is needed.
+
+    Examples
+    --------
+    ::
+
+        from slimlearn.callbacks import TensorBoard
+
+        clf = DNNClassifier(callbacks=[TensorBoard("runs/{time}", histograms=True)])
+        clf.fit(X, y)
+    """
+
+    last = True
+
+    def __init__(
+        self,
+        log_dir: str | PathLike,
+        *,
+        histograms: bool | int = False,
+        images: str | Callable | None = None,
+        graph: bool = True,
+        profile: bool = True,
+        pr_curves: bool = False,
+        embeddings: str | list[str] | None = None,
+    ) -> None:
+        self.log_dir = log_dir
+        self.histograms = histograms
+        self.images = images
+        self.graph = graph
+        self.profile = profile
+        self.pr_curves = pr_curves
+        self.embeddings = embeddings
+
+    @property
+    def writer(self) -> Writer:
+        """What writes this run, while the fit runs."""
+        found = self.__dict__.get("_writer")
+        if found is None:
+            raise AttributeError(
+                "TensorBoard.writer is there while a fit runs, from on_fit_begin to "
+                "on_fit_end: slimlearn.tensorboard.Writer makes another"
+            )
+        return found
+
+    # -- hooks ----------------------------------------------------------------------
+
+    def on_fit_begin(self, state) -> None:
+        """Open the file, write the graph."""
+        self._check(state)
+        folder = self._folder(state)
+        if state.epoch == 0 and has_events(folder):
+            raise ValueError(
+                f"TensorBoard: {folder} has the events of another fit, and two in one "
+                "folder are drawn as one zigzag: choose another log_dir, put {time} or "
+                "{fit} into it (the fits of a search need that), or delete the folder"
+            )
+        self.log_dir_ = folder
+        with writing("TensorBoard", folder):
+            self._writer = Writer(folder)
+        if self.graph:
+            # The thread has a moment for it; the model is not changed any more.
+            model, device = state.program.model, self._device(state)
+            self._writer.message(lambda: graphs.graph_event(model, "grad", device))
+        self._told = ""
+
+    def on_epoch_end(self, state) -> None:
+        """Write the record, and what else was asked for."""
+        epoch = state.epoch
+        with writing("TensorBoard", self.log_dir_):
+            self._writer.scalars(self._scalars(state), epoch)
+            every = int(self.histograms)
+            if every and (epoch % every == 0 or epoch == state.last_epoch):
+                self._writer.histograms(self._distributions(state), epoch)
+            if self.images is not None:
+                for tag, picture in self._pictures(state).items():
+                    self._writer.image(tag, picture, epoch)
+            if self.pr_curves:
+                self._write_curves(state)
+            if self.profile and not self._told:
+                self._write_profile(state)
+
+    def on_fit_end(self, state) -> None:
+        """Write what is left and close the file."""
+        writer = self.__dict__.pop("_writer", None)
+        if writer is None:
+            return
+        with writing("TensorBoard", self.log_dir_):
+            try:
+                for name in self._embedded():
+                    vectors = state.weights[name]
+                    writer.embedding(name.replace("/", "-"), vectors)
+            finally:
+                writer.close()
+
+    # -- what is asked for ----------------------------------------------------------
+
+    def _check(self, state) -> None:
+        """Refuse what the fit does not have before it begins."""
+        every = self.histograms
+        if not isinstance(every, (bool, np.bool_, int, np.integer)) or every < 0:
+            raise ValueError(
+                "TensorBoard: histograms is True, False or a number of epochs; got "
+                f"{every!r}"
+            )
+        if self.images is not None and not callable(self.images):
+            if self.images != "filters":
+                raise ValueError(
+                    "TensorBoard: images is 'filters', a function of the state that "
+                    f"returns pictures by name, or None; got {self.images!r}"
+                )
+            if self._filters(state) is None:
+                raise ValueError(
+                    "TensorBoard: images='filters' needs a first layer that reads "
+                    "pictures, by convolution or from square ones: give a function "
+                    "instead"
+                )
+        for name in self._embedded():
+            if name not in state.weights or state.weights[name].ndim != 2:
+                raise ValueError(
+                    f"TensorBoard: embeddings={name!r} is no table of weights; there "
+                    f"are {[k for k, v in state.weights.items() if v.ndim == 2]}"
+                )
+        if self.pr_curves:
+            state.scorer(lambda *_: 0.0)  # refuses a fit without validation rows
+            if not getattr(state._fitting.head, "probabilistic", False):
+                raise ValueError(
+                    "TensorBoard: pr_curves needs a classifier with probabilities, "
+                    "such as of loss='log_loss'"
+                )
+
+    def _folder(self, state) -> str:
+        text = os.path.expanduser(os.fspath(self.log_dir))
+        if "{fit}" in text:
+            text = text.replace("{fit}", state.identity)
+        return text.replace("{time}", time.strftime("%Y-%m-%d_%H-%M-%S"))
+
+    def _device(self, state) -> str:
+        return str(getattr(state._fitting.estimator, "device", "cpu"))
+
+    def _embedded(self) -> list[str]:
+        names = self.embeddings
+        return [] if names is None else [names] if isinstance(names, str) else names
+
+    def _scalars(self, state) -> dict[str, float]:
+        return {
+            _TAGS.get(name, name): value
+            for name, value in state.row.items()
+            if name != "epoch" and not math.isnan(value)
+        }
+
+    def _distributions(self, state) -> dict[str, np.ndarray]:
+        found = {f"weights/{name}": array for name, array in state.weights.items()}
+        for name, array in self._gradients(state).items():
+            found[f"gradients/{name}"] = array
+        return found
+
+    def _gradients(self, state) -> dict[str, np.ndarray]:
+        """The gradients of the first batch of rows, at the present weights."""
+        fitting = state._fitting
+        graph = state.program.model.functions["grad"]
+        dense = [k for k, value in graph.grads.items() if not storage_of(value.dtype)]
+        try:
+            part = fitting._first_part()
+        except (AttributeError, TypeError, IndexError):
+            return {}
+        count = min(len(part), fitting.settings.batch_size or len(part))
+        rows = np.arange(count) if part.rows is None else part.rows[:count]
+        # A step may set states: on a copy it does not.
+        twin = state.program.copy()
+        arena = allocate(twin.params.size)
+        fitting.handle.native.run(
+            "grad",
+            part.sources,
+            twin,
+            rows=rows,
+            hypers={**fitting.settings.hypers, "global_rows": float(count)},
+            gradient=arena,
+            n_threads=fitting.estimator.n_threads,
+        )
+        views = twin.param_layout.views(arena)
+        return {name: views[name] for name in dense}
+
+    def _pictures(self, state) -> dict:
+        if self.images == "filters":
+            return {"filters": self._filters(state)}
+        found = self.images(state)
+        if not isinstance(found, dict):
+            raise ValueError(
+                "TensorBoard: images returns a dict of pictures by name; got "
+                f"{type(found).__name__}"
+            )
+        return found
+
+    def _filters(self, state):
+        first = next((a for a in state.weights.values() if a.ndim in (2, 4)), None)
+        if first is None:
+            return None
+        shape = getattr(state._fitting.estimator, "image_shape", None)
+        return filters(first, None if first.ndim == 4 else shape)
+
+    def _write_curves(self, state) -> None:
+        rows, head = state._rows["validation"], state._fitting.head
+        X = state._fitting.input.take(rows.X, rows.index)
+        truth, weights = rows.pick(rows.target), rows.pick(rows.weights)
+        probabilities = state.estimator.predict_proba(X)
+        if isinstance(probabilities, list):
+            pairs = [
+                (f"output{i}/{label}", truth[:, i] == code, found[:, code])
+                for i, found in enumerate(probabilities)
+                for code, label in enumerate(head.classes[i])
+            ]
+        elif head.several:
+            pairs = [
+                (str(label), truth[:, i] == 1, probabilities[:, i])
+                for i, label in enumerate(head.classes)
+            ]
+        else:
+            codes = list(enumerate(head.classes))
+            codes = codes[1:] if len(codes) == 2 else codes
+            pairs = [(str(c), truth == i, probabilities[:, i]) for i, c in codes]
+        for name, is_one, scores in pairs:
+            self._writer.pr_curve(
+                f"validation/{name}", is_one, scores, state.epoch, sample_weight=weights
+            )
+
+    def _write_profile(self, state) -> None:
+        fitting = state._fitting
+        self._told = f"epoch_{state.epoch}"
+        if not state.iterative or not isinstance(fitting.parts, list):
+            return
+        launches = fitting.handle.native.profile(
+            "grad",
+            fitting.parts[0].sources,
+            state.program.copy(),
+            hypers=fitting.settings.hypers,
+            batch=fitting.settings.batch_size,
+            rounds=_STEPS,
+        )
+        told, device = self._told, self._device(state)
+        self._writer.message(lambda: graphs.profile_event(launches, told, device))
+
+
+class HParams(TensorBoard):
+    """Write each fit of a search as a run of TensorBoard's HParams, with its curves.
+
+    Give it to the estimator that `GridSearchCV` or its kind clones: the fit of each
+    candidate on each fold writes a folder of its own, for any `n_jobs`; the table shows
+    the mean of a candidate's folds. `slimlearn.tensorboard.log_search` writes the
+    scores of a search afterwards.
+
+    Parameters
+    ----------
+    log_dir : str or path-like
+        The folder of the search.
+    params : list of str or None, default=None
+        Parameters that the table shows, such as ``"optimizer__beta1"``; by default
+        those that are not their defaults.
+    histograms, images, graph, profile
+        As of `TensorBoard`, with other defaults.
+
+    Attributes
+    ----------
+    log_dir_ : str
+        The folder that was written.
+
+    Examples
+    --------
+    ::
+
+        clf = DNNClassifier(callbacks=[HParams("runs/search", ["dropout"])])
+        GridSearchCV(clf, {"dropout": [0.0, 0.3]}).fit(X, y)
+    """
+
+    def __init__(
+        self,
+        log_dir: str | PathLike,
+        params: list[str] | None = None,
+        *,
+        histograms: bool | int = False,
+        images: str | Callable | None = None,
+        graph: bool = False,
+        profile: bool = False,
+    ) -> None:
+        self.log_dir = log_dir
+        self.params = params
+        self.histograms = histograms
+        self.images = images
+        self.graph = graph
+        self.profile = profile
+
+    pr_curves = False
+    embeddings = None
+
+    def on_fit_begin(self, state) -> None:
+        """Open the run and tell its parameters."""
+        estimator = state._fitting.estimator
+        params = estimator.get_params(deep=True)
+        chosen = self.params
+        if chosen is None:
+            chosen = _changed(estimator)
+        unknown = [name for name in chosen if name not in params]
+        if unknown:
+            raise ValueError(
+                f"HParams: params={unknown} are no parameters of {state.name}; it has "
+                f"{[n for n in params if not n.startswith('callbacks')]}"
+            )
+        self._params = {name: params[name] for name in chosen}
+        super().on_fit_begin(state)
+        begin = hparams.started(self._params, hparams.group_of(self._params))
+        self._writer.message(lambda: begin)
+
+    def on_fit_end(self, state) -> None:
+        """Tell how the fit ended, and close the file."""
+        if "_writer" in self.__dict__:
+            end = hparams.ended(state.stop_reason not in ("error", "interrupted"))
+            with suppress(OSError):  # which closing tells
+                self._writer.message(lambda: end)
+        self.__dict__.pop("_params", None)
+        super().on_fit_end(state)
+
+    def _folder(self, state) -> str:
+        folder = os.path.join(
+            super()._folder(state), hparams.group_of(self._params), state.identity
+        )
+        # A search refits its best candidate; the same rows may be fitted again.
+        found, count = folder, 1
+        while state.epoch == 0 and has_events(found):
+            count += 1
+            found = f"{folder}-{count}"
+        return found
+
+
+def _changed(estimator) -> list[str]:
+    """The parameters that are not their defaults."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(
+            type(estimator).__init__
+        ).parameters.items()
+    }
+    left_out = ("callbacks", "verbose", "n_threads", "random_state")
+    return [
+        name
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in left_out and repr(value) != repr(defaults.get(name))
+    ]
