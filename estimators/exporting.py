@@ -21,11 +21,12 @@ from slimlearn.backend.export_c import (
 from slimlearn.backend.graph import Model, inside
 from slimlearn.backend.text import parse_program
 from slimlearn.estimators import inputs
+from slimlearn.estimators.calibrating import Loss, calibrate
 from slimlearn.estimators.heads import ClassifierHead
 
 __all__ = ["Exportable", "ExportedC"]
 
-_PRECISIONS = {"float32": "f32", "float64": "f64"}
+_PRECISIONS = {"float32": "f32", "float64": "f64", "int8": "f32"}
 # What the network reads is what a caller of C has in its hands.
 _INPUTS = (
     inputs.DenseInput,
@@ -47,12 +48,16 @@ class ExportedC(NamedTuple):
         Memory that a call writes to.
     weight_bytes : int
         Constants.
+    loss : Loss or None
+        What integers of 8 bits lose on the calibration rows: how far results differ,
+        the share of classes that stay, and scores.
     """
 
     source: str
     header: str
     arena_bytes: int
     weight_bytes: int
+    loss: Loss | None = None
 
 
 class Exportable:
@@ -66,6 +71,8 @@ class Exportable:
         precision: str = "float32",
         length: int | None = None,
         arena: str = "static",
+        X_calibration=None,
+        y_calibration=None,
     ) -> ExportedC:
         """Write the fitted network as C99: a file, and its header beside it.
 
@@ -81,27 +88,36 @@ class Exportable:
             Older files of these names are replaced once both texts are made.
         name : str, optional
             What all names in the file begin with; the file's name by default.
-        precision : {"float32", "float64"}, default="float32"
-            In what it computes.
+        precision : {"float32", "float64", "int8"}, default="float32"
+            In what it computes. "int8": weights of products, convolutions and
+            embeddings are integers of 8 bits, with a scale for each column of weights
+            or row of a table; what they are multiplied by is made integers before, with
+            a scale that `X_calibration` tells, or inside loops each step. All else is
+            float32. What that loses on these rows is printed.
         length : int, optional
             Steps of a sequence, of which C has a fixed number; shorter ones are padded.
             By default those of the longest one in fit, where these differed.
         arena : {"static", "caller"}, default="static"
             Whose memory calls write to: the file's, so that one runs at a time, or
             what the caller gives, so that threads may call at once.
+        X_calibration : {array-like, sparse matrix}, optional
+            For "int8": some hundred rows such as will come.
+        y_calibration : array-like, optional
+            Their targets, to tell what a score loses.
 
         Returns
         -------
         ExportedC
-            Paths, and bytes of memory and of constants.
+            Paths, bytes of memory and of constants, and what 8 bits lose.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the name is no identifier of C, a length is missing, or the network has
-            a layer without code in C; the error names it and says what to do.
+            If the name is no identifier of C, a length or calibration rows are missing
+            or do not fit, or the network has a layer without code in C; the error names
+            it and says what to do.
         OSError
             If a file cannot be written; an older one stays whole.
 
@@ -128,10 +144,15 @@ class Exportable:
         path, header, name = _names(path, name)
         if precision not in _PRECISIONS:
             raise ValueError(
-                f"precision is {' or '.join(map(repr, _PRECISIONS))}; got {precision!r}"
+                f"precision is {', '.join(map(repr, _PRECISIONS))}; got {precision!r}"
             )
         if arena not in ("static", "caller"):
             raise ValueError(f"arena is 'static' or 'caller'; got {arena!r}")
+        if (X_calibration is None) == (precision == "int8"):
+            raise ValueError(
+                "precision='int8' needs X_calibration, some hundred rows that tell how "
+                "large the network's numbers are; other precisions take none"
+            )
         model, function, wish = self._exported(name)
         sizes = self._sizes(length)
         program = self.program_
@@ -143,15 +164,21 @@ class Exportable:
                 sizes,
                 _PRECISIONS[precision],
             )
+            quantized, loss = None, None
+            if precision == "int8":
+                data = X_calibration, y_calibration
+                quantized, loss = calibrate(self, network, *data)
             wish = wish._replace(
                 own_arena=arena == "static", about=[self._about(), *wish.about]
             )
-            pages = write_c(network, wish, os.path.basename(header))
+            pages = write_c(network, wish, os.path.basename(header), quantized)
         except NotExportable as error:
             raise NotExportable(f"{type(self).__name__}: {error}") from None
         files.write_text(header, pages.header)
         files.write_text(path, pages.source)
-        return ExportedC(path, header, pages.arena_bytes, pages.weight_bytes)
+        if loss is not None:
+            print(f"{type(self).__name__}: {loss}")
+        return ExportedC(path, header, pages.arena_bytes, pages.weight_bytes, loss)
 
     def _exported(self, name: str) -> tuple[Model, str, Wish]:
         """The function that is exported, and what the file offers."""

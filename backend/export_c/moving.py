@@ -177,6 +177,16 @@ static void NAME(int32_t count, int32_t rows, int32_t width, const TYPE *table,
   }}
 }}
 """
+_GATHER_INTEGERS = """
+/* gather_i8_{ids}: Rows of a table of integers, each with its scale. */
+static void NAME(int32_t count, int32_t rows, int32_t width, const int8_t *table,
+                 const {kind} *ids, const TYPE *scales, TYPE *y) {{
+  for (int32_t i = 0; i < count; ++i, y += width) {{
+    const {kind} id = ids[i] < 0 ? 0 : ids[i] < rows ? ids[i] : rows - 1;
+    for (int32_t j = 0; j < width; ++j) y[j] = table[id * width + j] * scales[id];
+  }}
+}}
+"""
 _ONE_HOT = """
 /* one_hot_{ids}: Rows of one number, but for another at the place that an id says. */
 static void NAME(int32_t count, int32_t width, const {kind} *ids, TYPE on, TYPE off,
@@ -187,17 +197,21 @@ static void NAME(int32_t count, int32_t width, const {kind} *ids, TYPE on, TYPE 
 }}
 """
 for _ids in ("i32", "i64"):
-    for _text in (_GATHER, _ONE_HOT):
+    for _text in (_GATHER, _GATHER_INTEGERS, _ONE_HOT):
         Helpers.define(_text.format(ids=_ids, kind=C_TYPES[_ids]))
 
 
 @emits("gather")
 def gather(f: Function, node: Node) -> None:
     table, ids = node.operands
-    name = f.file.helpers.use(f"gather_{ids.dtype}", table.dtype)
+    integers = f.integers(table)
+    helper = "gather" if integers is None else "gather_i8"
+    name = f.file.helpers.use(f"{helper}_{ids.dtype}", table.dtype)
     rows, width = table.shape[0], math.prod(table.shape[1:])
-    words = f.word(table), f.word(ids), f.word(node.results[0])
-    f.call(name, count_of(ids), rows, width, *words)
+    words = [f.word(table), f.word(ids)]
+    if integers is not None:
+        words.append(integers[1])
+    f.call(name, count_of(ids), rows, width, *words, f.word(node.results[0]))
 
 
 @emits("one_hot")

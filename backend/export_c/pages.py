@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from slimlearn.backend.engine import source
 from slimlearn.backend.export_c.errors import NotExportable
 from slimlearn.backend.export_c.helpers import C_TYPES
 from slimlearn.backend.export_c.literals import definition
 from slimlearn.backend.export_c.network import Network, optimized
+from slimlearn.backend.export_c.quantize import Quantized
 from slimlearn.backend.export_c.writing import MEMBERS, File, Function, count_of
 from slimlearn.backend.graph import NUMPY_TYPES, type_text
 
@@ -59,8 +62,13 @@ class Pages(NamedTuple):
     weight_bytes: int
 
 
-def write_c(network: Network, wish: Wish, header_name: str) -> Pages:
-    """The text of both files.
+def write_c(
+    network: Network,
+    wish: Wish,
+    header_name: str,
+    quantized: Mapping[str, Quantized] | None = None,
+) -> Pages:
+    """The text of both files; `quantized` are the arrays that are of 8 bits.
 
     Raises
     ------
@@ -69,11 +77,13 @@ def write_c(network: Network, wish: Wish, header_name: str) -> Pages:
     """
     text, graph = optimized(network.model, network.function)
     file = File(wish.name)
+    file.quantized = quantized or {}
     for public in ("arena", "predict", "labels", "ARENA_BYTES", wish.compute):
         file.names.take(f"{wish.name}_{public}")
     run = Function(file, file.names.take(f"{wish.name}_run"), graph, text)
     formulas = _formulas(file)
     file.arrays = {name: file.names.take(name) for name in network.arrays}
+    file.scales = {n: file.names.take(f"{n}_scales") for n in file.quantized}
     names = file.names.copy()
     inputs = [names.take(value.name) for value in run.inputs]
     outputs = [names.take(wish.says) for _ in graph.returns]
@@ -106,16 +116,9 @@ class _Assembly:
 
     def pages(self, header_name: str) -> Pages:
         used = [name for name in self.network.arrays if name in self.file.used]
-        weights = sum(self.network.arrays[name].nbytes for name in used)
+        arrays = [array for name in used for array in self._arrays(name)]
+        weights = sum(array.nbytes for _, array, _ in arrays)
         arena = _bytes_of(self.arena)
-        arrays = [
-            definition(
-                self.file.arrays[name],
-                self.network.arrays[name],
-                self.network.model.declarations[name].dtype,
-            )
-            for name in used
-        ]
         formulas = self.formulas[self.formulas.index("#include") :]
         includes, _, functions = formulas.partition("\n\n")
         source_text = "\n".join(
@@ -124,7 +127,7 @@ class _Assembly:
                 f'#include "{header_name}"\n',
                 f"{includes}\n",
                 f"{_FMA}\n{functions}",
-                *arrays,
+                *[definition(*array) for array in arrays],
                 self.file.helpers.text(),
                 *self.file.constants,
                 *self.file.functions,
@@ -132,6 +135,14 @@ class _Assembly:
             ]
         )
         return Pages(source_text, self._header(arena, weights), arena, weights)
+
+    def _arrays(self, name: str) -> list[tuple[str, np.ndarray, str]]:
+        """What stands in the file for an array of the program."""
+        word, one = self.file.arrays[name], self.file.quantized.get(name)
+        dtype = self.network.model.declarations[name].dtype
+        if one is None:
+            return [(word, self.network.arrays[name], dtype)]
+        return [(word, one.values, "i8"), (self.file.scales[name], one.scales, dtype)]
 
     # -- what users call --------------------------------------------------------------
 

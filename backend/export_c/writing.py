@@ -12,6 +12,7 @@ from slimlearn.backend.export_c.helpers import C_TYPES, Helpers
 from slimlearn.backend.export_c.names import Names
 from slimlearn.backend.export_c.network import optimized
 from slimlearn.backend.export_c.places import Arena, Block
+from slimlearn.backend.export_c.quantize import Quantized
 from slimlearn.backend.graph import Declaration, Graph, Model, Node, Tensor
 from slimlearn.backend.op import OPS
 
@@ -83,6 +84,8 @@ class File:
         self.names = Names()
         self.arrays: dict[str, str] = {}  # what declarations are called in C
         self.used: set[str] = set()  # of these
+        self.quantized: Mapping[str, Quantized] = {}  # those of 8 bits
+        self.scales: dict[str, str] = {}  # what their scales are called
         self.constants: list[str] = []  # other definitions, such as of windows
         self.functions: list[str] = []
         self.parts: list[Part] = []
@@ -207,6 +210,13 @@ class Function:
         at = self.place(block)
         word = f"arena->{MEMBERS.get(block.dtype, block.dtype)}"
         return f"{word} + {at}" if at else word
+
+    def integers(self, value: Tensor) -> tuple[Quantized, str] | None:
+        """A constant array of 8 bits, and what its scales are called."""
+        root, _ = self.root(value)
+        if not isinstance(root, Declaration) or root.name not in self.file.quantized:
+            return None
+        return self.file.quantized[root.name], self.file.scales.get(root.name, "")
 
     # -- memory -----------------------------------------------------------------------
 
