@@ -72,6 +72,11 @@ class Derivatives:
         """
         check_is_fitted(self, "program_")
         input, head, handle = self._input, self._head, self._handle
+        if head.by_step:
+            raise ValueError(
+                f"{type(self).__name__} has losses of steps, whose gradients its "
+                "program does not tell: callbacks see those of training"
+            )
         check_origin(self, home_of(X), "gradients")
         X, y = self._checked(input, X, y, reset=False)
         X = input.alike(X, "X")

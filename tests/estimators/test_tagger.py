@@ -27,6 +27,9 @@ def steps(n=60, features=2, seed=0, longest=15, dtype="f4"):
 
 
 def fitted(X, y, weights=None, **parameters):
+    if "net" in parameters:
+        learning = {"learning_rate": 0.02, "max_iter": 5, "random_state": 0}
+        return SequenceTagger(**{**learning, **parameters}).fit(X, y)
     return SequenceTagger(**{**SMALL, "max_iter": 5, **parameters}).fit(X, y, weights)
 
 
@@ -204,6 +207,8 @@ def test_what_is_of_one_number_is_refused(tmp_path):
         tagger.export_c(tmp_path / "tagger.c")
     with pytest.raises(ValueError, match="saliency is the derivative of one number"):
         tagger.saliency(X)
+    with pytest.raises(ValueError, match="losses of steps"):
+        tagger.gradients(X, y)
 
 
 def test_searches_and_folds_take_lists():
