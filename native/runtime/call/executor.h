@@ -30,6 +30,11 @@ void run_moves(const std::vector<Plan::Move>& moves, const CallContext& call) no
 // What the plan staged becomes state: by one lane, once nothing can refuse the step any more.
 void publish_state(const Plan& plan, const CallContext& call) noexcept;
 
+// Of a value in a batch of so many rows.
+inline int64_t bytes_of(const Buffer& buffer, int64_t rows) {
+  return buffer.count(rows) * size_of(buffer.dtype);
+}
+
 // Of host memory.
 inline double read_f64(const Buffer& buffer, const Context& context) {
   return *buffer.in<double>(context);

@@ -42,10 +42,6 @@ Arrays with(Arrays arrays, const std::byte* hyper) {
 
 bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
 
-int64_t bytes_of(const Buffer& buffer, int64_t rows) {
-  return buffer.count(rows) * size_of(buffer.dtype);
-}
-
 }  // namespace
 
 Forward::Forward(std::shared_ptr<const Model> model, std::string function,

@@ -33,10 +33,6 @@ struct Fullest {
   std::vector<int64_t> offsets;
 };
 
-int64_t bytes_of(const Buffer& buffer, int64_t rows) {
-  return buffer.count(rows) * size_of(buffer.dtype);
-}
-
 }  // namespace
 
 Session::Bound::Bound(BoundPlan bound, int lanes)
