@@ -118,6 +118,60 @@ def one_row(turn: int = 0) -> list[tuple]:
     ]
 
 
+_TIMED = """
+#define _POSIX_C_SOURCE 199309L
+#include <stdio.h>
+#include <time.h>
+#include "net.h"
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+int main(void) {
+  float x[4] = {-1.0f, 0.5f, 0.25f, 1.0f}, y[1];
+  double least = 1e9, sum = 0;
+  for (int turn = 0; turn < 300; ++turn) {
+    const double start = now();
+    for (int i = 0; i < 1000; ++i) {
+      x[0] = (float)(i & 7);
+      net_predict(x, y);
+      sum += y[0];
+    }
+    const double each = (now() - start) / 1000;
+    if (each < least) least = each;
+  }
+  printf("%g %g", least, sum);
+  return 0;
+}
+"""
+
+
+def exported_c(turn: int = 0) -> list[tuple]:
+    """Time a row of 4-16-16-1 in exported C, beside the launches of the native plan."""
+    from slimlearn import DNNRegressor
+
+    X, y = _data(640)
+    estimator = DNNRegressor((16, 16), max_iter=1, n_threads=1, random_state=0)
+    estimator.fit(X[:, :4], y)
+    handle, row = estimator._handle, {"X": X[:1, :4].copy()}
+    launches = handle.native.profile("predict", row, handle.program, rounds=2000)
+    native = 1e9 * sum(launch["least"] for launch in launches)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        estimator.export_c(folder / "net.c")
+        (folder / "main.c").write_text(_TIMED)
+        command = "cc -std=c99 -O2 main.c net.c -o main -lm"
+        subprocess.run(command.split(), cwd=folder, check=True)
+        least, _ = subprocess.check_output([folder / "main"]).split()
+    return [
+        ("exported C, 4-16-16-1, one row", float(least), "ns", 1.2 * native),
+        ("  the native plan's launches", native, "ns", None),
+    ]
+
+
 _MEMORY = """
 import numpy as np, re, warnings
 from slimlearn import DNNClassifier
@@ -158,5 +212,6 @@ def wheel(turn: int = 0) -> list[tuple]:
 
 
 PARTS = {
-    part.__name__: part for part in (first_step, deep_plan, one_row, memory, wheel)
+    part.__name__: part
+    for part in (first_step, deep_plan, one_row, exported_c, memory, wheel)
 }

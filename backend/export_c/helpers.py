@@ -42,7 +42,8 @@ class Helpers:
         if called not in self._texts:
             text = _TEXTS[name]
             for other in re.findall(r"USE\((\w+)\)", text):
-                text = text.replace(f"USE({other})", self.use(other))
+                typed = dtype if "TYPE" in _TEXTS[other] else ""
+                text = text.replace(f"USE({other})", self.use(other, typed))
             if dtype:
                 text = text.replace("TYPE", C_TYPES[dtype])
                 for word in ("exp", "log", "fabs"):

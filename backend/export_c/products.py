@@ -11,36 +11,99 @@ from slimlearn.backend.export_c.quantize import Quantized
 from slimlearn.backend.export_c.writing import Function, Room, count_of, emits
 from slimlearn.backend.graph import Node, Tensor
 
-__all__ = ["finish", "integers_of", "product_room", "product_type", "target_of"]
+__all__ = [
+    "INTEGERS",
+    "REAL",
+    "finish",
+    "integers_of",
+    "product_room",
+    "product_type",
+    "target_of",
+]
 
 Helpers.define("""
-/* matmul: y[m,n] = a[m,k] b[k,n], four columns at a time. */
-static void NAME(int32_t m, int32_t k, int32_t n, const TYPE *a, const TYPE *b,
-                 TYPE *y) {
-  for (int32_t i = 0; i < m; ++i, a += k, y += n) {
-    int32_t j = 0;
-    for (; j + 4 <= n; j += 4) {
-      TYPE s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-      const TYPE *w = b + j;
-      for (int32_t l = 0; l < k; ++l, w += n) {
-        s0 += a[l] * w[0];
-        s1 += a[l] * w[1];
-        s2 += a[l] * w[2];
-        s3 += a[l] * w[3];
-      }
-      y[j] = s0;
-      y[j + 1] = s1;
-      y[j + 2] = s2;
-      y[j + 3] = s3;
-    }
-    for (; j < n; ++j) {
-      TYPE sum = 0;
-      for (int32_t l = 0; l < k; ++l) sum += a[l] * b[l * n + j];
-      y[j] = sum;
-    }
-  }
-}
+/* SLIM_UNROLL: Sums of some columns in registers, where compilers need to be told. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SLIM_UNROLL _Pragma("GCC unroll 16")
+#else
+#define SLIM_UNROLL
+#endif
 """)
+
+# How products of real numbers and of integers differ.
+REAL = {
+    "suffix": "",
+    "kind": "TYPE",
+    "sum": "TYPE",
+    "zero": "",
+    "of_zero": "",
+    "a": "a[l]",
+    "scales": "",
+    "value": "sum[c]",
+}
+INTEGERS = {
+    "suffix": "_i8",
+    "kind": "int8_t",
+    "sum": "int32_t",
+    "zero": ", zero",
+    "of_zero": " int32_t zero,",
+    "a": "(a[l] - zero)",
+    "scales": " TYPE scale,\n                 int32_t zero, const TYPE *scales,",
+    "value": "(TYPE)sum[c] * (scale * scales[first + c])",
+}
+
+# Columns at a time.
+_LANES = (16, 4, 1)
+
+_ADD = """
+/* add_{lanes}{suffix}: sum += a[k] w[k,{lanes}], whose rows lie n apart. */
+static void NAME(int32_t k, int32_t n, const {kind} *a,{of_zero} const {kind} *w,
+                 {sum} *sum) {{
+  {sum} s[{lanes}];
+  USE(SLIM_UNROLL)
+  for (int32_t c = 0; c < {lanes}; ++c) s[c] = sum[c];
+  for (int32_t l = 0; l < k; ++l, w += n) {{
+    const {sum} x = {a};
+    USE(SLIM_UNROLL)
+    for (int32_t c = 0; c < {lanes}; ++c) s[c] += x * w[c];
+  }}
+  USE(SLIM_UNROLL)
+  for (int32_t c = 0; c < {lanes}; ++c) sum[c] = s[c];
+}}
+"""
+_ADD_COLUMNS = """
+/* add_columns{suffix}: sum += a[k] w[k,lanes], of 16, 4 or 1 columns. */
+static void NAME(int32_t lanes, int32_t k, int32_t n, const {kind} *a,{of_zero}
+                 const {kind} *w, {sum} *sum) {{
+  if (lanes == 16) {{
+    USE(add_16{suffix})(k, n, a{zero}, w, sum);
+  }} else if (lanes == 4) {{
+    USE(add_4{suffix})(k, n, a{zero}, w, sum);
+  }} else {{
+    USE(add_1{suffix})(k, n, a{zero}, w, sum);
+  }}
+}}
+"""
+_MATMUL = """
+/* matmul{suffix}: y[m,n] = a[m,k] b[k,n]; the last columns may be computed twice. */
+static void NAME(int32_t m, int32_t k, int32_t n, const {kind} *a,
+                 const {kind} *b,{scales} TYPE *y) {{
+  const int32_t lanes = n >= 16 ? 16 : n >= 4 ? 4 : 1;
+  for (int32_t i = 0; i < m; ++i, a += k, y += n) {{
+    for (int32_t j = 0; j < n; j += lanes) {{
+      const int32_t first = j + lanes <= n ? j : n - lanes;
+      {sum} sum[16] = {{0}};
+      USE(add_columns{suffix})(lanes, k, n, a{zero}, b + first, sum);
+      for (int32_t c = 0; c < lanes; ++c) y[first + c] = {value};
+    }}
+  }}
+}}
+"""
+for _kind in (REAL, INTEGERS):
+    for _lanes in _LANES:
+        Helpers.define(_ADD.format(lanes=_lanes, **_kind))
+    for _text in (_ADD_COLUMNS, _MATMUL):
+        Helpers.define(_text.format(**_kind))
 
 Helpers.define("""
 /* matmul_turned: y[m,n] = a[m,k] b[k,n], whose elements lie so far apart along both
@@ -82,20 +145,6 @@ static TYPE NAME(int32_t count, const TYPE *x) {
     if (-x[i] > largest) largest = -x[i];
   }
   return largest > 0 ? largest / 127 : 1;
-}
-""")
-
-Helpers.define("""
-/* matmul_i8: y[m,n] = (a[m,k] - zero) b[k,n], times a scale and that of each column. */
-static void NAME(int32_t m, int32_t k, int32_t n, const int8_t *a, const int8_t *b,
-                 TYPE scale, int32_t zero, const TYPE *scales, TYPE *y) {
-  for (int32_t i = 0; i < m; ++i, a += k, y += n) {
-    for (int32_t j = 0; j < n; ++j) {
-      int32_t sum = 0;
-      for (int32_t l = 0; l < k; ++l) sum += (a[l] - zero) * b[l * n + j];
-      y[j] = (TYPE)sum * (scale * scales[j]);
-    }
-  }
 }
 """)
 

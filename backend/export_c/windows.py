@@ -5,6 +5,8 @@ from __future__ import annotations
 from slimlearn.backend.export_c.errors import NotExportable, place_of
 from slimlearn.backend.export_c.helpers import Helpers
 from slimlearn.backend.export_c.products import (
+    INTEGERS,
+    REAL,
     finish,
     integers_of,
     product_room,
@@ -26,78 +28,47 @@ typedef struct {
 """)
 
 _CONVOLVE = """
-/* {name}: A convolution; of each window of a pooling behind it the largest number. */
-static void NAME(const USE(window) *g, const {kind} *x, const {kind} *filters,{more}
+/* convolve{suffix}: A convolution; of each window of a pooling behind it the most. */
+static void NAME(const USE(window) *g, const {kind} *x, const {kind} *filters,{scales}
                  TYPE *y) {{
   const int32_t depth = g->channels / g->groups, outs = g->out_channels / g->groups;
-  for (int32_t i = 0; i < g->out_height * g->out_width; ++i, y += g->out_channels) {{
+  const int32_t lanes = outs >= 16 ? 16 : outs >= 4 ? 4 : 1;
+  const int32_t windows = g->out_height * g->out_width;
+  for (int32_t i = 0; i < windows; ++i, y += g->out_channels) {{
     for (int32_t p = 0; p < g->pool_height * g->pool_width; ++p) {{
       const int32_t row = i / g->out_width * g->pool_height + p / g->pool_width;
       const int32_t column = i % g->out_width * g->pool_width + p % g->pool_width;
-      const int32_t top = row * g->stride_y - g->top,
-                    left = column * g->stride_x - g->left;
-      for (int32_t group = 0; group < g->groups; ++group) {{
-        for (int32_t j = 0; j < outs; j += 4) {{
-          const int32_t lanes = outs - j < 4 ? outs - j : 4;
-          {sum} sum[4] = {{0}};
-          for (int32_t ky = 0; ky < g->kernel_height; ++ky) {{
-            const int32_t at_y = top + ky * g->step_y;
-            if (at_y < 0 || at_y >= g->height) continue;
-            for (int32_t kx = 0; kx < g->kernel_width; ++kx) {{
-              const int32_t at_x = left + kx * g->step_x;
-              if (at_x < 0 || at_x >= g->width) continue;
-              const {kind} *pixel =
-                  x + (at_y * g->width + at_x) * g->channels + group * depth;
-              const {kind} *w = filters +
-                              (ky * g->kernel_width + kx) * depth * g->out_channels +
-                              group * outs + j;
-              if (lanes == 4) {{
-                for (int32_t c = 0; c < depth; ++c, w += g->out_channels) {{
-                  sum[0] += {pixel} * w[0];
-                  sum[1] += {pixel} * w[1];
-                  sum[2] += {pixel} * w[2];
-                  sum[3] += {pixel} * w[3];
-                }}
-              }} else {{
-                for (int32_t c = 0; c < depth; ++c, w += g->out_channels) {{
-                  for (int32_t lane = 0; lane < lanes; ++lane)
-                    sum[lane] += {pixel} * w[lane];
-                }}
-              }}
-            }}
-          }}
-          for (int32_t lane = 0; lane < lanes; ++lane) {{
-            const int32_t channel = group * outs + j + lane;
-            const TYPE value = {value};
-            if (p == 0 || value > y[channel]) y[channel] = value;
+      const int32_t top = row * g->stride_y - g->top;
+      const int32_t left = column * g->stride_x - g->left;
+      for (int32_t j = 0; j < g->out_channels; j += lanes) {{
+        const int32_t group = j / outs, next = (group + 1) * outs;
+        const int32_t first = j + lanes <= next ? j : next - lanes;
+        {sum} sum[16] = {{0}};
+        for (int32_t ky = 0; ky < g->kernel_height; ++ky) {{
+          const int32_t at_y = top + ky * g->step_y;
+          if (at_y < 0 || at_y >= g->height) continue;
+          for (int32_t kx = 0; kx < g->kernel_width; ++kx) {{
+            const int32_t at_x = left + kx * g->step_x;
+            if (at_x < 0 || at_x >= g->width) continue;
+            const int32_t pixel = (at_y * g->width + at_x) * g->channels;
+            const int32_t tap = (ky * g->kernel_width + kx) * depth;
+            const {kind} *in = x + pixel + group * depth;
+            const {kind} *w = filters + tap * g->out_channels + first;
+            USE(add_columns{suffix})(lanes, depth, g->out_channels, in{zero}, w, sum);
           }}
         }}
+        for (int32_t c = 0; c < lanes; ++c) {{
+          const TYPE value = {value};
+          if (p == 0 || value > y[first + c]) y[first + c] = value;
+        }}
+        j = first;
       }}
     }}
   }}
 }}
 """
-Helpers.define(
-    _CONVOLVE.format(
-        name="convolve",
-        kind="TYPE",
-        more="",
-        sum="TYPE",
-        pixel="pixel[c]",
-        value="sum[lane]",
-    )
-)
-Helpers.define(
-    _CONVOLVE.format(
-        name="convolve_i8",
-        kind="int8_t",
-        more=" TYPE scale,\n                 int32_t zero, const TYPE *scales,",
-        sum="int32_t",
-        pixel="(pixel[c] - zero)",
-        value="(TYPE)sum[lane] * (scale * scales[channel])",
-    )
-)
-
+for _kind in (REAL, INTEGERS):
+    Helpers.define(_CONVOLVE.format(**_kind))
 
 Helpers.define("""
 /* convolve_back: Each pixel of x times the filters, added where they lie in y:
