@@ -5,7 +5,7 @@ PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
 
 .PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations \
-  tsan fuzz fuzz-all fuzz-models
+  tsan fuzz fuzz-all fuzz-models aarch64
 
 # What builds slimlearn; then slimlearn itself, editable, with its native module in place.
 $(VENV)/bin/ninja:
@@ -82,6 +82,13 @@ sanitize: build $(VENV)/test.stamp
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH=$(SANITIZED) \
 	$(PYTHON) -m pytest -n 0 --capture=sys tests/native
+
+# libslim for 64-bit ARM, and its tests by qemu; Debian has g++-aarch64-linux-gnu and qemu-user.
+aarch64: build $(VENV)/test.stamp
+	$(CMAKE) -S native -B build/aarch64 -G Ninja \
+	  -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/.ci/aarch64.cmake
+	$(CMAKE) --build build/aarch64
+	$(PYTHON) -m pytest -n 0 tests/native/test_aarch64.py
 
 # How long what has no end goes on.
 SECONDS = 60

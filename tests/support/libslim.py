@@ -53,9 +53,9 @@ def installed(folder: Path) -> Path:
     return folder
 
 
-def build_programs(prefix: Path, folder: Path) -> Path:
+def build_programs(prefix: Path, folder: Path, *more: str) -> Path:
     """The programs of tests/native/cpp, made with what is installed."""
-    options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release"]
+    options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release", *more]
     cmake("-S", ROOT / "tests/native/cpp", "-B", folder, *options)
     cmake("--build", folder)
     return folder
