@@ -3,7 +3,6 @@
 What is imported here is public.
 """
 
-import sys as _sys
 from typing import TYPE_CHECKING
 
 from slimlearn import callbacks as callbacks
@@ -46,16 +45,13 @@ __version__ = "0.1.0"
 
 _MODULES = ("callbacks", "feature_column", "layers", "losses", "ops", "tensorboard")
 
-# ``from slimlearn.tensorboard import …``: a file of that name here would stand before
-# the tensorboard package for what runs in this folder.
-_sys.modules[f"{__name__}.tensorboard"] = tensorboard
-
 if not TYPE_CHECKING:  # which knows it from the lines above
     import sys as _sys
     from inspect import ismodule as _ismodule
 
-    # It lies elsewhere, and is found here: `from slimlearn.ops import where`.
+    # They lie elsewhere, and are found here: `from slimlearn.ops import where`.
     _sys.modules[f"{__name__}.ops"] = ops
+    _sys.modules[f"{__name__}.tensorboard"] = tensorboard
 
     __all__ = sorted(
         name

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
 
 import slimlearn
@@ -127,6 +128,13 @@ SUBJECTS = (
         + ", ".join(f"``tf.{name}``" for name in tf_names_of_others())
         + ".",
     ),
+    Subject(
+        "tensorboard",
+        "TensorBoard",
+        "``from slimlearn import tensorboard``: what writes events for TensorBoard, "
+        "beside the callbacks.",
+        members=True,
+    ),
     Subject("tools", "Tools", "What is left, by name."),
     Subject(
         "given",
@@ -135,6 +143,8 @@ SUBJECTS = (
         members=True,
     ),
 )
+# Modules of the package whose names have a page together.
+BRANCHES = ("layers", "ops", "callbacks", "losses", "feature_column", "tensorboard")
 # Where a name belongs: by the module that defines it, the first that fits.
 BELONGS = (
     ("slimlearn.estimators.network", "networks"),
@@ -205,7 +215,7 @@ def public() -> dict[str, object]:
 
 def subject_of(path: str, value: object) -> str:
     """Return the name of the subject that an object belongs to."""
-    for branch in ("layers", "ops", "callbacks", "losses", "feature_column"):
+    for branch in BRANCHES:
         if path.startswith(f"slimlearn.{branch}."):
             return branch
     home = getattr(value, "__module__", "")
@@ -256,7 +266,8 @@ def faults(path: str) -> list[str]:
     A parameter may go without a word where the summary says it all, but a section of
     parameters names each, and none that is not there.
     """
-    checked = validate(path)
+    # By object: a path may be that of a module that lies elsewhere.
+    checked = validate(get_doc_object(resolve_or_none(path)))
     text = inspect.cleandoc(checked["docstring"] or "")
     codes = {"GL08", "SS01"}
     # "**arguments" stand for those that another docstring names.

@@ -161,6 +161,7 @@ class TensorBoard(Callback):
     def on_fit_end(self, state) -> None:
         """Write what is left and close the file."""
         writer = self.__dict__.pop("_writer", None)
+        self.__dict__.pop("_told", None)
         if writer is None:
             return
         with writing("TensorBoard", self.log_dir_):

@@ -41,7 +41,9 @@ _FOUND = {
     "ParamFreezer": {"_from": optional(count), "frozen_": listed(text)},
     "StartFrom": {"names_": listed(text), "skipped_": mapped(text, text)},
     "CSVLog": {"path_": text},
+    "HParams": {"log_dir_": text},
     "JSONLog": {"path_": text},
+    "TensorBoard": {"log_dir_": text},
 }
 _OPEN = frozenset(("_file", "_bar", "_score", "_columns", "_stepped", "_time"))
 

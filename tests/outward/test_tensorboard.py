@@ -279,11 +279,15 @@ def test_more_that_is_refused(tmp_path):
 
 
 def test_copies_and_pickles(tmp_path):
-    clf = DNNClassifier((4,), max_iter=1, callbacks=[TensorBoard(tmp_path / "{fit}")])
+    folder = f"{tmp_path}/{{fit}}"
+    clf = DNNClassifier((4,), max_iter=1, callbacks=[TensorBoard(folder)])
     clf.fit(X, Y)
     again = pickle.loads(pickle.dumps(clf))
     assert again.callbacks_[0][1].log_dir_.startswith(str(tmp_path))
-    assert clone(clf).callbacks[0].log_dir == tmp_path / "{fit}"
+    clf.save(tmp_path / "model.slim")
+    loaded = slimlearn.load(tmp_path / "model.slim")
+    assert loaded.callbacks_[0][1].log_dir_ == again.callbacks_[0][1].log_dir_
+    assert clone(clf).callbacks[0].log_dir == folder
     assert slimlearn.tensorboard.Writer is Writer
 
 
