@@ -142,7 +142,7 @@ def write_text(file, text: str) -> None:
     OSError
         If the file cannot be written; an old one then stays as it was.
     """
-    _native().write_file(_path(file), text.encode())
+    _native().write_file(_path(file), text.encode(errors="surrogateescape"))
 
 
 def read(file) -> Saved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ _INPUTS = (
     inputs.SequenceInput,
     inputs.SparseInput,
 )
+
+
+# What autoencoders offer, and what it gives.
+_AGAIN = "reconstruct", "reconstruction"
 
 
 class ExportedC(NamedTuple):
@@ -127,8 +132,9 @@ class Exportable:
 
         Notes
         -----
-        It computes one row at a time. A number of a category that the network does not
-        know is taken for the nearest that it knows: C has no errors to raise.
+        It computes one row at a time: what ``predict`` gives for that row alone. A
+        number of a category that the network does not know is taken for the nearest
+        that it knows: C has no errors to raise.
 
         Examples
         --------
@@ -174,8 +180,7 @@ class Exportable:
             pages = write_c(network, wish, os.path.basename(header), quantized)
         except NotExportable as error:
             raise NotExportable(f"{type(self).__name__}: {error}") from None
-        files.write_text(header, pages.header)
-        files.write_text(path, pages.source)
+        _write_both(path, header, pages)
         if loss is not None:
             print(f"{type(self).__name__}: {loss}")
         return ExportedC(path, header, pages.arena_bytes, pages.weight_bytes, loss)
@@ -206,7 +211,8 @@ class Exportable:
         graph = model.functions["predict"]
         with inside(graph):
             graph.returns = [head.decoded(graph.returns[0])]
-        return model, "predict", Wish(name, "predict", "prediction")
+        what = ("predict", "prediction") if hasattr(self, "predict") else _AGAIN
+        return model, "predict", Wish(name, *what)
 
     def _sizes(self, length: int | None) -> Mapping[str, int]:
         sequences = isinstance(self._input, inputs.SequenceInput)
@@ -239,6 +245,24 @@ def _names(path, name: str | None) -> tuple[str, str, str]:
             f"with a letter and is no word of the language: {advice}"
         )
     return path, f"{stem}.h", wish
+
+
+def _write_both(path: str, header: str, pages) -> None:
+    """Write both files, or leave both as they were."""
+    before = None
+    if os.path.isfile(header):
+        with open(header, encoding="utf-8", errors="surrogateescape") as opened:
+            before = opened.read()
+    files.write_text(header, pages.header)
+    try:
+        files.write_text(path, pages.source)
+    except OSError:
+        with contextlib.suppress(OSError):
+            if before is None:
+                os.remove(header)
+            else:
+                files.write_text(header, before)
+        raise
 
 
 def _plain(classes: np.ndarray) -> list:

@@ -166,7 +166,7 @@ class _Assembly:
     def _public(self) -> str:
         name, arena = self.wish.name, "arena"
         lines = []
-        if self.wish.own_arena:
+        if self.wish.own_arena and self.run.needs_arena:
             lines, arena = [f"static {name}_arena memory;\n"], "&memory"
         more = [arena] if self.run.needs_arena else []
         words = ", ".join([*self.inputs, *self.outputs, *more])

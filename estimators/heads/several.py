@@ -26,6 +26,7 @@ class SeveralNumbersHead(RegressionHead):
 
     flat = False
     numbers = 1
+    decoded = Head.decoded  # which refuses
 
     @property
     def outputs(self) -> int:
@@ -78,8 +79,6 @@ class DistributionHead(SeveralNumbersHead):
     def decode(self, raw):
         """Means in y's units."""
         return self.formula.mean(self._numbers(raw)) * self.spread + self.center
-
-    decoded = Head.decoded  # which refuses
 
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """Standard deviations in y's units."""

@@ -7,7 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from slimlearn import DNNClassifier, DNNRegressor, NetworkRegressor, layers
+from slimlearn import (
+    Autoencoder,
+    DNNClassifier,
+    DNNRegressor,
+    LinearRegressor,
+    NetworkRegressor,
+    layers,
+)
 from slimlearn.backend import ops
 from tests.support.exported_c import COMPILERS, compiled
 
@@ -62,6 +69,29 @@ def test_compilers_and_precisions(tmp_path, compiler, flags, precision):
     net = compiled(estimator, tmp_path, flags, compiler, precision=precision)
     tolerance = 1e-13 if precision == "float64" else 1e-6
     assert_same(estimator, X, net, tolerance)
+
+
+def test_what_outputs_mean(tmp_path):
+    X = rows_of(4)
+    once = {"max_iter": 2, "random_state": 0}
+    labels = (X[:, :3] > 0).astype(int)
+    several = DNNClassifier((8,), **once).fit(X, labels)
+    got = compiled(several, tmp_path).rows("predict_proba", X)
+    assert_allclose(got, several.predict_proba(X), rtol=0, atol=1e-6)
+    apart = DNNClassifier((8,), loss="hinge", **once).fit(X, labels[:, 0])
+    net = compiled(apart, tmp_path)
+    want = apart.decision_function(X)[:, np.newaxis]
+    assert_allclose(net.rows("decision_function", X), want, rtol=0, atol=1e-6)
+    assert_array_equal(apart.classes_[net.rows("predict", X)], apart.predict(X))
+    counts = DNNRegressor((8,), loss="poisson", **once).fit(X, np.abs(X[:, 0]))
+    assert_same(counts, X, compiled(counts, tmp_path))
+    low = DNNRegressor((8,), loss="quantile", quantile=0.1, **once).fit(X, X[:, 0])
+    assert_same(low, X, compiled(low, tmp_path))
+    linear = LinearRegressor().fit(X, 1e4 + X[:, 0])
+    assert_same(linear, X, compiled(linear, tmp_path))
+    coder = Autoencoder((3,), **once).fit(X)
+    got = compiled(coder, tmp_path).rows("reconstruct", X)
+    assert_allclose(got, coder.reconstruct(X), rtol=0, atol=1e-6)
 
 
 def test_labels_are_a_table(tmp_path):
@@ -134,6 +164,11 @@ def test_older_files_stay_whole_where_new_ones_cannot_be_written(tmp_path):
     (tmp_path / "other" / "net.c").mkdir()
     with pytest.raises(IsADirectoryError):
         estimator.export_c(tmp_path / "other" / "net.c")
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["net.c"]
+    (tmp_path / "other" / "net.h").write_bytes(b"mine: \xff")
+    with pytest.raises(IsADirectoryError):
+        estimator.export_c(tmp_path / "other" / "net.c")
+    assert (tmp_path / "other" / "net.h").read_bytes() == b"mine: \xff"
     before = (tmp_path / "net.c").read_bytes()
     estimator.fit(X, X[:, 1])
     estimator.export_c(tmp_path / "net.c")

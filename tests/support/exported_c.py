@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -131,5 +132,6 @@ def compiled(estimator, folder: Path, flags: str = "-O2", compiler="gcc", **opti
     """Export an estimator and compile it; skip where there is no compiler."""
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler} here")
-    estimator.export_c(folder / "net.c", **options)
-    return Compiled(folder, compiler, flags)
+    own = Path(tempfile.mkdtemp(dir=folder))  # a library is loaded once by its path
+    estimator.export_c(own / "net.c", **options)
+    return Compiled(own, compiler, flags)
