@@ -100,7 +100,7 @@ def to_numpy(array):
 
 
 def _read(array):
-    if isinstance(array, (np.ndarray, np.generic)):
+    if isinstance(array, (np.ndarray, np.generic, list, tuple)):
         return array
     if _is_on_gpu(array):
         return _fetched(array)

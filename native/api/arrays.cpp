@@ -170,11 +170,11 @@ LentSources sources_of(const py::dict& arrays) {
   for (const auto& [key, value] : arrays) {
     Source source;
     source.name = py::cast<std::string>(key);
-    if (is_ragged(value)) {
-      lent.sources.push_back(ragged_source(value, source.name, lent.arrays));
-      continue;
-    }
     if (!py::isinstance<py::array>(value)) {
+      if (is_ragged(value)) {
+        lent.sources.push_back(ragged_source(value, source.name, lent.arrays));
+        continue;
+      }
       if (!is_csr(value)) {
         throw py::type_error("source " + source.name +
                              " must be a NumPy array, a SciPy CSR matrix or dataset.Ragged");

@@ -48,7 +48,8 @@ Spans::Spans(const Model& model, const std::string& function, const BatchRule& r
   for (const int64_t size : sizes) {
     for (size_t bucket = 0; bucket < buckets_.count(); ++bucket) {
       const std::vector<Source> sized = buckets_.sized(sources, bucket);
-      auto plan = model.plan(function, size, symbols_of_bucket(sized));
+      const bool made = size == sizes[0] && bucket + 1 == buckets_.count();
+      auto plan = made ? largest : model.plan(function, size, symbols_of_bucket(sized));
       auto gathers = bind_sources(*plan, sized, index);
       BoundPlan bound(std::move(plan), std::move(gathers), arrays, seed);
       Plan::Lease call = bound.lease(lanes_, index);
