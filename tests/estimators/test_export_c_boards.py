@@ -88,6 +88,13 @@ def test_a_small_network_on_a_cortex_m4(tmp_path):
     assert not re.findall(r"__aeabi_\w+", told)
 
 
+def test_the_header_is_c_plus_plus(tmp_path, networks):
+    needs("g++")
+    estimator, _, _ = networks["convolved"]
+    estimator.export_c(tmp_path / "net.c", arena="caller")
+    build("g++ -Wall -Wextra -Werror -pedantic -fsyntax-only -x c++ net.h", tmp_path)
+
+
 def test_threads_have_arenas_of_their_own(tmp_path, networks):
     estimator, X, _ = networks["convolved"]
     net = compiled(estimator, tmp_path, arena="caller")

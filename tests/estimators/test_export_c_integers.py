@@ -55,7 +55,8 @@ def test_what_is_lost_is_told(tmp_path, capsys, make):
     assert loss.rows == 200
     assert loss.agreement >= 0.97
     assert loss.score == pytest.approx(loss.score_before, abs=0.015)
-    net = compiled(estimator, tmp_path, **options)
+    flags = "-O1 -fsanitize=undefined -fno-sanitize-recover=all"
+    net = compiled(estimator, tmp_path, flags, **options)
     want, got = estimator.predict_proba(rows), net.rows("predict_proba", rows)
     found = np.abs(got - want)[SOME].max()
     assert 0 < loss.difference == pytest.approx(found, abs=1e-4)
