@@ -266,6 +266,11 @@ class Convolve final : public Launch {
     }
     for (int axis = 0; axis < kAxes; ++axis)
       blocks_[axis] = Parts::of_at_most(all[axis], best[axis]);
+    // A few more than are needed share out evenly.
+    const int64_t even = (blocks_[1].count + 3) / 4 * 4;
+    if (blocks_[1].count > kFewTasks && even <= std::min(all[1], kMostTasks)) {
+      blocks_[1] = Parts(all[1], even);
+    }
     const int64_t pixels = all[1] * all[2] * step(1) * step(2);
     images_ = std::max<int64_t>(kLeastPixels / std::max<int64_t>(pixels, 1), 1);
     images_ = std::min(images_, std::max<int64_t>(kFarBox / bytes_of(best), 1));
@@ -327,6 +332,7 @@ class Convolve final : public Launch {
     call.a_k = 1;
     call.c_row = step[2] * to.pixel;
     const int64_t lines = at.images * count[0] * count[1];
+    const bool far_result = !tape && w.to.count(context.rows) * int64_t{sizeof(T)} > kFarBytes;
     Prefetcher next;  // of the filters of the next panel
     for (const Piece& piece : taps.pieces()) {
       call.k = piece.k;
@@ -374,6 +380,7 @@ class Convolve final : public Launch {
             call.a = a + x * call.a_row;
             call.c = c + x * call.c_row;
             call.row = x;
+            if (far_result) prefetch_tile(call, rows, vectors);
             const auto of_rows = static_cast<size_t>(rows - 1);
             const MicroKernel<T> kernel =
                 w.panels.half(panel) ? tables.half[of_rows]

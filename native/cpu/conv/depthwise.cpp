@@ -30,6 +30,7 @@ class Depthwise final : public Launch {
         end_(binding),
         split_(
             Split::by_bytes(pixels() * outputs_ * (1 + geometry_.stride[2]) * int64_t{sizeof(T)})) {
+    while (split_.grain > 1 && lines_.a_image() < kFewTasks * split_.grain) split_.grain /= 2;
   }
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(lines(rows)); }
@@ -91,13 +92,14 @@ class Depthwise final : public Launch {
       call.count = run.tap_count;
       call.x_step = run.source_step;
       call.y_step = run.x_step * pixel;
+      if (!tiled()) call.finish = finish.every(run.x_step);
       const Parts blocks = Parts::of_at_most(run.count, kPixels);
       for (int64_t block = 0; block < blocks.count; ++block) {
         const int64_t first = blocks.begin(block), count = blocks.end(block) - first;
         const int64_t x = run.x + first * run.x_step;
         call.x = from + run.source + first * run.source_step;
         call.y = (tiled() ? tile : to) + x * pixel;
-        if (!tiled()) call.finish = finish.at(x, 0).every(run.x_step);
+        if (!tiled()) call.finish.begin_at(finish, x);
         (spreads() ? pixel_row_of<T, true>(count) : pixel_row_of<T, false>(count))(call);
       }
     });

@@ -169,12 +169,13 @@ class DepthwiseBoxes final : public Launch {
       call.count = static_cast<int64_t>(taps.size());
       call.x_step = w.scale * box_.pixel;
       call.y_step = w.step * pixel;
+      if (!end_.has_tape()) call.finish = finish.every(w.step);
       const Parts blocks = Parts::of_at_most(w.count, kPixels);
       for (int64_t block = 0; block < blocks.count; ++block) {
         const int64_t first = blocks.begin(block), x = w.first + w.step * first;
         call.x = source + box_.at(0, h.scale * (y / heights), w.scale * first);
         call.y = to + x * pixel;
-        if (!end_.has_tape()) call.finish = finish.at(x, 0).every(w.step);
+        if (!end_.has_tape()) call.finish.begin_at(finish, x);
         pixel_row_of<T, false>(blocks.end(block) - first)(call);
       }
     }

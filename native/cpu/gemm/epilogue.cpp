@@ -2,6 +2,7 @@
 // (sub, mul, add), add(acc, whole), relu, minimum(acc, number); or relu_grad(acc, whole).
 #include "cpu/gemm/epilogue.h"
 
+#include <cmath>
 #include <map>
 
 #include "ir/ops.h"
@@ -44,8 +45,11 @@ class Finder {
     const ValueId other = node.operands[first ? 1 : 0];
     if (op == "minimum") {
       const auto number = numbers_.find(other);
-      if (!first || number == numbers_.end() || !next(Stage::cap)) return false;
-      found_.cap = number->second;
+      if (!first || number == numbers_.end()) return false;
+      const double cap = number->second;
+      // One instruction does it, but not where two signs of zero or NaN decide.
+      if (std::isnan(cap) || static_cast<float>(cap) == 0 || !next(Stage::cap)) return false;
+      found_.cap = cap;
       return true;
     }
     const int operand = operand_of(other);

@@ -16,8 +16,8 @@ struct Finish {
   const T* bias = nullptr;   // a row: + bias
   const T* added = nullptr;  // whole: + added
   bool relu = false;
-  bool capped = false;  // minimum(value, cap)
-  T cap = 0;
+  bool capped = false;      // minimum(value, cap)
+  T cap = 0;                // neither zero nor NaN
   const T* mask = nullptr;  // whole: mask > 0 ? value : 0 (relu_grad)
   int64_t added_row = 0, mask_row = 0;
 
@@ -34,6 +34,11 @@ struct Finish {
     if (added != nullptr) moved.added += row * added_row + column;
     if (mask != nullptr) moved.mask += row * mask_row + column;
     return moved;
+  }
+  // As `whole` from this row on; what is the same in all rows stays.
+  void begin_at(const Finish& whole, int64_t row) {
+    if (whole.added != nullptr) added = whole.added + row * whole.added_row;
+    if (whole.mask != nullptr) mask = whole.mask + row * whole.mask_row;
   }
   // Of rows that lie so many apart.
   Finish every(int64_t step) const {
@@ -93,7 +98,7 @@ SLIM_INLINE void finish_sums(V (&sum)[rows][vectors], const Finish<Lane<V>>& fin
     const V cap = broadcast<V>(finish.cap);
     each([&](int j, int64_t) {
 #pragma GCC unroll 16
-      for (int i = 0; i < rows; ++i) sum[i][j] = minimum(sum[i][j], cap);
+      for (int i = 0; i < rows; ++i) sum[i][j] = min_or_second(cap, sum[i][j]);
     });
   }
   if (finish.mask != nullptr) {
