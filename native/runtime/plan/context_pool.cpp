@@ -13,7 +13,7 @@ constexpr int64_t kIdleBytes = 256 << 20;
 
 // Beyond so many bytes a function that runs once, as initial values are made, keeps nothing idle:
 // it takes as much as the weights.
-constexpr int64_t kOnceBytes = 32 << 20;
+constexpr int64_t kOnceBytes = 4 << 20;
 
 // Under cache_lock().
 ContextChain<&CallContext::in_process> all_idle;
