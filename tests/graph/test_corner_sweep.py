@@ -76,13 +76,10 @@ MIXES = (
     "reduce_min",
     "max_with_argmax",
     "logsumexp",
-    "transpose",
 )
-# A loop that is not row by row is planned for the rows at hand, one or more.
-LOOPS = ("scan", "while_loop")
 
 
-@pytest.mark.parametrize("op", [op for op in SMOOTH if op not in MIXES + LOOPS])
+@pytest.mark.parametrize("op", [op for op in SMOOTH if op not in MIXES])
 def test_no_rows(op):
     for case in ALL[op]:
         made = models(case, "f32")

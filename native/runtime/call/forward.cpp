@@ -40,6 +40,14 @@ Arrays with(Arrays arrays, const std::byte* hyper) {
   return arrays;
 }
 
+// Of what no row makes: the plan is one of a row.
+std::vector<int64_t> without_rows(const Type& type, Symbols symbols) {
+  symbols["B"] = 0;
+  std::vector<int64_t> shape;
+  for (const Dim& dim : type.dims) shape.push_back(dim.evaluate(symbols));
+  return shape;
+}
+
 bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
 
 }  // namespace
@@ -74,12 +82,15 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   bound_.emplace(bind(chunk_));
   const Plan& plan = bound_->plan();
   const int64_t last = rows - (chunks_ - 1) * chunk_;
-  if (plan.exact() && last != chunk_) last_.emplace(bind(last));
+  if (plan.exact() && last != chunk_ && rows > 0) last_.emplace(bind(last));
   for (size_t i = 0; i < plan.returns().size(); ++i) {
     const Buffer& buffer = plan.returns()[i];
     Returned returned{buffer.dtype, buffer.dims};
     const Rows use = rows_[i];
-    if (use == Rows::local || (rows == 0 && buffer.per_row > 0)) {
+    if (rows == 0) {
+      const Graph& graph = model_->function(function).graph;
+      returned.shape = without_rows(graph.values[graph.returns[i]].type, symbols_);
+    } else if (use == Rows::local) {
       returned.shape[0] = buffer.dims[0] / chunk_ * rows;
     } else if (use == Rows::sum && chunks_ > 1) {
       partial_.resize(plan.returns().size());
