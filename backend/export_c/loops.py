@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from slimlearn.backend.export_c.families import Room, count_of, emits
 from slimlearn.backend.export_c.moving import copy_rows
-from slimlearn.backend.export_c.writing import Function, Room, count_of, emits
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import Node, Tensor
 from slimlearn.backend.ops.loops import LoopForm
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from slimlearn.backend.export_c.families import count_of, emits
 from slimlearn.backend.export_c.helpers import C_TYPES, Helpers
 from slimlearn.backend.export_c.literals import literal
-from slimlearn.backend.export_c.writing import Function, count_of, emits
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import Node
 
 __all__ = ["copy_rows"]

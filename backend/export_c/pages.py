@@ -9,11 +9,12 @@ import numpy as np
 
 from slimlearn.backend.engine import source
 from slimlearn.backend.export_c.errors import NotExportable
+from slimlearn.backend.export_c.families import MEMBERS, File, count_of
 from slimlearn.backend.export_c.helpers import C_TYPES
 from slimlearn.backend.export_c.literals import definition
 from slimlearn.backend.export_c.network import Network, optimized
 from slimlearn.backend.export_c.quantize import Quantized
-from slimlearn.backend.export_c.writing import MEMBERS, File, Function, count_of
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import NUMPY_TYPES, type_text
 
 __all__ = ["Pages", "Wish", "write_c"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from slimlearn.backend.export_c.families import Room, count_of, emits
 from slimlearn.backend.export_c.helpers import C_TYPES, Helpers
 from slimlearn.backend.export_c.literals import literal
 from slimlearn.backend.export_c.quantize import Quantized
-from slimlearn.backend.export_c.writing import Function, Room, count_of, emits
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import Node, Tensor
 
 __all__ = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from slimlearn.backend.export_c.errors import NotExportable, place_of
+from slimlearn.backend.export_c.families import emits
 from slimlearn.backend.export_c.helpers import Helpers
-from slimlearn.backend.export_c.writing import Function, emits
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import Node
 
 __all__: list[str] = []

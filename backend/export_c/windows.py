@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slimlearn.backend.export_c.errors import NotExportable, place_of
+from slimlearn.backend.export_c.families import Room, count_of, emits
 from slimlearn.backend.export_c.helpers import Helpers
 from slimlearn.backend.export_c.products import (
     INTEGERS,
@@ -13,7 +14,7 @@ from slimlearn.backend.export_c.products import (
     product_type,
     target_of,
 )
-from slimlearn.backend.export_c.writing import Function, Room, count_of, emits
+from slimlearn.backend.export_c.writing import Function
 from slimlearn.backend.graph import Node, Tensor
 
 __all__: list[str] = []

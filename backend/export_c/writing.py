@@ -3,99 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from slimlearn.backend.engine.source import Kernel
 from slimlearn.backend.export_c.errors import NotExportable, place_of
-from slimlearn.backend.export_c.helpers import C_TYPES, Helpers
+from slimlearn.backend.export_c.families import (
+    ALIASES,
+    EMITTERS,
+    FORMULAS,
+    MEMBERS,
+    ROOMS,
+    File,
+    Part,
+    count_of,
+)
+from slimlearn.backend.export_c.helpers import C_TYPES
 from slimlearn.backend.export_c.names import Names
 from slimlearn.backend.export_c.network import optimized
 from slimlearn.backend.export_c.places import Arena, Block
 from slimlearn.backend.export_c.quantize import Quantized
 from slimlearn.backend.graph import Declaration, Graph, Model, Node, Tensor
-from slimlearn.backend.op import OPS
 
-__all__ = ["EMITTERS", "MEMBERS", "File", "Function", "Room", "count_of", "emits"]
-
-# By op: what writes its steps, and what memory these need beside operands and results.
-EMITTERS: dict[str, Callable[[Function, Node], None]] = {}
-ROOMS: dict[str, Callable[[Function, Node], list[Room]]] = {}
-
-# Members of the arena that cannot be called by their type.
-MEMBERS = {"bool": "flags"}
-
-# Their results are their operand's memory.
-_ALIASES = frozenset(("reshape", "identity"))
-# Formulas of elements: their functions are printed by the engine.
-FORMULAS = frozenset(n for n, op in OPS.items() if op.elementwise) - _ALIASES | {
-    "fused"
-}
-
-
-class Room(NamedTuple):
-    """Memory that a node needs while it runs."""
-
-    dtype: str
-    count: int
-
-
-def emits(*ops: str, room: Callable | None = None):
-    """Register a function of a `Function` and a node, which writes its steps.
-
-    `room` says what memory these need for themselves.
-    """
-
-    def register(function):
-        for op in ops:
-            EMITTERS[op] = function
-            if room is not None:
-                ROOMS[op] = room
-        return function
-
-    return register
-
-
-def count_of(value: Tensor) -> int:
-    """The numbers of a value."""
-    return math.prod(value.shape)
-
-
-class Part(NamedTuple):
-    """A function that becomes one of C: its graph, and its text for the formulas."""
-
-    name: str
-    graph: Graph
-    text: str
-
-
-class File:
-    """What the functions of one file share.
-
-    Parameters
-    ----------
-    name : str
-        Of the network, with which all that others see begins.
-    """
-
-    def __init__(self, name: str):
-        self.name = name
-        self.helpers = Helpers()
-        self.names = Names()
-        self.arrays: dict[str, str] = {}  # what declarations are called in C
-        self.used: set[str] = set()  # of these
-        self.quantized: Mapping[str, Quantized] = {}  # those of 8 bits
-        self.scales: dict[str, str] = {}  # what their scales are called
-        self.constants: list[str] = []  # other definitions, such as of windows
-        self.functions: list[str] = []
-        self.parts: list[Part] = []
-        self.kernels: dict[tuple[str, str], Kernel] = {}
-        self.sizes: dict[str, int] = {}  # of the arena
-
-    def array(self, declared: Tensor) -> str:
-        """The name of a constant array."""
-        self.used.add(declared.name)
-        return self.arrays[declared.name]
+__all__ = ["Function"]
 
 
 class Function:
@@ -157,7 +85,7 @@ class Function:
 
     def _check_ops(self) -> None:
         for node in self.graph.nodes:
-            if node.op == "input" or node.op in _ALIASES | FORMULAS | EMITTERS.keys():
+            if node.op == "input" or node.op in ALIASES | FORMULAS | EMITTERS.keys():
                 continue
             raise NotExportable(
                 f"C exports have no code for {place_of(node)}: build the network "
@@ -176,7 +104,7 @@ class Function:
 
     def alias(self, node: Node) -> tuple[Tensor, int] | None:
         """What the result of a node is a part of, without any computation."""
-        if node.op in _ALIASES:
+        if node.op in ALIASES:
             return node.operands[0], 0
         if node.op == "slice":
             value, axis = node.operands[0], node.attributes["axis"]

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from slimlearn.backend import ops, reference
 from slimlearn.backend.export_c import NotExportable, Wish, fixed, write_c
-from slimlearn.backend.export_c.writing import EMITTERS, FORMULAS
+from slimlearn.backend.export_c.families import EMITTERS, FORMULAS
 from slimlearn.backend.graph import Model
 from slimlearn.backend.op import OPS
 from slimlearn.backend.shape import B
