@@ -90,7 +90,7 @@ class File:
     def __init__(self, name: str):
         self.name = name
         self.helpers = Helpers()
-        self.names = Names()
+        self.names = Names(*Helpers.names())
         self.arrays: dict[str, str] = {}  # what declarations are called in C
         self.used: set[str] = set()  # of these
         self.quantized: Mapping[str, Quantized] = {}  # those of 8 bits

@@ -36,6 +36,12 @@ class Helpers:
         assert name is not None, text
         _TEXTS[name[1]] = re.sub(r"/\* \w+: ", "/* ", text.strip(), count=1) + "\n"
 
+    @staticmethod
+    def names() -> set[str]:
+        """All that they may be called."""
+        types = ("", *(f"_{dtype}" for dtype in C_TYPES))
+        return {f"{name}{dtype}" for name in _TEXTS for dtype in types}
+
     def use(self, name: str, dtype: str = "") -> str:
         """What the helper is called for numbers of a type."""
         called = f"{name}_{dtype}" if dtype else name

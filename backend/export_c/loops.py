@@ -62,15 +62,13 @@ class _Loop:
         rooms = [Room(v.dtype, count_of(v)) for v in self.carried]
         for i, x in enumerate(self.scanned):
             if not self.together(x, self.form.scanned_axis(i)):
-                rooms.append(Room(x.dtype, count_of(x) // x.shape[self._of(i)]))
+                steps = x.shape[self.form.scanned_axis(i)]
+                rooms.append(Room(x.dtype, count_of(x) // steps))
         for i, y in enumerate(self.stacked):
             axis = self.form.stacked_axis(i)
             if not self.together(y, axis):
                 rooms.append(Room(y.dtype, count_of(y) // y.shape[axis]))
         return rooms
-
-    def _of(self, i: int) -> int:
-        return self.form.scanned_axis(i)
 
     @staticmethod
     def together(value: Tensor, axis: int) -> bool:

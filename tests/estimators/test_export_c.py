@@ -138,6 +138,20 @@ def test_refusals_name_what_to_do(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_scopes_that_c_has_other_things_for(tmp_path):
+    names = ("double", "log", "window", "matmul_f32", "net", "memory", "net_run", "y0")
+    names += ("net_predict", "1st", "run-2", "run.2", "arena", "X", "slim_exp_f32")
+
+    def net(x, num_outputs):
+        for name in names:
+            x = ops.exp(layers.fully_connected(x, 3, scope=name) * -1.0, name=name)
+        return layers.fully_connected(x, num_outputs, activation_fn=None)
+
+    X = rows_of(3)
+    estimator = NetworkRegressor(net, max_iter=1, random_state=0).fit(X, X[:, 0])
+    assert_same(estimator, X, compiled(estimator, tmp_path))
+
+
 def test_an_unknown_layer_is_named(tmp_path):
     def net(x, num_outputs):
         x = layers.fully_connected(x, 4, scope="before")
