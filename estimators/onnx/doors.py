@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.onnx import Writer, finish, require_onnx, write_function
-from slimlearn.estimators.onnx.heads import Output, outputs_of
+from slimlearn.estimators.onnx.heads import Output, check_head, outputs_of
 from slimlearn.estimators.onnx.inputs import model_inputs
 
 __all__ = ["ToONNX"]
@@ -84,6 +84,7 @@ class ToONNX:
 
     def _write_onnx(self, writer, sources: dict) -> list[Output]:
         """Write the network and its head."""
+        check_head(self, self._head)
         program, functions = self.program_, self.program_.model.functions
         whole = "predict_proba" if "predict_proba" in functions else "predict"
         values = write_function(writer, program, whole, sources)

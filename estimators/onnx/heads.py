@@ -20,7 +20,7 @@ from slimlearn.estimators.heads import (
 )
 from slimlearn.estimators.losses import Gaussian, GaussianMixture
 
-__all__ = ["Output", "outputs_of"]
+__all__ = ["Output", "check_head", "outputs_of"]
 
 
 class Output(NamedTuple):
@@ -56,17 +56,25 @@ def outputs_of(writer, head, raw: str, probabilities: str | None) -> list[Output
     probabilities : str or None
         What ``predict_proba`` returns, where there is one.
     """
-    if isinstance(head, ClassifierHead) and not head.by_step:
+    if isinstance(head, ClassifierHead):
         return _of_classes(writer, head, raw, probabilities)
     if isinstance(head, ShareHead):
         shares = writer.add("Sigmoid", raw)
         return [Output("variable", shares, writer.real, (head.outputs,))]
     if isinstance(head, RegressionHead):
         return _of_numbers(writer, head, raw)
-    raise Unsupported(
-        f"predictions of {type(head).__name__} cannot be written as ONNX: export the "
-        "network's numbers by a regressor, or serve it by est.save and libslim"
-    )
+    raise AssertionError(f"{type(head).__name__} was not checked")
+
+
+def check_head(estimator, head) -> None:
+    """Refuse predictions that are no numbers or classes of rows."""
+    kinds = ClassifierHead, RegressionHead, ShareHead
+    if not isinstance(head, kinds) or getattr(head, "by_step", False):
+        raise Unsupported(
+            f"predictions of {type(estimator).__name__} cannot be written as ONNX, as "
+            f"they are more than numbers or classes of a row ({type(head).__name__}): "
+            "serve it by est.save and libslim"
+        )
 
 
 def _of_classes(writer, head, raw: str, probabilities) -> list[Output]:

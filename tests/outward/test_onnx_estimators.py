@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from slimlearn import (
+    Autoencoder,
     ConvNetClassifier,
     DNNClassifier,
     DNNRegressor,
@@ -19,7 +20,9 @@ from slimlearn import (
     LinearRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    Seq2Seq,
     SequenceClassifier,
+    SequenceTagger,
     layers,
     ops,
 )
@@ -273,6 +276,30 @@ def test_pipelines(dtype, options):
     ids = options and {id(pipe): options}
     model = skl2onnx.to_onnx(pipe, both[:1], target_opset=17, options=ids)
     check(pipe, both, model=model)
+
+
+def test_autoencoders():
+    for loss in ("squared_error", "log_loss"):
+        shares = np.clip(np.abs(X), 0, 1)
+        est = Autoencoder(max_iter=1, loss=loss).fit(shares)
+        got = compute(est.to_onnx(), shares)["variable"]
+        np.testing.assert_allclose(got, est.reconstruct(shares), atol=1e-5)
+
+
+def test_estimators_that_have_no_form_are_named():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcdef"))
+    frame["words"] = TARGETS["words"]
+    frame = frame.astype({"words": "category"})
+    clf = DNNClassifier((4,), max_iter=1).fit(frame, CODES)
+    with pytest.raises(ValueError, match=r"CategoryMatrix.*encoders before.*Pipeline"):
+        clf.to_onnx()
+    steps = [RNG.normal(size=(n, 3)).astype("f") for n in (3, 5, 4) * 10]
+    tags = [RNG.integers(0, 2, len(part)) for part in steps]
+    with pytest.raises(ValueError, match=r"SequenceTagger .*StepsHead.*est\.save"):
+        SequenceTagger(max_iter=1).fit(steps, tags).to_onnx()
+    words = [RNG.integers(1, 5, n).tolist() for n in (3, 5, 4) * 10]
+    with pytest.raises(ValueError, match=r"Seq2Seq reads X by TokenInput, .*ONNX"):
+        Seq2Seq(max_iter=1).fit(words, words).to_onnx()
 
 
 def test_what_is_wrong_is_said():
