@@ -45,7 +45,7 @@ BUDGETS = {"dense": 4, "normed": 7, "residual": 14, "concatenating": 8}
 
 @pytest.mark.parametrize("tower", BUDGETS)
 def test_launches_of_a_layer_are_the_same_at_any_depth(tower):
-    depths = 5, 10, 100, 200
+    depths = 5, 10, 200
     counts = []
     for depth in depths:
         text = print_program(deep.model(tower, depth, width=8))
@@ -65,7 +65,7 @@ def test_work_of_compiling_grows_with_the_nodes(tower):
         done = _native.work(print_program(model), "grad", {"B": 32, "P": 1})
         return {what: count / nodes for what, count in done.items()}
 
-    small, large = work(50), work(400)
+    small, large = work(30), work(240)
     assert small["joins"] > 1 and small["packing"] > 0
     assert large["joins"] <= 1.2 * small["joins"]
     assert large["packing"] <= 1.5 * small["packing"]
