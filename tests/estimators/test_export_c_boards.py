@@ -12,8 +12,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from slimlearn import ConvNetClassifier, DNNRegressor, SequenceClassifier
-from tests.support.exported_c import WARNINGS, build, compiled, run_program
+from tests.support.exported_c import (
+    ON_ONE_ISA,
+    WARNINGS,
+    build,
+    compiled,
+    run_program,
+)
 
+pytestmark = ON_ONE_ISA
 RNG = np.random.default_rng(0)
 ROWS = 6
 CLASSES = np.arange(60) % 3

@@ -12,8 +12,9 @@ from slimlearn.backend.export_c.families import EMITTERS, FORMULAS
 from slimlearn.backend.graph import Model
 from slimlearn.backend.op import OPS
 from slimlearn.backend.shape import B
-from tests.support.exported_c import COMPILERS, Compiled
+from tests.support.exported_c import COMPILERS, ON_ONE_ISA, Compiled
 
+pytestmark = ON_ONE_ISA
 SHAPES = {"x": (3, 4, 5), "y": (4, 6), "z": (2, 7, 6, 4)}
 IDS = {"ids": ((3,), 9)}
 

@@ -13,8 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-__all__ = ["COMPILERS", "Compiled", "build", "compiled", "run_program"]
+from slimlearn.backend import engine
 
+__all__ = ["COMPILERS", "ON_ONE_ISA", "Compiled", "build", "compiled", "run_program"]
+
+# Of files that no test on a lower instruction set would find different.
+ON_ONE_ISA = pytest.mark.skipif(
+    engine.isa() != engine.available_isas()[-1],
+    reason="exported C is the same on all instruction sets: the best one tries it",
+)
 WARNINGS = "-std=c99 -Wall -Wextra -Werror -pedantic"
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
@@ -28,7 +35,9 @@ _TYPES = {
 
 
 def build(command: str, folder: Path) -> None:
-    """Run a compiler in a folder; fail with what it says."""
+    """Run a compiler in a folder; fail with what it says, skip where it is not."""
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip(f"no {command.split()[0]} here")
     done = subprocess.run(command.split(), cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -130,8 +139,6 @@ int main(void) {{
 
 def compiled(estimator, folder: Path, flags: str = "-O2", compiler="gcc", **options):
     """Export an estimator and compile it; skip where there is no compiler."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler} here")
     own = Path(tempfile.mkdtemp(dir=folder))  # a library is loaded once by its path
     estimator.export_c(own / "net.c", **options)
     return Compiled(own, compiler, flags)
