@@ -7,10 +7,6 @@ import importlib
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from slimlearn.backend.onnx import Writer, finish, require_onnx, write_function
-from slimlearn.estimators.onnx.heads import Output, check_head, outputs_of
-from slimlearn.estimators.onnx.inputs import model_inputs
-
 __all__ = ["ToONNX"]
 
 _OPSET = 17
@@ -70,20 +66,28 @@ class ToONNX:
                 f"precision is 'float32' or 'float64', what the model's numbers are; "
                 f"got {precision!r}"
             )
-        require_onnx(target_opset)
+        # All estimators have this method, and few programs call it.
+        from slimlearn.backend.onnx import Writer, finish, require_onnx
+        from slimlearn.estimators.onnx.inputs import model_inputs
+
+        onnx = require_onnx(target_opset)
         writer = Writer(target_opset, precision)
         infos, sources = model_inputs(writer, self, self._handle.input)
         outputs = self._write_onnx(writer, sources)
         named = []
         for output in outputs:
             name = writer.unique(output.name)
-            writer.nodes.append(_identity(output.value, name))
-            named.append(_info(name, output))
+            node = onnx.helper.make_node("Identity", [output.value], [name], name)
+            writer.nodes.append(node)
+            named.append(_info(onnx, name, output))
         version = importlib.import_module("slimlearn").__version__
         return finish(writer, type(self).__name__, infos, named, version)
 
-    def _write_onnx(self, writer, sources: dict) -> list[Output]:
-        """Write the network and its head."""
+    def _write_onnx(self, writer, sources: dict) -> list:
+        """Write the network and its head; return the head's `Output`s."""
+        from slimlearn.backend.onnx import write_function
+        from slimlearn.estimators.onnx.heads import check_head, outputs_of
+
         check_head(self, self._head)
         program, functions = self.program_, self.program_.model.functions
         whole = "predict_proba" if "predict_proba" in functions else "predict"
@@ -127,13 +131,7 @@ def _of_skl2onnx():
     return importlib.import_module("slimlearn.estimators.onnx.pipelines")
 
 
-def _identity(source: str, name: str):
-    onnx = require_onnx()
-    return onnx.helper.make_node("Identity", [source], [name], name)
-
-
-def _info(name: str, output: Output):
-    onnx = require_onnx()
+def _info(onnx, name: str, output):
     if output.dtype == object:
         kind = onnx.TensorProto.STRING
     else:

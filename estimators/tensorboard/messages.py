@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import wave
 import zlib
 from importlib import import_module
 
@@ -164,6 +163,8 @@ def image(tag: str, pictures: list[np.ndarray]):
 
 def audio(tag: str, samples: np.ndarray, rate: int):
     """A sound of the audio dashboard: samples [n, channels] from -1 to 1."""
+    import wave  # few write sounds
+
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
         file.setnchannels(samples.shape[1])
