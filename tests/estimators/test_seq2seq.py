@@ -235,6 +235,15 @@ def test_copies_pickles_files_and_searches(learned):
     assert search.fit(X, y).best_params_ == {"max_iter": 30}
 
 
+def test_lists_that_would_be_one_array_are_sequences():
+    X, y = [[0, 1], [1, 0], [2, 1]] * 20, [[1, 0], [0, 1], [1, 2]] * 20
+    model = fitted(X, y, max_iter=20)
+    assert params(fitted(np.array(X), np.array(y), max_iter=20)) == params(model)
+    assert model.predict([*X[:2], [0]])[:2] == y[:2]
+    search = GridSearchCV(Seq2Seq(**SMALL), {"max_iter": [1, 20]}, cv=2)
+    assert search.fit(X, y).score(X, y) == 1.0
+
+
 @pytest.mark.parametrize(
     ("X", "y", "words"),
     [

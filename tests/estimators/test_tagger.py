@@ -288,6 +288,19 @@ def test_bad_targets_are_named(spoil, words):
         fitted(X, spoil(y))
 
 
+def test_lists_that_would_be_one_array_are_sequences():
+    rng = np.random.default_rng(0)
+    X = [rng.standard_normal((4, 4)).tolist() for _ in range(40)]
+    y = [["a" if step[0] > 0 else "b" for step in x] for x in X]
+    tagger = fitted(X, y, max_iter=30)
+    assert [len(part) for part in tagger.predict(X[:2])] == [4, 4]
+    assert params(fitted(np.array(X), np.array(y), max_iter=30)) == params(tagger)
+    objects = np.empty(40, dtype=object)
+    objects[:] = y
+    assert tagger.score(X, objects) == tagger.score(X, y) > 0.9
+    assert cross_val_score(SequenceTagger(**SMALL, max_iter=30), X, y, cv=2).min() > 0.7
+
+
 def test_bad_sequences_and_unknown_labels():
     X, y = steps()
     tagger = fitted(X, y)

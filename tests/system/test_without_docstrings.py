@@ -31,11 +31,12 @@ for name in sorted(slimlearn.__all__):
     known = inspect.signature(kind).parameters
     wanted = given.keys() & known.keys()
     if "cell" in known:  # whose own network reads sequences
-        wanted.remove("net")
+        wanted.discard("net")
     model = kind(**{key: given[key] for key in wanted})
     of_texts = "raw_documents" in inspect.signature(kind.fit).parameters
     rows = [f"row {label}" for label in y] if of_texts else X
-    model.fit(rows, y)
+    of_steps = name in ("SequenceTagger", "Seq2Seq")
+    model.fit(rows, np.stack([y] * 3, 1) if of_steps else y)
     values = getattr(model, "predict", getattr(model, "transform", None))(rows)
     print(name, float(sum(np.sum(value) for value in values)).hex())
 """
