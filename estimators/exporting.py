@@ -144,7 +144,7 @@ class Exportable:
         >>> clf = DNNClassifier((16,), random_state=0).fit(X, y)
         >>> made = clf.export_c("iris.c")
         >>> made.arena_bytes, made.weight_bytes
-        (64, 524)
+        (76, 524)
         """
         check_is_fitted(self, "program_")
         path, header, name = _names(path, name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import doctest
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -98,8 +101,6 @@ def test_labels_are_a_table(tmp_path):
     X, y = rows_of(3), np.array(["plain", 'a "b"\\?', "Äpfel"] * 13 + ["plain"])
     estimator = DNNClassifier((4,), max_iter=1, random_state=0).fit(X, y)
     net = compiled(estimator, tmp_path)
-    import ctypes
-
     table = (ctypes.c_char_p * 3).in_dll(net._library, "net_labels")
     assert [label.decode() for label in table] == estimator.classes_.tolist()
 
@@ -111,6 +112,13 @@ def test_batch_norm_is_folded_into_the_weights(tmp_path):
     normal = DNNRegressor((16, 16), batch_norm=True, **kinds).fit(X, X[:, 0])
     with_norm = normal.export_c(tmp_path / "normal.c")
     assert with_norm.weight_bytes == plain.export_c(tmp_path / "plain.c").weight_bytes
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = doctest.DocTestFinder().find(DNNClassifier.export_c, "export_c", globs={})
+    example = next(test for test in found if test.examples)
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_refusals_name_what_to_do(tmp_path):
