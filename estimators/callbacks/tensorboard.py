@@ -47,7 +47,8 @@ class TensorBoard(Callback):
         refuses a folder that has events.
     histograms : bool or int, default=False
         Whether the distributions of the weights, and of their gradients on the first
-        rows, are written after each epoch, or after each so many.
+        rows, are written after each epoch, or after each so many. Optimizers that move
+        only the rows that a sparse batch touches have no whole gradients.
     images : "filters", callable or None, default=None
         "filters" writes those of the first layer; a function of the `FitState` returns
         a dict of pictures by name: matplotlib figures or arrays, as `Writer.image`
@@ -238,7 +239,8 @@ class TensorBoard(Callback):
         """The gradients of the first batch of rows, at the present weights."""
         fitting = state._fitting
         graph = state.program.model.functions["grad"]
-        dense = [k for k, value in graph.grads.items() if not storage_of(value.dtype)]
+        if any(storage_of(value.dtype) for value in graph.grads.values()):
+            return {}  # what is kept as rows, training alone reads
         try:
             part = fitting._first_part()
         except (AttributeError, TypeError, IndexError):
@@ -258,7 +260,7 @@ class TensorBoard(Callback):
             n_threads=fitting.estimator.n_threads,
         )
         views = twin.param_layout.views(arena)
-        return {name: views[name] for name in dense}
+        return {name: views[name] for name in graph.grads}
 
     def _pictures(self, state) -> dict:
         if self.images == "filters":

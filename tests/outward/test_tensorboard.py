@@ -11,18 +11,29 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from joblib import parallel_backend
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from support.disk import largest_file
 
 import slimlearn
-from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier, layers, ops
+from slimlearn import (
+    DNNClassifier,
+    DNNRegressor,
+    LazyAdam,
+    LinearClassifier,
+    NetworkClassifier,
+    SequenceClassifier,
+    layers,
+    ops,
+)
 from slimlearn.callbacks import (
     Callback,
     EpochScoring,
     FitStopped,
     HParams,
+    ParamFreezer,
     TensorBoard,
 )
 from slimlearn.estimators.tensorboard.messages import bars
@@ -132,6 +143,35 @@ def test_the_graph_and_its_times(tmp_path):
     timed = {stats.node_name for stats in device.node_stats}
     assert len(timed & nodes.keys()) > 5
     assert all(stats.all_end_rel_micros > 0 for stats in device.node_stats)
+
+
+FITS = {
+    "lbfgs": lambda t: LinearClassifier(max_iter=2, callbacks=[t]).fit(X, Y),
+    "chunks": lambda t: DNNClassifier((4,), max_iter=2, callbacks=[t]).fit_chunks(
+        [(X, Y), (X, Y)]
+    ),
+    "rows": lambda t: LinearClassifier(
+        optimizer=LazyAdam(), max_iter=2, callbacks=[t]
+    ).fit(csr_array(X), Y),
+    "lists": lambda t: SequenceClassifier(max_iter=2, callbacks=[t]).fit(
+        [row[: 20 + i % 9, None] for i, row in enumerate(X)], Y
+    ),
+    "frozen": lambda t: DNNClassifier(
+        (4,), max_iter=2, callbacks=[ParamFreezer("fc1*"), t]
+    ).fit(X, Y),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*without converging")
+@pytest.mark.parametrize("name", FITS)
+def test_fits_of_every_kind(name, tmp_path):
+    FITS[name](TensorBoard(tmp_path, histograms=True))
+    events = read(tmp_path)
+    assert [e.step for e in events.Tensors("loss/training")] == [1, 2]
+    tags = events.Tags()["tensors"]
+    assert any(tag.startswith("weights/") for tag in tags)
+    assert any(tag.startswith("gradients/") for tag in tags) == (name != "rows")
+    assert ("gradients/fc1/weights" in tags) == (name == "chunks")
 
 
 def test_every_kind_of_event(tmp_path):
