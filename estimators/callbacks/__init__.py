@@ -2,6 +2,7 @@
 
 from slimlearn.estimators.callbacks.base import Callback
 from slimlearn.estimators.callbacks.checkpoint import Checkpoint
+from slimlearn.estimators.callbacks.hparams import HParams
 from slimlearn.estimators.callbacks.logs import CSVLog, JSONLog, ProgressBar
 from slimlearn.estimators.callbacks.rates import (
     GradientClipping,
@@ -14,7 +15,7 @@ from slimlearn.estimators.callbacks.scoring import EpochScoring
 from slimlearn.estimators.callbacks.start import StartFrom
 from slimlearn.estimators.callbacks.state import FitState
 from slimlearn.estimators.callbacks.stopping import EarlyStopping, TimeLimit
-from slimlearn.estimators.callbacks.tensorboard import HParams, TensorBoard
+from slimlearn.estimators.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "CSVLog",
