@@ -77,7 +77,7 @@ class TokenInput(SequenceInput):
         return new
 
     def __getstate__(self) -> dict:
-        return {k: v for k, v in self.__dict__.items() if k != "_known"}
+        return {k: v for k, v in super().__getstate__().items() if k != "_known"}
 
 
 def _rows_of_words(X, name: str) -> list[list[str]] | None:
