@@ -65,6 +65,20 @@ class CMakeBuild(build_ext):
             fresh = target.with_suffix(".new")
             shutil.copyfile(folder / target.name, fresh)
             fresh.replace(target)  # a process that has the old module open keeps it
+            if not (self.inplace or self.editable_mode or sanitize != "OFF"):
+                _add_library(cmake, folder, target.parent)
+
+
+def _add_library(cmake: str, folder: Path, package: Path) -> None:
+    """Put libslim, its headers and what pkg-config asks for into the package."""
+    subprocess.run([cmake, "--build", folder, "--target", "slim"], check=True)
+    install = [cmake, "--install", folder, "--component", "library"]
+    subprocess.run([*install, "--prefix", package], check=True)
+    # A wheel has no links, and need not hold the library twice.
+    link = package / "lib" / "libslim.so"
+    name = os.readlink(link)
+    link.unlink()
+    link.write_text(f"INPUT({name})\n")  # as linkers read it
 
 
 def _compile(command: list, folder: Path, jobs: int) -> None:

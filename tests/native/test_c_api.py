@@ -1,7 +1,9 @@
 """slim.h: what estimators' methods give in C, in sessions, and from other languages."""
 
 import ctypes
+import io
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from support.libslim import EXAMPLES, call, environment, require, run, tool
+from support.model_files import saved
 
 import slimlearn
 from slimlearn import (
@@ -24,6 +27,7 @@ from slimlearn import (
     NetworkClassifier,
     layers,
 )
+from slimlearn.backend import files
 
 random = np.random.default_rng(0)
 X = random.normal(size=(40, 5)).astype(np.float32)
@@ -302,6 +306,85 @@ def test_what_runs_in_python_alone_is_refused(prefix, tmp_path):
         library = Library(prefix, tmp_path / f"{name}.slim")
         assert "save the network's estimator alone" in library.refusal("predict")
         assert library.told("output", "program/predict")[1] == 1
+
+
+OUTPUTS = {
+    "unknown kind": {"kind": "more"},
+    "unknown key": {"kind": "positive", "code": "import os"},
+    "labels where they are classes": {"kind": "classes"},
+    "another number of labels": {"kind": "binary", "labels": [["one"]]},
+    "have one output": {"kind": "binary", "labels": [["a", "b"]] * 2},
+    "more than one extent": {"kind": "positive", "shape": [2, 2]},
+    "are too many": {"kind": "positive", "shape": [2**40]},
+    "whole number below": {"kind": "positive", "shape": [2**64]},
+    "scales than of targets": {"kind": "numbers", "scale": [1.0], "center": []},
+    "that nothing reads": {"kind": "positive", "scale": [1.0]},
+    "no finite number": {"kind": "numbers", "scale": [10**400], "center": [0.0]},
+    "places than of quantiles": {
+        "kind": "numbers",
+        "scale": [1.0],
+        "center": [0.0],
+        "quantiles": 2,
+        "place": [0],
+    },
+    "no order": {
+        "kind": "numbers",
+        "scale": [1.0],
+        "center": [0.0],
+        "quantiles": 2,
+        "place": [1, 1],
+    },
+    "in the middle": {
+        "kind": "numbers",
+        "scale": [1.0],
+        "center": [0.0],
+        "quantiles": 2,
+        "place": [1, 0],
+        "middle": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("why", OUTPUTS)
+def test_outputs_of_strangers_are_refused(why):
+    found = files.read(files.write(None, saved()))
+    stored = files.Stored(found.text, found.params, found.state)
+    with pytest.raises(ValueError, match=why):
+        files.write_parts(
+            None, files.Parts([stored], [], None, None, {}, outputs=OUTPUTS[why])
+        )
+
+
+def test_outputs_are_those_of_the_program(prefix, tmp_path):
+    clf = DNNClassifier((4,), **FAST).fit(X, CLASSES)
+    parts = files.read_parts(slimlearn_bytes(clf))
+    more = {"kind": "classes", "labels": [list("abcd")]}
+    files.write_parts(tmp_path / "more.slim", parts._replace(outputs=more))
+    with pytest.raises(AssertionError, match="outputs are not those of its program"):
+        Library(prefix, tmp_path / "more.slim")
+
+
+def slimlearn_bytes(model) -> bytes:
+    stream = io.BytesIO()
+    slimlearn.save(model, stream)
+    return stream.getvalue()
+
+
+def test_files_of_others_are_told_apart(prefix, tmp_path):
+    """A pickle with another suffix; what was cut short; what was changed."""
+    clf = DNNClassifier((4,), **FAST).fit(X, CLASSES)
+    whole = slimlearn_bytes(clf)
+    changed = bytearray(whole)
+    changed[-200] ^= 1
+    for wrong, why in (
+        (pickle.dumps(clf), "no saved slimlearn program"),
+        (whole[:-100], "cut short"),
+        (bytes(changed), "damaged"),
+        (whole + b"more", "too many"),
+    ):
+        (tmp_path / "wrong.slim").write_bytes(wrong)
+        with pytest.raises(AssertionError, match=why):
+            Library(prefix, tmp_path / "wrong.slim")
 
 
 def test_a_model_trained_in_c_is_an_estimator_again(prefix, tmp_path):
