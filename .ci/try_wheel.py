@@ -3,12 +3,17 @@
 The digest must not depend on who built the module, nor for which Python.
 """
 
+import ctypes
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
 import slimlearn
 from slimlearn.backend import engine
+
+library = Path(slimlearn.__file__).parent / "lib" / "libslim.so.1"
+assert ctypes.CDLL(library).slim_api_version() == 1
 
 X = np.random.RandomState(0).normal(size=(500, 20))
 y = X[:, 0] * X[:, 1] > 0
