@@ -26,6 +26,8 @@ ROUNDS = 3
 OURS = """
 import slimlearn, numpy as np
 from slimlearn import DNNClassifier
+from slimlearn.estimators.saving import kinds, reader
+kinds.kind_of(dict)  # the tables that the first load of a process makes
 def make(units, path):
     X = np.random.default_rng(0).normal(size=(200, units[0])).astype("f4")
     net = DNNClassifier(units[1:-1], max_iter=1, random_state=0)
