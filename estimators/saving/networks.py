@@ -51,7 +51,7 @@ COMMON = {
 }
 _CHECKED = {
     "n_threads": optional(count),
-    "n_jobs": optional(lambda v: abs(v) < 2**20 if count(abs(v)) else False),
+    "n_jobs": optional(lambda v: type(v) is int and abs(v) < 2**20),
     "device": text,
     "precision": text,
 }

@@ -807,6 +807,14 @@ def test_mutated_bytes_are_refused_or_equal():
         assert outputs(loaded, X) == wanted
 
 
+@pytest.mark.parametrize("jobs", [[], "two", 2**30, True, 1.5])
+def test_jobs_are_a_whole_number(jobs):
+    data = (HERE / "golden/table-2.1.slim").read_bytes()
+    changed = with_model(data, lambda told: told["model"].update(n_jobs=jobs))
+    with pytest.raises(ValueError, match="n_jobs"):
+        slimlearn.load(changed)
+
+
 # -- later versions -------------------------------------------------------------------
 
 
