@@ -8,6 +8,7 @@ import importlib
 import numpy as np
 import sklearn
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils import Bunch
 
 from slimlearn.estimators.saving.checks import (
     Check,
@@ -295,9 +296,23 @@ def _check(value) -> None:
         )
 
 
+# Named estimators of ensembles: a dict whose keys are attributes.
+_BUNCH = Kind(
+    "Bunch",
+    Bunch,
+    {"items": mapped(text, anything)},
+    required=frozenset(("items",)),
+    library={"scikit-learn": sklearn.__version__},
+    make=lambda cls, state: cls(**state["items"]),
+    state=lambda bunch: {"items": dict(bunch)},
+)
+
+
 @functools.cache
 def kind_named(word: str) -> Kind | None:
     """The kind of a word; None if there is none, or not in this scikit-learn."""
+    if word == _BUNCH.word:
+        return _BUNCH
     found = _TABLE.get(word)
     if found is None:
         return None

@@ -17,6 +17,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -417,6 +418,16 @@ def test_searches():
         assert (
             loaded.cv_results_[scores].tolist() == search.cv_results_[scores].tolist()
         )
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("items", "memory")])
+@pytest.mark.parametrize("ensemble", [VotingClassifier, StackingClassifier])
+def test_ensembles_with_names(ensemble, words):
+    networks = DNNClassifier((4,), max_iter=1), DNNClassifier((6,), max_iter=1)
+    model = ensemble(list(zip(words, networks))).fit(X, y)
+    loaded = there_and_back(model)
+    assert outputs(loaded, X) == outputs(model, X)
+    assert list(loaded.named_estimators_) == list(words)
 
 
 # -- code of the user -----------------------------------------------------------------
