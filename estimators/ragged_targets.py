@@ -21,6 +21,9 @@ __all__ = [
     "step_weights",
 ]
 
+# What labels of one row may be and labels of all rows may not.
+_MIXED = "words and numbers"
+
 
 def check_sequences(
     y, X, name: str, who: str, what: str, texts: bool = False
@@ -107,7 +110,7 @@ def _check_kinds(parts: list[np.ndarray], name: str) -> None:
     for i, part in enumerate(parts):
         if len(part):
             kinds.setdefault(_kind(part), i)
-    if len(kinds) > 1:
+    if len(kinds) > 1 or _MIXED in kinds:
         told = " and ".join(f"{kind} in row {i}" for kind, i in kinds.items())
         raise TypeError(f"{name} has {told}: give all labels as words or as numbers")
 
@@ -119,7 +122,7 @@ def _kind(part: np.ndarray | str) -> str:
     if kind == "O":
         words = {isinstance(label, (str, bytes)) for label in part}
         if len(words) > 1:
-            return "words and numbers"
+            return _MIXED
         return "words" if words == {True} else "numbers"
     return "words" if kind in "US" else "numbers"
 

@@ -13,6 +13,7 @@ __all__ = [
     "column_names",
     "columns_where",
     "explain",
+    "is_column",
     "is_frame",
     "plain_labels",
     "refuse_columns",
@@ -69,6 +70,12 @@ def categorical(X) -> list[int]:
 def is_frame(X) -> bool:
     """Whether X has columns of their own types."""
     return types_of(X) is not None or type(X).__name__ == "LazyFrame"
+
+
+def is_column(X) -> bool:
+    """Whether X is one column of a frame, such as pandas' Series."""
+    one = len(getattr(X, "shape", ())) == 1
+    return one and not isinstance(X, np.ndarray) and hasattr(X, "to_numpy")
 
 
 def column_names(X) -> list[str] | None:

@@ -10,7 +10,7 @@ from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.shape import symbol
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.base import Form, Input
-from slimlearn.estimators.inputs.frames import is_frame
+from slimlearn.estimators.inputs.frames import is_column, is_frame
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
 from slimlearn.layers.sequence import (
     know_lengths,
@@ -430,10 +430,13 @@ def _apart(X) -> list | None:
         if getattr(X, "ndim", 2) == 2 and X.shape[1] != 1:
             return None
         X = np.asarray(X)
-    if getattr(getattr(X, "dtype", None), "kind", None) != "O":
-        return None
-    X = X.ravel() if X.ndim == 1 or X.shape[1:] == (1,) else X
-    parts = list(X) if X.ndim == 1 else []
+    if is_column(X):
+        parts = list(X)
+    else:
+        if getattr(getattr(X, "dtype", None), "kind", None) != "O":
+            return None
+        X = X.ravel() if X.ndim == 1 or X.shape[1:] == (1,) else X
+        parts = list(X) if X.ndim == 1 else []
     return parts if parts and all(np.ndim(part) >= 1 for part in parts) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.estimators.arrays import to_numpy
-from slimlearn.estimators.inputs.frames import is_frame
+from slimlearn.estimators.inputs.frames import is_column, is_frame
 from slimlearn.estimators.inputs.sequences import SequenceInput, Sequences
 
 __all__ = ["TokenInput"]
@@ -40,7 +40,7 @@ class TokenInput(SequenceInput):
             self.tokens = None
             if rows is not None:
                 self.tokens = sorted({token for row in rows for token in row})
-        if rows is not None and self.tokens is None:
+        if rows and self.tokens is None:
             raise ValueError(
                 f"{name} has words, but {type(estimator).__name__} was fitted on "
                 "sequences of numbers: give both alike"
@@ -84,7 +84,9 @@ def _rows_of_words(X, name: str) -> list[list[str]] | None:
     """The tokens of each row, of a text its characters; None if X has no words."""
     if isinstance(X, str):
         raise ValueError(f"{name} is one text: give a list of texts or of their tokens")
-    X = np.asarray(X, dtype=object) if is_frame(X) else to_numpy(X)
+    if is_frame(X):
+        X = np.asarray(X, dtype=object)
+    X = list(X) if is_column(X) else to_numpy(X)
     if isinstance(X, np.ndarray):
         if X.dtype.kind not in "OUS":
             return None
@@ -92,24 +94,22 @@ def _rows_of_words(X, name: str) -> list[list[str]] | None:
     elif not isinstance(X, (list, tuple)):
         return None
     rows = [list(row) if _is_row(row) else row for row in X]
-    first = next((r for r in rows if isinstance(r, list) and r), None)
-    if first is None or not isinstance(first[0], str):
+    if not rows:
+        return rows  # no rows are refused as of any other X
+    given = [i for i, row in enumerate(rows) if isinstance(row, list) and row]
+    if not given or not isinstance(rows[given[0]][0], str):
         return None
     for i, row in enumerate(rows):
         if isinstance(row, list) and not row:
             raise ValueError(
                 f"{name}: sequence {i} has no tokens: leave it out, or give it one"
             )
-        odd = row if not isinstance(row, list) else None
-        odd = (
-            odd
-            if odd is not None
-            else next((t for t in row if not isinstance(t, str)), None)
-        )
-        if odd is not None or not isinstance(row, list):
+        tokens = row if isinstance(row, list) else [row]
+        odd = [token for token in tokens if not isinstance(token, str)]
+        if odd:
             raise TypeError(
-                f"{name}: sequence {i} has {odd!r}, and sequence 0 has words: give "
-                "texts, or lists of words, in all rows"
+                f"{name}: sequence {i} has {odd[0]!r}, and sequence {given[0]} has "
+                "words: give texts, or lists of words, in all rows"
             )
     return rows
 

@@ -244,11 +244,24 @@ def test_lists_that_would_be_one_array_are_sequences():
     assert search.fit(X, y).score(X, y) == 1.0
 
 
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_columns_of_pandas_are_lists(dtype):
+    pandas = pytest.importorskip("pandas")
+    X, y = backwards(20)
+    columns = [pandas.Series(part, dtype=dtype) for part in (X, y)]
+    model = fitted(*columns)
+    assert params(model) == params(fitted(X, y))
+    assert model.predict(columns[0]) == model.predict(X)
+    with pytest.raises(TypeError, match=r"sequence 0 has .*sequence 1 has words"):
+        model.predict(columns[0].where(columns[0].index > 0, None)[:3])
+
+
 @pytest.mark.parametrize(
     ("X", "y", "words"),
     [
         (["ab", ""], ["a", "b"], "X: sequence 1 has no tokens"),
         ("ab", ["a", "b"], "X is one text"),
+        ([None, "ab"], ["a", "b"], "sequence 0 has None, and sequence 1 has words"),
         (["ab", 3], ["a", "b"], "sequence 1 has 3, and sequence 0 has words"),
         (["ab", ["a", 1]], ["a", "b"], "sequence 1 has 1, and sequence 0"),
         ([[1.0], [np.nan]], ["a", "b"], "NaN"),
@@ -259,6 +272,7 @@ def test_lists_that_would_be_one_array_are_sequences():
         (["ab", "b"], ["a", 3], "row 1 is 3, no sequence"),
         (["ab", "b"], ["a", [3]], "words in row 0 and numbers in row 1"),
         (["ab", "b"], ["a", [None]], "NaN in row 1, step 0"),
+        (["ab", "b"], [["a", 1], ["a", 1]], "words and numbers in row 0"),
         (["ab", "b"], [[[1]], [2]], "row 0 has 2 axes"),
         (["ab", "b"], ["", ""], "y has no token"),
         (["ab", "b"], [[0.5], [1.5]], "Unknown label type"),
@@ -273,6 +287,8 @@ def test_bad_input_is_named(X, y, words):
 def test_x_of_another_kind_and_bad_parameters(learned):
     with pytest.raises(ValueError, match="was fitted on sequences of words"):
         learned.predict([[1, 2]])
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        learned.predict([])
     X, y = backwards(20)
     ids = fitted([[ord(c) - 97 for c in word] for word in X], y)
     with pytest.raises(ValueError, match="was fitted on sequences of numbers"):

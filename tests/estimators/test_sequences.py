@@ -51,6 +51,16 @@ def test_a_list_an_array_of_objects_and_nct_are_the_same():
     assert clf.n_features_in_ == 2
 
 
+def test_a_column_of_pandas_is_a_list():
+    pandas = pytest.importorskip("pandas")
+    X, y = sequences(30)
+    rows = range(len(X), 0, -1)
+    clf = fitted(X, y)
+    other = fitted(pandas.Series(X, index=rows), pandas.Series(y, index=rows))
+    proba = other.predict_proba(pandas.Series(X, index=rows))
+    np.testing.assert_array_equal(clf.predict_proba(X), proba)
+
+
 def test_results_do_not_depend_on_the_other_rows():
     X, y = sequences()
     clf = fitted(X, y)
