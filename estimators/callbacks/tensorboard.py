@@ -126,6 +126,9 @@ class TensorBoard(Callback):
         """Open the file, write the graph."""
         self._check(state)
         folder = self._folder(state)
+        if state.epoch == 0 and "{time}" in os.fspath(self.log_dir):
+            with writing("TensorBoard", folder):
+                folder = _make_another(folder)
         if state.epoch == 0 and has_events(folder):
             raise ValueError(
                 f"TensorBoard: {folder} has the events of another fit, and two in one "
@@ -201,7 +204,13 @@ class TensorBoard(Callback):
                 )
         if self.pr_curves:
             state.scorer(lambda *_: 0.0)  # refuses a fit without validation rows
-            if not getattr(state._fitting.head, "probabilistic", False):
+            head = state._fitting.head
+            if head.by_step:
+                raise ValueError(
+                    "TensorBoard: pr_curves needs one answer for a row, and "
+                    f"{state.name} gives one for each step: set pr_curves=False"
+                )
+            if not getattr(head, "probabilistic", False):
                 raise ValueError(
                     "TensorBoard: pr_curves needs a classifier with probabilities, "
                     "such as of loss='log_loss'"
@@ -264,10 +273,11 @@ class TensorBoard(Callback):
         if self.images == "filters":
             return {"filters": self._filters(state)}
         found = self.images(state)
-        if not isinstance(found, dict):
+        odd = [found] if not isinstance(found, dict) else found
+        odd = [type(v).__name__ for v in odd if not isinstance(v, str)]
+        if odd:
             raise ValueError(
-                "TensorBoard: images returns a dict of pictures by name; got "
-                f"{type(found).__name__}"
+                f"TensorBoard: images returns a dict of pictures by name; got {odd[0]}"
             )
         return found
 
@@ -318,3 +328,16 @@ class TensorBoard(Callback):
         )
         told, device = self._told, self._device(state)
         self._writer.message(lambda: graphs.profile_event(launches, told, device))
+
+
+def _make_another(folder: str) -> str:
+    """Make the folder, or where fits of the same second have it, one beside it."""
+    found, count = folder, 1
+    while True:
+        try:
+            os.makedirs(found)
+        except FileExistsError:
+            count += 1
+            found = f"{folder}-{count}"
+        else:
+            return found

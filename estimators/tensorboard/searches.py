@@ -84,7 +84,7 @@ def _folds(results) -> dict[int, dict[str, str]]:
     """The columns of each fold's scores, by the scores' names."""
     found: dict[int, dict[str, str]] = {}
     for key in results:
-        match = re.fullmatch(r"split(\d+)_((?:test|train)_\w+)", key)
+        match = re.fullmatch(r"split(\d+)_((?:test|train)_.+)", key, re.DOTALL)
         if match:
             found.setdefault(int(match[1]), {})[match[2]] = key
     return found

@@ -24,7 +24,9 @@ from slimlearn import (
     LazyAdam,
     LinearClassifier,
     NetworkClassifier,
+    Seq2Seq,
     SequenceClassifier,
+    SequenceTagger,
     layers,
     ops,
 )
@@ -302,6 +304,9 @@ def test_more_that_is_refused(tmp_path):
         fit(DNNRegressor(early_stopping=True), pr_curves=True)
     with pytest.raises(ValueError, match="returns a dict of pictures"):
         fit(DNNRegressor(max_iter=1), images=lambda state: X)
+    with pytest.raises(ValueError, match="pictures by name; got int"):
+        board = TensorBoard(tmp_path / "i", images=lambda state: {3: np.eye(4)})
+        DNNClassifier(max_iter=1, callbacks=[board]).fit(X, Y)
     with pytest.raises(AttributeError, match="while a fit runs"):
         _ = TensorBoard("a").writer
     clf = DNNClassifier(callbacks=[HParams(tmp_path / "b", ["hiden"])])
@@ -316,6 +321,36 @@ def test_more_that_is_refused(tmp_path):
             writer.embedding("a", np.eye(3), "ab")
     with pytest.raises(ValueError, match="is closed"):
         writer.scalar("a", 1, 1)
+
+
+def test_fits_of_one_second_have_folders_of_their_own(tmp_path):
+    folder = f"{tmp_path}/{{time}}"
+    clf = DNNClassifier((4,), max_iter=1, callbacks=[TensorBoard(folder, graph=False)])
+    grid = GridSearchCV(clf, {"dropout": [0.0, 0.1]}, cv=2, error_score="raise")
+    grid.fit(X, Y)
+    runs = list(tmp_path.iterdir())
+    assert len(runs) == 5
+    assert {len(list(run.iterdir())) for run in runs} == {1}
+
+
+def test_curves_of_steps_are_refused_before_the_fit(tmp_path):
+    x = [np.eye(3)[: 1 + i % 3] for i in range(20)]
+    board = TensorBoard(tmp_path, pr_curves=True)
+    common = {"max_iter": 1, "early_stopping": True, "callbacks": [board]}
+    tagger, texts = SequenceTagger(units=4, **common), Seq2Seq(units=4, **common)
+    with pytest.raises(ValueError, match="SequenceTagger gives one for each step"):
+        tagger.fit(x, [np.arange(len(steps)) for steps in x])
+    with pytest.raises(ValueError, match="Seq2Seq gives one for each step"):
+        texts.fit(["ab", "b"] * 10, ["ba", "b"] * 10)
+
+
+def test_scores_of_any_name_are_in_the_table(tmp_path):
+    scoring = {"f1 (macro)": "f1_macro", "neg-loss": "neg_log_loss"}
+    clf = DNNClassifier((4,), max_iter=1)
+    search = GridSearchCV(clf, {"dropout": [0.0]}, cv=2, scoring=scoring, refit=False)
+    assert log_search(search.fit(X, Y), tmp_path) == 2
+    tags = read(tmp_path / "candidate000" / "fold1").Tags()["tensors"]
+    assert {"test_f1 (macro)", "test_neg-loss"} <= set(tags)
 
 
 def test_copies_and_pickles(tmp_path):
