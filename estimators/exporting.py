@@ -148,7 +148,7 @@ class Exportable:
         """
         check_is_fitted(self, "program_")
         path, header, name = _names(path, name)
-        if precision not in _PRECISIONS:
+        if precision not in list(_PRECISIONS):
             raise ValueError(
                 f"precision is {', '.join(map(repr, _PRECISIONS))}; got {precision!r}"
             )
@@ -237,7 +237,7 @@ def _names(path, name: str | None) -> tuple[str, str, str]:
     if end != ".c":
         raise ValueError(f"the path of a C file ends in .c; got {path!r}")
     wish = os.path.basename(stem) if name is None else name
-    if not is_identifier(wish):
+    if not isinstance(wish, str) or not is_identifier(wish):
         what = "the file's name" if name is None else "name"
         advice = "say another one by name=" if name is None else "take another one"
         raise ValueError(
