@@ -21,7 +21,7 @@ def within_reach(y: np.ndarray, weights: np.ndarray | None, who: str) -> np.ndar
 
     Parameters
     ----------
-    y : ndarray of float64, (rows,) or (rows, outputs)
+    y : ndarray of numbers, (rows,) or (rows, outputs)
     weights : ndarray or None
         Rows of weight 0 do not count, and stay as they are.
     who : str

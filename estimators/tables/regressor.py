@@ -162,6 +162,8 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         }
 
     def _ordinary(self, y, weights):
+        if y.dtype.kind not in "iuf":  # truth values, and numbers as texts
+            y = y.astype(np.float64)
         return within_reach(y, weights, type(self).__name__)
 
     def _compares(self, y):

@@ -473,6 +473,17 @@ def test_outliers_of_y_count_as_the_furthest_others():
     assert np.sqrt(np.mean((p - ordinary) ** 2)) < 0.7
 
 
+def test_truth_values_and_digits_are_targets():
+    X = rng.normal(size=(60, 2))
+    y = X[:, 0] > 0
+    found = TabularRegressor(**SMALL).fit(X, y).predict(X)
+    for same in (y.astype(float), y.astype(int).astype(str)):
+        other = TabularRegressor(**SMALL).fit(X, same).predict(X)
+        np.testing.assert_array_equal(other, found)
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        TabularRegressor(**SMALL).fit(X, y.astype(str))
+
+
 def test_outliers_of_y_by_output_and_weight():
     X = rng.normal(size=(300, 3))
     y = np.stack([X[:, 0], np.exp(2 * X[:, 1]), np.zeros(300)], axis=1)
