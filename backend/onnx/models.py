@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from numbers import Integral
 
 from slimlearn.backend.onnx.writer import LEAST_OPSET, Writer
 
@@ -16,7 +17,7 @@ _ML_VERSION = 3
 _MOST_BYTES = 2**31 - 2**16
 
 
-def require_onnx(opset: int | None = None):
+def require_onnx(opset: int = LEAST_OPSET):
     """Return the onnx package; check the version of the operators.
 
     Raises
@@ -34,10 +35,11 @@ def require_onnx(opset: int | None = None):
             'pip install "slimlearn[onnx]"'
         ) from error
     newest = onnx.defs.onnx_opset_version()
-    if opset is not None and not LEAST_OPSET <= opset <= newest:
+    whole = isinstance(opset, Integral)
+    if not whole or not LEAST_OPSET <= opset <= newest:
         raise ValueError(
-            f"target_opset={opset}: networks are written with the operators of version "
-            f"{LEAST_OPSET} to {newest}, the newest that the installed onnx "
+            f"target_opset={opset!r}: networks are written with the operators of "
+            f"version {LEAST_OPSET} to {newest}, the newest that the installed onnx "
             f"{onnx.__version__} knows; 17 is what ONNX Runtime 1.13 and newer run"
         )
     return onnx

@@ -133,6 +133,10 @@ def test_refusals_name_what_to_do(tmp_path):
             estimator.export_c(tmp_path / f"{name}.c")
         with pytest.raises(ValueError, match=r"is no name in C.*another"):
             estimator.export_c(tmp_path / "net.c", name=name)
+    with pytest.raises(ValueError, match="name 3 is no name in C"):
+        estimator.export_c(tmp_path / "net.c", name=3)
+    with pytest.raises(ValueError, match=r"'int8'; got \['int8'\]"):
+        estimator.export_c(tmp_path / "net.c", precision=["int8"])
     with pytest.raises(ValueError, match="'float32', 'float64', 'int8'; got 'half'"):
         estimator.export_c(tmp_path / "net.c", precision="half")
     with pytest.raises(ValueError, match="'static' or 'caller'"):

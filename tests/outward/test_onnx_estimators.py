@@ -308,6 +308,9 @@ def test_what_is_wrong_is_said():
     clf = DNNClassifier((4,), max_iter=1).fit(X, CODES)
     with pytest.raises(ValueError, match=r"target_opset=3: .*16 to .*17 is what ONNX"):
         clf.to_onnx(target_opset=3)
+    for odd in ("17", None, 17.0):
+        with pytest.raises(ValueError, match=f"target_opset={odd!r}: .*16 to "):
+            clf.to_onnx(target_opset=odd)
     with pytest.raises(ValueError, match="precision is 'float32' or 'float64'"):
         clf.to_onnx(precision="half")
 
