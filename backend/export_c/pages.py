@@ -199,6 +199,8 @@ class _Assembly:
         elif all(isinstance(label, int) for label in labels):
             small = all(abs(label) < 2**31 for label in labels)
             kind = "const int32_t " if small else "const int64_t "
+            if max(labels) >= 2**63:
+                kind = "const uint64_t "
         return f"{kind}{self.wish.name}_labels[{len(labels)}]{end}\n"
 
     def _header(self, arena: int, weights: int) -> str:
@@ -287,6 +289,8 @@ def _bytes_of(arena: dict[str, int]) -> int:
 
 
 def _label(label) -> str:
+    if isinstance(label, int) and not -(2**63) < label < 2**63:
+        return f"{label}u" if label > 0 else "INT64_MIN"
     if not isinstance(label, str):
         return repr(label)
     plain = "".join(

@@ -105,6 +105,17 @@ def test_labels_are_a_table(tmp_path):
     assert [label.decode() for label in table] == estimator.classes_.tolist()
 
 
+@pytest.mark.parametrize("first", [-(2**63), -(2**31), 2**40, 2**64 - 3])
+def test_labels_are_numbers_of_any_size(first, tmp_path):
+    dtype = np.uint64 if first >= 2**63 else np.int64
+    labels = np.array([first, first + 1, first + 2], dtype)
+    X, y = rows_of(3), labels[np.arange(40) % 3]
+    estimator = DNNClassifier((4,), max_iter=1, random_state=0).fit(X, y)
+    net = compiled(estimator, tmp_path)
+    kind = ctypes.c_uint64 if dtype is np.uint64 else ctypes.c_int64
+    assert list((kind * 3).in_dll(net._library, "net_labels")) == labels.tolist()
+
+
 def test_batch_norm_is_folded_into_the_weights(tmp_path):
     X = rows_of(4)
     kinds = {"max_iter": 1, "random_state": 0}
