@@ -445,14 +445,18 @@ class Seq2Seq(NetworkEstimator):
         list of list of (sequence, float)
             The best one first, `beam_width` of each row, or as many as there are. The
             score is the logarithm of the sequence's probability, with its end, divided
-            as `length_penalty` says.
+            as `length_penalty` says. What `max_length` cuts is there once, with the
+            score of the best sequence that begins so.
         """
         beams, ids, scores = self._beams_of(X, beam_width, length_penalty, max_length)
         found = []
         for of_row, values in zip(ids, scores):
-            there = np.flatnonzero(np.isfinite(values))
-            decoded = [self._sequence(of_row[k], beams) for k in there]
-            found.append(list(zip(decoded, values[there].tolist())))
+            given: dict[tuple, tuple] = {}
+            for k in np.flatnonzero(np.isfinite(values)):
+                tokens = self._sequence(of_row[k], beams)
+                # Several may begin so, where their ends are cut.
+                given.setdefault(tuple(tokens), (tokens, float(values[k])))
+            found.append(list(given.values()))
         return found
 
     @elsewhere.prediction

@@ -244,6 +244,17 @@ def test_lists_that_would_be_one_array_are_sequences():
     assert search.fit(X, y).score(X, y) == 1.0
 
 
+def test_what_is_cut_is_there_once(learned):
+    for most in (1, 2):
+        [beams] = learned.predict_beams(["abca"], beam_width=40, max_length=most)
+        texts = [text for text, _ in beams]
+        assert len(texts) == len(set(texts)) > 3
+        assert max(map(len, texts)) == most
+        scores = [score for _, score in beams]
+        assert scores == sorted(scores, reverse=True)
+        assert texts[0] == learned.predict(["abca"], beam_width=40, max_length=most)[0]
+
+
 @pytest.mark.parametrize("dtype", [object, "string", "category"])
 def test_columns_of_pandas_are_lists(dtype):
     pandas = pytest.importorskip("pandas")
