@@ -184,7 +184,7 @@ def read_parts(file) -> Parts:
         found = _native().read_model_bytes(file)
     else:
         file = _path(file)
-        with open(file, "rb") as opened:
+        with open(os.fsdecode(file), "rb") as opened:
             if opened.read(len(format1.MAGIC)) == format1.MAGIC:
                 opened.seek(0)
                 return _of_format1(opened.read())

@@ -147,6 +147,11 @@ def _parts_of(model) -> files.Parts:
     name = type(model).__name__
     if kind is None or not hasattr(model, "get_params"):
         advice = "it is of a class of its own, which is code: save one of slimlearn's"
+        if type(model).__module__.startswith("sklearn."):
+            advice = (
+                "of scikit-learn it knows pipelines, searches, stacking, voting and "
+                "the usual steps around networks: save the network alone"
+            )
         if not hasattr(model, "fit"):
             advice = "it is no estimator"
         raise TypeError(f"a model file cannot hold {name}: {advice}, or pickle it")

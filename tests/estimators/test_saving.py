@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -17,7 +18,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -512,6 +513,8 @@ def test_code_that_predictions_need_is_refused_by_name(tmp_path):
         model.save(path)
     with pytest.raises(TypeError, match="TwoTargets: it is of a class of its own"):
         TwoTargets(max_iter=1).fit(X, y).save(path)
+    with pytest.raises(TypeError, match="hold BaggingClassifier: of scikit-learn it"):
+        slimlearn.save(BaggingClassifier(model), path)
     with pytest.raises(NotFittedError):
         DNNClassifier().save(path)
     with pytest.raises(TypeError, match="cannot hold dict: it is no estimator"):
@@ -562,6 +565,8 @@ def test_safetensors_reads_the_weights(tmp_path, small):
 
 def test_files_that_are_none(tmp_path, small):
     path = tmp_path / "m.slim"
+    with pytest.raises(FileNotFoundError, match=f": '{re.escape(str(path))}'"):
+        slimlearn.load(path)
     for data, told in (
         (
             pickle.dumps(small),
