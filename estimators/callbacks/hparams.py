@@ -27,7 +27,7 @@ class HParams(TensorBoard):
     ----------
     log_dir : str or path-like
         The folder of the search.
-    params : list of str or None, default=None
+    params : str, list of str or None, default=None
         Parameters that the table shows, such as ``"optimizer__beta1"``; by default
         those that are not their defaults.
     histograms, images, graph, profile
@@ -49,7 +49,7 @@ class HParams(TensorBoard):
     def __init__(
         self,
         log_dir: str | PathLike,
-        params: list[str] | None = None,
+        params: str | list[str] | None = None,
         *,
         histograms: bool | int = False,
         images: str | Callable | None = None,
@@ -71,6 +71,8 @@ class HParams(TensorBoard):
         estimator = state._fitting.estimator
         params = estimator.get_params(deep=True)
         chosen = self.params
+        if isinstance(chosen, str):
+            chosen = [chosen]
         if chosen is None:
             chosen = _changed(estimator)
         unknown = [name for name in chosen if name not in params]

@@ -309,9 +309,11 @@ def test_more_that_is_refused(tmp_path):
         DNNClassifier(max_iter=1, callbacks=[board]).fit(X, Y)
     with pytest.raises(AttributeError, match="while a fit runs"):
         _ = TensorBoard("a").writer
-    clf = DNNClassifier(callbacks=[HParams(tmp_path / "b", ["hiden"])])
-    with pytest.raises(ValueError, match=r"\['hiden'\] are no param.*hidden_units"):
-        clf.fit(X, Y)
+    for given in (["hiden"], "hiden"):
+        clf = DNNClassifier(callbacks=[HParams(tmp_path / "b", given)])
+        told = r"\['hiden'\] are no param.*hidden_units"
+        with pytest.raises(ValueError, match=told):
+            clf.fit(X, Y)
     with Writer(tmp_path / "c") as writer:
         with pytest.raises(ValueError, match="height×width"):
             writer.image("a", np.zeros(3), 1)
