@@ -199,7 +199,7 @@ class Exportable:
         if head.by_step:
             raise ValueError(
                 f"{type(self).__name__} predicts a sequence for a row, which C exports "
-                "do not give: serve it by est.save and libslim"
+                "do not give: predict in Python, from a file of est.save"
             )
         if isinstance(head, ClassifierHead):
             probable = "predict_proba" in model.functions and head.probabilistic

@@ -73,7 +73,7 @@ def check_head(estimator, head) -> None:
         raise Unsupported(
             f"predictions of {type(estimator).__name__} cannot be written as ONNX, as "
             f"they are more than numbers or classes of a row ({type(head).__name__}): "
-            "serve it by est.save and libslim"
+            "predict in Python, from a file of est.save"
         )
 
 
