@@ -437,7 +437,8 @@ def _apart(X) -> list | None:
             return None
         X = X.ravel() if X.ndim == 1 or X.shape[1:] == (1,) else X
         parts = list(X) if X.ndim == 1 else []
-    return parts if parts and all(np.ndim(part) >= 1 for part in parts) else None
+    texts = is_column(X) and any(isinstance(part, str) for part in parts)
+    return parts if texts or any(np.ndim(part) >= 1 for part in parts) else None
 
 
 def _is_table(rows) -> bool:

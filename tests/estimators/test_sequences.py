@@ -59,6 +59,10 @@ def test_a_column_of_pandas_is_a_list():
     other = fitted(pandas.Series(X, index=rows), pandas.Series(y, index=rows))
     proba = other.predict_proba(pandas.Series(X, index=rows))
     np.testing.assert_array_equal(clf.predict_proba(X), proba)
+    with pytest.raises(ValueError, match="X: sequence 1 has 0 axes"):
+        fitted(pandas.Series([X[0], np.nan, *X[2:]]), y)
+    with pytest.raises(ValueError, match="X: sequence 0 has words: put TokenVec"):
+        fitted(pandas.Series(["a b", "c"]), y[:2])
 
 
 def test_results_do_not_depend_on_the_other_rows():
