@@ -10,7 +10,8 @@ from slimlearn import ConvNetClassifier, ConvNetRegressor, layers
 RNG = np.random.default_rng(0)
 X = RNG.random((48, 16, 8, 1)).astype(np.float32)
 Y = np.arange(48) % 3
-OPTIONS = {"filters": (4,), "max_iter": 2, "batch_size": 16, "random_state": 0}
+OWN = {"max_iter": 2, "batch_size": 16, "random_state": 0}  # with a given network
+OPTIONS = {"filters": (4,), **OWN}
 
 BY_HAND = {
     "random_flip": lambda x: layers.random_flip(x),
@@ -38,7 +39,7 @@ def weights(clf):
 @pytest.mark.parametrize("name", BY_HAND)
 def test_each_is_the_layer_of_its_name(name):
     found = weights(ConvNetClassifier(augment=name, **OPTIONS))
-    own = ConvNetClassifier(network(BY_HAND[name]), **OPTIONS)
+    own = ConvNetClassifier(network(BY_HAND[name]), **OWN)
     assert found == weights(own)
     assert found != weights(ConvNetClassifier(**OPTIONS))
 
@@ -68,10 +69,10 @@ def test_each_is_the_layer_of_its_name(name):
     ids=["list", "order", "amounts", "pairs"],
 )
 def test_several_in_their_order(given, by_hand):
-    own = ConvNetClassifier(network(by_hand), **OPTIONS)
+    own = ConvNetClassifier(network(by_hand), **OWN)
     assert weights(ConvNetClassifier(augment=given, **OPTIONS)) == weights(own)
     # In front of a network of one's own too.
-    plain = ConvNetClassifier(network(lambda x: x), augment=given, **OPTIONS)
+    plain = ConvNetClassifier(network(lambda x: x), augment=given, **OWN)
     assert weights(plain) == weights(own)
 
 

@@ -56,7 +56,7 @@ def test_results_in_pieces_have_the_bits_of_the_whole(kind, precision, monkeypat
     whole = [results(est, x, y[: np.shape(x)[0]]) for x in forms]
     assert len(whole[0]) >= 2
     for most in (1, 20 * 70):
-        monkeypatch.setattr(handle, "_NUMBERS", most)
+        monkeypatch.setattr(handle, "NUMBERS", most)
         est.set_params(precision=precision).__setstate__(est.__getstate__())
         for x, expected in zip(forms, whole):
             if most == 1 and np.shape(x)[0] > 1 and x is not X:
@@ -70,7 +70,7 @@ def test_results_in_pieces_have_the_bits_of_the_whole(kind, precision, monkeypat
 def test_reconstructions_in_pieces(monkeypatch):
     net = Autoencoder((3,), max_iter=2, random_state=0).fit(X)
     whole = net.reconstruct(X)
-    monkeypatch.setattr(handle, "_NUMBERS", 5 * 11)
+    monkeypatch.setattr(handle, "NUMBERS", 5 * 11)
     net.__setstate__(net.__getstate__())
     np.testing.assert_array_equal(net.reconstruct(X), whole)
 
