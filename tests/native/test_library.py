@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.libslim import ROOT, call, cmake, run, tool
+from support.libslim import ROOT, call, cmake, require, run, tool
 from support.model_files import put_together, take_apart
 from support.training_case import Case, data, network
 
@@ -153,3 +153,12 @@ def test_headers_compiled_beforehand_are_not_linked(tmp_path):
     links = [x for x in text.splitlines() if "-o libslim.so" in x or "-o slim.o" in x]
     assert re.search(r"cmake_pch\.hxx\.[gp]ch", text) and len(links) == 2
     assert not any(re.search(r"\.[gp]ch", link) for link in links)
+
+
+@pytest.mark.parametrize("program", ["thread/threads", "fuzzer/file", "fuzzer/text"])
+def test_what_sanitizers_alone_build_compiles(program):
+    """They are built by hand and by a job apart: what breaks them is seen here."""
+    require("c++")
+    words = "-std=c++20 -fsyntax-only -Wall -Wextra -Werror -Wno-psabi -DSLIM_SANITIZE"
+    source = ROOT / "tests" / "native" / f"{program}.cpp"
+    call("c++", *words.split(), f"-I{ROOT / 'native'}", source)

@@ -58,8 +58,8 @@ using Bytes = std::vector<std::byte>;
 Bytes predict(const std::shared_ptr<const Model>& model, const ModelFile& file, const Data& data,
               int64_t rows) {
   Arrays arrays;
-  arrays.param = file.content().params.data();
-  arrays.state = file.content().state.data();
+  arrays.param = file.content().program().params.data();
+  arrays.state = file.content().program().state.data();
   ForwardOptions options;
   options.rows = rows;
   Forward forward(model, "predict", data.sources(rows), {}, options, arrays, hypers_of(*model, {}));
@@ -81,8 +81,8 @@ Arena copy(std::span<const std::byte> from, int64_t bytes) {
 Bytes fit(const std::shared_ptr<const Model>& model, const ModelFile& file, const Data& data,
           const Numbers& numbers) {
   const Layout& layout = model->layout();
-  const Arena params = copy(file.content().params, layout.param_bytes);
-  const Arena state = copy(file.content().state, layout.state_bytes);
+  const Arena params = copy(file.content().program().params, layout.param_bytes);
+  const Arena state = copy(file.content().program().state, layout.state_bytes);
   const Arena slots(layout.slot_bytes), gradient(layout.param_bytes);
   Arrays arrays;
   arrays.param = params.data();
@@ -120,7 +120,7 @@ int main(int argc, char** argv) {
   }
   const Data data;
   const std::shared_ptr<const ModelFile> file = ModelFile::open(path);
-  const auto fresh = [&] { return std::make_shared<const Model>(file->content().text); };
+  const auto fresh = [&] { return std::make_shared<const Model>(file->content().program().text); };
   const Bytes predicted = predict(fresh(), *file, data, kRows);
   const Bytes trained = fit(fresh(), *file, data, numbers);
 
