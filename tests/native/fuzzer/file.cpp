@@ -31,8 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         std::equal(first.programs.begin(), first.programs.end(), second.programs.begin(),
                    second.programs.end(), [](const auto& a, const auto& b) { return same(a, b); });
     if (!equal || first.fit != second.fit || first.estimator != second.estimator ||
-        first.outputs != second.outputs ||
-        first.further.size() != second.further.size()) {
+        first.outputs != second.outputs || first.further.size() != second.further.size()) {
       std::abort();
     }
   } catch (const std::invalid_argument&) {
