@@ -102,8 +102,11 @@ Bytes fit(const std::shared_ptr<const Model>& model, const ModelFile& file, cons
   const std::vector<Scheduled> scheduled = {{0, "learning_rate", 0.0, 1.0}};
   Trainer trainer(model, sources, all_rows(model->function("grad"), sources), options, arrays,
                   segments, hypers_of(*model, numbers), scheduled);
-  const std::vector<double> rates(static_cast<size_t>(trainer.steps() * kEpochs), 0.01);
-  trainer.run({}, trainer.steps() * kEpochs, rates.data(), 1, {}, false);
+  const std::vector<double> rates(static_cast<size_t>(trainer.steps()), 0.01);
+  for (int64_t epoch = 0; epoch < kEpochs; ++epoch) {  // a run ends behind an epoch that is long
+    const Start start{static_cast<uint64_t>(epoch), 0, epoch * trainer.steps()};
+    trainer.run(start, trainer.steps(), rates.data(), 1, {}, false);
+  }
   return {params.data(), params.data() + layout.param_bytes};
 }
 
