@@ -195,7 +195,6 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
         y = check_target(self, table, y, self._regression, "X")
         weights = validation.check_weights(sample_weight, table)
         given = weights
-        y = self._ordinary(y, weights)
         strata, weights = self._look_at(y, weights)
         alive = np.full(len(y), True) if weights is None else weights > 0
         index = np.flatnonzero(alive)
@@ -204,6 +203,7 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
                 f"{type(self).__name__} needs 2 samples or more, to train on some and "
                 "hold out others; there is 1 sample"
             )
+        y = self._ordinary(y, weights)
         encoder = self._encoder(table, weights, index)
         Z = _encoded(encoder, table)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

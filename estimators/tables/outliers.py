@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
+
+from slimlearn.estimators.telling import warn
 
 __all__ = ["within_reach"]
 
@@ -23,7 +23,7 @@ def within_reach(y: np.ndarray, weights: np.ndarray | None, who: str) -> np.ndar
     ----------
     y : ndarray of numbers, (rows,) or (rows, outputs)
     weights : ndarray or None
-        Rows of weight 0 do not count, and stay as they are.
+        Rows of weight 0 do not count, and stay as they are; some have more.
     who : str
         Told by the warning.
 
@@ -40,8 +40,8 @@ def within_reach(y: np.ndarray, weights: np.ndarray | None, who: str) -> np.ndar
     counted = y if weights is None else y[weights > 0]
     low, high = np.percentile(counted, (25, 75), axis=0)
     # Halves: no difference of finite numbers overflows.
-    half = _REACH * (high / 2 - low / 2)
     with np.errstate(over="ignore"):
+        half = _REACH * (high / 2 - low / 2)
         lower, upper = low - 2 * half, high + 2 * half
     ordinary = (half == 0) | ((counted >= lower) & (counted <= upper))
     if ordinary.all():
@@ -53,13 +53,11 @@ def within_reach(y: np.ndarray, weights: np.ndarray | None, who: str) -> np.ndar
         moved = np.where((weights > 0).reshape(-1, *(1,) * (y.ndim - 1)), moved, y)
     far = np.argwhere(moved != y)
     row = int(far[0][0])
-    warnings.warn(
+    warn(
         f"y has {len(far)} values further from its quartiles than {_REACH:,.0f} times "
         f"the distance between them, the first in row {row}: {y[tuple(far[0])]:.6g}. "
         f"{who} lets them count as the furthest of the others, {np.min(least):.6g} or "
         f"{np.max(most):.6g}; if they are right, fit a transformed y (as by "
-        "TransformedTargetRegressor)",
-        UserWarning,
-        stacklevel=5,
+        "TransformedTargetRegressor)"
     )
     return moved

@@ -499,6 +499,13 @@ def test_outliers_of_y_by_output_and_weight():
         moved = within_reach(y, weights, "it")
     np.testing.assert_array_equal(np.delete(moved, 7, axis=0), np.delete(y, 7, axis=0))
     assert within_reach(others, None, "it") is others
+    huge = np.array([-1e308, -1e307, 0.0, 1e307, 1e308])
+    assert within_reach(huge, None, "it") is huge
+
+
+def test_targets_without_weight_are_told_before_outliers_are_looked_for():
+    with pytest.raises(ValueError, match=r"weight|sample"):
+        TabularRegressor(**SMALL).fit(FRAME, Y, sample_weight=np.zeros(len(Y)))
 
 
 def test_missing_y_and_names_that_came_twice_are_told():
