@@ -18,6 +18,7 @@ from slimlearn.estimators.losses import Ordinal as Ordinal
 from slimlearn.estimators.losses import Tweedie as Tweedie
 from slimlearn.estimators.losses import loss as loss
 from slimlearn.estimators.network import *
+from slimlearn.estimators.onnx import to_onnx as to_onnx
 from slimlearn.estimators.rate_range import find_learning_rate as find_learning_rate
 from slimlearn.estimators.saving import load as load
 from slimlearn.estimators.saving import save as save

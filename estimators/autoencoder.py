@@ -459,6 +459,18 @@ callable, default="squared_error"
         scores = np.where(varies, 1 - left / np.where(varies, spread, 1), left == 0)
         return float(scores.mean())
 
+    def _write_onnx(self, writer, sources, raw=False):
+        return [*super()._write_onnx(writer, sources), self._onnx_code(writer, sources)]
+
+    def _write_onnx_step(self, writer, sources, raw=False):
+        code = self._onnx_code(writer, sources)
+        return [code._replace(name="variable")]
+
+    def _onnx_code(self, writer, sources):
+        from slimlearn.estimators.onnx.layers import features_of
+
+        return features_of(writer, self, CODE, sources, "code")
+
     @property
     def _n_features_out(self) -> int:
         return self.tensor_of(CODE).shape[1]

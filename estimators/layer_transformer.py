@@ -29,6 +29,7 @@ from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.compat import HasMethods, VisualBlock, available_if
 from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tensors import kept_types
 from slimlearn.estimators.visible import Visible
@@ -48,6 +49,7 @@ def _can_fit_partially(transformer) -> bool:
 
 class LayerTransformer(
     Saveable,
+    ToONNX,
     Visible,
     Linked,
     ClassNamePrefixFeaturesOutMixin,
@@ -209,6 +211,17 @@ class LayerTransformer(
     def feature_names_in_(self) -> np.ndarray:
         """Names of the columns, where X had names."""
         return self._fitted().feature_names_in_
+
+    def _onnx_inputs(self, writer):
+        return self.estimator_._onnx_inputs(writer)
+
+    def _onnx_sources(self, writer, names, kinds):
+        return self.estimator_._onnx_sources(writer, names, kinds)
+
+    def _write_onnx(self, writer, sources, raw=False):
+        from slimlearn.estimators.onnx.layers import features_of
+
+        return [features_of(writer, self.estimator_, self._layer, sources)]
 
     def _fitted(self):
         try:

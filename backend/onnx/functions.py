@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from slimlearn.backend.graph import Model
+
 # Registers the converters.
 from slimlearn.backend.onnx import (  # noqa: F401
     elementwise,
@@ -22,7 +24,12 @@ __all__ = ["write_function"]
 
 
 def write_function(
-    writer, program: Program, function: str, inputs: Mapping[str, tuple], hypers=None
+    writer,
+    program: Program,
+    function: str,
+    inputs: Mapping[str, tuple],
+    hypers=None,
+    model: Model | None = None,
 ) -> dict:
     """Write a function's nodes and the parameters that it reads.
 
@@ -36,6 +43,9 @@ def write_function(
         sources of the program.
     hypers : mapping of str to float, optional
         Run-time numbers that replace those of the program.
+    model : Model, optional
+        Has the function, with declarations of the program's; the program's own model by
+        default.
 
     Returns
     -------
@@ -48,7 +58,7 @@ def write_function(
     Unsupported
         If an op has no form in ONNX.
     """
-    model = program.model
+    model = program.model if model is None else model
     graph = model.functions[function]
     writer.inputs, writer.compute = dict(inputs), model.compute
     arrays = {**program.weights, **program.states}

@@ -75,13 +75,18 @@ class Writer:
         return name
 
     def numpy_type(self, dtype: str) -> np.dtype:
-        """Return what a type of the program is in the graph."""
+        """Return what a type of the program is in the graph; "str" is text."""
+        if dtype == "str":
+            return np.dtype(object)
         element = element_of(dtype)
         return self.real if element in ("f32", "f64") else NUMPY_TYPES[element]
 
     def element_type(self, dtype: str) -> int:
         """Return ONNX's number of a type of the program."""
-        return self._onnx.helper.np_dtype_to_tensor_dtype(self.numpy_type(dtype))
+        kind = self.numpy_type(dtype)
+        if kind.hasobject:
+            return self._onnx.TensorProto.STRING
+        return self._onnx.helper.np_dtype_to_tensor_dtype(kind)
 
     def constant(self, value, dtype=None, name: str = "constant") -> str:
         """Return the name of a constant; equal small ones are written once."""

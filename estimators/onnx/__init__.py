@@ -1,5 +1,5 @@
 """Fitted estimators as ONNX: what X and y mean around the network, and the doors."""
 
-from slimlearn.estimators.onnx.doors import ToONNX
+from slimlearn.estimators.onnx.doors import ToONNX, to_onnx
 
-__all__ = ["ToONNX"]
+__all__ = ["ToONNX", "to_onnx"]

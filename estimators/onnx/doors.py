@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["ToONNX"]
+__all__ = ["ToONNX", "to_onnx"]
 
 _OPSET = 17
 _PRECISIONS = ("float32", "float64")
@@ -42,6 +43,12 @@ class ToONNX:
             (N, n_outputs) in the units of y, with ``std`` or ``quantiles`` where the
             loss tells them.
 
+            Sequences of different length are padded, and ``lengths`` tells how many
+            steps each has; words are given as texts. Taggers give ``label`` and
+            ``probabilities`` of each step, of padding too. `Seq2Seq` searches with its
+            beams: ``sequences`` (N, beam_width, max_length), the best one first, of
+            which the first ``n_tokens`` count, and their ``scores``.
+
         Raises
         ------
         ImportError
@@ -60,7 +67,7 @@ class ToONNX:
             model = skl2onnx.to_onnx(pipe, X[:1].astype("float32"),
                                      target_opset=17, options={"zipmap": False})
         """
-        check_is_fitted(self, "program_")
+        check_is_fitted(self)
         if precision not in _PRECISIONS:
             raise ValueError(
                 f"precision is 'float32' or 'float64', what the model's numbers are; "
@@ -68,11 +75,10 @@ class ToONNX:
             )
         # All estimators have this method, and few programs call it.
         from slimlearn.backend.onnx import Writer, finish, require_onnx
-        from slimlearn.estimators.onnx.inputs import model_inputs
 
         onnx = require_onnx(target_opset)
         writer = Writer(target_opset, precision)
-        infos, sources = model_inputs(writer, self, self._handle.input)
+        infos, sources = self._onnx_inputs(writer)
         outputs = self._write_onnx(writer, sources)
         named = []
         for output in outputs:
@@ -83,21 +89,32 @@ class ToONNX:
         version = importlib.import_module("slimlearn").__version__
         return finish(writer, type(self).__name__, infos, named, version)
 
-    def _write_onnx(self, writer, sources: dict) -> list:
-        """Write the network and its head; return the head's `Output`s."""
-        from slimlearn.backend.onnx import write_function
-        from slimlearn.estimators.onnx.heads import check_head, outputs_of
+    # -- what is written: estimators whose networks are not one have their own ---------
 
-        check_head(self, self._head)
-        program, functions = self.program_, self.program_.model.functions
-        whole = "predict_proba" if "predict_proba" in functions else "predict"
-        values = write_function(writer, program, whole, sources)
-        [returned] = functions[whole].returns
-        probabilities = None if whole == "predict" else writer.values[returned]
-        [raw] = functions["predict"].returns
-        if raw.name not in values:
-            values = write_function(writer, program, "predict", sources)
-        return outputs_of(writer, self._head, values[raw.name], probabilities)
+    def _onnx_inputs(self, writer) -> tuple[list, dict]:
+        """Return the inputs of a model, and the sources that they become."""
+        from slimlearn.estimators.onnx.inputs import model_inputs
+
+        return model_inputs(writer, self, self._handle.input)
+
+    def _onnx_sources(self, writer, names: list, kinds: list) -> dict:
+        """Return the sources that the values of a pipeline's step become."""
+        from slimlearn.estimators.onnx.inputs import sources_of_matrix
+
+        return sources_of_matrix(writer, self, self._handle.input, names, kinds)
+
+    def _write_onnx(self, writer, sources: dict, raw: bool = False) -> list:
+        """Write what methods of prediction give; return the `Output`s.
+
+        `raw` asks for scores where there are probabilities.
+        """
+        from slimlearn.estimators.onnx.heads import outputs_of_network
+
+        return outputs_of_network(writer, self, sources, raw)
+
+    def _write_onnx_step(self, writer, sources: dict, raw: bool = False) -> list:
+        """Write what the steps behind this one in a pipeline get."""
+        return self._write_onnx(writer, sources, raw)
 
     # -- what skl2onnx asks -----------------------------------------------------------
 
@@ -137,3 +154,46 @@ def _info(onnx, name: str, output):
     else:
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(output.dtype))
     return onnx.helper.make_tensor_value_info(name, kind, ["N", *output.shape])
+
+
+def to_onnx(model, X=None, *, target_opset: int = _OPSET):
+    """Return a fitted model as ONNX: a network, or what scikit-learn has around some.
+
+    Parameters
+    ----------
+    model : estimator
+        Of slimlearn, or a pipeline, search, calibration or ensemble of scikit-learn
+        around some, which skl2onnx converts. Of a search it is the best estimator.
+    X : array-like or DataFrame, optional
+        A row or more such as will come, for estimators of scikit-learn: its type says
+        whether the model reads float32 or float64, and names of columns become inputs.
+    target_opset : int, default=17
+        As in the method `to_onnx` of estimators.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Of classifiers ``label`` and ``probabilities``, of others ``variable``.
+
+    Raises
+    ------
+    ImportError
+        If onnx or skl2onnx is missing: ``pip install "slimlearn[onnx]"``.
+    ValueError
+        If X is missing where it is needed, or a part has no form in ONNX.
+
+    Examples
+    --------
+    ::
+
+        made = slimlearn.to_onnx(search, X[:1])
+        session = onnxruntime.InferenceSession(made.SerializeToString())
+    """
+    if not isinstance(model, BaseEstimator):
+        raise TypeError(f"to_onnx takes a fitted estimator; got {model!r:.60}")
+    if isinstance(model, ToONNX):
+        return model.to_onnx(target_opset=target_opset)
+    check_is_fitted(model)
+    # It imports what most programs have no use for.
+    around = importlib.import_module("slimlearn.estimators.onnx.around")
+    return around.converted(model, X, target_opset)

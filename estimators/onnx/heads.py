@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slimlearn.backend.onnx import Unsupported
+from slimlearn.backend.onnx import Unsupported, write_function
 from slimlearn.estimators.heads import (
     BinaryHead,
     ClassifierHead,
@@ -17,10 +17,12 @@ from slimlearn.estimators.heads import (
     QuantilesHead,
     RegressionHead,
     ShareHead,
+    StepsHead,
+    TokensHead,
 )
 from slimlearn.estimators.losses import Gaussian, GaussianMixture
 
-__all__ = ["Output", "check_head", "outputs_of"]
+__all__ = ["Output", "chosen", "outputs_of", "outputs_of_network"]
 
 
 class Output(NamedTuple):
@@ -34,14 +36,56 @@ class Output(NamedTuple):
         Its name in the graph.
     dtype : dtype
         Of one element.
-    shape : tuple of int
-        Behind the rows.
+    shape : tuple of int or str
+        Behind the rows; a word is a size that differs from call to call.
     """
 
     name: str
     value: str
     dtype: np.dtype
-    shape: tuple[int, ...]
+    shape: tuple[int | str, ...]
+
+
+def outputs_of_network(writer, estimator, sources: dict, raw: bool) -> list[Output]:
+    """Write a fitted network and what its head makes of its numbers.
+
+    Parameters
+    ----------
+    writer : Writer
+    estimator : NetworkEstimator
+    sources : dict
+        As `write_function` takes them.
+    raw : bool
+        Whether scores are asked for in the place of probabilities.
+    """
+    # It is made of this module's parts.
+    from slimlearn.estimators.onnx.steps import labels_of_steps, sequences_of_tokens
+
+    head, program = estimator._head, estimator.program_
+    functions = program.model.functions
+    _check_head(estimator, head)
+    if isinstance(head, TokensHead):
+        values = write_function(writer, program, "predict", sources)
+        returned = functions["predict"].returns
+        return sequences_of_tokens(writer, head, *(values[v.name] for v in returned))
+    probable = "predict_proba" in functions and not raw
+    whole = "predict_proba" if probable else "predict"
+    values = write_function(writer, program, whole, sources)
+    [returned] = functions[whole].returns
+    probabilities = writer.values[returned] if probable else None
+    [numbers] = functions["predict"].returns
+    if numbers.name not in values:
+        values = write_function(writer, program, "predict", sources)
+    write = labels_of_steps if isinstance(head, StepsHead) else outputs_of
+    found = write(writer, head, values[numbers.name], probabilities)
+    if raw and isinstance(head, BinaryHead):
+        # Converters around a classifier want a column for each class.
+        label, scores = found
+        both = writer.add(
+            "Concat", writer.add("Neg", scores.value), scores.value, axis=1
+        )
+        found = [label, scores._replace(value=both, shape=(2,))]
+    return found
 
 
 def outputs_of(writer, head, raw: str, probabilities: str | None) -> list[Output]:
@@ -66,14 +110,13 @@ def outputs_of(writer, head, raw: str, probabilities: str | None) -> list[Output
     raise AssertionError(f"{type(head).__name__} was not checked")
 
 
-def check_head(estimator, head) -> None:
+def _check_head(estimator, head) -> None:
     """Refuse predictions that are no numbers or classes of rows."""
-    kinds = ClassifierHead, RegressionHead, ShareHead
-    if not isinstance(head, kinds) or getattr(head, "by_step", False):
+    if not isinstance(head, (ClassifierHead, RegressionHead, ShareHead)):
         raise Unsupported(
             f"predictions of {type(estimator).__name__} cannot be written as ONNX, as "
-            f"they are more than numbers or classes of a row ({type(head).__name__}): "
-            "predict in Python, from a file of est.save"
+            f"they are neither numbers nor classes ({type(head).__name__}): predict in "
+            "Python, from a file of est.save"
         )
 
 
@@ -91,9 +134,7 @@ def _of_classes(writer, head, raw: str, probabilities) -> list[Output]:
         return [Output("label", label, np.dtype(np.int64), (head.outputs,)), second]
     if isinstance(head, MultioutputHead):
         columns = [
-            _chosen(
-                writer, classes, _largest(writer, _columns(writer, raw, begin, end))
-            )
+            chosen(writer, classes, _largest(writer, _columns(writer, raw, begin, end)))
             for classes, begin, end in zip(head.classes, head.begins, head.ends)
         ]
         dtypes = {dtype for _, dtype in columns}
@@ -110,7 +151,7 @@ def _of_classes(writer, head, raw: str, probabilities) -> list[Output]:
         code = writer.cast(writer.add("Greater", raw, writer.number(0.0)), "i64")
     else:
         code = _largest(writer, raw)
-    label, dtype = _chosen(writer, head.classes, code)
+    label, dtype = chosen(writer, head.classes, code)
     return [Output("label", label, dtype, ()), second]
 
 
@@ -127,8 +168,14 @@ def _columns(writer, name: str, begin: int, end: int) -> str:
     return writer.add("Slice", name, writer.ints(begin), writer.ints(end), axis)
 
 
-def _chosen(writer, classes: np.ndarray, code: str) -> tuple[str, np.dtype]:
-    """Return the labels of class numbers, and their type."""
+def chosen(
+    writer, classes: np.ndarray, code: str, end: bool = False
+) -> tuple[str, np.dtype]:
+    """Return the labels of class numbers, and their type.
+
+    `end` says that the number behind the last class is there too: it is an empty text,
+    or 0.
+    """
     classes = np.asarray(classes)
     kind = classes.dtype.kind
     if kind in "iu":
@@ -143,6 +190,9 @@ def _chosen(writer, classes: np.ndarray, code: str) -> tuple[str, np.dtype]:
                 "tensor holds numbers or strings of one type: fit on str(y)"
             )
         classes = classes.astype(object)
+    if end:
+        nothing = np.array([""], object) if kind not in "iufb" else classes[:1] * 0
+        classes = np.concatenate((classes, nothing))
     table = writer.constant(classes, name="classes")
     return writer.add("Gather", table, code, axis=0), classes.dtype
 

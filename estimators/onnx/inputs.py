@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from slimlearn.backend.onnx import Unsupported
+from slimlearn.backend.onnx import ML, Unsupported
 from slimlearn.backend.shape import B
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.images import ImageInput
 from slimlearn.estimators.inputs.matrix import DenseInput, SparseInput
 from slimlearn.estimators.inputs.named import NamedInput
-from slimlearn.estimators.inputs.sequences import SequenceInput
+from slimlearn.estimators.inputs.sequences import SOURCE, SequenceInput
+from slimlearn.estimators.inputs.tokens import UNKNOWN, TokenInput
 
 __all__ = ["model_inputs", "sources_of_matrix"]
 
-_KNOWN = (DenseInput, SparseInput, NamedInput, ImageInput, SequenceInput)
+_KNOWN = (DenseInput, SparseInput, NamedInput, ImageInput, SequenceInput, TokenInput)
 
 
 def check_input(estimator, input: Input) -> None:
@@ -36,13 +37,30 @@ def model_inputs(writer, estimator, input: Input) -> tuple[list, dict]:
     """
     check_input(estimator, input)
     infos, sources = [], {}
+    tokens = getattr(input, "tokens", None)
     for form in input.forms:
         name, dtype = writer.unique(form.name), form.dtype or "f32"
         dtype, shape = "i64" if dtype == "i32" else dtype, (B, *form.shape)
-        infos.append(writer.info(name, dtype, shape, rows="N"))
-        sources[form.name] = name, dtype
+        words = tokens is not None and form.name == SOURCE
+        kind = "str" if words else dtype
+        infos.append(writer.info(name, kind, shape, rows="N"))
         writer.know_shape(name, shape)
+        if words:
+            name = _ids(writer, name, tokens)
+        sources[form.name] = name, dtype
     return infos, sources
+
+
+def _ids(writer, words: str, tokens: list[str]) -> str:
+    """The ids of words, as `TokenInput` numbers them."""
+    return writer.add(
+        "LabelEncoder",
+        words,
+        domain=ML,
+        keys_strings=tokens,
+        values_int64s=list(range(UNKNOWN + 1, UNKNOWN + 1 + len(tokens))),
+        default_int64=UNKNOWN,
+    )
 
 
 def sources_of_matrix(writer, estimator, input: Input, names, kinds) -> dict:

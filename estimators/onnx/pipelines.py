@@ -9,14 +9,13 @@ from skl2onnx.common import data_types
 from skl2onnx.common._registration import _converter_pool
 
 from slimlearn.backend.onnx import LEAST_OPSET, Writer
-from slimlearn.estimators.onnx.inputs import sources_of_matrix
 
-__all__ = ["calculate", "convert", "parser"]
+__all__ = ["calculate", "convert", "parser", "register"]
 
 # Results of a step, in skl2onnx's order; what else a network tells stays behind.
 _STEP = ("label", "probabilities", "scores", "variable")
 # Options that pipelines give all classifiers; probabilities stay one tensor.
-_OPTIONS = {"zipmap": None, "nocl": None, "raw_scores": [False]}
+_OPTIONS = {"zipmap": None, "nocl": None, "raw_scores": [True, False]}
 
 _KINDS = {
     data_types.FloatTensorType: np.dtype(np.float32),
@@ -37,7 +36,7 @@ _TYPES = {
 
 def parser(estimator, scope, inputs):
     """The names and types of a step's results."""
-    _register(type(estimator))
+    register(type(estimator))
     return [
         (output.name, _TYPES[np.dtype(output.dtype)]([None, *output.shape]))
         for output in _written(estimator, inputs, LEAST_OPSET)[1]
@@ -57,8 +56,10 @@ def convert(scope, operator, container) -> None:
     names = [variable.full_name for variable in operator.inputs]
     opset = container.target_opset_any_domain("")
     prefix = scope.get_unique_operator_name("slimlearn") + "/"
+    options = container.get_options(operator.raw_operator, {"raw_scores": False})
     writer, outputs = _written(
-        operator.raw_operator, operator.inputs, opset, prefix, names
+        *(operator.raw_operator, operator.inputs, opset, prefix, names),
+        raw=options.get("raw_scores", False),
     )
     container.initializers.extend(writer.needed())
     for node in writer.nodes:
@@ -69,14 +70,13 @@ def convert(scope, operator, container) -> None:
         container.add_node("Identity", output.value, variable.full_name, name=name)
 
 
-def _written(estimator, inputs, opset: int, prefix: str = "", names=None):
+def _written(estimator, inputs, opset: int, prefix: str = "", names=None, raw=False):
     kinds = [_kind(estimator, variable) for variable in inputs]
     real = "float64" if np.dtype(np.float64) in kinds else "float32"
     writer = Writer(opset, real, prefix)
     names = names or [f"input{i}" for i in range(len(kinds))]
-    input = estimator._handle.input
-    sources = sources_of_matrix(writer, estimator, input, names, kinds)
-    outputs = estimator._write_onnx(writer, sources)
+    sources = estimator._onnx_sources(writer, names, kinds)
+    outputs = estimator._write_onnx_step(writer, sources, raw)
     return writer, [output for output in outputs if output.name in _STEP]
 
 
@@ -91,8 +91,8 @@ def _kind(estimator, variable) -> np.dtype:
     return found
 
 
-def _register(kind: type) -> None:
-    """Make a class known by name, so that options of pipelines are accepted."""
+def register(kind: type) -> None:
+    """Make a class known by name: options of pipelines and of what is around it."""
     alias = f"Slimlearn{kind.__name__}"
     if alias in _converter_pool:
         return

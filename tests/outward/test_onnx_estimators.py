@@ -282,8 +282,9 @@ def test_autoencoders():
     for loss in ("squared_error", "log_loss"):
         shares = np.clip(np.abs(X), 0, 1)
         est = Autoencoder(max_iter=1, loss=loss).fit(shares)
-        got = compute(est.to_onnx(), shares)["variable"]
-        np.testing.assert_allclose(got, est.reconstruct(shares), atol=1e-5)
+        got = compute(est.to_onnx(), shares)
+        np.testing.assert_allclose(got["variable"], est.reconstruct(shares), atol=1e-5)
+        np.testing.assert_allclose(got["code"], est.transform(shares), atol=1e-5)
 
 
 def test_estimators_that_have_no_form_are_named():
@@ -293,13 +294,63 @@ def test_estimators_that_have_no_form_are_named():
     clf = DNNClassifier((4,), max_iter=1).fit(frame, CODES)
     with pytest.raises(ValueError, match=r"CategoryMatrix.*encoders before.*Pipeline"):
         clf.to_onnx()
+
+
+def padded(rows, kind, steps=None):
+    """Sequences side by side with zeros or empty texts behind, and their lengths."""
+    lengths = np.array([len(row) for row in rows])
+    shape = (len(rows), steps or lengths.max(), *np.shape(rows[0])[1:])
+    array = np.full(shape, "" if kind is object else 0, kind)
+    for one, row in zip(array, rows):
+        one[: len(row)] = row if isinstance(row, np.ndarray) else list(row)
+    return {"X": array, "lengths": lengths.astype(np.int64)}
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+def test_labels_of_steps(loss):
     steps = [RNG.normal(size=(n, 3)).astype("f") for n in (3, 5, 4) * 10]
-    tags = [RNG.integers(0, 2, len(part)) for part in steps]
-    with pytest.raises(ValueError, match=r"SequenceTagger .*StepsHead.*in Python"):
-        SequenceTagger(max_iter=1).fit(steps, tags).to_onnx()
-    words = [RNG.integers(1, 5, n).tolist() for n in (3, 5, 4) * 10]
-    with pytest.raises(ValueError, match=r"Seq2Seq reads X by TokenInput, .*ONNX"):
-        Seq2Seq(max_iter=1).fit(words, words).to_onnx()
+    tags = [np.array(["a", "b"])[RNG.integers(0, 2, len(part))] for part in steps]
+    tagger = SequenceTagger(max_iter=1, cell="gru", loss=loss).fit(steps, tags)
+    name = "probabilities" if loss == "log_loss" else "scores"
+    tell = tagger.predict_proba if loss == "log_loss" else tagger.decision_function
+    made = tagger.to_onnx()
+    for rows in (1, 7):
+        some = steps[:rows]
+        got = compute(made, padded(some, np.float32, steps=9))
+        for i, (labels, told) in enumerate(zip(tagger.predict(some), tell(some))):
+            assert got["label"][i, : len(labels)].tolist() == labels.tolist()
+            np.testing.assert_allclose(got[name][i, : len(told)], told, atol=1e-5)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_the_search_of_tokens(words):
+    X = [RNG.integers(1, 5, n).tolist() for n in (3, 5, 4) * 20]
+    y = [[7 * x for x in row[::-1]] for row in X]
+    if words:
+        X, y = (
+            ["".join("_abcdefg"[x % 7] for x in r) for r in rows] for rows in (X, y)
+        )
+    model = Seq2Seq(max_iter=15, random_state=0, learning_rate=0.01, beam_width=3)
+    model.fit(X, y)
+    made = model.to_onnx()
+    for some in (X[:7], X[:1], X[1:2] + X[:1]):
+        got = compute(made, padded(some, object if words else np.int64))
+        for i, beams in enumerate(model.predict_beams(some)):
+            found = {}
+            for beam, count, score in zip(
+                got["sequences"][i], got["n_tokens"][i], got["scores"][i]
+            ):
+                tokens = beam[:count].tolist()
+                if np.isfinite(score):
+                    found.setdefault("".join(tokens) if words else tuple(tokens), score)
+            want = {beam if words else tuple(beam): score for beam, score in beams}
+            assert list(found) == list(want)
+            for beam, score in want.items():
+                assert abs(found[beam] - score) < 1e-5
+    if words:  # what the vocabulary has not
+        got = compute(made, padded(["ab?"], object))
+        told = got["sequences"][0, 0, : got["n_tokens"][0, 0]]
+        assert "".join(told) == model.predict(["ab?"])[0]
 
 
 def test_what_is_wrong_is_said():
