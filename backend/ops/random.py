@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 
 from slimlearn.backend import philox
-from slimlearn.backend.graph import FLOATS, Tensor, current_graph
+from slimlearn.backend.graph import FLOATS, Tensor, current_graph, type_text
 from slimlearn.backend.op import (
     Op,
     Refusal,
@@ -22,6 +22,7 @@ from slimlearn.backend.op import (
     target,
 )
 from slimlearn.backend.ops import structure
+from slimlearn.backend.ops.fused import infer_region
 from slimlearn.backend.ops.source import as_tensor, is_number
 
 
@@ -34,17 +35,36 @@ class _Random(Op):
 
 
 class _Distribution(_Random):
+    # A region finishes each piece of what is drawn, whose shape then has no symbols.
+    results = None
+    regions = 1
+    tape_region = True
+
     def infer(self, types, attributes, declared=None, regions=()):
-        check_count(types, 0)
-        refuse_unless(target(declared)[0] in FLOATS, "the result is f32 or f64")
         _check_stream(attributes)
-        return [declared[0]]
+        if not regions:
+            check_count(types, 0)
+            refuse_unless(target(declared)[0] in FLOATS, "the result is f32 or f64")
+            return [declared[0]]
+        refuse_unless(bool(regions[0].parameters), "the region takes what is drawn")
+        dtype, shape = drawn = regions[0].parameters[0].type
+        refuse_unless(dtype in FLOATS, "draws f32 or f64")
+        refuse_unless(
+            bool(shape) and all(isinstance(dim, int) for dim in shape),
+            f"has a region only where its shape is of numbers, not {type_text(*drawn)}",
+        )
+        return infer_region(regions[0], [drawn, *types], shape)
 
     def reference(self, context, arrays, node):
-        dtype, shape = context.result(node)
-        rows = context.rows(node.results[0])
-        draw = self.draw(*context.random_key(node), rows, shape, dtype)
-        return [draw.reshape(shape).astype(dtype)]
+        drawn = node.regions[0].parameters[0] if node.regions else node.results[0]
+        dtype, shape = context.type(drawn)
+        numbers = self.draw(
+            *context.random_key(node), context.rows(drawn), shape, dtype
+        )
+        numbers = numbers.reshape(shape).astype(dtype)
+        if not node.regions:
+            return [numbers]
+        return context.region(node.regions[0], [numbers, *arrays])
 
 
 class RandomUniform(_Distribution):

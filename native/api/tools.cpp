@@ -213,8 +213,8 @@ void add_tapes(SourceFile& file, const std::string& prefix, const Program& progr
     }
     std::vector<ValueId> ids = node.operands;
     if (epilogue) {  // the product bears its result's name
-      ids.erase(ids.begin(), ids.begin() + static_cast<int64_t>(op_row(node).least_operands) - 1);
-      ids[0] = node.results[0];
+      ids.erase(ids.begin(), ids.begin() + static_cast<int64_t>(op_row(node).least_operands));
+      ids.insert(ids.begin(), node.results[0]);
     }
     tell(kernel, node.op, arguments_of(graph, ids, operands),
          arguments_of(graph, node.results, binding.results));

@@ -5,6 +5,7 @@
 #include "cuda/launch.h"
 #include "cuda/library_product.h"
 #include "cuda/steps.h"
+#include "ir/ops.h"
 #include "runtime/train/steps.h"
 
 namespace slim::cuda {
@@ -13,7 +14,9 @@ namespace {
 // Chains of elements run as one kernel, or behind a product in its own. Totals over the rows of a
 // batch stand among them: one block's work.
 struct CudaAccepts final : Accepts {
-  bool accepts_epilogue(const Node&, const Graph&) const override { return true; }
+  bool accepts_epilogue(const Node& product, const Graph&) const override {
+    return !op_row(product).has(kRandom);
+  }
   bool accepts_reduction(const Graph& graph, const Node& node) const override {
     const Type& terms = graph.values[static_cast<size_t>(node.operands[0])].type;
     return Accepts::accepts_reduction(graph, node) && terms.dims.size() == 1 &&

@@ -5,6 +5,7 @@ namespace slim::cuda {
 namespace {
 
 std::vector<KernelText> prepare(const Binding& binding, const std::string& function, int block) {
+  if (!binding.node.regions.empty()) binding.refuse("has no region on GPUs");
   const Buffer& dst = binding.results[0];
   const Type& type = binding.graph.values[static_cast<size_t>(binding.node.results[0])].type;
   const bool by_row = !type.dims.empty() && type.dims[0].mentions("B");

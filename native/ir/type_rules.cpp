@@ -336,9 +336,20 @@ void need_stream(const NodeView& v) {
 }
 }  // namespace
 
+// What a region makes of its numbers stands at places that no batch moves.
 void type_random(const OpRow&, const NodeView& v) {
   need_stream(v);
-  need_result_dtype(v, kFloats);
+  const bool ends = !v.node.regions.empty() && !v.node.regions[0].parameters.empty();
+  const Graph& graph = ends ? v.node.regions[0] : v.graph;
+  const Type drawn = ends ? graph.values[graph.parameters[0]].type : v.result(0);
+  check_epilogue(v, drawn);
+  if (!in(kFloats, drawn.dtype)) v.refuse("draws f32 or f64, not " + to_string(drawn));
+  if (v.node.regions.empty()) return;
+  const bool fixed = std::all_of(drawn.dims.begin(), drawn.dims.end(),
+                                 [](const Dim& dim) { return dim.constant().has_value(); });
+  if (!fixed || drawn.dims.empty()) {
+    v.refuse("has a region only where its shape is of numbers, not " + to_string(drawn));
+  }
 }
 
 void type_dropout(const OpRow&, const NodeView& v) {

@@ -226,7 +226,8 @@ Tape build_tape(const Binding& binding, const Graph& region, const std::vector<B
 std::vector<Buffer> epilogue_operands(const Binding& binding) {
   std::vector<Buffer> operands = {binding.results[0]};
   operands[0].row_stride = 0;
-  operands[0].dtype = binding.operands[0].dtype;
+  const Graph& region = binding.node.regions[0];
+  operands[0].dtype = region.values[static_cast<size_t>(region.parameters[0])].type.dtype;
   const auto own = static_cast<std::ptrdiff_t>(op_row(binding.node).least_operands);
   operands.insert(operands.end(), binding.operands.begin() + own, binding.operands.end());
   return operands;

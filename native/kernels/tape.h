@@ -72,7 +72,7 @@ Tape build_tape(const Binding& binding, const Graph& region, const std::vector<B
                 const std::vector<Buffer>& results, SpaceSplit split);
 
 // What the region of a node with an epilogue reads: the product, of the result's shape, and the
-// operands behind the two that it is a product of.
+// operands behind the node's own.
 std::vector<Buffer> epilogue_operands(const Binding& binding);
 
 // A region of this one node: what a lone elementwise op runs as.

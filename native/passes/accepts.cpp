@@ -20,7 +20,13 @@ bool Accepts::accepts_elementwise(const Graph& graph, const Node& node) const {
 
 // One type for the whole epilogue, comparisons aside. relu_grad alone is finished in a matmul's
 // registers: with more behind it, a tape over the tile would cost more than a pass of its own.
-bool Accepts::accepts_epilogue(const Node&, const Graph& region) const {
+// Initial values are drawn as f64, and end as what the weights are.
+bool Accepts::accepts_epilogue(const Node& node, const Graph& region) const {
+  if (op_row(node).has(kRandom)) {
+    const std::vector<Dim>& dims = region.values[region.parameters[0]].type.dims;
+    return !dims.empty() && std::all_of(dims.begin(), dims.end(),
+                                        [](const Dim& dim) { return dim.constant().has_value(); });
+  }
   if (region.nodes.size() > 1 && region.nodes[0].op == "relu_grad") return false;
   const DType product = region.values[region.parameters[0]].type.dtype;
   const auto fits = [&](ValueId id) { return region.values[id].type.dtype == product; };

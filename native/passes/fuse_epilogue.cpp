@@ -7,7 +7,8 @@
 //                                    %r = relu(%t)
 //                                    yield %r
 //                                  }
-// What others read of %p or %t is yielded too.
+// What others read of %p or %t is yielded too. Random numbers are ended as products are, where
+// their shape is fixed: initial values, drawn in tiles, are no memory beside the weights.
 #include <algorithm>
 #include <set>
 

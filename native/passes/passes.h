@@ -13,7 +13,7 @@ struct Accepts {
   virtual ~Accepts() = default;
   // The node may stand in a fused region (`graph` holds its types).
   virtual bool accepts_elementwise(const Graph& graph, const Node& node) const;
-  // The matmul may end in this region.
+  // The product, or what draws random numbers, may end in this region.
   virtual bool accepts_epilogue(const Node& product, const Graph& region) const;
   // A sum may stand in a fused region: over all of a list, with scalars computed from it after,
   // or of a product.

@@ -167,6 +167,7 @@ class ViewFinder {
 
   bool stores_rows(const Node& node, ValueId result) const {
     const OpRow& row = op_row(node);
+    if (row.has(kRandom)) return !node.regions.empty();  // else it fills one stretch
     if (row.has(kElementwise) || row.has(kTapeRegion)) return true;
     if (node.op == "gather" && type(node.operands[0]).dims.size() != 2) return false;
     return row.has(kStoresRows) && ends_in_rows(node, type(result));

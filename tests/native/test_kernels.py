@@ -349,6 +349,29 @@ def test_random_numbers_are_philox(isa, dtype, shape):
                 np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-13)
 
 
+@pytest.mark.parametrize("word", ["random_uniform", "random_normal"])
+def test_a_region_finishes_random_numbers(isa, word):
+    """In pieces that begin and end within rows, and within blocks of what is drawn."""
+    shapes = (1,), (4099,), (1, 1), (700, 1), (9, 2051), (1500, 7), (2, 3, 1025)
+    for shape, dtype in itertools.product(shapes, ("f32", "f64")):
+        row = np.linspace(-1, 1, shape[-1], dtype=np.float32)
+
+        def build(row, shape=shape, dtype=dtype):
+            drawn = emit(word, (), {"stream": 9}, [(dtype, shape)])
+            return ops.cast(drawn * 0.3 - ops.cast(row, dtype), "f32")
+
+        def alone(row, shape=shape, dtype=dtype):
+            return emit(word, (), {"stream": 9}, [(dtype, shape)])
+
+        given = {"arrays": {"row": row}, "isa": isa, "fixed": ("row",), "seed": 4}
+        drawn = apply(alone, **given)
+        kind = drawn.dtype.type
+        want = (drawn * kind(0.3) - row.astype(kind)).astype(np.float32)
+        for threads in (1, 2):
+            got = apply(build, n_threads=threads, **given)
+            np.testing.assert_array_equal(got, want)
+
+
 def zero_like(x, value):
     column = ops.cast(ops.reshape(x, (B,) + (1,) * (len(value.shape) - 1)), value.dtype)
     return column * 0

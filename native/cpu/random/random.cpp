@@ -2,12 +2,14 @@
 // advance at once; every element takes the bits of its own (row, column).
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
 #include "cpu/lanes.h"
 #include "cpu/split.h"
+#include "cpu/tape/tape.h"
 #include "cpu/vec.h"
 #include "kernels/philox.h"
 
@@ -153,91 +155,129 @@ class Stretches {
   Split split_;
 };
 
+// Numbers of [0, 1).
 template <class T>
-class UniformLaunch final : public Launch {
- public:
-  explicit UniformLaunch(const Binding& binding)
-      : dst_(binding.results[0]), stretches_(binding, kPerBlock) {}
-
-  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    T* dst = dst_.in<T>(context);
-    stretches_.run(
-        context, task, [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
-          for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
-            uint32_t words[kBlocks][4];
-            stretch.draw((column + i) / kPerBlock, words);
-            T numbers[kBlocks * kPerBlock];
-            for (int j = 0; j < kBlocks * kPerBlock; ++j) {
-              if constexpr (sizeof(T) == 4) {
-                numbers[j] = uniform_f32(words[j / 4][j % 4]);
-              } else {
-                numbers[j] = uniform_f64(words[j / 2][j % 2 * 2], words[j / 2][j % 2 * 2 + 1]);
-              }
-            }
-            std::copy_n(numbers, std::min<int64_t>(n - i, kBlocks * kPerBlock), dst + element + i);
-          }
-        });
-  }
-
-  Cost cost(int64_t rows) const override {
-    return {16 * stretches_.elements(rows), sizeof(T) * stretches_.elements(rows)};
-  }
-
- private:
+struct Uniform {
   static constexpr int kPerBlock = 16 / sizeof(T);
-  Buffer dst_;
-  Stretches stretches_;
-};
+  static constexpr double kFlops = 16;
 
-Prepared prepare_random_uniform(const Binding& binding) {
-  if (binding.results[0].dtype == DType::f32) {
-    return std::make_unique<UniformLaunch<float>>(binding);
+  // Those of `n` columns from `column` on, where a block begins.
+  static void draw(const Stretch& stretch, int64_t column, int64_t n, T* dst) {
+    for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
+      uint32_t words[kBlocks][4];
+      stretch.draw((column + i) / kPerBlock, words);
+      T numbers[kBlocks * kPerBlock];
+      for (int j = 0; j < kBlocks * kPerBlock; ++j) {
+        if constexpr (sizeof(T) == 4) {
+          numbers[j] = uniform_f32(words[j / 4][j % 4]);
+        } else {
+          numbers[j] = uniform_f64(words[j / 2][j % 2 * 2], words[j / 2][j % 2 * 2 + 1]);
+        }
+      }
+      std::copy_n(numbers, std::min<int64_t>(n - i, kBlocks * kPerBlock), dst + i);
+    }
   }
-  return std::make_unique<UniformLaunch<double>>(binding);
-}
+};
 
 // Box and Muller (1958): two uniforms give two normals.
 template <class T>
-class NormalLaunch final : public Launch {
+struct Normal {
+  static constexpr int kPerBlock = 2;
+  static constexpr double kFlops = 100;
+
+  static void draw(const Stretch& stretch, int64_t column, int64_t n, T* dst) {
+    for (int64_t i = 0; i < n; i += kPerBlock * kBlocks) {
+      uint32_t words[kBlocks][4];
+      stretch.draw((column + i) / kPerBlock, words);
+      const int64_t end = std::min<int64_t>(n - i, kPerBlock * kBlocks);
+      for (int64_t j = 0; j < end; j += 2) {
+        const uint32_t* word = words[j / 2];
+        const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_f64(word[0], word[1])));
+        const double angle = 2.0 * M_PI * uniform_f64(word[2], word[3]);
+        dst[i + j] = static_cast<T>(radius * std::cos(angle));
+        if (j + 1 < end) dst[i + j + 1] = static_cast<T>(radius * std::sin(angle));
+      }
+    }
+  }
+};
+
+// Draws whole values, or pieces that stay in L1 and that a region, a tape, makes the results of.
+template <class T, template <class> class Numbers>
+class RandomLaunch final : public Launch {
  public:
-  explicit NormalLaunch(const Binding& binding)
-      : dst_(binding.results[0]), stretches_(binding, 2) {}
+  explicit RandomLaunch(const Binding& binding)
+      : dst_(binding.results[0]), stretches_(binding, kPerBlock) {
+    if (binding.node.regions.empty()) return;
+    row_ = dst_.dims.back();
+    tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
+                  SpaceSplit::last_axis);
+  }
 
   int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    T* dst = dst_.in<T>(context);
-    stretches_.run(
-        context, task, [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
-          for (int64_t i = 0; i < n; i += 2 * kBlocks) {
-            uint32_t words[kBlocks][4];
-            stretch.draw((column + i) / 2, words);
-            const int64_t end = std::min<int64_t>(n - i, 2 * kBlocks);
-            for (int64_t j = 0; j < end; j += 2) {
-              const uint32_t* word = words[j / 2];
-              const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform_f64(word[0], word[1])));
-              const double angle = 2.0 * M_PI * uniform_f64(word[2], word[3]);
-              dst[element + i + j] = static_cast<T>(radius * std::cos(angle));
-              if (j + 1 < end) dst[element + i + j + 1] = static_cast<T>(radius * std::sin(angle));
-            }
-          }
-        });
+  int64_t local_bytes() const override { return tape_ ? kTileBytes + tape_->local_bytes() : 0; }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+    if (!tape_) {
+      T* dst = dst_.in<T>(context);
+      stretches_.run(context, task,
+                     [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
+                       Numbers<T>::draw(stretch, column, n, dst + element);
+                     });
+      return;
+    }
+    stretches_.run(context, task, [&](const Stretch& stretch, int64_t begin, int64_t n, int64_t) {
+      for (int64_t at = begin, end = begin + n; at < end;) {
+        at += run_piece(context, stretch, at, end, local);
+      }
+    });
   }
 
   Cost cost(int64_t rows) const override {
-    return {100 * stretches_.elements(rows), sizeof(T) * stretches_.elements(rows)};
+    const double elements = stretches_.elements(rows);
+    const double flops = Numbers<T>::kFlops + (tape_ ? tape_->flops_per_element() : 0);
+    return {flops * elements, static_cast<double>(size_of(dst_.dtype)) * elements};
   }
 
  private:
+  static constexpr int kPerBlock = Numbers<T>::kPerBlock;
+  static constexpr int64_t kTile = (16 << 10) / sizeof(T);
+  static constexpr int64_t kTileBytes =  // with what is drawn before, and readable slack behind
+      kTile * sizeof(T) + 2 * kAlignment;
+
+  // From element `at` on: whole rows, or what there is of one. Returns how many elements.
+  int64_t run_piece(const Context& context, const Stretch& stretch, int64_t at, int64_t end,
+                    std::byte* local) const {
+    const int64_t row = at / row_, column = at % row_, left = std::min(end - at, kTile);
+    const int64_t rows = column == 0 && left >= row_ ? left / row_ : 1;
+    const int64_t columns = std::min(row_ - column, left);
+    const int64_t before = at % kPerBlock;  // of the block in which the piece begins
+    T* tile = reinterpret_cast<T*>(local);
+    Numbers<T>::draw(stretch, at - before, before + rows * columns, tile);
+    const TapeRunner::Override drawn{reinterpret_cast<std::byte*>(tile + before), columns};
+    tape_->run(context, {row, row + rows, column, column + columns}, local + kTileBytes, &drawn);
+    return rows * columns;
+  }
+
   Buffer dst_;
   Stretches stretches_;
+  int64_t row_ = 0;
+  std::optional<TapeRunner> tape_;
 };
 
-Prepared prepare_random_normal(const Binding& binding) {
-  if (binding.results[0].dtype == DType::f32) return std::make_unique<NormalLaunch<float>>(binding);
-  return std::make_unique<NormalLaunch<double>>(binding);
+// As a region gets them, or the result.
+DType drawn_type(const Binding& binding) {
+  if (binding.node.regions.empty()) return binding.results[0].dtype;
+  const Graph& region = binding.node.regions[0];
+  return region.values[region.parameters[0]].type.dtype;
+}
+
+template <template <class> class Numbers>
+Prepared prepare_random(const Binding& binding) {
+  if (drawn_type(binding) == DType::f32) {
+    return std::make_unique<RandomLaunch<float, Numbers>>(binding);
+  }
+  return std::make_unique<RandomLaunch<double, Numbers>>(binding);
 }
 
 // Whether dropout keeps an element: by 16 bits, eight elements a block, and where these stand
@@ -349,8 +389,8 @@ Prepared prepare_dropout(const Binding& binding) {
 
 }  // namespace
 
-SLIM_KERNEL(random_uniform, prepare_random_uniform);
-SLIM_KERNEL(random_normal, prepare_random_normal);
+SLIM_KERNEL(random_uniform, prepare_random<Uniform>);
+SLIM_KERNEL(random_normal, prepare_random<Normal>);
 SLIM_KERNEL(dropout, prepare_dropout);
 
 }  // namespace slim::SLIM_ISA_NAMESPACE
