@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class Function:
             method = known.setdefault(self._attribute, method)
         return method
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the result for arrays; with tensors, append it to their graph."""
         leaves, like, precision = self._taken(args, kwargs)
         if precision is None:
@@ -361,12 +361,28 @@ class Function:
         return Compiled(engine.compile(text), program, structure, starts, draws)
 
 
+@overload
+def function(
+    fn: Callable,
+    n_threads: int | None = ...,
+    random_state: int = ...,
+    symbols: Mapping[str, tuple] | None = ...,
+) -> Function: ...
+@overload
+def function(
+    fn: None = ...,
+    n_threads: int | None = ...,
+    random_state: int = ...,
+    symbols: Mapping[str, tuple] | None = ...,
+) -> Callable[[Callable], Function]: ...
+
+
 def function(
     fn: Callable | None = None,
     n_threads: int | None = None,
     random_state: int = 0,
     symbols: Mapping[str, tuple] | None = None,
-) -> Function:
+):
     """Compile a function of tensors: it takes NumPy arrays and runs natively.
 
     Parameters

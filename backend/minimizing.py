@@ -9,7 +9,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.functions import Function, function, leaves_of
 from slimlearn.backend.graph import Model, Tensor
 from slimlearn.backend.ops.nested import rebuild
-from slimlearn.backend.optimizer import LBFGS, Optimizer, make_optimizer
+from slimlearn.backend.optimizer import LBFGS, Optimizer, OptimizerName, make_optimizer
 from slimlearn.backend.optimizer.base import Update
 
 _OUT_OF_STEPS = 1  # SciPy's status, of evaluations too
@@ -50,7 +50,7 @@ def minimize(
     fn: Callable,
     x0,
     args: tuple = (),
-    optimizer: str | Optimizer = "lbfgs",
+    optimizer: OptimizerName | Optimizer = "lbfgs",
     learning_rate: float | None = None,
     max_iter: int = 1000,
     tol: float = 1e-6,

@@ -9,11 +9,15 @@ from __future__ import annotations
 import inspect
 import math
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slimlearn.backend.keywords import checks_keywords, hint
 from slimlearn.backend.portable import Portable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Parameters", "alike"]
 
@@ -25,7 +29,7 @@ class Parameters(Portable):
     # What other libraries call the parameters, or where they have them.
     _elsewhere: dict[str, str] = {}  # noqa: RUF012
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
             cls.__init__ = checks_keywords(_explain)(cls.__init__)
@@ -52,7 +56,7 @@ class Parameters(Portable):
         """
         return {name: getattr(self, name) for name in self._names}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name.
 
         Parameters

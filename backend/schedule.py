@@ -7,6 +7,7 @@ steps ``[start, stop)`` before each epoch; only `Plateau` hears the monitored lo
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,7 @@ __all__ = [
     "OneCycle",
     "Plateau",
     "Schedule",
+    "ScheduleName",
     "Step",
     "WarmRestarts",
     "make_schedule",
@@ -559,9 +561,13 @@ SCHEDULES = {
     "inverse_scaling": InverseScaling,
     "plateau": Plateau,
 }
+ScheduleName: TypeAlias = Literal[
+    "constant", "step", "exponential", "cosine", "flat_cosine", "warm_restarts",
+    "one_cycle", "inverse_scaling", "plateau",
+]  # fmt: skip
 
 
-def make_schedule(schedule: str | Schedule) -> Schedule:
+def make_schedule(schedule: ScheduleName | Schedule) -> Schedule:
     """The schedule that a name or a parameter object stands for, checked.
 
     Raises

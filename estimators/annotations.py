@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from slimlearn.backend.graph import Tensor
-from slimlearn.backend.optimizer import Optimizer
-from slimlearn.backend.schedule import Schedule
+from slimlearn.backend.optimizer import Optimizer, OptimizerName
+from slimlearn.backend.schedule import Schedule, ScheduleName
 from slimlearn.estimators.callbacks import Callback
 from slimlearn.estimators.losses import ClassifierLoss, RegressorLoss
+from slimlearn.layers.annotations import Activation, ActivationName
 
 __all__ = [
     "Activation",
@@ -37,20 +37,16 @@ __all__ = [
     "RegressorLosses",
     "ScheduleName",
     "Scoring",
+    "TabularLossName",
     "Units",
 ]
 
+# No Sequence[str], which a single word is one of.
 CategoricalFeatures: TypeAlias = (
-    Literal["from_dtype"] | Sequence[str] | Sequence[int] | Sequence[bool] | np.ndarray
+    Literal["from_dtype"] | list[str] | tuple[str, ...] | Sequence[int] | np.ndarray
     | None
 )  # fmt: skip
 Units: TypeAlias = int | Sequence[int] | np.ndarray
-ActivationName: TypeAlias = Literal[
-    "elu", "gelu", "hard_sigmoid", "hard_swish", "hard_tanh", "leaky_relu", "linear",
-    "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "swish",
-    "tanh",
-]  # fmt: skip
-Activation: TypeAlias = ActivationName | Callable[[Tensor], Tensor]
 ClassifierLossName: TypeAlias = Literal[
     "log_loss", "hinge", "focal", "ordinal",
 ]  # fmt: skip
@@ -59,19 +55,15 @@ RegressorLossName: TypeAlias = Literal[
     "squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma",
     "tweedie", "gaussian", "gaussian_mixture",
 ]  # fmt: skip
-RegressorLosses: TypeAlias = RegressorLossName | RegressorLoss | Callable[..., Any]
-OptimizerName: TypeAlias = Literal[
-    "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
-    "ftrl", "lbfgs",
+TabularLossName: TypeAlias = Literal[
+    "squared_error", "absolute_error", "huber", "poisson", "gamma", "tweedie",
+    "quantile",
 ]  # fmt: skip
+RegressorLosses: TypeAlias = RegressorLossName | RegressorLoss | Callable[..., Any]
 OneOptimizer: TypeAlias = OptimizerName | Optimizer
 AnyOptimizer: TypeAlias = OneOptimizer | Mapping[str, OneOptimizer]
 OneRate: TypeAlias = Literal["auto"] | float
 AnyRate: TypeAlias = OneRate | Mapping[str, OneRate]
-ScheduleName: TypeAlias = Literal[
-    "constant", "step", "exponential", "cosine", "flat_cosine", "warm_restarts",
-    "one_cycle", "inverse_scaling", "plateau",
-]  # fmt: skip
 AnySchedule: TypeAlias = ScheduleName | Schedule
 Precision: TypeAlias = Literal["auto", "float32", "float64", "bfloat16", "float16"]
 Quantiles: TypeAlias = float | Sequence[float] | np.ndarray | None

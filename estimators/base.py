@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -123,7 +123,7 @@ class NetworkEstimator(
     # The layer that reads X itself, if L-BFGS is to see its columns in their own units.
     _first_layer: str | None = None
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         elsewhere.constructor(cls)
         super().__init_subclass__(**kwargs)
 

@@ -16,6 +16,8 @@ from slimlearn.estimators.pictures import curves_svg, html_table
 from slimlearn.estimators.progress import make_reporter, short
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from slimlearn.estimators.scoring import Rater
 
 __all__ = ["History", "Monitor", "Profile"]
@@ -152,7 +154,7 @@ class History:
             found[name] = column + [math.nan] * (self.epochs - len(column))
         return found
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """The records as a pandas DataFrame, indexed by epoch.
 
         Returns

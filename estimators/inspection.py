@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +15,7 @@ from slimlearn.estimators.pictures import Sheet, new_axes, plot_curves
 from slimlearn.estimators.tensors import FUNCTION, before_last, find, table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from typing_extensions import Self
 
 __all__ = ["Inspection"]
@@ -93,6 +94,11 @@ class Inspection:
         )
         return Sheet(text, rows)
 
+    @overload
+    def activations(self, X: Any, layer: str | None = ...) -> np.ndarray: ...
+    @overload
+    def activations(self, X: Any, layer: list[str]) -> dict[str, np.ndarray]: ...
+
     def activations(self, X, layer=None):
         """What a layer of the fitted network computes for the rows of X.
 
@@ -167,7 +173,7 @@ class Inspection:
             return before_last(self.program_)
         return find(self.program_, layer, self._end_points)
 
-    def plot_history(self, ax=None):
+    def plot_history(self, ax: Axes | None = None) -> Axes:
         """Plot the losses of all epochs, the scores beside, and mark the best epoch.
 
         Parameters

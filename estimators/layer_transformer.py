@@ -105,7 +105,7 @@ class LayerTransformer(
         "layer": [str, None],
     }
 
-    def __init__(self, estimator, layer=None):
+    def __init__(self, estimator: BaseEstimator, layer: str | None = None):
         self.estimator = estimator
         self.layer = layer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import clone
@@ -20,6 +21,9 @@ from slimlearn.estimators.callbacks import (
 )
 from slimlearn.estimators.callbacks.base import named_callbacks
 from slimlearn.estimators.pictures import COLORS, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["RateRange", "find_learning_rate"]
 
@@ -100,7 +104,7 @@ class RateRange:
             f"from {low:.2g} to {high:.2g}>"
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Plot the losses over the rates, and mark the suggestion.
 
         Parameters

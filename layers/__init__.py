@@ -293,10 +293,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    if name in ("nets", "tf"):  # read when first asked for
-        return importlib.import_module(f"slimlearn.layers.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker knows the two, and refuses what is misspelt
+
+    def __getattr__(name: str):
+        if name in ("nets", "tf"):  # read when first asked for
+            return importlib.import_module(f"slimlearn.layers.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,15 @@
 """Attention, encodings of positions, and a block of a transformer."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.layers import activation, cells, sequence, utils
+from slimlearn.layers.annotations import Activation
 from slimlearn.layers.dense import fully_connected
 from slimlearn.layers.initializers import (
     random_uniform_initializer,
@@ -174,7 +178,7 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
 @add_arg_scope
 def positional_encoding(
     inputs: Tensor,
-    kind: str = "sinusoidal",
+    kind: Literal["sinusoidal", "learned"] = "sinusoidal",
     max_length: int | None = None,
     max_wavelength: float = 10_000.0,
     initializer: Callable | None = None,
@@ -264,7 +268,7 @@ def transformer_encoder(
     num_heads: int,
     intermediate_dim: int,
     dropout: float = 0.0,
-    activation_fn: Callable | str | None = activation.relu,
+    activation_fn: Activation | None = activation.relu,
     normalize_first: bool = False,
     attention_mask: Tensor | None = None,
     use_causal_mask: bool = False,

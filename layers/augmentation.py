@@ -1,7 +1,10 @@
 """Layers that vary images in training only: flips, crops, brightness, cutout, mixup."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Literal
 
 from scipy.special import betaincinv
 
@@ -24,7 +27,7 @@ _STEPS = 256
 @add_arg_scope
 def random_flip(
     inputs: Tensor,
-    mode: str = "horizontal",
+    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal",
     is_training: bool | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,

@@ -1,5 +1,7 @@
 """What recurrent layers compute in one step."""
 
+from __future__ import annotations
+
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +12,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.ops.nested import flatten, rebuild
 from slimlearn.layers import activation, utils
+from slimlearn.layers.annotations import Activation
 from slimlearn.layers.initializers import (
     ones_initializer,
     orthogonal_initializer,
@@ -62,7 +65,7 @@ class Cell:
 @add_arg_scope
 def simple_rnn_cell(
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
     weights_initializer: Callable = _XAVIER,
@@ -126,7 +129,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
 @add_arg_scope
 def lstm_cell(
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
     unit_forget_bias: bool = True,
@@ -198,7 +201,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
 @add_arg_scope
 def gru_cell(
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     recurrent_dropout: float = 0.0,
     layer_norm: bool = False,
     weights_initializer: Callable = _XAVIER,

@@ -1,12 +1,13 @@
 """Convolutional layers: names, positional order and defaults are TF-Slim's."""
 
-import inspect
-import re
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import activation, images, utils
+from slimlearn.layers.annotations import Activation, DataFormat, Padding, WholePadding
 from slimlearn.layers.initializers import xavier_initializer, zeros_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
@@ -24,10 +25,10 @@ def convolution(
     num_outputs: int,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "SAME",
-    data_format: str | None = None,
+    padding: Padding = "SAME",
+    data_format: DataFormat | None = None,
     rate: int | Sequence[int] = 1,
-    activation_fn: Callable | str | None = activation.relu,
+    activation_fn: Activation | None = activation.relu,
     normalizer_fn: Callable | None = None,
     normalizer_params: Mapping | None = None,
     weights_initializer: Callable = _XAVIER,
@@ -137,24 +138,9 @@ variables_collections, outputs_collections, trainable
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 
-def _over(axes: int, name: str) -> Callable:
-    """The same over a fixed number of spatial axes."""
-    of_any = convolution.__wrapped__
-
-    def layer(*args, **kwargs):
-        return of_any(*args, conv_dims=axes, **kwargs)
-
-    signature = inspect.signature(of_any)
-    parameters = [p for p in signature.parameters.values() if p.name != "conv_dims"]
-    layer.__signature__ = signature.replace(parameters=parameters)
-    layer.__module__, layer.__name__, layer.__qualname__ = __name__, name, name
-    layer.__doc__ = re.sub(r" *conv_dims : .*\n.*\n", "", of_any.__doc__ or "")
-    return add_arg_scope(layer)
-
-
-conv1d = convolution1d = _over(1, "conv1d")
-conv2d = convolution2d = _over(2, "conv2d")
-conv3d = convolution3d = _over(3, "conv3d")
+conv1d = convolution1d = images.fixing(convolution, "conv1d", conv_dims=1)
+conv2d = convolution2d = images.fixing(convolution, "conv2d", conv_dims=2)
+conv3d = convolution3d = images.fixing(convolution, "conv3d", conv_dims=3)
 
 
 @add_arg_scope
@@ -162,8 +148,8 @@ def conv2d_in_plane(
     inputs: Tensor,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "SAME",
-    activation_fn: Callable | str | None = activation.relu,
+    padding: Padding = "SAME",
+    activation_fn: Activation | None = activation.relu,
     normalizer_fn: Callable | None = None,
     normalizer_params: Mapping | None = None,
     weights_initializer: Callable = _XAVIER,
@@ -234,10 +220,10 @@ def separable_conv2d(
     kernel_size: int | Sequence[int],
     depth_multiplier: int = 1,
     stride: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "SAME",
-    data_format: str | None = None,
+    padding: Padding = "SAME",
+    data_format: DataFormat | None = None,
     rate: int | Sequence[int] = 1,
-    activation_fn: Callable | str | None = activation.relu,
+    activation_fn: Activation | None = activation.relu,
     normalizer_fn: Callable | None = None,
     normalizer_params: Mapping | None = None,
     weights_initializer: Callable = _XAVIER,
@@ -333,112 +319,106 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 
-def _transpose_over(axes: int, name: str, default_scope: str) -> Callable:
-    """A layer that is the transpose of a convolution over so many axes."""
+def _transposed(
+    inputs: Tensor,
+    num_outputs: int,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: WholePadding = "SAME",
+    data_format: DataFormat | None = None,
+    activation_fn: Activation | None = activation.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: Mapping | None = None,
+    weights_initializer: Callable = _XAVIER,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Callable | None = _ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: bool | None = None,
+    variables_collections: Sequence[str] | Mapping | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    trainable: bool = True,
+    scope: str | None = None,
+    conv_dims: int = 2,
+) -> Tensor:
+    """Slide filters the other way: every input adds a filter to the output.
 
-    def layer(
-        inputs: Tensor,
-        num_outputs: int,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] = 1,
-        padding: str = "SAME",
-        data_format: str | None = None,
-        activation_fn: Callable | str | None = activation.relu,
-        normalizer_fn: Callable | None = None,
-        normalizer_params: Mapping | None = None,
-        weights_initializer: Callable = _XAVIER,
-        weights_regularizer: Callable | None = None,
-        biases_initializer: Callable | None = _ZEROS,
-        biases_regularizer: Callable | None = None,
-        reuse: bool | None = None,
-        variables_collections: Sequence[str] | Mapping | None = None,
-        outputs_collections: str | Sequence[str] | None = None,
-        trainable: bool = True,
-        scope: str | None = None,
-    ) -> Tensor:
-        """Slide filters the other way: every input adds a filter to the output.
-
-        Parameters
-        ----------
-        inputs : Tensor
-            ``[B, *spatial, channels]``
-        num_outputs : int
-        kernel_size : int or sequence of int
-        stride : int or sequence of int, default=1
-            How far the filters move in the output.
-        padding : {"SAME", "VALID"}, default="SAME"
-            SAME: the output is `stride` times as large; VALID: it holds all of every
-            filter.
-        data_format, activation_fn, normalizer_fn, normalizer_params, \
+    Parameters
+    ----------
+    inputs : Tensor
+        ``[B, *spatial, channels]``
+    num_outputs : int
+    kernel_size : int or sequence of int
+    stride : int or sequence of int, default=1
+        How far the filters move in the output.
+    padding : {"SAME", "VALID"}, default="SAME"
+        SAME: the output is `stride` times as large; VALID: it holds all of every
+        filter.
+    data_format, activation_fn, normalizer_fn, normalizer_params, \
 weights_initializer, weights_regularizer, biases_initializer, biases_regularizer, \
 reuse, variables_collections, outputs_collections, trainable
-            As in `convolution`.
-        scope : str, optional
-            The variables are ``<scope>/weights`` of shape
-            ``[*kernel_size, num_outputs, channels]`` and ``<scope>/biases``.
+        As in `convolution`.
+    scope : str, optional
+        The variables are ``<scope>/weights`` of shape
+        ``[*kernel_size, num_outputs, channels]`` and ``<scope>/biases``.
+    conv_dims : int
+        The number of spatial axes.
 
-        Returns
-        -------
-        Tensor
-            ``[B, *spatial · stride, num_outputs]``
+    Returns
+    -------
+    Tensor
+        ``[B, *spatial · stride, num_outputs]``
 
-        References
-        ----------
-        Zeiler et al., "Deconvolutional networks", 2010.
-        """
-        images.check_space(name, inputs, axes)
-        num_outputs = utils.check_size(name, "num_outputs", num_outputs)
-        kernel = images.sizes(name, "kernel_size", kernel_size, axes)
-        stride = images.sizes(name, "stride", stride, axes)
-        if padding not in ("SAME", "VALID"):
-            raise ValueError(
-                f"{name}: padding must be 'SAME' or 'VALID', got {padding!r}"
-            )
-        utils.check_function(name, "normalizer_fn", normalizer_fn, "batch_norm")
-        tail = Tail(
-            activation_fn,
-            normalizer_fn,
-            normalizer_params,
-            biases_initializer,
-            biases_regularizer,
-            variables_collections,
-            trainable,
-            data_format,
+    References
+    ----------
+    Zeiler et al., "Deconvolutional networks", 2010.
+    """
+    axes, name = conv_dims, f"conv{conv_dims}d_transpose"
+    images.check_space(name, inputs, axes)
+    num_outputs = utils.check_size(name, "num_outputs", num_outputs)
+    kernel = images.sizes(name, "kernel_size", kernel_size, axes)
+    stride = images.sizes(name, "stride", stride, axes)
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f"{name}: padding must be 'SAME' or 'VALID', got {padding!r}")
+    utils.check_function(name, "normalizer_fn", normalizer_fn, "batch_norm")
+    tail = Tail(
+        activation_fn,
+        normalizer_fn,
+        normalizer_params,
+        biases_initializer,
+        biases_regularizer,
+        variables_collections,
+        trainable,
+        data_format,
+    )
+
+    def convolve(inputs):
+        weights = model_variable(
+            "weights",
+            [*kernel, num_outputs, utils.feature_count(name, inputs)],
+            initializer=weights_initializer,
+            regularizer=weights_regularizer,
+            trainable=trainable,
+            collections=utils.get_variable_collections(
+                variables_collections, "weights"
+            ),
         )
+        size = [
+            n * s if padding == "SAME" else n * s + max(k - s, 0)
+            for n, k, s in zip(inputs.shape[1:-1], kernel, stride, strict=True)
+        ]
+        outputs = ops.convolution_transpose(inputs, weights, size, stride, padding)
+        return tail.finish(outputs)
 
-        def convolve(inputs):
-            weights = model_variable(
-                "weights",
-                [*kernel, num_outputs, utils.feature_count(name, inputs)],
-                initializer=weights_initializer,
-                regularizer=weights_regularizer,
-                trainable=trainable,
-                collections=utils.get_variable_collections(
-                    variables_collections, "weights"
-                ),
-            )
-            size = [
-                n * s if padding == "SAME" else n * s + max(k - s, 0)
-                for n, k, s in zip(inputs.shape[1:-1], kernel, stride, strict=True)
-            ]
-            outputs = ops.convolution_transpose(inputs, weights, size, stride, padding)
-            return tail.finish(outputs)
-
-        with variable_scope(scope, default_scope, reuse=reuse) as opened:
-            outputs = images.channels_last(name, inputs, data_format, convolve)
-            return utils.collect_named_outputs(
-                outputs_collections, opened.name, outputs
-            )
-
-    layer.__name__ = layer.__qualname__ = name
-    return add_arg_scope(layer)
+    with variable_scope(scope, name.capitalize(), reuse=reuse) as opened:
+        outputs = images.channels_last(name, inputs, data_format, convolve)
+        return utils.collect_named_outputs(outputs_collections, opened.name, outputs)
 
 
-conv2d_transpose = convolution2d_transpose = _transpose_over(
-    2, "conv2d_transpose", "Conv2d_transpose"
+conv2d_transpose = convolution2d_transpose = images.fixing(
+    _transposed, "conv2d_transpose", conv_dims=2
 )
-conv3d_transpose = convolution3d_transpose = _transpose_over(
-    3, "conv3d_transpose", "Conv3d_transpose"
+conv3d_transpose = convolution3d_transpose = images.fixing(
+    _transposed, "conv3d_transpose", conv_dims=3
 )
 convolution2d_in_plane = conv2d_in_plane
 separable_convolution2d = separable_conv2d

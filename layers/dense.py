@@ -1,14 +1,17 @@
 """Layers of matrix products and biases, and what changes the shape around them."""
 
+from __future__ import annotations
+
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, name_scope, storage_of
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, images, utils
+from slimlearn.layers.annotations import Activation, DataFormat, Parametrization
 from slimlearn.layers.initializers import (
     random_normal_initializer,
     xavier_initializer,
@@ -20,6 +23,11 @@ from slimlearn.layers.tail import Tail
 from slimlearn.layers.variables import factors, model_variable
 
 _Layer = TypeVar("_Layer", bound=Callable)
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from slimlearn.layers.annotations import DenseArguments
+
 _XAVIER = xavier_initializer()
 _ZEROS = zeros_initializer()
 _UNIT = random_normal_initializer()
@@ -29,7 +37,7 @@ _UNIT = random_normal_initializer()
 def fully_connected(
     inputs: Tensor,
     num_outputs: int,
-    activation_fn: Callable | str | None = activation.relu,
+    activation_fn: Activation | None = activation.relu,
     normalizer_fn: Callable | None = None,
     normalizer_params: Mapping | None = None,
     weights_initializer: Callable = _XAVIER,
@@ -41,7 +49,7 @@ def fully_connected(
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
     scope: str | None = None,
-    parametrization: str = "standard",
+    parametrization: Parametrization = "standard",
     learning_rate_factor: float | Mapping[str, float] | None = None,
     decay_factor: float | Mapping[str, float] | None = None,
 ) -> Tensor:
@@ -165,7 +173,9 @@ def _as_fully_connected(layer: _Layer) -> _Layer:
 
 
 @_as_fully_connected
-def relu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+def relu(
+    inputs: Tensor, num_outputs: int, **arguments: Unpack[DenseArguments]
+) -> Tensor:
     """A fully connected layer with max(z, 0) for activation.
 
     Parameters
@@ -188,7 +198,9 @@ def relu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
 
 
 @_as_fully_connected
-def relu6(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+def relu6(
+    inputs: Tensor, num_outputs: int, **arguments: Unpack[DenseArguments]
+) -> Tensor:
     """A fully connected layer with min(max(z, 0), 6) for activation.
 
     Parameters
@@ -211,7 +223,9 @@ def relu6(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
 
 
 @_as_fully_connected
-def elu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+def elu(
+    inputs: Tensor, num_outputs: int, **arguments: Unpack[DenseArguments]
+) -> Tensor:
     """A fully connected layer with the activation `elu`.
 
     Parameters
@@ -234,7 +248,9 @@ def elu(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
 
 
 @_as_fully_connected
-def linear(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
+def linear(
+    inputs: Tensor, num_outputs: int, **arguments: Unpack[DenseArguments]
+) -> Tensor:
     """A fully connected layer without activation.
 
     Parameters
@@ -257,14 +273,14 @@ def linear(inputs: Tensor, num_outputs: int, **arguments: Any) -> Tensor:
 @add_arg_scope
 def bias_add(
     inputs: Tensor,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     initializer: Callable = _ZEROS,
     regularizer: Callable | None = None,
     reuse: bool | None = None,
     variables_collections: Sequence[str] | Mapping | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
-    data_format: str = "NHWC",
+    data_format: DataFormat = "NHWC",
     scope: str | None = None,
 ) -> Tensor:
     """Add one bias per feature of the last axis; also a `normalizer_fn`.

@@ -1,5 +1,7 @@
 """Layers of several members that share their weights."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import activation, utils
+from slimlearn.layers.annotations import Activation, Parametrization
 from slimlearn.layers.initializers import (
     ones_initializer,
     random_normal_initializer,
@@ -38,7 +41,7 @@ def batch_ensemble(
     inputs: Tensor,
     num_outputs: int,
     num_members: int | None = None,
-    activation_fn: Callable | str | None = activation.relu,
+    activation_fn: Activation | None = activation.relu,
     shared: bool = True,
     weights_initializer: Callable = _XAVIER,
     weights_regularizer: Callable | None = None,
@@ -50,7 +53,7 @@ def batch_ensemble(
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
     scope: str | None = None,
-    parametrization: str = "standard",
+    parametrization: Parametrization = "standard",
     learning_rate_factor: float | Mapping[str, float] | None = None,
     decay_factor: float | Mapping[str, float] | None = None,
 ) -> Tensor:

@@ -1,11 +1,14 @@
 """Layers that normalize each image by groups of its channels, or channel by channel."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, images, utils
+from slimlearn.layers.annotations import Activation, DataFormat
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.normalization import offset_and_factor, standardized
 from slimlearn.layers.scope import add_arg_scope
@@ -20,7 +23,7 @@ def group_norm(
     center: bool = True,
     scale: bool = True,
     epsilon: float = 1e-6,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     param_initializers: Mapping | None = None,
     reuse: bool | None = None,
     variables_collections: Sequence[str] | Mapping | None = None,
@@ -121,13 +124,13 @@ def instance_norm(
     center: bool = True,
     scale: bool = True,
     epsilon: float = 1e-6,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     param_initializers: Mapping | None = None,
     reuse: bool | None = None,
     variables_collections: Sequence[str] | Mapping | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     trainable: bool = True,
-    data_format: str = "NHWC",
+    data_format: DataFormat = "NHWC",
     scope: str | None = None,
 ) -> Tensor:
     """Normalize each channel of an image by its mean and variance over space.

@@ -1,12 +1,16 @@
 """Layers from images to places of features, and to sequences and back."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.layers import images, utils
+from slimlearn.layers.annotations import DataFormat
 from slimlearn.layers.initializers import constant_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
@@ -20,7 +24,7 @@ def spatial_softmax(
     name: str | None = None,
     variables_collections: Sequence[str] | dict | None = None,
     trainable: bool = True,
-    data_format: str = "NHWC",
+    data_format: DataFormat = "NHWC",
 ) -> Tensor:
     """Return where each channel is large: the mean place, by softmax over space.
 
@@ -80,7 +84,7 @@ def spatial_softmax(
 @add_arg_scope
 def images_to_sequence(
     inputs: Tensor,
-    data_format: str = "NHWC",
+    data_format: DataFormat = "NHWC",
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:
@@ -121,7 +125,7 @@ def images_to_sequence(
 def sequence_to_images(
     inputs: Tensor,
     height: int,
-    output_data_format: str = "channels_last",
+    output_data_format: Literal["channels_last", "channels_first"] = "channels_last",
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:

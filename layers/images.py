@@ -1,11 +1,19 @@
 """What layers over space have in common: their axes, and where the channels stand."""
 
+from __future__ import annotations
+
+import inspect
+import re
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import TypeVar
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.layers import utils
+from slimlearn.layers.scope import add_arg_scope
+
+_Layer = TypeVar("_Layer", bound=Callable)
 
 _FIRST = ("NCW", "NCHW", "NCDHW")
 _LAST = ("NWC", "NHWC", "NDHWC")
@@ -89,3 +97,20 @@ def to_channels_last(layer: str, inputs: Tensor, data_format: str | None) -> Ten
             f"{layer}: data_format must be one of {known}, got {data_format!r}"
         )
     return ops.transpose(inputs, [0, *range(2, inputs.rank), 1])
+
+
+def fixing(layer: _Layer, name: str, **arguments) -> _Layer:
+    """Return a layer of another name, in which these arguments are settled."""
+    of_any = inspect.unwrap(layer)
+
+    def settled(*args, **kwargs):
+        return of_any(*args, **arguments, **kwargs)
+
+    signature = inspect.signature(of_any)
+    left = [p for p in signature.parameters.values() if p.name not in arguments]
+    settled.__signature__ = signature.replace(parameters=left)
+    settled.__module__ = of_any.__module__
+    settled.__name__ = settled.__qualname__ = name
+    words = "|".join(arguments)
+    settled.__doc__ = re.sub(rf" *({words}) : .*\n.*\n", "", of_any.__doc__ or "")
+    return add_arg_scope(settled)

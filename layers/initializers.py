@@ -5,9 +5,12 @@ it compares, prints and pickles, so it may be a parameter of a network. A random
 draws from a stream of its own for each variable; `seed` moves it to another.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -247,7 +250,7 @@ def truncated_normal_initializer(
 
 def variance_scaling_initializer(
     factor: float = 2.0,
-    mode: str = "FAN_IN",
+    mode: Literal["FAN_IN", "FAN_OUT", "FAN_AVG"] = "FAN_IN",
     uniform: bool = False,
     seed: int | None = None,
     dtype: str | None = None,

@@ -1,5 +1,7 @@
 """Layers that bring values to mean 0 and variance 1, and vectors to length 1."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
@@ -12,6 +14,7 @@ from slimlearn.backend.graph import (
 )
 from slimlearn.backend.shape import product
 from slimlearn.layers import activation, images, utils
+from slimlearn.layers.annotations import Activation, DataFormat
 from slimlearn.layers.initializers import (
     constant_initializer,
     ones_initializer,
@@ -38,7 +41,7 @@ def batch_norm(
     center: bool = True,
     scale: bool = False,
     epsilon: float = 0.001,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     param_initializers: Mapping | None = None,
     param_regularizers: Mapping | None = None,
     updates_collections: str | None = None,
@@ -49,7 +52,7 @@ def batch_norm(
     trainable: bool = True,
     batch_weights: Tensor | None = None,
     fused: bool | None = None,
-    data_format: str = "NHWC",
+    data_format: DataFormat = "NHWC",
     zero_debias_moving_mean: bool = True,
     scope: str | None = None,
     renorm: bool = False,
@@ -172,7 +175,7 @@ def layer_norm(
     inputs: Tensor,
     center: bool = True,
     scale: bool = True,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     reuse: bool | None = None,
     variables_collections: Sequence[str] | Mapping | None = None,
     outputs_collections: str | Sequence[str] | None = None,

@@ -1,7 +1,10 @@
 """From columns of numbers to vectors: what tables need before their first layer."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +28,7 @@ def periodic_embedding(
     embed_dim: int = 4,
     num_frequencies: int = 16,
     sigma: float = 0.1,
-    kind: str = "pbld",
+    kind: Literal["pbld", "plr"] = "pbld",
     reuse: bool | None = None,
     variables_collections: Sequence[str] | Mapping | None = None,
     outputs_collections: str | Sequence[str] | None = None,

@@ -1,10 +1,13 @@
 """Trained numbers of single features: factors, and slopes of activations."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import activation, utils
+from slimlearn.layers.annotations import Activation
 from slimlearn.layers.initializers import constant_initializer, ones_initializer
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
@@ -141,7 +144,7 @@ learning_rate_factor, decay_factor
 @add_arg_scope
 def parametric_activation(
     inputs: Tensor,
-    activation_fn: Callable | str = activation.relu,
+    activation_fn: Activation = activation.relu,
     initializer: Callable = _ONES,
     regularizer: Callable | None = None,
     reuse: bool | None = None,

@@ -1,10 +1,14 @@
 """Pooling layers: the largest or the mean of each window over space."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Literal
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import images, utils
+from slimlearn.layers.annotations import DataFormat, Padding
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 from slimlearn.layers.sequence import mean_over, sequence_length, without_padding
@@ -16,9 +20,9 @@ _TYPES = {"MAX": ops.max_pool, "AVG": ops.avg_pool}
 def pool(
     inputs: Tensor,
     kernel_size: int | Sequence[int],
-    pooling_type: str,
-    padding: str | Sequence[Sequence[int]] = "VALID",
-    data_format: str | None = None,
+    pooling_type: Literal["MAX", "AVG"],
+    padding: Padding = "VALID",
+    data_format: DataFormat | None = None,
     dilation_rate: int | Sequence[int] = 1,
     stride: int | Sequence[int] = 1,
     outputs_collections: str | Sequence[str] | None = None,
@@ -105,69 +109,72 @@ def _within(inputs, function, *window) -> Tensor:
     return without_padding(ops.div(total, count))
 
 
-def _over(kind: str, axes: int):
-    """A layer that pools over so many axes, with a stride of 2 by default."""
-    name, function = f"{kind}_pool{axes}d", _TYPES[kind.upper()]
-    default_scope = f"{kind.capitalize()}Pool{axes}D"
+def _over_axes(
+    inputs: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] = 2,
+    padding: Padding = "VALID",
+    data_format: DataFormat | None = None,
+    outputs_collections: str | Sequence[str] | None = None,
+    scope: str | None = None,
+    kind: Literal["max", "avg"] = "max",
+    axes: int = 2,
+) -> Tensor:
+    """Return the largest or the mean of each window, as the name says.
 
-    def layer(
-        inputs: Tensor,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] = 2,
-        padding: str | Sequence[Sequence[int]] = "VALID",
-        data_format: str | None = None,
-        outputs_collections: str | Sequence[str] | None = None,
-        scope: str | None = None,
-    ) -> Tensor:
-        """Return the largest or the mean of each window, as the name says.
+    Parameters
+    ----------
+    inputs : Tensor
+        ``[B, *spatial, channels]``
+    kernel_size : int or sequence of int
+        Of the windows.
+    stride : int or sequence of int, default=2
+        Steps from window to window.
+    padding : {"SAME", "VALID"} or sequence of (before, after), default="VALID"
+        As in `convolution`; padding is never the largest, and counts in no mean.
+    data_format : {"NHWC", "NCHW"}, optional
+        As in `convolution`.
+    outputs_collections, scope
+        As in `fully_connected`.
+    kind : {"max", "avg"}
+        What is taken of a window.
+    axes : int
+        The number of spatial axes.
 
-        Parameters
-        ----------
-        inputs : Tensor
-            ``[B, *spatial, channels]``
-        kernel_size : int or sequence of int
-            Of the windows.
-        stride : int or sequence of int, default=2
-            Steps from window to window.
-        padding : {"SAME", "VALID"} or sequence of (before, after), default="VALID"
-            As in `convolution`; padding is never the largest, and counts in no mean.
-        data_format : {"NHWC", "NCHW"}, optional
-            As in `convolution`.
-        outputs_collections, scope
-            As in `fully_connected`.
-
-        Returns
-        -------
-        Tensor
-            ``[B, *positions, channels]``
-        """
-        images.check_space(name, inputs, axes)
-        return _pooled(
-            name,
-            function,
-            inputs,
-            images.sizes(name, "kernel_size", kernel_size, axes),
-            images.sizes(name, "stride", stride, axes),
-            padding,
-            1,
-            data_format,
-            outputs_collections,
-            scope,
-            default_scope,
-        )
-
-    layer.__name__ = layer.__qualname__ = name
-    return add_arg_scope(layer)
+    Returns
+    -------
+    Tensor
+        ``[B, *positions, channels]``
+    """
+    name = f"{kind}_pool{axes}d"
+    images.check_space(name, inputs, axes)
+    return _pooled(
+        name,
+        _TYPES[kind.upper()],
+        inputs,
+        images.sizes(name, "kernel_size", kernel_size, axes),
+        images.sizes(name, "stride", stride, axes),
+        padding,
+        1,
+        data_format,
+        outputs_collections,
+        scope,
+        f"{kind.capitalize()}Pool{axes}D",
+    )
 
 
-max_pool1d, max_pool2d, max_pool3d = (_over("max", axes) for axes in (1, 2, 3))
-avg_pool1d, avg_pool2d, avg_pool3d = (_over("avg", axes) for axes in (1, 2, 3))
+max_pool1d = images.fixing(_over_axes, "max_pool1d", kind="max", axes=1)
+max_pool2d = images.fixing(_over_axes, "max_pool2d", kind="max", axes=2)
+max_pool3d = images.fixing(_over_axes, "max_pool3d", kind="max", axes=3)
+avg_pool1d = images.fixing(_over_axes, "avg_pool1d", kind="avg", axes=1)
+avg_pool2d = images.fixing(_over_axes, "avg_pool2d", kind="avg", axes=2)
+avg_pool3d = images.fixing(_over_axes, "avg_pool3d", kind="avg", axes=3)
 
 
 @add_arg_scope
 def global_pool(
     inputs: Tensor,
-    pooling_type: str = "AVG",
+    pooling_type: Literal["MAX", "AVG"] = "AVG",
     keepdims: bool = False,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,

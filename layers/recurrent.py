@@ -1,11 +1,14 @@
 """Recurrent layers over sequences [B, T, features]."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_graph, type_text
 from slimlearn.layers import activation, cells, sequence, utils
+from slimlearn.layers.annotations import Activation
 from slimlearn.layers.initializers import (
     orthogonal_initializer,
     xavier_initializer,
@@ -166,7 +169,7 @@ def rnn(
 def simple_rnn(
     inputs: Tensor,
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     initial_state: Tensor | None = None,
     sequence_length: Tensor | None = None,
     return_sequences: bool = False,
@@ -238,7 +241,7 @@ def simple_rnn(
 def lstm(
     inputs: Tensor,
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     initial_state: tuple[Tensor, Tensor] | None = None,
     sequence_length: Tensor | None = None,
     return_sequences: bool = False,
@@ -321,7 +324,7 @@ variables_collections, outputs_collections, trainable
 def gru(
     inputs: Tensor,
     units: int,
-    activation_fn: Callable | str | None = activation.tanh,
+    activation_fn: Activation | None = activation.tanh,
     initial_state: Tensor | None = None,
     sequence_length: Tensor | None = None,
     return_sequences: bool = False,
@@ -391,7 +394,7 @@ def bidirectional(
     inputs: Tensor,
     layer: Callable,
     *args: Any,
-    merge_mode: str | None = "concat",
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = "concat",
     scope: str | None = None,
     **kwargs: Any,
 ):

@@ -1,6 +1,9 @@
 """Layers that change the size of images: pad, resize, blocks of space as channels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -8,15 +11,19 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.backend.ops.slicing import check_widths
 from slimlearn.layers import images, utils
+from slimlearn.layers.annotations import DataFormat
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
+
+PadMode: TypeAlias = Literal["CONSTANT", "REFLECT", "SYMMETRIC"]
+Method: TypeAlias = Literal["bilinear", "nearest"]
 
 
 @add_arg_scope
 def pad(
     inputs: Tensor,
     paddings: Sequence[Sequence[int]],
-    mode: str = "CONSTANT",
+    mode: PadMode = "CONSTANT",
     constant_values: float = 0,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
@@ -104,9 +111,9 @@ def _mirrored(inputs, axis, before, after, reflect):
 def resize(
     inputs: Tensor,
     size: int | Sequence[int],
-    method: str = "bilinear",
+    method: Method = "bilinear",
     align_corners: bool = False,
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:
@@ -171,7 +178,9 @@ def resize(
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)
 
 
-def _weights(source: int, target: int, method: str, align_corners: bool) -> np.ndarray:
+def _weights(
+    source: int, target: int, method: Method, align_corners: bool
+) -> np.ndarray:
     """What each of `source` pixels counts in each of `target`: [source, target]."""
     steps = np.arange(target)
     if align_corners:
@@ -196,7 +205,7 @@ def _weights(source: int, target: int, method: str, align_corners: bool) -> np.n
 def space_to_depth(
     inputs: Tensor,
     block_size: int,
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:
@@ -251,7 +260,7 @@ def space_to_depth(
 def depth_to_space(
     inputs: Tensor,
     block_size: int,
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     outputs_collections: str | Sequence[str] | None = None,
     scope: str | None = None,
 ) -> Tensor:

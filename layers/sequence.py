@@ -8,6 +8,8 @@ windows without padding, have the lengths that the same rule makes of these.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_graph, type_text
 from slimlearn.backend.shape import Dim, product
@@ -122,7 +124,7 @@ def mean_over(
 @add_arg_scope
 def sequence_pool(
     inputs: Tensor,
-    mode: str = "mean",
+    mode: Literal["mean", "max", "last", "attention"] = "mean",
     sequence_length: Tensor | None = None,
     num_units: int | None = None,
     outputs_collections: str | list[str] | None = None,

@@ -1,5 +1,7 @@
 """What layers do behind their product: normalize or add biases, then activate."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -7,13 +9,14 @@ from typing import NamedTuple
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.layers import activation, images, utils
+from slimlearn.layers.annotations import Activation
 from slimlearn.layers.variables import model_variable
 
 
 class Tail(NamedTuple):
     """The arguments that all layers with weights share; see `fully_connected`."""
 
-    activation_fn: Callable | str | None
+    activation_fn: Activation | None
     normalizer_fn: Callable | None
     normalizer_params: Mapping | None
     biases_initializer: Callable | None

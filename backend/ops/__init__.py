@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.op import FUNCTIONS, PUBLIC
 
-if TYPE_CHECKING:  # what is written by hand has its signature, what is made has none
-    from collections.abc import Callable
+if TYPE_CHECKING:  # checkers and editors see what is written by hand, and signatures
+    from collections.abc import Sequence
 
     from slimlearn.backend.ops.binary import *
     from slimlearn.backend.ops.composed import *
@@ -49,7 +49,33 @@ if TYPE_CHECKING:  # what is written by hand has its signature, what is made has
     from slimlearn.backend.ops.subscript import *
     from slimlearn.backend.ops.unary import *
 
-    def __getattr__(name: str) -> Callable[..., Tensor]: ...
+    def _unary(a: Tensor, name: str | None = None) -> Tensor: ...
+
+    def _binary(
+        a: Tensor | float, b: Tensor | float, name: str | None = None
+    ) -> Tensor: ...
+
+    def _reduction(
+        a: Tensor,
+        axis: int | Sequence[int] | None = None,
+        keepdims: bool = False,
+        name: str | None = None,
+    ) -> Tensor: ...
+
+    # What base classes make of ops.
+    abs = ceil = cos = erf = erfinv = exp = expm1 = floor = identity = _unary
+    isfinite = log = log1p = logical_not = negative = reciprocal = relu = _unary
+    rsqrt = sigmoid = sign = sin = softplus = sqrt = square = _unary
+    stop_gradient = tanh = _unary
+    add = divide = equal = greater = greater_equal = less = less_equal = _binary
+    logical_and = logical_or = maximum = minimum = multiply = not_equal = _binary
+    sigmoid_cross_entropy = subtract = _binary
+    logsumexp = max = min = sum = _reduction
+    # Other words for what is above.
+    astype, concatenate, div, is_finite, mul = cast, concat, divide, isfinite, multiply
+    neg, pow, range, remainder, reverse = negative, power, arange, mod, flip
+    reduce_max, reduce_mean, reduce_min, reduce_sum = max, mean, min, sum
+    select, sub, unbind = where, subtract, unstack
 
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):

@@ -5,6 +5,8 @@ three ops are each other's gradients: each is linear in both operands, and toget
 are all that a convolution's gradients of any order need.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Sequence
 
@@ -27,6 +29,7 @@ from slimlearn.backend.ops import structure
 from slimlearn.backend.ops.contraction import matmul
 from slimlearn.backend.ops.fused import infer_region
 from slimlearn.backend.ops.windows import (
+    Padding,
     are_sizes,
     check_numbers,
     check_padded,
@@ -283,7 +286,7 @@ def convolution(
     x: Tensor,
     filters: Tensor,
     strides: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "SAME",
+    padding: Padding = "SAME",
     dilations: int | Sequence[int] = 1,
     groups: int = 1,
     name: str | None = None,
@@ -350,7 +353,7 @@ def convolution_transpose(
     filters: Tensor,
     output_size: int | Sequence[int],
     strides: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "SAME",
+    padding: Padding = "SAME",
     dilations: int | Sequence[int] = 1,
     groups: int = 1,
     name: str | None = None,

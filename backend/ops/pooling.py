@@ -5,6 +5,8 @@
 numbers from there: each is the other's gradient, as `sum_pool_grad` is `sum_pool`'s.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Sequence
 
@@ -25,6 +27,7 @@ from slimlearn.backend.op import (
     target,
 )
 from slimlearn.backend.ops.windows import (
+    Padding,
     are_sizes,
     check_numbers,
     check_padded,
@@ -256,7 +259,7 @@ def max_pool(
     x: Tensor,
     kernel_size: int | Sequence[int],
     strides: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "VALID",
+    padding: Padding = "VALID",
     dilations: int | Sequence[int] = 1,
     name: str | None = None,
 ) -> Tensor:
@@ -290,7 +293,7 @@ def sum_pool(
     x: Tensor,
     kernel_size: int | Sequence[int],
     strides: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "VALID",
+    padding: Padding = "VALID",
     dilations: int | Sequence[int] = 1,
     name: str | None = None,
 ) -> Tensor:
@@ -323,7 +326,7 @@ def avg_pool(
     x: Tensor,
     kernel_size: int | Sequence[int],
     strides: int | Sequence[int] = 1,
-    padding: str | Sequence[Sequence[int]] = "VALID",
+    padding: Padding = "VALID",
     dilations: int | Sequence[int] = 1,
     name: str | None = None,
 ) -> Tensor:

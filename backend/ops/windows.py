@@ -1,9 +1,15 @@
 """Windows over spatial axes: their padding, their number, and what they read."""
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from slimlearn.backend.op import Refusal
 from slimlearn.backend.shape import Dim
+
+Padding: TypeAlias = (
+    Literal["SAME", "VALID", "CAUSAL", "same", "valid", "causal"]
+    | Sequence[Sequence[int]]
+)
 
 # Products of two of them fit 64 bits.
 _MOST_REACH = 1 << 24

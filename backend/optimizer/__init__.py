@@ -10,7 +10,7 @@ from slimlearn.backend.optimizer.adam import Adam, AdamW, LazyAdam, Nadam
 from slimlearn.backend.optimizer.base import Optimizer
 from slimlearn.backend.optimizer.ftrl import Ftrl
 from slimlearn.backend.optimizer.lbfgs import LBFGS
-from slimlearn.backend.optimizer.named import OPTIMIZERS, make_optimizer
+from slimlearn.backend.optimizer.named import OPTIMIZERS, OptimizerName, make_optimizer
 from slimlearn.backend.optimizer.scaled import Adadelta, Adagrad, RMSProp
 from slimlearn.backend.optimizer.sgd import SGD
 
@@ -26,6 +26,7 @@ __all__ = [
     "LazyAdam",
     "Nadam",
     "Optimizer",
+    "OptimizerName",
     "RMSProp",
     "make_optimizer",
 ]

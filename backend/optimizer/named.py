@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from slimlearn.backend.optimizer.adam import Adam, AdamW, LazyAdam, Nadam
 from slimlearn.backend.optimizer.base import Optimizer
@@ -24,9 +25,13 @@ OPTIMIZERS = {
     "ftrl": Ftrl,
     "lbfgs": LBFGS,
 }
+OptimizerName: TypeAlias = Literal[
+    "sgd", "adam", "adamw", "nadam", "lazy_adam", "rmsprop", "adagrad", "adadelta",
+    "ftrl", "lbfgs",
+]  # fmt: skip
 
 
-def make_optimizer(optimizer: str | Optimizer | Mapping) -> Optimizer:
+def make_optimizer(optimizer: OptimizerName | Optimizer | Mapping) -> Optimizer:
     """The optimizer that a name or a parameter object stands for, checked.
 
     A mapping has these by patterns of parameters' names.

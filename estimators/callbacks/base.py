@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
+from typing import Any
 
 from sklearn.base import clone
 
@@ -65,7 +66,7 @@ class Callback(Parameters):
     True
     """
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _refuse_unknown_hooks(cls)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 
-from slimlearn.backend.schedule import make_schedule
+from slimlearn.backend.schedule import Schedule, ScheduleName, make_schedule
 from slimlearn.estimators.callbacks.base import Callback
 
 __all__ = ["GradientClipping", "LayerRates", "LearningRateScheduler", "ParamFreezer"]
@@ -26,7 +26,11 @@ class LearningRateScheduler(Callback):
         the estimator watches.
     """
 
-    def __init__(self, schedule, monitor: str | None = None) -> None:
+    def __init__(
+        self,
+        schedule: ScheduleName | Schedule | Callable[[int, float], float],
+        monitor: str | None = None,
+    ) -> None:
         self.schedule = schedule
         self.monitor = monitor
 

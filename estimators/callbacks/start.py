@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from sklearn.base import BaseEstimator
+
+from slimlearn.backend.program import Program
 from slimlearn.estimators.callbacks.base import Callback
 from slimlearn.estimators.callbacks.weights import transfer
 
@@ -41,8 +47,13 @@ class StartFrom(Callback):
     """
 
     def __init__(
-        self, source, include="*", exclude=(), rename=None, skip_mismatch=False
-    ):
+        self,
+        source: BaseEstimator | Mapping | Program | str | os.PathLike,
+        include: str | Sequence[str] = "*",
+        exclude: str | Sequence[str] = (),
+        rename: Mapping[str, str] | Callable[[str], str] | None = None,
+        skip_mismatch: bool = False,
+    ) -> None:
         self.source = source
         self.include = include
         self.exclude = exclude

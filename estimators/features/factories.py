@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 
@@ -333,7 +334,7 @@ def indicator_column(categorical_column: Categorical) -> IndicatorColumn:
 def embedding_column(
     categorical_column: Categorical,
     dimension: int,
-    combiner: str = "mean",
+    combiner: Literal["mean", "sqrtn", "sum"] = "mean",
     initializer: Callable | None = None,
     trainable: bool = True,
 ) -> EmbeddingColumn:
@@ -364,7 +365,7 @@ def embedding_column(
 def shared_embedding_columns(
     categorical_columns: Sequence[Categorical],
     dimension: int,
-    combiner: str = "mean",
+    combiner: Literal["mean", "sqrtn", "sum"] = "mean",
     initializer: Callable | None = None,
     shared_embedding_collection_name: str | None = None,
     trainable: bool = True,

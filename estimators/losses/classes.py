@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.losses.base import Loss, hyper
@@ -68,7 +70,7 @@ class LogLoss(ClassifierLoss):
 
     name = "log_loss"
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0):
         self.label_smoothing = label_smoothing
 
     def check(self):
@@ -150,7 +152,7 @@ class Focal(ClassifierLoss):
 
     name = "focal"
 
-    def __init__(self, gamma=2.0):
+    def __init__(self, gamma: float = 2.0):
         self.gamma = gamma
 
     def check(self):
@@ -198,7 +200,7 @@ class Ordinal(LogLoss):
     name = "ordinal"
     label_smoothing = 0.0
 
-    def __init__(self, order=None):
+    def __init__(self, order: Sequence | np.ndarray | None = None):
         self.order = order
 
     def check(self):

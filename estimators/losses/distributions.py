@@ -99,7 +99,7 @@ class Gaussian(Distribution):
     numbers = 2
     locations = (0,)
 
-    def __init__(self, min_std=1e-3):
+    def __init__(self, min_std: float = 1e-3):
         self.min_std = min_std
 
     def elementwise(self, raw, y):
@@ -161,7 +161,7 @@ class GaussianMixture(Distribution):
 
     name = "gaussian_mixture"
 
-    def __init__(self, n_components=3, min_std=1e-2):
+    def __init__(self, n_components: int = 3, min_std: float = 1e-2):
         self.n_components = n_components
         self.min_std = min_std
 

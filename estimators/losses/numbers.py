@@ -77,7 +77,7 @@ class Huber(RegressorLoss):
     name = "huber"
     degree = 2
 
-    def __init__(self, delta=1.0):
+    def __init__(self, delta: float = 1.0):
         self.delta = delta
 
     def check(self):
@@ -142,7 +142,7 @@ class Tweedie(RegressorLoss):
     name = "tweedie"
     log_link = True
 
-    def __init__(self, power=1.5):
+    def __init__(self, power: float = 1.5):
         self.power = power
 
     def check(self):

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.annotations import (
+    ActivationName,
     Callbacks,
     CategoricalFeatures,
     ClassWeight,
@@ -114,7 +115,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         *,
         preset: Literal["fast", "default", "best"] = "default",
         hidden_units: Units = (128, 128, 128),
-        activation: str = "auto",
+        activation: Literal["auto"] | ActivationName = "auto",
         dropout: float = 0.15,
         categorical_features: CategoricalFeatures = "from_dtype",
         max_one_hot: int = 9,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -129,7 +129,7 @@ class TabularEncoder(Saveable, Visible, Linked, TransformerMixin, BaseEstimator)
         "n_quantiles": [Interval(Integral, 2, None, closed="left")],
     }
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         elsewhere.constructor(cls)
         super().__init_subclass__(**kwargs)
 

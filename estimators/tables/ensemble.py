@@ -6,7 +6,7 @@ import sys
 import time
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -96,7 +96,7 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
     _told_rate = "0.04"
     _comparing = "one output"
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         elsewhere.constructor(cls)
         super().__init_subclass__(**kwargs)
 

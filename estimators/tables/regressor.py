@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -10,10 +10,12 @@ from sklearn.metrics import r2_score
 
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.annotations import (
+    ActivationName,
     Callbacks,
     CategoricalFeatures,
     Quantiles,
     RandomState,
+    TabularLossName,
     Units,
 )
 from slimlearn.estimators.compat import StrOptions, available_if
@@ -91,14 +93,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     _asked = ("predict", "decode")
     _parameter_constraints = {  # noqa: RUF012
         **PARAMETERS,
-        "loss": [
-            StrOptions(
-                {
-                    *("squared_error", "absolute_error", "huber", "poisson"),
-                    *("gamma", "tweedie", "quantile"),
-                }
-            )
-        ],
+        "loss": [StrOptions(set(get_args(TabularLossName)))],
         **QUANTILE,
     }
 
@@ -108,7 +103,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         *,
         preset: Literal["fast", "default", "best"] = "default",
         hidden_units: Units = (128, 128, 128),
-        activation: str = "auto",
+        activation: Literal["auto"] | ActivationName = "auto",
         dropout: float = 0.15,
         categorical_features: CategoricalFeatures = "from_dtype",
         max_one_hot: int = 9,
@@ -119,7 +114,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         learning_rate: float | Literal["auto"] = "auto",
         max_iter: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
-        loss: str = "squared_error",
+        loss: TabularLossName = "squared_error",
         quantile: Quantiles = None,
         time_limit: float | None = None,
         callbacks: Callbacks = None,

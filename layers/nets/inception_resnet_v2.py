@@ -1,10 +1,13 @@
 """Inception-ResNet v2, of Szegedy et al., "Inception-v4, Inception-ResNet"."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 
 from slimlearn import layers as slim
 from slimlearn.backend.graph import Tensor
+from slimlearn.layers.annotations import Activation, Padding
 from slimlearn.layers.nets import inception_utils as utils
 from slimlearn.layers.nets.inception_utils import avg_pool, conv, max_pool, mixed
 
@@ -15,7 +18,7 @@ def _block(name: str, *branches) -> Callable:
     def block(
         net: Tensor,
         scale: float = 1.0,
-        activation_fn: Callable | str | None = slim.activation.relu,
+        activation_fn: Activation | None = slim.activation.relu,
         scope: str | None = None,
         reuse: bool | None = None,
     ) -> Tensor:
@@ -82,7 +85,7 @@ block8 = _block(
 )
 
 
-def _table(padding: str, atrous: bool, activation_fn) -> dict:
+def _table(padding: Padding, atrous: bool, activation_fn) -> dict:
     """The rows; `atrous` keeps the size at ``Mixed_6a`` and spreads filters instead."""
     plain = partial(conv, padding=padding)
     halve = partial(conv, stride=2, padding=padding)
@@ -159,7 +162,7 @@ def inception_resnet_v2_base(
     output_stride: int = 16,
     align_feature_maps: bool = False,
     scope: str | None = None,
-    activation_fn: Callable | str | None = slim.activation.relu,
+    activation_fn: Activation | None = slim.activation.relu,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Build Inception-ResNet v2 up to an end point.
 
@@ -217,7 +220,7 @@ def inception_resnet_v2(
     reuse: bool | None = None,
     scope: str | None = "InceptionResnetV2",
     create_aux_logits: bool = True,
-    activation_fn: Callable | str | None = slim.activation.relu,
+    activation_fn: Activation | None = slim.activation.relu,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Build Inception-ResNet v2 with its classifier.
 
@@ -269,7 +272,7 @@ def inception_resnet_v2_arg_scope(
     weight_decay: float = 0.00004,
     batch_norm_decay: float = 0.9997,
     batch_norm_epsilon: float = 0.001,
-    activation_fn: Callable | str | None = slim.activation.relu,
+    activation_fn: Activation | None = slim.activation.relu,
     batch_norm_updates_collections: str | None = None,
     batch_norm_scale: bool = False,
 ) -> dict:

@@ -5,11 +5,14 @@ net`` made by `conv`, `max_pool`, `avg_pool`, `mixed` or `fork`; ``depth`` turns
 number of filters into the one that the net's `depth_multiplier` leaves.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from slimlearn import layers as slim
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
+from slimlearn.layers.annotations import Activation, Padding
 from slimlearn.layers.nets import head
 
 Row = Callable[[Tensor, str, Callable[[int], int]], Tensor]
@@ -19,7 +22,7 @@ def conv(
     filters: int,
     kernel: int | Sequence[int],
     stride: int = 1,
-    padding: str = "SAME",
+    padding: Padding = "SAME",
     stddev: float | None = None,
 ) -> Row:
     """Return the row of a convolution; `stddev` draws its weights."""
@@ -44,12 +47,12 @@ def trunc_normal(stddev: float) -> Callable:
     return slim.truncated_normal_initializer(0.0, stddev)
 
 
-def max_pool(kernel: int, stride: int = 1, padding: str = "SAME") -> Row:
+def max_pool(kernel: int, stride: int = 1, padding: Padding = "SAME") -> Row:
     """Return the row of a max pooling."""
     return _pool(slim.max_pool2d, kernel, stride, padding)
 
 
-def avg_pool(kernel: int, stride: int = 1, padding: str = "SAME") -> Row:
+def avg_pool(kernel: int, stride: int = 1, padding: Padding = "SAME") -> Row:
     """Return the row of an average pooling."""
     return _pool(slim.avg_pool2d, kernel, stride, padding)
 
@@ -220,7 +223,7 @@ def inception_arg_scope(
     use_batch_norm: bool = True,
     batch_norm_decay: float = 0.9997,
     batch_norm_epsilon: float = 0.001,
-    activation_fn: Callable | str | None = slim.activation.relu,
+    activation_fn: Activation | None = slim.activation.relu,
     batch_norm_updates_collections: str | None = None,
     batch_norm_scale: bool = False,
     batch_norm_var_collection: str | None = None,

@@ -1,5 +1,7 @@
 """MobileNet, version 2: narrow sums of units that are wide inside."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,6 +9,7 @@ from typing import NamedTuple
 from slimlearn import layers as slim
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
+from slimlearn.layers.annotations import Activation
 
 
 class Conv(NamedTuple):
@@ -117,7 +120,7 @@ def mobilenet_v2(
     finegrain_classification_mode: bool = False,
     min_depth: int = 8,
     divisible_by: int = 8,
-    activation_fn: Callable | str | None = None,
+    activation_fn: Activation | None = None,
     prediction_fn: Callable | None = slim.softmax,
     reuse: bool | None = None,
     is_training: bool | None = None,

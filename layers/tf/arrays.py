@@ -1,5 +1,7 @@
 """Shapes and joints: arguments as TensorFlow has them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from slimlearn.backend import ops
@@ -75,7 +77,7 @@ def expand_dims(input: Tensor, axis: int, name: str | None = None) -> Tensor:
 def pad(
     tensor: Tensor,
     paddings: Sequence[Sequence[int]],
-    mode: str = "CONSTANT",
+    mode: resizing.PadMode = "CONSTANT",
     name: str | None = None,
     constant_values: float = 0,
 ) -> Tensor:

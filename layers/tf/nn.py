@@ -1,5 +1,7 @@
 """``tf.nn``: activations, and what network files without layers compute with."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from slimlearn.backend import ops
@@ -15,6 +17,7 @@ from slimlearn.backend.ops import (
 )
 from slimlearn.layers import local_response
 from slimlearn.layers.activation import elu, leaky_relu, relu6, selu, softsign, swish
+from slimlearn.layers.annotations import Padding
 
 __all__ = [
     "avg_pool", "bias_add", "conv2d", "dropout", "elu", "l2_normalize", "leaky_relu",
@@ -43,7 +46,7 @@ def avg_pool(
     value: Tensor,
     ksize: Sequence[int],
     strides: Sequence[int],
-    padding: str,
+    padding: Padding,
     name: str | None = None,
 ) -> Tensor:
     """Return the mean of each window.
@@ -71,7 +74,7 @@ def max_pool(
     value: Tensor,
     ksize: Sequence[int],
     strides: Sequence[int],
-    padding: str,
+    padding: Padding,
     name: str | None = None,
 ) -> Tensor:
     """Return the largest of each window.
@@ -99,7 +102,7 @@ def conv2d(
     input: Tensor,
     filter: Tensor,
     strides: Sequence[int],
-    padding: str,
+    padding: Padding,
     name: str | None = None,
 ) -> Tensor:
     """Convolve images with filters that are there already.
