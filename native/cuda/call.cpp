@@ -36,7 +36,7 @@ void OwnCall::send(const Context& context) noexcept {
                reinterpret_cast<const std::byte*>(pinned_), sizeof(Facts));
 }
 
-uint32_t OwnCall::fetch_status() noexcept {
+uint32_t OwnCall::finish() noexcept {
   driver_.copy(stream, reinterpret_cast<std::byte*>(pinned_),
                reinterpret_cast<const std::byte*>(facts), sizeof(Facts));
   driver_.wait(stream);

@@ -21,6 +21,9 @@ struct Facts {
 struct Call : DeviceCall {
   Call(Stream& stream, Facts* facts) : stream(stream), facts(facts) {}
 
+  // Waits for what was launched, and says what it raised.
+  virtual uint32_t finish() noexcept = 0;
+
   Stream& stream;
   Facts* facts;  // on the device
 };
@@ -33,7 +36,7 @@ class OwnCall final : public Call {
 
   // To the device before the launches of a batch; the status back after them.
   void send(const Context& context) noexcept;
-  uint32_t fetch_status() noexcept;
+  uint32_t finish() noexcept override;
 
  private:
   OwnCall(Driver& driver, std::unique_ptr<Stream> stream, std::byte* facts, std::byte* pinned);

@@ -110,9 +110,21 @@ void CudaDevice::copy(const Context& context, std::byte* to, const std::byte* fr
   driver_->copy(static_cast<Call&>(*context.call).stream, to, from, bytes);
 }
 
+void CudaDevice::copy(const Context& context, const Pieces& pieces) const noexcept {
+  loop_kernels_->copy(static_cast<Call&>(*context.call).stream, pieces);
+}
+
+void CudaDevice::prepare_loop() const {
+  std::call_once(loops_, [this] { loop_kernels_ = std::make_unique<LoopKernels>(*driver_); });
+}
+
+void CudaDevice::move_time(const Context& context) const noexcept {
+  const auto& call = static_cast<const Call&>(*context.call);
+  loop_kernels_->move_time(call.stream, call.facts, context);
+}
+
 void CudaDevice::finish(const Context& context) const noexcept {
-  if (const uint32_t bits = static_cast<OwnCall&>(*context.call).fetch_status())
-    context.raise(bits);
+  if (const uint32_t bits = static_cast<Call&>(*context.call).finish()) context.raise(bits);
 }
 
 void CudaDevice::require_alive() const {

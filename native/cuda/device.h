@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cuda/driver.h"
+#include "cuda/loop.h"
 #include "runtime/device/device.h"
 
 namespace slim::cuda {
@@ -50,6 +51,9 @@ class CudaDevice final : public Device {
   void begin(const Context& context) const noexcept override;
   void copy(const Context& context, std::byte* to, const std::byte* from,
             int64_t bytes) const noexcept override;
+  void copy(const Context& context, const Pieces& pieces) const noexcept override;
+  void prepare_loop() const override;
+  void move_time(const Context& context) const noexcept override;
   void finish(const Context& context) const noexcept override;
   void require_alive() const override;
   std::unique_ptr<Steps> steps(StepsRequest request) const override;
@@ -61,6 +65,8 @@ class CudaDevice final : public Device {
   std::string level_;  // "sm_90"
   std::unique_ptr<Driver> driver_;
   mutable DeviceMemory memory_;
+  mutable std::once_flag loops_;
+  mutable std::unique_ptr<LoopKernels> loop_kernels_;
 };
 
 // Makes `cuda`, `cuda:1` … known.

@@ -58,8 +58,9 @@ void CudaSteps::make_groups(StepsRequest& request) {
     for (int64_t begin = segment.offset; begin < end; begin += kChunk) {
       chunk_list_.push_back({begin, std::min(begin + kChunk, end), penalty});
     }
-    Group& group = groups_.emplace_back(Call(*stream_, group_facts_.data() + groups_.size()),
-                                        *updates_[static_cast<size_t>(segment.update)]);
+    Group& group =
+        groups_.emplace_back(StepCall(driver_, *stream_, group_facts_.data() + groups_.size()),
+                             *updates_[static_cast<size_t>(segment.update)]);
     Arrays moved = arrays_;
     moved.param += segment.offset * size;
     moved.gradient += segment.offset * size;

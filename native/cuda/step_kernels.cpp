@@ -1,5 +1,7 @@
 // The kernels of a step, in the order in which they are put on the stream or stand in one.
 #include <algorithm>
+#include <bit>
+#include <limits>
 
 #include "cuda/shapes.h"
 #include "cuda/steps.h"
@@ -8,7 +10,33 @@
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
+constexpr int64_t kRates = 1 << 16;     // numbers of the table that one run has room for
+constexpr double kMostRecorded = 30e3;  // launches of a step that is recorded
+
+// Launches of a sequence, loops unrolled; infinity where the data says which of them run.
+double launches_of(const Plan::Sequence& sequence) {
+  auto all = static_cast<double>(sequence.moves.size());
+  for (const Plan::Step& step : sequence.steps) {
+    if (!step.loop) ++all;
+    if (step.branch) return std::numeric_limits<double>::infinity();
+    if (!step.loop) continue;
+    const Plan::Loop& loop = *step.loop;
+    if (loop.predicate || loop.count) return std::numeric_limits<double>::infinity();
+    const size_t own = loop.scanned.size() + loop.stacked.size() + loop.carry.size();
+    const double each = static_cast<double>(own) + launches_of(loop.body);
+    all += static_cast<double>(loop.start.size()) + static_cast<double>(loop.length) * each;
+  }
+  return all;
+}
+
+// What a library does when it is called first.
+void warm(const Plan::Sequence& sequence, const Context& context) {
+  for (const Plan::Step& step : sequence.steps) {
+    if (step.loop) warm(step.loop->body, context);
+    const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
+    if (library != nullptr) library->warm(context);
+  }
+}
 
 const char* stored_type(SourceType type) {
   switch (type) {
@@ -86,15 +114,28 @@ void CudaSteps::make_parts() {
       const std::string from = stored_type(gather.type());
       const std::string kind = input.buffer.dtype == DType::b8 ? "slim::Truth" : to;
       const int64_t width = input.by_row ? input.buffer.inner() : input.buffer.count(1);
-      body += "  slim::gather_rows<" + kind + ", " + to + ">(a.in<const " + from + ">(" +
-              number(static_cast<int64_t>(pointers.size())) + "), " +
-              (input.by_row ? "a.in<const unsigned int>(1) + " + state + "->next * " +
-                                  number(rule_.batch) + ", " + rows + ", "
-                            : std::string("nullptr, 1, ")) +
-              number(width) + ", a.in<" + to + ">(" +
-              number(static_cast<int64_t>(pointers.size() + 1)) + "));\n";
-      pointers.push_back(from_[b][i]);
-      pointers.push_back(input.buffer.in<void>(context));
+      const auto given = [&](const std::string& type, const void* data) {
+        pointers.push_back(data);
+        return "a.in<" + type + ">(" + number(static_cast<int64_t>(pointers.size()) - 1) + ")";
+      };
+      const std::string template_ = "<" + kind + ", " + to + ">(";
+      const std::string source = given("const " + from, from_[b][i].rows);
+      const std::string order = !input.by_row
+                                    ? "nullptr, 1, "
+                                    : "a.in<const unsigned int>(1) + " + state + "->next * " +
+                                          number(rule_.batch) + ", " + rows + ", ";
+      const std::string batch = given(to, input.buffer.in<void>(context)) + ");\n";
+      if (gather.ragged()) {
+        const int64_t steps = input.buffer.dims[1];
+        const auto padding = std::bit_cast<uint64_t>(gather.ragged()->padding);  // it may be NaN
+        body += "  slim::gather_ragged_rows" + template_ + source + ", " +
+                given("const long long", from_[b][i].offsets) + ", " + order + number(steps) +
+                ", " + number(steps > 0 ? width / steps : 0) + ", __longlong_as_double(" +
+                std::to_string(padding) + "ULL), " + batch;
+      } else {
+        body += "  slim::gather_rows" + template_ + source + ", " + order + number(width) + ", " +
+                batch;
+      }
       elements = std::max(elements, width * (input.by_row ? plan.capacity() : 1));
     }
     whole.gather = part(body, std::move(pointers), grid_over(elements));
@@ -145,14 +186,9 @@ void CudaSteps::make_parts() {
   make_whole();
   if (whole_) return;
   for (size_t b = 0; b < of_plans_.size(); ++b) {
-    const auto branches = [](const Plan::Step& step) { return step.branch || step.loop; };
-    const auto& steps = spans_->bound()[b].plan.plan().steps();
-    if (std::any_of(steps.begin(), steps.end(), branches))
-      refuse_on_gpu("a cond or a loop in training");
-    for (const Plan::Step& step : steps) {
-      const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
-      if (library != nullptr) library->warm(spans_->bound()[b].call->context);
-    }
+    const Spans::Bound& bound = spans_->bound()[b];
+    if (launches_of(bound.plan.plan().sequence()) > kMostRecorded) continue;
+    warm(bound.plan.plan().sequence(), bound.call->context);
     driver_.wait(*stream_);
     driver_.begin_recording(*stream_);
     enqueue_step(b);
@@ -167,20 +203,15 @@ void CudaSteps::enqueue(const Part& part) const noexcept {
                  arguments.size() * sizeof(void*));
 }
 
-void CudaSteps::enqueue(const Plan& plan, const CallContext& call) const noexcept {
-  for (const Plan::Step& step : plan.steps()) step.launch->run(call.context, 0, nullptr);
-  run_moves(plan.moves(), call);
-}
-
 void CudaSteps::enqueue_step(size_t bound) const noexcept {
   const OfPlan& whole = of_plans_[bound];
   enqueue(begin_);
   enqueue(whole.gather);
   const Spans::Bound& one = spans_->bound()[bound];
-  enqueue(one.plan.plan(), *one.call);
+  run_launches(one.plan.plan().sequence(), *one.call);
   if (!chunk_list_.empty()) enqueue(prepare_);
   enqueue(whole.judge);
-  for (const Group& group : groups_) enqueue(group.plan, *group.lease);
+  for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
   if (whole.publish) enqueue(*whole.publish);
 }
 

@@ -19,7 +19,7 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
       scheduled_(request.scheduled),
       stream_(driver_.open_stream()),
       facts_(driver_, 1),
-      call_(std::make_unique<Call>(*stream_, facts_.data())),
+      call_(std::make_unique<StepCall>(driver_, *stream_, facts_.data())),
       state_(driver_, 1) {
   if (options_.exchange != nullptr) refuse_on_gpu("ranks do not share a step on a GPU");
   if (options_.batch != rule_.batch) refuse_on_gpu("a GPU runs a batch as a whole (accumulate=1)");
@@ -47,32 +47,39 @@ CudaSteps::~CudaSteps() { driver_.wait(*stream_); }
 
 // Each input has its columns of all rows on the device, in the source's own type.
 void CudaSteps::send_sources() {
-  std::map<std::tuple<std::string, int64_t, int64_t>, const void*> known;
+  std::map<std::tuple<std::string, int64_t, int64_t>, Data> known;
   for (const Spans::Bound& bound : spans_->bound()) {
     from_.emplace_back();
     const std::vector<InputSlot>& inputs = bound.plan.plan().inputs();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Gather& gather = bound.plan.gathers()[i];
       if (gather.csr()) refuse_on_gpu("[input " + inputs[i].name + "] sparse rows");
-      if (gather.ragged()) refuse_on_gpu("[input " + inputs[i].name + "] rows of several lengths");
       const int64_t start = inputs[i].columns_start();
       const int64_t stop = inputs[i].columns.empty() ? -1 : inputs[i].columns[1];
-      const void*& data = known[{inputs[i].source, start, stop}];
-      if (data == nullptr) {
+      Data& data = known[{inputs[i].source, start, stop}];
+      if (data.rows == nullptr) {
         const PackedRows rows = gather.packed();
-        Piece<std::byte> piece(driver_, static_cast<size_t>(std::max<int64_t>(rows.bytes, 1)));
-        piece.send(*stream_, rows.data, static_cast<size_t>(rows.bytes));
-        driver_.wait(*stream_);
-        data = piece.data();
-        data_.push_back(std::move(piece));
+        data.rows = send_bytes(rows.data, rows.bytes);
+        if (gather.ragged()) {
+          data.offsets = send_bytes(reinterpret_cast<const std::byte*>(gather.ragged()->offsets),
+                                    (gather.source_rows() + 1) * int64_t{sizeof(int64_t)});
+        }
       }
       from_.back().push_back(data);
     }
   }
 }
 
+const void* CudaSteps::send_bytes(const std::byte* from, int64_t bytes) {
+  Piece<std::byte> piece(driver_, static_cast<size_t>(std::max<int64_t>(bytes, 1)));
+  piece.send(*stream_, from, static_cast<size_t>(bytes));
+  driver_.wait(*stream_);
+  return data_.emplace_back(std::move(piece)).data();
+}
+
 void CudaSteps::begin(const uint32_t* order, const Report& so_far) {
   report_ = so_far;
+  host_order_ = order;
   order_.send(*stream_, order, order_.size());
 }
 
@@ -82,6 +89,11 @@ const Report& CudaSteps::run(int64_t first, int64_t last, const Rates& rates, Wa
     run_some(begin, std::min(last, begin + room), rates);
   }
   return report_;
+}
+
+// The plan that a step takes.
+size_t CudaSteps::bound_of(int64_t step) const noexcept {
+  return spans_->place_of(spans_->of(step).parts[0], host_order_ + rule_.begin(step));
 }
 
 void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
@@ -96,7 +108,12 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   columns_.send(*stream_, &rates.columns, 1);
   if (whole_) whole_->run(*stream_, last - first);
   for (int64_t step = first; !whole_ && step < last; ++step) {
-    driver_.replay(*stream_, *of_plans_[spans_->of(step).parts[0].bound].recording);
+    const size_t bound = bound_of(step);
+    if (const auto& recording = of_plans_[bound].recording) {
+      driver_.replay(*stream_, *recording);
+    } else {
+      enqueue_step(bound);
+    }
   }
   state_.fetch(*stream_, &state, 1);
   driver_.wait(*stream_);
@@ -122,7 +139,8 @@ void CudaSteps::end() const {
 
 Profile CudaSteps::profile(int64_t steps, const double* rates) {
   Profile profile;
-  const Spans::Bound& bound = spans_->bound()[0];
+  const size_t place = bound_of(0);
+  const Spans::Bound& bound = spans_->bound()[place];
   const auto time = [&](const void* what, const std::string& name, const Cost& cost, auto work) {
     profile.time(what, name, "step", cost, [&] {
       work();
@@ -135,19 +153,14 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
   for (int64_t step = 0; step < steps; ++step) {
     run_some(0, 0, {rates, 1, 0, step});
     time_part(begin_, "begin");
-    time_part(of_plans_[0].gather, "inputs");
-    for (const Plan::Step& one : bound.plan.plan().steps()) {
-      profile.time(one.launch.get(), one.launch->name, one.launch->op, one.launch->cost(0), [&] {
-        one.launch->run(bound.call->context, 0, nullptr);
-        driver_.wait(*stream_);
-      });
-    }
+    time_part(of_plans_[place].gather, "inputs");
+    profile.run_sequence(bound.plan.plan().sequence(), *bound.call);
     if (!chunk_list_.empty()) time_part(prepare_, "gradient");
-    time_part(of_plans_[0].judge, "verdict");
+    time_part(of_plans_[place].judge, "verdict");
     time(&groups_, "update", {}, [&] {
-      for (const Group& group : groups_) enqueue(group.plan, *group.lease);
+      for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
     });
-    if (of_plans_[0].publish) time_part(*of_plans_[0].publish, "state");
+    if (of_plans_[place].publish) time_part(*of_plans_[place].publish, "state");
   }
   return profile;
 }

@@ -47,6 +47,17 @@ struct StepChunk {
   throw std::invalid_argument(what + ": use device=\"cpu\"");
 }
 
+// Of a call within the steps, whose verdict comes later.
+struct StepCall final : Call {
+  StepCall(Driver& driver, Stream& stream, Facts* facts) : Call(stream, facts), driver(driver) {}
+  uint32_t finish() noexcept override {
+    driver.wait(stream);
+    return 0;
+  }
+
+  Driver& driver;
+};
+
 // The arrays of the request lie on the device.
 class CudaSteps final : public Steps {
  public:
@@ -76,25 +87,26 @@ class CudaSteps final : public Steps {
   struct OfPlan {
     Part gather, judge;
     std::unique_ptr<Part> publish;
-    std::unique_ptr<Recording> recording;
+    std::unique_ptr<Recording> recording;  // null: the host decides what runs
   };
   // A stretch that is updated as one.
   struct Group {
-    Group(Call call, const Plan& plan) : call(call), plan(plan), lease(plan, 1) {}
-    Call call;
+    Group(StepCall call, const Plan& plan) : call(call), plan(plan), lease(plan, 1) {}
+    StepCall call;
     const Plan& plan;
     Plan::Lease lease;
   };
 
   void send_sources();
+  const void* send_bytes(const std::byte* from, int64_t bytes);
   void make_groups(StepsRequest& request);
   void make_parts();
   Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;
   void enqueue(const Part& part) const noexcept;
-  void enqueue(const Plan& plan, const CallContext& call) const noexcept;
   void enqueue_step(size_t bound) const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
+  size_t bound_of(int64_t step) const noexcept;
   void run_some(int64_t first, int64_t last, const Rates& rates);
 
   Driver& driver_;
@@ -106,12 +118,18 @@ class CudaSteps final : public Steps {
   const std::vector<Scheduled> scheduled_;
   std::unique_ptr<Stream> stream_;
   Piece<Facts> facts_;
-  std::unique_ptr<Call> call_;
+  std::unique_ptr<StepCall> call_;
   std::unique_ptr<Spans> spans_;
   std::vector<std::shared_ptr<const Plan>> updates_;
   Piece<StepState> state_;
-  std::vector<Piece<std::byte>> data_;          // of the sources, by input of the first plan
-  std::vector<std::vector<const void*>> from_;  // by bound plan, by input
+  // What an input reads: rows in the source's type; of ragged ones, where each begins.
+  struct Data {
+    const void* rows = nullptr;
+    const void* offsets = nullptr;
+  };
+  std::vector<Piece<std::byte>> data_;
+  std::vector<std::vector<Data>> from_;  // by bound plan, by input
+  const uint32_t* host_order_ = nullptr;
   Piece<uint32_t> order_;
   Piece<double> rates_;     // of a run
   Piece<int64_t> columns_;  // of that table

@@ -112,6 +112,22 @@ __device__ inline void gather_rows(const From* source, const unsigned int* order
   }
 }
 
+// The same of rows that have steps of so many numbers, as many as `offsets` say: what one lacks is
+// padding.
+template <class Kind, class To, class From>
+__device__ inline void gather_ragged_rows(const From* source, const long long* offsets,
+                                          const unsigned int* order, long long rows,
+                                          long long steps, long long numbers, double padding,
+                                          To* batch) {
+  const long long width = steps * numbers;
+  for (long long i = first_index(); i < rows * width; i += index_step()) {
+    const long long from = order[i / width], at = i % width;
+    const long long begin = offsets[from] * numbers, end = offsets[from + 1] * numbers;
+    batch[i] = begin + at < end ? Converted<Kind, From>::of(source[begin + at])
+                                : Converted<Kind, double>::of(padding);
+  }
+}
+
 // A chunk of the gradient: penalties added and values clipped where this is asked for, looked
 // through for what is not finite, its squares summed in a fixed order.
 template <class T, int threads>

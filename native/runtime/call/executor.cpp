@@ -124,6 +124,10 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
 
 }  // namespace
 
+void run_launches(const Plan::Sequence& sequence, const CallContext& call) noexcept {
+  run_sequence(sequence, call, call.locals[0].data(), Lane(0, 1));
+}
+
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept {
   std::byte* local = call.locals[static_cast<size_t>(lane.index())].data();
   if (call.remote) {

@@ -8,9 +8,8 @@
 namespace slim {
 namespace {
 
-// Calls move(place in the value, place in the slice, bytes) for each piece of a slice.
-template <class Move>
-void each_piece(const Plan::Slice& slice, const CallContext& call, int64_t step, Move move) {
+// Copies a slice out of its value, or back into it.
+void copy_slice(const Plan::Slice& slice, const CallContext& call, int64_t step, bool leaves) {
   const Buffer& whole = slice.whole;
   const int64_t rows = call.context.rows;
   int64_t outer = 1, inner = size_of(whole.dtype);
@@ -18,14 +17,14 @@ void each_piece(const Plan::Slice& slice, const CallContext& call, int64_t step,
   for (size_t i = slice.axis + 1; i < whole.dims.size(); ++i) inner *= whole.dims[i];
   std::byte* at = whole.in<std::byte>(call.context) + step * inner;
   std::byte* one = slice.one.in<std::byte>(call.context);
+  const int64_t apart = whole.dims[slice.axis] * inner;
+  const Device::Pieces pieces = leaves ? Device::Pieces{at, apart, one, inner, inner, outer}
+                                       : Device::Pieces{one, inner, at, apart, inner, outer};
+  if (call.remote) return call.remote->device.copy(call.context, pieces);
   for (int64_t i = 0; i < outer; ++i) {
-    move(at + i * whole.dims[slice.axis] * inner, one + i * inner, inner);
+    std::memcpy(pieces.to + i * pieces.to_step, pieces.from + i * pieces.from_step,
+                static_cast<size_t>(inner));
   }
-}
-
-void copy(const CallContext& call, std::byte* to, const std::byte* from, int64_t bytes) {
-  if (call.remote) return call.remote->device.copy(call.context, to, from, bytes);
-  std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
 void clear(const CallContext& call, std::byte* to, int64_t bytes) {
@@ -47,15 +46,11 @@ T result(const Buffer& buffer, const CallContext& call) {
 }  // namespace
 
 void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
-  each_piece(slice, call, step, [&](std::byte* whole, std::byte* one, int64_t bytes) {
-    copy(call, one, whole, bytes);
-  });
+  copy_slice(slice, call, step, false);
 }
 
 void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
-  each_piece(slice, call, step, [&](std::byte* whole, std::byte* one, int64_t bytes) {
-    copy(call, whole, one, bytes);
-  });
+  copy_slice(slice, call, step, true);
 }
 
 int64_t start_loop(const Plan::Loop& loop, const CallContext& call) noexcept {

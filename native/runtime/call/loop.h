@@ -9,6 +9,11 @@ namespace slim {
 
 // All of these by the first lane.
 
+// What is drawn from here on has the numbers of the context's step and seed.
+inline void tell_time(const CallContext& call) noexcept {
+  if (call.remote) call.remote->device.move_time(call.context);
+}
+
 // Slice `step` of a value and its part of a step's memory, in one direction or the other.
 void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept;
 void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept;
@@ -32,7 +37,10 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
   int64_t step = 0;
   for (;; ++step) {
     const int64_t at = loop.reverse ? steps - 1 - step : step;
-    if (loop.draws && lane.first()) time.move_to(at);
+    if (loop.draws && lane.first()) {
+      time.move_to(at);
+      tell_time(call);
+    }
     if (loop.predicate) {
       lane.barrier();
       run(loop.condition);
@@ -54,7 +62,10 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
   }
   if (lane.first()) end_loop(loop, call, step);
   if (!loop.draws) return;
-  if (lane.first()) time.leave();
+  if (lane.first()) {
+    time.leave();
+    tell_time(call);
+  }
   lane.barrier();
 }
 

@@ -37,13 +37,13 @@ class Profile {
   void run_gathers(const Plan& plan, const std::vector<Gather>& gathers, const CallContext& call,
                    const uint32_t* index, int64_t first);
   void run_plan(const Plan& plan, const CallContext& call);
+  void run_sequence(const Plan::Sequence& sequence, const CallContext& call);
 
   const std::vector<LaunchProfile>& launches() const { return launches_; }
 
  private:
   void add(const void* what, const std::string& name, const std::string& op, const Cost& cost,
            double seconds);
-  void run_sequence(const Plan::Sequence& sequence, const CallContext& call);
 
   std::vector<LaunchProfile> launches_;
   std::map<const void*, size_t> record_of_;

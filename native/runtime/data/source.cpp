@@ -281,6 +281,11 @@ PackedRows Gather::packed() const {
   same.row_bytes_ = row_bytes_ / size_of(buffer_.dtype) * element;
   PackedRows rows;
   rows.bytes = same.row_bytes_ * source_rows_;
+  if (ragged_) {  // whose steps lie one after the other
+    rows.bytes = ragged_->offsets[source_rows_] * inner_[0].extent * element;
+    rows.data = data_;
+    return rows;
+  }
   const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == element);
   if (whole && (row_stride_ == same.row_bytes_ || source_rows_ == 1)) {
     rows.data = data_ + columns_offset_;

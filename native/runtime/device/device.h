@@ -47,6 +47,25 @@ class Device {
                     int64_t bytes) const noexcept {
     memory().copy(to, from, bytes);
   }
+  // Pieces of a value that stand at like distances, on their way between it and one of its slices.
+  struct Pieces {
+    std::byte* to;
+    int64_t to_step;  // bytes
+    const std::byte* from;
+    int64_t from_step;
+    int64_t bytes;  // of a piece
+    int64_t count;
+  };
+  virtual void copy(const Context& context, const Pieces& pieces) const noexcept {
+    for (int64_t i = 0; i < pieces.count; ++i) {
+      copy(context, pieces.to + i * pieces.to_step, pieces.from + i * pieces.from_step,
+           pieces.bytes);
+    }
+  }
+  // When a plan has a loop: what its steps need beside launches is made. Throws as prepare.
+  virtual void prepare_loop() const {}
+  // The context has another step and seed: launches from here on draw what these say.
+  virtual void move_time(const Context&) const noexcept {}
   // After the launches of a plan, before the host looks at what they did, where the memory is not
   // the host's: waits for them and raises in the context what they raised.
   virtual void finish(const Context&) const noexcept {}

@@ -160,16 +160,8 @@ Plan::Sequence Planner::sequence(const Graph& region, const MemoryPlan& memory,
 bool Planner::draws(const Binding& binding) const {
   bool found = false;
   for (const Graph& region : binding.node.regions) {
-    walk(region, [&](const Graph& graph, const Node& node) {
-      if (!op_row(node).has(kRandom)) return;
-      if (!device_.memory().is_host()) {
-        throw std::invalid_argument(
-            "[" + node.op + " " + graph.values[static_cast<size_t>(node.results[0])].name +
-            "] draws random numbers in a loop, which this device cannot yet: draw outside, for "
-            "all steps at once, and scan over them");
-      }
-      found = true;
-    });
+    walk(region,
+         [&](const Graph&, const Node& node) { found = found || op_row(node).has(kRandom); });
   }
   return found;
 }
@@ -181,6 +173,7 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   const LoopForm form({binding.graph, binding.node});
   const LoopSlots slots(form);
   const Graph& body = form.body(binding.node);
+  device_.prepare_loop();
   auto made = std::make_unique<Plan::Loop>();
   made->length = form.length.evaluate(symbols_);
   made->reverse = form.reverse;

@@ -46,7 +46,10 @@ class Spans {
   const Span& of(int64_t step) const { return step < table_[0].last ? table_[0] : table_.back(); }
   // `rows` are those of the part.
   const Bound& of(const Part& part, const uint32_t* rows) const noexcept {
-    return bound_[part.bound * buckets_.count() + buckets_.of(rows, part.rows)];
+    return bound_[place_of(part, rows)];
+  }
+  size_t place_of(const Part& part, const uint32_t* rows) const noexcept {
+    return part.bound * buckets_.count() + buckets_.of(rows, part.rows);
   }
   size_t buckets() const { return buckets_.count(); }
   const std::vector<Span>& table() const { return table_; }
