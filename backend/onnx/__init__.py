@@ -6,13 +6,14 @@ of a family each, by the ops' names; what has none is named, with a way out, in
 """
 
 from slimlearn.backend.onnx.functions import write_function
-from slimlearn.backend.onnx.models import ML, finish, require_onnx
+from slimlearn.backend.onnx.models import ML, ML_VERSION, finish, require_onnx
 from slimlearn.backend.onnx.registry import Unsupported
 from slimlearn.backend.onnx.writer import LEAST_OPSET, Writer
 
 __all__ = [
     "LEAST_OPSET",
     "ML",
+    "ML_VERSION",
     "Unsupported",
     "Writer",
     "finish",

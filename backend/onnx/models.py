@@ -8,12 +8,12 @@ from numbers import Integral
 
 from slimlearn.backend.onnx.writer import LEAST_OPSET, Writer
 
-__all__ = ["ML", "finish", "require_onnx"]
+__all__ = ["ML", "ML_VERSION", "finish", "require_onnx"]
 
 # The domain of operators of machine learning.
 ML = "ai.onnx.ml"
 # Before ONNX Runtime 1.13, operators of machine learning ended with this version.
-_ML_VERSION = 3
+ML_VERSION = 3
 # What a protocol buffer can hold.
 _MOST_BYTES = 2**31 - 2**16
 
@@ -75,7 +75,7 @@ def finish(
     graph = onnx.helper.make_graph(writer.nodes, name, inputs, outputs, writer.needed())
     imports = [onnx.helper.make_opsetid("", writer.opset)]
     if any(node.domain == ML for node in writer.nodes):
-        imports.append(onnx.helper.make_opsetid(ML, _ML_VERSION))
+        imports.append(onnx.helper.make_opsetid(ML, ML_VERSION))
     model = onnx.helper.make_model(
         graph,
         opset_imports=imports,

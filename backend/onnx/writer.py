@@ -159,12 +159,9 @@ class Writer:
 
     def _in_single(self, op: str, inputs, wish, attributes) -> str:
         """An operator between two casts."""
-        single = self._onnx.TensorProto.FLOAT
         # The indices of ScatterND stay what they are.
         inputs = [
-            self.add("Cast", name, to=single)
-            if not (op == "ScatterND" and i == 1)
-            else name
+            self.single(name) if not (op == "ScatterND" and i == 1) else name
             for i, name in enumerate(inputs)
         ]
         made = self.unique(op.lower())
@@ -184,6 +181,10 @@ class Writer:
     def cast(self, name: str, dtype: str, wish: str | None = None) -> str:
         """Return a value as another type of the program."""
         return self.add("Cast", name, wish=wish, to=self.element_type(dtype))
+
+    def single(self, name: str) -> str:
+        """Return a value as float32, which some operators know alone."""
+        return self.add("Cast", name, to=self._onnx.TensorProto.FLOAT)
 
     def rounded(self, name: str) -> str:
         """Return the operand of a product, rounded to what the program computes in."""

@@ -57,6 +57,23 @@ class QuantilesHead(SeveralNumbersHead):
         scale, center = np.asarray(self.spread), np.asarray(self.center)
         return ordered * scale[..., np.newaxis] + center[..., np.newaxis]
 
+    def decoded(self, raw):
+        """All quantiles in y's units and in the order asked for, as graph."""
+        rows, targets, count = raw.shape[0], self.targets, self.numbers
+        numbers = ops.reshape(raw, (rows, targets, count))
+        parts = [ops.slice_(numbers, 2, i, i + 1) for i in range(count)]
+        # Of so few, exchanging neighbours is as good as any way of sorting.
+        for end in range(count - 1, 0, -1):
+            for i in range(end):
+                a, b = parts[i : i + 2]
+                parts[i : i + 2] = ops.minimum(a, b), ops.maximum(a, b)
+        ordered = ops.concat([parts[place] for place in self.place], 2)
+        for op, own in ((ops.mul, self.spread), (ops.add, self.center)):
+            own = np.broadcast_to(own, (targets,)).astype(float).tolist()
+            own = ops.reshape(ops.constant_list(own, raw.dtype), (targets, 1))
+            ordered = op(ordered, own)
+        return ordered
+
     def hypers(self):
         return {f"quantile{i}": q for i, q in enumerate(self.quantile)}
 

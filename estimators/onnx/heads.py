@@ -22,7 +22,7 @@ from slimlearn.estimators.heads import (
 )
 from slimlearn.estimators.losses import Gaussian, GaussianMixture
 
-__all__ = ["Output", "chosen", "outputs_of", "outputs_of_network"]
+__all__ = ["Output", "chosen", "labels_of_parts", "outputs_of", "outputs_of_network"]
 
 
 class Output(NamedTuple):
@@ -133,26 +133,33 @@ def _of_classes(writer, head, raw: str, probabilities) -> list[Output]:
         label = writer.cast(has, "i64")
         return [Output("label", label, np.dtype(np.int64), (head.outputs,)), second]
     if isinstance(head, MultioutputHead):
-        columns = [
-            chosen(writer, classes, _largest(writer, _columns(writer, raw, begin, end)))
-            for classes, begin, end in zip(head.classes, head.begins, head.ends)
-        ]
-        dtypes = {dtype for _, dtype in columns}
-        if len(dtypes) > 1:
-            kinds = ", ".join(sorted(map(str, dtypes)))
-            raise Unsupported(
-                f"the classes of the outputs differ in type ({kinds}), and an ONNX "
-                "tensor has one: fit them as numbers, or as strings"
-            )
-        parts = [writer.add("Unsqueeze", name, writer.ints(1)) for name, _ in columns]
-        label = writer.add("Concat", *parts, axis=1)
-        return [Output("label", label, dtypes.pop(), (len(columns),)), second]
+        label, dtype = labels_of_parts(writer, head.classes, raw)
+        return [Output("label", label, dtype, (len(head.classes),)), second]
     if isinstance(head, BinaryHead):
         code = writer.cast(writer.add("Greater", raw, writer.number(0.0)), "i64")
     else:
         code = _largest(writer, raw)
     label, dtype = chosen(writer, head.classes, code)
     return [Output("label", label, dtype, ()), second]
+
+
+def labels_of_parts(writer, classes: list, raw: str) -> tuple[str, np.dtype]:
+    """Return the labels of several outputs, whose numbers stand side by side."""
+    columns, begin = [], 0
+    for own in classes:
+        end = begin + len(own)
+        part = _columns(writer, raw, begin, end)
+        columns.append(chosen(writer, own, _largest(writer, part)))
+        begin = end
+    dtypes = {dtype for _, dtype in columns}
+    if len(dtypes) > 1:
+        kinds = ", ".join(sorted(map(str, dtypes)))
+        raise Unsupported(
+            f"the classes of the outputs differ in type ({kinds}), and an ONNX "
+            "tensor has one: fit them as numbers, or as strings"
+        )
+    parts = [writer.add("Unsqueeze", name, writer.ints(1)) for name, _ in columns]
+    return writer.add("Concat", *parts, axis=1), dtypes.pop()
 
 
 def _width(head) -> int:

@@ -8,7 +8,7 @@ from skl2onnx._parse import _parse_sklearn_simple_model
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import _converter_pool
 
-from slimlearn.backend.onnx import LEAST_OPSET, Writer
+from slimlearn.backend.onnx import LEAST_OPSET, ML, ML_VERSION, Writer
 
 __all__ = ["calculate", "convert", "parser", "register"]
 
@@ -64,7 +64,8 @@ def convert(scope, operator, container) -> None:
     container.initializers.extend(writer.needed())
     for node in writer.nodes:
         container.nodes.append(node)
-        container.node_domain_version_pair_sets.add((node.domain, opset))
+        version = ML_VERSION if node.domain == ML else opset
+        container.node_domain_version_pair_sets.add((node.domain, version))
     for variable, output in zip(operator.outputs, outputs):
         name = scope.get_unique_operator_name("Identity")
         container.add_node("Identity", output.value, variable.full_name, name=name)

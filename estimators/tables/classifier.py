@@ -30,7 +30,12 @@ from slimlearn.estimators.labels import (
 from slimlearn.estimators.losses import LogLoss
 from slimlearn.estimators.tables.documents import document
 from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
-from slimlearn.estimators.tables.temperature import best_temperature, tempered
+from slimlearn.estimators.tables.temperature import (
+    best_temperature,
+    tempered,
+    tempered_parts,
+    tempered_shares,
+)
 from slimlearn.estimators.validation import CLASS_WEIGHT
 
 __all__ = ["TabularClassifier"]
@@ -261,6 +266,20 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         if self._is_indicator:
             return tempered(np.stack((1.0 - found, found), axis=-1), power)[..., 1]
         return tempered(found, power)
+
+    def _write_onnx(self, writer, sources, raw=False):
+        from slimlearn.estimators.onnx.tables import classes_of_table
+
+        return classes_of_table(writer, self, sources, raw)
+
+    def _concluded(self, told):
+        if self.temperature_ == 1.0:
+            return told
+        power = 1.0 / self.temperature_
+        if self._is_indicator:
+            return tempered_shares(told, power)
+        classes = outputs_of(self.classes_, self._several)
+        return tempered_parts(told, power, [len(own) for own in classes])
 
     @elsewhere.prediction
     def predict_log_proba(self, X) -> np.ndarray:

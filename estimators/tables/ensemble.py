@@ -20,6 +20,7 @@ from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.compat import Interval, StrOptions, add_html, available_if
 from slimlearn.estimators.diagram import Linked
 from slimlearn.estimators.inputs.matrix import check_target
+from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
@@ -88,7 +89,7 @@ def _refuse_partial_fit(estimator) -> bool:
     )
 
 
-class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
+class TabularEnsemble(Saveable, ToONNX, Visible, Linked, BaseEstimator):
     """Base of the estimators of tables."""
 
     _regression = False
@@ -125,6 +126,10 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
 
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""
+        raise NotImplementedError
+
+    def _concluded(self, told):
+        """What is made of the members' mean, as graph."""
         raise NotImplementedError
 
     def _conclude(self, y, weights, given, mean, seen) -> None:
@@ -323,6 +328,18 @@ class TabularEnsemble(Saveable, Visible, Linked, BaseEstimator):
             (values_of(m, asked[0], Z, asked[1], self.n_threads) for m in members),
             shares_of(members),
         )
+
+    # -- as ONNX --------------------------------------------------------------------
+
+    def _onnx_inputs(self, writer):
+        from slimlearn.estimators.onnx.tables import table_inputs
+
+        return table_inputs(writer, self)
+
+    def _onnx_sources(self, writer, names, kinds):
+        from slimlearn.estimators.onnx.tables import table_sources
+
+        return table_sources(writer, self, names, kinds)
 
     def param_distributions(self) -> dict:
         """Ranges for a random search, of what matters most.

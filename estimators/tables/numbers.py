@@ -9,18 +9,18 @@ from scipy.special import ndtri
 
 from slimlearn.backend.engine.native import native
 
-__all__ = ["Filler", "Numbers", "clipped", "robust_scale"]
+__all__ = ["FAR", "Filler", "Numbers", "clipped", "robust_scale"]
 
 # A number beyond the outer edges counts as so many bins outwards at most.
 _BEYOND = 3.0
 
 # Beyond so many of its units a number is as far as it can be.
-_FAR = 1e6
+FAR = 1e6
 
 
 def clipped(scaled: np.ndarray) -> np.ndarray:
     """Numbers that end smoothly at -3 and 3."""
-    near = np.minimum(np.maximum(scaled, -_FAR), _FAR)
+    near = np.minimum(np.maximum(scaled, -FAR), FAR)
     return near / np.sqrt(1.0 + near * near / 9.0)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from slimlearn.backend import ops
 from slimlearn.estimators import elsewhere
 from slimlearn.estimators.annotations import (
     ActivationName,
@@ -197,6 +198,19 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         found, (low, high) = self._mean(X, self._asked), self._range
         # np.clip takes as long as a member.
         return np.minimum(np.maximum(found, low), high)
+
+    def _write_onnx(self, writer, sources, raw=False):
+        from slimlearn.estimators.onnx.tables import numbers_of_table
+
+        return numbers_of_table(writer, self, sources)
+
+    def _concluded(self, told):
+        for op, end in ((ops.maximum, self._range[0]), (ops.minimum, self._range[1])):
+            ends = ops.constant_list(np.ravel(end).astype(float).tolist(), told.dtype)
+            if len(told.shape) == 3:
+                ends = ops.reshape(ends, (told.shape[1], 1))
+            told = op(told, ends)
+        return told
 
     @available_if(_has_quantiles)
     @elsewhere.prediction

@@ -5,7 +5,24 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-__all__ = ["best_temperature", "tempered"]
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Tensor
+
+__all__ = ["best_temperature", "tempered", "tempered_parts", "tempered_shares"]
+
+
+def tempered_parts(probabilities: Tensor, power: float, sizes: list[int]) -> Tensor:
+    """`tempered` as graph, of several outputs side by side."""
+    raised = ops.power(probabilities, power)
+    parts = ops.split(raised, np.cumsum(sizes)[:-1].tolist(), axis=1)
+    parts = [part / ops.reduce_sum(part, [1], keepdims=True) for part in parts]
+    return parts[0] if len(parts) == 1 else ops.concat(parts, 1)
+
+
+def tempered_shares(probabilities: Tensor, power: float) -> Tensor:
+    """Probabilities of having each label, as graph."""
+    raised = ops.power(probabilities, power)
+    return raised / (raised + ops.power(1.0 - probabilities, power))
 
 
 def tempered(probabilities: np.ndarray, power: float) -> np.ndarray:

@@ -1,0 +1,256 @@
+"""An ensemble of tables as one program: numbers of a row in, predictions out.
+
+What Python computes in float64 before the members read it is graph here, exact where
+numbers are float32: what numbers are compared with is in two parts, whose sum it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slimlearn.backend import ops
+from slimlearn.backend.graph import Model, Tensor, copy_nodes
+from slimlearn.backend.program import Program
+from slimlearn.backend.shape import B
+from slimlearn.estimators.heads import ClassifierHead
+from slimlearn.estimators.tables.columns import (
+    CategoryColumn,
+    Column,
+    DateColumn,
+    UnreadColumn,
+)
+from slimlearn.estimators.tables.encoding import Encoding
+from slimlearn.estimators.tables.numbers import FAR
+from slimlearn.estimators.tables.together import shares_of
+
+__all__ = ["FUNCTION", "SOURCE", "program_of", "read_columns"]
+
+#: The one function of such a program, and its source.
+FUNCTION, SOURCE = "predict", "X"
+
+
+def read_columns(encoding: Encoding, who: str) -> list[Column]:
+    """The columns that tell something.
+
+    Raises
+    ------
+    ValueError
+        If some hold dates, which are numbers by calendars that only Python has.
+    """
+    found = [c for c in encoding.columns if not isinstance(c, UnreadColumn)]
+    dates = [c.name for c in found if isinstance(c, DateColumn)]
+    if dates:
+        raise ValueError(
+            f"{who} reads the dates of column {dates[0]!r}, and only Python knows "
+            "calendars: give the numbers that you want of them (year, month, days "
+            "since …) as columns of their own, or predict from a file of est.save"
+        )
+    return found
+
+
+def program_of(ensemble, positions: Sequence[int], precision: str) -> Program:
+    """What a fitted ensemble computes, for rows whose categories are codes.
+
+    Parameters
+    ----------
+    ensemble : TabularClassifier or TabularRegressor
+    positions : sequence of int
+        The columns of X that the source has, in its order. Numbers are as they are, NaN
+        where they are missing; of a category its place among the levels from 1 on, 0
+        for any other.
+    precision : {"f32", "f64"}
+        Of the source, and of what stands before the members.
+
+    Returns
+    -------
+    Program
+        Whose function gives probabilities [B, classes], for several outputs side by
+        side; or numbers [B, outputs] in the units of y, of several quantiles
+        [B, outputs, quantiles] in their order.
+    """
+    model = Model("f32")
+    arrays: dict[str, np.ndarray] = {}
+    with model.function(FUNCTION) as graph:
+        x = ops.input_(SOURCE, (B, len(positions)), precision)
+        encoded = _Encoded(model, arrays, x, list(positions), ensemble.encoder_)
+        Z = encoded.whole()
+        found = [
+            _told_by(member, model, arrays, f"member{i}", Z)
+            for i, member in enumerate(ensemble.members_)
+        ]
+        graph.return_(ensemble._concluded(_mean(found, shares_of(ensemble.members_))))
+    program = Program(model=model)
+    for name, array in arrays.items():
+        program.weights[name][...] = array
+    return program
+
+
+def _mean(found: list[Tensor], shares) -> Tensor:
+    count = len(found)
+    factors = [1.0 / count] * count if shares is None else shares.tolist()
+    total = ops.mul(found[0], factors[0])
+    for value, factor in zip(found[1:], factors[1:]):
+        total = ops.add(total, ops.mul(value, factor))
+    return total
+
+
+def _told_by(member, model: Model, arrays: dict, scope: str, Z: Tensor) -> Tensor:
+    """What a member makes of encoded rows, as its head gives it."""
+    head, program = member._head, member.program_
+    classifier = isinstance(head, ClassifierHead)
+    source = program.model.functions["predict_proba" if classifier else "predict"]
+    values: dict[Tensor, Tensor] = {}
+    nodes = list(source.needed())
+    for name, array in {**program.weights, **program.states}.items():
+        known = program.model.declarations[name]
+        if any(known in node.operands for node in nodes):
+            whole = f"{scope}/{name}"
+            values[known] = model.declare("param", whole, known.dtype, known.shape)
+            arrays[whole] = array
+    inner = []
+    for node in nodes:
+        if node.op == "input":
+            [result] = node.results
+            wanted = member.inputs[node.attributes["source"]]
+            values[result] = ops.cast(_columns(Z, wanted), result.dtype)
+        else:
+            inner.append(node)
+    copy_nodes(source, Z.graph, values, inner)
+    [returned] = source.returns
+    told = values[returned]
+    if classifier:
+        return told
+    told = told if len(told.shape) == 2 else ops.reshape(told, (B, 1))
+    return head.decoded(told)
+
+
+def _columns(Z: Tensor, wanted) -> Tensor:
+    if isinstance(wanted, slice):
+        return ops.slice_(Z, 1, wanted.start, wanted.stop)
+    return _picked(Z, list(wanted))
+
+
+def _picked(x: Tensor, places: list[int]) -> Tensor:
+    """Columns of a matrix, in this order; neighbours as one piece."""
+    if places == list(range(x.shape[1])):
+        return x
+    pieces, begin = [], 0
+    for end in range(1, len(places) + 1):
+        if end == len(places) or places[end] != places[end - 1] + 1:
+            pieces.append(ops.slice_(x, 1, places[begin], places[end - 1] + 1))
+            begin = end
+    return pieces[0] if len(pieces) == 1 else ops.concat(pieces, 1)
+
+
+def _parts(values: np.ndarray, kind: str, up: bool = False) -> tuple:
+    """Numbers of float64 as a sum of two; `up` asks for a first part not below."""
+    if kind == "f64":
+        return values, np.zeros_like(values)
+    with np.errstate(over="ignore"):
+        high = values.astype(np.float32)
+    if up:
+        below = high.astype(np.float64) < values
+        high = np.where(below, np.nextafter(high, np.float32(np.inf)), high)
+    largest = np.finfo(np.float32).max
+    high = np.clip(high, -largest, largest)
+    return high, (values - high.astype(np.float64)).astype(np.float32)
+
+
+class _Encoded:
+    """The parts of encoded rows, as `Encoding.encode` has them in both views."""
+
+    def __init__(self, model, arrays, x: Tensor, positions: list[int], encoder):
+        self.model, self.arrays, self.x = model, arrays, x
+        self.at = {position: i for i, position in enumerate(positions)}
+        self.encoding: Encoding = encoder._encoding
+        self.kind = x.dtype
+
+    def whole(self) -> Tensor:
+        """All of them side by side; zeros where columns tell nothing."""
+        encoding, parts = self.encoding, []
+        measured = [c for c in encoding.measured if c.width]
+        if measured:
+            parts += self._numbers(self._of(measured))
+        parts += [
+            ops.gather(self._array(f"levels{c.position}", c.table), self._code(c))
+            for c in encoding.leveled
+        ]
+        parts += [self._flag(c) for c in encoding.flagged]
+        if encoding.coded:
+            codes = [ops.reshape(self._code(c), (B, 1)) for c in encoding.coded]
+            parts.append(ops.cast(ops.concat(codes, 1), "f32"))
+        if not parts:
+            parts.append(ops.mul(ops.slice_(self.x, 1, 0, 1), 0.0))
+        parts = [ops.cast(part, "f32") for part in parts]
+        return parts[0] if len(parts) == 1 else ops.concat(parts, 1)
+
+    def _array(self, name: str, values, kind: str = "f32") -> Tensor:
+        name = f"columns/{name}"
+        self.arrays[name] = np.asarray(values)
+        return self.model.declare("param", name, kind, np.shape(values))
+
+    def _of(self, columns: list[Column]) -> Tensor:
+        return _picked(self.x, [self.at[c.position] for c in columns])
+
+    def _apart(self, x: Tensor, parts: tuple, name: str) -> Tensor:
+        """The distance of numbers from constants that stand in two parts."""
+        for end, part in zip(("", "_rest"), parts):
+            if not end or part.any():
+                x = ops.sub(x, self._array(name + end, part, self.kind))
+        return x
+
+    def _numbers(self, x: Tensor) -> list[Tensor]:
+        """Both views of the columns of numbers."""
+        known = self.encoding.numbers
+        gone = ops.isnan(x)
+        apart = self._apart(x, _parts(known.median, self.kind), "median")
+        apart = ops.where(gone, 0.0, apart)
+        scaled = ops.mul(apart, self._array("factor", known.factor, self.kind))
+        near = ops.clip(scaled, -FAR, FAR)
+        robust = near / ops.sqrt(near * near / 9.0 + 1.0)
+        median = ops.broadcast_to(
+            ops.cast(self._array("median_or", known.median, self.kind), self.kind),
+            x.shape,
+        )
+        return [robust, self._scores(ops.where(gone, median, x))]
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Normal scores, between the knots of each column, found by halves."""
+        known, kind, columns = self.encoding.numbers, self.kind, x.shape[1]
+        sizes = np.diff(known.starts)
+        high, rest = _parts(known.at, kind, up=True)
+        at = self._array("knots", high, kind)
+        first, last = (known.at[i] for i in (known.starts[:-1], known.starts[1:] - 1))
+        x = ops.maximum(x, self._array("first", _parts(first, kind)[0], kind))
+        x = ops.minimum(x, self._array("last", _parts(last, kind, up=True)[0], kind))
+        starts = ops.constant_list(known.starts[:-1].tolist(), "i32")
+        most = ops.constant_list((known.starts[1:] - 1).tolist(), "i32")
+        place = ops.broadcast_to(starts, (B, columns))
+        step = 1 << (int(sizes.max()) - 1).bit_length()
+        while step > 1:
+            step //= 2
+            there = ops.minimum(place + step, most)
+            place = ops.where(x >= ops.gather(at, there), there, place)
+        x = x - ops.gather(at, place)
+        if rest.any():
+            x = x - ops.gather(self._array("knots_rest", rest, kind), place)
+        limit = np.finfo(np.float32 if kind == "f32" else np.float64).max
+        slopes = np.minimum(known.slopes, limit)
+        slopes, scores = (
+            ops.gather(self._array(name, values, kind), place)
+            for name, values in (("slopes", slopes), ("scores", known.scores))
+        )
+        return scores + ops.minimum(x, float(limit)) * slopes
+
+    def _flag(self, column) -> Tensor:
+        there, gone = column.flag
+        absent = ops.isnan(self._of([column]))
+        return ops.where(absent, float(gone), ops.full_like(self._of([column]), there))
+
+    def _code(self, column: CategoryColumn) -> Tensor:
+        """The code of each row [B]; 0 of what is none."""
+        x = ops.reshape(self._of([column]), (B,))
+        known = ops.logical_and(x >= 0.0, x <= float(len(column.levels)))
+        return ops.cast(ops.where(known, x, 0.0), "i32")

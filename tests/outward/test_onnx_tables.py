@@ -1,0 +1,130 @@
+"""Ensembles of tables as ONNX: columns of any kind by name, as Python reads them."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import slimlearn
+from slimlearn import TabularClassifier, TabularRegressor
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
+rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+RNG = np.random.default_rng(0)
+ROWS = 200
+FAST = {"preset": "fast", "max_iter": 2, "random_state": 0}
+CODES = RNG.integers(0, 3, ROWS)
+TYPES = {"tensor(string)": object, "tensor(int64)": np.int64}
+TYPES |= {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
+
+def table():
+    """Columns of each kind: missing values, distant ones, few and many levels."""
+    frame = pd.DataFrame(
+        {
+            "half": RNG.normal(size=ROWS),
+            "year": RNG.integers(1990, 2020, ROWS),
+            "far": 1e6 + RNG.normal(size=ROWS),
+            "letter": RNG.choice(list("xyü"), ROWS),
+            "word": [f"w{i}" for i in RNG.integers(0, 20, ROWS)],
+            "truth": RNG.random(ROWS) > 0.4,
+            "same": 1,
+            "size": pd.Categorical(RNG.integers(5, 9, ROWS)),
+            "part": pd.Categorical(RNG.integers(1, 4, ROWS) / 2),
+        }
+    )
+    frame.loc[::7, "half"] = np.nan
+    frame.loc[3, "half"] = 1e9
+    return frame.astype({"half": np.float32, "far": np.float32})
+
+
+FRAME = table()
+
+
+def compute(made, X, rows=slice(None)):
+    runtime = rt.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feeds = {}
+    for given in runtime.get_inputs():
+        values = X if given.name == "X" else np.asarray(X[given.name])[:, None]
+        feeds[given.name] = values.astype(TYPES[given.type])[rows]
+    names = [output.name for output in runtime.get_outputs()]
+    return dict(zip(names, runtime.run(None, feeds)))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [CODES, np.array(["no", "yes"])[CODES // 2], np.eye(3, dtype=int)[CODES][:, :2]]
+    + [np.c_[CODES, RNG.integers(5, 9, ROWS)]],
+    ids=["classes", "two", "labels", "outputs"],
+)
+def test_classes(y):
+    clf = TabularClassifier(**FAST).fit(FRAME, y)
+    assert clf.temperature_ != 1.0
+    want = clf.predict_proba(FRAME)
+    want = np.hstack(want) if isinstance(want, list) else want
+    for precision in ("float32", "float64"):
+        made = clf.to_onnx(precision=precision)
+        assert "same" not in [given.name for given in made.graph.input]
+        for rows in (slice(1), slice(None)):
+            got = compute(made, FRAME, rows)
+            np.testing.assert_allclose(got["probabilities"], want[rows], atol=1e-5)
+            assert (got["label"] == clf.predict(FRAME)[rows]).all()
+
+
+def test_unseen_and_missing_categories():
+    clf = TabularClassifier(**FAST).fit(FRAME, CODES)
+    odd = FRAME[:4].assign(word="?", letter="").astype({"size": int})
+    odd["size"], odd["half"] = 77, np.float32([np.nan, np.inf, -np.inf, 0])
+    missing = odd.assign(letter=None)
+    got = compute(clf.to_onnx(), odd)["probabilities"]
+    np.testing.assert_allclose(got, clf.predict_proba(missing), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"loss": "quantile", "quantile": (0.9, 0.1, 0.5)}], ids=str
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_numbers(params, several):
+    y = 100 + 5 * np.c_[FRAME["year"] % 7, FRAME["truth"] + RNG.normal(size=ROWS)]
+    reg = TabularRegressor(**FAST, **params).fit(FRAME, y if several else y[:, 1])
+    got = compute(reg.to_onnx(), FRAME)
+    want = reg.predict(FRAME)
+    np.testing.assert_allclose(got["variable"].reshape(want.shape), want, rtol=1e-5)
+    if params:
+        want = reg.predict_quantiles(FRAME)
+        np.testing.assert_allclose(got["quantiles"], want, rtol=1e-5)
+
+
+def test_a_matrix_alone_in_a_pipeline_and_calibrated():
+    X = RNG.normal(size=(ROWS, 5)).astype(np.float32)
+    X[:, 2], X[::3, 1], X[:, 4] = RNG.integers(0, 4, ROWS), np.nan, 7
+    for params in ({}, {"categorical_features": [2]}):
+        clf = TabularClassifier(**FAST, **params)
+        around = (
+            make_pipeline(StandardScaler(with_mean=False, with_std=False), clf),
+            CalibratedClassifierCV(clf, cv=2),
+        )
+        for model in around:
+            got = compute(slimlearn.to_onnx(model.fit(X, CODES > 0), X), X)
+            want = model.predict_proba(X)
+            np.testing.assert_allclose(got["probabilities"], want, atol=1e-5)
+        clf.fit(X, CODES)
+        names = {f"x{i}": X[:, i] for i in range(5)}
+        got = compute(clf.to_onnx(), names if params else X)["probabilities"]
+        np.testing.assert_allclose(got, clf.predict_proba(X), atol=1e-5)
+
+
+def test_what_has_no_form_is_named():
+    dates = FRAME[["half"]].assign(when=pd.date_range("2020", periods=ROWS))
+    clf = TabularClassifier(**FAST).fit(dates, CODES)
+    with pytest.raises(ValueError, match=r"dates of column 'when'.*columns of their"):
+        clf.to_onnx()
+    mixed = FRAME[["half"]].assign(mix=pd.Categorical(["a", 1] * (ROWS // 2)))
+    clf = TabularClassifier(**FAST).fit(mixed, CODES)
+    with pytest.raises(ValueError, match=r"'mix' has levels of several types"):
+        clf.to_onnx()
