@@ -7,6 +7,7 @@ from slimlearn.estimators.combined import *
 from slimlearn.estimators.convnet import *
 from slimlearn.estimators.custom import *
 from slimlearn.estimators.dnn import *
+from slimlearn.estimators.exports import export_c as export_c
 from slimlearn.estimators.layer_transformer import *
 from slimlearn.estimators.linear import *
 from slimlearn.estimators.losses import Focal as Focal

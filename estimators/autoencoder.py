@@ -466,6 +466,11 @@ callable, default="squared_error"
         code = self._onnx_code(writer, sources)
         return [code._replace(name="variable")]
 
+    def _exported_step(self, name):
+        from slimlearn.estimators.exports.networks import exported_layer
+
+        return exported_layer(self, CODE, name, type(self).__name__)
+
     def _onnx_code(self, writer, sources):
         from slimlearn.estimators.onnx.layers import features_of
 

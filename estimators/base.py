@@ -28,7 +28,7 @@ from slimlearn.estimators.compat import (
 )
 from slimlearn.estimators.derivatives import Derivatives
 from slimlearn.estimators.diagram import Diagram
-from slimlearn.estimators.exporting import Exportable
+from slimlearn.estimators.exports import Exportable
 from slimlearn.estimators.fitting import Fitting
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.heads import Head

@@ -29,6 +29,7 @@ from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import check_origin, home_of, to_numpy
 from slimlearn.estimators.compat import HasMethods, VisualBlock, available_if
 from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.exports import Exportable
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tensors import kept_types
@@ -49,6 +50,7 @@ def _can_fit_partially(transformer) -> bool:
 
 class LayerTransformer(
     Saveable,
+    Exportable,
     ToONNX,
     Visible,
     Linked,
@@ -222,6 +224,21 @@ class LayerTransformer(
         from slimlearn.estimators.onnx.layers import features_of
 
         return [features_of(writer, self.estimator_, self._layer, sources)]
+
+    def _exported(self, name):
+        from slimlearn.estimators.exports.networks import exported_layer
+
+        who = f"{type(self).__name__} of a {type(self.estimator_).__name__}"
+        return exported_layer(self.estimator_, self._layer, name, who)
+
+    def _export_sources(self, X):
+        return self.estimator_._export_sources(X)
+
+    def _export_columns(self, source, x):
+        return self.estimator_._export_columns(source, x)
+
+    def _sizes(self, length):
+        return self.estimator_._sizes(length)
 
     def _fitted(self):
         try:

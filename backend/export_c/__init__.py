@@ -15,7 +15,7 @@ from slimlearn.backend.export_c import (  # noqa: F401
     windows,
 )
 from slimlearn.backend.export_c.errors import NotExportable
-from slimlearn.backend.export_c.fixing import fixed
+from slimlearn.backend.export_c.fixing import fixed, make_dense
 from slimlearn.backend.export_c.names import is_identifier
 from slimlearn.backend.export_c.network import Network
 from slimlearn.backend.export_c.pages import Pages, Wish, write_c
@@ -28,6 +28,7 @@ __all__ = [
     "Wish",
     "fixed",
     "is_identifier",
+    "make_dense",
     "quantize",
     "run_rows",
     "with_integers",

@@ -33,7 +33,7 @@ from slimlearn.backend.graph import (
 from slimlearn.backend.op import OPS
 from slimlearn.backend.text import parse_program
 
-__all__ = ["fixed"]
+__all__ = ["fixed", "make_dense"]
 
 # Numbers that a constant may take more of than the arrays it is made from.
 _FEW = 64
@@ -68,7 +68,7 @@ def fixed(
     NotExportable
         If a size is not known, or it reads what is known only where it trains.
     """
-    _make_dense(model.functions[function])
+    make_dense(model.functions[function])
     outputs = [value.name for value in model.functions[function].returns]
     text = extract(model, function, outputs)
     try:
@@ -99,7 +99,7 @@ def fixed(
     return network
 
 
-def _make_dense(graph: Graph) -> None:
+def make_dense(graph: Graph) -> None:
     """Read sparse rows as dense ones."""
     for node in graph.nodes:
         for value in node.results:

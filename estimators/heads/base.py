@@ -136,7 +136,7 @@ class Head(Sealed):
         """
         raise ValueError(
             f"predictions of loss={self.loss!r} are made in Python: export a "
-            "regressor of loss='squared_error', or one of each quantile"
+            "regressor of loss='squared_error', or of loss='quantile' with quantile="
         )
 
     def probabilities(self, raw: Tensor) -> Tensor:

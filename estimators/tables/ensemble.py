@@ -19,6 +19,7 @@ from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.compat import Interval, StrOptions, add_html, available_if
 from slimlearn.estimators.diagram import Linked
+from slimlearn.estimators.exports import Exportable
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
@@ -89,7 +90,7 @@ def _refuse_partial_fit(estimator) -> bool:
     )
 
 
-class TabularEnsemble(Saveable, ToONNX, Visible, Linked, BaseEstimator):
+class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimator):
     """Base of the estimators of tables."""
 
     _regression = False
@@ -329,7 +330,20 @@ class TabularEnsemble(Saveable, ToONNX, Visible, Linked, BaseEstimator):
             shares_of(members),
         )
 
-    # -- as ONNX --------------------------------------------------------------------
+    # -- as C and as ONNX -------------------------------------------------------------
+
+    def _exported(self, name):
+        from slimlearn.estimators.exports.tables import exported_table
+
+        return exported_table(self, name)
+
+    def _export_sources(self, X):
+        from slimlearn.estimators.exports.tables import rows_of_table
+
+        return rows_of_table(self, X)
+
+    def _export_columns(self, source, x):
+        return x
 
     def _onnx_inputs(self, writer):
         from slimlearn.estimators.onnx.tables import table_inputs

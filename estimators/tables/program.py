@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Model, Tensor, copy_nodes
+from slimlearn.backend.graph import Model, Tensor
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
+from slimlearn.backend.splice import splice
+from slimlearn.estimators.exports.networks import picked
 from slimlearn.estimators.heads import ClassifierHead
 from slimlearn.estimators.tables.columns import (
     CategoryColumn,
@@ -25,7 +27,7 @@ from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import FAR
 from slimlearn.estimators.tables.together import shares_of
 
-__all__ = ["FUNCTION", "SOURCE", "program_of", "read_columns"]
+__all__ = ["FUNCTION", "SOURCE", "are_numbers", "program_of", "read_columns"]
 
 #: The one function of such a program, and its source.
 FUNCTION, SOURCE = "predict", "X"
@@ -50,7 +52,14 @@ def read_columns(encoding: Encoding, who: str) -> list[Column]:
     return found
 
 
-def program_of(ensemble, positions: Sequence[int], precision: str) -> Program:
+def are_numbers(column: CategoryColumn) -> bool:
+    """Whether all levels are numbers, truth values among them."""
+    return column.kinds == {"number"}
+
+
+def program_of(
+    ensemble, positions: Sequence[int], precision: str, numbers: bool = False
+) -> Program:
     """What a fitted ensemble computes, for rows whose categories are codes.
 
     Parameters
@@ -62,6 +71,8 @@ def program_of(ensemble, positions: Sequence[int], precision: str) -> Program:
         for any other.
     precision : {"f32", "f64"}
         Of the source, and of what stands before the members.
+    numbers : bool
+        Whether categories that are numbers come as these and not as codes.
 
     Returns
     -------
@@ -75,9 +86,10 @@ def program_of(ensemble, positions: Sequence[int], precision: str) -> Program:
     with model.function(FUNCTION) as graph:
         x = ops.input_(SOURCE, (B, len(positions)), precision)
         encoded = _Encoded(model, arrays, x, list(positions), ensemble.encoder_)
+        encoded.raw = numbers
         Z = encoded.whole()
         found = [
-            _told_by(member, model, arrays, f"member{i}", Z)
+            _told_by(member, arrays, f"member{i}", Z)
             for i, member in enumerate(ensemble.members_)
         ]
         graph.return_(ensemble._concluded(_mean(found, shares_of(ensemble.members_))))
@@ -96,30 +108,18 @@ def _mean(found: list[Tensor], shares) -> Tensor:
     return total
 
 
-def _told_by(member, model: Model, arrays: dict, scope: str, Z: Tensor) -> Tensor:
+def _told_by(member, arrays: dict, scope: str, Z: Tensor) -> Tensor:
     """What a member makes of encoded rows, as its head gives it."""
     head, program = member._head, member.program_
     classifier = isinstance(head, ClassifierHead)
-    source = program.model.functions["predict_proba" if classifier else "predict"]
-    values: dict[Tensor, Tensor] = {}
-    nodes = list(source.needed())
-    for name, array in {**program.weights, **program.states}.items():
-        known = program.model.declarations[name]
-        if any(known in node.operands for node in nodes):
-            whole = f"{scope}/{name}"
-            values[known] = model.declare("param", whole, known.dtype, known.shape)
-            arrays[whole] = array
-    inner = []
-    for node in nodes:
-        if node.op == "input":
-            [result] = node.results
-            wanted = member.inputs[node.attributes["source"]]
-            values[result] = ops.cast(_columns(Z, wanted), result.dtype)
-        else:
-            inner.append(node)
-    copy_nodes(source, Z.graph, values, inner)
-    [returned] = source.returns
-    told = values[returned]
+    [told] = splice(
+        program.model,
+        "predict_proba" if classifier else "predict",
+        {**program.weights, **program.states},
+        lambda name: _columns(Z, member.inputs[name]),
+        arrays,
+        f"{scope}/",
+    )
     if classifier:
         return told
     told = told if len(told.shape) == 2 else ops.reshape(told, (B, 1))
@@ -129,19 +129,7 @@ def _told_by(member, model: Model, arrays: dict, scope: str, Z: Tensor) -> Tenso
 def _columns(Z: Tensor, wanted) -> Tensor:
     if isinstance(wanted, slice):
         return ops.slice_(Z, 1, wanted.start, wanted.stop)
-    return _picked(Z, list(wanted))
-
-
-def _picked(x: Tensor, places: list[int]) -> Tensor:
-    """Columns of a matrix, in this order; neighbours as one piece."""
-    if places == list(range(x.shape[1])):
-        return x
-    pieces, begin = [], 0
-    for end in range(1, len(places) + 1):
-        if end == len(places) or places[end] != places[end - 1] + 1:
-            pieces.append(ops.slice_(x, 1, places[begin], places[end - 1] + 1))
-            begin = end
-    return pieces[0] if len(pieces) == 1 else ops.concat(pieces, 1)
+    return picked(Z, list(wanted))
 
 
 def _parts(values: np.ndarray, kind: str, up: bool = False) -> tuple:
@@ -158,6 +146,31 @@ def _parts(values: np.ndarray, kind: str, up: bool = False) -> tuple:
     return high, (values - high.astype(np.float64)).astype(np.float32)
 
 
+def _place(x: Tensor, at: Tensor, starts: list[int], sizes: list[int]) -> Tensor:
+    """The last place of each column's ascending knots that is not beyond it.
+
+    Found by halves; the first one if all are beyond, or x is no number.
+
+    Parameters
+    ----------
+    x : Tensor
+        [B, columns].
+    at : Tensor
+        The knots of all columns.
+    starts, sizes : list of int
+        Where each column's knots begin, and how many they are.
+    """
+    ends = [start + size - 1 for start, size in zip(starts, sizes)]
+    most = ops.constant_list(ends, "i32")
+    place = ops.broadcast_to(ops.constant_list(starts, "i32"), x.shape)
+    step = 1 << (max(sizes) - 1).bit_length()
+    while step > 1:
+        step //= 2
+        there = ops.minimum(place + step, most)
+        place = ops.where(x >= ops.gather(at, there), there, place)
+    return place
+
+
 class _Encoded:
     """The parts of encoded rows, as `Encoding.encode` has them in both views."""
 
@@ -166,6 +179,7 @@ class _Encoded:
         self.at = {position: i for i, position in enumerate(positions)}
         self.encoding: Encoding = encoder._encoding
         self.kind = x.dtype
+        self.raw = False
 
     def whole(self) -> Tensor:
         """All of them side by side; zeros where columns tell nothing."""
@@ -192,7 +206,7 @@ class _Encoded:
         return self.model.declare("param", name, kind, np.shape(values))
 
     def _of(self, columns: list[Column]) -> Tensor:
-        return _picked(self.x, [self.at[c.position] for c in columns])
+        return picked(self.x, [self.at[c.position] for c in columns])
 
     def _apart(self, x: Tensor, parts: tuple, name: str) -> Tensor:
         """The distance of numbers from constants that stand in two parts."""
@@ -218,21 +232,14 @@ class _Encoded:
 
     def _scores(self, x: Tensor) -> Tensor:
         """Normal scores, between the knots of each column, found by halves."""
-        known, kind, columns = self.encoding.numbers, self.kind, x.shape[1]
+        known, kind = self.encoding.numbers, self.kind
         sizes = np.diff(known.starts)
         high, rest = _parts(known.at, kind, up=True)
         at = self._array("knots", high, kind)
         first, last = (known.at[i] for i in (known.starts[:-1], known.starts[1:] - 1))
         x = ops.maximum(x, self._array("first", _parts(first, kind)[0], kind))
         x = ops.minimum(x, self._array("last", _parts(last, kind, up=True)[0], kind))
-        starts = ops.constant_list(known.starts[:-1].tolist(), "i32")
-        most = ops.constant_list((known.starts[1:] - 1).tolist(), "i32")
-        place = ops.broadcast_to(starts, (B, columns))
-        step = 1 << (int(sizes.max()) - 1).bit_length()
-        while step > 1:
-            step //= 2
-            there = ops.minimum(place + step, most)
-            place = ops.where(x >= ops.gather(at, there), there, place)
+        place = _place(x, at, known.starts[:-1].tolist(), sizes.tolist())
         x = x - ops.gather(at, place)
         if rest.any():
             x = x - ops.gather(self._array("knots_rest", rest, kind), place)
@@ -251,6 +258,13 @@ class _Encoded:
 
     def _code(self, column: CategoryColumn) -> Tensor:
         """The code of each row [B]; 0 of what is none."""
-        x = ops.reshape(self._of([column]), (B,))
+        x = self._of([column])
+        if self.raw and are_numbers(column):
+            levels = np.array(column.levels, dtype=np.float32)
+            levels = self._array(f"values{column.position}", levels, self.kind)
+            place = _place(x, levels, [0], [len(column.levels)])
+            code = ops.where(ops.equal(ops.gather(levels, place), x), place + 1, 0)
+            return ops.reshape(code, (B,))
+        x = ops.reshape(x, (B,))
         known = ops.logical_and(x >= 0.0, x <= float(len(column.levels)))
         return ops.cast(ops.where(known, x, 0.0), "i32")

@@ -16,6 +16,7 @@ from slimlearn.backend.export_c import (
 )
 from slimlearn.backend.graph import NUMPY_TYPES
 from slimlearn.backend.ragged import Ragged
+from slimlearn.estimators.exports.networks import Exported
 from slimlearn.estimators.heads import ClassifierHead
 
 __all__ = ["Loss", "calibrate"]
@@ -51,19 +52,23 @@ class Loss(NamedTuple):
         return "; ".join(words)
 
 
-def calibrate(estimator, network: Network, X, y) -> tuple[dict, Loss]:
+def calibrate(
+    made: Exported, network: Network, sources: Mapping, y
+) -> tuple[dict, Loss]:
     """The network's arrays of 8 bits, and what they lose.
 
     Parameters
     ----------
-    estimator : NetworkEstimator
+    made : Exported
+        Tells what results mean.
     network : Network
         Of one row, in f32.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    sources : mapping of str to array
+        What it reads of calibration rows.
     y : array-like of shape (n_samples,) or None
         To tell scores.
     """
-    rows = _rows(estimator, network, X)
+    rows = _rows(network, sources)
     if y is not None and len(y) != len(rows):
         raise ValueError(
             f"y_calibration has {len(y)} rows and X_calibration {len(rows)}: they need "
@@ -74,13 +79,13 @@ def calibrate(estimator, network: Network, X, y) -> tuple[dict, Loss]:
     after = _results(with_integers(network, quantized), rows)
     difference = float(np.abs(after - before).max(initial=0))
     agreement, scores = None, (None, None)
-    if isinstance(estimator._head, ClassifierHead):
-        chosen = [_choice(estimator._head, values) for values in (before, after)]
+    if isinstance(made.head, ClassifierHead):
+        chosen = [_choice(made.head, values) for values in (before, after)]
         agreement = float(np.mean(chosen[0] == chosen[1]))
-        if y is not None and not estimator._head.several:
-            labels = [estimator.classes_[codes] for codes in chosen]
+        if y is not None and not made.head.several:
+            labels = [made.classes[codes] for codes in chosen]
             scores = tuple(float(np.mean(label == np.asarray(y))) for label in labels)
-    elif y is not None:
+    elif y is not None and made.head is not None:
         target = np.asarray(y, float).reshape(before.shape)
         spread = np.sum((target - target.mean(0)) ** 2) or 1.0
         scores = tuple(
@@ -103,10 +108,8 @@ def _results(network: Network, rows) -> np.ndarray:
     return np.array([found[0].reshape(-1) for found in run_rows(network, rows)])
 
 
-def _rows(estimator, network: Network, X) -> list[Mapping[str, np.ndarray]]:
+def _rows(network: Network, sources: Mapping) -> list[Mapping[str, np.ndarray]]:
     """The sources of single rows, as the network of one row reads them."""
-    input = estimator._input
-    sources = input.sources(input.check(estimator, X, name="X_calibration"))
     inputs = {
         node.attributes["source"]: node.results[0]
         for node in network.graph.nodes

@@ -1,0 +1,72 @@
+"""Ensembles of tables as C: members, what columns hold, and how they are averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slimlearn.backend.export_c import Wish
+from slimlearn.estimators.exports.networks import Exported, plain
+from slimlearn.estimators.heads import QuantilesHead
+from slimlearn.estimators.tables.columns import CategoryColumn
+from slimlearn.estimators.tables.program import (
+    FUNCTION,
+    SOURCE,
+    are_numbers,
+    program_of,
+    read_columns,
+)
+from slimlearn.estimators.tables.table import open_table
+
+__all__ = ["exported_table", "rows_of_table"]
+
+# What the number 0 of a column of texts says.
+_OTHER = "(missing, or any other)"
+
+
+def exported_table(ensemble, name: str) -> Exported:
+    """What `export_c` writes of an ensemble.
+
+    Parameters
+    ----------
+    ensemble : TabularClassifier or TabularRegressor
+    name : str
+        In C.
+    """
+    who = type(ensemble).__name__
+    columns = read_columns(ensemble.encoder_._encoding, who)
+    head = ensemble.members_[0]._head
+    wish = Wish(name, "predict", "prediction")
+    if not ensemble._regression:
+        labels = None if head.several else plain(ensemble.classes_)
+        wish = Wish(name, "predict_proba", "probabilities", labels)
+    elif isinstance(head, QuantilesHead):
+        wish = Wish(name, "predict_quantiles", "quantiles")
+    program = program_of(ensemble, range(ensemble.n_features_in_), "f32", numbers=True)
+    categories = {
+        column.name: dict(enumerate([_OTHER, *column.levels]))
+        for column in columns
+        if isinstance(column, CategoryColumn) and not are_numbers(column)
+    }
+    classes = None if ensemble._regression else ensemble.classes_
+    return Exported(
+        *(program.model, FUNCTION, program.weights, wish, who, head, classes),
+        categories,
+    )
+
+
+def rows_of_table(ensemble, X) -> dict[str, np.ndarray]:
+    """What the function reads of rows of a table."""
+    table = open_table(ensemble, X, reset=False, name="X_calibration")
+    found = np.zeros(table.shape, dtype=np.float32)
+    for column in read_columns(ensemble.encoder_._encoding, type(ensemble).__name__):
+        raw, place = table.column(column.position), column.position
+        if not isinstance(column, CategoryColumn):
+            found[:, place] = column.numbers(raw)
+            continue
+        codes = column.codes(raw)
+        if are_numbers(column):
+            values = np.array([np.nan, *column.levels], dtype=np.float32)
+            found[:, place] = values[codes]
+        else:
+            found[:, place] = codes
+    return {SOURCE: found}
