@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from slimlearn.backend import format1
 from slimlearn.backend.arena import allocate
+from slimlearn.backend.telling import warn
 
 __all__ = [
     "Parts",
@@ -191,10 +191,9 @@ def read_parts(file) -> Parts:
         found = _native().read_model(file)
     programs, meta, fit, estimator, arrays, newer = found
     if newer:
-        warnings.warn(
+        warn(
             "the file was saved by a newer slimlearn: what this one does not know of "
-            "it is left out",
-            stacklevel=3,
+            "it is left out"
         )
     return Parts(
         [Stored(text, _arena(p), _arena(s), slots) for text, p, s, slots in programs],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from slimlearn.backend.extract import extract
+from slimlearn.backend.telling import warn
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.annotations import (
     Activation,
@@ -439,7 +439,7 @@ callable, default="squared_error"
         X = self._input.check(self, X)
         if len(X) < 2:
             message = "R^2 score is not well-defined with less than two samples."
-            warnings.warn(message, UndefinedMetricWarning, stacklevel=2)
+            warn(message, UndefinedMetricWarning)
             return float("nan")
         weights = _check_sample_weight(to_numpy(sample_weight), X, dtype=np.float64)
         share, done = weights / weights.sum(), 0

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend.optimizer import LBFGS, Optimizer
 from slimlearn.backend.portable import Portable
+from slimlearn.backend.telling import warn
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.build import Built, build
@@ -42,7 +43,6 @@ from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.scheduling import unknown_length
 from slimlearn.estimators.sealing import opened, sealed
 from slimlearn.estimators.stand_in import facts_of, make_stand_in
-from slimlearn.estimators.telling import warn
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from slimlearn.backend.columns import Columns
+from slimlearn.backend.telling import warn
 
 __all__ = ["columns_of", "moments_of", "warn_of_odd"]
 
@@ -62,12 +61,10 @@ def warn_of_odd(input, X, odd: np.ndarray) -> None:
     if odd.any():
         form = input.forms[0]
         named = input.where(form, X[:1], lambda row: odd.reshape(row.shape))
-        warnings.warn(
+        warn(
             f"columns {list(named)} of X vary by more than 1e+154 or less than 1e-154, "
             "whose squares no float64 holds: L-BFGS takes them as they are, and may "
-            "stop early or leave them out; give them other units, such as a multiple",
-            UserWarning,
-            stacklevel=8,
+            "stop early or leave them out; give them other units, such as a multiple"
         )
 
 

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from slimlearn.backend import dataset, training
 from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.schedule import Schedule, make_schedule
+from slimlearn.backend.telling import warn
 from slimlearn.estimators import validation
 from slimlearn.estimators.arrays import home_of, origin_of
 from slimlearn.estimators.callbacks.base import fresh_callbacks
@@ -31,7 +32,6 @@ from slimlearn.estimators.scheduling import UNKNOWN_LENGTH, make_schedules
 from slimlearn.estimators.settings import settings_of
 from slimlearn.estimators.starting import Starting
 from slimlearn.estimators.summary import Summary
-from slimlearn.estimators.telling import warn
 
 __all__ = ["Fitting"]
 

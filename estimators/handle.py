@@ -10,9 +10,9 @@ from slimlearn.backend import training
 from slimlearn.backend.cache import Cache
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
+from slimlearn.backend.telling import warn
 from slimlearn.backend.text import print_program
 from slimlearn.estimators.inputs import Input
-from slimlearn.estimators.telling import warn
 from slimlearn.estimators.where import where
 
 __all__ = ["NUMBERS", "Handle", "joined"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy.sparse import issparse
+
+from slimlearn.backend.telling import warn
 
 __all__ = ["warn_of_other_units"]
 
@@ -54,12 +54,10 @@ def _compare(name: str, train, held, columns_of, advice: str) -> None:
         if far is None:
             return
         a, b = train[:, far.argmax()], held[:, far.argmax()]
-        warnings.warn(
+        warn(
             f"{name} lies far from {name[0]} in columns {list(columns_of(far))}: the "
             f"first of them has mean {b.mean():.3g} and deviation {b.std():.3g}, in "
-            f"{name[0]} it has {a.mean():.3g} and {a.std():.3g}: {advice}",
-            UserWarning,
-            stacklevel=8,
+            f"{name[0]} it has {a.mean():.3g} and {a.std():.3g}: {advice}"
         )
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from slimlearn.estimators.telling import warn
+from slimlearn.backend.telling import warn
 
 __all__ = ["GPU", "check_gpu", "where"]
 

@@ -73,8 +73,9 @@ class Callback(Parameters):
     # After how many steps, or about how many seconds, on_step_end is called.
     every_steps: int | None = 1
     every_seconds: float | None = None
-    # Whether others come first; and whether a fit that this one stopped is complete.
-    last = False
+    # Whether others come first, of 2 those that are last, too; and whether a fit that
+    # this one stopped is complete.
+    last: bool | int = False
     final = True
 
     def __sklearn_clone__(self):

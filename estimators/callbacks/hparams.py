@@ -65,6 +65,7 @@ class HParams(TensorBoard):
 
     pr_curves = False
     embeddings = None
+    _keeps_failed = True  # a search tells of those, too
 
     def on_fit_begin(self, state) -> None:
         """Open the run and tell its parameters."""

@@ -30,7 +30,8 @@ class Calls:
 
     def __init__(self, named: list[tuple[str, object]], state: FitState, monitor):
         self.state = state
-        # What writes the fit to a file comes after what changes it.
+        # What writes the fit to a file comes after what changes it; what tells of its
+        # epochs after what goes on from earlier ones.
         self._named = sorted(named, key=lambda n: getattr(n[1], "last", False))
         self._monitor = monitor
         state.callbacks = dict(named)

@@ -42,7 +42,8 @@ class TensorBoard(Callback):
         The folder of this run. ``{fit}`` in it becomes a name of the fit, which keeps
         the runs of a search apart, and ``{time}`` the time at which it begins. A fit
         that goes on from earlier epochs adds to the folder; one that begins anew
-        refuses a folder that has events.
+        refuses a folder that has events. One that fails before its first epoch ends
+        leaves none.
     histograms : bool or int, default=False
         Whether the distributions of the weights, and of their gradients on the first
         rows, are written after each epoch, or after each so many. Optimizers that move
@@ -88,7 +89,8 @@ class TensorBoard(Callback):
         clf.fit(X, y)
     """
 
-    last = True
+    last = 2
+    _keeps_failed = False  # the run of a fit that failed before an epoch ended
 
     def __init__(
         self,
@@ -135,7 +137,7 @@ class TensorBoard(Callback):
                 "folder are drawn as one zigzag: choose another log_dir, put {time} or "
                 "{fit} into it (the fits of a search need that), or delete the folder"
             )
-        self.log_dir_ = folder
+        self.log_dir_, self._first = folder, state.epoch
         with writing("TensorBoard", folder):
             self._writer = Writer(folder)
         if self.graph:
@@ -164,6 +166,7 @@ class TensorBoard(Callback):
         """Write what is left and close the file."""
         writer = self.__dict__.pop("_writer", None)
         self.__dict__.pop("_told", None)
+        first = self.__dict__.pop("_first", None)
         if writer is None:
             return
         with writing("TensorBoard", self.log_dir_):
@@ -173,6 +176,9 @@ class TensorBoard(Callback):
                     writer.embedding(name.replace("/", "-"), vectors)
             finally:
                 writer.close()
+                failed = state.stop_reason in ("error", "interrupted")
+                if failed and state.epoch == first and not self._keeps_failed:
+                    os.remove(writer.path)
 
     # -- what is asked for ----------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import column_or_1d
 
 from slimlearn.backend.export_c import (
     Network,
@@ -16,8 +17,11 @@ from slimlearn.backend.export_c import (
 )
 from slimlearn.backend.graph import NUMPY_TYPES
 from slimlearn.backend.ragged import Ragged
+from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.exports.networks import Exported
 from slimlearn.estimators.heads import ClassifierHead
+from slimlearn.estimators.labels import codes_of
+from slimlearn.estimators.missing import present_target
 
 __all__ = ["Loss", "calibrate"]
 
@@ -83,8 +87,8 @@ def calibrate(
         chosen = [_choice(made.head, values) for values in (before, after)]
         agreement = float(np.mean(chosen[0] == chosen[1]))
         if y is not None and not made.head.several:
-            labels = [made.classes[codes] for codes in chosen]
-            scores = tuple(float(np.mean(label == np.asarray(y))) for label in labels)
+            codes = _codes(made.classes, y)
+            scores = tuple(float(np.mean(labels == codes)) for labels in chosen)
     elif y is not None and made.head is not None:
         target = np.asarray(y, float).reshape(before.shape)
         spread = np.sum((target - target.mean(0)) ** 2) or 1.0
@@ -102,6 +106,16 @@ def _choice(head, values: np.ndarray) -> np.ndarray:
     if values.shape[1] == 1:
         return (values[:, 0] > 0).astype(int)
     return values.argmax(axis=1)
+
+
+def _codes(classes, y) -> np.ndarray:
+    """Of labels, which must be some of the classes."""
+    y = present_target(to_numpy(y), "y_calibration", regression=False)
+    labels = np.array(column_or_1d(y).tolist())  # objects are numbers or words
+    try:
+        return codes_of(classes, labels)
+    except ValueError as error:
+        raise ValueError(f"y_calibration: {error}") from None
 
 
 def _results(network: Network, rows) -> np.ndarray:

@@ -10,6 +10,7 @@ from numbers import Integral
 import numpy as np
 
 from slimlearn.backend import ops
+from slimlearn.backend.telling import warn
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.base import Form, Input, in_order
 from slimlearn.estimators.inputs.files import (
@@ -20,7 +21,6 @@ from slimlearn.estimators.inputs.files import (
 )
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
 from slimlearn.estimators.inputs.stacks import stacked
-from slimlearn.estimators.telling import warn
 
 __all__ = ["ImageInput", "image_shape_of"]
 

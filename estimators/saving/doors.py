@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import warnings
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.backend import files
+from slimlearn.backend.telling import warn
 
 __all__ = ["load", "save"]
 
@@ -209,13 +209,12 @@ def _warn_of_versions(libraries: dict) -> None:
 
     saved = libraries.get("scikit-learn")
     if isinstance(saved, str) and saved != sklearn.__version__:
-        warnings.warn(
+        warn(
             InconsistentVersionWarning(
                 estimator_name="the saved model",
                 current_sklearn_version=sklearn.__version__,
                 original_sklearn_version=saved[:40],
-            ),
-            stacklevel=4,
+            )
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slimlearn.estimators.telling import warn
+from slimlearn.backend.telling import warn
 
 __all__ = ["within_reach"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slimlearn.estimators.telling import warn
+from slimlearn.backend.telling import warn
 from slimlearn.estimators.tensorboard import messages
 from slimlearn.estimators.tensorboard.pictures import pixels_of
 from slimlearn.estimators.tensorboard.records import record

@@ -327,3 +327,11 @@ def test_it_is_told_and_profiled(caplog):
         ae = Autoencoder(**FEW).fit(X)
     assert len([r for r in caplog.records if "loss=" in r.message]) == 4
     assert any(row["op"] for row in ae.profile(X, steps=2))
+
+
+@pytest.mark.parametrize("around", [lambda model: model, make_pipeline])
+def test_a_score_of_one_row_warns_of_the_line_that_asked(around):
+    model = around(Autoencoder((2,), max_iter=1)).fit(np.eye(4))
+    with pytest.warns(UndefinedMetricWarning, match="less than two samples") as told:
+        assert np.isnan(model.score(np.eye(4)[:1]))
+    assert told[0].filename == __file__

@@ -105,4 +105,17 @@ def test_calibration_rows_are_checked(tmp_path):
     with pytest.raises(ValueError, match="has 3 rows and X_calibration 700"):
         options = {"X_calibration": X[:, :4], "y_calibration": Y[:3]}
         estimator.export_c(path, precision="int8", **options)
+    with pytest.raises(ValueError, match=r"y_calibration: y holds labels .*'0', '1'"):
+        options = {"X_calibration": X[:, :4], "y_calibration": Y.astype(str)}
+        estimator.export_c(path, precision="int8", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_another_type_are_the_same_labels(tmp_path):
+    classifier = DNNClassifier((), max_iter=2, random_state=0).fit(X, Y)
+    told = set()
+    for y in (Y, Y.astype(float), Y.astype(object), Y[:, np.newaxis].tolist()):
+        options = {"X_calibration": X, "y_calibration": y}
+        made = classifier.export_c(tmp_path / "n.c", precision="int8", **options)
+        told.add(made.loss)
+    assert len(told) == 1 and told.pop().score > 0.2

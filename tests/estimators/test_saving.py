@@ -597,16 +597,18 @@ def test_versions(small):
         slimlearn.load(put_together(header, arrays))
     meta["slimlearn.format"] = "2.7"
     meta["slimlearn.more"] = "what later versions add"
-    with pytest.warns(UserWarning, match="saved by a newer slimlearn"):
+    with pytest.warns(UserWarning, match="saved by a newer slimlearn") as newer:
         loaded = slimlearn.load(put_together(header, arrays))
+    assert newer[0].filename == __file__
     assert outputs(loaded, X) == outputs(small, X)
     told = told_by(header)
     told["libraries"]["scikit-learn"] = "0.1"
     tell(header, told)
     meta["slimlearn.format"] = "2.1"
     more = meta.pop("slimlearn.more")
-    with pytest.warns(InconsistentVersionWarning, match=r"0\.1"):
+    with pytest.warns(InconsistentVersionWarning, match=r"0\.1") as other:
         slimlearn.load(put_together(header, arrays))
+    assert other[0].filename == __file__
     meta["slimlearn.more"] = more
     with pytest.raises(ValueError, match=r"unknown key slimlearn\.more"):
         slimlearn.load(put_together(header, arrays))

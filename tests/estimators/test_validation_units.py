@@ -36,7 +36,9 @@ def warned(call, *data, **options):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         call(*data, **options)
-    return [str(w.message) for w in found if "lies far from" in str(w.message)]
+    found = [w for w in found if "lies far from" in str(w.message)]
+    assert all(w.filename == __file__ for w in found)
+    return [str(w.message) for w in found]
 
 
 @pytest.fixture(params=SETS)

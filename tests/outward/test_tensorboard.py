@@ -32,6 +32,7 @@ from slimlearn import (
 )
 from slimlearn.callbacks import (
     Callback,
+    Checkpoint,
     EpochScoring,
     FitStopped,
     HParams,
@@ -49,6 +50,8 @@ reading = pytest.importorskip(
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300].astype(np.float32), Y[:300]
+
+LOSS = "loss/training"
 
 
 def read(folder):
@@ -403,3 +406,47 @@ def test_without_the_extra(tmp_path):
     done = run(MISSING, tmp_path / "a")
     assert 'pip install "slimlearn[tensorboard]"' in done.stdout, done.stderr
     assert not os.path.exists(tmp_path / "a")
+
+
+class FailsOnce(Callback):
+    def __init__(self, hook, failed):
+        self.hook, self.failed = hook, failed
+
+    def _fail(self, hook):
+        if hook == self.hook and not self.failed.exists():
+            self.failed.touch()
+            raise RuntimeError("once")
+
+    def on_fit_begin(self, state):
+        self._fail("begin")
+
+    def on_step_end(self, state):
+        self._fail("step")
+
+
+class Last(FailsOnce):
+    last = 3
+
+
+@pytest.mark.parametrize("kind, hook", [(Last, "begin"), (FailsOnce, "step")])
+def test_a_fit_that_fails_before_an_epoch_leaves_no_run(tmp_path, kind, hook):
+    run, failed = tmp_path / "run", tmp_path / "failed"
+    board = [TensorBoard(run, graph=False), kind(hook, failed)]
+    net = DNNClassifier((4,), max_iter=2, callbacks=board, random_state=0)
+    with pytest.raises(RuntimeError, match="once"):
+        net.fit(X, Y)
+    assert os.listdir(run) == []
+    net.fit(X, Y)
+    assert len(curve(read(run), LOSS)) == 2
+    with pytest.raises(ValueError, match="has the events of another fit"):
+        net.fit(X, Y)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_fit_that_goes_on_adds_to_its_run_in_any_order(tmp_path, order):
+    board = [TensorBoard(tmp_path / "run"), Checkpoint(tmp_path / "files", "f.slim")]
+    net = DNNClassifier((4,), max_iter=2, random_state=0, callbacks=board[::order])
+    net.fit(X, Y)
+    net.set_params(max_iter=5).fit(X, Y)
+    steps = [event.step for event in read(tmp_path / "run").Tensors(LOSS)]
+    assert steps == [1, 2, 3, 4, 5]

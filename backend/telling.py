@@ -11,7 +11,7 @@ __all__ = ["warn"]
 _PASSED = ("slimlearn", "sklearn", "contextlib")
 
 
-def warn(text: str, kind: type[Warning] = UserWarning) -> None:
+def warn(text: str | Warning, kind: type[Warning] = UserWarning) -> None:
     """Warn of the line that called the estimator, alone or inside others."""
     level, frame = 1, sys._getframe(1)
     while frame is not None:
