@@ -31,8 +31,9 @@ string(JOIN " " CMAKE_CXX_CREATE_SHARED_MODULE
   ${SLIM_PYTHON_WITH_ZIG} -m ziglang c++ -target ${CMAKE_SYSTEM_PROCESSOR}-linux-gnu.${SLIM_GLIBC}
   -shared -s -nostdlib++ -Wl,--version-script=${CMAKE_BINARY_DIR}/module.map -o <TARGET>
   <OBJECTS> ${CMAKE_BINARY_DIR}/threads.o ${own_libraries} ${SLIM_OPENMP})
-# libslim, which says itself what is seen of it.
+# libslim, which says itself what is seen of it. Kernels register by being linked, which Zig
+# takes for garbage.
 string(JOIN " " CMAKE_CXX_CREATE_SHARED_LIBRARY
   ${SLIM_PYTHON_WITH_ZIG} -m ziglang c++ -target ${CMAKE_SYSTEM_PROCESSOR}-linux-gnu.${SLIM_GLIBC}
-  -shared -nostdlib++ <LINK_FLAGS> -Wl,-soname,<TARGET_SONAME> -o <TARGET>
+  -shared -nostdlib++ <LINK_FLAGS> -Wl,--no-gc-sections -Wl,-soname,<TARGET_SONAME> -o <TARGET>
   <OBJECTS> ${CMAKE_BINARY_DIR}/threads.o ${own_libraries} ${SLIM_OPENMP})
