@@ -33,8 +33,9 @@ class Standard:
     scale: float
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
-        """Apply to an array."""
-        return (numbers - self.mean) / self.scale
+        """Apply to an array, in float64: a mean far from 0 leaves differences whole."""
+        apart = numbers.astype(np.float64) - self.mean
+        return (apart / self.scale).astype(numbers.dtype)
 
 
 class DefaultInput(MatrixInput):

@@ -23,11 +23,11 @@ from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.tables.table import open_table
 from slimlearn.layers.feature_columns import Features
 
-__all__ = ["FeatureInput", "check_columns"]
+__all__ = ["INDICATORS", "NUMBERS", "FeatureInput", "check_columns"]
 
 # Before the sources' names, which a column of X may have too.
 _SCOPE = "columns/"
-_NUMBERS, _INDICATORS = _SCOPE + "numbers", _SCOPE + "indicators"
+NUMBERS, INDICATORS = _SCOPE + "numbers", _SCOPE + "indicators"
 # Numbers of indicators for each row, from which on they are a mistake.
 _WIDEST = 100_000
 
@@ -96,7 +96,7 @@ class FeatureInput(Input):
             self._add(categorical, "sum")
         forms = []
         if self.numeric:
-            forms.append(Form(_NUMBERS, (sum(c.width for c in self.numeric),)))
+            forms.append(Form(NUMBERS, (sum(c.width for c in self.numeric),)))
         if self.indicators:
             width = sum(map(_buckets, self.indicators))
             if width > _WIDEST:
@@ -104,7 +104,7 @@ class FeatureInput(Input):
                     f"indicator_column: {width:,} numbers a row are too many: give "
                     "embedding_column"
                 )
-            forms.append(Form(_INDICATORS, (width,)))
+            forms.append(Form(INDICATORS, (width,)))
         for name, (columns, _) in self.sparse.items():
             width = sum(column.num_buckets for column in columns)
             if width >= 2**31:
@@ -142,7 +142,7 @@ class FeatureInput(Input):
             if bare.issuperset(columns)
         }
         if bare.issuperset(self.indicators):
-            found.add(_INDICATORS)
+            found.add(INDICATORS)
         return frozenset(found)
 
     # -- the door -------------------------------------------------------------------
@@ -152,10 +152,10 @@ class FeatureInput(Input):
         reader = Reader(table, name)
         arrays = []
         for form in self.forms:
-            if form.name == _NUMBERS:
+            if form.name == NUMBERS:
                 parts = [column._numbers(reader) for column in self.numeric]
                 arrays.append(_side_by_side(parts))
-            elif form.name == _INDICATORS:
+            elif form.name == INDICATORS:
                 arrays.append(
                     _side_by_side([_dense(reader, c) for c in self.indicators])
                 )
@@ -172,13 +172,13 @@ class FeatureInput(Input):
         kinds = [
             a.dtype
             for form, a in zip(self.forms, X.arrays)
-            if form.name == _NUMBERS and a.dtype.kind == "f"
+            if form.name == NUMBERS and a.dtype.kind == "f"
         ]
         new.kind = kinds[0] if kinds else np.dtype(np.int64)
         return new
 
     def where(self, form, array, bad):
-        if form.name != _NUMBERS:
+        if form.name != NUMBERS:
             return [form.name.removeprefix(_SCOPE)]
         found = []
         odd = bad(array).any(axis=0)
@@ -206,8 +206,8 @@ class FeatureInput(Input):
         tensors = {form.name: form.tensor(precision) for form in self.forms}
         found = Features(self.columns, self.linear)
         for columns, width, name in (
-            (self.numeric, _width, _NUMBERS),
-            (self.indicators, _buckets, _INDICATORS),
+            (self.numeric, _width, NUMBERS),
+            (self.indicators, _buckets, INDICATORS),
         ):
             for column, span in self._spans(columns, width).items():
                 found.dense[column] = (tensors[name], *span)
@@ -223,9 +223,9 @@ class FeatureInput(Input):
         return found
 
     def _columns(self, form, names):
-        if form.name == _NUMBERS:
+        if form.name == NUMBERS:
             columns = self.numeric
-        elif form.name == _INDICATORS:
+        elif form.name == INDICATORS:
             columns = self.indicators
         else:
             columns = self.sparse[form.name][0]

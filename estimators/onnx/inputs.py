@@ -6,12 +6,15 @@ import numpy as np
 
 from slimlearn.backend.onnx import ML, Unsupported
 from slimlearn.backend.shape import B
+from slimlearn.estimators.features.categories import CategoryMatrix
+from slimlearn.estimators.features.input import FeatureInput
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.images import ImageInput
 from slimlearn.estimators.inputs.matrix import DenseInput, SparseInput
 from slimlearn.estimators.inputs.named import NamedInput
 from slimlearn.estimators.inputs.sequences import SOURCE, SequenceInput
 from slimlearn.estimators.inputs.tokens import UNKNOWN, TokenInput
+from slimlearn.estimators.onnx.columns import category_inputs, feature_inputs
 
 __all__ = ["model_inputs", "sources_of_matrix"]
 
@@ -23,10 +26,10 @@ def check_input(estimator, input: Input) -> None:
     # A subclass encodes X before the program reads it.
     if type(input) not in _KNOWN:
         raise Unsupported(
-            f"{type(estimator).__name__} reads X by {type(input).__name__}, which has "
-            "no form in ONNX: put scikit-learn's encoders before a DNNClassifier or "
-            "DNNRegressor in a Pipeline, which skl2onnx.to_onnx converts, or serve "
-            "this one by est.save"
+            f"{type(estimator).__name__} reads X by {type(input).__name__}, which no "
+            "step of a pipeline gives in ONNX: convert it by its own to_onnx, which "
+            "has an input for each column, or put scikit-learn's encoders before a "
+            "DNNClassifier or DNNRegressor"
         )
 
 
@@ -35,6 +38,10 @@ def model_inputs(writer, estimator, input: Input) -> tuple[list, dict]:
 
     Integers are int64, as NumPy's and skl2onnx's are.
     """
+    if isinstance(input, CategoryMatrix):
+        return category_inputs(writer, estimator, input)
+    if isinstance(input, FeatureInput):
+        return feature_inputs(writer, estimator, input)
     check_input(estimator, input)
     infos, sources = [], {}
     tokens = getattr(input, "tokens", None)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slimlearn.backend.onnx import ML, Unsupported, write_function
+from slimlearn.backend.onnx import Unsupported, write_function
 from slimlearn.backend.shape import B
+from slimlearn.estimators.onnx.columns import codes_of, column_type
 from slimlearn.estimators.onnx.heads import Output, chosen, labels_of_parts
-from slimlearn.estimators.tables.columns import CategoryColumn, Column, kind_of
+from slimlearn.estimators.tables.columns import CategoryColumn, Column
 from slimlearn.estimators.tables.program import (
     FUNCTION,
     SOURCE,
@@ -18,9 +19,6 @@ from slimlearn.estimators.tables.program import (
 )
 
 __all__ = ["classes_of_table", "numbers_of_table", "table_inputs", "table_sources"]
-
-# ONNX's domain of machine learning has categories of these types alone.
-_KEYS = {"text": "keys_strings", "whole": "keys_int64s", "number": "keys_floats"}
 
 
 def _read(ensemble) -> list[Column]:
@@ -53,10 +51,10 @@ def table_inputs(writer, ensemble) -> tuple[list, dict]:
         known = f"x{column.position}" if named is None else str(column.name)
         name, kind = writer.unique(known), "f32"
         if isinstance(column, CategoryColumn):
-            kind = {"text": "str", "whole": "i64", "number": "f32"}[_levels(column)]
+            kind = column_type(column)
         infos.append(writer.info(name, kind, (B, 1), rows="N"))
         if isinstance(column, CategoryColumn):
-            name = _codes(writer, column, name)
+            name = writer.cast(codes_of(writer, column, name), "f32")
         parts.append(name)
     return infos, _source(writer, parts)
 
@@ -88,14 +86,14 @@ def table_sources(
     for column in columns:
         part = writer.add("Gather", whole, writer.ints(column.position), axis=1)
         if isinstance(column, CategoryColumn):
-            if _levels(column) == "text":
+            if column_type(column) == "str":
                 raise Unsupported(
                     f"column {column.name!r} of {type(ensemble).__name__} has texts, "
                     "and the step before it gives numbers alone: write the estimator "
                     "by its own to_onnx"
                 )
-            part = writer.cast(part, "i64") if _levels(column) == "whole" else part
-            part = _codes(writer, column, part)
+            part = writer.cast(part, "i64") if column_type(column) == "i64" else part
+            part = writer.cast(codes_of(writer, column, part), "f32")
         parts.append(part)
     return _source(writer, parts)
 
@@ -104,39 +102,6 @@ def _source(writer, parts: list[str]) -> dict:
     whole = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=1)
     writer.know_shape(whole, (B,))
     return {SOURCE: (whole, "f32")}
-
-
-def _levels(column: CategoryColumn) -> str:
-    """What the levels of a category are: texts, whole numbers, or any numbers."""
-    kinds = {kind_of(level) for level in column.levels}
-    if len(kinds) > 1:
-        raise Unsupported(
-            f"column {column.name!r} has levels of several types, such as "
-            f"{column.levels[0]!r} and {column.levels[-1]!r}, and an ONNX tensor has "
-            "one: fit on texts, as of astype(str)"
-        )
-    if kinds == {"text"}:
-        return "text"
-    return "whole" if all(isinstance(v, int) for v in column.levels) else "number"
-
-
-def _codes(writer, column: CategoryColumn, name: str) -> str:
-    """The codes of a column's values, as numbers; 0 of any other."""
-    kind = _levels(column)
-    levels = column.levels
-    if kind == "whole":
-        levels = [int(level) for level in levels]
-    elif kind == "number" and writer.real != np.float32:
-        name = writer.single(name)
-    codes = writer.add(
-        "LabelEncoder",
-        name,
-        domain=ML,
-        **{_KEYS[kind]: levels},
-        values_int64s=list(range(1, len(levels) + 1)),
-        default_int64=0,
-    )
-    return writer.cast(codes, "f32")
 
 
 def _told(writer, ensemble, sources: dict) -> tuple[str, tuple]:

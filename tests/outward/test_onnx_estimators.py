@@ -287,15 +287,6 @@ def test_autoencoders():
         np.testing.assert_allclose(got["code"], est.transform(shares), atol=1e-5)
 
 
-def test_estimators_that_have_no_form_are_named():
-    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcdef"))
-    frame["words"] = TARGETS["words"]
-    frame = frame.astype({"words": "category"})
-    clf = DNNClassifier((4,), max_iter=1).fit(frame, CODES)
-    with pytest.raises(ValueError, match=r"CategoryMatrix.*encoders before.*Pipeline"):
-        clf.to_onnx()
-
-
 def padded(rows, kind, steps=None):
     """Sequences side by side with zeros or empty texts behind, and their lengths."""
     lengths = np.array([len(row) for row in rows])

@@ -7,7 +7,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import slimlearn
-from slimlearn import TabularClassifier, TabularRegressor
+from slimlearn import (
+    DNNClassifier,
+    DNNLinearCombinedClassifier,
+    DNNLinearCombinedRegressor,
+    LinearClassifier,
+    TabularClassifier,
+    TabularRegressor,
+)
+from slimlearn import feature_column as fc
+from slimlearn.estimators.features.defaults import Standard
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
@@ -128,3 +137,64 @@ def test_what_has_no_form_is_named():
     clf = TabularClassifier(**FAST).fit(mixed, CODES)
     with pytest.raises(ValueError, match=r"'mix' has levels of several types"):
         clf.to_onnx()
+
+
+def test_category_columns_of_networks():
+    for embeds in (DNNClassifier, LinearClassifier):
+        hidden = {"hidden_units": (8,)} if embeds is DNNClassifier else {}
+        clf = embeds(max_iter=2, optimizer="adam", **hidden)
+        frame = FRAME.drop(columns="half").assign(
+            many=pd.Categorical([f"k{i}" for i in RNG.integers(0, 40, ROWS)]),
+            letter=FRAME["letter"].astype("category"),
+            word=FRAME["year"] - 2000,
+        )
+        made = clf.fit(frame, CODES).to_onnx()
+        odd = frame.assign(letter="?", size=77, truth=frame["truth"])
+        odd = odd.astype({"letter": "category", "size": "category"})
+        for rows in (frame, odd):
+            got = compute(made, rows)["probabilities"]
+            np.testing.assert_allclose(got, clf.predict_proba(rows), atol=1e-5)
+
+
+def test_feature_columns():
+    year = fc.numeric_column("year", normalizer_fn=Standard(2005.0, 8.0))
+    half = fc.numeric_column("half", default_value=0.5)
+    decade = fc.bucketized_column(fc.numeric_column("year"), [1995, 2000, 2010])
+    letter = fc.categorical_column_with_vocabulary_list(
+        "letter", ["x", "ü"], default_value=1
+    )
+    word = fc.categorical_column_with_vocabulary_list("word", ["w3", "w4", "w5"])
+    size = fc.categorical_column_with_identity("size", 9)
+    deep = [
+        year,
+        half,
+        fc.indicator_column(letter),
+        fc.embedding_column(word, 3),
+        decade,
+    ]
+    frame = FRAME.assign(size=FRAME["size"].astype(int), half=FRAME["half"].clip(-9, 9))
+    for make, y in (
+        (DNNLinearCombinedClassifier, CODES),
+        (DNNLinearCombinedRegressor, FRAME["year"] - 2000.0),
+    ):
+        est = make([letter, size, decade, year], deep, (8,), max_iter=2).fit(frame, y)
+        got = compute(est.to_onnx(), frame)
+        if make is DNNLinearCombinedRegressor:
+            got, want = got["variable"][:, 0], est.predict(frame)
+        else:
+            got, want = got["probabilities"], est.predict_proba(frame)
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    found = DNNLinearCombinedClassifier(max_iter=2).fit(
+        FRAME.drop(columns="part"), CODES
+    )
+    got = compute(found.to_onnx(), FRAME.assign(truth=FRAME["truth"].astype(int)))
+    want = found.predict_proba(FRAME.drop(columns="part"))
+    np.testing.assert_allclose(got["probabilities"], want, atol=1e-5)
+    hashed = fc.categorical_column_with_hash_bucket("word", 50)
+    est = DNNLinearCombinedClassifier([hashed], [year], (4,), max_iter=1)
+    with pytest.raises(ValueError, match=r"HashedColumn 'word'.*vocabulary_list"):
+        est.fit(frame, CODES).to_onnx()
+    own = fc.numeric_column("year", normalizer_fn=np.log1p)
+    est = DNNLinearCombinedClassifier([own], [own], (4,), max_iter=1)
+    with pytest.raises(ValueError, match=r"'year'\) has a normalizer_fn"):
+        est.fit(frame, CODES).to_onnx()
