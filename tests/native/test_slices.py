@@ -131,6 +131,16 @@ def test_images_have_tasks_for_many_lanes(isa):
     assert tasks(product, 8) == [8, 1]
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_row_by_a_large_matrix_has_tasks_for_many_lanes(isa):
+    model = Model("f32")
+    with model.function("f") as graph:
+        x = ops.input_("x", (B, 1024), "f32")
+        graph.return_(ops.matmul(x, model.parameter("w", (1024, 1000))))
+    compiled = engine.compile(print_program(model), isa=isa)
+    assert tasks(compiled, 1) == [8]
+
+
 ARRAYS = {"x": (64,), "y": (64,), "v": ()}
 
 

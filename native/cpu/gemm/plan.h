@@ -111,6 +111,7 @@ inline constexpr int64_t kTileBytes = 64 * 1024;   // C's tile, where it needs l
 inline constexpr int64_t kTapeColumns = 512;       // about the tape's block
 inline constexpr int64_t kSquareK = 256;           // from here on packing outweighs the tape
 inline constexpr double kTaskFlops = 1.5e6;
+inline constexpr int64_t kTaskMatrixBytes = 256 * 1024;  // of B: few rows wait for nothing else
 inline constexpr int64_t kMostTasks = 64;
 inline constexpr int64_t kTileRows = 256;
 inline constexpr int64_t kFlippedRows = 128;
@@ -149,8 +150,9 @@ Grid choose_grid(int64_t m, int64_t n, int64_t k, TileUse use) {
   const int64_t vectors = parts(n, kLanes<T>);
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(vectors * kLanes<T>) *
                        static_cast<double>(k);
-  const int64_t tasks =
-      std::clamp<int64_t>(static_cast<int64_t>(flops / kTaskFlops), 1, kMostTasks);
+  const int64_t tasks = std::clamp<int64_t>(std::max(static_cast<int64_t>(flops / kTaskFlops),
+                                                     vectors * kVectorBytes * k / kTaskMatrixBytes),
+                                            1, kMostTasks);
   if (use == TileUse::tape) {
     const int64_t by_columns = parts(n, k < kSquareK ? kTapeColumns : kTapeColumns / 4);
     const int64_t width = parts(vectors, by_columns) * kVectorBytes;
