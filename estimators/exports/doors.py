@@ -284,7 +284,7 @@ def _export(
     if loss is not None:
         print(f"{who}: {loss}")
     sizes = pages.arena_bytes, pages.weight_bytes
-    return ExportedC(path, header, *sizes, loss, made.categories)
+    return ExportedC(path, header, *sizes, loss, dict(made.categories))
 
 
 def _told(categories: Mapping) -> list[str]:
