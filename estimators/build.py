@@ -141,6 +141,7 @@ def build(
         raw, bias = _outputs(network, input, head, last)
         raw = head.link(raw)
         predicting = variables_in_use()
+    _check_predicts(network, graph)
     once = not graph.asked
     if not once:
         _check_repeats(model, network, input, head, last)
@@ -352,6 +353,18 @@ def _check_repeats(model: Model, network, input: Input, head: Head, last: str) -
                 "it depend on its parameters alone: on no counter, random number or "
                 "list that goes on between calls"
             )
+
+
+def _check_predicts(network, graph: Graph) -> None:
+    """Refuse a network function that would go on learning where it predicts."""
+    for name in graph.sets:
+        raise ValueError(
+            f"network {_name(network)} would update {name} where it predicts, as batch "
+            "normalization does in training: a layer in it is given is_training=True. "
+            "Leave is_training out, or take it as a parameter, which is filled in, and "
+            "give it on to the functions that have one: "
+            "def net(x, num_classes, is_training): …"
+        )
 
 
 def check_trained(network, predicting: list, training: list) -> None:

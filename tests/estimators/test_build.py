@@ -104,6 +104,19 @@ def test_a_layer_of_prediction_alone_is_refused_unless_it_is_not_trainable():
     NetworkClassifier(constant, **FEW).fit(X, Y).predict(X)
 
 
+def test_batch_statistics_in_predictions_are_refused_with_the_way_out():
+    def inner(x, is_training=True):  # as TF-Slim's networks have it
+        return layers.batch_norm(layers.fully_connected(x, 8), is_training=is_training)
+
+    def outer(x):
+        return inner(x)
+
+    message = "network outer would update BatchNorm/moving_mean .* give it on"
+    with pytest.raises(ValueError, match=message):
+        NetworkClassifier(outer, **FEW).fit(X, Y)
+    NetworkClassifier(inner, **FEW).fit(X, Y).predict(X)
+
+
 def test_training_may_have_layers_of_its_own():
     def net(x, num_outputs, is_training):
         hidden = layers.fully_connected(x, 8)
