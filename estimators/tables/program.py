@@ -53,8 +53,9 @@ def read_columns(encoding: Encoding, who: str) -> list[Column]:
 
 
 def are_numbers(column: CategoryColumn) -> bool:
-    """Whether all levels are numbers, truth values among them."""
-    return column.kinds == {"number"}
+    """Whether all levels are numbers that float32 has, truth values among them."""
+    numbers = column.kinds == {"number"}
+    return numbers and all(float(np.float32(v)) == v for v in column.levels)
 
 
 def program_of(
@@ -72,7 +73,8 @@ def program_of(
     precision : {"f32", "f64"}
         Of the source, and of what stands before the members.
     numbers : bool
-        Whether categories that are numbers come as these and not as codes.
+        Whether categories that are numbers, which float32 has, come as these and not as
+        codes.
 
     Returns
     -------
@@ -132,34 +134,33 @@ def _columns(Z: Tensor, wanted) -> Tensor:
     return picked(Z, list(wanted))
 
 
-def _parts(values: np.ndarray, kind: str, up: bool = False) -> tuple:
-    """Numbers of float64 as a sum of two; `up` asks for a first part not below."""
-    if kind == "f64":
-        return values, np.zeros_like(values)
-    with np.errstate(over="ignore"):
-        high = values.astype(np.float32)
-    if up:
-        below = high.astype(np.float64) < values
-        high = np.where(below, np.nextafter(high, np.float32(np.inf)), high)
-    largest = np.finfo(np.float32).max
-    high = np.clip(high, -largest, largest)
-    return high, (values - high.astype(np.float64)).astype(np.float32)
+def _place(x: Tensor, knots: list, starts: list[int], sizes: list[int]) -> tuple:
+    """The last of each column's ascending knots that is not beyond it, by halves.
 
-
-def _place(x: Tensor, at: Tensor, starts: list[int], sizes: list[int]) -> Tensor:
-    """The last place of each column's ascending knots that is not beyond it.
-
-    Found by halves; the first one if all are beyond, or x is no number.
+    It is the first one if all are beyond, or x is no number. Numbers are compared by
+    their distance, which is exact where they are near.
 
     Parameters
     ----------
     x : Tensor
         [B, columns].
-    at : Tensor
-        The knots of all columns.
+    knots : list of Tensor
+        Of all columns, in parts.
     starts, sizes : list of int
         Where each column's knots begin, and how many they are.
+
+    Returns
+    -------
+    (Tensor, Tensor)
+        Their places as i32, and how far x is behind them.
     """
+
+    def apart(place: Tensor) -> Tensor:
+        found = x
+        for part in knots:
+            found = found - ops.gather(part, place)
+        return found
+
     ends = [start + size - 1 for start, size in zip(starts, sizes)]
     most = ops.constant_list(ends, "i32")
     place = ops.broadcast_to(ops.constant_list(starts, "i32"), x.shape)
@@ -167,8 +168,8 @@ def _place(x: Tensor, at: Tensor, starts: list[int], sizes: list[int]) -> Tensor
     while step > 1:
         step //= 2
         there = ops.minimum(place + step, most)
-        place = ops.where(x >= ops.gather(at, there), there, place)
-    return place
+        place = ops.where(apart(there) >= 0.0, there, place)
+    return place, apart(place)
 
 
 class _Encoded:
@@ -208,48 +209,49 @@ class _Encoded:
     def _of(self, columns: list[Column]) -> Tensor:
         return picked(self.x, [self.at[c.position] for c in columns])
 
-    def _apart(self, x: Tensor, parts: tuple, name: str) -> Tensor:
-        """The distance of numbers from constants that stand in two parts."""
-        for end, part in zip(("", "_rest"), parts):
-            if not end or part.any():
-                x = ops.sub(x, self._array(name + end, part, self.kind))
-        return x
+    def _split(self, name: str, values: np.ndarray) -> list[Tensor]:
+        """Numbers of float64, as one part or as a sum of two of float32."""
+        if self.kind == "f64":
+            return [self._array(name, values, "f64")]
+        largest = np.finfo(np.float32).max
+        high = np.clip(values, -largest, largest).astype(np.float32)
+        with np.errstate(over="ignore"):
+            rest = (values - high.astype(np.float64)).astype(np.float32)
+        parts = [self._array(name, high)]
+        return [*parts, self._array(f"{name}_rest", rest)] if rest.any() else parts
 
     def _numbers(self, x: Tensor) -> list[Tensor]:
         """Both views of the columns of numbers."""
         known = self.encoding.numbers
         gone = ops.isnan(x)
-        apart = self._apart(x, _parts(known.median, self.kind), "median")
+        median = self._split("median", known.median)
+        apart = x
+        for part in median:
+            apart = apart - part
         apart = ops.where(gone, 0.0, apart)
         scaled = ops.mul(apart, self._array("factor", known.factor, self.kind))
         near = ops.clip(scaled, -FAR, FAR)
         robust = near / ops.sqrt(near * near / 9.0 + 1.0)
-        median = ops.broadcast_to(
-            ops.cast(self._array("median_or", known.median, self.kind), self.kind),
-            x.shape,
-        )
-        return [robust, self._scores(ops.where(gone, median, x))]
+        there = ops.broadcast_to(median[0], x.shape)
+        return [robust, self._scores(ops.where(gone, there, x))]
 
     def _scores(self, x: Tensor) -> Tensor:
-        """Normal scores, between the knots of each column, found by halves."""
-        known, kind = self.encoding.numbers, self.kind
-        sizes = np.diff(known.starts)
-        high, rest = _parts(known.at, kind, up=True)
-        at = self._array("knots", high, kind)
-        first, last = (known.at[i] for i in (known.starts[:-1], known.starts[1:] - 1))
-        x = ops.maximum(x, self._array("first", _parts(first, kind)[0], kind))
-        x = ops.minimum(x, self._array("last", _parts(last, kind, up=True)[0], kind))
-        place = _place(x, at, known.starts[:-1].tolist(), sizes.tolist())
-        x = x - ops.gather(at, place)
-        if rest.any():
-            x = x - ops.gather(self._array("knots_rest", rest, kind), place)
-        limit = np.finfo(np.float32 if kind == "f32" else np.float64).max
-        slopes = np.minimum(known.slopes, limit)
+        """Normal scores, between the knots of each column."""
+        known = self.encoding.numbers
+        starts, sizes = known.starts[:-1].tolist(), np.diff(known.starts).tolist()
+        knots = self._split("knots", known.at)
+        place, apart = _place(x, knots, starts, sizes)
+        # Nothing is before the first knot; behind the last one the slope is 0.
+        limit = float(np.finfo(np.float32 if self.kind == "f32" else np.float64).max)
+        apart = ops.clip(apart, 0.0, limit)
         slopes, scores = (
-            ops.gather(self._array(name, values, kind), place)
-            for name, values in (("slopes", slopes), ("scores", known.scores))
+            ops.gather(self._array(name, values, self.kind), place)
+            for name, values in (
+                ("slopes", np.minimum(known.slopes, limit)),
+                ("scores", known.scores),
+            )
         )
-        return scores + ops.minimum(x, float(limit)) * slopes
+        return scores + apart * slopes
 
     def _flag(self, column) -> Tensor:
         there, gone = column.flag
@@ -262,8 +264,8 @@ class _Encoded:
         if self.raw and are_numbers(column):
             levels = np.array(column.levels, dtype=np.float32)
             levels = self._array(f"values{column.position}", levels, self.kind)
-            place = _place(x, levels, [0], [len(column.levels)])
-            code = ops.where(ops.equal(ops.gather(levels, place), x), place + 1, 0)
+            place, apart = _place(x, [levels], [0], [len(column.levels)])
+            code = ops.where(ops.equal(apart, 0.0), place + 1, 0)
             return ops.reshape(code, (B,))
         x = ops.reshape(x, (B,))
         known = ops.logical_and(x >= 0.0, x <= float(len(column.levels)))

@@ -210,6 +210,20 @@ def test_tables(tmp_path, kind):
         assert small.loss.agreement > 0.9
 
 
+def test_seconds_and_large_identities_of_tables(tmp_path):
+    frame = pd.DataFrame({"half": HOLES[:, 0], "when": 1.7e9 + RNG.permutation(ROWS)})
+    frame["id"] = pd.Categorical(2**30 + RNG.integers(0, 4, ROWS))
+    model = TabularClassifier(**FAST).fit(frame, CODES)
+    made = model.export_c(tmp_path / "net.c", precision="float64")
+    assert list(made.categories["id"].values())[1] == 2**30
+    codes = {value: number for number, value in made.categories["id"].items()}
+    rows = frame.assign(id=[codes[value] for value in frame["id"]]).to_numpy(float)
+    rows[:3, 1] = 0, 1e300, np.inf
+    frame.loc[:2, "when"] = rows[:3, 1]
+    got = Compiled(tmp_path).rows("predict_proba", rows)
+    assert_allclose(got, model.predict_proba(frame), rtol=0, atol=1e-6)
+
+
 def test_labels_of_steps(tmp_path):
     steps = [RNG.normal(size=(n, 3)).astype(np.float32) for n in (3, 5, 4) * 10]
     tags = [np.array(["a", "b"])[(part[:, 0] > 0).astype(int)] for part in steps]
