@@ -46,7 +46,7 @@ SLIM_API slim_status slim_load(const char* path, const slim_limits* limits, slim
 // The same from memory, which is copied.
 SLIM_API slim_status slim_load_memory(const void* bytes, size_t size, const slim_limits* limits,
                                       slim_model** model);
-// The programs's arrays as they are now, and what an estimator's save wrote around them.
+// The program's arrays as they are now, and what an estimator's save wrote around them.
 SLIM_API slim_status slim_save(const slim_model* model, const char* path);
 SLIM_API void slim_free(slim_model* model);
 
