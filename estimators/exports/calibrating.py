@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -18,10 +18,12 @@ from slimlearn.backend.export_c import (
 from slimlearn.backend.graph import NUMPY_TYPES
 from slimlearn.backend.ragged import Ragged
 from slimlearn.estimators.arrays import to_numpy
-from slimlearn.estimators.exports.networks import Exported
 from slimlearn.estimators.heads import ClassifierHead
 from slimlearn.estimators.labels import codes_of
 from slimlearn.estimators.missing import present_target
+
+if TYPE_CHECKING:
+    from slimlearn.estimators.exports.networks import Exported
 
 __all__ = ["Loss", "calibrate"]
 

@@ -157,7 +157,9 @@ class Exportable:
 
     def _export_sources(self, X) -> dict:
         """What the function reads of checked rows, by source."""
-        return self._input.sources(self._input.check(self, X, name="X_calibration"))
+        from slimlearn.estimators.exports.networks import sources_of
+
+        return sources_of(self, X)
 
     def _export_columns(self, source: str, x: Tensor) -> Tensor:
         """What a source is of a pipeline's rows [B, columns], as graph."""

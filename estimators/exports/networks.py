@@ -16,6 +16,8 @@ from slimlearn.backend.graph import Model, Tensor, inside
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import parse_program
 from slimlearn.estimators import inputs
+from slimlearn.estimators.features.categories import CategoryMatrix
+from slimlearn.estimators.features.input import FeatureInput
 from slimlearn.estimators.heads import (
     ClassifierHead,
     Head,
@@ -32,6 +34,7 @@ __all__ = [
     "picked",
     "plain",
     "sizes_of",
+    "sources_of",
 ]
 
 # What the network reads is what a caller of C has in its hands.
@@ -42,6 +45,9 @@ _INPUTS = (
     inputs.SequenceInput,
     inputs.SparseInput,
 )
+
+# What it reads of columns that are brought to numbers before, in C too.
+_COLUMNS = CategoryMatrix, FeatureInput
 
 # What autoencoders offer, and what it gives.
 _AGAIN = "reconstruct", "reconstruction"
@@ -117,11 +123,33 @@ def exported_network(estimator, name: str) -> Exported:
         wish = Wish(name, *what)
     arrays = {**program.weights, **program.states}
     classes = getattr(estimator, "classes_", None)
-    return Exported(model, function, arrays, wish, who, head, classes)
+    made = Exported(model, function, arrays, wish, who, head, classes)
+    return _from_columns(estimator, made)
+
+
+def _from_columns(estimator, made: Exported) -> Exported:
+    """With what brings columns to numbers, where something does."""
+    if not isinstance(estimator._input, _COLUMNS):
+        return made
+    # It is made of this module's parts.
+    from slimlearn.estimators.exports.columns import with_columns
+
+    return with_columns(estimator, made)
+
+
+def sources_of(estimator, X) -> dict:
+    """What an exported network reads of rows of X, by source."""
+    if not isinstance(estimator._input, _COLUMNS):
+        return estimator._input.sources(
+            estimator._input.check(estimator, X, name="X_calibration")
+        )
+    from slimlearn.estimators.exports.columns import rows_of_columns
+
+    return rows_of_columns(estimator, X)
 
 
 def _check_input(estimator) -> None:
-    if not isinstance(estimator._input, _INPUTS):
+    if not isinstance(estimator._input, (*_INPUTS, *_COLUMNS)):
         raise ValueError(
             f"{type(estimator).__name__} turns X into numbers in Python before its "
             "network sees them, which C exports cannot: export a network that reads "
@@ -140,7 +168,8 @@ def exported_layer(estimator, layer: str | None, name: str, who: str) -> Exporte
         width = prod(tensor.shape[1:])
         graph.returns = [ops.reshape(graph.returns[0], (B, width))]
     arrays = {**program.weights, **program.states}
-    return Exported(model, FUNCTION, arrays, Wish(name, "transform", "features"), who)
+    made = Exported(model, FUNCTION, arrays, Wish(name, "transform", "features"), who)
+    return _from_columns(estimator, made)
 
 
 def sizes_of(estimator, length: int | None) -> Mapping[str, int]:
@@ -168,6 +197,8 @@ def columns_of(estimator, source: str, x: Tensor) -> Tensor:
         [B, columns].
     """
     input = estimator._input
+    if isinstance(input, _COLUMNS):
+        return x
     forms = {form.name: form for form in input.forms}
     form = forms[source]
     if isinstance(input, inputs.NamedInput):

@@ -10,6 +10,7 @@ from slimlearn.estimators.heads import QuantilesHead
 from slimlearn.estimators.tables.columns import CategoryColumn
 from slimlearn.estimators.tables.program import (
     FUNCTION,
+    OTHER,
     SOURCE,
     are_numbers,
     program_of,
@@ -18,9 +19,6 @@ from slimlearn.estimators.tables.program import (
 from slimlearn.estimators.tables.table import open_table
 
 __all__ = ["exported_table", "rows_of_table"]
-
-# What the number 0 of a column of texts says.
-_OTHER = "(missing, or any other)"
 
 
 def exported_table(ensemble, name: str) -> Exported:
@@ -43,7 +41,7 @@ def exported_table(ensemble, name: str) -> Exported:
         wish = Wish(name, "predict_quantiles", "quantiles")
     program = program_of(ensemble, range(ensemble.n_features_in_), "f32", numbers=True)
     categories = {
-        column.name: dict(enumerate([_OTHER, *column.levels]))
+        column.name: dict(enumerate([OTHER, *column.levels]))
         for column in columns
         if isinstance(column, CategoryColumn) and not are_numbers(column)
     }

@@ -6,7 +6,7 @@ numbers are float32: what numbers are compared with is in two parts, whose sum i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -27,7 +27,19 @@ from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import FAR
 from slimlearn.estimators.tables.together import shares_of
 
-__all__ = ["FUNCTION", "SOURCE", "are_numbers", "program_of", "read_columns"]
+__all__ = [
+    "FUNCTION",
+    "OTHER",
+    "SOURCE",
+    "are_numbers",
+    "code_of",
+    "program_of",
+    "read_columns",
+]
+
+# What the code 0 says.
+OTHER = "(missing, or any other)"
+
 
 #: The one function of such a program, and its source.
 FUNCTION, SOURCE = "predict", "X"
@@ -172,6 +184,31 @@ def _place(x: Tensor, knots: list, starts: list[int], sizes: list[int]) -> tuple
     return place, apart(place)
 
 
+def _known_code(x: Tensor, column: CategoryColumn) -> Tensor:
+    """Codes as they come [B, 1], and 0 of what is none, [B]."""
+    x = ops.reshape(x, (B,))
+    known = ops.logical_and(x >= 0.0, x <= float(len(column.levels)))
+    return ops.cast(ops.where(known, x, 0.0), "i32")
+
+
+def code_of(x: Tensor, column: CategoryColumn, array: Callable) -> Tensor:
+    """The code of each row: levels that are numbers come as these, others as codes.
+
+    Parameters
+    ----------
+    x : Tensor
+        [B, 1].
+    column : CategoryColumn
+    array : callable
+        ``array(values, dtype)`` makes a constant.
+    """
+    if not are_numbers(column):
+        return _known_code(x, column)
+    levels = array(np.array(column.levels, dtype=np.float32), x.dtype)
+    place, apart = _place(x, [levels], [0], [len(column.levels)])
+    return ops.reshape(ops.where(ops.equal(apart, 0.0), place + 1, 0), (B,))
+
+
 class _Encoded:
     """The parts of encoded rows, as `Encoding.encode` has them in both views."""
 
@@ -261,12 +298,10 @@ class _Encoded:
     def _code(self, column: CategoryColumn) -> Tensor:
         """The code of each row [B]; 0 of what is none."""
         x = self._of([column])
-        if self.raw and are_numbers(column):
-            levels = np.array(column.levels, dtype=np.float32)
-            levels = self._array(f"values{column.position}", levels, self.kind)
-            place, apart = _place(x, [levels], [0], [len(column.levels)])
-            code = ops.where(ops.equal(apart, 0.0), place + 1, 0)
-            return ops.reshape(code, (B,))
-        x = ops.reshape(x, (B,))
-        known = ops.logical_and(x >= 0.0, x <= float(len(column.levels)))
-        return ops.cast(ops.where(known, x, 0.0), "i32")
+        if not self.raw:
+            return _known_code(x, column)
+
+        def array(values, kind: str) -> Tensor:
+            return self._array(f"values{column.position}", values, kind)
+
+        return code_of(x, column, array)

@@ -31,6 +31,7 @@ from slimlearn import (
     Autoencoder,
     ConvNetClassifier,
     DNNClassifier,
+    DNNLinearCombinedClassifier,
     DNNRegressor,
     LayerTransformer,
     NetworkClassifier,
@@ -39,6 +40,8 @@ from slimlearn import (
     TabularRegressor,
     ops,
 )
+from slimlearn import feature_column as fc
+from slimlearn.estimators.features.defaults import Standard
 from tests.support.exported_c import ON_ONE_ISA, Compiled, compiled
 
 pytestmark = ON_ONE_ISA
@@ -222,6 +225,45 @@ def test_seconds_and_large_identities_of_tables(tmp_path):
     frame.loc[:2, "when"] = rows[:3, 1]
     got = Compiled(tmp_path).rows("predict_proba", rows)
     assert_allclose(got, model.predict_proba(frame), rtol=0, atol=1e-6)
+
+
+def test_category_columns_of_networks(tmp_path):
+    frame = TABLE[["year", "letter", "word", "size"]].assign(truth=TABLE["truth"])
+    frame = frame.astype({"letter": "category", "word": "category"})
+    model = DNNClassifier((8,), max_iter=2, random_state=0).fit(frame, CODES)
+    made = model.export_c(tmp_path / "net.c")
+    assert list(made.categories) == ["letter", "word"]
+    odd = frame.assign(letter="?", size=77).astype({"letter": "category"})
+    library = Compiled(tmp_path)
+    for rows in (frame, odd.astype({"size": "category"})):
+        got = library.rows("predict_proba", in_numbers(rows, made))
+        assert_allclose(got, model.predict_proba(rows), rtol=0, atol=1e-6)
+    path = tmp_path / "small.c"
+    small = model.export_c(path, precision="int8", X_calibration=frame)
+    assert small.loss.agreement > 0.9
+
+
+def test_feature_columns(tmp_path):
+    year = fc.numeric_column("year", normalizer_fn=Standard(2005.0, 8.0))
+    half = fc.numeric_column("half", default_value=0.5)
+    decade = fc.bucketized_column(fc.numeric_column("year"), [1995, 2000, 2010])
+    letter = fc.categorical_column_with_vocabulary_list(
+        "letter", ["x", "ü"], default_value=1
+    )
+    size = fc.categorical_column_with_identity("size", 9)
+    deep = [year, half, fc.indicator_column(letter), fc.embedding_column(size, 3)]
+    frame = TABLE[["half", "year", "letter", "size"]].astype({"size": int})
+    model = DNNLinearCombinedClassifier([letter, decade, size], deep, (8,), max_iter=2)
+    made = model.fit(frame, CODES).export_c(tmp_path / "net.c")
+    assert made.categories["letter"] == {0: "x", 1: "ü", -1: "(missing, or any other)"}
+    codes = {"x": 0, "ü": 1, "y": 7}
+    rows = frame.assign(letter=frame["letter"].map(codes)).to_numpy(np.float32)
+    got = Compiled(tmp_path).rows("predict_proba", rows)
+    assert_allclose(got, model.predict_proba(frame), rtol=0, atol=1e-6)
+    hashed = fc.categorical_column_with_hash_bucket("letter", 50)
+    model = DNNLinearCombinedClassifier([hashed], [year], (4,), max_iter=1)
+    with pytest.raises(ValueError, match=r"HashedColumn 'letter'.*vocabulary_list"):
+        model.fit(frame, CODES).export_c(tmp_path / "no.c")
 
 
 def test_labels_of_steps(tmp_path):
