@@ -7,6 +7,7 @@ import copy
 import numpy as np
 from scipy import sparse
 
+from slimlearn.backend.coded import Coded
 from slimlearn.backend.graph import NUMPY_TYPES
 
 __all__ = [
@@ -36,13 +37,14 @@ _CSR_TYPES = {
 
 
 def as_source(
-    array: np.ndarray | sparse.spmatrix | sparse.sparray, dtype: str | None = None
-) -> np.ndarray | sparse.csr_matrix | sparse.csr_array:
+    array: np.ndarray | sparse.spmatrix | sparse.sparray | Coded,
+    dtype: str | None = None,
+) -> np.ndarray | sparse.csr_matrix | sparse.csr_array | Coded:
     """`array` as the runtime reads it, without a copy where it can.
 
     Parameters
     ----------
-    array : ndarray or sparse matrix of numbers or booleans
+    array : ndarray or sparse matrix of numbers or booleans, or Coded
         May be strided, read-only or a memory map.
     dtype : {"f32", "f64", "i32", "i64"} or None
         Convert to this type; None keeps every type that the runtime converts itself.
@@ -50,7 +52,7 @@ def as_source(
     Returns
     -------
     ndarray of float32, float64, uint8, int32 or int64 in native byte order, or CSR
-    matrix of float32 or float64 whose columns rise within each row
+    matrix of float32 or float64 whose columns rise within each row; Coded as it is
 
     Raises
     ------
@@ -59,6 +61,8 @@ def as_source(
     """
     if sparse.issparse(array):
         return _as_csr(array, dtype)
+    if isinstance(array, Coded):
+        return array
     if dtype is not None:
         return np.asarray(array, dtype=NUMPY_TYPES[dtype])
     if array.dtype in _NATIVE and array.dtype.isnative:

@@ -164,6 +164,10 @@ class NetworkEstimator(
         """X and y of fit, or of validation, as `Input.check_fit` does."""
         return input.check_fit(self, X, y, regression=self._regression, **options)
 
+    def _held_rows(self) -> np.ndarray | None:
+        """The rows to hold out, ascending; None: as the parameters say."""
+        return None
+
     def _encode_held_out(self, y, classes) -> np.ndarray:
         """The targets of validation."""
         return y

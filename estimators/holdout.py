@@ -67,6 +67,11 @@ def held_out(
         return Rows(X, y, target, weights)
     if sample_weight_val is not None:
         raise ValueError("sample_weight_val needs X_val and y_val")
+    held = estimator._held_rows()
+    if held is not None:
+        index = np.arange(rows.X.shape[0]) if rows.index is None else rows.index
+        rows.index = np.setdiff1d(index, held, assume_unique=True)
+        return _of(rows, held)
     if not estimator.early_stopping or estimator.validation_fraction is None:
         return None
     index = np.arange(rows.X.shape[0]) if rows.index is None else rows.index
@@ -82,6 +87,11 @@ def held_out(
         last=not estimator.shuffle,
         least=least,
     )
+    return _of(rows, held)
+
+
+def _of(rows: Rows, held: np.ndarray) -> Rows:
+    """Rows that are taken out of those of the fit."""
     weights = rows.weights
     if weights is not None and dataset.uniform(weights[held]):
         weights = None

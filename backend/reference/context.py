@@ -8,6 +8,7 @@ from scipy import sparse
 
 # Ops register by being imported.
 import slimlearn.backend.ops  # noqa: F401
+from slimlearn.backend.coded import Coded
 from slimlearn.backend.graph import (
     NUMPY_TYPES,
     Graph,
@@ -154,6 +155,8 @@ def stored(array) -> np.ndarray:
 
 def as_array(source):
     """Return a source as an ndarray, or as the sparse or ragged rows that it is."""
+    if isinstance(source, Coded):
+        return source[:]
     kept = sparse.issparse(source) or isinstance(source, Ragged)
     return source if kept else np.asarray(source)
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import check_array
 
+from slimlearn.backend.coded import Coded
 from slimlearn.backend.dataset import as_source
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.compat import safe_indexing, validate_data
@@ -19,7 +20,7 @@ from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.inputs.shapes import explain_shape
 
-__all__ = ["NamedInput"]
+__all__ = ["NamedInput", "Parts", "columns_of"]
 
 # What else a program reads by name.
 _RESERVED = ("y", "sample_weight")
@@ -136,7 +137,7 @@ class NamedInput(Input):
 
     def _part(self, estimator, X, name: str, wish, positions, called: str):
         """The columns of one input as a checked array."""
-        chosen = _chosen(X, positions)
+        chosen = columns_of(X, positions)
         frames.refuse_columns(estimator, chosen, called, f"inputs[{name!r}]")
         try:
             array = check_array(
@@ -233,6 +234,8 @@ class NamedInput(Input):
         return found if self.columns is None else [self.columns[i] for i in found]
 
     def take(self, X, index):
+        if isinstance(X.whole, Coded):
+            return X.whole[slice(None) if index is None else index]
         return X.whole if index is None else safe_indexing(X.whole, index)
 
     # -- the program ----------------------------------------------------------------
@@ -286,7 +289,7 @@ def _shapes(forms) -> list[tuple]:
     return [(form.name, form.shape, form.sparse) for form in forms]
 
 
-def _chosen(X, positions: tuple[int, ...]):
+def columns_of(X, positions: tuple[int, ...]):
     """Columns of X; a view where they are evenly spaced columns of an array."""
     if isinstance(X, np.ndarray):
         steps = set(np.diff(positions).tolist())

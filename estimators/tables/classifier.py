@@ -29,7 +29,8 @@ from slimlearn.estimators.labels import (
 )
 from slimlearn.estimators.losses import LogLoss
 from slimlearn.estimators.tables.documents import document
-from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
+from slimlearn.estimators.tables.ensemble import TabularEnsemble
+from slimlearn.estimators.tables.sizing import PARAMETERS
 from slimlearn.estimators.tables.temperature import (
     best_temperature,
     tempered,

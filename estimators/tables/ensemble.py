@@ -5,81 +5,35 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from scipy.stats import loguniform, randint, uniform
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from slimlearn.estimators import elsewhere, validation
-from slimlearn.estimators.callbacks import TimeLimit
-from slimlearn.estimators.compat import Interval, StrOptions, add_html, available_if
+from slimlearn.estimators.compat import available_if
 from slimlearn.estimators.diagram import Linked
 from slimlearn.estimators.exports import Exportable
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
-from slimlearn.estimators.tables.encoder import ENCODING, TabularEncoder
+from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.linear import best_share
-from slimlearn.estimators.tables.members import (
-    KINDS,
-    LINEAR,
-    Kind,
-    Layout,
-    folds_of,
-    member_of,
-    most_numbers,
-    telling,
-    values_of,
-)
+from slimlearn.estimators.tables.members import values_of
+from slimlearn.estimators.tables.shown import Shown
+from slimlearn.estimators.tables.sizing import Sizing
 from slimlearn.estimators.tables.table import open_table
-from slimlearn.estimators.tables.together import Together, each, mean_of, shares_of
+from slimlearn.estimators.tables.together import Together, mean_of, shares_of
+from slimlearn.estimators.tables.training import VIEWS, Trainer, out_of_fold, plans_of
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["PARAMETERS", "TabularEnsemble"]
-
-_VIEWS = ("robust", "scores")
-# Each member holds one fold out: of fewer, members would see less of the rows.
-_FEWEST_FOLDS, _MOST_FOLDS = 5, 8
-
-# Members and epochs, in units of those of "default".
-_PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
-
-_LEAST_STEPS = 300
-
-# Rows beyond which there are fewer members, but no fewer than so many, and beyond which
-# there are fewer epochs, but no fewer than so many.
-_MANY_FOR_MEMBERS, _FEWEST_MEMBERS = 25_000, 4
-_MANY_FOR_EPOCHS, _FEWEST_EPOCHS = 10_000, 4
-
-
-PARAMETERS = {
-    "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "preset": [StrOptions(set(_PRESETS))],
-    "hidden_units": validation.HIDDEN_UNITS,
-    "activation": [StrOptions({"auto", *validation.ACTIVATIONS})],
-    "dropout": [Interval(Real, 0, 1, closed="left")],
-    **ENCODING,
-    "embedding_size": [Interval(Integral, 1, None, closed="left")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "learning_rate": validation.TAIL["learning_rate"],
-    "max_iter": [StrOptions({"auto"}), *validation.TAIL["max_iter"]],
-    "batch_size": validation.TAIL["batch_size"],
-    "time_limit": [None, Interval(Real, 0, None, closed="neither")],
-    "callbacks": validation.TAIL["callbacks"],
-    "n_jobs": [None, Integral],
-    "n_threads": validation.TAIL["n_threads"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
+__all__ = ["TabularEnsemble"]
 
 
 def _refuse_partial_fit(estimator) -> bool:
@@ -90,11 +44,12 @@ def _refuse_partial_fit(estimator) -> bool:
     )
 
 
-class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimator):
+class TabularEnsemble(
+    Sizing, Shown, Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimator
+):
     """Base of the estimators of tables."""
 
     _regression = False
-    _rate, _default_activation = 0.04, "selu"
     _told_rate = "0.04"
     _comparing = "one output"
 
@@ -211,25 +166,10 @@ class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimat
             )
         y = self._ordinary(y, weights)
         encoder = self._encoder(table, weights, index)
-        Z = _encoded(encoder, table)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rng = np.random.default_rng(seed)
-        count = self._count(len(index))
-        folds = min(max(count, _FEWEST_FOLDS), _MOST_FOLDS, len(index))
-        strata = None if strata is None else strata[index]
-        plans = []
-        for number in range(count):
-            if number % folds == 0:
-                fold = np.full(len(y), -1)
-                fold[index] = folds_of(strata, len(index), folds, rng)
-            kind = KINDS[number % len(KINDS)]
-            held = fold == number % folds
-            plans.append((kind, held, int(rng.integers(2**31))))
-        if self._compares(y):
-            plans += [
-                (LINEAR, held, int(rng.integers(2**31))) for _, held, _ in plans[:folds]
-            ]
-        trainer = _Trainer(self, encoder, Z, y, weights)
+        rng, count = np.random.default_rng(seed), self._count(len(index))
+        plans = plans_of(count, len(y), index, strata, rng, self._compares(y))
+        trainer = Trainer(self, encoder, table, y, weights)
         done = []
         try:
             for result in trainer.train(plans, begun):
@@ -240,12 +180,13 @@ class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimat
             if done:
                 self._publish(encoder, done, y, weights, given)
             raise
+        del trainer  # with the rows
         self._publish(encoder, done, y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""
         encoder = TabularEncoder(
-            views=_VIEWS,
+            views=VIEWS,
             categorical_features=self.categorical_features,
             max_one_hot=self.max_one_hot,
             max_categories=self.max_categories,
@@ -256,14 +197,14 @@ class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimat
                 setattr(encoder, name, getattr(self, name))
         if len(index) < table.shape[0]:
             table, weights = table.rows(index), weights[index]
-        return encoder.learn(table, weights, _VIEWS)
+        return encoder.learn(table, weights, VIEWS)
 
     def _publish(self, encoder, done: list, y, weights, given) -> None:
         self.encoder_ = encoder
         nets = [result for result in done if result[0].net.units]
         lines = done[len(nets) :]
-        mean, seen = _out_of_fold(nets, len(y))
-        other, also = _out_of_fold(lines, len(y)) if lines else (None, ~seen)
+        mean, seen = out_of_fold(nets, len(y))
+        other, also = out_of_fold(lines, len(y)) if lines else (None, ~seen)
         part = 0.0
         if np.array_equal(seen, also) and seen.any():
             own = None if weights is None else weights[seen]
@@ -280,43 +221,13 @@ class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimat
         self.n_iter_ = max(member.n_iter_ for member in self.members_)
         self._conclude(y, weights, given, mean, seen)
 
-    # -- parameters that are "auto" ---------------------------------------------------
-
-    def _count(self, rows: int) -> int:
-        """Members for so many rows."""
-        if self.members != "auto":
-            return int(self.members)
-        count = _PRESETS[self.preset][0]
-        fewer = round(count * (_MANY_FOR_MEMBERS / rows) ** 0.5)
-        return min(count, max(fewer, _FEWEST_MEMBERS))
-
-    def _units(self) -> tuple[int, ...]:
-        return validation.check_units(self)
-
-    def _activation(self) -> str:
-        auto = self.activation == "auto"
-        return self._default_activation if auto else self.activation
-
-    def _steps(self, rows: int) -> tuple[int, int]:
-        """The batch size and the epochs of a member that trains on so many rows."""
-        batch = self.batch_size
-        if batch == "auto":
-            batch = 64 if rows < 2000 else 128 if rows < 30_000 else 256
-        batch = min(int(batch), rows)
-        if self.max_iter != "auto":
-            return batch, int(self.max_iter)
-        fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.85)
-        epochs = (64 if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
-        epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
-        return batch, min(round(epochs), 500)
-
     # -- predictions ------------------------------------------------------------------
 
     def _mean(self, X, asked: tuple[str, str]):
         """What members say on average."""
         if "members_" not in self.__dict__:
             check_is_fitted(self, "members_")
-        Z = self.encoder_._encoding.quick(X, _VIEWS)
+        Z = self.encoder_._encoding.quick(X, VIEWS)
         if Z is None or Z.shape[1] == 0:
             Z = _encoded(self.encoder_, open_table(self, X, reset=False))
         members, together = self.members_, self._together
@@ -355,188 +266,8 @@ class TabularEnsemble(Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimat
 
         return table_sources(writer, self, names, kinds)
 
-    def param_distributions(self) -> dict:
-        """Ranges for a random search, of what matters most.
-
-        They suit ``RandomizedSearchCV(est, est.param_distributions())`` and
-        ``HalvingRandomSearchCV(…, resource="members", max_resources=8)``, or over
-        epochs, ``resource="max_iter"``.
-
-        Returns
-        -------
-        dict
-            Lists and distributions of scipy by names of parameters.
-        """
-        return {
-            "hidden_units": [(64, 64), (128, 128), (128, 128, 128), (256, 256, 256)],
-            "dropout": uniform(0.0, 0.4),
-            "learning_rate": loguniform(self._rate / 10, self._rate * 2),
-            "weight_decay": loguniform(1e-3, 0.1),
-            "n_bins": randint(6, 49),
-            "embedding_size": [4, 8, 16],
-            "max_one_hot": [3, 9, 20],
-        }
-
-    # -- what is shown -------------------------------------------------------------
-
-    @property
-    def columns_(self):
-        """What was learned of X's columns: a list of dicts, printed as a table."""
-        try:
-            return self.__dict__["encoder_"].columns_
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} is not fitted") from None
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "members_" in self.__dict__
-
-    def _get_params_html(self, *arguments, **keywords):
-        shown = super()._get_params_html(*arguments, **keywords)
-        return add_html(shown, self._columns_html)
-
-    def _columns_html(self) -> str:
-        if not self.__sklearn_is_fitted__():
-            return ""
-        return (
-            '<div class="estimator-table"><details><summary>Columns</summary>'
-            f"{self.columns_._repr_html_()}</details></div>"
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        return tags
-
 
 def _encoded(encoder: TabularEncoder, table) -> np.ndarray:
     """What members read of a table; zeros where columns tell nothing."""
-    Z = encoder._encoding.encode(table, _VIEWS)
+    Z = encoder._encoding.encode(table, VIEWS)
     return Z if Z.shape[1] else np.zeros((len(Z), 1), dtype=np.float32)
-
-
-def _layout(encoder: TabularEncoder) -> Layout:
-    encoding, codes = encoder._encoding, len(encoder.cardinalities_)
-    numbers = len(encoding.numbers)
-    return Layout(numbers, encoding.width(_VIEWS) - 2 * numbers - codes, codes)
-
-
-def _added(total, held, values, rows: int):
-    """The sums of the held-out rows' predictions, with those of one member more."""
-    if isinstance(values, list):
-        total = [None] * len(values) if total is None else total
-        return [_added(t, held, v, rows) for t, v in zip(total, values)]
-    if total is None:
-        total = np.zeros((rows, *values.shape[1:]))
-    total[held] += values
-    return total
-
-
-def _out_of_fold(done: list, rows: int):
-    """The mean of what members tell of the rows that they held out, and which are."""
-    total, seen = None, np.zeros(rows)
-    for _, held, values in done:
-        seen[held] += 1
-        total = _added(total, held, values, rows)
-    with np.errstate(invalid="ignore"):
-        return each(total, lambda part: _divided(part, seen)), seen > 0
-
-
-def _divided(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return part / seen.reshape(-1, *(1,) * (part.ndim - 1))
-
-
-class _Trainer:
-    """Trains members on encoded rows."""
-
-    def __init__(self, owner: TabularEnsemble, encoder, Z, y, weights):
-        self.owner, self.Z, self.y, self.weights = owner, Z, y, weights
-        self.layout = _layout(encoder)
-        self.edges = tuple(
-            tuple(own.tolist()) for own in encoder._encoding.numbers.edges
-        )
-        self.cardinalities = encoder.cardinalities_
-
-    def train(self, plans: list[tuple], begun: float):
-        """Yield the members one by one: (member, held-out rows, predictions of them).
-
-        Where time is limited, no member begins that would probably not end in time.
-        """
-        limit, jobs = self.owner.time_limit, effective_n_jobs(self.owner.n_jobs)
-        run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-        if limit is None:
-            if jobs == 1:
-                yield from (self._member(*plan, None) for plan in plans)
-            else:
-                yield from run(delayed(self._member)(*plan, None) for plan in plans)
-            return
-        longest = 0.0
-        for at in range(0, len(plans), jobs):
-            left = limit - (time.monotonic() - begun)
-            if at and left < longest:
-                return
-            started, some = time.monotonic(), plans[at : at + jobs]
-            left = max(left, 1e-3)
-            yield from run(delayed(self._member)(*plan, left) for plan in some)
-            longest = max(longest, time.monotonic() - started)
-
-    def told(self, result: tuple, count: int) -> str:
-        """A line about a member that is trained."""
-        member = result[0]
-        losses = member.validation_loss_curve_
-        best = f", validation loss {min(losses):.4g}" if losses else ""
-        return (
-            f"{type(self.owner).__name__}: a member of {count}: {member.n_iter_} "
-            f"epochs{best}"
-        )
-
-    def _telling(self, training: np.ndarray) -> list[int] | None:
-        """The numbers that a member reads, by its own rows; None for all of them."""
-        most = most_numbers(np.count_nonzero(training))
-        if self.layout.numbers <= most:
-            return None
-        weights = None if self.weights is None else self.weights[training]
-        scores = self.Z[:, self.layout.scores][training]
-        targets = self.owner._targets(self.y[training])
-        return telling(scores, targets, weights, most)
-
-    def _member(self, kind: Kind, held: np.ndarray, seed: int, seconds):
-        owner, y = self.owner, self.y
-        training = ~held if self.weights is None else ~held & (self.weights > 0)
-        rows = int(training.sum())
-        batch, epochs = owner._steps(rows)
-        aside = kind is LINEAR  # of which the user hears nothing
-        callbacks = [] if aside else list(owner.callbacks or [])
-        if seconds is not None:
-            named = callbacks and isinstance(callbacks[0], tuple)
-            limit = TimeLimit(seconds)
-            callbacks.append(("time_limit", limit) if named else limit)
-        member = member_of(
-            owner,
-            kind,
-            self.layout,
-            self._telling(training),
-            self.edges,
-            self.cardinalities,
-            max_iter=epochs,
-            batch_size=batch,
-            early_stopping=bool(held.any()),
-            n_iter_no_change=epochs + 1,
-            callbacks=callbacks or None,
-            random_state=seed,
-            n_threads=owner.n_threads,
-            verbose=0 if aside else max(0, int(owner.verbose) - 1),
-            **owner._settings(rows),
-        )
-        weights = np.ones(len(y)) if self.weights is None else self.weights
-        given = {}
-        apart = self.Z[held] if held.any() else self.Z[:1]
-        if held.any():
-            given = {"X_val": apart, "y_val": y[held]}
-            if self.weights is not None:
-                given["sample_weight_val"] = self.weights[held]
-        # Rows of weight 0 count as absent: no copy of the others is needed.
-        member.fit(self.Z, y, weights * training, **given)
-        function, finish = owner._asked
-        values = values_of(member, function, apart, finish, owner.n_threads)
-        return member, held, each(values, lambda part: part[: held.sum()])

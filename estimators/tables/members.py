@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from slimlearn.backend.coded import Coded
 from slimlearn.backend.optimizer import AdamW
 from slimlearn.backend.schedule import FlatCosine
 from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
-from slimlearn.estimators.inputs.named import Parts
+from slimlearn.estimators.handle import joined
+from slimlearn.estimators.inputs.matrix import check_target
+from slimlearn.estimators.inputs.named import NamedInput, Parts, columns_of
 from slimlearn.estimators.tables.tower import Tower
 
 __all__ = [
@@ -21,8 +24,13 @@ __all__ = [
     "member_of",
     "most_numbers",
     "telling",
+    "values_at",
     "values_of",
 ]
+
+
+# Encoded rows that a member is asked about at a time.
+_ROWS = 512
 
 
 class Kind(NamedTuple):
@@ -130,10 +138,49 @@ class Layout(NamedTuple):
         return found or {"flags": slice(0, 1)}
 
 
+class _EncodedInput(NamedInput):
+    """Inputs that read rows which an ensemble has checked and encoded."""
+
+    def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
+        estimator.n_features_in_ = X.shape[1]
+        positions = self._resolved(X, None, name)
+        coded = isinstance(X, Coded)
+        arrays = [
+            X.columns(list(own)) if coded else columns_of(X, own) for own in positions
+        ]
+        parts = Parts(X, tuple(arrays), positions)
+        return parts, check_target(estimator, parts, y, regression, name)
+
+
 class _Member:
     """What an ensemble trains on rows that it encoded, and draws into folds."""
 
     _compares_units = False
+    _held: np.ndarray | None = None
+
+    def fit_but(self, held: np.ndarray, X: Coded | np.ndarray, y, weights) -> None:
+        """Train on all rows but some, which tell the best epoch.
+
+        Parameters
+        ----------
+        held : index array
+            May be empty.
+        X : Coded or ndarray of float32
+        y : ndarray
+        weights : ndarray or None
+        """
+        if len(held):
+            self._held = held
+        try:
+            self.fit(X, y, weights)
+        finally:
+            self.__dict__.pop("_held", None)
+
+    def _held_rows(self):
+        return self._held
+
+    def _new_input(self):
+        return _EncodedInput(self.inputs)
 
     def _network(self):
         return self.net
@@ -209,6 +256,22 @@ def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):
     arrays = [Z[:, columns] for columns in member.inputs.values()]
     parts = Parts(Z, tuple(arrays), handle.input.positions)
     return handle.run(function, parts, n_threads, finish)
+
+
+def values_at(member, function: str, Z: Coded | np.ndarray, rows, *more):
+    """What `values_of` gives for some of the rows, which are read some at a time.
+
+    Parameters
+    ----------
+    member, function
+    Z : Coded or ndarray
+    rows : index array
+        One or more.
+    *more
+        As `values_of` takes it.
+    """
+    parts = (Z[rows[i : i + _ROWS]] for i in range(0, len(rows), _ROWS))
+    return joined([values_of(member, function, part, *more) for part in parts])
 
 
 def folds_of(

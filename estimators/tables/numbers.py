@@ -193,6 +193,20 @@ class Filler:
             binned = numbers.binned(scores.astype(np.float64))
             out[:, at["bins"] : at["bins"] + binned.shape[1]] = binned
 
+    def code(self, column: np.ndarray, out: np.ndarray, number: int, parts: int):
+        """Write a number's places among its knots, in parts of the way to the next.
+
+        Parameters
+        ----------
+        column : ndarray of shape (n,)
+        out : ndarray of uint16, (n,)
+        number : int
+        parts : int
+            What is infinitely large stands behind the last knot, what is infinitely
+            small behind that.
+        """
+        (self._views or self._bind()).code(column, out, number, parts)
+
     def _bind(self):
         n = self._numbers
         self._views = native.NumberViews(

@@ -21,8 +21,9 @@ from slimlearn.estimators.annotations import (
 )
 from slimlearn.estimators.compat import StrOptions, available_if
 from slimlearn.estimators.tables.documents import document
-from slimlearn.estimators.tables.ensemble import PARAMETERS, TabularEnsemble
+from slimlearn.estimators.tables.ensemble import TabularEnsemble
 from slimlearn.estimators.tables.outliers import within_reach
+from slimlearn.estimators.tables.sizing import PARAMETERS
 from slimlearn.estimators.validation import QUANTILE
 
 __all__ = ["TabularRegressor"]

@@ -147,6 +147,38 @@ Source ragged_source(const py::handle& rows, const std::string& name,
   return source;
 }
 
+// Places of numbers along curves: dataset's Coded.
+bool is_coded(const py::handle& object) { return py::hasattr(object, "knots"); }
+
+Source coded_source(const py::handle& rows, const std::string& name, std::vector<py::array>& lent) {
+  const auto codes = py::cast<py::array>(rows.attr("codes"));
+  const auto knots = py::cast<py::array>(rows.attr("knots"));
+  const auto plain = [](const py::array& array, char kind, py::ssize_t size, py::ssize_t axes) {
+    return array.dtype().kind() == kind && array.itemsize() == size && array.ndim() == axes &&
+           (array.flags() & py::array::c_style) && py::bool_(array.dtype().attr("isnative"));
+  };
+  if (!plain(codes, 'u', 2, 2) || !plain(knots, 'f', 4, 1)) {
+    throw py::value_error("source " + name +
+                          ": its codes must be uint16, its knots float32, in C order");
+  }
+  std::vector<Coded> numbers;
+  using Places = std::vector<std::tuple<int64_t, int64_t, int64_t>>;
+  for (const auto& [column, begin, bits] :
+       py::cast<Places>(rows.attr("numbers").attr("tolist")())) {
+    numbers.push_back({column, begin, bits});
+  }
+  Source source;
+  source.name = name;
+  source.shape = {codes.shape(0), static_cast<int64_t>(numbers.size())};
+  source.strides = {0, 0};
+  source.coded.emplace(static_cast<const uint16_t*>(codes.data()), codes.shape(0), codes.shape(1),
+                       numbers, static_cast<const float*>(knots.data()), knots.size(),
+                       "source " + name + ": ");
+  lent.push_back(codes);
+  lent.push_back(knots);
+  return source;
+}
+
 bool is_csr(const py::handle& object) {
   return py::hasattr(object, "indptr") && py::hasattr(object, "format") &&
          py::isinstance<py::str>(object.attr("format")) &&
@@ -173,6 +205,10 @@ LentSources sources_of(const py::dict& arrays) {
     if (!py::isinstance<py::array>(value)) {
       if (is_ragged(value)) {
         lent.sources.push_back(ragged_source(value, source.name, lent.arrays));
+        continue;
+      }
+      if (is_coded(value)) {
+        lent.sources.push_back(coded_source(value, source.name, lent.arrays));
         continue;
       }
       if (!is_csr(value)) {

@@ -100,6 +100,44 @@ class NumberViews {
             : write<float>(rows, to, robust, normal, flags);
   }
 
+  // Writes the places of a column's numbers among its knots, so many parts from one to the next;
+  // behind them stand what is infinitely large, and small.
+  void code(Array<double> column, py::array_t<uint16_t>& out, py::ssize_t number,
+            int64_t parts) const {
+    if (number < 0 || number >= places_.size() || parts < 1) {
+      throw py::value_error("numbers of tables: there is no such number");
+    }
+    const double median = median_.data()[number];
+    const double* at = at_.data() + starts_.data()[number];
+    const int64_t knots = starts_.data()[number + 1] - starts_.data()[number];
+    const bool fits = column.ndim() == 1 && out.ndim() == 1 && column.shape(0) == out.shape(0);
+    if (!fits || !out.writeable() || (knots + 2) * parts > 65536) {
+      throw py::value_error("numbers of tables: rows or knots do not fit");
+    }
+    auto* to = reinterpret_cast<std::byte*>(out.mutable_data());
+    const double* from = column.data();
+    const py::ssize_t rows = column.shape(0), stride = out.strides(0);
+    const Unlocked unlocked;
+    for (py::ssize_t row = 0; row < rows; ++row) {
+      const double value = std::isnan(from[row]) ? median : from[row];
+      int64_t place = 0;
+      if (std::isinf(value)) {
+        place = (knots + (value < 0 ? 1 : 0)) * parts;
+      } else if (value >= at[knots - 1]) {
+        place = (knots - 1) * parts;
+      } else if (value > at[0]) {
+        const int64_t knot = std::upper_bound(at, at + knots, value) - at - 1;
+        // Halves, where no float64 holds the distance.
+        const double part = std::isinf(at[knot + 1] - at[knot]) ? 0.5 : 1.0;
+        const double way =
+            (value * part - at[knot] * part) / (at[knot + 1] * part - at[knot] * part);
+        place = knot * parts + std::llround(way * static_cast<double>(parts));
+      }
+      const auto code = static_cast<uint16_t>(place);
+      std::memcpy(to + row * stride, &code, sizeof code);
+    }
+  }
+
  private:
   template <class T>
   void write(const Table& rows, const To& to, py::ssize_t robust, py::ssize_t normal,
@@ -165,6 +203,7 @@ void bind_tables(py::module_& module) {
   def_constructor<Array<int64_t>, Array<double>, Array<double>, Array<int64_t>, Array<double>,
                   Array<double>, Array<double>, Array<int64_t>, Array<float>>(views);
   views.def("fill", &NumberViews::fill);
+  views.def("code", &NumberViews::code);
 }
 
 }  // namespace slim

@@ -54,6 +54,7 @@ void CudaSteps::send_sources() {
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Gather& gather = bound.plan.gathers()[i];
       if (gather.csr()) refuse_on_gpu("[input " + inputs[i].name + "] sparse rows");
+      if (gather.coded()) refuse_on_gpu("[input " + inputs[i].name + "] codes of numbers");
       const int64_t start = inputs[i].columns_start();
       const int64_t stop = inputs[i].columns.empty() ? -1 : inputs[i].columns[1];
       Data& data = known[{inputs[i].source, start, stop}];

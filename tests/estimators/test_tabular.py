@@ -1,6 +1,7 @@
 """TabularClassifier and TabularRegressor: mixed tables, members, what embarrasses."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -632,3 +633,23 @@ def test_other_losses_have_networks_only(loss):
     est = TabularRegressor(2, loss=loss, max_iter=2, random_state=0, **more)
     est.fit(X, np.abs(y))
     assert len(est.members_) == 2 and est.linear_share_ == 0.0
+
+
+def test_a_fit_holds_less_than_two_floats_a_column():
+    own, n = np.random.default_rng(0), 40_000
+    frame = pd.DataFrame(own.normal(size=(n, 38)), columns=[f"n{i}" for i in range(38)])
+    frame.iloc[::7, :10] = np.nan
+    for i in range(12):
+        codes = own.integers(0, 5 if i % 2 else 60, n)
+        levels = [f"l{k}" for k in range(60)]
+        frame[f"c{i}"] = pd.Categorical.from_codes(codes, levels)
+    y = frame["n20"] + (frame["c0"] == "l3")
+    small = {**SMALL, "hidden_units": (4,), "max_iter": 1}
+    TabularRegressor(**small).fit(frame[:100], y[:100])
+    tracemalloc.start()
+    model = TabularRegressor(**small).fit(frame, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # As float32, two views of numbers and a column a level take three times X.
+    assert peak < 1.5 * (4 * frame.size)
+    assert np.isfinite(model.oof_score_)

@@ -14,6 +14,9 @@ from scipy.stats import rankdata
 from sklearn.preprocessing import QuantileTransformer
 
 from slimlearn import TabularEncoder
+from slimlearn.backend.coded import Coded
+from slimlearn.estimators.tables import coding
+from slimlearn.estimators.tables.table import open_table
 
 rng = np.random.default_rng(0)
 
@@ -463,3 +466,48 @@ def test_frames_that_are_refused():
         fitted.transform(pd.DataFrame({"b": [1], "a": [2]}))
     with pytest.raises(ValueError, match="views"):
         TabularEncoder(views=("robust", "robust")).fit([[1.0], [2.0]])
+
+
+@pytest.mark.parametrize("kind", ["frame", "matrix", "whole numbers", "many levels"])
+def test_rows_as_codes(kind, monkeypatch):
+    """What a fit holds in 16 bits is what is encoded, or next to it."""
+    own, n = np.random.default_rng(0), 6000
+    numbers = own.normal(size=(n, 3)) ** [1, 3, 1]
+    numbers[:, 1] = numbers[:, 1].round(1)
+    numbers[5:9] = np.nan
+    numbers[10, 0], numbers[11, 0] = np.inf, -np.inf
+    X = numbers
+    if kind == "whole numbers":
+        X = own.integers(0, 5000, (n, 3))
+    elif kind != "matrix":
+        X = pd.DataFrame(numbers, columns=list("abc"))
+        X["few"] = pd.Categorical.from_codes(np.arange(n) % 3, list("xyz"))
+        X["many"] = [f"level {i % 40}" for i in range(n)]
+        X["when"] = pd.Timestamp("2021-03-01") + pd.to_timedelta(np.arange(n), "h")
+    if kind == "many levels":
+        X["ids"] = np.repeat([f"id {i}" for i in range(n // 2)], 2)
+        monkeypatch.setattr(coding, "_CODES", 2000)
+    encoder = TabularEncoder(max_categories=10**6).fit(X)
+    table, views = open_table(encoder, X, reset=False), ("robust", "scores")
+    dense = encoder.transform(X)
+    few = coding.code_rows(encoder._encoding, table, views)
+    np.testing.assert_array_equal(few, dense)
+    monkeypatch.setattr(coding, "_FEW", 0)
+    rows = coding.code_rows(encoder._encoding, table, views)
+    if kind == "many levels":
+        assert type(rows) is np.ndarray
+        return
+    assert type(rows) is Coded and rows.shape == dense.shape
+    assert rows.codes.nbytes <= 2 * n * (X.shape[1] + 7)
+    names = encoder.get_feature_names_out().tolist()
+    for i, name in enumerate(names):
+        found, wanted = rows[:][:, i], dense[:, i]
+        values = len(np.unique(wanted))
+        if values <= 1000:  # each has a knot
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6, err_msg=name)
+        elif name.endswith("scores"):
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=0.02, err_msg=name)
+        # Robust ends bend between the last knots, of which few rows know.
+        assert np.quantile(np.abs(found - wanted), 0.99) < 0.01, name
+    for i in (0, names.index("a_scores" if "a_scores" in names else "x0_scores")):
+        assert kind == "whole numbers" or (rows[10:12][:, i] == dense[10:12, i]).all()

@@ -8,7 +8,7 @@ import pytest
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.backend.engine.native import native
-from slimlearn.estimators.tables import ensemble
+from slimlearn.estimators.tables import ensemble, training
 
 SETTINGS = {"max_iter": 2, "hidden_units": (8,), "random_state": 0}
 rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_frames_of_any_numbers():
     quick = reg.encoder_._encoding.quick
     for at in (0, 7, 59):
         row = frame.iloc[at : at + 1]
-        views = ensemble._VIEWS
+        views = training.VIEWS
         np.testing.assert_array_equal(
             quick(row, views), reg.encoder_.transform(frame)[at : at + 1]
         )
@@ -113,7 +113,7 @@ def test_a_frame_without_blocks_is_read_alike():
     frame["word"] = np.tile(["a", "b", "c"], 40)
     reg = TabularRegressor(2, **SETTINGS).fit(frame, TARGETS["number"])
     quick, row = reg.encoder_._encoding.quick, frame[5:6]
-    want = quick(row, ensemble._VIEWS)
+    want = quick(row, training.VIEWS)
     assert want is not None
 
     class Rows:
@@ -123,7 +123,7 @@ def test_a_frame_without_blocks_is_read_alike():
         def __len__(self):
             return 1
 
-    np.testing.assert_array_equal(quick(Rows(), ensemble._VIEWS), want)
+    np.testing.assert_array_equal(quick(Rows(), training.VIEWS), want)
 
 
 def test_groups_are_checked():

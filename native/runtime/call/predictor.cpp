@@ -26,7 +26,7 @@ size_t place_of(SourceType type) {
 
 Source contiguous(const std::string& name, SourceType type, const std::byte* data, int64_t rows,
                   const std::vector<int64_t>& row) {
-  Source source{name, type, data, {rows}, {}, {}, {}};
+  Source source{name, type, data, {rows}, {}, {}, {}, {}};
   source.shape.insert(source.shape.end(), row.begin(), row.end());
   source.strides.resize(source.shape.size());
   int64_t stride = bytes_of(type);

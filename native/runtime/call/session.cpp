@@ -108,7 +108,7 @@ void Session::read(const Plan& plan, const SessionOptions& options) {
 
 // Of data that a run will bring.
 Source Session::source_of(const SessionSource& source, SourceType type, int64_t rows) const {
-  Source made{source.name, type, nullptr, source.shape, {}, {}, {}};
+  Source made{source.name, type, nullptr, source.shape, {}, {}, {}, {}};
   if (source.by_row && !made.shape.empty()) made.shape[0] = rows;
   made.strides.resize(made.shape.size());
   int64_t stride = bytes_of(type);

@@ -164,6 +164,10 @@ Gather::Gather(const InputSlot& slot, const Source& source)
     bind_ragged(slot, source, where);
     return;
   }
+  if (source.coded) {
+    bind_coded(slot, source, where);
+    return;
+  }
   std::vector<int64_t> wanted = slot.buffer.dims;
   std::vector<int64_t> given = source.shape;
   const bool has_rows = by_row_ && !given.empty();
@@ -219,6 +223,19 @@ void Gather::bind_ragged(const InputSlot& slot, const Source& source, const std:
   inner_.push_back({numbers, 0});
   row_bytes_ = steps_ * numbers * size_of(buffer_.dtype);
   choose(source.type);
+}
+
+void Gather::bind_coded(const InputSlot& slot, const Source& source, const std::string& where) {
+  const std::vector<int64_t>& wanted = slot.buffer.dims;
+  const bool fits = by_row_ && slot.columns.empty() && slot.buffer.dtype == DType::f32 &&
+                    wanted.size() == 2 && wanted[1] == source.coded->numbers();
+  if (!fits) {
+    throw std::invalid_argument(where + " has codes of " + shape_text(source.shape) +
+                                " numbers of float32, needed is " + shape_text(wanted));
+  }
+  coded_ = source.coded;
+  source_rows_ = coded_->rows();
+  row_bytes_ = wanted[1] * size_of(DType::f32);
 }
 
 void Gather::choose(SourceType type) {
@@ -308,6 +325,7 @@ void Gather::run(const Context& context, const uint32_t* index, int64_t first, i
                  int64_t end) const noexcept {
   if (csr_) return csr_->copy(buffer_.sparse_in(context), buffer_.dtype, index, first, begin, end);
   if (row_bytes_ == 0) return;
+  if (coded_) return coded_->copy(buffer_.in<float>(context), index, first, begin, end);
   std::byte* dst = buffer_.in<std::byte>(context);
   if (by_row_) {
     copy_(*this, data_ + columns_offset_, dst, {index, first, begin, end});

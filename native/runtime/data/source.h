@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/kernel.h"
+#include "runtime/data/coded_source.h"
 #include "runtime/data/csr_source.h"
 
 namespace slim {
@@ -38,6 +39,7 @@ struct Source {
   std::vector<int64_t> strides;      // bytes, any sign
   std::optional<CsrRows> csr;        // a sparse matrix; then type, data and strides say nothing
   std::optional<RaggedRows> ragged;  // then shape[1] are the steps of a batch
+  std::optional<CodedRows> coded;    // then type, data and strides say nothing
 };
 
 // An `input` of a plan: what it reads and where the batch's rows go.
@@ -83,6 +85,7 @@ class Gather {
   double row_bytes() const;
   const std::optional<CsrRows>& csr() const { return csr_; }
   const std::optional<RaggedRows>& ragged() const { return ragged_; }
+  const std::optional<CodedRows>& coded() const { return coded_; }
   int64_t source_rows() const { return source_rows_; }
   bool by_row() const { return by_row_; }
 
@@ -106,6 +109,7 @@ class Gather {
   static void copy_ragged(const Gather& gather, const std::byte* data, std::byte* dst,
                           const Rows& rows) noexcept;
   void bind_ragged(const InputSlot& slot, const Source& source, const std::string& where);
+  void bind_coded(const InputSlot& slot, const Source& source, const std::string& where);
   void choose(SourceType type);
   template <class Src, class Dst>
   static void copy(const Gather& gather, const std::byte* data, std::byte* dst,
@@ -124,6 +128,7 @@ class Gather {
   std::optional<CsrRows> csr_;        // then nothing but the buffer above says anything
   std::optional<RaggedRows> ragged_;  // then inner_ is one step
   int64_t steps_ = 0;                 // of a batch's rows
+  std::optional<CodedRows> coded_;    // then nothing but the buffer and the bytes of a row
 };
 
 }  // namespace slim

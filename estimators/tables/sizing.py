@@ -1,0 +1,100 @@
+"""What "auto" and presets stand for: members, epochs and batches by the rows."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+from scipy.stats import loguniform, randint, uniform
+
+from slimlearn.estimators import validation
+from slimlearn.estimators.compat import Interval, StrOptions
+from slimlearn.estimators.tables.encoder import ENCODING
+
+__all__ = ["PARAMETERS", "Sizing"]
+
+# Members and epochs, in units of those of "default".
+_PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
+
+_LEAST_STEPS = 300
+
+# Rows beyond which there are fewer members, but no fewer than so many, and beyond which
+# there are fewer epochs, but no fewer than so many.
+_MANY_FOR_MEMBERS, _FEWEST_MEMBERS = 25_000, 4
+_MANY_FOR_EPOCHS, _FEWEST_EPOCHS = 10_000, 4
+
+
+PARAMETERS = {
+    "members": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "preset": [StrOptions(set(_PRESETS))],
+    "hidden_units": validation.HIDDEN_UNITS,
+    "activation": [StrOptions({"auto", *validation.ACTIVATIONS})],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    **ENCODING,
+    "embedding_size": [Interval(Integral, 1, None, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "learning_rate": validation.TAIL["learning_rate"],
+    "max_iter": [StrOptions({"auto"}), *validation.TAIL["max_iter"]],
+    "batch_size": validation.TAIL["batch_size"],
+    "time_limit": [None, Interval(Real, 0, None, closed="neither")],
+    "callbacks": validation.TAIL["callbacks"],
+    "n_jobs": [None, Integral],
+    "n_threads": validation.TAIL["n_threads"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+class Sizing:
+    """The part of an estimator of tables that says how much there is to train."""
+
+    _rate, _default_activation = 0.04, "selu"
+
+    def _count(self, rows: int) -> int:
+        """Members for so many rows."""
+        if self.members != "auto":
+            return int(self.members)
+        count = _PRESETS[self.preset][0]
+        fewer = round(count * (_MANY_FOR_MEMBERS / rows) ** 0.5)
+        return min(count, max(fewer, _FEWEST_MEMBERS))
+
+    def _units(self) -> tuple[int, ...]:
+        return validation.check_units(self)
+
+    def _activation(self) -> str:
+        auto = self.activation == "auto"
+        return self._default_activation if auto else self.activation
+
+    def _steps(self, rows: int) -> tuple[int, int]:
+        """The batch size and the epochs of a member that trains on so many rows."""
+        batch = self.batch_size
+        if batch == "auto":
+            batch = 64 if rows < 2000 else 128 if rows < 30_000 else 256
+        batch = min(int(batch), rows)
+        if self.max_iter != "auto":
+            return batch, int(self.max_iter)
+        fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.85)
+        epochs = (64 if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
+        epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
+        return batch, min(round(epochs), 500)
+
+    def param_distributions(self) -> dict:
+        """Ranges for a random search, of what matters most.
+
+        They suit ``RandomizedSearchCV(est, est.param_distributions())`` and
+        ``HalvingRandomSearchCV(…, resource="members", max_resources=8)``, or over
+        epochs, ``resource="max_iter"``.
+
+        Returns
+        -------
+        dict
+            Lists and distributions of scipy by names of parameters.
+        """
+        return {
+            "hidden_units": [(64, 64), (128, 128), (128, 128, 128), (256, 256, 256)],
+            "dropout": uniform(0.0, 0.4),
+            "learning_rate": loguniform(self._rate / 10, self._rate * 2),
+            "weight_decay": loguniform(1e-3, 0.1),
+            "n_bins": randint(6, 49),
+            "embedding_size": [4, 8, 16],
+            "max_one_hot": [3, 9, 20],
+        }
