@@ -12,6 +12,7 @@ from slimlearn.estimators.labels import codes_of
 from slimlearn.estimators.missing import missing_in
 
 __all__ = [
+    "Predicted",
     "are_texts",
     "check_lengths",
     "check_sequences",
@@ -23,6 +24,19 @@ __all__ = [
 
 # What labels of one row may be and labels of all rows may not.
 _MIXED = "words and numbers"
+
+
+class Predicted(list):
+    """A list of predicted sequences, which NumPy takes for as many objects.
+
+    So that scikit-learn's `cross_val_predict` joins those of its folds, some of which
+    may be equally long, some not.
+    """
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """The sequences as a 1-d array of objects."""
+        array = _objects(self)
+        return array if dtype is None else array.astype(dtype)
 
 
 def check_sequences(

@@ -31,6 +31,7 @@ from slimlearn.estimators.inputs import TokenInput
 from slimlearn.estimators.labels import find_classes
 from slimlearn.estimators.losses import Focal, LogLoss
 from slimlearn.estimators.ragged_targets import (
+    Predicted,
     are_texts,
     check_sequences,
     codes_of_tokens,
@@ -422,7 +423,8 @@ class Seq2Seq(NetworkEstimator):
             Texts where y was a list of texts, else lists of y's tokens.
         """
         beams, ids, _ = self._beams_of(X, beam_width, length_penalty, max_length)
-        return [self._sequence(best, beams) for best in ids[:, 0]]
+        found = [self._sequence(best, beams) for best in ids[:, 0]]
+        return found if self._joins else Predicted(found)
 
     def _sequence(self, ids: np.ndarray, beams: Beams):
         tokens = self._head.decode(ids, beams.most)

@@ -31,6 +31,7 @@ from slimlearn.estimators.labels import class_factors, find_classes, given_class
 from slimlearn.estimators.losses import ClassifierLoss, Ordinal, make_loss
 from slimlearn.estimators.network import Network
 from slimlearn.estimators.ragged_targets import (
+    Predicted,
     check_lengths,
     check_sequences,
     codes_of_steps,
@@ -321,7 +322,7 @@ class SequenceTagger(SequenceNet, Labelled):
             own = part.lengths
             inside = np.arange(values.shape[1]) < own[:, None]
             found += np.split(make(values[inside]), np.cumsum(own)[:-1])
-        return found
+        return found if X.array is not None else Predicted(found)
 
     @elsewhere.prediction
     def predict(self, X) -> list[np.ndarray]:

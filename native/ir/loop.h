@@ -31,7 +31,8 @@ struct LoopForm {
 };
 
 // The parts of a loop's workspace, in order: what decides (whether a step runs, what the condition
-// says), the slices of scanned and of stacked values, and carried values on their way.
+// says), the slices of scanned and of stacked values, and carried values on their way: where a step
+// leaves them; and of those that take turns where it finds them, and their second place.
 struct LoopSlots {
   explicit LoopSlots(const LoopForm& form) : form_(form) {}
 
@@ -39,7 +40,9 @@ struct LoopSlots {
   size_t scanned(size_t i) const { return 2 + i; }
   size_t stacked(size_t i) const { return 2 + form_.scanned + i; }
   size_t carried(size_t i) const { return 2 + form_.scanned + form_.stacked + i; }
-  size_t count() const { return carried(form_.carried); }
+  size_t turned(size_t i) const { return carried(form_.carried) + i; }
+  size_t second(size_t i) const { return turned(form_.carried) + i; }
+  size_t count() const { return second(form_.carried); }
 
  private:
   const LoopForm& form_;

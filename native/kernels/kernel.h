@@ -14,10 +14,25 @@
 
 namespace slim {
 
+// How many values a loop, with those around it, can take and leave in steps without a copy.
+inline constexpr int kMovingBases = 32;
+
 // The arenas a launch can address. Offsets live in launches, pointers in the Context. `sparse`
 // is none: its offsets count the values that are not dense. `packed` holds what was made of the
-// program's arrays before the call.
-enum class Base : uint8_t { scratch, param, gradient, state, slot, hyper, sparse, packed, count };
+// program's arrays before the call. `moving` and those behind it are none either: slices of
+// values elsewhere, from step to step of a loop another one.
+enum class Base : uint8_t {
+  scratch,
+  param,
+  gradient,
+  state,
+  slot,
+  hyper,
+  sparse,
+  packed,
+  moving,
+  count = moving + kMovingBases
+};
 inline constexpr int kBaseCount = static_cast<int>(Base::count);
 
 // Every arena and every buffer in it starts at a multiple of kAlignment bytes, and

@@ -8,6 +8,7 @@
 #include "ir/form.h"
 #include "ir/loop.h"
 #include "ir/ops.h"
+#include "passes/loop_memory.h"
 #include "passes/timeline.h"
 #include "passes/views.h"
 
@@ -16,11 +17,6 @@ namespace {
 
 constexpr int64_t kLine = 64;
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
-// While a region is planned, the places of the node around it are not known yet: an arena for
-// each of its operands and results, and each part of its workspace, stands for them.
-constexpr int operand_arena(size_t k) { return -1 - 3 * static_cast<int>(k); }
-constexpr int result_arena(size_t r) { return -2 - 3 * static_cast<int>(r); }
-constexpr int workspace_arena(size_t w) { return -3 - 3 * static_cast<int>(w); }
 
 // One stretch of memory; several values may share it, one after or inside the other.
 struct Storage {
@@ -169,12 +165,14 @@ class Planner {
     const auto add_plan = [&](const Graph& region, MemoryRequest request) {
       request.symbols = request_.symbols;
       request.workspace = request_.workspace;
+      request.moving = moving_;
       plan_.regions[i].push_back(Planner(region, region.returns, request).plan());
       bytes = std::max(bytes, plan_.regions[i].back().scratch_bytes);
       plan_.looked += plan_.regions[i].back().looked;
     };
     if (is_loop(node)) {
       plan_loop(i, add_plan);
+      moving_ = request_.moving;  // for those after it
     } else {
       for (const Graph& region : node.regions) {
         MemoryRequest request;
@@ -193,74 +191,27 @@ class Planner {
     storages_.back().first = storages_.back().last = i;
   }
 
-  // Carried values live where their results do, slices in the workspace.
   template <class AddPlan>
   void plan_loop(int i, AddPlan add_plan) {
     const Node& node = graph_.nodes[i];
-    const LoopForm form({graph_, node});
-    const LoopSlots slots(form);
-    const auto parameters = [&](const Graph& region) {
-      MemoryRequest request;
-      for (size_t k = 0; k < region.parameters.size(); ++k) {
-        const size_t scanned = k - form.carried;
-        request.fixed[region.parameters[k]] = {k < form.carried ? result_arena(k)
-                                               : scanned < form.scanned
-                                                   ? workspace_arena(slots.scanned(scanned))
-                                                   : operand_arena(form.first_carried() + k)};
-      }
-      return request;
+    const auto bytes = [&](const Value& value) { return bytes_of(value, request_.symbols); };
+    LoopMemory loop({graph_, node}, bytes, moving_);
+    const auto add_plans = [&] {
+      if (loop.form().is_while) add_plan(node.regions[0], loop.condition());
+      add_plan(loop.form().body(node), loop.body());
     };
-    if (form.is_while) {
-      MemoryRequest request = parameters(node.regions[0]);
-      request.wanted.push_back({node.regions[0].returns[0], {workspace_arena(slots.kCondition)}});
-      add_plan(node.regions[0], std::move(request));
+    add_plans();
+    if (loop.take_turns(plan_.regions[i].back())) {
+      plan_.regions[i].clear();
+      add_plans();
     }
-    const Graph& body = form.body(node);
-    MemoryRequest request = parameters(body);
-    std::vector<int64_t> bytes(slots.count(), 1);
-    const auto bytes_at = [&](ValueId id) {
-      return bytes_of(body.values[static_cast<size_t>(id)], request_.symbols);
-    };
-    for (size_t k = 0; k < form.scanned; ++k) {
-      bytes[slots.scanned(k)] = bytes_at(body.parameters[form.carried + k]);
+    for (size_t w = 0; w < loop.bytes().size(); ++w) {
+      workspace_.push_back({i, add(loop.bytes()[w])});
+      Storage& storage = storages_.back();
+      storage.first = storage.last = i;
+      storage.place.arena = loop.arenas()[w];
+      storage.placed = storage.place.arena != 0;
     }
-    // Slices first: one may be what a carried value was.
-    for (size_t k = 0; k < form.stacked; ++k) {
-      const ValueId id = body.returns[form.carried + k];
-      bytes[slots.stacked(k)] = bytes_at(id);
-      request.wanted.push_back({id, {workspace_arena(slots.stacked(k))}});
-    }
-    // Then those that go by the workspace, before their old places are written.
-    const std::vector<bool> direct = carried_directly(form, body, request);
-    for (const bool now : {false, true}) {
-      for (size_t k = 0; k < form.carried; ++k) {
-        const ValueId id = body.returns[k];
-        if (direct[k] != now) continue;
-        bytes[slots.carried(k)] = now ? 0 : bytes_at(id);
-        request.wanted.push_back({id, {now ? result_arena(k) : workspace_arena(slots.carried(k))}});
-      }
-    }
-    add_plan(body, std::move(request));
-    for (const int64_t size : bytes) {
-      workspace_.push_back({i, add(size)});
-      storages_.back().first = storages_.back().last = i;
-    }
-  }
-
-  // By carried value: whether a step may leave it where the next one reads it. What another
-  // carried value was goes by the workspace: that may have been overwritten by then.
-  static std::vector<bool> carried_directly(const LoopForm& form, const Graph& body,
-                                            const MemoryRequest& request) {
-    std::vector<bool> fixed(body.values.size(), false), direct;
-    for (const auto& [id, place] : request.fixed) fixed[id] = true;
-    const std::vector<View> views = find_views(body, body.returns, fixed);
-    const auto end = body.parameters.begin() + static_cast<int64_t>(form.carried);
-    for (size_t k = 0; k < form.carried; ++k) {
-      const ValueId id = body.returns[k];
-      direct.push_back(id == body.parameters[k] ||
-                       std::find(body.parameters.begin(), end, views[id].root) == end);
-    }
-    return direct;
   }
 
   // The plan of a region of node i, in the places of this graph.
@@ -462,6 +413,7 @@ class Planner {
   std::vector<std::vector<Read>> reads_;                          // by storage
   std::map<std::pair<int, int64_t>, std::vector<int>> at_place_;  // storages
   std::vector<std::pair<int, int>> workspace_;                    // (node, storage)
+  MemoryRequest::Arenas moving_ = request_.moving;                // those that no loop around has
   MemoryPlan plan_;
 };
 

@@ -35,6 +35,12 @@ struct MemoryRequest {
   std::function<std::vector<int64_t>(const Graph& graph, const Node& node,
                                      const std::vector<View>& views)>
       workspace;
+  // Arenas, from one to another, that loops may move over a value from slice to slice: inside a
+  // step, the slice is all of it. None: slices are copied.
+  struct Arenas {
+    int first = 0, end = 0;
+  };
+  Arenas moving = {};
 };
 
 struct MemoryPlan {

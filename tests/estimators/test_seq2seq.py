@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 import slimlearn
@@ -244,6 +244,8 @@ def test_lists_that_would_be_one_array_are_sequences():
     assert model.predict([*X[:2], [0]])[:2] == y[:2]
     search = GridSearchCV(Seq2Seq(**SMALL), {"max_iter": [1, 20]}, cv=2)
     assert search.fit(X, y).score(X, y) == 1.0
+    joined = cross_val_predict(Seq2Seq(**SMALL, max_iter=1), X, y, cv=2)
+    assert joined.shape == (60,) and {type(tokens) for tokens in joined} == {list}
 
 
 def test_what_is_cut_is_there_once(learned):

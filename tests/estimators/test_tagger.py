@@ -6,7 +6,12 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    cross_val_predict,
+    cross_val_score,
+)
 
 import slimlearn
 from slimlearn import SequenceTagger, layers, network
@@ -220,6 +225,25 @@ def test_searches_and_folds_take_lists():
     search.fit(X, y)
     assert search.best_params_ == {"max_iter": 20}
     assert search.score(X, y) == search.best_estimator_.score(X, y)
+
+
+def test_predictions_of_folds_are_joined():
+    X, y = steps()
+    for rows, labels in (
+        (X, y),
+        (X[:1] * 30, y[:1] * 30),
+        (np.stack([x[:1] for x in X]), np.stack([part[:1] for part in y])),
+    ):
+        tagger, folds = SequenceTagger(**SMALL, max_iter=2), KFold(3)
+        joined = cross_val_predict(tagger, rows, labels, cv=folds)
+        expected = []
+        for train, test in folds.split(rows):
+            tagger.fit([rows[i] for i in train], [labels[i] for i in train])
+            expected += list(tagger.predict([rows[i] for i in test]))
+        assert len(joined) == len(rows)
+        for found, one in zip(joined, expected, strict=True):
+            np.testing.assert_array_equal(found, one)
+    assert joined.shape == (60, 1)
 
 
 @network

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.loop_texts import MALFORMED, SCAN, WHILE
 
+import slimlearn
 from slimlearn import NetworkRegressor, _native, layers
 from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.autodiff import gradients
@@ -63,6 +64,52 @@ def test_any_number_of_steps(length):
     slopes = np.array(slopes)
     want = slopes[length].sum() + 0.5 * slopes[:length].sum()
     np.testing.assert_allclose(dw, want, 1e-9)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("width", [3, 1024])  # copied; 4 KiB, read and left in place
+@pytest.mark.parametrize("length", [0, 1, 2, 5])
+def test_what_is_carried_and_what_is_kept_of_it(length, width, reverse):
+    def step(carry, x):
+        a, b, _ = carry  # kept slice by slice; read after it is written; another's
+        return (a * 0.5 + x, ops.concat([b[1:], b[:1]]) + a, b), (a, a + x)
+
+    rng = np.random.default_rng(0)
+    xs, start = rng.normal(size=(length, width)), rng.normal(size=width)
+    a, b, c = start, start * 2.0, start
+    kept = np.zeros((2, length, width))
+    for t in range(length)[:: -1 if reverse else 1]:
+        kept[:, t] = a, a + xs[t]
+        a, b, c = a * 0.5 + xs[t], np.roll(b, -1) + a, b
+    for threads in (1, 2):
+        run = slimlearn.function(
+            lambda xs, a: ops.scan(step, (a, a * 2.0, a), xs, reverse=reverse),
+            n_threads=threads,
+        )
+        last, found = run(xs, start)
+        np.testing.assert_allclose(last, [a, b, c], 1e-12)
+        np.testing.assert_allclose(found, kept, 1e-12)
+
+
+@pytest.mark.parametrize("most", [1, 4, 5])
+@pytest.mark.parametrize("steps", [0, 1, 4, 7])
+def test_a_loop_that_ends_early_leaves_its_last_value(steps, most):
+    @slimlearn.function
+    def turned(x, steps):
+        return ops.while_loop(
+            lambda c: c[0] < steps,
+            lambda c: (c[0] + 1, ops.transpose(c[1]) * 2.0),
+            (ops.constant(0, "i32"), x),
+            maximum_iterations=most,
+        )
+
+    x = np.random.default_rng(0).normal(size=(32, 32))
+    count, found = turned(x, np.array(steps, "i4"))
+    want = x
+    for _ in range(min(steps, most)):
+        want = want.T * 2.0
+    assert count == min(steps, most)
+    assert found.tobytes() == want.tobytes()
 
 
 def test_a_plan_does_not_grow_with_the_steps():

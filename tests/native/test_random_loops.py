@@ -12,10 +12,11 @@ from slimlearn.backend.shape import B
 MOST = 3  # loops in each other
 
 
-def build(rng, depth, pool, count, w):
+def build(rng, depth, pool, count, w, axis):
     """Return `count` values to hand on and one to stack, of rows of four numbers.
 
-    Each may be what came in, a view of it, or computed, and may be taken twice.
+    Each may be what came in, a view of it, or computed, and may be taken twice; inner
+    loops take and leave slices of `axis`.
     """
     pool = list(pool)
 
@@ -47,18 +48,20 @@ def build(rng, depth, pool, count, w):
             start = tuple(pick() for _ in range(rng.integers(1, 3)))
 
             def step(carry, x, inner=inner, outside=outside):
-                return build(inner, depth + 1, [*carry, x, outside], len(carry), w)
+                pool = [*carry, x, outside]
+                return build(inner, depth + 1, pool, len(carry), w, axis)
 
-            options = {"reverse": bool(rng.integers(2)), "axis": 1}
+            options = {"reverse": bool(rng.integers(2)), "axis": axis}
             options["recompute"] = bool(rng.integers(2))
-            last, ys = ops.scan(step, start, ops.stack([a, b], 1), **options)
-            made = [*last, ops.reduce_sum(ys, 1)]
+            last, ys = ops.scan(step, start, ops.stack([a, b], axis), **options)
+            made = [*last, ops.reduce_sum(ys, axis)]
         else:
             inner, outside = later(), pick()
 
             def body(carry, inner=inner, outside=outside):
                 count, *values = carry
-                after, _ = build(inner, depth + 1, [*values, outside], 2, w)
+                pool = [*values, outside]
+                after, _ = build(inner, depth + 1, pool, 2, w, axis)
                 return count + 1, *after
 
             start = (ops.constant(0, "i32"), a, b)
@@ -70,8 +73,11 @@ def build(rng, depth, pool, count, w):
     return tuple(pick() for _ in range(count)), pick()
 
 
+# Of few rows slices and carried values are copied; of many, 4 KiB of them, they are read
+# and left where they lie.
+@pytest.mark.parametrize(("rows", "axis"), [(5, 1), (128, 0)])
 @pytest.mark.parametrize("seed", [*range(24), 31, 41, 67, 72, 83, 93, 143])
-def test_random_loops(seed):
+def test_random_loops(seed, rows, axis):
     rng = np.random.default_rng(seed)
     model = Model("f64")
     w = model.parameter("w", (4, 4))
@@ -79,7 +85,7 @@ def test_random_loops(seed):
         x, y = ops.input_("X", (B, 4), "f64"), ops.input_("Y", (B, 4), "f64")
         start = (x, y, x * y)[: rng.integers(1, 4)]
         last, ys = ops.scan(
-            lambda c, _: build(rng, 1, [*c, x, y], len(c), w),
+            lambda c, _: build(rng, 1, [*c, x, y], len(c), w, axis),
             start,
             length=int(rng.integers(0, 5)),
             axis=int(rng.integers(2)),
@@ -91,7 +97,7 @@ def test_random_loops(seed):
         graph.return_(*last, ys, *found)
     program = Program(model=model)
     program.weights["w"][...] = rng.normal(size=(4, 4)) * 0.5
-    sources = {"X": rng.normal(size=(5, 4)), "Y": rng.normal(size=(5, 4))}
+    sources = {name: rng.normal(size=(rows, 4)) for name in "XY"}
     want = reference.run(model, "f", sources, dict(program.weights)).returns
     for threads in (1, 2):
         got = engine.compile(program.text).run("f", sources, program, n_threads=threads)

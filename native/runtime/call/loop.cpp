@@ -43,6 +43,27 @@ T result(const Buffer& buffer, const CallContext& call) {
   return read<T>(buffer, call);
 }
 
+// Slice `at` of the first axis.
+std::byte* slice(const Buffer& whole, const CallContext& call, int64_t at) {
+  return whole.in<std::byte>(call.context) + at * whole.inner() * size_of(whole.dtype);
+}
+
+// Where a step, of so many, finds a value that is handed on; behind the last one its result.
+std::byte* place(const Plan::Loop& loop, const Plan::Handed& handed, const CallContext& call,
+                 int64_t step, int64_t steps) {
+  if (!handed.sliced) {
+    const Buffer& turn = (steps - step) % 2 == 0 ? handed.result : handed.second;
+    return turn.in<std::byte>(call.context);
+  }
+  if (step == steps) return handed.result.in<std::byte>(call.context);
+  return slice(handed.second, call, loop.reverse ? steps - 1 - step : step);
+}
+
+size_t bytes_of(const Plan::Handed& handed, const CallContext& call) {
+  const Buffer& value = handed.result;
+  return static_cast<size_t>(value.count(call.context.rows) * size_of(value.dtype));
+}
+
 }  // namespace
 
 void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
@@ -53,12 +74,30 @@ void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step
   copy_slice(slice, call, step, true);
 }
 
+void move_bases(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps,
+                int64_t at) noexcept {
+  // As in LoopTime: the call's own, whose lanes see it as it is between the moves.
+  auto& context = const_cast<Context&>(call.context);
+  for (const Plan::Moving& moving : loop.moving) {
+    context.base[static_cast<int>(moving.base)] = slice(moving.whole, call, at);
+  }
+  for (const Plan::Handed& handed : loop.handed) {
+    context.base[static_cast<int>(handed.from)] = place(loop, handed, call, step, steps);
+    context.base[static_cast<int>(handed.to)] = place(loop, handed, call, step + 1, steps);
+  }
+}
+
 int64_t start_loop(const Plan::Loop& loop, const CallContext& call) noexcept {
   run_moves(loop.start, call);
-  if (loop.count) return std::clamp<int64_t>(result<int32_t>(*loop.count, call), 0, loop.length);
-  // No bound.
-  if (loop.predicate && loop.length == 0) return std::numeric_limits<int64_t>::max();
-  return loop.length;
+  const int64_t steps =
+      loop.count ? std::clamp<int64_t>(result<int32_t>(*loop.count, call), 0, loop.length)
+      : loop.predicate && loop.length == 0 ? std::numeric_limits<int64_t>::max()  // no bound
+                                           : loop.length;
+  for (const Plan::Handed& handed : loop.handed) {
+    std::memcpy(place(loop, handed, call, 0, steps), handed.initial.in<std::byte>(call.context),
+                bytes_of(handed, call));
+  }
+  return steps;
 }
 
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
@@ -69,16 +108,25 @@ bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
   return !loop.predicate || result<uint8_t>(*loop.predicate, call) != 0;
 }
 
-void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps) noexcept {
+void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps,
+              int64_t most) noexcept {
+  for (const Plan::Handed& handed : loop.handed) {
+    const std::byte* last = place(loop, handed, call, steps, most);
+    std::byte* to = handed.result.in<std::byte>(call.context);
+    if (last != to) std::memcpy(to, last, bytes_of(handed, call));
+  }
   if (!loop.count && !loop.counted) return;
-  for (const Plan::Slice& slice : loop.stacked) {  // of the steps that were not taken
-    const int64_t one = slice.whole.inner() * size_of(slice.whole.dtype);
-    std::byte* from = slice.whole.in<std::byte>(call.context) + steps * one;
-    clear(call, from, (slice.whole.dims[0] - steps) * one);
+  const auto clear_rest = [&](const Buffer& whole) {  // of the steps that were not taken
+    const int64_t one = whole.inner() * size_of(whole.dtype);
+    clear(call, whole.in<std::byte>(call.context) + steps * one, (whole.dims[0] - steps) * one);
+  };
+  for (const Plan::Slice& slice : loop.stacked) clear_rest(slice.whole);
+  for (const Plan::Moving& moving : loop.moving) {
+    if (moving.stacked) clear_rest(moving.whole);
   }
   if (!loop.counted) return;
-  constexpr int64_t most = std::numeric_limits<int32_t>::max();
-  const auto count = static_cast<int32_t>(std::min(steps, most));
+  constexpr int64_t largest = std::numeric_limits<int32_t>::max();
+  const auto count = static_cast<int32_t>(std::min(steps, largest));
   auto* to = loop.counted->in<std::byte>(call.context);
   if (call.remote) {
     call.remote->device.memory().to_device(to, reinterpret_cast<const std::byte*>(&count),

@@ -17,11 +17,16 @@ inline void tell_time(const CallContext& call) noexcept {
 // Slice `step` of a value and its part of a step's memory, in one direction or the other.
 void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept;
 void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept;
+// What launches find of values without a copy is what belongs to a step, of so many, which takes
+// slice `at`.
+void move_bases(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps,
+                int64_t at) noexcept;
 
 // Before its first step: how many there are at most.
 int64_t start_loop(const Plan::Loop& loop, const CallContext& call) noexcept;
-// After its last one, `steps` were taken.
-void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps) noexcept;
+// After its last one, `steps` of at most so many were taken.
+void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps,
+              int64_t most) noexcept;
 // Whether there is another step; after the condition.
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps) noexcept;
 
@@ -48,6 +53,7 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
     }
     if (lane.first()) {
       go = goes_on(loop, call, step, steps);
+      if (go) move_bases(loop, call, step, steps, at);
       for (size_t i = 0; go && i < loop.scanned.size(); ++i) {
         take_slice(loop.scanned[i], call, at);
       }
@@ -60,7 +66,7 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
     for (const Plan::Slice& slice : loop.stacked) leave_slice(slice, call, at);
     run_moves(loop.carry, call);
   }
-  if (lane.first()) end_loop(loop, call, step);
+  if (lane.first()) end_loop(loop, call, step, steps);
   if (!loop.draws) return;
   if (lane.first()) {
     time.leave();

@@ -105,6 +105,19 @@ class Plan {
     Buffer one;
     size_t axis = 0;
   };
+  // What is read or left slice by slice of the first axis, where it lies.
+  struct Moving {
+    Buffer whole;
+    Base base;     // of the slice
+    bool stacked;  // left, not read
+  };
+  // A carried value that a step leaves where the next one finds it: in the slices of `second`, or
+  // there and at `result` in turns; the last one at `result`.
+  struct Handed {
+    Buffer initial, result, second;
+    Base from, to;  // where a step finds it, and where it leaves it
+    bool sliced;
+  };
   // Where the carried values live their results are in the end. Every lane takes every step.
   struct Loop {
     int64_t length = 0;  // the most steps
@@ -117,8 +130,10 @@ class Plan {
     Sequence body;
     std::vector<Move> carry;  // at the end of a step
     std::vector<Slice> scanned, stacked;
-    Buffer go;           // whether there is another step, for all lanes
-    bool draws = false;  // random numbers, of which each step has its own
+    std::vector<Moving> moving;  // of both, those that need no copy
+    std::vector<Handed> handed;  // of what is carried
+    Buffer go;                   // whether there is another step, for all lanes
+    bool draws = false;          // random numbers, of which each step has its own
   };
 
   // What another device computes, between a copy there and a copy back. All lanes wait for it.

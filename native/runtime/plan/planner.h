@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/loop.h"
 #include "passes/memory.h"
 #include "runtime/plan/plan.h"
 
@@ -65,6 +66,8 @@ class Planner {
   Plan::Sequence sequence(const Graph& region, const MemoryPlan& memory,
                           std::vector<Buffer>& writes);
   bool draws(const Binding& binding) const;
+  Plan::Handed handed(const Binding& binding, const LoopForm& form, const MemoryPlan& memory,
+                      const std::vector<MemoryPlan::Stretch>& workspace, size_t i) const;
   std::unique_ptr<Plan::Loop> loop(const Binding& binding, const std::vector<MemoryPlan>& memory,
                                    const std::vector<MemoryPlan::Stretch>& workspace,
                                    std::vector<Buffer>& writes);

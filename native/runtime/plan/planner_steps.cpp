@@ -166,6 +166,28 @@ bool Planner::draws(const Binding& binding) const {
   return found;
 }
 
+// Of the i-th carried value of a loop.
+Plan::Handed Planner::handed(const Binding& binding, const LoopForm& form, const MemoryPlan& memory,
+                             const std::vector<MemoryPlan::Stretch>& workspace, size_t i) const {
+  const LoopSlots slots(form);
+  const Graph& body = form.body(binding.node);
+  const ValueId found = body.parameters[i];
+  Plan::Handed made;
+  made.initial = binding.operands[form.first_carried() + i];
+  made.result = binding.results[i];
+  made.from = static_cast<Base>(memory.places[static_cast<size_t>(found)].arena);
+  made.to = static_cast<Base>(workspace[slots.carried(i)].place.arena);
+  made.sliced = workspace[slots.second(i)].bytes == 0;
+  if (made.sliced) {
+    size_t s = 0;
+    while (workspace[slots.stacked(s)].place.arena != static_cast<int>(made.from)) ++s;
+    made.second = binding.results[form.carried + s];
+  } else {
+    made.second = at(body, found, workspace[slots.second(i)].place);
+  }
+  return made;
+}
+
 std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
                                           const std::vector<MemoryPlan>& memory,
                                           const std::vector<MemoryPlan::Stretch>& workspace,
@@ -192,20 +214,30 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   }
   made->body = sequence(body, memory.back(), writes);
   for (size_t i = 0; i < form.carried; ++i) {
-    const Buffer& place = binding.results[i];
-    made->start.push_back({binding.operands[form.first_carried() + i], place});
-    if (workspace[slots.carried(i)].bytes == 0) continue;
-    made->carry.push_back({slot(slots.carried(i), body.returns[i]), place});
+    const Buffer &place = binding.results[i], &initial = binding.operands[form.first_carried() + i];
+    const Buffer left = slot(slots.carried(i), body.returns[i]);
+    if (left.base >= Base::moving) {
+      made->handed.push_back(handed(binding, form, memory.back(), workspace, i));
+      continue;
+    }
+    made->start.push_back({initial, place});
+    if (workspace[slots.carried(i)].bytes > 0) made->carry.push_back({left, place});
   }
+  const auto add_slice = [&](std::vector<Plan::Slice>& slices, const Buffer& whole,
+                             const Buffer& one, int64_t axis) {
+    if (one.base >= Base::moving) {
+      made->moving.push_back({whole, one.base, &slices == &made->stacked});
+    } else {
+      slices.push_back({whole, one, static_cast<size_t>(axis)});
+    }
+  };
   for (size_t i = 0; i < form.scanned; ++i) {
-    made->scanned.push_back({binding.operands[form.first_scanned() + i],
-                             slot(slots.scanned(i), body.parameters[form.carried + i]),
-                             static_cast<size_t>(form.scanned_axis(i))});
+    add_slice(made->scanned, binding.operands[form.first_scanned() + i],
+              slot(slots.scanned(i), body.parameters[form.carried + i]), form.scanned_axis(i));
   }
   for (size_t i = 0; i < form.stacked; ++i) {
-    made->stacked.push_back({binding.results[form.carried + i],
-                             slot(slots.stacked(i), body.returns[form.carried + i]),
-                             static_cast<size_t>(form.stacked_axis(i))});
+    add_slice(made->stacked, binding.results[form.carried + i],
+              slot(slots.stacked(i), body.returns[form.carried + i]), form.stacked_axis(i));
   }
   for (const auto& [place, bytes] : workspace) {
     writes.push_back({static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
