@@ -73,8 +73,8 @@ def build(rng, depth, pool, count, w, axis):
     return tuple(pick() for _ in range(count)), pick()
 
 
-# Of few rows slices and carried values are copied; of many, 4 KiB of them, they are read
-# and left where they lie.
+# Of few rows slices and carried values are copied; of many, 4 KiB, they are read and
+# left where they lie.
 @pytest.mark.parametrize(("rows", "axis"), [(5, 1), (128, 0)])
 @pytest.mark.parametrize("seed", [*range(24), 31, 41, 67, 72, 83, 93, 143])
 def test_random_loops(seed, rows, axis):
