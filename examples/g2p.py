@@ -9,8 +9,9 @@ published work (Yao and Zweig, "Sequence-to-sequence neural net models for
 grapheme-to-phoneme conversion", 2015: 28.6 % of words are wrong by their
 encoder and decoder, 23.6 % by aligned letters).
 
-Ten epochs on one thread took 8.4 minutes of the processor; 30.5% of the held out
-words were wrong by beams of five, 30.4% by one.
+Ten epochs on one thread took 11.4 minutes of the processor (Zen 4, AVX-512); 30.6% of
+the held out words were wrong by beams of five, 30.8% by one. With less dropout and 128
+units beams found likelier sequences that were not more often right (30.5% and 30.4%).
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--epochs", type=int, default=10)
     options.add_argument("--words", type=int, default=None, help="of training")
-    options.add_argument("--units", type=int, default=128)
+    options.add_argument("--units", type=int, default=160)
     options.add_argument("--threads", type=int, default=None)
     options = options.parse_args()
 
@@ -58,7 +59,7 @@ def main():
     model = Seq2Seq(
         units=options.units,
         decoder_units=options.units,
-        dropout=0.1,
+        dropout=0.2,
         learning_rate=3e-3,
         learning_rate_schedule=OneCycle(),
         gradient_clip_norm=1.0,
