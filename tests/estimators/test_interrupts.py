@@ -24,7 +24,7 @@ WATCHED = {
         "estimators/callbacks/run.py",
     )
 }
-EPOCHS = 3
+EPOCHS = 2
 
 
 class Watch(callbacks.Callback):

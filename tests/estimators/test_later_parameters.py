@@ -176,8 +176,8 @@ def test_parameters_that_are_set_later_change_nothing(est, y):
             twin = pickle.loads(pickle.dumps(est)).set_params(**{name: value})
             np.testing.assert_equal(asked(twin), before, f"{name}={value!r}")
             tried += 1
-            if name == "scoring":
-                continue  # a lambda is not pickled
+            if name == "scoring" or value is not values[-1]:
+                continue  # a lambda is not pickled, and one value is enough
             again = pickle.loads(pickle.dumps(twin))
             np.testing.assert_equal(asked(again), before, f"{name}={value!r}, pickled")
     assert tried >= 3

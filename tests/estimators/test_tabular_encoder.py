@@ -309,8 +309,8 @@ def test_a_million_categories():
     assert encoder.transform(frame[5:6])[0, 0] == found[5]
 
 
-def test_a_million_categories_in_the_rows():
-    codes = np.repeat(np.arange(1_000_000), 2)
+def test_many_thousand_categories_in_the_rows():
+    codes = np.repeat(np.arange(200_000), 2)
     frame = pd.DataFrame({"a": codes.astype(str), "b": codes})
     encoder = TabularEncoder(categorical_features=["b"], max_categories=500)
     assert encoder.fit(frame).cardinalities_ == [501, 501]

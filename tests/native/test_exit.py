@@ -49,13 +49,13 @@ SCRIPT = """
     for _ in range(2):
         threading.Thread(target=globals()[sys.argv[1]], daemon=True).start()
     begun.wait()
-    time.sleep(0.02 * int(sys.argv[3]))
+    time.sleep(0.03 * int(sys.argv[3]))
 """
 
 
 @pytest.mark.parametrize("work", ["fit", "lbfgs", "images", "predict", "save"])
 def test_a_daemon_thread_in_native_code(work, tmp_path):
-    for turn in range(3):
+    for turn in range(2):
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(SCRIPT)]
             + [work, str(tmp_path / "model.slim"), str(turn)],

@@ -100,7 +100,7 @@ def test_a_pair_of_column_sums_has_the_bits_of_two(pair, width, rows, precision,
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("precision", ["f32", "f64"])
-@pytest.mark.parametrize("rows, width", [(1, 1), (7, 17), (300, 33), (2000, 600)])
+@pytest.mark.parametrize("rows, width", [(1, 1), (7, 17), (300, 33), (700, 300)])
 @pytest.mark.parametrize(
     "pair, shape",
     [
@@ -115,7 +115,7 @@ def test_over_any_axes_too(pair, shape, rows, width, precision, isa):
 
 
 def check(pair, shape, rows, width, precision, isa):
-    """One node; the bits of two in 1, 2, 3 and 8 threads; and NumPy's values."""
+    """One node; the bits of two in 1, 3 and 8 threads; and NumPy's values."""
     inner, axes = SHAPES[shape]
     inner = inner(width)
     compiled, program, _ = compiled_of(
@@ -124,7 +124,7 @@ def check(pair, shape, rows, width, precision, isa):
     assert len({name for name, *_ in launches(compiled, rows)}) == 1
     made = arrays(rows, inner, precision)
     want = apart(pair, made["X"], made["Y"], axes, isa)
-    for threads in (1, 2, 3, 8):
+    for threads in (1, 3, 8):
         got = compiled.run("f", made, program, n_threads=threads, batch=rows)
         for mine, alone in zip(got, want, strict=True):
             np.testing.assert_array_equal(mine, alone)
