@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from slimlearn.backend import ops
@@ -22,9 +24,9 @@ from slimlearn.estimators.features.defaults import Standard
 from slimlearn.estimators.features.input import INDICATORS, NUMBERS, FeatureInput
 from slimlearn.estimators.features.reading import as_numbers, as_values
 from slimlearn.estimators.tables.program import OTHER, are_numbers, code_of
-from slimlearn.estimators.tables.table import open_table
+from slimlearn.estimators.tables.table import Table, open_table
 
-__all__ = ["rows_of_columns", "with_columns"]
+__all__ = ["in_numbers", "rows_of_columns", "with_columns"]
 
 _SOURCE = "X"
 
@@ -59,18 +61,38 @@ def rows_of_columns(estimator, X) -> dict[str, np.ndarray]:
     """What such a network reads of rows of a frame or an array."""
     told = estimator._exported("net").categories
     table = open_table(estimator, X, reset=False, name="X_calibration")
+    return {_SOURCE: in_numbers(table, table.names, told)}
+
+
+def in_numbers(table: Table, names: Sequence, told: Mapping) -> np.ndarray:
+    """The rows of a table as a caller of C has them.
+
+    Parameters
+    ----------
+    table : Table
+    names : sequence
+        What its columns are called in `told`.
+    told : mapping
+        As `ExportedC.categories`: by column the values of its numbers.
+    """
     found = np.zeros(table.shape, dtype=np.float32)
-    for place, name in enumerate(table.names):
+    for place, name in enumerate(names):
         raw, known = table.column(place), told.get(name)
         if known is None:
             numbers = as_numbers(raw)
+            if raw.kind == "text":
+                raise ValueError(
+                    f"X_calibration: column {name!r} has texts, and the model reads "
+                    "numbers there"
+                )
             found[:, place] = 0 if numbers is None else numbers
             continue
         by_value = {value: number for number, value in known.items()}
+        other = by_value.get(OTHER, -1)
         codes, levels = as_values(raw)
-        numbers = [by_value.get(level, by_value[OTHER]) for level in levels]
-        found[:, place] = np.array([*numbers, by_value[OTHER]], np.float32)[codes]
-    return {_SOURCE: found}
+        numbers = [by_value.get(level, other) for level in levels]
+        found[:, place] = np.array([*numbers, other], np.float32)[codes]
+    return found
 
 
 def _listed(values, kind: str) -> Tensor:

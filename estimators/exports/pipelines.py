@@ -13,9 +13,12 @@ from slimlearn.backend.export_c import NotExportable, make_dense
 from slimlearn.backend.graph import Model
 from slimlearn.backend.shape import B
 from slimlearn.backend.splice import splice
+from slimlearn.estimators.exports.columns import in_numbers
 from slimlearn.estimators.exports.doors import Exportable
 from slimlearn.estimators.exports.networks import Exported
 from slimlearn.estimators.exports.steps import Rows, folded
+from slimlearn.estimators.inputs.frames import is_frame
+from slimlearn.estimators.tables.table import Table
 
 __all__ = ["Piped"]
 
@@ -58,9 +61,10 @@ class Piped:
                 break
         if not isinstance(last, Exportable):
             what = last if isinstance(last, str) else type(last).__name__
+            ends = f" that ends in {what}" if last is not model else ""
             raise TypeError(
                 f"export_c writes networks of slimlearn and pipelines that end in one; "
-                f"got a {type(model).__name__} that ends in {what}"
+                f"got {type(model).__name__}{ends}"
             )
         self.last = last
 
@@ -68,12 +72,8 @@ class Piped:
         made = self.last._exported(name)
         if not self._steps:
             return made
-        first = self._steps[0][1]
-        width = getattr(first, "n_features_in_", None)
-        if width is None:
-            width = self.pipeline.n_features_in_
-        names = getattr(first, "feature_names_in_", None)
-        names = list(range(width)) if names is None else names.tolist()
+        names = self._names()
+        width = len(names)
         model, arrays, told = Model(made.model.precision), {}, {}
         make_dense(made.model.functions[made.function])
         with model.function(made.function) as graph:
@@ -97,7 +97,23 @@ class Piped:
     def _export_sources(self, X) -> dict:
         if not self._steps:
             return self.last._export_sources(X)
-        return {_SOURCE: np.asarray(X, dtype=np.float32)}
+        names = self._names()
+        X = X if is_frame(X) else np.asarray(X)
+        if np.ndim(X) != 2 or X.shape[1] != len(names):
+            raise ValueError(
+                f"X_calibration has the shape {np.shape(X)}, and the pipeline reads "
+                f"{len(names)} columns"
+            )
+        table = Table(X, list(X.columns) if hasattr(X, "columns") else names)
+        return {_SOURCE: in_numbers(table, names, self._exported("net").categories)}
+
+    def _names(self) -> list:
+        """What X calls its columns, or their places."""
+        first = self._steps[0][1]
+        width = getattr(first, "n_features_in_", None)
+        width = self.pipeline.n_features_in_ if width is None else width
+        names = getattr(first, "feature_names_in_", None)
+        return list(range(width)) if names is None else names.tolist()
 
 
 def _through(rows: Rows, made: Exported, last) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV, _CalibratedClassifier
 from sklearn.model_selection._search import BaseSearchCV
@@ -41,7 +42,7 @@ def converted(model, X, target_opset: int):
     pipelines = importlib.import_module("slimlearn.estimators.onnx.pipelines")
     for kind in {type(part) for part in parts if isinstance(part, ToONNX)}:
         pipelines.register(kind)
-    rows = X.head(1) if is_frame(X) and hasattr(X, "head") else to_numpy(X)[:1]
+    rows = _first(X)
     options = {id(part): {"raw_scores": True} for part in _asked_for_scores(parts)}
     if is_classifier(model):
         options[id(model)] = {"zipmap": False}
@@ -51,6 +52,20 @@ def converted(model, X, target_opset: int):
     _prune(made.graph)
     onnx.checker.check_model(made, full_check=True)
     return made
+
+
+def _first(X):
+    """A row that has the type of X, and the names of its columns."""
+    if not is_frame(X):
+        X = to_numpy(X)
+        return (np.asarray(X) if isinstance(X, list) else X)[:1]
+    odd = [name for name in X.columns if not isinstance(name, str)]
+    if odd:
+        raise ValueError(
+            f"X has the column {odd[0]!r}, of type {type(odd[0]).__name__}, and inputs "
+            "of ONNX have names that are texts: give an array, or X.columns.astype(str)"
+        )
+    return X.head(1)
 
 
 def _prune(graph) -> None:

@@ -124,6 +124,10 @@ def test_categories_among_the_columns(tmp_path):
     assert "colour: 0 * / blue; 1 red" in (tmp_path / "net.h").read_text()
     rows = frame.assign(colour=(frame["colour"] == "red").astype(int))
     got = Compiled(tmp_path).rows("predict_proba", rows.to_numpy(np.float32))
+    small = slimlearn.export_c(
+        search, tmp_path / "small.c", precision="int8", X_calibration=frame
+    )
+    assert small.loss.agreement > 0.9
     frame = frame.astype(dict.fromkeys("abc", np.float64))
     assert_allclose(got, search.predict_proba(frame), rtol=0, atol=2e-6)
 
@@ -297,6 +301,15 @@ def test_what_has_no_code_is_named(tmp_path):
         model = Pipeline([("first", step), ("net", net())]).fit(X, CODES)
         with pytest.raises(ValueError, match=why):
             slimlearn.export_c(model, path)
+    model = make_pipeline(StandardScaler(), net()).fit(X, CODES)
+    for rows, why in (
+        (X[:, :2], r"shape \(120, 2\), and the pipeline reads 6 columns"),
+        (X.astype(str), "column 0 has texts, and the model reads numbers"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            slimlearn.export_c(model, path, precision="int8", X_calibration=rows)
+    with pytest.raises(TypeError, match=r"end in one; got int$"):
+        slimlearn.export_c(3, path)
     dates = TABLE[["half"]].assign(when=pd.date_range("2020", periods=ROWS))
     with pytest.raises(ValueError, match=r"dates of column 'when'"):
         TabularClassifier(**FAST).fit(dates, CODES).export_c(path)

@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
@@ -85,6 +86,9 @@ def test_what_is_wrong_is_said():
     scaled = make_pipeline(StandardScaler(), net()).fit(X, CODES)
     with pytest.raises(ValueError, match="to_onnx of a Pipeline needs X, a row"):
         slimlearn.to_onnx(scaled)
+    with pytest.raises(ValueError, match="X has the column 0, of type int"):
+        slimlearn.to_onnx(scaled, pd.DataFrame(X))
+    assert slimlearn.to_onnx(scaled, X.tolist()).graph.input[0].name == "X"
     stairs = CalibratedClassifierCV(net(), method="isotonic", cv=2).fit(X, CODES)
     with pytest.raises(ValueError, match=r"'isotonic'.*nearest.*method='sigmoid'"):
         slimlearn.to_onnx(make_pipeline(stairs).fit(X, CODES), X)
