@@ -8,7 +8,7 @@ from typing import Literal
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
-from slimlearn.layers import activation, cells, sequence, utils
+from slimlearn.layers import activation, sequence, states, utils
 from slimlearn.layers.annotations import Activation
 from slimlearn.layers.dense import fully_connected
 from slimlearn.layers.initializers import (
@@ -156,8 +156,8 @@ biases_regularizer, reuse, variables_collections, outputs_collections, trainable
         if key_length is not None:
             used = sequence.sequence_mask(key, key_length)
             alike = key is value
-            key = cells.rows_where(used, key, 0.0)
-            value = key if alike else cells.rows_where(used, value, 0.0)
+            key = states.rows_where(used, key, 0.0)
+            value = key if alike else states.rows_where(used, value, 0.0)
             used = ops.reshape(used, (used.shape[0], 1, 1, used.shape[1]))
             mask = used if mask is None else ops.logical_and(mask, used)
         query = sequence.without_padding(query)
@@ -401,7 +401,7 @@ outputs_collections, trainable
             inputs = sequence.without_padding(inputs)
         else:
             used = sequence.sequence_mask(inputs, sequence_length)
-            inputs = cells.rows_where(used, inputs, 0.0)
+            inputs = states.rows_where(used, inputs, 0.0)
         outputs = half(inputs, attention, "attention_norm")
         outputs = half(outputs, feed_forward, "output_norm")
         return utils.collect_named_outputs(outputs_collections, layer.name, outputs)

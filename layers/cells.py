@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slimlearn.backend import ops
-from slimlearn.backend.graph import Tensor, type_text
-from slimlearn.backend.ops.nested import flatten, rebuild
+from slimlearn.backend.graph import Tensor
 from slimlearn.layers import activation, utils
 from slimlearn.layers.annotations import Activation
+from slimlearn.layers.gates import ForgetOne, Gates, same
 from slimlearn.layers.initializers import (
-    ones_initializer,
     orthogonal_initializer,
     xavier_initializer,
     zeros_initializer,
 )
 from slimlearn.layers.names import variable_scope
-from slimlearn.layers.normalization import offset_and_factor, standardized
-from slimlearn.layers.regularization import dropout
 from slimlearn.layers.scope import add_arg_scope
-from slimlearn.layers.variables import model_variable
 
 _XAVIER = xavier_initializer()
 _ORTHOGONAL = orthogonal_initializer()
@@ -96,7 +90,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
         Its state is a tensor [B, units], which is its output.
     """
     units = utils.check_size("simple_rnn_cell", "units", units)
-    gates = _Gates(
+    gates = Gates(
         "simple_rnn_cell",
         units,
         1,
@@ -123,7 +117,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
 
         return Step(made.project, step)
 
-    return Cell(units, units, begin, _same)
+    return Cell(units, units, begin, same)
 
 
 @add_arg_scope
@@ -163,7 +157,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
     units = utils.check_size("lstm_cell", "units", units)
     if unit_forget_bias and biases_initializer is not None:
         biases_initializer = ForgetOne(biases_initializer)
-    gates = _Gates(
+    gates = Gates(
         "lstm_cell",
         units,
         4,
@@ -183,7 +177,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
     def begin(features: int, batch: Tensor) -> Step:
         with variable_scope(scope, "lstm_cell", reuse=reuse):
             made = gates.make(features, batch)
-            norm = gates.norm("state_norm", units) if layer_norm else _same
+            norm = gates.norm("state_norm", units) if layer_norm else same
 
         def step(x: Tensor, state: tuple) -> tuple[Tensor, tuple]:
             h, c = state
@@ -232,7 +226,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
         Its state is a tensor [B, units], which is its output.
     """
     units = utils.check_size("gru_cell", "units", units)
-    gates = _Gates(
+    gates = Gates(
         "gru_cell",
         units,
         3,
@@ -263,7 +257,7 @@ recurrent_regularizer, biases_regularizer, reuse, variables_collections, trainab
 
         return Step(made.project, step)
 
-    return Cell(units, units, begin, _same)
+    return Cell(units, units, begin, same)
 
 
 def stacked_cells(cells: Sequence[Cell], scope: str | None = None) -> Cell:
@@ -315,169 +309,3 @@ def stacked_cells(cells: Sequence[Cell], scope: str | None = None) -> Cell:
 
     sizes = tuple(cell.state_size for cell in cells)
     return Cell(cells[-1].units, sizes, begin, lambda state: cells[-1].shown(state[-1]))
-
-
-@dataclass(frozen=True)
-class ForgetOne:
-    """Biases of an LSTM, those of the forget gate ones."""
-
-    initializer: Callable
-
-    def __call__(self, shape: tuple, dtype: str, name: str) -> Tensor:
-        """Build the value."""
-        units = shape[0] // 4
-        drawn = self.initializer(shape, dtype, f"{name}/drawn")
-        ones = ones_initializer()((units,), dtype, f"{name}/ones")
-        return ops.concat([drawn[:units], ones, drawn[2 * units :]], 0, name=name)
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
-
-
-class _Made(NamedTuple):
-    project: Callable
-    recurrent: Callable  # what a step makes of the state h
-
-
-class _Gates(NamedTuple):
-    """The variables that the cells have in common: of so many gates in one product."""
-
-    layer: str
-    units: int
-    count: int
-    recurrent_dropout: float
-    layer_norm: bool
-    weights_initializer: Callable
-    recurrent_initializer: Callable
-    biases_initializer: Callable | None
-    weights_regularizer: Callable | None
-    recurrent_regularizer: Callable | None
-    biases_regularizer: Callable | None
-    variables_collections: Sequence[str] | Mapping | None
-    trainable: bool
-
-    def make(self, features: int, batch: Tensor, recurrent_biases=False) -> _Made:
-        """Return products of inputs and of the state with weights made here."""
-        width = self.units * self.count
-        weights = self._variable(
-            "weights",
-            [features, width],
-            self.weights_initializer,
-            self.weights_regularizer,
-        )
-        recurrent = self._variable(
-            "recurrent_weights",
-            [self.units, width],
-            self.recurrent_initializer,
-            self.recurrent_regularizer,
-        )
-        biases = [None, None]
-        if self.biases_initializer is not None:
-            names = ["biases", *(["recurrent_biases"] if recurrent_biases else [])]
-            biases[: len(names)] = [
-                self._variable(
-                    name, [width], self.biases_initializer, self.biases_regularizer
-                )
-                for name in names
-            ]
-        norms = [_same, _same]
-        if self.layer_norm:
-            norms = [
-                self.norm(f"{of}_norm", width, center=False)
-                for of in ("input", "recurrent")
-            ]
-        mask = self._mask(batch)
-
-        def project(x: Tensor) -> Tensor:
-            return _plus(norms[0](ops.matmul(x, weights)), biases[0])
-
-        def state(h: Tensor) -> Tensor:
-            h = h if mask is None else ops.mul(h, mask)
-            return _plus(norms[1](ops.matmul(h, recurrent)), biases[1])
-
-        return _Made(project, state)
-
-    def norm(self, name: str, size: int, center: bool = True) -> Callable:
-        """Return a layer norm of vectors whose variables are made here."""
-        with variable_scope(name):
-            offset, factor = offset_and_factor(
-                [size], center, True, self.trainable, self.variables_collections
-            )
-        return functools.partial(_normed, offset=offset, factor=factor)
-
-    def _variable(self, name, shape, initializer, regularizer) -> Tensor:
-        return model_variable(
-            name,
-            shape,
-            initializer=initializer,
-            regularizer=regularizer,
-            trainable=self.trainable,
-            collections=utils.get_variable_collections(
-                self.variables_collections, name
-            ),
-        )
-
-    def _mask(self, batch: Tensor) -> Tensor | None:
-        """Return what the state's product reads of h: one draw for all steps."""
-        rate = self.recurrent_dropout
-        utils.check_probability(self.layer, "recurrent_dropout", rate)
-        if rate == 0:
-            return None
-        ones = ops.ones((batch.shape[0], self.units), batch.dtype)
-        kept = dropout(ones, 1 - rate)
-        return None if kept is ones else kept
-
-
-def _plus(product: Tensor, biases: Tensor | None) -> Tensor:
-    return product if biases is None else ops.add(product, biases)
-
-
-def _normed(x: Tensor, offset: Tensor | None, factor: Tensor) -> Tensor:
-    return standardized(x, [x.rank - 1], 1e-6, offset, factor)
-
-
-def zero_state(sizes: Any, batch: Tensor) -> Any:
-    """Return zeros [B, size] for each size of a nested tuple."""
-    if isinstance(sizes, (tuple, list)):
-        return tuple(zero_state(size, batch) for size in sizes)
-    return ops.zeros((batch.shape[0], sizes), batch.dtype)
-
-
-def check_state(where: str, state: Any, sizes: Any, batch: Tensor) -> None:
-    """Refuse what is no state of these sizes, nested as they are."""
-    if _is_state(state, sizes, batch):
-        return
-    got = type_text(*state.type) if isinstance(state, Tensor) else repr(state)
-    raise ValueError(
-        f"{where}: initial_state must be {_state_text(sizes, batch)}, got {got}"
-    )
-
-
-def _is_state(state: Any, sizes: Any, batch: Tensor) -> bool:
-    if not isinstance(sizes, (tuple, list)):
-        wanted = batch.dtype, (batch.shape[0], sizes)
-        return isinstance(state, Tensor) and state.type == wanted
-    if not isinstance(state, (tuple, list)) or len(state) != len(sizes):
-        return False
-    return all(map(_is_state, state, sizes, [batch] * len(sizes)))
-
-
-def _state_text(sizes: Any, batch: Tensor) -> str:
-    if isinstance(sizes, (tuple, list)):
-        return f"({', '.join(_state_text(size, batch) for size in sizes)})"
-    return type_text(batch.dtype, (batch.shape[0], sizes))
-
-
-def choose(condition: Tensor, new: Any, old: Any, where: str) -> Any:
-    """Return `new` of the rows where a condition [B] holds, else `old`."""
-    values, like = flatten(new, where, "rnn", "the state")
-    before, _ = flatten(old, where, "rnn", "the state")
-    pairs = zip(values, before, strict=True)
-    return rebuild([rows_where(condition, a, b) for a, b in pairs], like)
-
-
-def rows_where(condition: Tensor, a: Tensor, b: Any) -> Tensor:
-    """Return `a` where a condition holds of its first axes, else `b`."""
-    shape = (*condition.shape, *[1] * (a.rank - condition.rank))
-    return ops.where(ops.reshape(condition, shape), a, b)
