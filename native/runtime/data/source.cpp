@@ -32,10 +32,11 @@ Dst convert(Src value) {
   }
 }
 
-// memcpy: a strided view may stand at any address.
+// memcpy: a strided view may stand at any address. A function of its own: there is one for all
+// ways to it.
 template <class Src, class Dst>
-void convert_run(std::byte* __restrict dst, const std::byte* __restrict src, int64_t count,
-                 int64_t stride) {
+[[gnu::noinline]] void convert_run(std::byte* __restrict dst, const std::byte* __restrict src,
+                                   int64_t count, int64_t stride) {
   if (stride == static_cast<int64_t>(sizeof(Src))) {
     if constexpr (std::is_same_v<Src, Dst>) {
       std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(Src));
@@ -58,6 +59,12 @@ void convert_run(std::byte* __restrict dst, const std::byte* __restrict src, int
   }
 }
 
+// n times an element.
+template <int size>
+void pad(std::byte* dst, const std::byte* element, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) std::memcpy(dst + i * size, element, size);
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "(";
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -75,10 +82,16 @@ void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
   const Axis last = inner.empty() ? Axis{1, 0} : inner.back();
   const int64_t last_bytes = last.extent * static_cast<int64_t>(sizeof(Dst));
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const int64_t from = rows.index ? rows.index[rows.first + row] : rows.first + row;
-    const std::byte* src = data + from * gather.row_stride_;
+    const std::byte* src = data + rows.at(row) * gather.row_stride_;
     std::byte* out = dst + row * gather.row_bytes_;
-    if (inner.size() <= 1) {
+    if (inner.empty()) {  // a label, a weight
+      Src value;
+      std::memcpy(&value, src, sizeof(Src));
+      const Dst converted = convert<Dst>(value);
+      std::memcpy(out, &converted, sizeof(Dst));
+      continue;
+    }
+    if (inner.size() == 1) {
       convert_run<Src, Dst>(out, src, last.extent, last.stride);
       continue;
     }
@@ -101,45 +114,52 @@ void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
 }
 
 // What a row lacks in steps is padding.
-template <class Src, class Dst>
-void Gather::copy_ragged(const Gather& gather, const std::byte* data, std::byte* dst,
-                         const Rows& rows) noexcept {
-  const int64_t numbers = gather.inner_[0].extent;
-  const int64_t whole = gather.steps_ * numbers;
-  const Dst padding = convert<Dst>(gather.ragged_->padding);
+void Gather::copy_ragged(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept {
+  const int64_t numbers = inner_[0].extent, size = bytes_of(type_);
+  const int64_t whole = steps_ * numbers;
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const int64_t from = rows.index ? rows.index[rows.first + row] : rows.first + row;
-    const int64_t own = std::min(gather.ragged_->length(from), gather.steps_) * numbers;
-    const std::byte* src =
-        data + gather.ragged_->offsets[from] * numbers * static_cast<int64_t>(sizeof(Src));
-    std::byte* out = dst + row * gather.row_bytes_;
-    convert_run<Src, Dst>(out, src, own, sizeof(Src));
-    std::fill_n(reinterpret_cast<Dst*>(out) + own, whole - own, padding);
+    const int64_t from = rows.at(row);
+    const int64_t own = std::min(ragged_->length(from), steps_) * numbers;
+    std::byte* out = dst + row * row_bytes_;
+    convert_(out, data + ragged_->offsets[from] * numbers * size, own, size);
+    const int64_t element = size_of(buffer_.dtype), n = whole - own;
+    out += own * element;
+    if (element == 4) {
+      pad<4>(out, padding_, n);
+    } else if (element == 8) {
+      pad<8>(out, padding_, n);
+    } else {
+      pad<1>(out, padding_, n);
+    }
   }
 }
 
 template <class Src, class Dst>
-Gather::Copy Gather::choose_for() const {
-  return ragged_ ? copy_ragged<Src, Dst> : copy<Src, Dst>;
+void Gather::choose_both() {
+  copy_ = copy<Src, Dst>;
+  convert_ = convert_run<Src, Dst>;
+  if (ragged_) {
+    const Dst padding = convert<Dst>(ragged_->padding);
+    std::memcpy(padding_, &padding, sizeof(Dst));
+  }
 }
 
 template <class Src>
-Gather::Copy Gather::choose_for(DType dtype) const {
+void Gather::choose_for(DType dtype) {
   switch (dtype) {
     case DType::f32:
-      return choose_for<Src, float>();
+      return choose_both<Src, float>();
     case DType::f64:
-      return choose_for<Src, double>();
+      return choose_both<Src, double>();
     case DType::i32:
-      return choose_for<Src, int32_t>();
+      return choose_both<Src, int32_t>();
     case DType::i64:
-      return choose_for<Src, int64_t>();
+      return choose_both<Src, int64_t>();
     case DType::b8:
-      return choose_for<Src, bool>();
+      return choose_both<Src, bool>();
     case DType::u8:
-      return choose_for<Src, uint8_t>();
+      return choose_both<Src, uint8_t>();
   }
-  return nullptr;
 }
 
 Gather::Gather(const InputSlot& slot, const Source& source)
@@ -241,32 +261,23 @@ void Gather::bind_coded(const InputSlot& slot, const Source& source, const std::
 void Gather::choose(SourceType type) {
   switch (type) {
     case SourceType::f32:
-      copy_ = choose_for<float>(buffer_.dtype);
-      break;
+      return choose_for<float>(buffer_.dtype);
     case SourceType::f64:
-      copy_ = choose_for<double>(buffer_.dtype);
-      break;
+      return choose_for<double>(buffer_.dtype);
     case SourceType::i8:
-      copy_ = choose_for<int8_t>(buffer_.dtype);
-      break;
+      return choose_for<int8_t>(buffer_.dtype);
     case SourceType::i16:
-      copy_ = choose_for<int16_t>(buffer_.dtype);
-      break;
+      return choose_for<int16_t>(buffer_.dtype);
     case SourceType::i32:
-      copy_ = choose_for<int32_t>(buffer_.dtype);
-      break;
+      return choose_for<int32_t>(buffer_.dtype);
     case SourceType::i64:
-      copy_ = choose_for<int64_t>(buffer_.dtype);
-      break;
+      return choose_for<int64_t>(buffer_.dtype);
     case SourceType::u8:
-      copy_ = choose_for<uint8_t>(buffer_.dtype);
-      break;
+      return choose_for<uint8_t>(buffer_.dtype);
     case SourceType::u16:
-      copy_ = choose_for<uint16_t>(buffer_.dtype);
-      break;
+      return choose_for<uint16_t>(buffer_.dtype);
     case SourceType::b8:
-      copy_ = choose_for<bool>(buffer_.dtype);
-      break;
+      return choose_for<bool>(buffer_.dtype);
   }
 }
 
@@ -328,15 +339,15 @@ void Gather::run(const Context& context, const uint32_t* index, int64_t first, i
   if (coded_) return coded_->copy(buffer_.in<float>(context), index, first, begin, end);
   std::byte* dst = buffer_.in<std::byte>(context);
   if (by_row_) {
-    copy_(*this, data_ + columns_offset_, dst, {index, first, begin, end});
+    copy_rows(data_ + columns_offset_, dst, {index, first, begin, end});
   } else if (begin == 0) {
-    copy_(*this, data_ + columns_offset_, dst, {nullptr, 0, 0, 1});
+    copy_rows(data_ + columns_offset_, dst, {nullptr, 0, 0, 1});
   }
 }
 
 void Gather::run_from(const std::byte* data, const Context& context, int64_t begin,
                       int64_t end) const noexcept {
-  copy_(*this, data + columns_offset_, buffer_.in<std::byte>(context), {nullptr, 0, begin, end});
+  copy_rows(data + columns_offset_, buffer_.in<std::byte>(context), {nullptr, 0, begin, end});
 }
 
 }  // namespace slim

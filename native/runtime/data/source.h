@@ -99,15 +99,20 @@ class Gather {
     int64_t first;
     int64_t begin;
     int64_t end;
+
+    int64_t at(int64_t row) const { return index != nullptr ? index[first + row] : first + row; }
   };
+  // So many numbers, `stride` bytes apart.
+  using Convert = void (*)(std::byte* dst, const std::byte* src, int64_t count, int64_t stride);
   using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst, const Rows&) noexcept;
   template <class Src>
-  Copy choose_for(DType dtype) const;
+  void choose_for(DType dtype);
   template <class Src, class Dst>
-  Copy choose_for() const;
-  template <class Src, class Dst>
-  static void copy_ragged(const Gather& gather, const std::byte* data, std::byte* dst,
-                          const Rows& rows) noexcept;
+  void choose_both();
+  void copy_ragged(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept;
+  void copy_rows(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept {
+    ragged_ ? copy_ragged(data, dst, rows) : copy_(*this, data, dst, rows);
+  }
   void bind_ragged(const InputSlot& slot, const Source& source, const std::string& where);
   void bind_coded(const InputSlot& slot, const Source& source, const std::string& where);
   void choose(SourceType type);
@@ -125,10 +130,12 @@ class Gather {
   bool by_row_;
   std::vector<Axis> inner_;  // under one row, neighbours that touch made one
   Copy copy_ = nullptr;
+  Convert convert_ = nullptr;
   std::optional<CsrRows> csr_;        // then nothing but the buffer above says anything
   std::optional<RaggedRows> ragged_;  // then inner_ is one step
   int64_t steps_ = 0;                 // of a batch's rows
   std::optional<CodedRows> coded_;    // then nothing but the buffer and the bytes of a row
+  std::byte padding_[8] = {};         // as the batch's type
 };
 
 }  // namespace slim
