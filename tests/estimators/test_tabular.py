@@ -16,6 +16,7 @@ from sklearn.model_selection import HalvingRandomSearchCV
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.callbacks import Callback
+from slimlearn.estimators.tables import coding
 from slimlearn.estimators.tables.linear import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
 from slimlearn.estimators.tables.outliers import within_reach
@@ -633,6 +634,13 @@ def test_other_losses_have_networks_only(loss):
     est = TabularRegressor(2, loss=loss, max_iter=2, random_state=0, **more)
     est.fit(X, np.abs(y))
     assert len(est.members_) == 2 and est.linear_share_ == 0.0
+
+
+def test_a_fit_on_codes_has_the_bits_of_one_on_floats(regressor, monkeypatch):
+    """Where each value has a knot, as in a few rows."""
+    monkeypatch.setattr(coding, "_FEW", 0)
+    model = TabularRegressor(**SMALL).fit(FRAME, Y)
+    np.testing.assert_array_equal(model.predict(FRAME), regressor.predict(FRAME))
 
 
 def test_a_fit_holds_less_than_two_floats_a_column():
