@@ -124,7 +124,7 @@ fuzz: build $(VENV)/test.stamp
 MUTATIONS ?= 1000000
 fuzz-models: build $(VENV)/test.stamp
 	SLIM_MUTATIONS=$(MUTATIONS) SLIM_SEED=$$(date +%s) $(PYTHON) -m pytest -n 2 -k mutated \
-	  tests/estimators/test_saving.py tests/native/test_model_files.py
+	  tests/estimators/test_saving_mutated.py tests/native/test_model_files.py
 
 fuzz-all:
 	$(CMAKE) -S native -B build/fuzzer -G Ninja -DCMAKE_CXX_COMPILER=$(CLANG) \

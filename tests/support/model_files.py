@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 
+from slimlearn import _native
 from slimlearn.backend import files, ops
 from slimlearn.backend.arena import allocate
 from slimlearn.backend.graph import Model
@@ -107,3 +108,41 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
         else:
             del made[at if chance.random() < 0.3 else len(made) - size :]
     return bytes(made)
+
+
+def told_by(header: dict) -> dict:
+    return json.loads(header["__metadata__"]["slimlearn.estimator"])
+
+
+def tell(header: dict, told: dict) -> None:
+    """Put another estimator into a header, with its checksum."""
+    text = told if isinstance(told, str) else json.dumps(told)
+    meta = header["__metadata__"]
+    meta["slimlearn.estimator"] = text
+    sums = json.loads(meta["slimlearn.checksums"])
+    sums["#estimator"] = f"{_native.checksum(text.encode()):016x}"
+    meta["slimlearn.checksums"] = json.dumps(sums)
+
+
+def with_model(data: bytes, change) -> bytes:
+    """The file of another estimator: change(told) changes what the file tells."""
+    header, arrays = take_apart(data)
+    told = told_by(header)
+    change(told)
+    tell(header, told)
+    return put_together(header, arrays)
+
+
+def resealed(header: dict, arrays: bytes) -> bytes:
+    """A file whose checksums are right whatever else is wrong."""
+    metadata, sums = header["__metadata__"], {}
+    for key, text in metadata.items():
+        name = key.removeprefix("slimlearn.")
+        if name not in ("format", "checksums"):
+            sums[f"#{name}"] = f"{_native.checksum(text.encode()):016x}"
+    for name, entry in header.items():
+        if name != "__metadata__" and not name.startswith("#padding"):
+            begin, end = entry["data_offsets"][:2]
+            sums[name] = f"{_native.checksum(arrays[begin:end]):016x}"
+    metadata["slimlearn.checksums"] = json.dumps(sums)
+    return put_together(header, arrays)
