@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from slimlearn.estimators.arrays import Origin
@@ -49,6 +51,8 @@ _SEEN = {
 }
 _MATRIX = {**_SEEN, "accept_sparse": either(text, flag)}
 _REQUIRED = frozenset(("forms",))
+# What a file says that rows are padded to is memory for each of them.
+_MOST_STEPS = 1 << 24
 
 
 def _make_form(cls, state: dict) -> Form:
@@ -60,6 +64,8 @@ def _make_sequences(cls, state: dict) -> SequenceInput:
     made.__dict__.update(state)
     if made.known_lengths and min(made.sizes, default=0) < 1:
         raise ValueError("sequences of different length without lengths to pad them to")
+    if any(a >= b for a, b in pairwise((*made.sizes, _MOST_STEPS))):
+        raise ValueError(f"lengths to pad to that do not rise, up to {_MOST_STEPS}")
     return made.with_forms()
 
 
