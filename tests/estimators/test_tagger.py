@@ -205,11 +205,9 @@ def test_copies_pickles_and_files_predict_the_same():
         assert other.fit(X, y).score(X, y) == again.score(X, y)
 
 
-def test_what_is_of_one_number_is_refused(tmp_path):
+def test_what_is_of_one_number_is_refused():
     X, y = steps(20)
     tagger = fitted(X, y)
-    with pytest.raises(ValueError, match="predicts a sequence for a row"):
-        tagger.export_c(tmp_path / "tagger.c")
     with pytest.raises(ValueError, match="saliency is the derivative of one number"):
         tagger.saliency(X)
     with pytest.raises(ValueError, match="losses of steps"):
