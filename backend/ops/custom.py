@@ -302,7 +302,9 @@ def custom(
     and more, and operands and results are copied. A composition of `ops` has none of
     that, and a gradient by itself. Arrays have the network's precision, and so must
     results: ``np.float64`` where float32 is needed is an error. What the functions
-    raise comes out of ``fit`` and ``predict`` as it is. Only the CPU runs such nodes.
+    raise comes out of ``fit`` and ``predict`` as it is. The host calls them wherever
+    the rest of the network is: with ``device="cuda"`` it then runs the steps, and sends
+    to the GPU what its layers read.
     """
     for what, function in (("forward", forward), ("gradient", gradient)):
         if not callable(function) and not (what == "gradient" and function is None):

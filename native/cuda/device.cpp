@@ -24,6 +24,7 @@ struct CudaAccepts final : Accepts {
            graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
   }
   bool accepts_pooling(const Graph&, const Node&, const Node&) const override { return false; }
+  bool accepts_custom() const override { return false; }
 };
 
 }  // namespace

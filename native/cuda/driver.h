@@ -52,6 +52,12 @@ class Stream {
   virtual ~Stream() = default;
 };
 
+// A place on a stream, which others wait for; one that was never marked is passed.
+class Event {
+ public:
+  virtual ~Event() = default;
+};
+
 // Of a module; lives as long as it.
 class Kernel {
  public:
@@ -99,6 +105,12 @@ class Driver {
                       size_t bytes) noexcept = 0;
   virtual void wait(Stream& stream) noexcept = 0;
 
+  virtual std::unique_ptr<Event> open_event() = 0;  // throws DriverError
+  virtual void mark(Event& event, Stream& stream) noexcept = 0;
+  // What is put on the stream from here on runs after what is before the mark.
+  virtual void follow(Stream& stream, const Event& event) noexcept = 0;
+  virtual void wait(const Event& event) noexcept = 0;
+
   // Between the two, what is put on the stream does not run. Throws DriverError.
   virtual void begin_recording(Stream& stream) = 0;
   virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
@@ -118,6 +130,7 @@ std::unique_ptr<Driver> open_nvidia(int device);
 
 // Compiles with the host's C++ compiler (CXX, else c++), and runs the threads of a block in turns.
 // With `nvrtc` NVIDIA's compiler must take the source too.
-std::unique_ptr<Driver> open_emulated(bool nvrtc = false);
+// A stream runs when somebody waits for it, or for another that follows it. `memory`: bytes.
+std::unique_ptr<Driver> open_emulated(bool nvrtc = false, int64_t memory = int64_t{1} << 30);
 
 }  // namespace slim::cuda

@@ -2,12 +2,24 @@
 #include "cuda/steps.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "runtime/call/executor.h"
 #include "runtime/train/freeze.h"
 
 namespace slim::cuda {
+namespace {
+
+constexpr int64_t kMostFed = int64_t{256} << 20;  // of the device, by rows that come and go
+
+// Bytes that the rows may take; for tests and measurements as many as the environment says.
+int64_t most_data(const Driver& driver) {
+  if (const char* wish = std::getenv("SLIM_CUDA_DATA")) return std::atoll(wish);
+  return driver.free_memory() / 8 * 7;
+}
+
+}  // namespace
 
 CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
     : driver_(device.driver()),
@@ -45,11 +57,16 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
 
 CudaSteps::~CudaSteps() { driver_.wait(*stream_); }
 
-// Each input has its columns of all rows on the device, in the source's own type.
+// Each input has its columns of all rows on the device, in the source's own type; where these have
+// no room there, those of some batches.
 void CudaSteps::send_sources() {
-  std::map<std::tuple<std::string, int64_t, int64_t>, Data> known;
+  std::map<std::tuple<std::string, int64_t, int64_t>, size_t> known;
+  std::vector<const Gather*> read, fed;  // each once
+  std::vector<std::vector<size_t>> which;
+  int64_t bytes = 0;
+  bool ragged = false;
   for (const Spans::Bound& bound : spans_->bound()) {
-    from_.emplace_back();
+    which.emplace_back();
     const std::vector<InputSlot>& inputs = bound.plan.plan().inputs();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Gather& gather = bound.plan.gathers()[i];
@@ -57,17 +74,35 @@ void CudaSteps::send_sources() {
       if (gather.coded()) refuse_on_gpu("[input " + inputs[i].name + "] codes of numbers");
       const int64_t start = inputs[i].columns_start();
       const int64_t stop = inputs[i].columns.empty() ? -1 : inputs[i].columns[1];
-      Data& data = known[{inputs[i].source, start, stop}];
-      if (data.rows == nullptr) {
-        const PackedRows rows = gather.packed();
-        data.rows = send_bytes(rows.data, rows.bytes);
-        if (gather.ragged()) {
-          data.offsets = send_bytes(reinterpret_cast<const std::byte*>(gather.ragged()->offsets),
-                                    (gather.source_rows() + 1) * int64_t{sizeof(int64_t)});
-        }
-      }
-      from_.back().push_back(data);
+      const auto [found, is_new] = known.try_emplace({inputs[i].source, start, stop}, read.size());
+      which.back().push_back(found->second);
+      if (!is_new) continue;
+      read.push_back(&gather);
+      ragged |= gather.ragged().has_value();
+      if (!gather.by_row()) continue;
+      bytes += gather.packed_row_bytes() * gather.source_rows();
+      fed.push_back(&gather);
     }
+  }
+  if (const int64_t most = most_data(driver_); bytes > most && !ragged) {
+    feed_ = std::make_unique<Feed>(driver_, rule_, fed, std::min(most, kMostFed), options_.threads);
+    order_.send(*stream_, feed_->places().data(), order_.size());
+  }
+  std::vector<Data> data(read.size());
+  for (size_t i = 0, next = 0; i < read.size(); ++i) {
+    if (feed_ && read[i]->by_row()) {
+      data[i].rows = feed_->rows(next++);
+      continue;
+    }
+    const PackedRows rows = read[i]->packed();
+    data[i].rows = send_bytes(rows.data, rows.bytes);
+    if (!read[i]->ragged()) continue;
+    data[i].offsets = send_bytes(reinterpret_cast<const std::byte*>(read[i]->ragged()->offsets),
+                                 (read[i]->source_rows() + 1) * int64_t{sizeof(int64_t)});
+  }
+  for (const std::vector<size_t>& inputs : which) {
+    from_.emplace_back();
+    for (const size_t i : inputs) from_.back().push_back(data[i]);
   }
 }
 
@@ -81,7 +116,11 @@ const void* CudaSteps::send_bytes(const std::byte* from, int64_t bytes) {
 void CudaSteps::begin(const uint32_t* order, const Report& so_far) {
   report_ = so_far;
   host_order_ = order;
-  order_.send(*stream_, order, order_.size());
+  if (feed_) {
+    feed_->begin(order);
+  } else {
+    order_.send(*stream_, order, order_.size());
+  }
 }
 
 const Report& CudaSteps::run(int64_t first, int64_t last, const Rates& rates, Watch*) {
@@ -107,8 +146,23 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   state_.send(*stream_, &state, 1);
   rates_.send(*stream_, rates.row(first), static_cast<size_t>((last - first) * rates.columns));
   columns_.send(*stream_, &rates.columns, 1);
-  if (whole_) whole_->run(*stream_, last - first);
-  for (int64_t step = first; !whole_ && step < last; ++step) {
+  for (int64_t begin = first; begin < last;) {
+    const int64_t end = feed_ ? std::min(last, feed_->end_of_window(begin)) : last;
+    if (feed_) feed_->before(*stream_, begin);
+    enqueue_steps(begin, end);
+    if (feed_) feed_->after(*stream_, begin);
+    begin = end;
+  }
+  state_.fetch(*stream_, &state, 1);
+  driver_.wait(*stream_);
+  report_ = {state.next, state.loss_sum, state.weight_sum, state.status, state.finite != 0};
+  const bool ran = state.next == last || report_.refused();
+  if (!driver_.error().empty() || !ran) report_.status |= kLostDevice;
+}
+
+void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
+  if (whole_) return whole_->run(*stream_, last - first);
+  for (int64_t step = first; step < last; ++step) {
     const size_t bound = bound_of(step);
     if (const auto& recording = of_plans_[bound].recording) {
       driver_.replay(*stream_, *recording);
@@ -116,11 +170,6 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
       enqueue_step(bound);
     }
   }
-  state_.fetch(*stream_, &state, 1);
-  driver_.wait(*stream_);
-  report_ = {state.next, state.loss_sum, state.weight_sum, state.status, state.finite != 0};
-  const bool ran = state.next == last || report_.refused();
-  if (!driver_.error().empty() || !ran) report_.status |= kLostDevice;
 }
 
 // What lies between parameters an update may have made 0/0.
@@ -153,6 +202,7 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
   };
   for (int64_t step = 0; step < steps; ++step) {
     run_some(0, 0, {rates, 1, 0, step});
+    if (feed_) feed_->before(*stream_, 0);
     time_part(begin_, "begin");
     time_part(of_plans_[place].gather, "inputs");
     profile.run_sequence(bound.plan.plan().sequence(), *bound.call);

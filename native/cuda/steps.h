@@ -9,6 +9,7 @@
 
 #include "cuda/call.h"
 #include "cuda/device.h"
+#include "cuda/feed.h"
 #include "cuda/launch.h"
 #include "cuda/memory.h"
 #include "cuda/whole.h"
@@ -107,6 +108,7 @@ class CudaSteps final : public Steps {
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
   size_t bound_of(int64_t step) const noexcept;
+  void enqueue_steps(int64_t first, int64_t last) noexcept;
   void run_some(int64_t first, int64_t last, const Rates& rates);
 
   Driver& driver_;
@@ -129,6 +131,7 @@ class CudaSteps final : public Steps {
   };
   std::vector<Piece<std::byte>> data_;
   std::vector<std::vector<Data>> from_;  // by bound plan, by input
+  std::unique_ptr<Feed> feed_;           // null: all rows are there
   const uint32_t* host_order_ = nullptr;
   Piece<uint32_t> order_;
   Piece<double> rates_;     // of a run

@@ -165,6 +165,7 @@ static_assert(own::kMostShared ==
               CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
 static_assert(own::kDynamicSharedOf == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 static_assert(own::kNonBlocking == CU_STREAM_NON_BLOCKING);
+static_assert(own::kNoTimes == CU_EVENT_DISABLE_TIMING);
 static_assert(own::kThreadLocal == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 static_assert(own::kLargeClusters ==
               CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED);

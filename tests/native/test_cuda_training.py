@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from support.cuda import CUDA
 from support.training_case import Case, data, network
 
-from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier
+from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier, layers
 from slimlearn.backend import engine, ops
 from slimlearn.backend.optimizer import OPTIMIZERS, SGD
 from slimlearn.backend.reference import DTYPES
@@ -192,12 +192,32 @@ def test_a_loss_that_is_scaled_is_refused():
     assert clf.program_.text.startswith("slim 1\ncompute bfloat16\n")
 
 
-def test_a_node_of_the_users_is_refused():
-    node = ops.custom(np.tanh, name="test:cuda")
+def softer(x):
+    return np.tanh(x)
+
+
+def softer_gradient(dy, y, x):
+    return dy * (1 - y * y)
+
+
+@pytest.mark.parametrize("looped", [False, True])
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_a_node_of_the_users_is_called_by_the_host(looped):
+    node = ops.custom(softer, softer_gradient, by_row=True)
 
     def net(x):
+        x = layers.fully_connected(x, 8, activation_fn=None)
+        if looped:
+            return ops.scan(lambda h, _: (node(h * 2), None), x, length=3)[0]
         return node(x)
 
     X, y = load_digits(return_X_y=True)
-    with pytest.raises(ValueError, match=r"no kernel of this name for CUDA"):
-        NetworkClassifier(net, device=CUDA, max_iter=1).fit(X, y)
+    options = {"max_iter": 2, "random_state": 0}
+    there, here = (
+        NetworkClassifier(net, device=device, **options).fit(X[:200] / 16, y[:200])
+        for device in (CUDA, "cpu")
+    )
+    near = {"rtol": 2e-3, "atol": 2e-3}
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **near)
+    raw = (e.predict_proba(X[200:230] / 16) for e in (there, here))
+    np.testing.assert_allclose(*raw, **near)

@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -19,7 +21,6 @@
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kMemory = int64_t{1} << 30;
 constexpr int kMostShared = 227 << 10;
 
 // Kernels keep what a block shares in variables of their module: one runs at a time, whichever
@@ -32,8 +33,20 @@ struct HostRecording final : Recording {
   std::vector<Work> works;
 };
 
+// What was put there and did not run yet. Events keep it beyond the stream.
+struct Queue {
+  std::deque<Work> works;
+  int64_t ran = 0;
+};
+
 struct HostStream final : Stream {
   std::unique_ptr<HostRecording> recording;  // while there is one
+  std::shared_ptr<Queue> queue = std::make_shared<Queue>();
+};
+
+struct HostEvent final : Event {
+  std::shared_ptr<Queue> queue;
+  int64_t place = 0;  // so much of it runs before
 };
 
 struct HostProduct final : Product {
@@ -60,20 +73,20 @@ void multiply_on_host(const Multiplication& what, const T* a, const T* b, T* res
 
 class EmulatedDriver final : public Driver, Products {
  public:
-  explicit EmulatedDriver(bool nvrtc) {
+  EmulatedDriver(bool nvrtc, int64_t memory) {
     if (nvrtc) nvrtc_.emplace(9, 0, 13000);
     properties_.name = "emulated";
     properties_.major = 9;
     properties_.multiprocessors = 4;
     properties_.together = 3;
-    properties_.memory = kMemory;
+    properties_.memory = memory;
     properties_.versions = "kernels run on the host";
   }
 
   const Properties& properties() const override { return properties_; }
   int64_t free_memory() const override {
     const std::lock_guard lock(one_at_a_time);
-    return kMemory - memory_.used();
+    return properties_.memory - memory_.used();
   }
 
   std::byte* allocate(int64_t bytes) override {
@@ -81,7 +94,7 @@ class EmulatedDriver final : public Driver, Products {
     if (recorder_ == std::this_thread::get_id()) {
       throw DriverError("memory is asked for while a stream is recorded");
     }
-    const int64_t free = kMemory - memory_.used();
+    const int64_t free = properties_.memory - memory_.used();
     std::byte* data = bytes > free ? nullptr : memory_.allocate(bytes);
     if (data == nullptr) throw OutOfMemory(properties_.name, bytes, free);
     return data;
@@ -94,14 +107,25 @@ class EmulatedDriver final : public Driver, Products {
     void* data = std::malloc(static_cast<size_t>(bytes));
     if (data == nullptr) throw OutOfMemory("the host", bytes, 0);
     std::memset(data, 0xff, static_cast<size_t>(bytes));
+    const std::lock_guard lock(one_at_a_time);
+    pinned_[static_cast<std::byte*>(data)] = bytes;
     return static_cast<std::byte*>(data);
   }
-  void release_host(std::byte* data) noexcept override { std::free(data); }
+  void release_host(std::byte* data) noexcept override {
+    const std::lock_guard lock(one_at_a_time);
+    pinned_.erase(data);
+    std::free(data);
+  }
 
   std::unique_ptr<Stream> open_stream() override { return std::make_unique<HostStream>(); }
 
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
-    put(stream, [this, to, from, bytes] {
+    std::shared_ptr<const std::vector<std::byte>> read;
+    if (is_pageable(from)) {
+      read = std::make_shared<const std::vector<std::byte>>(from, from + bytes);
+    }
+    put(stream, [this, to, lies = from, bytes, read] {
+      const std::byte* from = read ? read->data() : lies;
       if (!memory_.is_within(to, bytes) || !memory_.is_within(from, bytes)) {
         return fail("a copy goes beyond its piece of memory");
       }
@@ -135,9 +159,27 @@ class EmulatedDriver final : public Driver, Products {
   }
   void wait(Stream& stream) noexcept override {
     const std::lock_guard lock(one_at_a_time);
-    if (static_cast<HostStream&>(stream).recording) {
-      fail("a stream is waited for while it is recorded");
-    }
+    auto& host = static_cast<HostStream&>(stream);
+    if (host.recording) return fail("a stream is waited for while it is recorded");
+    run_until(*host.queue, INT64_MAX);
+  }
+
+  std::unique_ptr<Event> open_event() override { return std::make_unique<HostEvent>(); }
+  void mark(Event& event, Stream& stream) noexcept override {
+    const std::lock_guard lock(one_at_a_time);
+    auto& host = static_cast<HostEvent&>(event);
+    host.queue = static_cast<HostStream&>(stream).queue;
+    host.place = host.queue->ran + static_cast<int64_t>(host.queue->works.size());
+  }
+  void follow(Stream& stream, const Event& event) noexcept override {
+    const auto& host = static_cast<const HostEvent&>(event);
+    if (host.queue == nullptr) return;
+    put(stream, [this, queue = host.queue, place = host.place] { run_until(*queue, place); });
+  }
+  void wait(const Event& event) noexcept override {
+    const std::lock_guard lock(one_at_a_time);
+    const auto& host = static_cast<const HostEvent&>(event);
+    if (host.queue != nullptr) run_until(*host.queue, host.place);
   }
 
   void begin_recording(Stream& stream) override {
@@ -204,9 +246,27 @@ class EmulatedDriver final : public Driver, Products {
       recording->works.push_back(std::move(work));
       return;
     }
-    memory_.open();
-    work();
-    memory_.close();
+    static_cast<HostStream&>(stream).queue->works.push_back(std::move(work));
+  }
+
+  // Nothing runs before somebody waits for it, so that what is not waited for is not there.
+  void run_until(Queue& queue, int64_t place) {
+    while (queue.ran < place && !queue.works.empty() && error_.empty()) {
+      const Work work = std::move(queue.works.front());
+      queue.works.pop_front();
+      ++queue.ran;
+      memory_.open();
+      work();
+      memory_.close();
+    }
+  }
+
+  // Neither the device's nor pinned: a copy reads it at once.
+  bool is_pageable(const std::byte* data) const {
+    const std::lock_guard lock(one_at_a_time);
+    if (memory_.holds(data)) return false;
+    auto piece = pinned_.upper_bound(data);
+    return piece == pinned_.begin() || data >= (--piece)->first + piece->second;
   }
 
   void run(const HostKernel& kernel, const Grid& grid, const void* arguments) {
@@ -231,14 +291,15 @@ class EmulatedDriver final : public Driver, Products {
   std::optional<nvidia::Compiler> nvrtc_;
   Properties properties_;
   GuardedMemory memory_;
+  std::map<const std::byte*, int64_t> pinned_;  // bytes of each piece
   std::thread::id recorder_;
   std::string error_;
 };
 
 }  // namespace
 
-std::unique_ptr<Driver> open_emulated(bool nvrtc) {
-  return std::make_unique<EmulatedDriver>(nvrtc);
+std::unique_ptr<Driver> open_emulated(bool nvrtc, int64_t memory) {
+  return std::make_unique<EmulatedDriver>(nvrtc, memory);
 }
 
 }  // namespace slim::cuda

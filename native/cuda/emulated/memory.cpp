@@ -58,6 +58,13 @@ void GuardedMemory::close() noexcept {
   }
 }
 
+bool GuardedMemory::holds(const std::byte* data) const {
+  auto piece = pieces_.upper_bound(data);
+  if (piece == pieces_.begin()) return false;
+  --piece;
+  return data - piece->first < static_cast<int64_t>(piece->second.pages);
+}
+
 bool GuardedMemory::is_within(const std::byte* data, int64_t bytes) const {
   auto piece = pieces_.upper_bound(data);
   if (piece == pieces_.begin()) return true;

@@ -20,6 +20,7 @@ class GuardedMemory {
 
   int64_t used() const { return used_; }
   int64_t pieces() const { return static_cast<int64_t>(pieces_.size()); }
+  bool holds(const std::byte* data) const;  // it lies in a piece
   // Whether they lie in one piece, or in none of them.
   bool is_within(const std::byte* data, int64_t bytes) const;
 

@@ -10,6 +10,7 @@ using DeviceNumber = int;
 using Pointer = unsigned long long;  // CUdeviceptr
 using ContextHandle = struct ContextOf*;
 using StreamHandle = struct StreamOf*;
+using EventHandle = struct EventOf*;
 using ModuleHandle = struct ModuleOf*;
 using FunctionHandle = struct FunctionOf*;
 using GraphHandle = struct GraphOf*;
@@ -26,6 +27,7 @@ inline constexpr int kMostShared = 97;           // CU_DEVICE_ATTRIBUTE_MAX_SHAR
 inline constexpr int kDynamicSharedOf = 8;       // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 inline constexpr int kLargeClusters = 14;        // CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_…
 inline constexpr unsigned int kNonBlocking = 1;  // CU_STREAM_NON_BLOCKING
+inline constexpr unsigned int kNoTimes = 2;      // CU_EVENT_DISABLE_TIMING
 inline constexpr int kThreadLocal = 1;           // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 
 // CUlaunchAttribute and CUlaunchConfig, as far as they are used.
@@ -72,6 +74,11 @@ struct LaunchConfig {
   X(cuStreamCreate, (StreamHandle * stream, unsigned int flags))                             \
   X(cuStreamDestroy_v2, (StreamHandle stream))                                               \
   X(cuStreamSynchronize, (StreamHandle stream))                                              \
+  X(cuStreamWaitEvent, (StreamHandle stream, EventHandle event, unsigned int flags))         \
+  X(cuEventCreate, (EventHandle * event, unsigned int flags))                                \
+  X(cuEventDestroy_v2, (EventHandle event))                                                  \
+  X(cuEventRecord, (EventHandle event, StreamHandle stream))                                 \
+  X(cuEventSynchronize, (EventHandle event))                                                 \
   X(cuStreamBeginCapture_v2, (StreamHandle stream, int mode))                                \
   X(cuStreamEndCapture, (StreamHandle stream, GraphHandle * graph))                          \
   X(cuGraphInstantiateWithFlags,                                                             \

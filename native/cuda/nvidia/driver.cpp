@@ -66,6 +66,22 @@ struct NvidiaStream final : Stream {
   StreamHandle handle = nullptr;
 };
 
+struct NvidiaEvent final : Event {
+  explicit NvidiaEvent(const Gpu& gpu) : gpu(gpu) {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_REQUIRE(gpu, cuEventCreate, &handle, kNoTimes);
+  }
+  ~NvidiaEvent() override {
+    const Gpu::Inside inside(gpu);
+    SLIM_CUDA_CALL(gpu, cuEventDestroy_v2, handle);
+  }
+
+  const Gpu& gpu;
+  EventHandle handle = nullptr;
+};
+
+EventHandle event_of(const Event& event) { return static_cast<const NvidiaEvent&>(event).handle; }
+
 }  // namespace
 
 StreamHandle handle_of(Stream& stream) { return static_cast<NvidiaStream&>(stream).handle; }
@@ -217,6 +233,26 @@ class NvidiaDriver final : public Driver {
     if (gpu_.failed()) return;
     const Gpu::Inside inside(gpu_);
     SLIM_CUDA_CALL(gpu_, cuStreamSynchronize, handle_of(stream));
+  }
+
+  std::unique_ptr<Event> open_event() override {
+    require_here();
+    return std::make_unique<NvidiaEvent>(gpu_);
+  }
+  void mark(Event& event, Stream& stream) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuEventRecord, event_of(event), handle_of(stream));
+  }
+  void follow(Stream& stream, const Event& event) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuStreamWaitEvent, handle_of(stream), event_of(event), 0);
+  }
+  void wait(const Event& event) noexcept override {
+    if (gpu_.failed()) return;
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_CALL(gpu_, cuEventSynchronize, event_of(event));
   }
 
   void begin_recording(Stream& stream) override {

@@ -281,48 +281,44 @@ void Gather::choose(SourceType type) {
   }
 }
 
-PackedRows Gather::packed() const {
-  int64_t element = 1;
-  Copy copy = Gather::copy<uint8_t, uint8_t>;
-  switch (type_) {
-    case SourceType::u8:
-    case SourceType::i8:
-    case SourceType::b8:
-      break;
-    case SourceType::i16:
-    case SourceType::u16:
-      element = 2;
-      copy = Gather::copy<int16_t, int16_t>;
-      break;
-    case SourceType::f32:
-    case SourceType::i32:
-      element = 4;
-      copy = Gather::copy<int32_t, int32_t>;
-      break;
-    case SourceType::f64:
-    case SourceType::i64:
-      element = 8;
-      copy = Gather::copy<int64_t, int64_t>;
-      break;
-  }
+int64_t Gather::packed_row_bytes() const {
+  return row_bytes_ / size_of(buffer_.dtype) * bytes_of(type_);
+}
+
+void Gather::pack(std::byte* to, const uint32_t* index, int64_t count) const noexcept {
   Gather same = *this;
-  same.row_bytes_ = row_bytes_ / size_of(buffer_.dtype) * element;
+  same.row_bytes_ = packed_row_bytes();
+  const auto copy_as = [&](Copy copy) {
+    copy(same, data_ + columns_offset_, to, {index, 0, 0, count});
+  };
+  switch (bytes_of(type_)) {
+    case 1:
+      return copy_as(copy<uint8_t, uint8_t>);
+    case 2:
+      return copy_as(copy<int16_t, int16_t>);
+    case 4:
+      return copy_as(copy<int32_t, int32_t>);
+    default:
+      return copy_as(copy<int64_t, int64_t>);
+  }
+}
+
+PackedRows Gather::packed() const {
   PackedRows rows;
-  rows.bytes = same.row_bytes_ * source_rows_;
+  const int64_t element = bytes_of(type_), row = packed_row_bytes();
   if (ragged_) {  // whose steps lie one after the other
     rows.bytes = ragged_->offsets[source_rows_] * inner_[0].extent * element;
     rows.data = data_;
     return rows;
   }
+  rows.bytes = row * source_rows_;
   const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == element);
-  if (whole && (row_stride_ == same.row_bytes_ || source_rows_ == 1)) {
+  if (whole && (row_stride_ == row || source_rows_ == 1)) {
     rows.data = data_ + columns_offset_;
     return rows;
   }
   rows.own.resize(static_cast<size_t>(rows.bytes));
-  if (rows.bytes > 0) {
-    copy(same, data_ + columns_offset_, rows.own.data(), {nullptr, 0, 0, source_rows_});
-  }
+  if (rows.bytes > 0) pack(rows.own.data(), nullptr, source_rows_);
   rows.data = rows.own.data();
   return rows;
 }

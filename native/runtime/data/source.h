@@ -79,6 +79,9 @@ class Gather {
 
   // Of a dense source.
   PackedRows packed() const;
+  // Some of these rows, as an index lists them; null: from the first on. Not of ragged ones.
+  int64_t packed_row_bytes() const;
+  void pack(std::byte* to, const uint32_t* index, int64_t count) const noexcept;
 
   const Buffer& buffer() const { return buffer_; }
   SourceType type() const { return type_; }

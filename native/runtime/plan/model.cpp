@@ -55,12 +55,17 @@ int64_t row_bytes(const Function& function) {
   return bytes;
 }
 
+Placing placed(Program& program, const Device& rest, bool lenient) {
+  place_custom(program, rest);
+  return placing_of(program, rest, lenient);
+}
+
 }  // namespace
 
 Model::Model(std::string_view text, const std::string& device, bool lenient)
     : program_(checked(text)),
       layout_(program_),
-      placing_(placing_of(program_, Device::find(device), lenient)) {
+      placing_(placed(program_, Device::find(device), lenient)) {
   for (const Function& function : program_.functions) {
     if (is_update(function.name) || function.name == "measure") continue;
     facts_[function.name] = std::make_shared<const Facts>(function);

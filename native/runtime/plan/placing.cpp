@@ -45,6 +45,22 @@ void Placing::require_alive() const {
   for (const auto& [name, device] : devices) device->require_alive();
 }
 
+void place_custom(Program& program, const Device& rest) {
+  if (rest.accepts().accepts_custom()) return;
+  for (Function& function : program.functions) {
+    for (const Node& node : function.graph.nodes) {
+      bool found = node.op == "custom";
+      for (const Graph& region : node.regions) {
+        walk(region, [&](const Graph&, const Node& inner) { found |= inner.op == "custom"; });
+      }
+      if (!found) continue;
+      for (const ValueId id : node.results) {
+        function.graph.values[static_cast<size_t>(id)].device = "cpu";
+      }
+    }
+  }
+}
+
 Placing placing_of(const Program& program, const Device& rest, bool lenient) {
   Placing placing;
   const Device& host = rest.name() == "cpu" ? rest : Device::find("cpu");

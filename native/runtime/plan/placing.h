@@ -25,6 +25,9 @@ struct Placing {
 
 // `rest` runs what the text names no device for. A device that is not there throws
 // std::invalid_argument, or if `lenient`, its part runs where the rest does.
+// What only the host computes, the user's own functions and loops around them, is placed there.
+void place_custom(Program& program, const Device& rest);
+
 Placing placing_of(const Program& program, const Device& rest, bool lenient);
 
 }  // namespace slim

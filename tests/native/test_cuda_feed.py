@@ -1,0 +1,76 @@
+"""Rows that have no room on a GPU: they come and go, and training is the same."""
+
+import numpy as np
+import pytest
+from support.cuda import CUDA
+from support.training_case import Case, data, network
+
+from slimlearn.backend import engine
+from slimlearn.backend.engine.native import native
+
+
+def trained(sources, device=CUDA, epochs=3, **options):
+    """What training leaves, and the bytes of the device that steps read rows from."""
+    case = Case(
+        network("f32", sizes=(sources["X"].shape[1], 24, 3)), sources, **options
+    )
+    case.compiled = engine.compile(case.program.text, device=device)
+    trainer = case.trainer()
+    losses = case.train(epochs, trainer=trainer)
+    return losses, case.program.params.tobytes()
+
+
+@pytest.fixture(params=["whole", "launches"])
+def way(request, monkeypatch):
+    if request.param == "launches":
+        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    engine.clear_cache()
+    yield
+    engine.clear_cache()
+
+
+@pytest.mark.parametrize("rows", [100, 97, 33, 16, 3])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.usefixtures("way")
+def test_windows_give_the_bits_of_rows_that_stay(rows, steps, monkeypatch):
+    sources = data(rows, "f32")
+    want = trained(sources)
+    monkeypatch.setenv("SLIM_CUDA_DATA", str(2 * steps * 16 * (20 * 4 + 4 + 8)))
+    assert trained(sources) == want
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "f8"])
+def test_rows_of_any_type_and_order_in_memory(kind, monkeypatch):
+    sources = data(70, "f32")
+    sources["X"] = np.asfortranarray((sources["X"] * 20).astype(kind))
+    options = {"index": np.arange(69, 2, -1), "hypers": {}}
+    want = trained(sources, **options)
+    monkeypatch.setenv("SLIM_CUDA_DATA", "3000")
+    assert trained(sources, **options) == want
+
+
+def test_a_run_may_end_within_a_window(monkeypatch):
+    sources = data(100, "f32")
+
+    def steps():
+        case = Case(network("f32"), sources)
+        case.compiled = engine.compile(case.program.text, device=CUDA)
+        trainer = case.trainer()
+        rates = np.full((7, 1), 1e-2)
+        for begin in range(0, 7, 3):
+            trainer.native.run(0, begin, 0, 0, 0, rates[begin : begin + 3], False)
+        return case.program.params.tobytes()
+
+    want = steps()
+    monkeypatch.setenv("SLIM_CUDA_DATA", "6000")
+    assert steps() == want
+
+
+@pytest.mark.skipif(CUDA == "cuda", reason="of a GPU whose memory is small")
+def test_the_memory_that_is_free_decides():
+    sources = data(3000, "f64", features=300)
+    assert sources["X"].nbytes == 7_200_000
+    native.register_emulated_device("small", memory=8_000_000)
+    few = trained(sources, "small", epochs=1, batch_size=256)
+    many = trained(sources, epochs=1, batch_size=256)
+    assert few == many
