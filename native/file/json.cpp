@@ -40,22 +40,22 @@ std::string JsonReader::string() {
 }
 
 int64_t JsonReader::whole() {
-  const std::string word = cursor_.word("a whole number");
+  const std::string_view word = cursor_.word("a whole number");
   int64_t value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (error != std::errc() || end != word.data() + word.size() ||
       (word.size() > 1 && word[0] == '0')) {
-    refuse("expected a whole number below 2^63, found " + word.substr(0, 40));
+    refuse("expected a whole number below 2^63, found " + std::string(word.substr(0, 40)));
   }
   return value;
 }
 
 double JsonReader::number() {
-  const std::string text = cursor_.run(in_number, "a number");
+  const std::string_view text = cursor_.run(in_number, "a number");
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (!is_number(text) || error != std::errc() || end != text.data() + text.size()) {
-    refuse(text.substr(0, 40) + " is no finite number");
+    refuse(std::string(text.substr(0, 40)) + " is no finite number");
   }
   return value;
 }
@@ -71,8 +71,8 @@ void JsonReader::any() {
     cursor_.string();
   } else if (!cursor_.take_word("null") && !cursor_.take_word("true") &&
              !cursor_.take_word("false")) {
-    const std::string text = cursor_.run(in_number, "a value");
-    if (!is_number(text)) refuse(text.substr(0, 40) + " is no number");
+    const std::string_view text = cursor_.run(in_number, "a value");
+    if (!is_number(text)) refuse(std::string(text.substr(0, 40)) + " is no number");
   }
 }
 

@@ -26,6 +26,9 @@ inline bool is_name(char c) {
   return is_word(c) || c == '.' || c == '/' || c == ':' || c == '@' || c == '-';
 }
 
+// Of a string in quotes, what stands for itself: char is signed.
+inline bool is_plain(char c) { return c >= ' ' && c != '"' && c != '\\'; }
+
 inline void append_utf8(std::string& text, uint32_t code) {
   if (code < 0x80) {
     text += static_cast<char>(code);
@@ -54,7 +57,10 @@ class Cursor {
   }
 
   bool take(std::string_view token) {
-    if (text_.substr(at_, token.size()) != token) return false;
+    if (text_.size() - at_ < token.size() ||
+        std::char_traits<char>::compare(text_.data() + at_, token.data(), token.size()) != 0) {
+      return false;
+    }
     at_ += token.size();
     skip();
     return true;
@@ -72,28 +78,30 @@ class Cursor {
     if (!at_end()) fail("the end of the line");
   }
 
-  std::string word(const char* what) { return run(is_word, what); }
-  std::string name() {
+  // What these find is a part of the line.
+  std::string_view word(const char* what) { return run(is_word, what); }
+  std::string_view name() {
     if (peek() != '%') fail("a name such as %x");
     ++at_;
     return run(is_name, "a name after %");
   }
-
-  std::string symbol(const char* what) { return run(is_name, what); }
+  std::string_view symbol(const char* what) { return run(is_name, what); }
 
   Type type() {
     Type type;
     for (const Storage storage : {Storage::csr, Storage::rows}) {
       if (take_word(name_of(storage))) type.storage = storage;
     }
-    const std::string word = this->word("a type such as f32[B,20]");
+    const std::string_view word = this->word("a type such as f32[B,20]");
     bool known = false;
     for (int i = 0; i <= static_cast<int>(DType::u8); ++i) {
       if (word != name_of(static_cast<DType>(i))) continue;
       type.dtype = static_cast<DType>(i);
       known = true;
     }
-    if (!known) refuse(line_, "expected one of f32 f64 i32 i64 bool u8, found '" + word + '\'');
+    if (!known) {
+      refuse(line_, "expected one of f32 f64 i32 i64 bool u8, found '" + std::string(word) + '\'');
+    }
     expect("[");
     while (!take("]")) {
       if (!type.dims.empty()) expect(",");
@@ -125,11 +133,11 @@ class Cursor {
   }
 
   template <class Is>
-  std::string run(Is is, const char* what) {
+  std::string_view run(Is is, const char* what) {
     const size_t start = at_;
     while (at_ < text_.size() && is(text_[at_])) ++at_;
     if (at_ == start) fail(what);
-    const std::string found(text_.substr(start, at_ - start));
+    const std::string_view found = text_.substr(start, at_ - start);
     skip();
     return found;
   }
@@ -139,6 +147,9 @@ class Cursor {
     std::string value;
     ++at_;
     for (;;) {
+      const size_t start = at_;
+      while (at_ < text_.size() && is_plain(text_[at_])) ++at_;
+      value.append(text_.data() + start, at_ - start);
       if (at_end()) fail("a closing '\"'");
       const unsigned char c = text_[at_++];
       if (c == '"') break;
@@ -146,8 +157,6 @@ class Cursor {
         append_utf8(value, escape());
       } else if (c < 0x20) {
         refuse(line_, "a control character in a string");
-      } else if (c < 0x80) {
-        value += static_cast<char>(c);
       } else {
         --at_;
         append_utf8(value, utf8());
@@ -168,6 +177,9 @@ class Cursor {
                                                              text_[at_]) != std::string_view::npos))
       ++at_;
     std::string text(text_.substr(start, at_ - start));
+    if (!text.empty() && text.size() < 18 && std::all_of(text.begin(), text.end(), is_digit)) {
+      return std::stoll(text);
+    }
     std::erase(text, ' ');
     try {
       const Dim dim = Dim::parse(text);

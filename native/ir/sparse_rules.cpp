@@ -43,9 +43,9 @@ void type_csr_transpose(const OpRow&, const NodeView& v) {
 
 void type_csr_one_hot(const OpRow&, const NodeView& v) {
   const Type &ids = v.operand(0), &result = v.result(0);
-  const auto columns = result.dims.size() == 2 ? result.dims[1].constant() : std::nullopt;
+  const int64_t columns = result.dims.size() == 2 ? result.dims[1].constant().value_or(0) : 0;
   if (!is_dense(ids) || !in(kIntegers, ids.dtype) || ids.dims.size() != 1 ||
-      result.storage != Storage::csr || !columns || *columns < 1 || *columns > INT32_MAX ||
+      result.storage != Storage::csr || columns < 1 || columns > INT32_MAX ||
       result.dims[0] != ids.dims[0]) {
     v.refuse("needs ids [n] and a result csr [n,k], k from 1 to 2147483647: " + operands_text(v) +
              ", result " + to_string(result));

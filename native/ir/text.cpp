@@ -20,7 +20,8 @@ constexpr int kMaxRegions = 16;
 constexpr size_t kMaxDeclarations = 1u << 16;
 constexpr size_t kMaxFunctions = 32;
 
-using ValueNames = std::unordered_map<std::string, ValueId>;
+// Names are parts of the text, which outlives the parser.
+using ValueNames = std::unordered_map<std::string_view, ValueId>;
 
 class Parser {
  public:
@@ -48,12 +49,7 @@ class Parser {
       std::string_view line = text_.substr(at_, end - at_);
       at_ = end + 1;
       ++line_;
-      bool quoted = false;
-      for (size_t i = 0; i < line.size(); ++i) {
-        if (line[i] == '"') quoted = !quoted;
-        if (quoted && line[i] == '\\') ++i;
-        if (i < line.size() && line[i] == '#' && !quoted) line = line.substr(0, i);
-      }
+      if (line.find('#') != line.npos) line = without_comment(line);
       while (!line.empty() && (line.back() == ' ' || line.back() == '\t' || line.back() == '\r'))
         line.remove_suffix(1);
       cursor_ = Cursor(line, line_);
@@ -61,6 +57,16 @@ class Parser {
     }
     cursor_ = Cursor({}, line_ + 1);
     return false;
+  }
+
+  static std::string_view without_comment(std::string_view line) {
+    bool quoted = false;
+    for (size_t i = 0; i < line.size(); ++i) {
+      if (line[i] == '"') quoted = !quoted;
+      if (quoted && line[i] == '\\') ++i;
+      if (i < line.size() && line[i] == '#' && !quoted) return line.substr(0, i);
+    }
+    return line;
   }
 
   void need_line(const char* expected) {
@@ -71,7 +77,7 @@ class Parser {
   void header() {
     need_line("'slim 1'");
     if (!cursor_.take_word("slim")) cursor_.fail("'slim 1'");
-    const std::string version = cursor_.word("a version");
+    const std::string version(cursor_.word("a version"));
     if (version[0] == '0' || !std::all_of(version.begin(), version.end(), reading::is_digit)) {
       refuse(line_, "expected a version such as 1, found '" + version + '\'');
     }
@@ -87,12 +93,12 @@ class Parser {
     seen_ = next_line();
     if (!seen_ || !cursor_.take_word("compute")) return;
     seen_ = false;
-    const std::string word = cursor_.word("bfloat16 or float16");
+    const std::string_view word = cursor_.word("bfloat16 or float16");
     for (const Compute one : {Compute::bfloat16, Compute::float16}) {
       if (word == name_of(one)) program_.compute = one;
     }
     if (program_.compute == Compute::full) {
-      refuse(line_, "expected bfloat16 or float16, found '" + word + '\'');
+      refuse(line_, "expected bfloat16 or float16, found '" + std::string(word) + '\'');
     }
     cursor_.end();
   }
@@ -103,12 +109,13 @@ class Parser {
     while (kind < 4 && !cursor_.take_word(kKinds[kind])) ++kind;
     if (kind == 4) cursor_.fail("param, state, hyper, slot or func");
     if (!program_.functions.empty()) refuse(line_, "declarations stand before functions");
-    Declaration d{static_cast<DeclarationKind>(kind), cursor_.name(), {}, {}};
+    const std::string_view name = cursor_.name();
+    Declaration d{static_cast<DeclarationKind>(kind), std::string(name), {}, {}};
     cursor_.expect(":");
     d.type = cursor_.type();
     if (d.kind == DeclarationKind::param && cursor_.take("(")) d.factors = factors();
     cursor_.end();
-    if (!globals_.emplace(d.name, static_cast<ValueId>(program_.declarations.size())).second) {
+    if (!globals_.emplace(name, static_cast<ValueId>(program_.declarations.size())).second) {
       refuse(line_, '%' + d.name + " is declared twice");
     }
     if (program_.declarations.size() == kMaxDeclarations)
@@ -119,7 +126,7 @@ class Parser {
   Attributes factors() {
     Attributes::Map found;
     do {
-      const std::string key = cursor_.word("decay_factor or learning_rate_factor");
+      const std::string key(cursor_.word("decay_factor or learning_rate_factor"));
       if (key != "decay_factor" && key != "learning_rate_factor")
         refuse(line_, "expected decay_factor or learning_rate_factor, found '" + key + '\'');
       cursor_.expect("=");
@@ -178,22 +185,25 @@ class Parser {
   }
 
   Assignment assignment(const ValueNames& names, const std::vector<Assignment>& before) {
-    const std::string target = cursor_.name();
+    const std::string_view target = cursor_.name();
     const auto found = globals_.find(target);
-    if (found == globals_.end()) refuse(line_, '%' + target + " is not declared");
+    if (found == globals_.end()) refuse(line_, '%' + std::string(target) + " is not declared");
     cursor_.expect("=");
     const Assignment a{found->second, operand(names)};
     cursor_.end();
     for (const Assignment& other : before) {
-      if (other.declaration == a.declaration) refuse(line_, '%' + target + " is assigned twice");
+      if (other.declaration == a.declaration)
+        refuse(line_, '%' + std::string(target) + " is assigned twice");
     }
     return a;
   }
 
   ValueId operand(const ValueNames& names) {
-    const std::string name = cursor_.name();
+    const std::string_view name = cursor_.name();
     const auto found = names.find(name);
-    if (found == names.end()) refuse(line_, '%' + name + " is not defined before this line");
+    if (found == names.end()) {
+      refuse(line_, '%' + std::string(name) + " is not defined before this line");
+    }
     return found->second;
   }
 
@@ -203,14 +213,16 @@ class Parser {
     return list;
   }
 
-  ValueId define(Graph& graph, ValueNames& names, const std::string& name, Type type) {
-    const ValueId id = graph.add_value(name, std::move(type));
-    if (!names.emplace(name, id).second) refuse(line_, '%' + name + " is defined twice");
+  ValueId define(Graph& graph, ValueNames& names, std::string_view name, Type type) {
+    const ValueId id = graph.add_value(std::string(name), std::move(type));
+    if (!names.emplace(name, id).second) {
+      refuse(line_, '%' + std::string(name) + " is defined twice");
+    }
     return id;
   }
 
   void node(Graph& graph, ValueNames& names, int depth) {
-    std::vector<std::string> results{cursor_.name()};
+    std::vector<std::string_view> results{cursor_.name()};
     while (cursor_.take(",")) results.push_back(cursor_.name());
     cursor_.expect("=");
     Node node;
@@ -223,7 +235,7 @@ class Parser {
         node.operands.push_back(operand(names));
         continue;
       }
-      const std::string key = cursor_.word("an operand %x or an attribute key=value");
+      const std::string key(cursor_.word("an operand %x or an attribute key=value"));
       cursor_.expect("=");
       if (!attributes.emplace(key, cursor_.attribute()).second) {
         refuse(line_, "the attribute " + key + " stands twice");
@@ -253,7 +265,7 @@ class Parser {
     cursor_.expect("(");
     while (!cursor_.take(")")) {
       if (!graph.parameters.empty()) cursor_.expect(",");
-      const std::string name = cursor_.name();
+      const std::string_view name = cursor_.name();
       cursor_.expect(":");
       graph.parameters.push_back(define(graph, names, name, cursor_.type()));
     }

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 #include <stdexcept>
+#include <string_view>
 
 #include "ir/ops.h"
 
@@ -57,12 +57,13 @@ const char* kind_name(char kind) {
 
 // Against a row's "key:kind other?:kind".
 void check_attributes(const OpRow& row, const NodeView& v) {
-  std::istringstream spec(row.attributes);
   size_t known = 0;
-  std::string allowed;
-  for (std::string item; spec >> item;) {
+  std::string allowed, key;
+  for (std::string_view spec(row.attributes); !spec.empty();) {
+    const std::string_view item = spec.substr(0, spec.find(' '));
+    spec.remove_prefix(std::min(item.size() + 1, spec.size()));
     const char kind = item.back();
-    std::string key = item.substr(0, item.size() - 2);
+    key.assign(item.substr(0, item.size() - 2));
     const bool optional = key.back() == '?';
     if (optional) key.pop_back();
     allowed += (allowed.empty() ? "" : ", ") + key;
