@@ -94,8 +94,9 @@ py::object lent(std::span<std::byte> arena, const py::capsule& file) {
 
 // (programs, meta, fit, estimator, further, is it newer); programs as in `write`, with None for
 // an arena of no bytes.
-py::tuple read(std::shared_ptr<const ModelFile> file) {
+py::tuple read(std::shared_ptr<ModelFile> file) {
   const ModelContent& content = file->content();
+  if (!content.programs.empty()) file->take_program();  // Python compiles the text
   using Kept = std::shared_ptr<const ModelFile>;
   const py::capsule keep(new Kept(file), [](void* kept) { delete static_cast<Kept*>(kept); });
   py::dict further;
@@ -113,7 +114,7 @@ py::tuple read(std::shared_ptr<const ModelFile> file) {
 }
 
 py::tuple read_file(const std::string& path) {
-  std::shared_ptr<const ModelFile> file;
+  std::shared_ptr<ModelFile> file;
   try {
     const Unlocked unlocked;
     file = ModelFile::open(path);
@@ -124,7 +125,7 @@ py::tuple read_file(const std::string& path) {
 }
 
 py::tuple read_bytes(const py::bytes& bytes) {
-  return read(std::make_shared<const ModelFile>(Mapping::of_bytes(std::string_view(bytes))));
+  return read(std::make_shared<ModelFile>(Mapping::of_bytes(std::string_view(bytes))));
 }
 
 // Any file, whole or not at all.

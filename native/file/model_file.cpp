@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "file/checksum.h"
 #include "file/json.h"
@@ -275,9 +276,9 @@ void save(const ModelContent& content, const std::string& path) {
   write_file(path, container.pieces(header));
 }
 
-std::shared_ptr<const ModelFile> ModelFile::open(const std::string& path) {
+std::shared_ptr<ModelFile> ModelFile::open(const std::string& path) {
   try {
-    return std::make_shared<const ModelFile>(Mapping::of_file(path));
+    return std::make_shared<ModelFile>(Mapping::of_file(path));
   } catch (const std::invalid_argument& error) {
     throw std::invalid_argument(path + ": " + error.what());
   }
@@ -335,8 +336,15 @@ ModelFile::ModelFile(Mapping mapping)
   }
 }
 
+Program ModelFile::take_program() {
+  content_.program();
+  Program program = std::move(first_.value());
+  first_.reset();
+  return program;
+}
+
 void ModelFile::read_program(StoredProgram& stored, const std::string& prefix, ByName& arrays) {
-  const Program program = parse(stored.text);
+  Program program = parse(stored.text);
   const Layout layout(program);
   std::map<Base, std::vector<Part>> parts;
   bool all_slots = true;
@@ -357,6 +365,7 @@ void ModelFile::read_program(StoredProgram& stored, const std::string& prefix, B
   stored.params = arena(parts[Base::param], layout.param_bytes);
   stored.state = arena(parts[Base::state], layout.state_bytes);
   if (!parts[Base::slot].empty()) stored.slots = arena(parts[Base::slot], layout.slot_bytes);
+  if (&stored == &content_.programs.front()) first_ = std::move(program);
 }
 
 bool ModelFile::lies_as(const std::vector<Part>& parts, int64_t bytes) const {

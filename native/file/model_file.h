@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,7 +57,7 @@ void save(const ModelContent& content, const std::string& path);
 class ModelFile {
  public:
   // Throws std::invalid_argument, FileError.
-  static std::shared_ptr<const ModelFile> open(const std::string& path);
+  static std::shared_ptr<ModelFile> open(const std::string& path);
   explicit ModelFile(Mapping mapping);
 
   // Lives as long as this.
@@ -64,6 +65,9 @@ class ModelFile {
   // Whether it was written by a later version, whose additions were left alone.
   bool is_newer() const { return is_newer_; }
   bool in_place() const { return copies_.empty(); }
+  // The first program, parsed: for one who goes on with it, as this needs it no more. Throws
+  // std::invalid_argument where there is none.
+  Program take_program();
 
  private:
   struct Part {
@@ -81,6 +85,7 @@ class ModelFile {
   bool is_newer_ = false;
   ModelContent content_;
   std::vector<Arena> copies_;
+  std::optional<Program> first_;  // until it is taken
 };
 
 }  // namespace slim

@@ -129,7 +129,7 @@ slim_status tell(const slim_model* model, const char* method, size_t index, slim
 
 void load(slim::Mapping mapping, const slim_limits* limits, slim_model** model) {
   const slim_limits known = limits != nullptr ? *limits : slim_limits{};
-  *model = new slim_model(std::make_shared<const slim::ModelFile>(std::move(mapping)), known);
+  *model = new slim_model(std::make_shared<slim::ModelFile>(std::move(mapping)), known);
 }
 
 int64_t most_bytes(const slim_limits* limits) {
@@ -138,10 +138,10 @@ int64_t most_bytes(const slim_limits* limits) {
 
 }  // namespace
 
-slim_model::slim_model(std::shared_ptr<const slim::ModelFile> opened, const slim_limits& limits)
+slim_model::slim_model(std::shared_ptr<slim::ModelFile> opened, const slim_limits& limits)
     : limits(limits),
-      file(std::move(opened)),
-      model(std::make_shared<const slim::Model>(stored().text, "cpu", true)) {
+      file(opened),
+      model(std::make_shared<const slim::Model>(opened->take_program(), "cpu", true)) {
   int64_t nodes = 0;
   for (const slim::Function& function : model->program().functions) {
     slim::walk(function.graph, [&](const slim::Graph&, const slim::Node&) { ++nodes; });

@@ -17,7 +17,7 @@
 
 struct slim_model {
   // Throws std::invalid_argument, slim::FileError.
-  slim_model(std::shared_ptr<const slim::ModelFile> opened, const slim_limits& limits);
+  slim_model(std::shared_ptr<slim::ModelFile> opened, const slim_limits& limits);
 
   slim::Arrays arrays() const;
   const slim::StoredProgram& stored() const { return file->content().program(); }

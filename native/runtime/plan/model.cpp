@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 #include "ir/row_rules.h"
 #include "ir/text.h"
@@ -22,8 +23,7 @@ constexpr int64_t kFullRows = 64;
 constexpr int64_t kMostRows = 1024;
 constexpr int64_t kMostBytes = 32 << 20;
 
-Program checked(std::string_view text) {
-  Program program = parse(text);
+Program checked(Program program) {
   verify(program);
   return program;
 }
@@ -63,7 +63,10 @@ Placing placed(Program& program, const Device& rest, bool lenient) {
 }  // namespace
 
 Model::Model(std::string_view text, const std::string& device, bool lenient)
-    : program_(checked(text)),
+    : Model(parse(text), device, lenient) {}
+
+Model::Model(Program program, const std::string& device, bool lenient)
+    : program_(checked(std::move(program))),
       layout_(program_),
       placing_(placed(program_, Device::find(device), lenient)) {
   for (const Function& function : program_.functions) {

@@ -20,8 +20,10 @@ namespace slim {
 
 class Model {
  public:
-  // Parses and verifies, for a device by its name. Throws std::invalid_argument. `lenient`: what
-  // the text places on a device that is not there runs with the rest.
+  // Verifies, for a device by its name. Throws std::invalid_argument. `lenient`: what the text
+  // places on a device that is not there runs with the rest.
+  explicit Model(Program program, const std::string& device = "cpu", bool lenient = false);
+  // Parses it first.
   explicit Model(std::string_view text, const std::string& device = "cpu", bool lenient = false);
 
   const Program& program() const { return program_; }
