@@ -270,6 +270,8 @@ for _name in (
     _OWN[_name] = ("estimator",)
 _OWN["TransformedTargetRegressor"] = ("regressor", "transformer")
 _OWN["ColumnTransformer"] = ("transformers",)
+# Polynomials of more features in higher degrees have no number of terms in 64 bits.
+_HIGHEST = 63
 _OMITTED = frozenset(("_checked_cv_orig", "_sklearn_version", "_sklearn_fitted"))
 
 
@@ -290,10 +292,36 @@ def _check(value) -> None:
     words = getattr(value, "vocabulary_", None)
     if words is not None and sorted(words.values()) != list(range(len(words))):
         raise ValueError("its vocabulary does not number its words from 0 on")
+    if not _has_its_width(value):
+        raise ValueError("it gives other numbers of columns than its fit tells")
     if getattr(value, "memory", None) is not None:
         raise ValueError(
             "a pipeline with memory=… reads pickles of that folder: set memory=None"
         )
+
+
+def _has_its_width(value) -> bool:
+    """Whether it counts the columns that its fit found: memory goes by the count."""
+    try:
+        if hasattr(value, "_n_features_outs"):
+            most = [len(levels) for levels in value.categories_]
+            counts = list(value._n_features_outs)
+            return len(counts) == len(most) and all(
+                0 <= count <= levels for count, levels in zip(counts, most)
+            )
+        if hasattr(value, "n_output_features_"):
+            features, highest = int(value.n_features_in_), int(value._max_degree)
+            if min(features, highest) > _HIGHEST:
+                return False
+            rest = (highest, value.interaction_only, value.include_bias)
+            counted = [
+                value._num_combinations(features, int(least), *rest)
+                for least in (value._min_degree, 0)
+            ]
+            return counted == [value.n_output_features_, value._n_out_full]
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return True
 
 
 # Named estimators of ensembles: a dict whose keys are attributes.

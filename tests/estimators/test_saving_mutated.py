@@ -7,6 +7,8 @@ import random
 import resource
 import warnings
 from contextlib import contextmanager
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from sklearn.datasets import make_classification
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures
 from support.model_files import (
     mutated,
     resealed,
@@ -29,6 +31,7 @@ from slimlearn import (
     DNNClassifier,
     DNNRegressor,
     LinearClassifier,
+    LinearRegressor,
     SequenceClassifier,
     TabularClassifier,
 )
@@ -177,6 +180,34 @@ def test_mutated_fields_are_refused_or_work_as_python_does(saved):
             changed = with_model(data, lambda told: change_some(told, chance))
             read += tried(changed, rows)
     assert read > MUTATIONS // 50
+
+
+def count_in_step(told: dict, name: str, count: int) -> None:
+    """Let the first step of a pipeline count its columns so."""
+    step = told["model"]["steps"][0]["of"][1]
+    step[name] = [count] * len(step[name]) if isinstance(step[name], list) else count
+
+
+def test_steps_that_count_other_columns_than_they_give_are_refused(tmp_path):
+    X, y = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 1.0]] * 4), np.arange(12.0)
+    net, file = LinearRegressor(max_iter=1, random_state=0), tmp_path / "m.slim"
+    counted = ("_n_features_outs", "n_output_features_", "_n_out_full", "_max_degree")
+    for step in (
+        OneHotEncoder(drop="if_binary"),
+        OneHotEncoder(max_categories=2, handle_unknown="infrequent_if_exist"),
+        PolynomialFeatures(3, include_bias=False),
+        PolynomialFeatures((1, 1), interaction_only=True),
+    ):
+        model = make_pipeline(step, net).fit(X, y)
+        slimlearn.save(model, file)
+        assert (slimlearn.load(file).predict(X) == model.predict(X)).all()
+        data = file.read_bytes()
+        names = [name for name in counted if name in vars(step)]
+        assert names
+        for name, count in product(names, (-1, 2**31, 2**62)):
+            change = partial(count_in_step, name=name, count=count)
+            with pytest.raises(ValueError, match="columns than its fit tells"):
+                slimlearn.load(with_model(data, change))
 
 
 def test_mutated_texts_and_arrays_under_right_checksums(saved):
