@@ -9,7 +9,6 @@
 namespace slim {
 namespace {
 
-constexpr int64_t kLine = 64;
 // A shorter value is copied in less time than its second plan would take.
 constexpr int64_t kLeastTurn = 4096;
 

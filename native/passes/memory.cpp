@@ -15,7 +15,6 @@
 namespace slim {
 namespace {
 
-constexpr int64_t kLine = 64;
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
 
 // One stretch of memory; several values may share it, one after or inside the other.

@@ -12,6 +12,9 @@
 
 namespace slim {
 
+// Where a value may begin: at its multiples, of bytes.
+inline constexpr int64_t kLine = 64;
+
 // Arena 0 is scratch, whose offsets this pass chooses; all others are the caller's.
 struct Place {
   int arena = 0;

@@ -157,6 +157,41 @@ def test_native_files_say_what_they_are_for(path):
     assert re.match(r"// \S.{15,}", first), "the first line says what the file is for"
 
 
+# Folders whose files a build compiles as one where no compiler cache helps it
+# (native/CMakeLists.txt): what others build does not show that they share a name.
+TOGETHER = (
+    ("ir", "passes", "kernels", "file"),
+    ("runtime",),
+    ("cuda",),
+    ("api",),
+    *((f"cpu/{name}",) for name in ("index", "reduce", "sparse", "tape")),
+)
+NAMED = re.compile(
+    r"^(?:static )?const(?:expr)? .*?(\w+)(?:\[\w*\])* ?[={]"
+    r"|^(?:struct|class|enum(?: class)?) (\w+)[^;]*$"
+    r"|^(\w[\w:<>,&* ]* [*&]?\w+\(.*\)(?: noexcept)?) \{",
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("folders", TOGETHER, ids=" ".join)
+def test_files_that_are_compiled_as_one_share_no_name_of_their_own(folders):
+    places = {}
+    for path in NATIVE:
+        folder = path.parent.relative_to(ROOT / "native").as_posix()
+        if path.suffix != ".cpp" or folder == "api/c":
+            continue
+        if not any(f"{folder}/".startswith(f"{name}/") for name in folders):
+            continue
+        own = re.findall(
+            r"^namespace \{$.*?^\}  // namespace$", path.read_text(), re.M | re.S
+        )
+        for found in NAMED.finditer("\n".join(own)):
+            name = next(filter(None, found.groups()))
+            assert places.setdefault(name, path) == path, f"{name}: {path.name} too"
+    assert places
+
+
 def test_only_the_team_sees_openmp():
     users = [p for p in NATIVE if re.search(r"omp\.h|#pragma omp", p.read_text())]
     names = [str(p.relative_to(ROOT / "native")) for p in users]
