@@ -12,6 +12,7 @@
 
 #include "runtime/call/denormals.h"
 #include "runtime/call/fork.h"
+#include "runtime/call/processors.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -186,8 +187,10 @@ void run_lanes(int lanes, LaneBody body, void* self) {
   }
   regions.fetch_add(1, std::memory_order_relaxed);
   Barrier barrier;
+  Processors processors;
 #pragma omp parallel num_threads(lanes)
   {
+    processors.take();
     const FlushDenormals flush;
     const Lane lane(omp_get_thread_num(), omp_get_num_threads(), &barrier);
     body(self, lane);
