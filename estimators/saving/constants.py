@@ -9,7 +9,6 @@ import numpy as np
 
 from slimlearn import layers
 from slimlearn.backend import ops
-from slimlearn.layers import nets
 
 __all__ = ["TYPES", "functions", "name_of_function"]
 
@@ -48,6 +47,9 @@ TYPES = {
 @functools.cache
 def functions() -> dict:
     """Functions by the words of files: ours that are public, and NumPy's."""
+    # Few files name one; to import these takes longer than to load most files.
+    from slimlearn.layers import nets
+
     found = {f"numpy.{name}": getattr(np, name) for name in _UFUNCS}
     for called, module in (("layers", layers), ("ops", ops)):
         found.update(_public(called, module))
