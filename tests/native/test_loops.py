@@ -112,6 +112,26 @@ def test_a_loop_that_ends_early_leaves_its_last_value(steps, most):
     assert found.tobytes() == want.tobytes()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("most", [None, 1, 4, 5])
+@pytest.mark.parametrize("large", [0, 10, 1000, 50_000])
+def test_a_condition_reads_what_takes_turns(large, most, threads):
+    def turned(x):
+        return ops.while_loop(
+            lambda c: ops.reduce_max(c, [0, 1]) < large,
+            lambda c: ops.transpose(c) * 2.0 + c[:1],
+            x,
+            maximum_iterations=most,
+        )
+
+    x = np.random.default_rng(0).random((64, 64)) + 1.0
+    want, steps = x, 0
+    while want.max() < large and steps != most:
+        want, steps = want.T * 2.0 + want[:1], steps + 1
+    found = slimlearn.function(turned, n_threads=threads)(x)
+    np.testing.assert_allclose(found, want, 1e-12)
+
+
 def test_a_plan_does_not_grow_with_the_steps():
     facts = []
     for length in (10, 10_000):

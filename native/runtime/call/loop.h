@@ -46,14 +46,15 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
       time.move_to(at);
       tell_time(call);
     }
-    if (loop.predicate) {
+    if (loop.predicate) {  // which reads what the body would
+      if (lane.first()) move_bases(loop, call, step, steps, at);
       lane.barrier();
       run(loop.condition);
       lane.barrier();
     }
     if (lane.first()) {
       go = goes_on(loop, call, step, steps);
-      if (go) move_bases(loop, call, step, steps, at);
+      if (go && !loop.predicate) move_bases(loop, call, step, steps, at);
       for (size_t i = 0; go && i < loop.scanned.size(); ++i) {
         take_slice(loop.scanned[i], call, at);
       }
