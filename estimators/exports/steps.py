@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -185,12 +186,12 @@ def _binarizer(step, rows: Rows, name: str) -> Rows:
 
 @_writes(SimpleImputer)
 def _imputer(step, rows: Rows, name: str) -> Rows:
-    fills = np.asarray(step.statistics_)
-    if fills.dtype.kind not in "fiub":
+    if any(isinstance(fill, str) for fill in step.statistics_):
         _refuse(step, name, "fills texts in, which C has not")
+    fills = np.asarray(step.statistics_, np.float64)  # of a constant, objects
     gone = _is_missing(rows.x, step.missing_values)
-    kept = np.flatnonzero(~np.isnan(fills.astype(np.float64))).tolist()
-    fill = ops.constant_list(fills[kept].astype(float).tolist(), rows.x.dtype)
+    kept = np.flatnonzero(~np.isnan(fills)).tolist()
+    fill = ops.constant_list(fills[kept].tolist(), rows.x.dtype)
     there = picked(rows.x, kept)
     filled = ops.where(picked(gone, kept), ops.broadcast_to(fill, there.shape), there)
     columns = [rows.columns[i] for i in kept]
@@ -202,9 +203,9 @@ def _imputer(step, rows: Rows, name: str) -> Rows:
 
 
 def _is_missing(x: Tensor, value) -> Tensor:
-    if isinstance(value, float) and np.isnan(value):
-        return ops.isnan(x)
-    return ops.equal(x, float(value))
+    if isinstance(value, Real) and not np.isnan(value):
+        return ops.equal(x, float(value))
+    return ops.isnan(x)  # pandas.NA, too
 
 
 @_writes(PCA)
@@ -249,15 +250,24 @@ def _known(step, rows: Rows, i: int, name: str) -> list[float]:
     return [float(number) for number in range(len(values))]
 
 
+def _refuse_joined(step, name: str) -> None:
+    joined = getattr(step, "infrequent_categories_", None) or ()
+    if any(seldom is not None for seldom in joined):
+        _refuse(step, name, "joins categories that are seldom, which C does not")
+
+
 @_writes(OrdinalEncoder)
 def _ordinal(step, rows: Rows, name: str) -> Rows:
+    _refuse_joined(step, name)
     found = []
     for i in range(rows.x.shape[1]):
         x = ops.slice_(rows.x, 1, i, i + 1)
         code = ops.full_like(x, float(_unknown(step)))
+        missing = step._missing_indices.get(i)
         for number, value in enumerate(_known(step, rows, i, name)):
             is_it = ops.isnan(x) if np.isnan(value) else ops.equal(x, value)
-            code = ops.where(is_it, float(number), code)
+            told = step.encoded_missing_value if number == missing else number
+            code = ops.where(is_it, float(told), code)
         found.append(code)
     return rows.of(ops.concat(found, 1) if len(found) > 1 else found[0])
 
@@ -270,10 +280,7 @@ def _unknown(step) -> float:
 
 @_writes(OneHotEncoder)
 def _one_hot(step, rows: Rows, name: str) -> Rows:
-    if getattr(step, "infrequent_categories_", None) is not None:
-        seldom = [c for c in step.infrequent_categories_ if c is not None]
-        if seldom:
-            _refuse(step, name, "joins categories that are seldom, which C does not")
+    _refuse_joined(step, name)
     found = []
     for i in range(rows.x.shape[1]):
         x = ops.slice_(rows.x, 1, i, i + 1)

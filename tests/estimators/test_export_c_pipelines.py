@@ -97,6 +97,36 @@ STEPS = {
 }
 
 
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OrdinalEncoder(encoded_missing_value=-7),
+        make_pipeline(OrdinalEncoder(), SimpleImputer(add_indicator=True)),
+        make_pipeline(
+            OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+            SimpleImputer(strategy="constant", fill_value=9),
+        ),
+        OneHotEncoder(sparse_output=False, drop="if_binary"),
+        OneHotEncoder(sparse_output=False, drop="first", handle_unknown="ignore"),
+    ],
+    ids=["a number", "filled", "unknown", "binary", "one less"],
+)
+def test_what_is_missing_is_a_category(tmp_path, encoder):
+    rows = np.stack([CODES, CODES % 2, RNG.integers(0, 4, ROWS)], 1).astype(float)
+    rows[::7, 0] = rows[::5, 2] = np.nan
+    model = make_pipeline(encoder, net()).fit(rows, CODES)
+    got = piped(model, tmp_path).rows("predict_proba", rows)
+    assert_allclose(got, model.predict_proba(rows), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("encoder", [OrdinalEncoder, OneHotEncoder])
+def test_categories_that_are_joined_are_refused(tmp_path, encoder):
+    rows = np.stack([CODES, RNG.integers(0, 5, ROWS)], 1)
+    model = make_pipeline(encoder(max_categories=2), net()).fit(rows, CODES)
+    with pytest.raises(ValueError, match=f"{encoder.__name__}.* joins categories"):
+        slimlearn.export_c(model, tmp_path / "net.c")
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_steps(tmp_path, name):
     rows = HOLES if name == "imputed" else X
