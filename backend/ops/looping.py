@@ -1,6 +1,7 @@
 """What a network's author writes for steps: scan, while_loop and map_fn."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -48,7 +49,8 @@ def scan(
         or tuples, lists or dicts of them. It may use tensors, parameters and layers
         of the function around it.
     init : tensor or structure of tensors
-        What the first step gets.
+        What the first step gets. Numbers and arrays are taken as `array` takes them:
+        0 is i64, 0.0 of the network's precision.
     xs : tensor or structure of tensors, optional
         All of one length along `axis`; a step gets a slice of each, without that axis.
     length : int or dimension, optional
@@ -91,7 +93,7 @@ def scan(
     graph, wish = current_graph(), name or "scan"
     scope = graph.scoped_name(wish)
     where = f"[scan {scope}]"
-    _check_function(step, "step", where)
+    _check_function(step, "step", where, ("carry", "x"))
     starts, carry_like = flatten(init, scope, "scan", "init")
     slices, xs_like = flatten(xs, scope, "scan", "xs")
     axes = [_axis(x, axis, where) for x in slices]
@@ -159,11 +161,14 @@ def while_loop(
     Parameters
     ----------
     condition : callable
-        ``condition(carry)``, a tensor bool[]: whether there is another step.
+        ``condition(carry)``, a tensor bool[]: whether there is another step. It and
+        `body` have one argument, whatever `init` is: TensorFlow's have as many as
+        there are loop variables.
     body : callable
         ``body(carry)``, which returns the next carry, of the same types and shapes.
     init : tensor or structure of tensors
-        What the first step gets: a tensor, or a tuple, list or dict of them.
+        What the first step gets: a tensor, or a tuple, list or dict of them; numbers
+        and arrays as of `scan`.
     maximum_iterations : int, optional
         The loop ends after so many steps in any case. Needed for gradients, whose
         memory it bounds.
@@ -204,8 +209,8 @@ def while_loop(
     graph, wish = current_graph(), name or "while_loop"
     scope = graph.scoped_name(wish)
     where = f"[while_loop {scope}]"
-    _check_function(condition, "condition", where)
-    _check_function(body, "body", where)
+    _check_function(condition, "condition", where, ("carry",))
+    _check_function(body, "body", where, ("carry",))
     most = 0
     if maximum_iterations is not None:
         most = maximum_iterations
@@ -299,7 +304,7 @@ def map_fn(
         squares = ops.map_fn(lambda a: a @ a, matrices)
     """
     scope = current_graph().scoped_name(name or "map_fn")
-    _check_function(fn, "fn", f"[map_fn {scope}]")
+    _check_function(fn, "fn", f"[map_fn {scope}]", ("x",))
 
     @functools.wraps(fn, assigned=("__name__",), updated=())
     def step(_, x):
@@ -318,9 +323,21 @@ def _called(function: Callable) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _check_function(function, what: str, where: str) -> None:
+def _check_function(function, what: str, where: str, given: tuple[str, ...]) -> None:
     if not callable(function):
         raise TypeError(f"{where} {what} is a function, got {value_text(function)}")
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):  # what is written in C may have none
+        return
+    try:
+        signature.bind(*given)
+    except TypeError:
+        raise TypeError(
+            f"{where} {what} is called as {_called(function)}({', '.join(given)}), "
+            f"but takes {signature}: what is carried comes as one argument, in the "
+            "tuple, list or dict that it began in"
+        ) from None
 
 
 def _carried(after, starts, like, step: Callable, scope: str, op: str) -> list[Tensor]:

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from slimlearn.backend.graph import Tensor
 from slimlearn.backend.op import check_tensor
+from slimlearn.backend.ops.creation import array
 
 
 class Fixed(NamedTuple):
@@ -25,6 +28,7 @@ class _Parts(NamedTuple):
 
 
 LEAF = "*"
+_NUMBERS = (bool, int, float, np.bool_, np.number, np.ndarray)
 
 
 def taken_apart(value, leaf: Callable) -> tuple[list, object]:
@@ -49,11 +53,16 @@ def taken_apart(value, leaf: Callable) -> tuple[list, object]:
 
 
 def flatten(value, scope: str, op: str, what: str) -> tuple[list[Tensor], object]:
-    """Return the tensors of a structure, which None may stand in, and its `like`."""
+    """Return the tensors of a structure and its `like`.
+
+    None may stand in it, and numbers and arrays, which `array` makes tensors of.
+    """
 
     def leaf(value):
         if value is None:
             return None, Fixed.of(None)
+        if isinstance(value, _NUMBERS):
+            return array(value), LEAF
         return check_tensor(value, op, f"{scope}: {what}"), LEAF
 
     return taken_apart(value, leaf)

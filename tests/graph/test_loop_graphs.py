@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.loop_texts import MALFORMED, SCAN, WHILE
 
-from slimlearn import layers
+from slimlearn import function, layers
 from slimlearn.backend import ops, reference
 from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
@@ -281,13 +281,35 @@ REFUSALS = {
         ValueError,
         lambda x: ops.scan(lambda c, _: (c[0], None), (x, x), length=2),
     ),
-    "[scan scan: init] needs a tensor of the network being built, got 0.0": (
+    "[scan scan: init] needs a tensor of the network being built, got 'a'": (
         TypeError,
-        lambda x: ops.scan(my_step, 0.0, length=2),
+        lambda x: ops.scan(my_step, "a", length=2),
     ),
     "[scan scan: <lambda> returns] needs a tensor": (
         TypeError,
-        lambda x: ops.scan(lambda c, _: (c, 1.0), x, length=2),
+        lambda x: ops.scan(lambda c, _: (c, "b"), x, length=2),
+    ),
+    "[scan scan] step is called as <lambda>(carry, x), but takes (c): what is": (
+        TypeError,
+        lambda x: ops.scan(lambda c: (c, c), x, length=2),
+    ),
+    "condition is called as <lambda>(carry), but takes (i, c): what is carried": (
+        TypeError,
+        lambda x: ops.while_loop(lambda i, c: i < 2, lambda both: both, (0, x)),
+    ),
+    "[while_loop while_loop] body is called as <lambda>(carry), but takes (i, c)": (
+        TypeError,
+        lambda x: ops.while_loop(
+            lambda both: both[0] < 2, lambda i, c: (i + 1, c), (0, x)
+        ),
+    ),
+    "[map_fn map_fn] fn is called as <lambda>(x), but takes (a, b)": (
+        TypeError,
+        lambda x: ops.map_fn(lambda a, b: a, x),
+    ),
+    "changes the dtype of carried value 0, %constant: it comes as i64[] and leaves": (
+        ValueError,
+        lambda x: ops.while_loop(lambda i: i < 2, lambda i: ops.cast(i, "i32"), 0),
     ),
     "hands on and stacks nothing": (
         ValueError,
@@ -369,3 +391,25 @@ def test_malformed_texts_are_refused(name):
     assert old in text
     with pytest.raises(ProgramError, match=re.escape(message)):
         parse_program(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_and_arrays_are_carried_cut_and_returned(dtype):
+    slices = np.arange(12.0).reshape(4, 3)
+
+    @function
+    def sums(x):
+        total, (before, one) = ops.scan(lambda c, v: (c + v, (c, 1.0)), 0.0, x)
+        ends = ops.scan(lambda c, v: (c + v * x, None), x, slices)[0]
+        steps, doubled = ops.while_loop(
+            lambda c: c[0] < 5, lambda c: (c[0] + 1, c[1] * 2), (2, x)
+        )
+        return total, before, one, ends, steps, doubled
+
+    x = np.array([1, 2, 4], dtype)
+    total, before, one, ends, steps, doubled = sums(x)
+    assert total == 7 and total.dtype == dtype
+    assert (before.tolist(), one.tolist()) == ([0, 1, 3], [1, 1, 1])
+    np.testing.assert_array_equal(ends, x + x * slices.sum(0))
+    assert steps == 5 and steps.dtype == np.int64
+    np.testing.assert_array_equal(doubled, 8 * x)

@@ -201,8 +201,8 @@ def test_what_is_told_of_it():
         (
             TypeError,
             r"\[function <lambda>: returns\] needs a tensor of the network being "
-            r"built, got 3",
-            lambda: call(lambda x: 3)(1.0),
+            r"built, got 'a'",
+            lambda: call(lambda x: "a")(1.0),
         ),
         (
             ValueError,
