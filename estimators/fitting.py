@@ -22,7 +22,7 @@ from slimlearn.estimators.heads import Head
 from slimlearn.estimators.history import Monitor
 from slimlearn.estimators.holdout import held_out
 from slimlearn.estimators.inputs import Input
-from slimlearn.estimators.inputs.sequences import Sequences
+from slimlearn.estimators.inputs.sequence_rows import Sequences
 from slimlearn.estimators.labels import class_weighted, outputs_of, plain_classes
 from slimlearn.estimators.likeness import warn_of_other_units
 from slimlearn.estimators.progress import BAR_SECONDS

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.frames import is_frame
-from slimlearn.estimators.inputs.sequences import Sequences
+from slimlearn.estimators.inputs.sequence_rows import Sequences
 from slimlearn.estimators.labels import codes_of
 from slimlearn.estimators.missing import missing_in
 

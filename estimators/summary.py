@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slimlearn.estimators.inputs.sequences import Sequences
+from slimlearn.estimators.inputs.sequence_rows import Sequences
 
 __all__ = ["Moments", "Summary"]
 

@@ -11,7 +11,7 @@ from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.shape import B, symbol
 from slimlearn.estimators.heads.steps import StepsHead
 from slimlearn.estimators.inputs import SOURCE
-from slimlearn.estimators.inputs.sequences import bucket_sizes
+from slimlearn.estimators.inputs.sequence_rows import bucket_sizes
 from slimlearn.layers.sequence import know_lengths
 
 __all__ = ["Beams", "TokensHead"]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
 from slimlearn.backend.ragged import Ragged
 from slimlearn.backend.shape import symbol
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.base import Form, Input
-from slimlearn.estimators.inputs.frames import is_column, is_frame
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
+from slimlearn.estimators.inputs.sequence_lists import apart, of_parts
+from slimlearn.estimators.inputs.sequence_rows import Sequences, bucket_sizes
 from slimlearn.layers.sequence import (
     know_lengths,
     know_vocabulary,
     without_padding,
 )
 
-__all__ = ["LENGTHS", "SequenceInput", "Sequences", "T", "bucket_sizes"]
+__all__ = ["LENGTHS", "SequenceInput", "T"]
 
 # The symbol of the time axis, and the source of the lengths.
 T = symbol("T")
@@ -27,113 +27,6 @@ LENGTHS = "lengths"
 _MOST_IDS = 1 << 31
 # What lengths beyond those of the fit grow by.
 _GROWTH = 1.5
-
-
-class Sequences:
-    """Checked sequences: their values one behind the other, and where each begins.
-
-    Parameters
-    ----------
-    values : ndarray of shape (steps, ...)
-    offsets : int64 array of shape (n + 1,)
-    array : ndarray of shape (n, T, ...) or None
-        Where they came as one array, that.
-
-    Attributes
-    ----------
-    ndim : int
-        2, rows and their steps.
-    """
-
-    ndim = 2
-
-    __slots__ = ("_values", "array", "offsets")
-
-    def __init__(self, values, offsets, array=None):
-        self._values = values
-        self.offsets = offsets
-        self.array = array
-
-    @classmethod
-    def of_array(cls, array: np.ndarray) -> Sequences:
-        """Sequences [n, T, ...] that are all T steps long."""
-        count, steps = array.shape[:2]
-        return cls(None, np.arange(count + 1, dtype=np.int64) * steps, array)
-
-    @property
-    def values(self) -> np.ndarray:
-        """All steps in C order."""
-        if self._values is None:
-            array = np.ascontiguousarray(self.array)
-            self._values = array.reshape(-1, *array.shape[2:])
-        return self._values
-
-    @property
-    def shape(self) -> tuple[int]:
-        return (len(self.offsets) - 1,)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def dtype(self) -> np.dtype:
-        return (self.values if self.array is None else self.array).dtype
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Of one step."""
-        return self.values.shape[1:] if self.array is None else self.array.shape[2:]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self.offsets)
-
-    def numbers(self) -> np.ndarray:
-        """All numbers, in an array of some shape."""
-        return self.values if self.array is None else self.array
-
-    def astype(self, dtype) -> Sequences:
-        if self.array is not None:
-            return Sequences(None, self.offsets, self.array.astype(dtype))
-        return Sequences(self.values.astype(dtype), self.offsets)
-
-    def with_features(self) -> Sequences:
-        """Numbers of one feature as rows of one."""
-        if self.array is not None:
-            return Sequences(None, self.offsets, self.array[..., None])
-        return Sequences(self.values[:, None], self.offsets)
-
-    def without_features(self) -> Sequences:
-        """Rows of one feature as numbers."""
-        if self.array is not None:
-            return Sequences(None, self.offsets, self.array[..., 0])
-        return Sequences(self.values[:, 0], self.offsets)
-
-    def __getitem__(self, index) -> Sequences:
-        if self.array is not None:
-            return Sequences.of_array(self.array[index])
-        return Sequences.of_list(self.as_list(index))
-
-    @classmethod
-    def of_list(cls, parts: list[np.ndarray]) -> Sequences:
-        """Sequences as arrays [T_i, ...]."""
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
-        return cls(np.ascontiguousarray(np.concatenate(parts)), offsets)
-
-    def as_list(self, index=None) -> list[np.ndarray]:
-        """Each sequence, as users give lists of them."""
-        rows = np.arange(len(self))
-        rows = rows if index is None else rows[index]
-        begin, end = self.offsets[:-1], self.offsets[1:]
-        return [self.values[begin[row] : end[row]] for row in rows]
-
-
-def bucket_sizes(lengths: np.ndarray, most: int) -> tuple[int, ...]:
-    """Lengths that sequences are padded to: quantiles of theirs, the longest last."""
-    shares = np.arange(1, most + 1) / most
-    found = np.quantile(lengths, shares, method="higher")
-    return tuple(int(size) for size in np.unique(found))
 
 
 class SequenceInput(Input):
@@ -183,11 +76,11 @@ class SequenceInput(Input):
     def _checked(self, estimator, X, reset: bool, name: str) -> Sequences:
         who = type(estimator).__name__
         X = to_numpy(X)
-        parts = _apart(X)
+        parts = apart(X)
         if isinstance(X, Sequences):
             found = X
         elif parts is not None:
-            found = _of_parts(parts, self.data_format, name, who)
+            found = of_parts(parts, self.data_format, name, who)
         elif getattr(X, "ndim", 2) > 2:
             found = self._of_array(estimator, X, name)
         else:
@@ -418,114 +311,3 @@ def _as_source(array):
 
 def _kind(input: SequenceInput) -> str:
     return "ids" if input.features is None else f"{input.features} features"
-
-
-def _apart(X) -> list | None:
-    """The sequences that X is a list, a column or an array of objects of."""
-    if isinstance(X, (list, tuple)):
-        return None if _is_table(X) else list(X)
-    if issparse(X):
-        return None
-    if is_frame(X):
-        if getattr(X, "ndim", 2) == 2 and X.shape[1] != 1:
-            return None
-        X = np.asarray(X)
-    if is_column(X):
-        parts = list(X)
-    else:
-        if getattr(getattr(X, "dtype", None), "kind", None) != "O":
-            return None
-        X = X.ravel() if X.ndim == 1 or X.shape[1:] == (1,) else X
-        parts = list(X) if X.ndim == 1 else []
-    texts = is_column(X) and any(isinstance(part, str) for part in parts)
-    return parts if texts or any(np.ndim(part) >= 1 for part in parts) else None
-
-
-def _is_table(rows) -> bool:
-    """Whether a list is rows of as many floats, as of ``X.tolist()``."""
-    lists = all(isinstance(row, (list, tuple)) and len(row) for row in rows)
-    if not rows or not lists or len({len(row) for row in rows}) > 1:
-        return False
-    return all(isinstance(value, float) for value in rows[0])
-
-
-def _of_parts(parts: list, data_format: str, name: str, who: str) -> Sequences:
-    """Sequences of a list of arrays, checked.
-
-    Raises
-    ------
-    ValueError
-        Naming the first one that is empty, odd, or not finite.
-    """
-    if not parts:
-        raise ValueError(
-            f"Found array with 0 sample(s) ({name} is an empty list) while a minimum "
-            f"of 1 is required by {who}."
-        )
-    arrays = [_one(part, i, name, who) for i, part in enumerate(parts)]
-    axes = arrays[0].ndim
-    if data_format == "NCT" and axes == 2:
-        arrays = [array.T for array in arrays]
-    for i, array in enumerate(arrays):
-        if array.ndim != axes or array.shape[1:] != arrays[0].shape[1:]:
-            raise ValueError(
-                f"{name}: sequence {i} has {_features(array)}, sequence 0 has "
-                f"{_features(arrays[0])}: give each step of all sequences the same"
-            )
-        if len(array) == 0:
-            raise ValueError(
-                f"{name}: sequence {i} has no steps: leave it out, or give it one"
-            )
-    if axes == 2 and arrays[0].shape[1] == 0:
-        raise ValueError(
-            f"{name}: steps have 0 features while a minimum of 1 is required."
-        )
-    found = Sequences.of_list(arrays)
-    if found.dtype.kind == "f" and not np.isfinite(found.values).all():
-        bad = ~np.isfinite(found.values.reshape(len(found.values), -1)).all(axis=1)
-        at = int(bad.argmax())
-        row = int(np.searchsorted(found.offsets, at, side="right")) - 1
-        what = "NaN" if np.isnan(found.values[at]).any() else "infinity"
-        raise ValueError(
-            f"Input {name} contains {what} in sequence {row}, step "
-            f"{at - found.offsets[row]}: fill or leave out what is missing; padding "
-            "is not needed"
-        )
-    return found
-
-
-def _features(array: np.ndarray) -> str:
-    return "numbers alone" if array.ndim == 1 else f"{array.shape[1]} features"
-
-
-def _one(part, i: int, name: str, who: str) -> np.ndarray:
-    try:
-        array = np.asarray(part)
-    except ValueError:
-        raise ValueError(
-            f"{name}: sequence {i} has steps of different numbers of features: give "
-            "an array of steps × features"
-        ) from None
-    if array.dtype.kind in "SU" or (
-        array.dtype == object and any(isinstance(v, (str, bytes)) for v in array.flat)
-    ):
-        raise ValueError(
-            f"{name}: sequence {i} has words: put TokenVectorizer() before {who}, "
-            "which makes ids of them"
-        )
-    if array.dtype == object:
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{name}: sequence {i} holds {type(part).__name__} of objects that are "
-                "no numbers"
-            ) from None
-    if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{name}: sequence {i} has {array.ndim} axes: give steps, or steps × "
-            "features" + ": one sequence alone is [X]" * (array.ndim == 0)
-        )
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name}: sequence {i} has {array.dtype}, give real numbers")
-    return array

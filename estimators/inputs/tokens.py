@@ -6,7 +6,8 @@ import numpy as np
 
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.frames import is_column, is_frame
-from slimlearn.estimators.inputs.sequences import SequenceInput, Sequences
+from slimlearn.estimators.inputs.sequence_rows import Sequences
+from slimlearn.estimators.inputs.sequences import SequenceInput
 
 __all__ = ["TokenInput"]
 

@@ -14,7 +14,7 @@ from slimlearn import (
     layers,
     network,
 )
-from slimlearn.estimators.inputs.sequences import bucket_sizes
+from slimlearn.estimators.inputs.sequence_rows import bucket_sizes
 
 SMALL = {"cell": "conv", "units": (8,), "kernel_size": 3, "random_state": 0}
 
