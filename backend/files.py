@@ -119,9 +119,11 @@ def write_parts(file, parts: Parts) -> bytes | None:
         If the file cannot be written; an old one then stays as it was.
     """
     meta = {"inputs": parts.inputs} if parts.inputs else {}
-    stream = hasattr(file, "write")
-    data = _native().write_model(
-        None if file is None or stream else _path(file),
+    to = getattr(file, "write", None)
+    if to is None and file is not None:
+        to = _path(file)
+    return _native().write_model(
+        to,
         parts.programs,
         _json(meta),
         "" if parts.fit is None else _json(parts.fit),
@@ -129,9 +131,6 @@ def write_parts(file, parts: Parts) -> bytes | None:
         parts.arrays,
         "" if parts.outputs is None else _json(parts.outputs),
     )
-    if stream:
-        file.write(data)
-    return None if stream else data
 
 
 def write_text(file, text: str) -> None:
@@ -161,7 +160,7 @@ def read(file) -> Saved:
     return saved
 
 
-def read_parts(file) -> Parts:
+def read_parts(file, sealed: bool = False) -> Parts:
     """Read what `write_parts` wrote, or a file of format 1.
 
     Parameters
@@ -170,6 +169,8 @@ def read_parts(file) -> Parts:
         A path is mapped into memory: its pages are shared with other processes until
         they are written to. Replace such a file, as `write` does; one that is cut
         short in place takes the memory away from those who read it.
+    sealed : bool
+        Whether the file has to tell its SHA-256, and to have it.
 
     Raises
     ------
@@ -180,15 +181,15 @@ def read_parts(file) -> Parts:
         file = file.read()
     if isinstance(file, bytes):
         if file.startswith(format1.MAGIC):
-            return _of_format1(file)
-        found = _native().read_model_bytes(file)
+            return _of_format1(file, sealed)
+        found = _native().read_model_bytes(file, sealed)
     else:
         file = _path(file)
         with open(os.fsdecode(file), "rb") as opened:
             if opened.read(len(format1.MAGIC)) == format1.MAGIC:
                 opened.seek(0)
-                return _of_format1(opened.read())
-        found = _native().read_model(file)
+                return _of_format1(opened.read(), sealed)
+        found = _native().read_model(file, sealed)
     programs, meta, fit, estimator, arrays, newer = found
     if newer:
         warn(
@@ -204,7 +205,11 @@ def read_parts(file) -> Parts:
     )
 
 
-def _of_format1(data: bytes) -> Parts:
+def _of_format1(data: bytes, sealed: bool) -> Parts:
+    if sealed:
+        raise ValueError(
+            "the file does not tell its SHA-256: it is of format 1; save it again"
+        )
     return Parts([Stored(*format1.read(data))], [], None, None, {}, checked=False)
 
 

@@ -1,6 +1,7 @@
 // Binds the model file: bytes and arenas in, bytes and lent arenas out.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <tuple>
@@ -10,6 +11,7 @@
 #include "api/lock.h"
 #include "file/checksum.h"
 #include "file/model_file.h"
+#include "file/sha256.h"
 
 namespace slim {
 namespace {
@@ -52,8 +54,37 @@ std::span<std::byte> span_of(const py::object& object, const char* what) {
   throw py::error_already_set();
 }
 
-// Into the file, or returned where `path` is None. Of each program text, params, state, slots.
-py::object write(const py::object& path, const py::list& programs, std::string meta,
+py::bytes joined(const std::vector<std::string_view>& pieces) {
+  size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  const auto bytes = py::reinterpret_steal<py::bytes>(
+      PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(size)));
+  if (!bytes) throw py::error_already_set();
+  char* at = PyBytes_AS_STRING(bytes.ptr());
+  for (const std::string_view piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
+  return bytes;
+}
+
+// Of a function that takes bytes and may keep them: some at a time, as there may be many.
+void hand_over(const std::vector<std::string_view>& pieces, const py::object& take) {
+  constexpr size_t kMost = 16 << 20;
+  std::string chunk;
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      const std::string_view part = piece.substr(0, kMost - chunk.size());
+      chunk += part;
+      piece.remove_prefix(part.size());
+      if (chunk.size() < kMost) continue;
+      take(py::bytes(chunk));
+      chunk.clear();
+    }
+  }
+  take(py::bytes(chunk));
+}
+
+// To a path, or to a function that takes bytes; returned where `to` is None. Of each program text,
+// params, state, slots.
+py::object write(const py::object& to, const py::list& programs, std::string meta,
                  std::string fit, std::string estimator, const py::dict& further,
                  std::string outputs) {
   ModelContent content{{}, std::move(meta),   std::move(fit), std::move(estimator),
@@ -73,8 +104,18 @@ py::object write(const py::object& path, const py::list& programs, std::string m
                                std::vector<int64_t>(array.shape(), array.shape() + array.ndim()),
                                static_cast<const std::byte*>(array.data()), array.nbytes()});
   }
-  if (path.is_none()) return py::bytes(to_bytes(content));
-  const auto name = py::cast<std::string>(path);
+  if (to.is_none() || PyCallable_Check(to.ptr()) != 0) {
+    py::object bytes = py::none();
+    with_pieces(content, [&](const auto& pieces) {
+      if (to.is_none()) {
+        bytes = joined(pieces);
+      } else {
+        hand_over(pieces, to);
+      }
+    });
+    return bytes;
+  }
+  const auto name = py::cast<std::string>(to);
   try {
     const Unlocked unlocked;
     save(content, name);
@@ -113,19 +154,19 @@ py::tuple read(std::shared_ptr<ModelFile> file) {
                         file->is_newer());
 }
 
-py::tuple read_file(const std::string& path) {
+py::tuple read_file(const std::string& path, bool sealed) {
   std::shared_ptr<ModelFile> file;
   try {
     const Unlocked unlocked;
-    file = ModelFile::open(path);
+    file = ModelFile::open(path, sealed);
   } catch (const FileError& error) {
     raise(error);
   }
   return read(std::move(file));
 }
 
-py::tuple read_bytes(const py::bytes& bytes) {
-  return read(std::make_shared<ModelFile>(Mapping::of_bytes(std::string_view(bytes))));
+py::tuple read_bytes(const py::bytes& bytes, bool sealed) {
+  return read(std::make_shared<ModelFile>(Mapping::of_bytes(std::string_view(bytes)), sealed));
 }
 
 // Any file, whole or not at all.
@@ -150,6 +191,11 @@ void bind_files(py::module_& module) {
     const std::string_view view(bytes);
     return checksum(reinterpret_cast<const std::byte*>(view.data()),
                     static_cast<int64_t>(view.size()));
+  });
+  module.def("sha256", [](const std::vector<std::string>& parts, bool portable) {
+    Sha256 sum(portable);
+    for (const std::string& part : parts) sum.add(part);
+    return sum.digits();
   });
 }
 

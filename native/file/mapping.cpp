@@ -135,13 +135,15 @@ Mapping::~Mapping() {
   if (data_ != nullptr && copy_.data() == nullptr) ::munmap(data_, static_cast<size_t>(size_));
 }
 
-void write_file(const std::string& path, const std::vector<std::string_view>& pieces) {
+void write_file(const std::string& path, const std::vector<std::string_view>& pieces,
+                const std::function<void()>& finish) {
   const std::string place = followed(path);
   struct stat former;
   const bool there = ::stat(place.c_str(), &former) == 0;
   if (there && S_ISDIR(former.st_mode)) throw FileError(EISDIR, path);
   if (there && !S_ISREG(former.st_mode)) {  // a device or a pipe is to stay one
     const Descriptor file(place, O_WRONLY, path);
+    finish();
     for (const std::string_view piece : pieces) write_all(*file, piece, path);
     return;
   }
@@ -156,6 +158,9 @@ void write_file(const std::string& path, const std::vector<std::string_view>& pi
       // Who may read the old file may read the new one, and nobody else.
       if (there && ::fchmod(*file, former.st_mode & 07777) != 0) throw FileError(errno, path);
       for (const std::string_view piece : pieces) write_all(*file, piece, path);
+      finish();
+      if (::lseek(*file, 0, SEEK_SET) != 0) throw FileError(errno, path);
+      write_all(*file, pieces[0], path);
       if (::fsync(*file) != 0) throw FileError(errno, path);
       if (nameless && ::linkat(AT_FDCWD, known_as(*file).c_str(), AT_FDCWD, temporary.c_str(),
                                AT_SYMLINK_FOLLOW) != 0) {

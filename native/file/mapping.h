@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ class Mapping {
 
   std::byte* data() const { return data_; }
   int64_t size() const { return size_; }
+  std::string_view bytes() const {
+    return {reinterpret_cast<const char*>(data_), static_cast<size_t>(size_)};
+  }
 
  private:
   Mapping() = default;
@@ -45,7 +49,9 @@ class Mapping {
 
 // All pieces one after the other, on the disk when it returns: beside `path` and then moved
 // there, so that a crash leaves the old file or the new one. Links are followed, the mode of an
-// old file is kept; what is no file, such as a pipe, is written to. Throws FileError.
-void write_file(const std::string& path, const std::vector<std::string_view>& pieces);
+// old file is kept; what is no file, such as a pipe, is written to. `finish` is called once, when
+// all is written that can be, and may change bytes of the first piece. Throws FileError.
+void write_file(const std::string& path, const std::vector<std::string_view>& pieces,
+                const std::function<void()>& finish = [] {});
 
 }  // namespace slim

@@ -5,11 +5,13 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <future>
 #include <set>
 #include <stdexcept>
 #include <utility>
 
 #include "file/checksum.h"
+#include "file/digest.h"
 #include "file/json.h"
 #include "file/outputs.h"
 #include "ir/text.h"
@@ -18,12 +20,13 @@ namespace slim {
 namespace {
 
 constexpr const char* kFormat = "2";
-constexpr int kMinor = 2;
+constexpr int kMinor = 3;
 constexpr std::string_view kFurther = "#array/";
 constexpr std::string_view kProgram = "program";
 constexpr size_t kMostPrograms = 100'000;
 constexpr size_t kLongestEstimator = 16 << 20;
 constexpr int64_t kMostValues = 1'000'000;
+constexpr size_t kLarge = 1 << 20;  // bytes that are worth a thread
 
 // What stands before the names of a program's arrays, and behind the key of its text.
 std::string prefix_of(size_t number) {
@@ -130,10 +133,9 @@ Container container_of(const ModelContent& content) {
   for (const StoredArray& array : container.arrays) {
     add_sum(array.name, hash_of(array.data, array.bytes));
   }
-  const bool is_plain = content.programs.size() == 1 && content.estimator.empty();
-  const char* minor = !content.outputs.empty() ? ".2" : is_plain ? "" : ".1";
-  container.metadata["slimlearn.format"] = std::string(kFormat) + minor;
+  container.metadata["slimlearn.format"] = std::string(kFormat) + '.' + std::to_string(kMinor);
   container.metadata["slimlearn.checksums"] = sums + '}';
+  container.metadata[std::string(kDigestKey)] = no_digest();
   return container;
 }
 
@@ -207,7 +209,8 @@ std::map<std::string, std::string> own_strings(const Container& container, bool&
   size_t programs = 0;
   while (own.count(key_of(programs)) > 0) ++programs;
   if (programs > kMostPrograms) damaged("it has more than 100,000 programs");
-  std::set<std::string> known = {"format", "meta", "fit", "estimator", "outputs", "checksums"};
+  std::set<std::string> known = {"format",  "meta",      "fit",   "estimator",
+                                 "outputs", "checksums", "sha256"};
   for (size_t i = 0; i < programs; ++i) known.insert(key_of(i));
   for (const auto& [key, value] : own) {
     if (known.count(key) == 0 && !is_newer) {
@@ -261,34 +264,45 @@ const StoredProgram& ModelContent::program() const {
   return programs.front();
 }
 
-std::string to_bytes(const ModelContent& content) {
+void with_pieces(const ModelContent& content,
+                 const std::function<void(const std::vector<std::string_view>&)>& take) {
   check_json(content);
   const Container container = container_of(content);
-  std::string header, bytes;
-  for (const std::string_view piece : container.pieces(header)) bytes += piece;
-  return bytes;
+  std::string header;
+  const auto pieces = container.pieces(header);
+  seal(header, digest_of(pieces));
+  take(pieces);
 }
 
 void save(const ModelContent& content, const std::string& path) {
   check_json(content);
   const Container container = container_of(content);
   std::string header;
-  write_file(path, container.pieces(header));
+  const auto pieces = container.pieces(header);
+  // Made while the disk takes a large file; where no thread can be had, after that.
+  size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  const auto meanwhile = std::launch::async | std::launch::deferred;
+  auto digest = std::async(size < kLarge ? std::launch::deferred : meanwhile,
+                           [&] { return digest_of(pieces); });
+  write_file(path, pieces, [&] { seal(header, digest.get()); });
 }
 
-std::shared_ptr<ModelFile> ModelFile::open(const std::string& path) {
+std::shared_ptr<ModelFile> ModelFile::open(const std::string& path, bool sealed) {
   try {
-    return std::make_shared<ModelFile>(Mapping::of_file(path));
+    return std::make_shared<ModelFile>(Mapping::of_file(path), sealed);
   } catch (const std::invalid_argument& error) {
     throw std::invalid_argument(path + ": " + error.what());
   }
 }
 
-ModelFile::ModelFile(Mapping mapping)
+ModelFile::ModelFile(Mapping mapping, bool sealed)
     : mapping_(std::move(mapping)),
-      container_(Container::read(
-          {reinterpret_cast<const char*>(mapping_.data()), static_cast<size_t>(mapping_.size())})) {
+      container_(Container::read(mapping_.bytes())) {
   auto own = own_strings(container_, is_newer_);
+  const std::string& digest = own["sha256"];
+  if (!digest.empty()) require_digits(digest);
+  if (sealed) require_digest(mapping_.bytes(), digest);
   auto sums = checksums_of(own["checksums"]);
   const auto check = [&](const std::string& name, const std::string& hash) {
     const auto sum = sums.find(name);

@@ -1,6 +1,7 @@
 // Format 2: programs, their arrays and what belongs to them, in one safetensors file.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,9 +19,9 @@ namespace slim {
 // The arrays of the file are parameters and states by their names, slots as
 // "fc1/weights#adam/m", those of the second program as "#1/fc1/weights", and further ones as
 // "#array/…". In its metadata stand
-//   slimlearn.format     "2"; "2.1" with an estimator or several programs, "2.2" with outputs. A
-//                        reader takes newer ones of its first number, and leaves keys that it
-//                        does not know alone
+//   slimlearn.format     "2.3"; older ones are "2", without an estimator and of one program, "2.1",
+//                        without outputs, and "2.2", without sha256. A reader takes newer ones of
+//                        its first number, and leaves keys that it does not know alone
 //   slimlearn.program    the text; of further programs slimlearn.program.1 and on
 //   slimlearn.meta       JSON of a closed schema: {"inputs": [{"name": "num", "source": "X",
 //                        "type": "f32[B,2]", "columns": ["age", "fare"]}]}, all but name optional
@@ -29,6 +30,7 @@ namespace slim {
 //   slimlearn.outputs    JSON of a closed schema (file/outputs.h): what an estimator's methods make
 //                        of the program's numbers
 //   slimlearn.checksums  JSON: XXH64 of every array by its name, of "#program", "#meta", "#fit" …
+//   slimlearn.sha256     of the whole file (file/digest.h), compared for those who ask for it
 struct StoredProgram {
   std::string text;
   std::span<std::byte> params;  // as long as the layout says
@@ -48,17 +50,19 @@ struct ModelContent {
   const StoredProgram& program() const;
 };
 
-// The file in memory. Throws std::invalid_argument, FileError.
-std::string to_bytes(const ModelContent& content);
+// The file in pieces, which last for the call alone. Throws std::invalid_argument.
+void with_pieces(const ModelContent& content,
+                 const std::function<void(const std::vector<std::string_view>&)>& take);
+// Throws std::invalid_argument, FileError.
 void save(const ModelContent& content, const std::string& path);
 
 // What a file holds, all of it checked; the arenas lie in the mapping where that holds them as
 // the layout does, and are writable: no one else sees it.
 class ModelFile {
  public:
-  // Throws std::invalid_argument, FileError.
-  static std::shared_ptr<ModelFile> open(const std::string& path);
-  explicit ModelFile(Mapping mapping);
+  // `sealed`: it has to tell its SHA-256, and to have it. Throws std::invalid_argument, FileError.
+  static std::shared_ptr<ModelFile> open(const std::string& path, bool sealed = false);
+  explicit ModelFile(Mapping mapping, bool sealed = false);
 
   // Lives as long as this.
   const ModelContent& content() const { return content_; }

@@ -33,11 +33,12 @@ SLIM_API const char* slim_message(void);
 // no other may use it.
 typedef struct slim_model slim_model;
 
-// What a file from elsewhere may ask for; 0 is no limit.
+// What a file from elsewhere may ask for, and is asked for; 0 is no limit, and nothing.
 typedef struct {
   int64_t file_bytes;     // its own
   int64_t nodes;          // that its functions compute, all together
   int64_t session_bytes;  // of memory for each session
+  int sha256;             // 1: the file has to tell its SHA-256, and to have it
 } slim_limits;
 
 // A file of an estimator's save, of Program.save or of a Checkpoint; `limits` may be NULL. It is

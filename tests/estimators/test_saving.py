@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -586,7 +587,7 @@ def test_files_that_are_none(tmp_path, small):
 def test_versions(small):
     header, arrays = take_apart(bytes_of(small))
     meta = header["__metadata__"]
-    assert meta["slimlearn.format"] == "2.1"
+    assert meta["slimlearn.format"] == "2.3"
     meta["slimlearn.format"] = "3"
     with pytest.raises(ValueError, match=r"file format 3, .* upgrade slimlearn"):
         slimlearn.load(put_together(header, arrays))
@@ -599,7 +600,7 @@ def test_versions(small):
     told = told_by(header)
     told["libraries"]["scikit-learn"] = "0.1"
     tell(header, told)
-    meta["slimlearn.format"] = "2.1"
+    meta["slimlearn.format"] = "2.3"
     more = meta.pop("slimlearn.more")
     with pytest.warns(InconsistentVersionWarning, match=r"0\.1") as other:
         slimlearn.load(put_together(header, arrays))
@@ -610,14 +611,59 @@ def test_versions(small):
 
 
 def test_the_file_that_was_meant(tmp_path, small):
-    from hashlib import sha256
-
     path = tmp_path / "m.slim"
     slimlearn.save(small, path)
     digest = sha256(path.read_bytes()).hexdigest()
     assert outputs(slimlearn.load(path, sha256=digest), X) == outputs(small, X)
     with pytest.raises(ValueError, match="another one: its SHA-256 is"):
         slimlearn.load(path, sha256="0" * 64)
+    with pytest.raises(TypeError, match="bool or 64 digits, got 7"):
+        slimlearn.load(path, sha256=7)
+
+
+def test_the_digest_that_a_file_tells_of_itself(tmp_path, small):
+    path = tmp_path / "m.slim"
+    slimlearn.save(small, path)
+    data = path.read_bytes()
+    assert data == bytes_of(small)
+    told = take_apart(data)[0]["__metadata__"]["slimlearn.sha256"]
+    assert told == sha256(data.replace(told.encode(), b"0" * 64)).hexdigest()
+    for file in (path, data, io.BytesIO(data)):
+        assert outputs(slimlearn.load(file, sha256=True), X) == outputs(small, X)
+    # What the quick checksums of the parts do not see.
+    spaced = put_together(*take_apart(data))
+    for changed, message in (
+        (data.replace(b'"2.3"', b'"2.2"'), "its SHA-256 is [0-9a-f]{64}, not"),
+        (data.replace(told.encode(), b"f" * 64), "its SHA-256 is .*, not f"),
+        (spaced, "written anew by another program"),
+    ):
+        path.write_bytes(changed)
+        for file in (path, changed):
+            assert outputs(slimlearn.load(file), X) == outputs(small, X)
+            with pytest.raises(ValueError, match=message):
+                slimlearn.load(file, sha256=True)
+    with pytest.raises(ValueError, match="its SHA-256 is no 64 digits"):
+        slimlearn.load(data.replace(told.encode(), told.upper().encode()))
+    with pytest.raises(ValueError, match="does not tell its SHA-256"):
+        slimlearn.load(HERE / "golden/table-2.1.slim", sha256=True)
+
+
+def test_large_files_go_to_paths_pipes_and_streams_alike(tmp_path):
+    """Their digest is made beside the writing; of a pipe, before it."""
+    wide = np.tile(X, (1, 250)).astype("f4")
+    net = DNNClassifier((400,), max_iter=1, random_state=0).fit(wide, y)
+    path, stream = tmp_path / "m.slim", io.BytesIO()
+    slimlearn.save(net, path)
+    slimlearn.save(net, stream)
+    assert stream.getvalue() == path.read_bytes()
+    assert len(stream.getvalue()) > 2**20
+    slimlearn.load(path, sha256=True)
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read())"
+    command = [sys.executable, "-c", code, tmp_path / "pipe"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
+        slimlearn.save(net, tmp_path / "pipe")
+        assert reader.communicate()[0] == stream.getvalue()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
@@ -724,7 +770,7 @@ def test_files_of_former_versions_are_read(path):
     """`golden/make.py` wrote them once; they are never written anew."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
-        loaded = slimlearn.load(path)
+        loaded = slimlearn.load(path, sha256=not path.stem.endswith(("2.1", "2.2")))
     kept = np.load(path.with_name(f"{path.stem}.npz"))
     given = kept["X"]
     if hasattr(loaded, "feature_names_in_"):

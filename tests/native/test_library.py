@@ -90,7 +90,9 @@ def test_mistakes_have_words(programs, tmp_path):
     header, arrays = take_apart(whole)
     header["__metadata__"]["slimlearn.format"] = "3"
     (tmp_path / "newer").write_bytes(put_together(header, arrays))
-    files = [tmp_path / name for name in ("model", "damaged", "newer")]
+    digest = header["__metadata__"]["slimlearn.sha256"].encode()
+    (tmp_path / "other").write_bytes(whole.replace(digest, b"0" * 64))
+    files = [tmp_path / name for name in ("model", "damaged", "newer", "other")]
     done = run(programs / "mistakes", *files)
     assert done.returncode == 0, done.stdout + done.stderr
 

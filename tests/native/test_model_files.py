@@ -1,5 +1,6 @@
 """The model file: what stands in it, who reads it, and what is refused."""
 
+import hashlib
 import json
 import os
 import random
@@ -290,6 +291,17 @@ def test_writers_that_are_killed_leave_nothing(tmp_path):
 )
 def test_checksums_are_those_of_xxhash(data, known):
     assert _native.checksum(data) == known
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_sha256_is_that_of_the_standard(portable):
+    data = bytes(range(256)) * 3
+    for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 700):
+        known = hashlib.sha256(data[:size]).hexdigest()
+        for cut in {0, size // 3, size}:
+            parts = [data[:cut], data[cut:size]]
+            assert _native.sha256(parts, portable) == known
+        assert _native.sha256([data[i : i + 1] for i in range(size)], portable) == known
 
 
 # -- the safetensors package ---------------------------------------------------------

@@ -138,7 +138,7 @@ def resealed(header: dict, arrays: bytes) -> bytes:
     metadata, sums = header["__metadata__"], {}
     for key, text in metadata.items():
         name = key.removeprefix("slimlearn.")
-        if name not in ("format", "checksums"):
+        if name not in ("format", "checksums", "sha256"):
             sums[f"#{name}"] = f"{_native.checksum(text.encode()):016x}"
     for name, entry in header.items():
         if name != "__metadata__" and not name.startswith("#padding"):

@@ -129,7 +129,8 @@ slim_status tell(const slim_model* model, const char* method, size_t index, slim
 
 void load(slim::Mapping mapping, const slim_limits* limits, slim_model** model) {
   const slim_limits known = limits != nullptr ? *limits : slim_limits{};
-  *model = new slim_model(std::make_shared<slim::ModelFile>(std::move(mapping)), known);
+  auto file = std::make_shared<slim::ModelFile>(std::move(mapping), known.sha256 != 0);
+  *model = new slim_model(std::move(file), known);
 }
 
 int64_t most_bytes(const slim_limits* limits) {

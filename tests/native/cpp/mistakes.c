@@ -44,7 +44,7 @@ int main(int count, char** words) {
   slim_limits limits = {0};
   slim_session_options options = {0};
   slim_training how = {0};
-  if (count != 4) return 2;
+  if (count != 5) return 2;
 
   expect(slim_load("/no/such/file", NULL, &model), SLIM_SYSTEM, "No such file");
   expect(slim_load(NULL, NULL, &model), SLIM_INVALID, "path is NULL");
@@ -59,8 +59,10 @@ int main(int count, char** words) {
   limits.file_bytes = 0;
   limits.nodes = 3;
   expect(slim_load(words[1], &limits, &model), SLIM_INVALID, "nodes, the limit is 3");
-  if (model != NULL) return 3;
   limits.nodes = 0;
+  limits.sha256 = 1;
+  expect(slim_load(words[4], &limits, &model), SLIM_INVALID, "its SHA-256 is ");
+  if (model != NULL) return 3;
   limits.session_bytes = 1000000;
   if (slim_load(words[1], &limits, &model) != SLIM_OK) return 4;
   if (slim_api_version() != SLIM_API_VERSION) return 8;
