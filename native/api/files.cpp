@@ -84,9 +84,8 @@ void hand_over(const std::vector<std::string_view>& pieces, const py::object& ta
 
 // To a path, or to a function that takes bytes; returned where `to` is None. Of each program text,
 // params, state, slots.
-py::object write(const py::object& to, const py::list& programs, std::string meta,
-                 std::string fit, std::string estimator, const py::dict& further,
-                 std::string outputs) {
+py::object write(const py::object& to, const py::list& programs, std::string meta, std::string fit,
+                 std::string estimator, const py::dict& further, std::string outputs) {
   ModelContent content{{}, std::move(meta),   std::move(fit), std::move(estimator),
                        {}, std::move(outputs)};
   for (const py::handle program : programs) {

@@ -51,7 +51,8 @@ class Mapping {
 // there, so that a crash leaves the old file or the new one. Links are followed, the mode of an
 // old file is kept; what is no file, such as a pipe, is written to. `finish` is called once, when
 // all is written that can be, and may change bytes of the first piece. Throws FileError.
-void write_file(const std::string& path, const std::vector<std::string_view>& pieces,
-                const std::function<void()>& finish = [] {});
+void write_file(
+    const std::string& path, const std::vector<std::string_view>& pieces,
+    const std::function<void()>& finish = [] {});
 
 }  // namespace slim

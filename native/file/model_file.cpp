@@ -297,8 +297,7 @@ std::shared_ptr<ModelFile> ModelFile::open(const std::string& path, bool sealed)
 }
 
 ModelFile::ModelFile(Mapping mapping, bool sealed)
-    : mapping_(std::move(mapping)),
-      container_(Container::read(mapping_.bytes())) {
+    : mapping_(std::move(mapping)), container_(Container::read(mapping_.bytes())) {
   auto own = own_strings(container_, is_newer_);
   const std::string& digest = own["sha256"];
   if (!digest.empty()) require_digits(digest);

@@ -115,9 +115,8 @@ __attribute__((target("sha,sse4.1"))) void compress_by_instructions(uint32_t* st
 }  // namespace
 
 Sha256::Sha256([[maybe_unused]] bool portable)
-    : compress_(compress_anywhere),
-      state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {
+    : compress_(compress_anywhere), state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                           0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {
 #if defined(__x86_64__)
   if (!portable && has_instructions()) compress_ = compress_by_instructions;
 #endif
