@@ -36,6 +36,7 @@ class Network:
     targets: dict[str, float] = field(default_factory=dict)  # by job
     threads: int = 2
     rounds: int = 5
+    repeats: int = 1  # of which a time is the median
 
     def sizes(self) -> dict[str, int]:
         """Return what a run may set, for a contender's command line."""
@@ -58,6 +59,7 @@ NETWORKS = {
                 contenders=(*EAGER, COMPILED, "onnxruntime_images"),
                 jobs=("forward",),
                 rounds=15,
+                repeats=9,
             )
             for name, net in (
                 ("resnet-50", "resnet_v1_50"),

@@ -22,7 +22,7 @@ def networks(case: images.Network, rounds: int) -> dict:
                 peer: compared(pairs, case.targets.get(job, NO_SLOWER))
                 | {"first_seconds": warm[peer]["seconds"]}
                 for peer, pairs in field.pairs(
-                    rounds, "time", job=job, repeats=1
+                    rounds, "time", job=job, repeats=case.repeats
                 ).items()
             }
         memory = {w.contender: w.ask("memory", job=case.jobs[-1]) for w in everyone}
