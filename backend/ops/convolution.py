@@ -8,6 +8,7 @@ are all that a convolution's gradients of any order need.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -334,16 +335,23 @@ def convolution(
     attributes["padding"] = padding_of(
         padding, x.shape[1:-1], filters.shape[:axes], attributes, where
     )
-    plain = (
+    kernel = tuple(filters.shape[:axes])
+    dense = (
         groups == 1
         and len(filters.shape) == len(x.shape) >= 3
-        and set(filters.shape[:axes]) == {1}
-        and set(attributes["strides"]) == {1}
         and not any(attributes["padding"])
     )
-    if plain:  # a product of every pixel's channels
+    if dense and set(kernel) == set(attributes["strides"]) == {1}:
+        # A product of every pixel's channels.
         flat = structure.reshape(filters, filters.shape[-2:])
         return matmul(x, flat, name=name)
+    one = dense and set(attributes["dilations"]) == {1}
+    if one and x.shape[1:] == filters.shape[:-1]:
+        # One window, all that there is: a product of whole images.
+        size, outputs = math.prod(filters.shape[:-1]), filters.shape[-1]
+        flat = structure.reshape(filters, (size, outputs))
+        image = structure.reshape(x, (x.shape[0], *[1] * axes, size))
+        return matmul(image, flat, name=name)
     return emit("convolution", (x, filters), attributes, None, name)
 
 

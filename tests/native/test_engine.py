@@ -382,8 +382,8 @@ def test_ctrl_c_ends_a_call_and_leaves_nothing_behind(n_threads, batch):
     case = Case(network("f32", sizes=(20, 800, 3)), data(100_000, "f32"))
     sources, options = {"X": case.sources["X"]}, {"n_threads": n_threads}
     timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()  # which may take that long
         for _ in range(100):
             case.compiled.run("predict", sources, case.program, batch=batch, **options)
     timer.join()
@@ -461,6 +461,23 @@ def test_bits_do_not_depend_on_the_chunk():
         for batch, threads in ((None, 1), (None, 2), (1, 1), (7, 2), (23, 1))
     ]
     assert len({run[0].tobytes() for run in runs}) == 1
+
+
+@pytest.mark.parametrize("rows", [2, 11, 23, 90, 100])
+def test_sums_over_chunks_of_many_bytes_do_not_depend_on_threads(rows):
+    model = Model("f32")
+    with model.function("f") as graph:
+        wide = ops.input_("X", (B, 1), "f32") * model.parameter("w", (400_000,))
+        graph.return_(ops.reduce_sum(ops.softmax(wide)[:, 0]))
+    program = Program(model=model)
+    compiled = engine.NativeModel(print_program(model))
+    assert 1 < compiled.native.chunk_rows("f") < 23
+    x = np.random.default_rng(rows).standard_normal((rows, 1), np.float32)
+    sums = [
+        compiled.run("f", {"X": x}, program, n_threads=threads)[0].tobytes()
+        for threads in (1, 2, 3)
+    ]
+    assert len(set(sums)) == 1
 
 
 def test_integer_sums_over_chunks_wrap_around_as_in_one():

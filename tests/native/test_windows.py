@@ -188,3 +188,33 @@ def test_the_gradient_of_depthwise_filters_is_exact(isa):
     got = apply(build, arrays, isa, fixed="f", batch=60)
     want = x.astype("f8").sum((0, 1, 2))
     assert np.abs(got / want - 1).max() < 5e-7
+
+
+@pytest.mark.parametrize("size", [(5,), (7, 7), (3, 2, 4)])
+@pytest.mark.parametrize("strides", [1, 3])
+def test_a_window_as_large_as_the_image_is_a_product(size, strides):
+    """Forward and both gradients; what pads or dilates stays a convolution."""
+    rng = np.random.default_rng(len(size))
+    shapes = {"x": (B, *size, 11), "f": (*size, 11, 19)}
+    model = Model("f32")
+    with model.function("f") as graph:
+        x, f = (ops.input_(name, shape, "f32") for name, shape in shapes.items())
+        y = ops.convolution(x, f, strides, "VALID")
+        d = ops.input_("d", y.shape, "f32")
+        graph.return_(y, *gradients([y], [x, f], [d]))
+        assert "convolution" not in {node.op for node in graph.nodes}
+        for way in ({"padding": [(0, 1)] * len(size)}, {"dilations": 2}):
+            other = ops.input_("other", (B, *[2 * n for n in size], 11), "f32")
+            windows = ops.convolution(other, f, **{"padding": "VALID"} | way)
+            assert windows.node.op == "convolution"
+    arrays = {
+        "x": rng.standard_normal((4, *size, 11), np.float32),
+        "f": rng.standard_normal(shapes["f"], np.float32),
+        "d": rng.standard_normal((4, *[1] * len(size), 19), np.float32),
+    }
+    flat = {k: v.reshape(-1, v.shape[-1]) for k, v in arrays.items()}
+    rows = flat["x"].reshape(4, -1)
+    want = (rows @ flat["f"], flat["d"] @ flat["f"].T, rows.T @ flat["d"])
+    got = run(model, arrays, ISAS[-1], rows=np.arange(4))
+    for mine, theirs in zip(got, want, strict=True):
+        np.testing.assert_allclose(mine.reshape(theirs.shape), theirs, 1e-5, 1e-5)

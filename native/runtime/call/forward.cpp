@@ -2,6 +2,7 @@
 #include "runtime/call/forward.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <stdexcept>
 
@@ -48,6 +49,18 @@ std::vector<int64_t> without_rows(const Type& type, Symbols symbols) {
   return shape;
 }
 
+// Rows of a chunk of at most so many, where a chunk takes long: of a few chunks each lane takes as
+// many. Of the rows alone: what is added up over chunks has the same bits for any lanes.
+int64_t shared_out(int64_t rows, int64_t most) {
+  constexpr int64_t kShort = 64, kLanes = 8;
+  const int64_t least = (rows + most - 1) / most;
+  if (most >= kShort || least <= 1) return most;
+  int64_t chunks = 2;
+  while (chunks < std::min(least, kLanes)) chunks *= 2;
+  if (least > kLanes) chunks = (least + kLanes - 1) / kLanes * kLanes;
+  return (rows + chunks - 1) / chunks;
+}
+
 bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
 
 }  // namespace
@@ -68,8 +81,9 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   const int64_t rows = options_.rows;
   chunk_ = rows;
   if (model_->chunkable(function, symbols_)) {
-    chunk_ = std::min(rows,
-                      options_.chunk > 0 ? options_.chunk : model_->chunk_rows(function, symbols_));
+    chunk_ = options_.chunk > 0 ? options_.chunk
+                                : shared_out(rows, model_->chunk_rows(function, symbols_));
+    chunk_ = std::min(chunk_, rows);
   }
   chunk_ = std::max<int64_t>(chunk_, 1);
   chunks_ = std::max<int64_t>(1, (rows + chunk_ - 1) / chunk_);
@@ -111,10 +125,11 @@ uint32_t Forward::run(const Interrupt& interrupt) {
   }
   const Plan& plan = bound_->plan();
   const int allowed = model_->device().lanes(allowed_lanes(options_.threads));
-  // Many chunks: each lane runs its own alone. Few: the lanes share one chunk's tasks.
+  // Many chunks: a lane takes one after the other. Few: the lanes share one chunk's tasks.
   int lanes = static_cast<int>(std::min<int64_t>(allowed, chunks_));
-  const bool shared = lanes == 1;
-  if (shared) lanes = plan.useful_lanes(chunk_, allowed);
+  const int inside = lanes < allowed ? plan.useful_lanes(chunk_, allowed) : 1;
+  const bool shared = inside >= lanes;
+  if (shared) lanes = inside;
   if (!shared && plan.useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
   const LaneGrant grant(lanes);
   lanes = grant.lanes();
@@ -132,13 +147,14 @@ uint32_t Forward::run(const Interrupt& interrupt) {
   for (const auto* leases : {&calls, &last_calls}) {
     for (const Plan::Lease& lease : *leases) lease->ends = &watch;
   }
+  std::atomic<int64_t> next{0};
   run_lanes(lanes, [&](const Lane& lane) {
     const size_t own = shared ? 0 : static_cast<size_t>(lane.index());
-    const int64_t begin = shared ? 0 : lane.begin(chunks_);
-    const int64_t end = shared ? chunks_ : lane.end(chunks_);
-    for (int64_t chunk = begin; chunk < end && !watch.stopped(); ++chunk) {
+    int64_t chunk = shared ? 0 : next++;
+    while (chunk < chunks_ && !watch.stopped()) {
       const bool last = last_ && chunk + 1 == chunks_;
       run_chunk(chunk, *(last ? last_calls : calls)[own], shared ? lane : Lane(0, 1));
+      chunk = shared ? chunk + 1 : next++;
     }
   });
   model_->placing().require_alive();
