@@ -17,8 +17,8 @@ from peers import peers_python
 
 HERE = Path(__file__).resolve().parent
 OURS, IMAGES, SEQUENCES = "slimlearn_", "slimlearn_images", "slimlearn_sequences"
-# Threads of an answer spin after it, onnxruntime's for 30 ms, OpenMP's for 7: on a processor
-# that the next answer needs.
+# Seconds: the threads of an answer spin after it, onnxruntime's for 30 ms, OpenMP's for
+# 7, on a processor that the next answer needs.
 SETTLED = 0.1
 Measured = cases.Case | images.Network | images.Layers | sequences.Sequences
 
