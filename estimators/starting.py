@@ -83,7 +83,6 @@ class Starting:
             estimator.device,
             sparse=any(form.sparse for form in self.input.forms),
             accumulate=estimator.accumulate,
-            precision=self.compute,
         )
         if why is None:
             return estimator.device

@@ -61,9 +61,7 @@ def _count() -> int:
         return 1
 
 
-def check_gpu(
-    device: str, *, sparse: bool, accumulate: int, precision: str
-) -> str | None:
+def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
     """Return why "auto" trains on the processor though a GPU is there, else None.
 
     Raises
@@ -78,8 +76,6 @@ def check_gpu(
     elif accumulate > 1:
         what = f"accumulate={accumulate}"
         instead = f"set accumulate=1 and batch_size {accumulate} times as large"
-    elif precision == "float16":
-        what, instead = "precision='float16'", "set precision='bfloat16'"
     else:
         return None
     if device != "auto":

@@ -141,18 +141,20 @@ void CudaSteps::make_parts() {
     whole.gather = part(body, std::move(pointers), grid_over(elements));
     const auto& returns = plan.returns();
     const bool norm = clip.norm > 0;
+    const void* updates = may_skip_ ? returns[3].in<void>(context) : nullptr;
     std::snprintf(limit, sizeof limit, "%.17g", clip.norm);
     whole.judge =
         part("  slim::judge_step<" + number(kThreads) + ">(a.facts, " + state +
                  ", a.in<const double>(1), a.in<const double>(2), "
-                 "a.in<const double>(3), a.in<slim::Facts>(4), "
-                 "a.in<const long long>(5), " +
+                 "a.in<const double>(3), " +
+                 (may_skip_ ? "a.in<const double>(8)" : "nullptr") +
+                 ", a.in<slim::Facts>(4), a.in<const long long>(5), " +
                  count(groups_) + ", " + (norm ? "a.in<const double>(6), " : "nullptr, ") +
                  count(chunk_list_) + ", " + limit + ", " +
                  (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
              {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
               returns[2].in<void>(context), group_facts_.data(), lengths_.data(), squares_.data(),
-              scales_.data()},
+              scales_.data(), updates},
              {1, kThreads});
     if (!plan.staged().empty()) {
       std::string copies;
@@ -249,7 +251,7 @@ void CudaSteps::make_whole() {
   if (!chunk_list_.empty()) add(prepare_, true);
   add(of_plan.judge, true);
   // Without a norm the update finds itself whether the step counts, while `judge` takes note of it.
-  const bool beside = options_.clip.norm <= 0;
+  const bool beside = options_.clip.norm <= 0 && !may_skip_;
   const size_t updates = parts.size();
   for (const Group& group : groups_) {
     const size_t own = parts.size();

@@ -39,9 +39,7 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
   spans_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{options_.batch + 1}, request.sources,
                                    request.index, arrays_, options_.seed, 1, rule_.steps());
   for (const Spans::Bound& bound : spans_->bound()) {
-    if (check_sums(bound.plan.plan())) {
-      refuse_on_gpu("a loss that is scaled, as of precision='float16' (bfloat16 needs none)");
-    }
+    may_skip_ = check_sums(bound.plan.plan());
     if (!bound.plan.plan().row_gradients().empty()) refuse_on_gpu("gradients that are rows");
     bound.call->context.call = call_.get();
     bound.call->context.rows = bound.plan.plan().capacity();

@@ -151,6 +151,7 @@ class CudaSteps final : public Steps {
   Part begin_, prepare_;
   std::vector<OfPlan> of_plans_;      // by bound plan
   std::unique_ptr<WholeStep> whole_;  // null: a step is a recording
+  bool may_skip_ = false;             // a step says whether it updates
   Report report_;
 };
 

@@ -183,13 +183,45 @@ def test_operands_of_16_bits(compute, way):
     assert np.abs(got - full.program.params.view(np.float32)).max() > 1e-5
 
 
-def test_a_loss_that_is_scaled_is_refused():
+def steep(x, num_classes):
+    """Gradients are large inside: with float16 they overflow at the first scales."""
+    x = layers.fully_connected(layers.batch_norm(x), 16)
+    return layers.fully_connected(x, num_classes, activation_fn=None) * 4096.0
+
+
+@pytest.mark.parametrize("norm", [None, 1e3])
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_steps_that_overflow_are_left_out(norm, way):
     X, y = load_digits(return_X_y=True)
-    clf = DNNClassifier((8,), device=CUDA, precision="float16", max_iter=1)
-    with pytest.raises(ValueError, match=r"precision='float16'"):
-        clf.fit(X, y)
-    clf.set_params(precision="bfloat16").fit(X, y)
-    assert clf.program_.text.startswith("slim 1\ncompute bfloat16\n")
+    here = NetworkClassifier(
+        steep, precision="float16", batch_size=100, max_iter=2, optimizer="sgd",
+        learning_rate=1e-9, gradient_clip_norm=norm, random_state=0,
+    )  # fmt: skip
+    there = clone(here).set_params(device=CUDA)
+    for fitted in (there, here):
+        fitted.fit(X / 16, y)
+    got, want = (fitted.program_.states for fitted in (there, here))
+    assert want["loss_scale/scale"] < 2.0**15 and want["loss_scale/steps"] > 0
+    for name, value in want.items():
+        np.testing.assert_allclose(got[name], value, 1e-3, 1e-3, err_msg=name)
+    for name, value in here.program_.weights.items():
+        np.testing.assert_allclose(there.program_.weights[name], value, 0, 1e-5)
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, 1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_nothing_moves_in_a_step_that_is_left_out(way):
+    X, y = load_digits(return_X_y=True)
+    here = NetworkClassifier(
+        steep, precision="float16", batch_size=len(X), max_iter=1, learning_rate=1.0,
+        optimizer="sgd", random_state=0,
+    )  # fmt: skip
+    there = clone(here).set_params(device=CUDA)
+    got, want = (fitted.fit(X, y).program_ for fitted in (there, here))
+    assert got.states["loss_scale/scale"] == 2.0**15
+    for which in ("weights", "states"):
+        for name, value in getattr(want, which).items():
+            np.testing.assert_allclose(getattr(got, which)[name], value, 1e-6)
 
 
 def softer(x):

@@ -170,7 +170,7 @@ __device__ inline void prepare_gradient(StepState* state, T* gradient, const T* 
   if (threadIdx.x == 0) squares[block()] = sums[0];
 }
 
-// Whether a step counts whose gradient's norm is not asked for. What judge_step writes meanwhile
+// Whether a step counts that always updates and whose gradient's norm is not asked for. What judge_step writes meanwhile
 // does not change the answer.
 __device__ inline bool step_counts(const Facts* facts, const StepState* state,
                                    const double* objective) {
@@ -179,15 +179,17 @@ __device__ inline bool step_counts(const Facts* facts, const StepState* state,
 }
 
 // Whether the step counts, by one block: then the groups of the update have their elements, else
-// none, and nothing changes any more.
+// none, and nothing changes any more. Where it says itself that it does not update (`updates`; null:
+// it always does), its gradient is not looked at, and the steps go on.
 template <int threads>
 __device__ inline void judge_step(Facts* facts, StepState* state, const double* objective,
-                                  const double* loss, const double* weight, Facts* groups,
+                                  const double* loss, const double* weight,
+                                  const double* updates, Facts* groups,
                                   const long long* lengths, int count, const double* squares,
                                   int chunks, double most, double* const* scales) {
   struct Shared {
     double sums[threads];
-    int refused;
+    int idle;
   };
   SLIM_SHARED(Shared, shared);
   double* const sums = shared.sums;
@@ -202,6 +204,7 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
     }
   }
   if (threadIdx.x == 0) {
+    const bool skips = updates != nullptr && *updates == 0;
     if (!state->refused) {
       const double value = *objective;
       state->finite = value - value == 0;
@@ -215,16 +218,16 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
           bad |= !(norm - norm == 0);
           state->scale = norm > most ? most / norm : 1.0;
         }
-        if (bad) state->status = 4;  // kNonFiniteGradient
+        if (bad && !skips) state->status = 4;  // kNonFiniteGradient
       }
       state->refused = !state->finite || state->status != 0;
       if (!state->refused) ++state->next;
     }
-    shared.refused = state->refused;
+    shared.idle = state->refused || skips;
   }
   __syncthreads();
   for (int i = threadIdx.x; i < count; i += threads) {
-    groups[i].rows = shared.refused ? 0 : lengths[i];
+    groups[i].rows = shared.idle ? 0 : lengths[i];
     if (squares != nullptr) *scales[i] = state->scale;
   }
 }
