@@ -148,10 +148,9 @@ void CudaSteps::make_parts() {
                  ", a.in<const double>(1), a.in<const double>(2), "
                  "a.in<const double>(3), " +
                  (may_skip_ ? "a.in<const double>(8)" : "nullptr") +
-                 ", a.in<slim::Facts>(4), a.in<const long long>(5), " +
-                 count(groups_) + ", " + (norm ? "a.in<const double>(6), " : "nullptr, ") +
-                 count(chunk_list_) + ", " + limit + ", " +
-                 (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
+                 ", a.in<slim::Facts>(4), a.in<const long long>(5), " + count(groups_) + ", " +
+                 (norm ? "a.in<const double>(6), " : "nullptr, ") + count(chunk_list_) + ", " +
+                 limit + ", " + (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
              {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
               returns[2].in<void>(context), group_facts_.data(), lengths_.data(), squares_.data(),
               scales_.data(), updates},

@@ -170,8 +170,8 @@ __device__ inline void prepare_gradient(StepState* state, T* gradient, const T* 
   if (threadIdx.x == 0) squares[block()] = sums[0];
 }
 
-// Whether a step counts that always updates and whose gradient's norm is not asked for. What judge_step writes meanwhile
-// does not change the answer.
+// Whether a step counts that always updates and whose gradient's norm is not asked for. What
+// judge_step writes meanwhile does not change the answer.
 __device__ inline bool step_counts(const Facts* facts, const StepState* state,
                                    const double* objective) {
   const double value = *objective;
@@ -179,14 +179,14 @@ __device__ inline bool step_counts(const Facts* facts, const StepState* state,
 }
 
 // Whether the step counts, by one block: then the groups of the update have their elements, else
-// none, and nothing changes any more. Where it says itself that it does not update (`updates`; null:
-// it always does), its gradient is not looked at, and the steps go on.
+// none, and nothing changes any more. Where it says itself that it does not update (`updates`;
+// null: it always does), its gradient is not looked at, and the steps go on.
 template <int threads>
 __device__ inline void judge_step(Facts* facts, StepState* state, const double* objective,
-                                  const double* loss, const double* weight,
-                                  const double* updates, Facts* groups,
-                                  const long long* lengths, int count, const double* squares,
-                                  int chunks, double most, double* const* scales) {
+                                  const double* loss, const double* weight, const double* updates,
+                                  Facts* groups, const long long* lengths, int count,
+                                  const double* squares, int chunks, double most,
+                                  double* const* scales) {
   struct Shared {
     double sums[threads];
     int idle;
