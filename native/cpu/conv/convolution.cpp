@@ -288,8 +288,7 @@ class Convolve final : public Launch {
       const int64_t least = (kFewPixels + all[2] - 1) / all[2];
       cut_rows(std::max(all[1] / least, blocks_[1].count));
       if (tasks() < kFewTasks) {
-        parts_ = Parts(w.panels.count(),
-                       std::min(w.panels.count(), (kFewTasks + tasks() - 1) / tasks()));
+        parts_ = Parts::of_one_length(w.panels.count(), (kFewTasks + tasks() - 1) / tasks());
       }
       if (tasks() < kFewTasks) cut_rows(all[1]);
     }

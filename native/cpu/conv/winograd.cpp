@@ -243,7 +243,10 @@ class Winograd : public Launch {
   Parts parts(int64_t rows) const {
     const int64_t tiles = shape_->tiles(rows);
     const auto tasks = [&](int64_t most) { return (tiles + most - 1) / most; };
-    return {tiles, std::max(tasks(kMostTiles), std::min(tasks(kFewTiles), kFewTasks))};
+    const int64_t count = std::max(tasks(kMostTiles), std::min(tasks(kFewTiles), kFewTasks));
+    if (count >= kMostTasks || count % 2 == 0 || count == 1) return {tiles, count};
+    // Two lanes take as many each.
+    return {tiles, tasks(kMostTiles) < count ? count - 1 : count + 1};
   }
 
   // In `local`: the tiles' transforms and their products by frequency, and a tile for the tape.

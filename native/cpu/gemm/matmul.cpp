@@ -237,7 +237,9 @@ class Matmul final : public Launch {
   // Columns in whole panels; rows so few that a tile for the tape still has its room.
   void cut_at_panels(Grid& grid, int64_t m) const {
     const Panels<T>& panels = matrix_->panels;
-    grid.columns = {panels.count(), std::min(grid.columns.count, panels.count())};
+    const int64_t columns = std::min(grid.columns.count, panels.count());
+    grid.columns = grid.rows.count == 1 ? Parts::of_one_length(panels.count(), columns)
+                                        : Parts(panels.count(), columns);
     if (!end_->has_tape()) return;
     const int64_t width = grid.columns.largest() * panels.largest() * kVectorBytes;
     const int64_t rows = std::max<int64_t>(kTileBytes / width, 1);

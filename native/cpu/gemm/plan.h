@@ -24,6 +24,12 @@ struct Parts {
   static Parts of_at_most(int64_t length, int64_t most) {
     return {length, (length + most - 1) / most};
   }
+  // So many parts or more, all of the same length but the last: 11 in 8 parts would be 7 for the
+  // first half of them.
+  static Parts of_one_length(int64_t length, int64_t wanted) {
+    const int64_t each = std::max<int64_t>(length / std::max<int64_t>(wanted, 1), 1);
+    return of_at_most(length, each);
+  }
   int64_t begin(int64_t part) const { return part * least + std::min(part, larger); }
   int64_t end(int64_t part) const { return begin(part + 1); }
   int64_t largest() const { return least + (larger > 0 ? 1 : 0); }
