@@ -44,6 +44,7 @@ void share(Body body);
 void prune(Body body);
 void detach(Body body);
 void legalize_broadcast(Body body);
+void turn_operands(Body body);
 void fuse_reduction(Body body, const Accepts& device);
 void fuse_epilogue(Body body, const Accepts& device);
 void fuse_pooling(Body body, const Accepts& device);

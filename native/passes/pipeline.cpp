@@ -34,6 +34,7 @@ constexpr Pass kPipeline[] = {
     {"simplify", plain<simplify>},
     {"share", plain<share>},
     {"legalize_broadcast", plain<legalize_broadcast>},
+    {"turn_operands", plain<turn_operands>},
     {"detach", plain<detach>},
     {"fuse_reduction", asking<fuse_reduction>},  // before its products join other regions
     {"fuse_epilogue", asking<fuse_epilogue>},

@@ -26,6 +26,7 @@ PASSES = (
     "simplify",
     "share",
     "legalize_broadcast",
+    "turn_operands",
     "detach",
     "fuse_reduction",
     "fuse_epilogue",
