@@ -39,6 +39,17 @@ Prepared prepare_reshape(const Binding& binding) {
   return std::make_unique<ReshapeLaunch>(binding);
 }
 
+// A column or two of zeros, as a pad has, without a call.
+void clear_bytes(std::byte* dst, int64_t n) {
+  if (n == 4) {
+    std::memset(dst, 0, 4);
+  } else if (n == 8) {
+    std::memset(dst, 0, 8);
+  } else {
+    std::memset(dst, 0, static_cast<size_t>(n));
+  }
+}
+
 // Along `axis` every outer index of dst holds one run of each part:
 //   dst row:  [ part 0 | part 1 | ... ]      src row of part i:  [ run ]
 // A run of no source is zeros; a run may be a stretch of a longer source row (slice).
@@ -88,7 +99,7 @@ class PartsLaunch final : public Launch {
     for (const Part& part : parts_) {
       const int64_t run = part.run(rows), src_row = part.row(rows);
       if (part.kind == Part::zero) {
-        for (int64_t i = first; i < last; ++i) std::memset(column + i * dst_row, 0, run);
+        for (int64_t i = first; i < last; ++i) clear_bytes(column + i * dst_row, run);
       } else if (part.kind == Part::copied) {
         const std::byte* src = part.src.in<std::byte>(context) + part.offset;
         for (int64_t i = first; i < last; ++i) {

@@ -18,6 +18,22 @@ constexpr double kTaskWork = 2 * 1024;
 // What a slice of the sums is worth at least.
 constexpr double kSliceWork = 16 * kTaskWork;
 
+// Rows of values that are all alike and of which some lie apart: a flat space would copy them
+// together.
+SpaceSplit split_of(const Binding& binding, const Graph& region) {
+  const std::vector<int64_t>& dims = binding.results[0].dims;
+  bool apart = false, alike = true;
+  for (const auto* buffers : {&binding.operands, &binding.results}) {
+    for (const Buffer& buffer : *buffers) {
+      apart = apart || buffer.row_stride > 0;
+      alike = alike && (buffer.dims == dims || buffer.dims.empty());
+    }
+  }
+  const bool sums = std::any_of(region.nodes.begin(), region.nodes.end(),
+                                [](const Node& node) { return node.op == "reduce_sum"; });
+  return apart && alike && !sums ? SpaceSplit::last_axis : SpaceSplit::best;
+}
+
 // A tape over rows, and into how many slices it is cut where it takes totals.
 struct TapeRows {
   TapeRunner runner;
@@ -25,7 +41,7 @@ struct TapeRows {
   int64_t task_rows = 1;  // without sums
 
   TapeRows(const Binding& binding, const Graph& region)
-      : runner(binding, region, binding.operands, binding.results) {
+      : runner(binding, region, binding.operands, binding.results, split_of(binding, region)) {
     const int64_t n = std::max<int64_t>(runner.space().n, 1);
     const int64_t rows = static_cast<int64_t>(kTaskWork / work()) / n;
     block = std::max<int64_t>(kTapeBlock / n, 1);
