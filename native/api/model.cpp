@@ -108,6 +108,13 @@ void list_launches(const Plan::Sequence& sequence, int64_t rows, py::list& names
   }
 }
 
+// Loops whose lanes need not meet between steps.
+int64_t count_row_loops(const Plan::Sequence& sequence) {
+  int64_t count = 0;
+  for (const Plan::Step& step : sequence.steps) count += step.loop && step.loop->by_rows;
+  return count;
+}
+
 py::dict info(const ModelPointer& model, const std::string& function, int64_t rows,
               const Symbols& symbols) {
   const auto plan = plan_of(model, function, rows, symbols);
@@ -118,6 +125,7 @@ py::dict info(const ModelPointer& model, const std::string& function, int64_t ro
   facts["arena_bytes"] = plan->scratch_bytes();
   facts["local_bytes"] = plan->local_bytes();
   facts["exact"] = plan->exact();
+  facts["row_loops"] = count_row_loops(plan->sequence());
   py::list names;
   list_launches(plan->sequence(), rows, names);
   facts["steps"] = names;

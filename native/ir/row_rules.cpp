@@ -42,18 +42,6 @@ Rows carried(const NodeView& v, const std::vector<Rows>& operands, const std::st
   return rows ? Rows::local : Rows::none;
 }
 
-std::vector<Rows> graph_rows(const Graph& graph, std::vector<Rows> rows,
-                             const std::string& symbol) {
-  rows.resize(graph.values.size(), Rows::none);
-  for (const Node& node : graph.nodes) {
-    std::vector<Rows> operands;
-    for (ValueId id : node.operands) operands.push_back(rows[id]);
-    const Rows state = op_row(node).rows({graph, node}, operands, symbol);
-    for (ValueId id : node.results) rows[id] = state;
-  }
-  return rows;
-}
-
 // How a region's yields depend on the rows, whose parameters are the operands from `first` on.
 std::vector<Rows> yield_rows(const Graph& region, const std::vector<Rows>& operands, size_t first,
                              const std::string& symbol) {
@@ -61,7 +49,7 @@ std::vector<Rows> yield_rows(const Graph& region, const std::vector<Rows>& opera
   for (size_t i = 0; i < region.parameters.size(); ++i) {
     parameters[region.parameters[i]] = operands[first + i];
   }
-  const std::vector<Rows> inside = graph_rows(region, parameters, symbol);
+  const std::vector<Rows> inside = rows_of_values(region, parameters, symbol);
   std::vector<Rows> yields;
   for (ValueId id : region.returns) yields.push_back(inside[id]);
   return yields;
@@ -100,6 +88,22 @@ bool fits_row_plan(const Graph& graph, const std::string& symbol) {
 }
 
 }  // namespace
+
+std::vector<Rows> rows_of_values(const Graph& graph, std::vector<Rows> rows,
+                                 const std::string& symbol) {
+  rows.resize(graph.values.size(), Rows::none);
+  for (const Node& node : graph.nodes) {
+    std::vector<Rows> operands;
+    for (ValueId id : node.operands) operands.push_back(rows[id]);
+    const Rows state = op_row(node).rows({graph, node}, operands, symbol);
+    for (ValueId id : node.results) rows[id] = state;
+  }
+  return rows;
+}
+
+bool leads_with_rows(const Type& type, const std::string& symbol) {
+  return mentions(type, symbol) && leads(type, symbol);
+}
 
 Rows rows_wise(const NodeView& v, const std::vector<Rows>& operands, const std::string& symbol) {
   return carried(v, operands, symbol);
@@ -266,7 +270,7 @@ Rows rows_while_loop(const NodeView& v, const std::vector<Rows>& operands,
 }
 
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol) {
-  const std::vector<Rows> rows = graph_rows(function.graph, {}, symbol);
+  const std::vector<Rows> rows = rows_of_values(function.graph, {}, symbol);
   std::vector<Rows> returns;
   for (ValueId id : function.graph.returns) returns.push_back(rows[id]);
   return returns;
@@ -279,7 +283,7 @@ std::vector<Rows> element_rows(const Graph& graph, size_t declarations, const st
   for (size_t i = 0; i < declarations; ++i) {
     if (mentions(graph.values[i].type, symbol)) rows[i] = Rows::local;
   }
-  return graph_rows(graph, std::move(rows), symbol);
+  return rows_of_values(graph, std::move(rows), symbol);
 }
 }  // namespace
 

@@ -16,6 +16,13 @@ using RowRule = Rows(const NodeView& view, const std::vector<Rows>& operands,
 #include "ir/ops.def"
 #undef OP
 
+// How each value of a graph depends on the rows, whose parameters do as the first ones say.
+std::vector<Rows> rows_of_values(const Graph& graph, std::vector<Rows> rows,
+                                 const std::string& symbol);
+
+// Whether a type is so many rows of something, and mentions them nowhere else.
+bool leads_with_rows(const Type& type, const std::string& symbol);
+
 // How each result of the function depends on the rows.
 std::vector<Rows> rows_of_returns(const Function& function, const std::string& symbol = "B");
 

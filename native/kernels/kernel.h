@@ -130,6 +130,11 @@ class Launch {
                        std::byte* local) const noexcept {
     for (int64_t task = first; task < last; ++task) run(context, task, local);
   }
+  // Whether some rows of its results, along their leading dimension, can be computed alone, of
+  // the same rows of what it reads; then, from first to last - 1. The bits are those of a task.
+  virtual bool takes_rows() const { return false; }
+  virtual void run_rows(const Context& /*context*/, int64_t /*first*/, int64_t /*last*/,
+                        std::byte* /*local*/) const noexcept {}
   virtual Cost cost(int64_t rows) const = 0;
   virtual int64_t local_bytes() const { return 0; }
 

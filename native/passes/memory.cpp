@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <stdexcept>
 
 #include "ir/form.h"
@@ -195,9 +196,12 @@ class Planner {
     const Node& node = graph_.nodes[i];
     const auto bytes = [&](const Value& value) { return bytes_of(value, request_.symbols); };
     LoopMemory loop({graph_, node}, bytes, moving_);
+    const bool rows_apart = keeps_rows_apart({graph_, node});
     const auto add_plans = [&] {
       if (loop.form().is_while) add_plan(node.regions[0], loop.condition());
-      add_plan(loop.form().body(node), loop.body());
+      MemoryRequest body = loop.body();
+      body.rows_apart = rows_apart;
+      add_plan(loop.form().body(node), std::move(body));
     };
     add_plans();
     if (loop.take_turns(plan_.regions[i].back())) {
@@ -382,13 +386,26 @@ class Planner {
       const Storage &x = storages_[a], &y = storages_[b];
       return x.bytes != y.bytes ? x.bytes > y.bytes : x.last > y.last;
     });
+    size_t first = 0;
+    while (first < order.size()) {
+      size_t last = request_.rows_apart ? first : order.size();
+      while (last < order.size() && storages_[order[last]].bytes == storages_[order[first]].bytes) {
+        ++last;
+      }
+      pack(std::span(order).subspan(first, last - first), plan_.scratch_bytes);
+      first = last;
+    }
+  }
+
+  // Some storages, from a place on.
+  void pack(std::span<const int> storages, int64_t begin) {
     Timeline timeline(end_ + 2);  // moment 0 is before all nodes
-    for (int i : order) {
+    for (int i : storages) {
       Storage& s = storages_[i];
       const int64_t size = room(s.bytes);
       const int64_t at = timeline.place(s.first + 1, s.last + 1, size);
-      s.place = {0, at};
-      plan_.scratch_bytes = std::max(plan_.scratch_bytes, at + size);
+      s.place = {0, begin + at};
+      plan_.scratch_bytes = std::max(plan_.scratch_bytes, begin + at + size);
       if (plan_.scratch_bytes > kMaxBytes) {
         throw std::invalid_argument("the function needs more scratch memory than there is");
       }

@@ -44,6 +44,9 @@ struct MemoryRequest {
     int first = 0, end = 0;
   };
   Arenas moving = {};
+  // Rows may run ahead of each other: only values whose rows are as long share memory, so that
+  // one row's lie in the place of the same row's.
+  bool rows_apart = false;
 };
 
 struct MemoryPlan {

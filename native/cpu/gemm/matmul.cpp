@@ -152,6 +152,10 @@ class Matmul final : public Launch {
     for (int64_t i = 1; i <= std::min(full_.grid.most, full_.grid.rows.count); ++i) {
       joined_.push_back(tile_of(full_, full_sizes_, i));
     }
+    const int64_t leading = c_.dims[0];
+    if (shape_.over_rows || leading == 0) return;
+    batched_ = a_.dims.size() > 2 && !shape_.repeat_b;
+    in_row_ = (batched_ ? full_sizes_.batch : full_sizes_.m) / leading;
   }
 
   int64_t tasks(int64_t rows) const override {
@@ -178,8 +182,39 @@ class Matmul final : public Launch {
       const MicroTile micro = count == 1       ? schedule.tile
                               : is_full(sizes) ? joined_[static_cast<size_t>(count - 1)]
                                                : tile_of(schedule, sizes, count);
-      run_tile(context, sizes, schedule, micro, first, count, local);
+      const int64_t row = first / grid.columns.count % grid.rows.count;
+      run_tile(context, sizes, schedule, micro,
+               {.i = grid.begin(row),
+                .i_end = std::min(grid.begin(row + count), sizes.m),
+                .column = first % grid.columns.count,
+                .outer = first / (grid.columns.count * grid.rows.count)},
+               local);
       first += count;
+    }
+  }
+
+  bool takes_rows() const override { return in_row_ > 0; }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept override {
+    const Sizes sizes = sizes_of(context.rows);
+    if (first == last || sizes.m == 0 || shape_.n == 0) return;
+    const Schedule schedule = this->schedule(sizes);
+    const Grid& grid = schedule.grid;
+    if (batched_) {
+      const int64_t tasks = grid.rows.count * grid.columns.count * in_row_;
+      return run_all(context, first * tasks, last * tasks, local);
+    }
+    const int64_t most = grid.rows.largest() * grid.unit * grid.most;
+    const Parts parts = Parts::of_at_most((last - first) * in_row_, most);
+    const MicroTile micro = tile_of(schedule, parts.largest());
+    for (int64_t part = 0; part < parts.count; ++part) {
+      const int64_t i = first * in_row_ + parts.begin(part);
+      for (int64_t column = 0; column < grid.columns.count; ++column) {
+        run_tile(context, sizes, schedule, micro,
+                 {.i = i, .i_end = i + parts.end(part) - parts.begin(part), .column = column},
+                 local);
+      }
     }
   }
 
@@ -255,8 +290,12 @@ class Matmul final : public Launch {
 
   // For so many tasks in one.
   MicroTile tile_of(const Schedule& schedule, const Sizes& sizes, int64_t count) const {
+    return tile_of(schedule,
+                   std::min(schedule.grid.rows.largest() * schedule.grid.unit * count, sizes.m));
+  }
+  // For so many rows.
+  MicroTile tile_of(const Schedule& schedule, int64_t m) const {
     if (matrix_) return matrix_->tile;
-    const int64_t m = std::min(schedule.grid.rows.largest() * schedule.grid.unit * count, sizes.m);
     const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
     return schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
   }
@@ -275,17 +314,17 @@ class Matmul final : public Launch {
     return ProductScratch<T>::kBytes + (end_->has_tape() || flips ? 2 * kTileRoom : 0);
   }
 
-  // The tile of `count` tasks that lie below each other.
+  // Rows and a part of the grid's columns of a matrix of the batch, or of a slice's.
+  struct Tile {
+    int64_t i, i_end, column, outer = 0;
+  };
+
   void run_tile(const Context& context, const Sizes& sizes, const Schedule& schedule,
-                const MicroTile& micro, int64_t task, int64_t count,
-                std::byte* local) const noexcept {
+                const MicroTile& micro, const Tile& part, std::byte* local) const noexcept {
     const Grid& grid = schedule.grid;
-    const int64_t column = task % grid.columns.count;
-    const int64_t row = task / grid.columns.count % grid.rows.count;
-    const int64_t outer = task / (grid.columns.count * grid.rows.count);
+    const auto [i, i_end, column, outer] = part;
     const bool sliced = schedule.slices > 1;
     const int64_t matrix = sliced ? 0 : outer, slice = sliced ? outer : 0;
-    const int64_t i = grid.begin(row), i_end = std::min(grid.begin(row + count), sizes.m);
     const int64_t j = column_of(grid, column), j_end = column_of(grid, column + 1);
     const int64_t folds = (sizes.k + kFoldK - 1) / kFoldK;
     const int64_t p = folds * slice / schedule.slices * kFoldK;
@@ -361,6 +400,8 @@ class Matmul final : public Launch {
   std::optional<Buffer> packed_;
   std::optional<PackedMatrix<T>> matrix_;  // of packed_
   std::shared_ptr<const ProductEnd<T>> end_;
+  bool batched_ = false;
+  int64_t in_row_ = 0;  // matrices or rows of C in one of its leading dimension
 };
 
 // Adds the slices' C, in order, and does what a product that is not cut does to each tile.

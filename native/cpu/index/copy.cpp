@@ -87,13 +87,29 @@ class PartsLaunch final : public Launch {
         parts_(std::move(parts)) {
     for (const Part& part : parts_) moved_ += part.kind == Part::in_place ? 0 : part.run.fixed;
     split_ = Split::by_bytes(moved_);
+    if (axis > 0) outer_in_row_ = count_of(dst_, 1, axis).fixed;
   }
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(outer_(rows)); }
 
   void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+    copy(context, split_.first(task), split_.last(task, outer_(context.rows)));
+  }
+
+  bool takes_rows() const override { return outer_in_row_ > 0; }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
+    copy(context, first * outer_in_row_, last * outer_in_row_);
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(moved_)};
+  }
+
+ private:
+  void copy(const Context& context, int64_t first, int64_t last) const noexcept {
     const int64_t rows = context.rows;
-    const int64_t first = split_.first(task), last = split_.last(task, outer_(rows));
     const int64_t dst_row = row_(rows);
     std::byte* column = dst_.in<std::byte>(context);
     for (const Part& part : parts_) {
@@ -110,15 +126,11 @@ class PartsLaunch final : public Launch {
     }
   }
 
-  Cost cost(int64_t rows) const override {
-    return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(moved_)};
-  }
-
- private:
   Buffer dst_;
   Count outer_, row_;
   std::vector<Part> parts_;
-  int64_t moved_ = 0;  // bytes of a row, at capacity
+  int64_t moved_ = 0;         // bytes of a row, at capacity
+  int64_t outer_in_row_ = 0;  // outer indices in one of the leading dimension
   Split split_;
 };
 

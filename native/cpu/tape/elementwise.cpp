@@ -62,6 +62,10 @@ class Elementwise final : public Launch {
   Elementwise(std::shared_ptr<const TapeRows> tape, const Binding& binding)
       : tape_(std::move(tape)) {
     if (!binding.workspace.empty()) totals_ = binding.workspace[0];
+    const std::vector<int64_t>& dims = binding.results[0].dims;
+    const int64_t m = tape_->runner.space().m(capacity_of(binding));
+    if (tape_->runner.sums() > 0 || dims.empty() || dims[0] == 0 || m % dims[0] != 0) return;
+    rows_in_row_ = m / dims[0];
   }
 
   int64_t tasks(int64_t rows) const override {
@@ -98,6 +102,14 @@ class Elementwise final : public Launch {
     }
   }
 
+  bool takes_rows() const override { return rows_in_row_ > 0; }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept override {
+    const TapeRunner& runner = tape_->runner;
+    runner.run(context, {first * rows_in_row_, last * rows_in_row_, 0, runner.space().n}, local);
+  }
+
   Cost cost(int64_t rows) const override {
     const double elements = tape_->elements(rows);
     return {tape_->runner.flops_per_element() * elements,
@@ -109,6 +121,7 @@ class Elementwise final : public Launch {
  private:
   std::shared_ptr<const TapeRows> tape_;
   std::optional<Buffer> totals_;  // [slices, sums], f64: of totals that may be cut
+  int64_t rows_in_row_ = 0;       // of the space, in one of the results' leading dimension
 };
 
 // Adds the slices' totals, in order, and computes what depends on them.

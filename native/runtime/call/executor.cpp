@@ -57,21 +57,18 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
   }
 }
 
-namespace {
-
-// Between two looks at the watch; some hundredths of a second on one lane.
-constexpr double kWork = 2e8;
-
-// So many tasks of a launch are about that much work. Bytes count as flops: where they are what
-// takes the time, there are few flops.
+// Bytes count as flops: where they are what takes the time, there are few flops.
 int64_t tasks_between_looks(const Launch& launch, int64_t rows, int64_t tasks) {
   if (tasks <= 1) return 1;
+  constexpr double kWork = 2e8;  // some hundredths of a second on one lane
   const Cost cost = launch.cost(rows);
   const double pieces = (cost.flops + cost.bytes) / kWork;
   return pieces <= 1
              ? tasks
              : std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(tasks) / pieces));
 }
+
+namespace {
 
 // As `run_all`, but for what is left once the watch says so.
 void run_watched(const Launch& launch, const CallContext& call, int64_t begin, int64_t end,
@@ -94,6 +91,10 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
         lane.barrier();
       }
       run_sequence(step.branch->chosen(call), call, local, lane);
+      continue;
+    }
+    if (step.loop && step.loop->by_rows && lane.count() > 1) {
+      run_loop_by_rows(*step.loop, call, local, lane);
       continue;
     }
     if (step.loop) {

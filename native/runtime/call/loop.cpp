@@ -9,21 +9,25 @@ namespace slim {
 namespace {
 
 // Copies a slice out of its value, or back into it.
-void copy_slice(const Plan::Slice& slice, const CallContext& call, int64_t step, bool leaves) {
-  const Buffer& whole = slice.whole;
-  const int64_t rows = call.context.rows;
-  int64_t outer = 1, inner = size_of(whole.dtype);
-  for (size_t i = 0; i < slice.axis; ++i) outer *= i == 0 ? whole.leading(rows) : whole.dims[i];
+void copy_slice(const Plan::Slice& slice, const LoopPart& part, int64_t step, bool leaves) {
+  const Buffer &whole = slice.whole, &one = slice.one;
+  const CallContext& call = part.call;
+  int64_t inner = size_of(whole.dtype);  // bytes behind the axis
   for (size_t i = slice.axis + 1; i < whole.dims.size(); ++i) inner *= whole.dims[i];
-  std::byte* at = whole.in<std::byte>(call.context) + step * inner;
-  std::byte* one = slice.one.in<std::byte>(call.context);
+  const int64_t leading = one.leading(call.context.rows), row = one.inner() * size_of(one.dtype);
+  const int64_t first = part.begin(leading) * row, bytes = part.end(leading) * row - first;
+  if (bytes == 0) return;
+  const bool across = slice.axis == 0;
   const int64_t apart = whole.dims[slice.axis] * inner;
-  const Device::Pieces pieces = leaves ? Device::Pieces{at, apart, one, inner, inner, outer}
-                                       : Device::Pieces{one, inner, at, apart, inner, outer};
+  const int64_t run = across ? bytes : inner, before = across ? first : first / inner * apart;
+  std::byte* at = whole.in<std::byte>(part.context) + step * inner + before;
+  std::byte* there = one.in<std::byte>(part.context) + first;
+  const Device::Pieces pieces = leaves ? Device::Pieces{at, apart, there, run, run, bytes / run}
+                                       : Device::Pieces{there, run, at, apart, run, bytes / run};
   if (call.remote) return call.remote->device.copy(call.context, pieces);
-  for (int64_t i = 0; i < outer; ++i) {
+  for (int64_t i = 0; i < pieces.count; ++i) {
     std::memcpy(pieces.to + i * pieces.to_step, pieces.from + i * pieces.from_step,
-                static_cast<size_t>(inner));
+                static_cast<size_t>(run));
   }
 }
 
@@ -44,60 +48,71 @@ T result(const Buffer& buffer, const CallContext& call) {
 }
 
 // Slice `at` of the first axis.
-std::byte* slice(const Buffer& whole, const CallContext& call, int64_t at) {
-  return whole.in<std::byte>(call.context) + at * whole.inner() * size_of(whole.dtype);
+std::byte* slice(const Buffer& whole, const Context& context, int64_t at) {
+  return whole.in<std::byte>(context) + at * whole.inner() * size_of(whole.dtype);
 }
 
 // Where a step, of so many, finds a value that is handed on; behind the last one its result.
-std::byte* place(const Plan::Loop& loop, const Plan::Handed& handed, const CallContext& call,
+std::byte* place(const Plan::Loop& loop, const Plan::Handed& handed, const Context& context,
                  int64_t step, int64_t steps) {
   if (!handed.sliced) {
     const Buffer& turn = (steps - step) % 2 == 0 ? handed.result : handed.second;
-    return turn.in<std::byte>(call.context);
+    return turn.in<std::byte>(context);
   }
-  if (step == steps) return handed.result.in<std::byte>(call.context);
-  return slice(handed.second, call, loop.reverse ? steps - 1 - step : step);
+  if (step == steps) return handed.result.in<std::byte>(context);
+  return slice(handed.second, context, loop.reverse ? steps - 1 - step : step);
 }
 
-size_t bytes_of(const Plan::Handed& handed, const CallContext& call) {
-  const Buffer& value = handed.result;
-  return static_cast<size_t>(value.count(call.context.rows) * size_of(value.dtype));
+// The part of what lies like `value`; of host memory.
+void copy_part(const Buffer& value, std::byte* to, const std::byte* from, const LoopPart& part) {
+  const int64_t leading = value.leading(part.call.context.rows);
+  const int64_t row = value.inner() * size_of(value.dtype), first = part.begin(leading) * row;
+  if (to == from) return;
+  std::memcpy(to + first, from + first, static_cast<size_t>(part.end(leading) * row - first));
 }
 
 }  // namespace
 
-void take_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
-  copy_slice(slice, call, step, false);
+void take_slice(const Plan::Slice& slice, const LoopPart& part, int64_t step) noexcept {
+  copy_slice(slice, part, step, false);
 }
 
-void leave_slice(const Plan::Slice& slice, const CallContext& call, int64_t step) noexcept {
-  copy_slice(slice, call, step, true);
+void leave_slice(const Plan::Slice& slice, const LoopPart& part, int64_t step) noexcept {
+  copy_slice(slice, part, step, true);
 }
 
-void move_bases(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps,
+void move_bases(const Plan::Loop& loop, const LoopPart& part, int64_t step, int64_t steps,
                 int64_t at) noexcept {
-  // As in LoopTime: the call's own, whose lanes see it as it is between the moves.
-  auto& context = const_cast<Context&>(call.context);
+  Context& context = part.context;
   for (const Plan::Moving& moving : loop.moving) {
-    context.base[static_cast<int>(moving.base)] = slice(moving.whole, call, at);
+    context.base[static_cast<int>(moving.base)] = slice(moving.whole, context, at);
   }
   for (const Plan::Handed& handed : loop.handed) {
-    context.base[static_cast<int>(handed.from)] = place(loop, handed, call, step, steps);
-    context.base[static_cast<int>(handed.to)] = place(loop, handed, call, step + 1, steps);
+    context.base[static_cast<int>(handed.from)] = place(loop, handed, context, step, steps);
+    context.base[static_cast<int>(handed.to)] = place(loop, handed, context, step + 1, steps);
   }
 }
 
-int64_t start_loop(const Plan::Loop& loop, const CallContext& call) noexcept {
-  run_moves(loop.start, call);
-  const int64_t steps =
-      loop.count ? std::clamp<int64_t>(result<int32_t>(*loop.count, call), 0, loop.length)
-      : loop.predicate && loop.length == 0 ? std::numeric_limits<int64_t>::max()  // no bound
-                                           : loop.length;
-  for (const Plan::Handed& handed : loop.handed) {
-    std::memcpy(place(loop, handed, call, 0, steps), handed.initial.in<std::byte>(call.context),
-                bytes_of(handed, call));
+void run_moves(const std::vector<Plan::Move>& moves, const LoopPart& part) noexcept {
+  if (part.call.remote) return run_moves(moves, part.call);
+  for (const Plan::Move& move : moves) {
+    copy_part(move.from, move.to.in<std::byte>(part.context), move.from.in<std::byte>(part.context),
+              part);
   }
-  return steps;
+}
+
+int64_t most_steps(const Plan::Loop& loop, const CallContext& call) noexcept {
+  if (loop.count) return std::clamp<int64_t>(result<int32_t>(*loop.count, call), 0, loop.length);
+  const bool bounded = !loop.predicate || loop.length > 0;
+  return bounded ? loop.length : std::numeric_limits<int64_t>::max();
+}
+
+void start_loop(const Plan::Loop& loop, const LoopPart& part, int64_t most) noexcept {
+  run_moves(loop.start, part);
+  for (const Plan::Handed& handed : loop.handed) {
+    copy_part(handed.result, place(loop, handed, part.context, 0, most),
+              handed.initial.in<std::byte>(part.context), part);
+  }
 }
 
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
@@ -108,13 +123,14 @@ bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
   return !loop.predicate || result<uint8_t>(*loop.predicate, call) != 0;
 }
 
-void end_loop(const Plan::Loop& loop, const CallContext& call, int64_t steps,
-              int64_t most) noexcept {
+void end_loop(const Plan::Loop& loop, const LoopPart& part, int64_t steps, int64_t most) noexcept {
   for (const Plan::Handed& handed : loop.handed) {
-    const std::byte* last = place(loop, handed, call, steps, most);
-    std::byte* to = handed.result.in<std::byte>(call.context);
-    if (last != to) std::memcpy(to, last, bytes_of(handed, call));
+    copy_part(handed.result, handed.result.in<std::byte>(part.context),
+              place(loop, handed, part.context, steps, most), part);
   }
+}
+
+void leave_count(const Plan::Loop& loop, const CallContext& call, int64_t steps) noexcept {
   if (!loop.count && !loop.counted) return;
   const auto clear_rest = [&](const Buffer& whole) {  // of the steps that were not taken
     const int64_t one = whole.inner() * size_of(whole.dtype);

@@ -83,6 +83,10 @@ Work work_of(const Plan::Step& step, int64_t rows) {
     work = work_of(step.loop->condition, rows);
     work.add(work_of(step.loop->body, rows));
     work.barriers += 2 + (step.loop->predicate ? 2 : 0);
+    if (step.loop->by_rows) {  // what a lane writes it reads itself
+      work.barriers = work.written = 0;
+      for (Part& part : work.parts) part.tasks = std::max<int64_t>(1, rows);
+    }
     work.times(std::max<int64_t>(1, step.loop->length));
   } else if (step.visit) {  // of which the lanes share nothing
     const Work inner = work_of(step.visit->plan->sequence(), rows);

@@ -134,6 +134,7 @@ class Plan {
     std::vector<Handed> handed;  // of what is carried
     Buffer go;                   // whether there is another step, for all lanes
     bool draws = false;          // random numbers, of which each step has its own
+    bool by_rows = false;        // lanes may take rows, each every step of its own
   };
 
   // What another device computes, between a copy there and a copy back. All lanes wait for it.

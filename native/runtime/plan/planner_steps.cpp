@@ -239,6 +239,12 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
     add_slice(made->stacked, binding.results[form.carried + i],
               slot(slots.stacked(i), body.returns[form.carried + i]), form.stacked_axis(i));
   }
+  made->by_rows =
+      device_.memory().is_host() && !made->draws &&
+      keeps_rows_apart({binding.graph, binding.node}) &&
+      std::all_of(made->body.steps.begin(), made->body.steps.end(), [](const Plan::Step& step) {
+        return step.launch != nullptr && step.launch->takes_rows();
+      });
   for (const auto& [place, bytes] : workspace) {
     writes.push_back({static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
   }

@@ -1,0 +1,75 @@
+// A loop whose rows stay apart: each lane takes all steps for rows of its own, without a barrier.
+#include <algorithm>
+#include <iterator>
+
+#include "runtime/call/loop.h"
+
+namespace slim {
+namespace {
+
+// What a lane finds and moves by itself; what its launches raise is the call's.
+class OwnContext {
+ public:
+  explicit OwnContext(const CallContext& call) : call_(call) {
+    const Context& context = call.context;
+    std::copy(std::begin(context.base), std::end(context.base), std::begin(own_.base));
+    own_.sparse = context.sparse;
+    own_.rows = context.rows;
+    own_.first_row = context.first_row;
+    own_.step = context.step;
+    own_.seed = context.seed;
+  }
+  ~OwnContext() {
+    if (const uint32_t raised = own_.status) call_.context.raise(raised);
+  }
+  OwnContext(const OwnContext&) = delete;
+  OwnContext& operator=(const OwnContext&) = delete;
+
+  Context& operator*() { return own_; }
+
+ private:
+  const CallContext& call_;
+  Context own_;
+};
+
+void run_body(const Plan::Loop& loop, const LoopPart& part, std::byte* local,
+              const Lane& lane) noexcept {
+  const int64_t rows = part.context.rows;
+  for (const Plan::Step& step : loop.body.steps) {
+    const int64_t leading = step.results[0].leading(rows);
+    const int64_t begin = part.begin(leading), end = part.end(leading);
+    Watch* watch = part.call.watch;
+    const int64_t piece =
+        watch == nullptr ? end - begin : tasks_between_looks(*step.launch, rows, leading);
+    for (int64_t first = begin; first < end; first += piece) {
+      if (watch != nullptr && lane.first()) watch->look();
+      if (watch != nullptr && watch->stopped()) return;
+      step.launch->run_rows(part.context, first, std::min(end, first + piece), local);
+    }
+  }
+  run_moves(loop.body.moves, part);
+}
+
+}  // namespace
+
+void run_loop_by_rows(const Plan::Loop& loop, const CallContext& call, std::byte* local,
+                      const Lane& lane) noexcept {
+  OwnContext own(call);
+  const int64_t rows = LoopPart::rows(call);
+  const LoopPart part{call, *own, lane.begin(rows), lane.end(rows)};
+  const int64_t most = most_steps(loop, call);
+  start_loop(loop, part, most);
+  int64_t step = 0;
+  for (; step < most && !(call.watch != nullptr && call.watch->stopped()); ++step) {
+    const int64_t at = loop.reverse ? most - 1 - step : step;
+    move_bases(loop, part, step, most, at);
+    for (const Plan::Slice& slice : loop.scanned) take_slice(slice, part, at);
+    run_body(loop, part, local, lane);
+    for (const Plan::Slice& slice : loop.stacked) leave_slice(slice, part, at);
+    run_moves(loop.carry, part);
+  }
+  end_loop(loop, part, step, most);
+  if (lane.first()) leave_count(loop, call, step);
+}
+
+}  // namespace slim

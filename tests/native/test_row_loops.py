@@ -1,0 +1,140 @@
+"""Loops whose rows stay apart: lanes take all steps of their rows, to the same bits."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from slimlearn import _native, layers
+from slimlearn.backend import engine, ops
+from slimlearn.backend.arena import allocate
+from slimlearn.backend.autodiff import gradients
+from slimlearn.backend.graph import Model
+from slimlearn.backend.program import Program
+from slimlearn.backend.shape import B
+from slimlearn.layers.initializers import build_init
+
+RNG = np.random.default_rng(0)
+FEATURES = 24
+
+
+def leaky(x, units, **run):
+    """A function as a cell: two states, slices, columns that lie apart, heads."""
+    w = layers.model_variable("w", [FEATURES + units, 2 * units])
+    heads = layers.model_variable("heads", [units // 8, units // 8])
+
+    def cell(x, state):
+        h, c = state
+        made = ops.concat([x, h], axis=1) @ w
+        h, gate = ops.tanh(made[:, units:]), ops.sigmoid(made[:, :units])
+        h = ops.reshape(ops.reshape(h, (-1, units // 8)) @ heads, (-1, units))
+        c = c * gate + h
+        return ops.concat([h[:, 8:], c[:, :8]], axis=1), (h * 0.5 + c, c)
+
+    zeros = ops.zeros((x.shape[0], units), x.dtype)
+    return layers.rnn(x, cell, (zeros, zeros), **run)
+
+
+LAYERS = {
+    "simple_rnn": (layers.simple_rnn, {}),
+    "lstm": (layers.lstm, {}),
+    "lstm backwards": (layers.lstm, {"go_backwards": True}),
+    "lstm with dropout": (layers.lstm, {"recurrent_dropout": 0.4}),
+    "gru": (layers.gru, {}),
+    "function": (leaky, {}),
+}
+
+
+class Summed:
+    """The sum of a layer's squared outputs, and the gradients of its weights."""
+
+    def __init__(self, kind, steps, units, precision="f32", ragged=True):
+        layer, options = LAYERS[kind]
+        self.dtype = {"f32": "f4", "f64": "f8"}[precision]
+        model = Model(precision)
+        for func in ("grad", "predict"):
+            with model.function(func, training=func == "grad") as graph:
+                x = ops.input_("X", (B, steps, FEATURES), precision)
+                n = ops.input_("n", (B,), "i32") if ragged else None
+                given = {"sequence_length": n, "return_sequences": True, **options}
+                y = layer(x, units, **given, scope="a")
+                if func == "predict":
+                    graph.return_(y)
+                    continue
+                total = ops.cast(ops.reduce_sum(ops.square(y)), "f64")
+                graph.return_(total, total, ops.extent(B))
+                parameters = list(model.parameters)
+                slopes = gradients([total], parameters)
+                for parameter, slope in zip(parameters, slopes, strict=True):
+                    graph.grad_(parameter, slope)
+        build_init(model)
+        self.program = Program(model=model).initialize(3)
+        self.compiled = engine.compile(self.program.text)
+        dropout = "recurrent_dropout" in options
+        self.hypers = {"a/Dropout/keep_prob": 0.6} if dropout else {}
+
+    def both(self, sources, threads):
+        rows = np.arange(len(sources["X"]))
+        gradient = allocate(self.program.params.nbytes)
+        made = self.compiled.run(
+            "grad",
+            sources,
+            self.program,
+            rows=rows,
+            gradient=gradient,
+            hypers=self.hypers,
+            n_threads=threads,
+        )
+        predicted = self.compiled.run(
+            "predict", sources, self.program, n_threads=threads
+        )
+        slopes = gradient.view(self.dtype)
+        assert np.isfinite(made[0]).all() and np.abs(slopes).max() > 0
+        return made[0].tobytes(), gradient.tobytes(), predicted[0].tobytes()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize(
+    ("steps", "units", "rows", "precision"),
+    [(1, 256, 300, "f32"), (7, 136, 61, "f32"), (40, 40, 97, "f64")],
+)
+@pytest.mark.parametrize("ragged", [False, True])
+def test_bits_do_not_depend_on_lanes(kind, steps, units, rows, precision, ragged):
+    made = Summed(kind, steps, units, precision, ragged)
+    sources = {"X": RNG.normal(size=(rows, steps, FEATURES)).astype(made.dtype)}
+    if ragged:
+        sources["n"] = RNG.integers(0, steps + 1, rows).astype("i4")
+    with threadpool_limits(3):
+        want = made.both(sources, 1)
+        for threads in (2, 3):
+            before = _native.parallel_regions()
+            assert made.both(sources, threads) == want
+            assert _native.parallel_regions() > before
+    assert made.compiled.info("grad", rows)["row_loops"] == 2  # there and back
+    assert made.compiled.info("predict", rows)["row_loops"] == 1
+
+
+def loops(step, init, xs, length=5, lengths=None):
+    """Return how many loops of a program keep their rows apart."""
+    model = Model("f32")
+    with model.function("f") as graph:
+        sources = {"x": (B, 8), "xs": (B, length, 8), "w": (8, 8)}
+        given = {k: ops.input_(k, shape, "f32") for k, shape in sources.items()}
+        last, ys = ops.scan(
+            lambda c, x: step(c, x, given), init(given), xs(given), axis=1
+        )
+        graph.return_(last, ys)
+    return engine.compile(Program(model=model).text).info("f", 6)["row_loops"]
+
+
+def test_only_loops_whose_rows_stay_apart_are_run_so():
+    def count(step):
+        return loops(step, lambda g: g["x"], lambda g: g["xs"])
+
+    assert count(lambda c, x, g: (ops.tanh(c @ g["w"] + x), c)) == 1
+    # Rows that read each other's, weights of a batch's own, what no row owns.
+    assert count(lambda c, x, g: (c - ops.reduce_mean(c, [0], keepdims=True), x)) == 0
+    assert count(lambda c, x, g: (c @ (ops.transpose(x) @ c), x)) == 0
+    assert count(lambda c, x, g: (c + x, ops.reduce_sum(x, [0]))) == 0
+    # A loop inside is run by all lanes together.
+    inner = lambda c: ops.scan(lambda h, _: (ops.tanh(h), None), c, length=3)[0]  # noqa: E731
+    assert count(lambda c, x, g: (inner(c) + x, x)) == 0
