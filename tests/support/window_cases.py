@@ -86,11 +86,13 @@ def _window_cases(label, x, f, how):
     """The three ops on one geometry."""
     model = Model("f64")
     with model.function("f") as graph:
-        y = ops.convolution(ops.input_("x", x, "f64"), ops.input_("f", f, "f64"), **how)
+        filters = ops.input_("f", f, "f64")
+        y = ops.convolution(ops.input_("x", x, "f64"), filters, **how)
+        ops.convolution_transpose(y, filters, x[1:-1], **how)
         attributes = graph.nodes[-1].attributes
     case(
         "convolution",
-        lambda x, f: ops.convolution(x, f, **how),
+        lambda x, f: emit("convolution", (x, f), attributes),
         label,
         expect=lambda x, f: _correlation(x, f, attributes),
         x=Source(x),
