@@ -217,7 +217,7 @@ void bind_model(py::module_& module) {
       .def("info", &info)
       .def("dump",
            [](const ModelPointer& m, const std::string& function, int64_t rows,
-              const Symbols& symbols) { return plan_of(m, function, rows, symbols)->text(); })
+              const Symbols& symbols) { return m->text(*plan_of(m, function, rows, symbols)); })
       .def("run", &run)
       .def("profile", &profile);
   py::class_<PackedArrays, std::shared_ptr<PackedArrays>> packed(module, "PackedArrays");

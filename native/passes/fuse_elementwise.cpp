@@ -206,11 +206,15 @@ class ElementwiseFuser {
 
   void rebuild() {
     std::vector<Node> nodes;
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const int unit = units_.of(static_cast<int>(i));
-      if (units_.members(unit).back() != static_cast<int>(i)) continue;
-      std::optional<Node> fused = groups_[unit].fusable ? build(unit) : std::nullopt;
-      nodes.push_back(fused ? std::move(*fused) : graph_.nodes[i]);
+    nodes.reserve(graph_.nodes.size());
+    const auto last_of = [&](int i) { return units_.members(units_.of(i)).back() == i; };
+    std::vector<std::optional<Node>> fused(graph_.nodes.size());
+    const int count = static_cast<int>(graph_.nodes.size());
+    for (int i = 0; i < count; ++i) {  // before nodes move: other regions may hold them too
+      if (last_of(i) && groups_[units_.of(i)].fusable) fused[i] = build(units_.of(i));
+    }
+    for (int i = 0; i < count; ++i) {
+      if (last_of(i)) nodes.push_back(std::move(fused[i] ? *fused[i] : graph_.nodes[i]));
     }
     graph_.nodes = std::move(nodes);
     sort_nodes(graph_);
@@ -237,7 +241,7 @@ class ElementwiseFuser {
       fused.results.push_back(id);
     }
     fused.operands = builder.operands();
-    fused.regions = {builder.region()};
+    fused.regions.push_back(builder.take());
     return fused;
   }
 

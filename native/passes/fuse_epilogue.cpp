@@ -41,13 +41,18 @@ class EpilogueFuser {
       if (is_product(graph_.nodes[i])) choose(static_cast<int>(i));
     }
     std::vector<Node> nodes;
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const std::vector<int>& members = units_.members(units_.of(static_cast<int>(i)));
-      if (members.size() == 1) {
-        nodes.push_back(graph_.nodes[i]);
-      } else if (members[0] == static_cast<int>(i)) {
-        nodes.push_back(build(members, true));
-      }
+    nodes.reserve(graph_.nodes.size());
+    const auto members = [&](int i) -> const std::vector<int>& {
+      return units_.members(units_.of(i));
+    };
+    const int count = static_cast<int>(graph_.nodes.size());
+    std::vector<Node> fused(graph_.nodes.size());
+    for (int i = 0; i < count; ++i) {  // before nodes move: other regions may hold them too
+      if (members(i).size() > 1 && members(i)[0] == i) fused[i] = build(members(i), true);
+    }
+    for (int i = 0; i < count; ++i) {
+      if (members(i).size() > 1 && members(i)[0] != i) continue;
+      nodes.push_back(std::move(members(i).size() > 1 ? fused[i] : graph_.nodes[i]));
     }
     graph_.nodes = std::move(nodes);
     sort_nodes(graph_);
@@ -118,7 +123,7 @@ class EpilogueFuser {
     }
     fused.operands.insert(fused.operands.end(), builder.operands().begin() + 1,
                           builder.operands().end());
-    fused.regions = {builder.region()};
+    fused.regions.push_back(builder.take());
     return fused;
   }
 

@@ -35,6 +35,7 @@ class PoolingFuser {
       if (node.op == "max_pool") fuse(node);
     }
     std::vector<Node> nodes;
+    nodes.reserve(graph_.nodes.size());
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       if (!gone_[i]) nodes.push_back(std::move(graph_.nodes[i]));
     }

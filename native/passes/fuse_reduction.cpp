@@ -45,11 +45,16 @@ class ReductionFuser {
       if (is_sum(graph_.nodes[i])) choose(i);
     }
     std::vector<Node> nodes;
+    nodes.reserve(graph_.nodes.size());
+    std::vector<Node> fused(graph_.nodes.size());
+    for (int i = 0; i < count; ++i) {  // before nodes move: others may be made of them
+      if (!inside_[i].empty()) fused[i] = build(i);
+    }
     for (int i = 0; i < count; ++i) {
-      if (inside_[i].empty()) {
-        if (partner_[i] < 0) nodes.push_back(graph_.nodes[i]);
-      } else {
-        nodes.push_back(build(i));
+      if (!inside_[i].empty()) {
+        nodes.push_back(std::move(fused[i]));
+      } else if (partner_[i] < 0) {
+        nodes.push_back(std::move(graph_.nodes[i]));
       }
     }
     graph_.nodes = std::move(nodes);
@@ -139,7 +144,7 @@ class ReductionFuser {
       fused.results.push_back(graph_.nodes[sum].results[0]);
     }
     fused.operands = builder.operands();
-    fused.regions = {builder.region()};
+    fused.regions.push_back(builder.take());
     return fused;
   }
 

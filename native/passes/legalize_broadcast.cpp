@@ -15,12 +15,13 @@ void legalize_broadcast(Body body) {
   Names names(graph);
   std::vector<Node> before = std::move(graph.nodes);
   graph.nodes.clear();
+  graph.nodes.reserve(before.size());
   for (Node& node : before) {
     Split split;
     if (is_elementwise(node)) {
       const std::vector<Dim> space = graph.values[node.results[0]].type.dims;
       for (ValueId& id : node.operands) {
-        const Value value = graph.values[id];
+        const Value& value = graph.values[id];
         const Form form = form_of(value.type, space);
         if (split.admits(form)) {
           split.add(form);

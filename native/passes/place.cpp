@@ -101,7 +101,7 @@ class Placer {
       }
     }
     made.operands = builder.operands();
-    made.regions.push_back(builder.region());
+    made.regions.push_back(builder.take());
     for (const std::vector<ValueId>* list : {&made.operands, &made.results}) {
       for (const ValueId id : *list) need_dense(graph_.values[id], device);
     }

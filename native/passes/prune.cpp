@@ -13,16 +13,16 @@ namespace slim {
 void prune(Body body) {
   std::vector<bool> used = kept_values(body);
   std::vector<Node>& nodes = body.graph.nodes;
-  std::vector<Node> live;
-  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+  auto live = nodes.end();  // from here on; what is used moves there from the back
+  for (auto node = nodes.end(); node != nodes.begin();) {
+    --node;
     const bool wanted = std::any_of(node->results.begin(), node->results.end(),
                                     [&](ValueId id) { return used[id]; });
     if (!wanted) continue;
     for (ValueId id : node->operands) used[id] = true;
-    live.push_back(std::move(*node));
+    if (--live != node) *live = std::move(*node);
   }
-  std::reverse(live.begin(), live.end());
-  nodes = std::move(live);
+  nodes.erase(nodes.begin(), live);
 }
 
 }  // namespace slim

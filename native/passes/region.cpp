@@ -1,6 +1,7 @@
 // Copies nodes into a region: what they read becomes parameters, scalars come along.
 #include "passes/region.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ir/ops.h"
@@ -48,8 +49,17 @@ bool is_scalar_node(const Graph& graph, const Node& node) {
 
 void sort_nodes(Graph& graph) {
   const std::vector<int> producer = producers(graph);
+  const int count = static_cast<int>(graph.nodes.size());
+  int in_order = 0;
+  const auto stands_behind = [&](ValueId id) { return producer[id] < in_order; };
+  while (in_order < count && std::all_of(graph.nodes[in_order].operands.begin(),
+                                         graph.nodes[in_order].operands.end(), stands_behind)) {
+    ++in_order;
+  }
+  if (in_order == count) return;
   std::vector<bool> started(graph.nodes.size(), false);
   std::vector<Node> sorted;
+  sorted.reserve(graph.nodes.size());
   std::vector<std::pair<int, size_t>> stack;  // node, operands seen
   for (size_t root = 0; root < graph.nodes.size(); ++root) {
     if (started[root]) continue;

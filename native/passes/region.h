@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "ir/graph.h"
@@ -24,6 +26,7 @@ class RegionBuilder {
 
   const std::vector<ValueId>& operands() const { return operands_; }  // of the parameters
   const Graph& region() const { return region_; }
+  Graph take() { return std::move(region_); }
 
  private:
   const Graph& outer_;

@@ -30,6 +30,7 @@ class Simplifier {
   void run() {
     std::vector<Node> before = std::move(graph_.nodes);
     graph_.nodes.clear();
+    graph_.nodes.reserve(before.size());
     for (Node& node : before) {
       for (ValueId& id : node.operands) id = same_.of(id);
       drop_broadcasts(node);

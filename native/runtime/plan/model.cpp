@@ -224,6 +224,12 @@ std::shared_ptr<const Plan> Model::element_plan(const std::string& name, int64_t
   return cached(request);
 }
 
+std::string Model::text(const Plan& plan) const {
+  PlanRequest request = plan.request();
+  request.told = true;
+  return Plan(program_, layout_, request, device(), placing_).text();
+}
+
 std::shared_ptr<const Plan> Model::cached(const PlanRequest& request) const {
   if (request.capacity < 1) {
     throw std::invalid_argument("function " + request.function + " is planned for 1 " +

@@ -55,6 +55,8 @@ class Model {
   std::shared_ptr<const Plan> measure_plan(int64_t elements) const;
   // The hypers that take the returns of `measure`, in their order: segment.<name of the value>.
   std::vector<std::string> measured() const;
+  // What a plan of this program runs, as text: made anew, as a fit never asks.
+  std::string text(const Plan& plan) const;
   // Rows of one chunk of a long call: a pure function of the program.
   int64_t chunk_rows(const std::string& function, const Symbols& symbols = {}) const;
 

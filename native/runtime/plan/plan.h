@@ -35,6 +35,7 @@ struct PlanRequest {
   bool packed = false;   // what launches make of the program's arrays alone is made before calls
   bool guest = false;    // it runs within another plan, which fills its inputs
   bool compact = false;  // of update: the parameter arena is as long as the capacity
+  bool told = false;     // its text is wanted
   Symbols symbols = {};  // sizes of all others
 };
 
@@ -162,7 +163,8 @@ class Plan {
   const std::vector<const Visit*>& visits() const { return visits_; }
   const std::vector<Buffer>& returns() const { return returns_; }
   const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }
-  const std::string& text() const { return text_; }
+  const PlanRequest& request() const { return request_; }
+  const std::string& text() const { return text_; }  // of a request to be told
   int64_t capacity() const { return request_.capacity; }
   bool exact() const { return request_.exact; }
   int64_t scratch_bytes() const { return scratch_bytes_; }

@@ -42,7 +42,7 @@ Planner::Planner(const Program& program, const Layout& layout, const PlanRequest
   const bool of_rows = request.symbol == "B" && request.function != "init";
   place(function_, of_rows ? placing.where() : Where{});
   optimize(function_, program, device.accepts());
-  text_ = print(function_, program);
+  if (request.told) text_ = print(function_, program);
   plan_memory_of(program);
 }
 

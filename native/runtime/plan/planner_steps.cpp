@@ -112,6 +112,7 @@ std::unique_ptr<Plan::Visit> Planner::visit(const Binding& binding) {
   request.capacity = request_.capacity;
   request.exact = request_.exact;
   request.guest = true;
+  request.told = request_.told;
   const Device& device =
       placing_.named(std::get<std::string>(binding.node.attributes.at("device")));
   auto made = std::make_unique<Plan::Visit>();
@@ -124,7 +125,7 @@ std::unique_ptr<Plan::Visit> Planner::visit(const Binding& binding) {
   for (size_t i = 0; i < binding.results.size(); ++i) {
     made->fetched.push_back({made->plan->returns()[i], binding.results[i]});
   }
-  text_ += "\n# on " + device.name() + "\n" + made->plan->text();
+  if (request.told) text_ += "\n# on " + device.name() + "\n" + made->plan->text();
   visits_.push_back(made.get());
   return made;
 }
