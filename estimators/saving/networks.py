@@ -33,7 +33,7 @@ from slimlearn.estimators.saving.kinds import Kind
 from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.ensemble import TabularEnsemble
-from slimlearn.estimators.tables.members import ClassifierMember, RegressorMember
+from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
 from slimlearn.estimators.tables.together import Together
 from slimlearn.estimators.tokens import TokenVectorizer
 

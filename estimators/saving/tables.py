@@ -31,7 +31,7 @@ from slimlearn.estimators.tables.columns import (
 )
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import Numbers
-from slimlearn.estimators.tables.tower import Tower
+from slimlearn.estimators.tables.tower import Straight, Tower
 
 __all__ = ["rows"]
 
@@ -67,8 +67,8 @@ def _make_encoding(cls, state: dict) -> Encoding:
     return made
 
 
-def _make_tower(cls, state: dict) -> Tower:
-    return Tower(**state)
+def _make_tower(cls, state: dict) -> Tower | Straight:
+    return cls(**state)
 
 
 def rows() -> list[Kind]:
@@ -108,6 +108,7 @@ def rows() -> list[Kind]:
         "cardinalities": in_tuple(count),
         "embedding_size": count,
     }
+    straight = {"numbers": count, "cardinalities": in_tuple(count)}
     base = frozenset(_COLUMN)
     return [
         Kind(
@@ -143,6 +144,7 @@ def rows() -> list[Kind]:
             make=_make_encoding,
         ),
         Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
+        Kind("Straight", Straight, straight, frozenset(straight), make=_make_tower),
     ]
 
 

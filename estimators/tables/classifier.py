@@ -61,7 +61,8 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     An ensemble of small networks. What columns hold is learned by a `TabularEncoder`
     inside; the members are trained on folds of the rows, and their probabilities are
     averaged and calibrated by one temperature.
-    Where linear models tell rows as well, they are averaged with them.
+    A linear model, solved, counts as well as held-out rows say: where there is little
+    to be had it is as good as alone.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 

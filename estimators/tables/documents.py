@@ -40,7 +40,7 @@ max_iter : int or "auto", default="auto"
     Epochs of each member; "auto" is 64 below 2,000 rows, 32 up to 10,000, and then
     fewer, as rows to the power of -0.85, down to 4; but 300 steps at least, and by
     `preset`. The weights of the best epoch, by the loss of the rows that the member did
-    not see, are kept.
+    not see, are kept; where these are fewer than 32, those of other members count too.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
 time_limit : float or None, default=None
@@ -58,10 +58,11 @@ verbose : int, default=0
     1 shows a line for each member, 2 also a progress bar."""
 
 _ATTRIBUTES = """members_ : list of estimators
-    The networks, and behind them the linear models, if they count.
+    The networks, and behind them the linear model, if it counts.
 linear_share_ : float
-    What linear models on the same folds count in the mean: 0 where they told the rows
-    that were held out clearly worse than networks did. They are tried with
+    What a linear model counts in the mean, from 0 to 0.99, as rows that were held out
+    tell: a ridge or logistic regression, whose penalty is the strongest of those that
+    tell such rows best; with the strongest of all it is a constant. It is tried with
     {comparing}.
 encoder_ : TabularEncoder
     What makes numbers of X.

@@ -20,20 +20,29 @@ from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
+from slimlearn.estimators.tables.blending import best_share
 from slimlearn.estimators.tables.encoder import TabularEncoder
-from slimlearn.estimators.tables.linear import best_share
 from slimlearn.estimators.tables.members import values_of
 from slimlearn.estimators.tables.shown import Shown
 from slimlearn.estimators.tables.sizing import Sizing
 from slimlearn.estimators.tables.table import open_table
 from slimlearn.estimators.tables.together import Together, mean_of, shares_of
-from slimlearn.estimators.tables.training import VIEWS, Trainer, out_of_fold, plans_of
+from slimlearn.estimators.tables.training import (
+    VIEWS,
+    Result,
+    Trainer,
+    out_of_fold,
+    plans_of,
+)
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["TabularEnsemble"]
+
+# Rows by which networks and a linear model are compared, at most.
+_COMPARED = 20_000
 
 
 def _refuse_partial_fit(estimator) -> bool:
@@ -168,20 +177,22 @@ class TabularEnsemble(
         encoder = self._encoder(table, weights, index)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rng, count = np.random.default_rng(seed), self._count(len(index))
-        plans = plans_of(count, len(y), index, strata, rng, self._compares(y))
+        plans = plans_of(count, len(y), index, strata, rng)
         trainer = Trainer(self, encoder, table, y, weights)
-        done = []
+        done: list[Result] = []
+        line = trainer.line(index, strata, rng) if self._compares(y) else None
         try:
             for result in trainer.train(plans, begun):
                 done.append(result)
-                if self.verbose and len(done) <= count:
+                if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
         except KeyboardInterrupt:
             if done:
-                self._publish(encoder, done, y, weights, given)
+                self._publish(encoder, trainer.settled(done), line, y, weights, given)
             raise
+        done = trainer.settled(done)
         del trainer  # with the rows
-        self._publish(encoder, done, y, weights, given)
+        self._publish(encoder, done, line, y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""
@@ -199,26 +210,29 @@ class TabularEnsemble(
             table, weights = table.rows(index), weights[index]
         return encoder.learn(table, weights, VIEWS)
 
-    def _publish(self, encoder, done: list, y, weights, given) -> None:
+    def _publish(self, encoder, done: list, line, y, weights, given) -> None:
         self.encoder_ = encoder
-        nets = [result for result in done if result[0].net.units]
-        lines = done[len(nets) :]
-        mean, seen = out_of_fold(nets, len(y))
-        other, also = out_of_fold(lines, len(y)) if lines else (None, ~seen)
+        self.n_iter_ = max(member.n_iter_ for member, *_ in done)
+        mean, seen = out_of_fold(done, len(y))
         part = 0.0
-        if np.array_equal(seen, also) and seen.any():
-            own = None if weights is None else weights[seen]
-            losses = partial(self._losses, y[seen])
-            part = best_share(losses, mean[seen], other[seen], own)
+        if line is not None:
+            other, also = out_of_fold([line], len(y))
+            both = seen & also
+            some = np.flatnonzero(both)
+            some = some[:: -(-len(some) // _COMPARED) or 1]
+            if len(some):
+                own = None if weights is None else weights[some]
+                losses = partial(self._losses, y[some])
+                part = best_share(losses, mean[some], other[some], own)
         if part:
-            for some, share in ((nets, 1 - part), (lines, part)):
-                for member, _, _ in some:
-                    member.share_ = share / len(some)
-            nets, mean = done, (1 - part) * mean + part * other
+            for member, *_ in done:
+                member.share_ = (1 - part) / len(done)
+            line.member.share_ = part
+            mean, seen = (1 - part) * mean + part * other, both
+            done = [*done, line]
         self.linear_share_ = part
-        self.members_ = [member for member, _, _ in nets]
+        self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
-        self.n_iter_ = max(member.n_iter_ for member in self.members_)
         self._conclude(y, weights, given, mean, seen)
 
     # -- predictions ------------------------------------------------------------------

@@ -9,18 +9,17 @@ import numpy as np
 from slimlearn.backend.coded import Coded
 from slimlearn.backend.optimizer import AdamW
 from slimlearn.backend.schedule import FlatCosine
-from slimlearn.estimators.custom import NetworkClassifier, NetworkRegressor
 from slimlearn.estimators.handle import joined
-from slimlearn.estimators.inputs.matrix import check_target
-from slimlearn.estimators.inputs.named import NamedInput, Parts, columns_of
-from slimlearn.estimators.tables.tower import Tower
+from slimlearn.estimators.inputs.named import Parts
+from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
+from slimlearn.estimators.tables.tower import Straight, Tower
 
 __all__ = [
     "KINDS",
-    "LINEAR",
     "Kind",
     "Layout",
     "folds_of",
+    "line_member",
     "member_of",
     "most_numbers",
     "telling",
@@ -29,8 +28,8 @@ __all__ = [
 ]
 
 
-# Encoded rows that a member is asked about at a time.
-_ROWS = 512
+# Encoded rows that a member is asked about at a time, and of a batch of a line.
+_ROWS, _BATCH = 512, 4096
 
 
 class Kind(NamedTuple):
@@ -57,9 +56,6 @@ KINDS = (
     Kind(_SCORES, "bins"),
     Kind(_BOTH, "periodic", 0.5),
 )
-
-# What a linear model reads, beside levels.
-LINEAR = Kind(_BOTH, "none")
 
 # Training rows for each number that a member reads, the fewest that it reads, and how
 # many are looked at together.
@@ -114,6 +110,11 @@ class Layout(NamedTuple):
     codes: int
 
     @property
+    def width(self) -> int:
+        """Of encoded rows, without codes."""
+        return len(_BOTH) * self.numbers + self.flags
+
+    @property
     def scores(self) -> slice:
         """The columns of the scores."""
         return slice(self.numbers, 2 * self.numbers)
@@ -138,65 +139,6 @@ class Layout(NamedTuple):
         return found or {"flags": slice(0, 1)}
 
 
-class _EncodedInput(NamedInput):
-    """Inputs that read rows which an ensemble has checked and encoded."""
-
-    def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
-        estimator.n_features_in_ = X.shape[1]
-        positions = self._resolved(X, None, name)
-        coded = isinstance(X, Coded)
-        arrays = [
-            X.columns(list(own)) if coded else columns_of(X, own) for own in positions
-        ]
-        parts = Parts(X, tuple(arrays), positions)
-        return parts, check_target(estimator, parts, y, regression, name)
-
-
-class _Member:
-    """What an ensemble trains on rows that it encoded, and draws into folds."""
-
-    _compares_units = False
-    _held: np.ndarray | None = None
-
-    def fit_but(self, held: np.ndarray, X: Coded | np.ndarray, y, weights) -> None:
-        """Train on all rows but some, which tell the best epoch.
-
-        Parameters
-        ----------
-        held : index array
-            May be empty.
-        X : Coded or ndarray of float32
-        y : ndarray
-        weights : ndarray or None
-        """
-        if len(held):
-            self._held = held
-        try:
-            self.fit(X, y, weights)
-        finally:
-            self.__dict__.pop("_held", None)
-
-    def _held_rows(self):
-        return self._held
-
-    def _new_input(self):
-        return _EncodedInput(self.inputs)
-
-    def _network(self):
-        return self.net
-
-    def _network_key(self):
-        return self.net.key
-
-
-class ClassifierMember(_Member, NetworkClassifier):
-    pass
-
-
-class RegressorMember(_Member, NetworkRegressor):
-    pass
-
-
 def member_of(
     owner, kind: Kind, layout: Layout, chosen, edges, cardinalities, **settings
 ):
@@ -219,7 +161,7 @@ def member_of(
     elif chosen is not None:
         edges = tuple(edges[i] for i in chosen)
     net = Tower(
-        () if kind is LINEAR else tuple(owner._units()),
+        tuple(owner._units()),
         owner._activation(),
         float(owner.dropout),
         kind.embedding,
@@ -238,6 +180,46 @@ def member_of(
         tol=0.0,
         **settings,
     )
+
+
+def line_member(line, layout: Layout, cardinalities, X, y, weights, **settings):
+    """A fitted estimator that tells what a linear model tells.
+
+    Parameters
+    ----------
+    line : Line
+    layout : Layout
+    cardinalities : sequence of int
+    X : Coded or ndarray of float32
+    y : ndarray
+    weights : ndarray or None
+    **settings
+        Parameters of the estimator.
+    """
+    make = RegressorMember if settings.pop("regression") else ClassifierMember
+    member = make(
+        Straight(layout.numbers, tuple(cardinalities)),
+        inputs=layout.inputs(_BOTH, None),
+        precision="float32",
+        max_iter=1,
+        batch_size=min(len(y), _BATCH),
+        early_stopping=False,
+        **settings,
+    )
+    # What y means, and the program; the weights are then those that were solved.
+    member.fit(X, y, weights)
+    scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
+    scale = np.where(np.equal(scale, 0.0), 1.0, scale)
+    intercept, arrays = (line.intercept - centre) / scale, {}
+    if "output/weights" in member.program_.weights:
+        arrays["output/weights"] = line.numbers / scale
+        arrays["output/biases"] = intercept
+        intercept = 0.0
+    if cardinalities:
+        levels = line.levels / scale
+        levels[: cardinalities[0]] += intercept  # of each row there is one
+        arrays["codes/embeddings"] = levels
+    return member.set_weights(arrays)
 
 
 def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):

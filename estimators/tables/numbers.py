@@ -9,7 +9,15 @@ from scipy.special import ndtri
 
 from slimlearn.backend.engine.native import native
 
-__all__ = ["FAR", "Filler", "Numbers", "clipped", "robust_scale"]
+__all__ = [
+    "CLIPPED_WIDE",
+    "FAR",
+    "Filler",
+    "Numbers",
+    "clipped",
+    "robust_scale",
+    "unclipped",
+]
 
 # A number beyond the outer edges counts as so many bins outwards at most.
 _BEYOND = 3.0
@@ -17,11 +25,21 @@ _BEYOND = 3.0
 # Beyond so many of its units a number is as far as it can be.
 FAR = 1e6
 
+# Units up to which what was clipped is told apart, and what they are when clipped.
+WIDE = 30.0
+CLIPPED_WIDE = WIDE / (1.0 + WIDE * WIDE / 9.0) ** 0.5
+
 
 def clipped(scaled: np.ndarray) -> np.ndarray:
     """Numbers that end smoothly at -3 and 3."""
     near = np.minimum(np.maximum(scaled, -FAR), FAR)
     return near / np.sqrt(1.0 + near * near / 9.0)
+
+
+def unclipped(robust: np.ndarray) -> np.ndarray:
+    """What `clipped` was given, up to `WIDE` units."""
+    near = np.clip(robust, -CLIPPED_WIDE, CLIPPED_WIDE)
+    return near / np.sqrt(1.0 - near * near / 9.0)
 
 
 def robust_scale(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

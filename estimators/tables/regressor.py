@@ -48,7 +48,8 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     Values of y further from its quartiles than 1,000 times the distance between these
     count as the furthest of the others, with a warning: beside a value of 10⁶
     deviations all others would be the same to a network.
-    Where linear models tell rows as well, they are averaged with them.
+    A linear model, solved, counts as well as held-out rows say: where there is little
+    to be had it is as good as alone.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 
@@ -173,7 +174,13 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
 
     def _conclude(self, y, weights, given, mean, seen):
         counted = y if given is None else y[given > 0]
-        self._range = counted.min(axis=0), counted.max(axis=0)
+        low, high = counted.min(axis=0), counted.max(axis=0)
+        # Networks do not know what is beyond; a linear model may.
+        more = self.linear_share_ * (high / 2 - low / 2)
+        if self.linear_share_:
+            far = np.finfo(np.float64).max / 2
+            low, high = np.maximum(low - more, -far), np.minimum(high + more, far)
+        self._range = low, high
         mean = np.clip(mean, *self._range)
         self.oof_predictions_ = mean
         own = None if given is None else given[seen]

@@ -1,4 +1,4 @@
-"""The network of a member: embeddings of numbers and codes, and a tower on them."""
+"""Networks of members: embeddings of numbers and codes and a tower on them; a line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 from slimlearn import layers
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
+from slimlearn.estimators.tables.numbers import CLIPPED_WIDE
 
-__all__ = ["Tower"]
+__all__ = ["Straight", "Tower"]
 
 # What is no weight of a layer is trained at a part of its rate.
 _SLOW = 0.1
@@ -23,7 +24,7 @@ class Tower:
     units : tuple of int
     activation : str
     dropout : float
-    embedding : {"periodic", "bins", "none"}
+    embedding : {"periodic", "bins"}
         Of the numbers.
     deviation : float
         Of the first frequencies of periodic embeddings.
@@ -82,8 +83,6 @@ class Tower:
         return layers.linear(net, num_outputs, scope="output", **_NTK)
 
     def _numbers(self, x: Tensor) -> list[Tensor]:
-        if self.embedding == "none":
-            return [x]
         if self.embedding == "bins":
             return [x, layers.piecewise_linear(x, self.edges, scope="bins")]
         waves = layers.periodic_embedding(
@@ -93,14 +92,61 @@ class Tower:
 
     def _codes(self, x: Tensor) -> Tensor:
         """One table for all columns of codes: each has its own rows in it."""
-        starts = np.cumsum((0, *self.cardinalities[:-1]))
-        if len(starts) > 1:
-            x = x + ops.constant_list(starts.astype(float).tolist(), x.dtype)
-        found = layers.embedding(
-            x,
-            sum(self.cardinalities),
-            self.embedding_size,
-            initializer=layers.random_normal_initializer(),
-            scope="codes",
-        )
-        return ops.reshape(found, (x.shape[0], len(starts) * self.embedding_size))
+        initializer = layers.random_normal_initializer()
+        found = _vectors(x, self.cardinalities, self.embedding_size, initializer)
+        width = len(self.cardinalities) * self.embedding_size
+        return ops.reshape(found, (x.shape[0], width))
+
+
+class Straight:
+    """A linear model on the inputs ``numbers``, ``flags`` and ``codes``.
+
+    Its numbers are both views, of which it reads the robust one as it was before it was
+    clipped.
+
+    Parameters
+    ----------
+    numbers : int
+    cardinalities : tuple of int
+    """
+
+    outputs_name = "num_outputs"
+    units = ()
+
+    def __init__(self, numbers: int, cardinalities):
+        self.numbers = numbers
+        self.cardinalities = cardinalities
+
+    @property
+    def key(self) -> tuple:
+        """What the graph depends on."""
+        return ("line", *vars(self).values())
+
+    def __call__(self, x, num_outputs: int) -> Tensor:
+        """Build the layers."""
+        parts, found = [], []
+        if "numbers" in x:
+            robust = ops.slice_(x["numbers"], 1, 0, self.numbers)
+            near = ops.clip(robust, -CLIPPED_WIDE, CLIPPED_WIDE)
+            parts.append(near / ops.sqrt(1.0 - near * near / 9.0))
+            parts.append(ops.slice_(x["numbers"], 1, self.numbers, 2 * self.numbers))
+        if "flags" in x:
+            parts.append(x["flags"])
+        if parts:
+            net = ops.concat(parts, 1) if len(parts) > 1 else parts[0]
+            found.append(layers.linear(net, num_outputs, scope="output"))
+        if "codes" in x:
+            zeros = layers.zeros_initializer()
+            told = _vectors(x["codes"], self.cardinalities, num_outputs, zeros)
+            found.append(ops.reduce_sum(told, [1]))
+        return found[0] if len(found) == 1 else found[0] + found[1]
+
+
+def _vectors(x: Tensor, cardinalities, size: int, initializer) -> Tensor:
+    """Of each code [B, columns, size]: each column has its own rows in one table."""
+    starts = np.cumsum((0, *cardinalities[:-1]))
+    if len(starts) > 1:
+        x = x + ops.constant_list(starts.astype(float).tolist(), x.dtype)
+    return layers.embedding(
+        x, sum(cardinalities), size, initializer=initializer, scope="codes"
+    )

@@ -13,12 +13,13 @@ from slimlearn.backend.coded import Coded
 from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.tables.coding import code_rows
+from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
     KINDS,
-    LINEAR,
     Kind,
     Layout,
     folds_of,
+    line_member,
     member_of,
     most_numbers,
     telling,
@@ -38,6 +39,10 @@ VIEWS = ("robust", "scores")
 
 # Each member holds one fold out: of fewer, members would see less of the rows.
 _FEWEST_FOLDS, _MOST_FOLDS = 5, 8
+
+# Epochs whose weights are kept while a member holds out fewer rows than are enough to
+# tell the best one.
+_KEPT, _ENOUGH = 16, 32
 
 
 class Plan(NamedTuple):
@@ -65,11 +70,15 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A trained member, the rows that it held out, and what it tells of them."""
+    """A trained member, the rows that it held out, and what it tells of them.
+
+    Of a linear model these are rows that models like it held out.
+    """
 
     member: object
     held: np.ndarray
     values: np.ndarray | list[np.ndarray]
+    kept: dict[int, np.ndarray] | None = None  # parameters by their epochs
 
 
 def plans_of(
@@ -78,22 +87,18 @@ def plans_of(
     index: np.ndarray,
     strata: np.ndarray | None,
     rng: np.random.Generator,
-    linear: bool,
 ) -> list[Plan]:
-    """Plans of networks, and behind them those of linear models on the same folds.
+    """Plans of networks.
 
     Parameters
     ----------
     count : int
-        Of networks.
     rows : int
     index : index array
         The rows that have weight.
     strata : ndarray of int or None
         What folds are to have alike, of all rows.
     rng : Generator
-    linear : bool
-        Whether there are linear models.
     """
     folds = min(max(count, _FEWEST_FOLDS), _MOST_FOLDS, len(index))
     strata = None if strata is None else strata[index]
@@ -104,18 +109,13 @@ def plans_of(
             fold[index] = folds_of(strata, len(index), folds, rng)
         kind = KINDS[number % len(KINDS)]
         plans.append(Plan(kind, fold, number % folds, int(rng.integers(2**31))))
-    if linear:
-        plans += [
-            plan._replace(kind=LINEAR, seed=int(rng.integers(2**31)))
-            for plan in plans[:folds]
-        ]
     return plans
 
 
 def out_of_fold(done: list[Result], rows: int):
     """The mean of what members tell of the rows that they held out, and which are."""
     total, seen = None, np.zeros(rows)
-    for _, held, values in done:
+    for _, held, values, _ in done:
         seen[held] += 1
         total = _added(total, held, values, rows)
     with np.errstate(invalid="ignore"):
@@ -178,6 +178,37 @@ class Trainer:
             yield from run(delayed(self._member)(plan, left) for plan in some)
             longest = max(longest, time.monotonic() - started)
 
+    def line(
+        self, index: np.ndarray, strata: np.ndarray | None, rng: np.random.Generator
+    ) -> Result:
+        """A linear model of all rows, and what is told of them by such of others.
+
+        Parameters
+        ----------
+        index : index array
+            The rows that have weight.
+        strata : ndarray of int or None
+        rng : Generator
+        """
+        owner, targets = self.owner, self.owner._targets(self.y)
+        parts = self.rows, self.layout, self.cardinalities, targets, self.weights
+        line = line_of(*parts, index, strata, rng, owner._regression)
+        member = line_member(
+            line,
+            self.layout,
+            self.cardinalities,
+            *(self.rows, self.y, self.weights),
+            regression=owner._regression,
+            random_state=int(rng.integers(2**31)),
+            n_threads=owner.n_threads,
+        )
+        function, finish = owner._asked
+        values = values_at(member, function, self.rows, index, finish, owner.n_threads)
+        told = line.told.reshape(len(line.told), *values.shape[1:])
+        values[np.searchsorted(index, line.rows)] = told
+        there = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        return Result(member, index[there], values[there])
+
     def told(self, result: Result, count: int) -> str:
         """A line about a member that is trained."""
         member = result.member
@@ -220,7 +251,6 @@ class Trainer:
         owner, held = self.owner, plan.held
         training = self._training(held)
         batch, epochs = owner._steps(len(training))
-        aside = plan.kind is LINEAR  # of which the user hears nothing
         member = member_of(
             owner,
             plan.kind,
@@ -232,19 +262,54 @@ class Trainer:
             batch_size=batch,
             early_stopping=len(held) > 0,
             n_iter_no_change=epochs + 1,
-            callbacks=self._callbacks(None if aside else owner.callbacks, seconds),
+            callbacks=self._callbacks(owner.callbacks, seconds),
             random_state=plan.seed,
             n_threads=owner.n_threads,
-            verbose=0 if aside else max(0, int(owner.verbose) - 1),
+            verbose=max(0, int(owner.verbose) - 1),
             **owner._settings(len(training)),
         )
         del training
-        member.fit_but(held, self.rows, self.y, self.weights)
-        function, finish = owner._asked
-        some = held if len(held) else np.zeros(1, dtype=np.intp)
-        more = finish, owner.n_threads
-        values = values_at(member, function, self.rows, some, *more)
+        keep = _KEPT if len(held) < _ENOUGH else 0
+        kept = member.fit_but(held, self.rows, self.y, self.weights, keep)
+        result = Result(member, held, self._values(member, held), kept)
         if isinstance(self.rows, Coded):
             # The next member takes the memory that this one trained in.
             native.free_idle()
-        return Result(member, held, each(values, lambda part: part[: len(held)]))
+        return result
+
+    def _values(self, member, held: np.ndarray):
+        """What a member tells of the rows that it held out."""
+        function, finish = self.owner._asked
+        some = held if len(held) else np.zeros(1, dtype=np.intp)
+        more = finish, self.owner.n_threads
+        values = values_at(member, function, self.rows, some, *more)
+        return each(values, lambda part: part[: len(held)])
+
+    def settled(self, done: list[Result]) -> list[Result]:
+        """Members at epochs that enough rows tell to be best.
+
+        Of a few rows that a member held out, the best epoch is best by chance: one that
+        is too good to be true on them, and no good on others. Those of the other
+        members count as well, until there are enough.
+        """
+        sizes = {len(result.kept or ()) for result in done}
+        if len(done) < 2 or len(sizes) > 1 or sizes == {0}:
+            return [result._replace(kept=None) for result in done]
+        losses = np.array([_losses_near(r.member, list(r.kept)) for r in done])
+        counts = np.array([float(len(result.held)) for result in done])
+        found = []
+        for i, (member, held, _, kept) in enumerate(done):
+            others = np.where(np.arange(len(done)) == i, 0.0, counts)
+            share = min(max(_ENOUGH - counts[i], 0.0) / others.sum(), 1.0)
+            weights = np.where(others > 0, share * counts, counts)
+            epoch = list(kept)[int(np.argmin(weights @ losses))]
+            member.go_back(epoch, kept[epoch])
+            found.append(Result(member, held, self._values(member, held)))
+        return found
+
+
+def _losses_near(member, epochs: list[int]) -> list[float]:
+    """The mean losses of held-out rows about some epochs that are evenly spread."""
+    curve, reach = member.validation_loss_curve_, epochs[0] // 2
+    near = (curve[max(e - 1 - reach, 0) : e + reach] for e in epochs)
+    return [float(np.mean(part)) for part in near]

@@ -269,7 +269,8 @@ def test_tables_of_mixed_columns(kind, tmp_path):
     assert loaded.encoder_.get_feature_names_out().tolist() == (
         fitted.encoder_.get_feature_names_out().tolist()
     )
-    assert len(files.read_parts(tmp_path / "m.slim").programs) == 3
+    programs = files.read_parts(tmp_path / "m.slim").programs
+    assert len(programs) == len(fitted.members_) >= 3
     there_and_back(fitted)
 
 
