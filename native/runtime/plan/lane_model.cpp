@@ -28,6 +28,9 @@ constexpr double kLineSeconds = 13e-9;
 // for the shared cache or memory, where a write costs no more than it does alone. Too high:
 // steps on large values, whose writes stream, seem not to gain by a second lane.
 constexpr int64_t kHeldBytes = 512 << 10;
+// A shorter step of a loop counts what it writes in any case: lanes that meet so often lose more
+// to the system than barriers cost.
+constexpr double kLongStep = 20e-6;
 // A shorter step stays alone: one turn of the system's scheduler at the wrong time takes what
 // another lane gives in thousands of them.
 constexpr double kLeastSeconds = 200e-6;
@@ -72,6 +75,17 @@ struct Work {
 };
 
 Work work_of(const Plan::Sequence& sequence, int64_t rows);
+Work work_of(const Plan::Step& step, int64_t rows);
+
+// Whether a lane finds in its caches nearly all that a step of a loop writes: it wrote the same
+// part the step before, and no product of others reads it.
+bool writes_its_own(const Plan::Sequence& body, int64_t rows) {
+  constexpr int64_t kFewBytes = 16 << 10;
+  return std::all_of(body.steps.begin(), body.steps.end(), [rows](const Plan::Step& step) {
+    if (!step.launch || step.launch->op == "matmul") return false;
+    return step.launch->takes_rows() || work_of(step, rows).written <= kFewBytes;
+  });
+}
 
 Work work_of(const Plan::Step& step, int64_t rows) {
   Work work;
@@ -83,6 +97,7 @@ Work work_of(const Plan::Step& step, int64_t rows) {
     work = work_of(step.loop->condition, rows);
     work.add(work_of(step.loop->body, rows));
     work.barriers += 2 + (step.loop->predicate ? 2 : 0);
+    if (work.seconds >= kLongStep && writes_its_own(step.loop->body, rows)) work.written = 0;
     if (step.loop->by_rows) {  // what a lane writes it reads itself
       work.barriers = work.written = 0;
       for (Part& part : work.parts) part.tasks = std::max<int64_t>(1, rows);
@@ -104,6 +119,9 @@ Work work_of(const Plan::Step& step, int64_t rows) {
   work.barriers += step.barrier;
   for (const Buffer& buffer : step.results) {
     work.written += std::min(buffer.count(rows) * int64_t{size_of(buffer.dtype)}, kHeldBytes);
+  }
+  if (step.launch) {  // a part that lies in its place already is not moved
+    work.written = std::min(work.written, static_cast<int64_t>(work.cost.bytes));
   }
   return work;
 }
