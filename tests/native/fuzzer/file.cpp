@@ -25,11 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const std::string_view bytes(reinterpret_cast<const char*>(data), size);
     const ModelFile file(Mapping::of_bytes(bytes));
-    std::string bytes;
+    std::string written;
     slim::with_pieces(file.content(), [&](const auto& pieces) {
-      for (const std::string_view piece : pieces) bytes += piece;
+      for (const std::string_view piece : pieces) written += piece;
     });
-    const ModelFile again(Mapping::of_bytes(bytes), true);
+    const ModelFile again(Mapping::of_bytes(written), true);
     const slim::ModelContent &first = file.content(), &second = again.content();
     const bool equal =
         std::equal(first.programs.begin(), first.programs.end(), second.programs.begin(),
