@@ -180,17 +180,17 @@ class TabularEnsemble(
         plans = plans_of(count, len(y), index, strata, rng)
         trainer = Trainer(self, encoder, table, y, weights)
         done: list[Result] = []
-        line = trainer.line(index, strata, rng) if self._compares(y) else None
         try:
             for result in trainer.train(plans, begun):
                 done.append(result)
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
+            done = trainer.settled(done)
+            line = trainer.line(index, strata, rng) if self._compares(y) else None
         except KeyboardInterrupt:
             if done:
-                self._publish(encoder, trainer.settled(done), line, y, weights, given)
+                self._publish(encoder, trainer.settled(done), None, y, weights, given)
             raise
-        done = trainer.settled(done)
         del trainer  # with the rows
         self._publish(encoder, done, line, y, weights, given)
 

@@ -29,7 +29,7 @@ __all__ = [
 
 
 # Encoded rows that a member is asked about at a time, and of a batch of a line.
-_ROWS, _BATCH = 512, 4096
+_ROWS, _BATCH = 512, 512
 
 
 class Kind(NamedTuple):

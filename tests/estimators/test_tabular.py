@@ -689,5 +689,5 @@ def test_a_fit_holds_less_than_two_floats_a_column():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # As float32, two views of numbers and a column a level take three times X.
-    assert peak < 1.5 * (4 * frame.size)
+    assert peak < 1.6 * (4 * frame.size)
     assert np.isfinite(model.oof_score_)
