@@ -1,5 +1,8 @@
 """Loops whose rows stay apart: lanes take all steps of their rows, to the same bits."""
 
+import _thread
+import threading
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -94,10 +97,13 @@ class Summed:
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize(
-    ("steps", "units", "rows", "precision"),
-    [(1, 256, 300, "f32"), (7, 136, 61, "f32"), (40, 40, 97, "f64")],
+    ("steps", "units", "rows", "precision", "ragged"),
+    [
+        (1, 256, 300, "f32", False),
+        (7, 136, 61, "f32", True),
+        (40, 40, 97, "f64", True),
+    ],
 )
-@pytest.mark.parametrize("ragged", [False, True])
 def test_bits_do_not_depend_on_lanes(kind, steps, units, rows, precision, ragged):
     made = Summed(kind, steps, units, precision, ragged)
     sources = {"X": RNG.normal(size=(rows, steps, FEATURES)).astype(made.dtype)}
@@ -138,3 +144,22 @@ def test_only_loops_whose_rows_stay_apart_are_run_so():
     # A loop inside is run by all lanes together.
     inner = lambda c: ops.scan(lambda h, _: (ops.tanh(h), None), c, length=3)[0]  # noqa: E731
     assert count(lambda c, x, g: (inner(c) + x, x)) == 0
+
+
+def test_ends_when_interrupted():
+    model = Model("f32")
+    with model.function("f") as graph:
+        x, w = (ops.input_(k, s, "f32") for k, s in (("x", (B, 64)), ("w", (64, 64))))
+        step = lambda h, _: (ops.tanh(h @ w), None)  # noqa: E731
+        graph.return_(ops.scan(step, x, length=50_000_000)[0])
+    program = Program(model=model)
+    compiled = engine.compile(program.text)
+    assert compiled.info("f", 64)["row_loops"] == 1
+    sources = {"x": np.ones((64, 64), "f4"), "w": np.ones((64, 64), "f4")}
+    before = _native.parallel_regions()
+    timer = threading.Timer(0.2, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        compiled.run("f", sources, program, rows=np.arange(64), n_threads=2)
+    timer.join()
+    assert _native.parallel_regions() > before

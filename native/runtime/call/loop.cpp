@@ -115,11 +115,15 @@ void start_loop(const Plan::Loop& loop, const LoopPart& part, int64_t most) noex
   }
 }
 
+bool is_ended(const CallContext& call) noexcept {
+  const Watch* ends = call.ends != nullptr ? call.ends : call.watch;
+  return ends != nullptr && ends->stopped();
+}
+
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
              int64_t steps) noexcept {
   if (call.watch != nullptr) call.watch->look();
-  const Watch* ends = call.ends != nullptr ? call.ends : call.watch;
-  if (step >= steps || (ends != nullptr && ends->stopped())) return false;
+  if (step >= steps || is_ended(call)) return false;
   return !loop.predicate || result<uint8_t>(*loop.predicate, call) != 0;
 }
 

@@ -49,6 +49,8 @@ void start_loop(const Plan::Loop& loop, const LoopPart& part, int64_t most) noex
 void end_loop(const Plan::Loop& loop, const LoopPart& part, int64_t steps, int64_t most) noexcept;
 // By the first lane: what steps would have left that were not taken, and how many were.
 void leave_count(const Plan::Loop& loop, const CallContext& call, int64_t steps) noexcept;
+// Whether the user, or who else watches the call, wants it to end.
+bool is_ended(const CallContext& call) noexcept;
 // Whether there is another step; after the condition.
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps) noexcept;
 

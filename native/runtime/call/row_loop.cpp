@@ -60,7 +60,7 @@ void run_loop_by_rows(const Plan::Loop& loop, const CallContext& call, std::byte
   const int64_t most = most_steps(loop, call);
   start_loop(loop, part, most);
   int64_t step = 0;
-  for (; step < most && !(call.watch != nullptr && call.watch->stopped()); ++step) {
+  for (; step < most && !is_ended(call); ++step) {
     const int64_t at = loop.reverse ? most - 1 - step : step;
     move_bases(loop, part, step, most, at);
     for (const Plan::Slice& slice : loop.scanned) take_slice(slice, part, at);
