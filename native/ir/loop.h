@@ -51,8 +51,8 @@ struct LoopSlots {
 
 bool is_loop(const Node& node);
 
-// Whether every step makes row i of what it hands on and leaves of row i of what it reads: all
-// of that leads with rows, and a row may run ahead of the others.
+// Whether every step makes row i of what it computes of row i of what it reads: all of that leads
+// with rows, and a row may run ahead of the others.
 bool keeps_rows_apart(const NodeView& view, const std::string& symbol = "B");
 
 }  // namespace slim

@@ -22,11 +22,18 @@ bool keeps_rows_apart(const NodeView& view, const std::string& symbol) {
     parameters[static_cast<size_t>(body.parameters[i])] = Rows::local;
   }
   const std::vector<Rows> rows = rows_of_values(body, std::move(parameters), symbol);
-  return std::none_of(rows.begin(), rows.end(),
-                      [](Rows r) { return r == Rows::sum || r == Rows::mixed; }) &&
-         std::all_of(body.returns.begin(), body.returns.end(), [&](ValueId id) {
-           return rows[static_cast<size_t>(id)] == Rows::local &&
-                  leads_with_rows(body.values[static_cast<size_t>(id)].type, symbol);
+  const auto are_rows = [&](const std::vector<ValueId>& ids) {
+    return std::all_of(ids.begin(), ids.end(), [&](ValueId id) {
+      return rows[static_cast<size_t>(id)] == Rows::local &&
+             leads_with_rows(body.values[static_cast<size_t>(id)].type, symbol);
+    });
+  };
+  // Also what lies between: of what belongs to no row, such as the tanh of a weight, those who take
+  // rows would each make but a part.
+  return are_rows(body.returns) &&
+         std::all_of(body.nodes.begin(), body.nodes.end(), [&](const Node& node) {
+           const OpRow& op = op_row(node);
+           return op.has(kAlias) || op.has(kSource) || are_rows(node.results);
          });
 }
 

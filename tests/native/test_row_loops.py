@@ -141,6 +141,9 @@ def test_only_loops_whose_rows_stay_apart_are_run_so():
     assert count(lambda c, x, g: (c - ops.reduce_mean(c, [0], keepdims=True), x)) == 0
     assert count(lambda c, x, g: (c @ (ops.transpose(x) @ c), x)) == 0
     assert count(lambda c, x, g: (c + x, ops.reduce_sum(x, [0]))) == 0
+    # What is made of weights alone: a lane would make its part of it, and read all.
+    assert count(lambda c, x, g: (ops.tanh(c @ ops.tanh(g["w"]) + x), c)) == 0
+    assert count(lambda c, x, g: (ops.tanh(c @ (g["w"] @ g["w"]) + x), c)) == 0
     # A loop inside is run by all lanes together.
     inner = lambda c: ops.scan(lambda h, _: (ops.tanh(h), None), c, length=3)[0]  # noqa: E731
     assert count(lambda c, x, g: (inner(c) + x, x)) == 0
