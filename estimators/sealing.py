@@ -36,6 +36,7 @@ __all__ = [
 
 # Packages whose objects hold nothing of the user's.
 _KNOWN = frozenset(("builtins", "numpy", "scipy", "sklearn", "slimlearn", "functools"))
+_PLAIN = frozenset((type(None), bool, int, float, str))  # what most parameters are
 
 
 class Sealed:
@@ -100,6 +101,8 @@ def check_present(estimator) -> None:
     if lost is not None:
         type(estimator)._refuse()
     for name, value in estimator.get_params(deep=False).items():
+        if type(value) in _PLAIN:
+            continue
         missing = _missing(value)
         if missing is not None:
             try:

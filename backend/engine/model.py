@@ -91,6 +91,8 @@ class NativeModel:
                 "a character: read it as UTF-8"
             ) from None
         self.native = native.Model(text, isa or device, lenient)
+        # The devices that the text names and that are not there, and why.
+        self.missing = self.native.missing
         # Whether its update goes by a learning rate at all.
         self.reads_rate = "learning_rate" in self.native.hypers()
 
@@ -109,11 +111,6 @@ class NativeModel:
     def devices(self) -> list[str]:
         """All devices that run some of it."""
         return self.native.devices
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """The devices that the text names and that are not there, and why."""
-        return self.native.missing
 
     @property
     def isa(self) -> str:

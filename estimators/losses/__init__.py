@@ -61,6 +61,7 @@ REGRESSOR_LOSSES = _named(
     *(SquaredError, AbsoluteError, Huber, Quantile, Poisson, Gamma, Tweedie),
     *(Gaussian, GaussianMixture),
 )
+_LOSSES = CLASSIFIER_LOSSES | REGRESSOR_LOSSES
 
 
 def make_loss(loss: str | Loss | Callable) -> Loss:
@@ -74,7 +75,7 @@ def make_loss(loss: str | Loss | Callable) -> Loss:
         If a parameter is out of its range.
     """
     if isinstance(loss, str):
-        return (CLASSIFIER_LOSSES | REGRESSOR_LOSSES)[loss]()
+        return _LOSSES[loss]()
     if isinstance(loss, Loss):
         loss.check()
         return copy.copy(loss)
