@@ -230,13 +230,13 @@ def build(copy: Path, edited: set[str]) -> None:
         if target.startswith(level) or "slim_cpu_" not in target
     }
     # A new file is compiled as its neighbour is.
-    neighbour = f"{level}.dir/cpu/reduce/argmax.cpp.o"
+    neighbour = f"{level}_small.dir/cpu/reduce/argmax.cpp.o"
     new = [
         name.removeprefix("native/") for name in edited if not (ROOT / name).exists()
     ]
     for name in new:
         command = command_of[neighbour].replace("cpu/reduce/argmax.cpp", name)
-        jobs[f"{level}.dir/{name}.o"] = command
+        jobs[f"{level}_small.dir/{name}.o"] = command
     environment = os.environ | {"CCACHE_BASEDIR": str(copy), "CCACHE_NOHASHDIR": "1"}
     place = {}
     for target, command in jobs.items():
