@@ -13,7 +13,7 @@
 namespace slim {
 namespace {
 
-constexpr size_t kBlock = 64;
+constexpr size_t kShaBlock = 64;
 
 alignas(16) constexpr uint32_t kRounds[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -40,7 +40,7 @@ uint32_t turned_and_moved(uint32_t x, int a, int b, int c) {
 }
 
 void compress_anywhere(uint32_t* state, const char* blocks, size_t count) {
-  for (; count > 0; --count, blocks += kBlock) {
+  for (; count > 0; --count, blocks += kShaBlock) {
     uint32_t w[64];
     for (int t = 0; t < 16; ++t) w[t] = big_endian(blocks + 4 * t);
     for (int t = 16; t < 64; ++t) {
@@ -80,7 +80,7 @@ __attribute__((target("sha,sse4.1"))) void compress_by_instructions(uint32_t* st
   const __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128(at + 1), 0x1b);
   __m128i abef = _mm_alignr_epi8(badc, hgfe, 8);
   __m128i cdgh = _mm_blend_epi16(hgfe, badc, 0xf0);
-  for (; count > 0; --count, blocks += kBlock) {
+  for (; count > 0; --count, blocks += kShaBlock) {
     const __m128i abef_before = abef, cdgh_before = cdgh;
     __m128i w[4];
     for (int i = 0; i < 4; ++i) {
@@ -123,24 +123,24 @@ Sha256::Sha256([[maybe_unused]] bool portable)
 }
 
 void Sha256::add(std::string_view bytes) {
-  const size_t filled = bytes_ % kBlock;
+  const size_t filled = bytes_ % kShaBlock;
   bytes_ += bytes.size();
   if (filled > 0) {
-    const size_t taken = std::min(kBlock - filled, bytes.size());
+    const size_t taken = std::min(kShaBlock - filled, bytes.size());
     std::copy_n(bytes.data(), taken, rest_ + filled);
     bytes.remove_prefix(taken);
-    if (filled + taken < kBlock) return;
+    if (filled + taken < kShaBlock) return;
     compress_(state_, rest_, 1);
   }
-  const size_t whole = bytes.size() / kBlock;
+  const size_t whole = bytes.size() / kShaBlock;
   compress_(state_, bytes.data(), whole);
-  bytes.remove_prefix(whole * kBlock);
+  bytes.remove_prefix(whole * kShaBlock);
   std::copy_n(bytes.data(), bytes.size(), rest_);
 }
 
 std::string Sha256::digits() {
   const uint64_t bits = __builtin_bswap64(8 * bytes_);
-  const size_t zeros = (2 * kBlock - 9 - bytes_ % kBlock) % kBlock;
+  const size_t zeros = (2 * kShaBlock - 9 - bytes_ % kShaBlock) % kShaBlock;
   add('\x80' + std::string(zeros, '\0'));
   add({reinterpret_cast<const char*>(&bits), sizeof bits});
   std::string text;

@@ -161,7 +161,7 @@ def test_native_files_say_what_they_are_for(path):
 # (native/CMakeLists.txt): what others build does not show that they share a name.
 TOGETHER = (
     ("ir", "passes", "kernels", "file"),
-    ("runtime",),
+    ("runtime", "file"),
     ("cuda",),
     ("api",),
     *((f"cpu/{name}",) for name in ("index", "reduce", "sparse", "tape")),
