@@ -6,15 +6,11 @@ import math
 import numpy as np
 import pytest
 from support.networks import B, Built
+from support.summed import Summed
 
 from slimlearn import layers
-from slimlearn.backend import engine, ops
-from slimlearn.backend.arena import allocate
-from slimlearn.backend.autodiff import gradients
+from slimlearn.backend import ops
 from slimlearn.backend.graph import Model
-from slimlearn.backend.program import Program
-from slimlearn.backend.text import print_program
-from slimlearn.layers.initializers import build_init
 
 RNG = np.random.default_rng(0)
 
@@ -236,42 +232,6 @@ def test_padded_ids_and_given_vectors():
     np.testing.assert_array_equal(slopes["a/embeddings"][:, 0], [2, 1, 0, 0, 0, 1])
 
 
-class Native:
-    """A network of [B, 8, 6] and lengths, by the native core."""
-
-    def __init__(self, network):
-        model = Model("f32")
-        for func in ("grad", "predict"):
-            with model.function(func, training=func == "grad") as graph:
-                x = ops.input_("X", (B, 8, 6))
-                n = ops.input_("n", (B,), "i32")
-                made = network(x, n)
-                if func == "predict":
-                    graph.return_(made)
-                    continue
-                total = ops.cast(ops.reduce_sum(ops.square(made)), "f64")
-                graph.return_(total, total, ops.extent(B))
-                parameters = list(model.parameters)
-                slopes = gradients([total], parameters)
-                for parameter, slope in zip(parameters, slopes, strict=True):
-                    graph.grad_(parameter, slope)
-        build_init(model)
-        text = print_program(model)
-        self.program = Program(text, model=model).initialize(3)
-        self.compiled = engine.compile(text)
-
-    def predict(self, x, n, **options):
-        sources = {"X": x, "n": n}
-        return self.compiled.run("predict", sources, self.program, **options)[0]
-
-    def train(self, x, n, threads):
-        gradient = allocate(self.program.params.nbytes)
-        sources, rows = {"X": x, "n": n}, np.arange(len(x))
-        options = {"rows": rows, "gradient": gradient, "n_threads": threads}
-        made = self.compiled.run("grad", sources, self.program, **options)
-        return made[0].tobytes(), gradient.tobytes()
-
-
 @pytest.mark.parametrize("causal", [False, True])
 def test_bits_do_not_depend_on_threads_place_and_padding(causal):
     def network(x, n):
@@ -280,12 +240,12 @@ def test_bits_do_not_depend_on_threads_place_and_padding(causal):
         )
         return layers.sequence_pool(x, sequence_length=n)
 
-    made, rows = Native(network), 33
+    made, rows = Summed(network, (8, 6)), 33
     x = RNG.normal(size=(rows, 8, 6)).astype(np.float32)
     n = RNG.integers(1, 9, rows).astype(np.int32)
-    want, trained = made.predict(x, n), made.train(x, n, 1)
+    want, trained = made.predict(x, n), made.train(x, n)
     assert np.isfinite(want).all()
-    assert made.train(x, n, 2) == trained
+    assert made.train(x, n, threads=2) == trained
     order = RNG.permutation(rows)[:17]
     for threads, batch in itertools.product((1, 2), (None, 5)):
         got = made.predict(x, n, n_threads=threads, batch=batch)
@@ -295,7 +255,7 @@ def test_bits_do_not_depend_on_threads_place_and_padding(causal):
     for row in range(rows):
         other[row, n[row] :] = RNG.choice([1e30, np.nan, -3.0], 8 - n[row])[:, None]
     np.testing.assert_array_equal(made.predict(other, n), want)
-    assert made.train(other, n, 1) == trained
+    assert made.train(other, n) == trained
 
 
 @pytest.mark.parametrize(

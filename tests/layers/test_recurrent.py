@@ -5,14 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from support.networks import B, Built
+from support.summed import Summed
 
 from slimlearn import layers
-from slimlearn.backend import engine, ops
-from slimlearn.backend.autodiff import gradients
+from slimlearn.backend import ops
 from slimlearn.backend.graph import Model
-from slimlearn.backend.program import Program
-from slimlearn.backend.text import print_program
-from slimlearn.layers.initializers import build_init
 
 RNG = np.random.default_rng(0)
 LAYERS = {"simple_rnn": layers.simple_rnn, "lstm": layers.lstm, "gru": layers.gru}
@@ -285,73 +282,34 @@ def test_gradients_are_difference_quotients(kind, options, steps):
         np.testing.assert_allclose((slopes[name] * way).sum(), want, 1e-5, 1e-8)
 
 
-class Trained:
-    """A layer's output and gradients by the native core."""
+def summed(kind, steps, **options):
+    def network(x, n):
+        return LAYERS[kind](x, 9, sequence_length=n, scope="a", **options)
 
-    def __init__(self, kind, steps, precision="f32", **options):
-        model = Model(precision)
-        for func in ("grad", "predict"):
-            with model.function(func, training=func == "grad") as graph:
-                x = ops.input_("X", (B, steps, 7), precision)
-                n = ops.input_("n", (B,), "i32")
-                made = LAYERS[kind](x, 9, sequence_length=n, scope="a", **options)
-                if func == "predict":
-                    graph.return_(made)
-                    continue
-                total = ops.cast(ops.reduce_sum(ops.square(made)), "f64")
-                graph.return_(total, total, ops.extent(B))
-                parameters = list(model.parameters)
-                slopes = gradients([total], parameters)
-                for parameter, slope in zip(parameters, slopes, strict=True):
-                    graph.grad_(parameter, slope)
-        build_init(model)
-        text = print_program(model)
-        self.program = Program(text, model=model).initialize(3)
-        self.compiled = engine.compile(text)
-
-    def predict(self, x, n, **options):
-        return self.compiled.run("predict", {"X": x, "n": n}, self.program, **options)
-
-    def train(self, x, n, threads=1):
-        gradient = engine_arena(self.program.params.nbytes)
-        made = self.compiled.run(
-            "grad",
-            {"X": x, "n": n},
-            self.program,
-            rows=np.arange(len(x)),
-            gradient=gradient,
-            n_threads=threads,
-        )
-        return made[0].tobytes(), gradient.tobytes()
-
-
-def engine_arena(size):
-    from slimlearn.backend.arena import allocate
-
-    return allocate(size)
+    return Summed(network, (steps, 7))
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("steps", [1, 2, 50])
 @pytest.mark.parametrize("sequences", [False, True])
 def test_bits_do_not_depend_on_threads_place_and_padding(kind, steps, sequences):
-    made = Trained(kind, steps, return_sequences=sequences)
+    made = summed(kind, steps, return_sequences=sequences)
     rows = 33
     x = RNG.normal(size=(rows, steps, 7)).astype(np.float32)
     n = RNG.integers(0, steps + 1, rows).astype(np.int32)
-    (want,) = made.predict(x, n)
+    want = made.predict(x, n)
     trained = made.train(x, n)
     assert made.train(x, n, threads=2) == trained
     order = RNG.permutation(rows)[:17]
     for threads, batch in ((2, None), (1, 5)):
-        (got,) = made.predict(x, n, n_threads=threads, batch=batch)
+        got = made.predict(x, n, n_threads=threads, batch=batch)
         np.testing.assert_array_equal(got, want)
-    (got,) = made.predict(x[order], n[order])
+    got = made.predict(x[order], n[order])
     np.testing.assert_array_equal(got, want[order])
     other = x.copy()
     for row in range(rows):
         other[row, n[row] :] = RNG.choice([1e30, np.nan, -3.0], steps - n[row])[:, None]
-    np.testing.assert_array_equal(made.predict(other, n)[0], want)
+    np.testing.assert_array_equal(made.predict(other, n), want)
     assert made.train(other, n) == trained
 
 
@@ -360,7 +318,7 @@ def test_a_gradient_does_not_depend_on_how_far_sequences_are_padded():
     for steps in (4, 9):
         x = np.random.default_rng(0).normal(size=(5, steps, 7)).astype(np.float32)
         x[:, :4] = np.random.default_rng(1).normal(size=(5, 4, 7))
-        made = Trained("lstm", steps)
+        made = summed("lstm", steps)
         slopes.append(made.train(x, np.array([4, 3, 2, 1, 0], np.int32)))
     assert slopes[0][0] == slopes[1][0]
 

@@ -5,16 +5,14 @@ import threading
 
 import numpy as np
 import pytest
+from support.summed import Summed
 from threadpoolctl import threadpool_limits
 
 from slimlearn import _native, layers
 from slimlearn.backend import engine, ops
-from slimlearn.backend.arena import allocate
-from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
-from slimlearn.layers.initializers import build_init
 
 RNG = np.random.default_rng(0)
 FEATURES = 24
@@ -47,52 +45,14 @@ LAYERS = {
 }
 
 
-class Summed:
-    """The sum of a layer's squared outputs, and the gradients of its weights."""
+def summed(kind, steps, units, precision="f32", ragged=True):
+    layer, options = LAYERS[kind]
 
-    def __init__(self, kind, steps, units, precision="f32", ragged=True):
-        layer, options = LAYERS[kind]
-        self.dtype = {"f32": "f4", "f64": "f8"}[precision]
-        model = Model(precision)
-        for func in ("grad", "predict"):
-            with model.function(func, training=func == "grad") as graph:
-                x = ops.input_("X", (B, steps, FEATURES), precision)
-                n = ops.input_("n", (B,), "i32") if ragged else None
-                given = {"sequence_length": n, "return_sequences": True, **options}
-                y = layer(x, units, **given, scope="a")
-                if func == "predict":
-                    graph.return_(y)
-                    continue
-                total = ops.cast(ops.reduce_sum(ops.square(y)), "f64")
-                graph.return_(total, total, ops.extent(B))
-                parameters = list(model.parameters)
-                slopes = gradients([total], parameters)
-                for parameter, slope in zip(parameters, slopes, strict=True):
-                    graph.grad_(parameter, slope)
-        build_init(model)
-        self.program = Program(model=model).initialize(3)
-        self.compiled = engine.compile(self.program.text)
-        dropout = "recurrent_dropout" in options
-        self.hypers = {"a/Dropout/keep_prob": 0.6} if dropout else {}
+    def network(x, n=None):
+        given = {"sequence_length": n, "return_sequences": True, **options}
+        return layer(x, units, **given, scope="a")
 
-    def both(self, sources, threads):
-        rows = np.arange(len(sources["X"]))
-        gradient = allocate(self.program.params.nbytes)
-        made = self.compiled.run(
-            "grad",
-            sources,
-            self.program,
-            rows=rows,
-            gradient=gradient,
-            hypers=self.hypers,
-            n_threads=threads,
-        )
-        predicted = self.compiled.run(
-            "predict", sources, self.program, n_threads=threads
-        )
-        slopes = gradient.view(self.dtype)
-        assert np.isfinite(made[0]).all() and np.abs(slopes).max() > 0
-        return made[0].tobytes(), gradient.tobytes(), predicted[0].tobytes()
+    return Summed(network, (steps, FEATURES), precision, ragged)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -105,21 +65,28 @@ class Summed:
     ],
 )
 def test_bits_do_not_depend_on_lanes(kind, steps, units, rows, precision, ragged):
-    made = Summed(kind, steps, units, precision, ragged)
-    sources = {"X": RNG.normal(size=(rows, steps, FEATURES)).astype(made.dtype)}
+    made = summed(kind, steps, units, precision, ragged)
+    dtype = {"f32": "f4", "f64": "f8"}[precision]
+    given = [RNG.normal(size=(rows, steps, FEATURES)).astype(dtype)]
     if ragged:
-        sources["n"] = RNG.integers(0, steps + 1, rows).astype("i4")
+        given.append(RNG.integers(0, steps + 1, rows).astype("i4"))
+    hypers = {"a/Dropout/keep_prob": 0.6} if "dropout" in kind else {}
+
+    def both(threads):
+        trained = made.train(*given, threads=threads, hypers=hypers)
+        return *trained, made.predict(*given, n_threads=threads).tobytes()
+
     with threadpool_limits(3):
-        want = made.both(sources, 1)
+        want = both(1)
         for threads in (2, 3):
             before = _native.parallel_regions()
-            assert made.both(sources, threads) == want
+            assert both(threads) == want
             assert _native.parallel_regions() > before
     assert made.compiled.info("grad", rows)["row_loops"] == 2  # there and back
     assert made.compiled.info("predict", rows)["row_loops"] == 1
 
 
-def loops(step, init, xs, length=5, lengths=None):
+def loops(step, init, xs, length=5):
     """Return how many loops of a program keep their rows apart."""
     model = Model("f32")
     with model.function("f") as graph:
