@@ -111,7 +111,6 @@ class Straight:
     """
 
     outputs_name = "num_outputs"
-    units = ()
 
     def __init__(self, numbers: int, cardinalities):
         self.numbers = numbers

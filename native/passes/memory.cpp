@@ -57,6 +57,7 @@ class Planner {
   }
 
   MemoryPlan plan() {
+    plan_.rows_apart = request_.rows_apart;
     plan_.regions.resize(graph_.nodes.size());
     plan_.workspace.resize(graph_.nodes.size());
     stretch_.assign(graph_.nodes.size(), -1);

@@ -62,7 +62,8 @@ struct MemoryPlan {
   std::vector<Copy> copies;   // to do at the end, for wanted values that live elsewhere
   std::vector<std::vector<Stretch>> workspace;  // by node, as requested
   int64_t scratch_bytes = 0;
-  int64_t looked = 0;  // at stretches of memory while packing: the work of it
+  bool rows_apart = false;  // as requested
+  int64_t looked = 0;       // at stretches of memory while packing: the work of it
   // By node, of those that run their regions: a plan of each, in the same arenas. Its
   // parameters live where the operands do, its yields are wanted where the results live, and
   // the rest in a stretch of scratch that the regions of the node share while it runs.

@@ -28,6 +28,7 @@ from slimlearn.estimators.tables import coding
 from slimlearn.estimators.tables.blending import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
 from slimlearn.estimators.tables.outliers import within_reach
+from slimlearn.estimators.tables.tower import Tower
 
 rng = np.random.default_rng(0)
 
@@ -116,7 +117,11 @@ def test_the_bytes_do_not_depend_on_jobs(classifier, jobs):
 def test_members_of_one_kind_share_a_program():
     X, y = rng.normal(size=(90, 3)), rng.normal(size=90)
     model = TabularRegressor(**{**SMALL, "members": 8, "max_iter": 1}).fit(X, y)
-    texts = {member.program_.text for member in model.members_ if member.net.units}
+    texts = {
+        member.program_.text
+        for member in model.members_
+        if isinstance(member.net, Tower)
+    }
     # Bins, and periodic embeddings of two deviations.
     assert len(texts) == 3
 
@@ -172,7 +177,7 @@ def test_a_temperature_lowers_the_log_loss():
 
 def test_one_member_holds_out_a_fifth():
     model = TabularRegressor(**{**SMALL, "members": 1}).fit(FRAME, Y)
-    assert sum(bool(member.net.units) for member in model.members_) == 1
+    assert sum(isinstance(member.net, Tower) for member in model.members_) == 1
     assert np.isfinite(model.oof_predictions_).sum() == 48
     assert np.isfinite(model.oof_score_)
 
@@ -295,7 +300,7 @@ def test_what_is_done_when_interrupted_is_kept():
     model = TabularRegressor(**SMALL, callbacks=[Interrupt()])
     with pytest.raises(KeyboardInterrupt):
         model.fit(FRAME, Y)
-    assert sum(bool(member.net.units) for member in model.members_) == 1
+    assert sum(isinstance(member.net, Tower) for member in model.members_) == 1
     assert np.isfinite(model.predict(FRAME)).all()
 
 
@@ -304,10 +309,10 @@ def test_time_that_is_up_leaves_a_fitted_model():
         **{**SMALL, "members": 8, "max_iter": 200}, time_limit=1e-3
     )
     model.fit(FRAME, Y)
-    assert 1 <= sum(bool(member.net.units) for member in model.members_) < 8
+    assert 1 <= sum(isinstance(member.net, Tower) for member in model.members_) < 8
     assert np.isfinite(model.predict(FRAME)).all()
     enough = TabularRegressor(**{**SMALL, "members": 4}, time_limit=600.0).fit(FRAME, Y)
-    assert sum(bool(member.net.units) for member in enough.members_) == 4
+    assert sum(isinstance(member.net, Tower) for member in enough.members_) == 4
 
 
 def test_a_search_over_members(regressor):
@@ -604,7 +609,7 @@ def test_a_linear_model_beside_networks(kind):
         y, truth = y > 1, truth > 1
     est = kind(4, max_iter=20, random_state=0).fit(X, y)
     assert 0 < est.linear_share_ < 1
-    assert [bool(m.net.units) for m in est.members_] == [True] * 4 + [False]
+    assert [isinstance(m.net, Tower) for m in est.members_] == [True] * 4 + [False]
     shares = [member.share_ for member in est.members_]
     assert shares[4] == est.linear_share_ and sum(shares) == pytest.approx(1)
     alone = clone(est).fit(X, y)

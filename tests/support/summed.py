@@ -1,7 +1,6 @@
 """A network by the native core: what it gives, and gradients of the squares of that."""
 
 import numpy as np
-from support.networks import NUMPY
 
 from slimlearn.backend import engine, ops
 from slimlearn.backend.arena import allocate
@@ -10,6 +9,7 @@ from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.layers.initializers import build_init
+from support.networks import NUMPY
 
 
 class Summed:
