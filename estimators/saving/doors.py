@@ -82,7 +82,7 @@ def save(model, file) -> None:
     files.write_parts(file, _parts_of(model))
 
 
-def load(file, *, sha256: str | bool = False):
+def load(file, *, sha256: str | bool | None = None):
     """Read a model that `save` wrote; nothing in the file is run.
 
     Every field is checked before it is used, so that a damaged or a malicious file is
@@ -92,7 +92,7 @@ def load(file, *, sha256: str | bool = False):
     Parameters
     ----------
     file : str, path-like, bytes or binary file object
-    sha256 : bool or str, default False
+    sha256 : bool or str, optional
         True compares the SHA-256 that the file tells of itself, some 0.6 s for 1 GB
         besides the quick checksums that are always compared. Digits are what the
         SHA-256 of the whole file has to be, as ``sha256sum`` prints it: where they
@@ -124,7 +124,7 @@ def load(file, *, sha256: str | bool = False):
     save : The way here.
     """
     name = file if isinstance(file, (str, os.PathLike)) else "the file"
-    if not isinstance(sha256, (bool, str)):
+    if sha256 is not None and not isinstance(sha256, (bool, str)):
         raise TypeError(f"sha256 must be a bool or 64 digits, got {sha256!r:.70}")
     if isinstance(sha256, str):
         file = _compared(file, sha256)
