@@ -166,6 +166,7 @@ void write_file(const std::string& path, const std::vector<std::string_view>& pi
       if (::lseek(*file, 0, SEEK_SET) != 0) throw FileError(errno, path);
       write_all(*file, pieces[0], path);
       if (::fsync(*file) != 0) throw FileError(errno, path);
+      // The system gives a file without a name no other's name: for an instant it has one beside.
       if (nameless && ::linkat(AT_FDCWD, known_as(*file).c_str(), AT_FDCWD, temporary.c_str(),
                                AT_SYMLINK_FOLLOW) != 0) {
         throw FileError(errno, path);

@@ -48,9 +48,10 @@ class Mapping {
 };
 
 // All pieces one after the other, on the disk when it returns: beside `path` and then moved
-// there, so that a crash leaves the old file or the new one. Links are followed, the mode of an
-// old file is kept; what is no file, such as a pipe, is written to. `finish` is called once, when
-// all is written that can be, and may change bytes of the first piece. Throws FileError.
+// there, so that a crash leaves the old file or the new one; one in the very instant between
+// leaves the new one, whole, beside the old (`.tmp`). Links are followed, the mode of an old file
+// is kept; what is no file, such as a pipe, is written to. `finish` is called once, when all is
+// written that can be, and may change bytes of the first piece. Throws FileError.
 void write_file(
     const std::string& path, const std::vector<std::string_view>& pieces,
     const std::function<void()>& finish = [] {});
