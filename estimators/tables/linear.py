@@ -20,6 +20,7 @@ from slimlearn.estimators.tables.solved import (
     Basis,
     Model,
     classes_path,
+    numbers_left_out,
     numbers_path,
     probabilities,
 )
@@ -237,6 +238,8 @@ def _found(columns: _Columns, targets, weights, fold, index, regression: bool) -
 
 def _followed(columns, candidate, targets, weights, fold, regression) -> list[_Tried]:
     """What a candidate tells of held-out rows, at all penalties."""
+    if regression and candidate != "few":  # others would choose other columns
+        return _left_out(columns, candidate, targets, weights)
     told: list[np.ndarray] = []
     places = None
     for number in np.unique(fold[fold >= 0]):
@@ -260,6 +263,20 @@ def _followed(columns, candidate, targets, weights, fold, regression) -> list[_T
         _Tried(candidate, place, told, _losses(told, targets, regression))
         for place, told in enumerate(told[:places])
     ]
+
+
+def _left_out(columns, candidate, targets, weights) -> list[_Tried]:
+    """`_followed`, where each row is told by all others."""
+    every, tried, least = np.arange(len(targets)), [], np.inf
+    chosen = columns.chosen(candidate, every, targets, weights)
+    basis = Basis(columns.some(every, chosen), weights)
+    for place, told in enumerate(numbers_left_out(basis, targets)):
+        losses = _losses(told, targets, True)
+        tried.append(_Tried(candidate, place, told, losses))
+        least = min(least, np.mean(losses))
+        if np.mean(losses) > _HOPELESS * least + _ROUNDING:
+            break
+    return tried
 
 
 def _losses(told: np.ndarray, targets: np.ndarray, regression: bool) -> np.ndarray:

@@ -9,7 +9,14 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-__all__ = ["Basis", "Model", "classes_path", "numbers_path", "probabilities"]
+__all__ = [
+    "Basis",
+    "Model",
+    "classes_path",
+    "numbers_left_out",
+    "numbers_path",
+    "probabilities",
+]
 
 # Penalties of a row, for numbers of deviation 1, from the strongest on.
 _OF_NUMBERS = np.logspace(3, -5, 25)
@@ -17,6 +24,9 @@ _OF_CLASSES = np.logspace(1, -4, 8)
 
 # Eigenvalues below this part of the largest are rounding.
 _RANK = 1e-10
+
+# What other rows tell of one that only itself tells of.
+_ALONE = 1e-9
 
 # Rows whose products are summed together.
 _ROWS = 256
@@ -106,6 +116,29 @@ def numbers_path(basis: Basis, targets: np.ndarray) -> Iterator[Model]:
         yield basis.model(product / (basis.variances + penalty)[:, None], mean)
 
 
+def numbers_left_out(basis: Basis, targets: np.ndarray) -> Iterator[np.ndarray]:
+    """What the models of `numbers_path` tell of each row if all others made them.
+
+    Parameters
+    ----------
+    basis : Basis
+    targets : ndarray of shape (n, outputs)
+
+    References
+    ----------
+    Allen, "The relationship between variable selection and data augmentation and a
+    method for prediction", 1974.
+    """
+    apart = targets - basis.share @ targets
+    product = basis.rows.T @ (basis.share[:, None] * apart)
+    squares = basis.rows**2
+    for penalty in (np.inf, *_OF_NUMBERS):
+        shrunk = 1 / (basis.variances + penalty)
+        left = apart - basis.rows @ (product * shrunk[:, None])
+        rest = 1 - basis.share * (1 + squares @ shrunk)
+        yield targets - left / np.maximum(rest, _ALONE)[:, None]
+
+
 def classes_path(basis: Basis, targets: np.ndarray) -> Iterator[Model]:
     """The prior, and logistic regressions from the strongest penalty on.
 
@@ -120,7 +153,8 @@ def classes_path(basis: Basis, targets: np.ndarray) -> Iterator[Model]:
     two = len(log_prior) == 2
     prior = log_prior[1:] - log_prior[:1] if two else log_prior
     loss = _two if two else _many
-    targets = targets[:, 1:] if two else targets
+    # Rows are last where classes are summed over: numpy is slow with few of these last.
+    targets = np.ascontiguousarray((targets[:, 1:] if two else targets).T)
     found = np.zeros((1 + len(basis.variances), len(prior)))
     yield basis.model(found[1:], prior)
     for penalty in _OF_CLASSES:
@@ -129,12 +163,11 @@ def classes_path(basis: Basis, targets: np.ndarray) -> Iterator[Model]:
 
         def value(scaled, penalty=penalty, units=units):
             now = scaled.reshape(len(units), -1) * units
-            total, slopes = loss(
-                basis.rows @ now[1:] + now[0] + prior, targets, basis.share
-            )
+            logits = now[1:].T @ basis.rows.T + (now[0] + prior)[:, None]
+            total, slopes = loss(logits, targets, basis.share)
             total += 0.5 * penalty * np.sum(now[1:] ** 2)
-            inner = basis.rows.T @ slopes + penalty * now[1:]
-            return total, (np.vstack([slopes.sum(axis=0), inner]) * units).ravel()
+            inner = (slopes @ basis.rows).T + penalty * now[1:]
+            return total, (np.vstack([slopes.sum(axis=1), inner]) * units).ravel()
 
         options = {"gtol": 1e-4, "ftol": 1e-7, "maxiter": _STEPS}
         start = (found / units).ravel()
@@ -151,17 +184,17 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def _two(logits, targets, share) -> tuple[float, np.ndarray]:
-    """The log loss of two classes, and its slopes."""
+    """The log loss of two classes, and its slopes; all of shape (1, rows)."""
     small = np.exp(-np.abs(logits))
     losses = np.maximum(logits, 0.0) - logits * targets + np.log1p(small)
     p = np.where(logits >= 0, 1.0, small) / (1.0 + small)
-    return float(share @ losses[:, 0]), share[:, None] * (p - targets)
+    return float(losses[0] @ share), share * (p - targets)
 
 
 def _many(logits, targets, share) -> tuple[float, np.ndarray]:
-    """The log loss of several classes, and its slopes."""
-    logits = logits - logits.max(axis=1, keepdims=True)
+    """The log loss of several classes, and its slopes; all of shape (classes, rows)."""
+    logits = logits - logits.max(axis=0)
     p = np.exp(logits)
-    total = p.sum(axis=1, keepdims=True)
-    losses = np.log(total[:, 0]) - np.sum(logits * targets, axis=1)
-    return float(share @ losses), share[:, None] * (p / total - targets)
+    total = p.sum(axis=0)
+    losses = np.log(total) - np.sum(logits * targets, axis=0)
+    return float(losses @ share), share * (p / total - targets)
