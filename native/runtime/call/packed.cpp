@@ -27,6 +27,7 @@ std::shared_ptr<const Arena> pack(const Plan& plan, const Arrays& arrays, int la
     for (const auto& launch : packed.launches) {
       const int64_t tasks = launch->tasks(0);  // as many for all rows
       launch->run_all(context, lane.begin(tasks), lane.end(tasks), local);
+      lane.barrier();  // one may read what another made
     }
   });
   return arena;

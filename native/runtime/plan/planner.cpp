@@ -17,6 +17,10 @@ int arena_of(Base base) { return static_cast<int>(base); }
 // Packed values of one plan take no more: other operands are packed in each call.
 constexpr int64_t kMostPacked = 256 << 20;
 
+// A program of smaller arrays computes anew what it makes of them, as calls would wait longer for
+// each other to find it.
+constexpr int64_t kLeastKept = 1 << 20;
+
 }  // namespace
 
 bool reads_optimizer(const Node& node, const PlanRequest& request) {
@@ -99,6 +103,50 @@ void Planner::pack(Binding& binding, const std::vector<View>& views) {
   packed_.bytes += round_up(packing->bytes) + kAlignment;
 }
 
+// Finds places for what elementwise nodes compute of the program's arrays alone, such as the scales
+// of norms: once for all calls, like what is packed.
+void Planner::keep_results_of_arrays(const Program& program, MemoryRequest& request) {
+  const bool pays = device_.memory().is_host() && layout_.param_bytes >= kLeastKept;
+  if (!request_.packed || !pays) return;
+  std::set<ValueId> leaves(graph().returns.begin(), graph().returns.end());
+  for (const auto& [id, place] : request.wanted) leaves.insert(id);
+  Function kept{"kept", {}, {}, {}};
+  for (const Node& node : graph().nodes) {
+    const OpRow& row = op_row(node);
+    const auto stays = [&](ValueId id) { return is_array(id) || kept_.contains(id); };
+    const auto has_rows = [&](ValueId id) {
+      const Type& type = graph().values[static_cast<size_t>(id)].type;
+      return !is_dense(type) ||
+             std::any_of(type.dims.begin(), type.dims.end(),
+                         [&](const Dim& dim) { return dim.mentions(request_.symbol); });
+    };
+    const auto is_free = [&](ValueId id) { return !leaves.contains(id) && !has_rows(id); };
+    if (!(row.has(kElementwise) || row.has(kTapeRegion)) || node.operands.empty() ||
+        !std::all_of(node.operands.begin(), node.operands.end(), stays) ||
+        !std::all_of(node.results.begin(), node.results.end(), is_free)) {
+      continue;
+    }
+    Binding binding{graph(), node, {}, {}};
+    for (const ValueId id : node.operands) binding.operands.push_back(at(id, {}));
+    int64_t end = packed_.bytes;
+    for (const ValueId id : node.results) {
+      binding.results.push_back(at(id, {arena_of(Base::packed), end}));
+      end += round_up(binding.results.back().count(1) * size_of(binding.results.back().dtype)) +
+             kAlignment;
+    }
+    if (end > kMostPacked || !device_.workspace(binding).empty()) continue;
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      request.fixed[node.results[i]] = {arena_of(Base::packed), binding.results[i].offset};
+      kept_.insert(node.results[i]);
+    }
+    packed_.bytes = end;
+    kept.graph.nodes.push_back(node);
+  }
+  if (kept.graph.nodes.empty()) return;
+  kept.graph.values = graph().values;
+  packed_.layout += print(kept, program);
+}
+
 // Bytes of each buffer of a node's workspace; before memory is planned.
 std::vector<int64_t> Planner::workspace(const Graph& graph, const Node& node,
                                         const std::vector<View>& views) {
@@ -161,6 +209,7 @@ void Planner::plan_memory_of(const Program& program) {
     need_precision(function_.graph.returns[0]);
     request.wanted.push_back({function_.graph.returns[0], {arena_of(Base::param), 0}});
   }
+  keep_results_of_arrays(program, request);
   request.workspace = [this](const Graph& graph, const Node& node, const std::vector<View>& views) {
     return workspace(graph, node, views);
   };

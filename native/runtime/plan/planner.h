@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,11 +54,13 @@ class Planner {
   }
   bool is_array(ValueId id) const;
   void need_precision(ValueId id) const;
+  void keep_results_of_arrays(const Program& program, MemoryRequest& request);
   void pack(Binding& binding, const std::vector<View>& views);
   std::vector<int64_t> workspace(const Graph& graph, const Node& node,
                                  const std::vector<View>& views);
   void plan_memory_of(const Program& program);
 
+  void add_packing(std::unique_ptr<Launch> launch);
   void add_launches(const Binding& binding, std::vector<Plan::Step>& steps, Plan::Touched& touched);
   std::unique_ptr<Plan::Visit> visit(const Binding& binding);
   std::unique_ptr<Plan::Branch> branch(const Binding& binding,
@@ -83,6 +86,7 @@ class Planner {
   std::string text_;
   MemoryPlan memory_;
   std::map<size_t, std::pair<int64_t, Packing>> packings_;  // by node: where, and what
+  std::set<ValueId> kept_;  // computed of the program's arrays alone
   Plan::Packed packed_;
   int64_t local_bytes_ = 0;
 };

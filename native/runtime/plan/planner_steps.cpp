@@ -28,6 +28,10 @@ Plan::Sequence Planner::steps(const Graph& graph, const MemoryPlan& memory,
     const Node& node = graph.nodes[i];
     if (op_row(node).has(kAlias) || op_row(node).has(kSource)) continue;
     Binding binding{graph, node, buffers(node.operands), buffers(node.results)};
+    if (&graph == &this->graph() && kept_.contains(node.results[0])) {
+      for (auto& launch : device_.prepare(binding).launches) add_packing(std::move(launch));
+      continue;
+    }
     if (runs_regions(node)) {
       std::vector<Buffer> writes = binding.results;
       Plan::Step step;
@@ -68,15 +72,18 @@ Plan::Sequence Planner::steps(const Graph& graph, const MemoryPlan& memory,
   return made;
 }
 
+// A launch that runs once for all calls.
+void Planner::add_packing(std::unique_ptr<Launch> launch) {
+  local_bytes_ = std::max(local_bytes_, launch->local_bytes());
+  packed_.launches.push_back(std::move(launch));
+}
+
 // Which launch of a node touches what is the kernel's own: each counts as all of it, so that
 // lanes wait between them.
 void Planner::add_launches(const Binding& binding, std::vector<Plan::Step>& steps,
                            Plan::Touched& touched) {
   Prepared prepared = device_.prepare(binding);
-  if (prepared.pack) {
-    local_bytes_ = std::max(local_bytes_, prepared.pack->local_bytes());
-    packed_.launches.push_back(std::move(prepared.pack));
-  }
+  if (prepared.pack) add_packing(std::move(prepared.pack));
   std::vector<Buffer> writes = binding.results;
   writes.insert(writes.end(), binding.workspace.begin(), binding.workspace.end());
   for (auto& launch : prepared.launches) {
