@@ -176,6 +176,74 @@ def test_writes_to_a_program_that_is_not_sealed_are_seen(kind):
         assert net.run(2).tobytes() == want.tobytes() == predictor(x).tobytes()
 
 
+class Scaled:
+    """Products of 1.2 MB, whose columns are scaled by what weights alone decide."""
+
+    def __init__(self, depth=2):
+        model = Model("f32")
+        sizes = (1200, 256)
+        w = [model.parameter(f"w{i}", sizes[:: (-1) ** i]) for i in range(depth)]
+        g = [model.parameter(f"g{i}", w[i].shape[1:]) for i in range(depth)]
+        v = [model.state(f"v{i}", w[i].shape[1:]) for i in range(depth)]
+        for name, epsilon in (("f", 1.0), ("twice", 3.0)):  # of one name each
+            with model.function(name) as graph:
+                y = ops.input_("X", (B, 1200), "f32")
+                for i in range(depth):
+                    scale = ops.rsqrt(v[i] + epsilon) * g[i]
+                    y = ops.relu(ops.matmul(y, w[i]) * scale)
+                graph.return_(y)
+        self.program = Program(model=model)
+        rng = np.random.default_rng(0)
+        for arrays in (self.program.weights, self.program.states):
+            for array in arrays.values():
+                array[...] = rng.uniform(size=array.shape) / 16
+        self.compiled = engine.compile(self.program.text)
+        self.x = rng.normal(size=(40, 1200)).astype(np.float32)
+
+    def run(self, name, rows, program=None, **options):
+        given = {"X": self.x[:rows]}
+        program = program or self.program
+        return self.compiled.run(name, given, program, **options)[0].tobytes()
+
+
+@pytest.mark.parametrize("depth", [2, 9])
+def test_what_weights_alone_decide_is_computed_once(depth):
+    net = Scaled(depth)
+    cases = [(name, rows) for name in ("f", "twice") for rows in (1, 40)]
+    want = [net.run(*case) for case in cases]
+    assert want[0] != want[2]
+
+    def launches():
+        rows = net.compiled.profile("f", {"X": net.x[:1]}, net.program, rounds=1)
+        return sum(row["op"] == "fused" for row in rows)
+
+    assert launches() == 2  # one for each length
+    net.program.seal()
+    assert launches() == 0
+    for threads in (1, 2):
+        for case, bits in zip(cases, want, strict=True):
+            assert net.run(*case, n_threads=threads) == bits
+    twin = net.program.copy()
+    twin.states["v0"][...] += 1
+    assert net.run("f", 40, twin) != want[1]
+    assert net.run("f", 40, twin) == net.run("f", 40, twin.seal())
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_lanes_that_share_a_batch_refuse_it_wherever_it_is_not_finite(kind):
+    net = Scaled()
+    net.program.seal()
+    predictor = net.compiled.predictor("f", net.program, n_threads=2)
+    x = net.x.astype(kind)
+    assert predictor(x).tobytes() == net.run("f", 40)
+    for place in (0, x.size // 2 - 1, x.size // 2, x.size - 1):
+        for value in (np.nan, -np.inf):
+            bad = x.copy()
+            bad.flat[place] = value
+            assert predictor(bad) is None
+    assert predictor(x).tobytes() == net.run("f", 40)
+
+
 def test_a_sealed_program_refuses_writes_of_every_kind():
     net = Net(*SMALL)
     program = net.program.seal()

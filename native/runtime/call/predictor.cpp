@@ -2,6 +2,7 @@
 #include "runtime/call/predictor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
@@ -41,6 +42,12 @@ bool readable(const std::byte* data, SourceType type, int64_t count, DType reads
   if (type == SourceType::f32) return all_finite(data, count, DType::f32);
   if (type != SourceType::f64) return true;
   return reads == DType::f32 ? fits_f32(data, count) : all_finite(data, count, DType::f64);
+}
+
+// Whether the source lies as the batch does.
+bool is_copied(SourceType type, DType reads) {
+  return (type == SourceType::f32 && reads == DType::f32) ||
+         (type == SourceType::f64 && reads == DType::f64);
 }
 
 }  // namespace
@@ -108,14 +115,14 @@ Predictor::Bound Predictor::bind(std::shared_ptr<const Plan> plan) const {
 
 bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
                     const Interrupt& interrupt) const {
+  const bool goes_long = rows > many_->plan.plan().capacity() || elsewhere_;
   for (const Read& read : reads_) {
     const auto& [data, type] = sources[read.source];
+    if (!goes_long && is_copied(type, read.dtype)) continue;  // and looked at there
     if (!readable(data, type, rows * read.count, read.dtype)) return false;
   }
   if (rows == 0) return true;
-  if (rows > many_->plan.plan().capacity() || elsewhere_) {
-    return run_long(sources, rows, result, interrupt);
-  }
+  if (goes_long) return run_long(sources, rows, result, interrupt);
   const Bound& chosen = rows == 1 ? *one_ : *many_;
   const BoundPlan& bound = chosen.plan;
   std::optional<LaneGrant> grant;
@@ -124,14 +131,26 @@ bool Predictor::run(const Given* sources, int64_t rows, std::byte* result,
   const Plan::Lease call = bound.lease(lanes);
   Context& context = call->context;
   context.rows = rows;
+  std::atomic<bool> refused{false};
   run_lanes(lanes, [&](const Lane& lane) {
-    for (size_t i = 0; i < reads_.size() && lane.first(); ++i) {
+    for (size_t i = 0; i < reads_.size(); ++i) {
       const auto& [data, type] = sources[reads_[i].source];
-      bound.gathers()[i * kTypeCount + place_of(type)].run_from(data, context, 0, rows);
+      const Gather& gather = bound.gathers()[i * kTypeCount + place_of(type)];
+      if (!is_copied(type, reads_[i].dtype)) {
+        if (lane.first()) gather.run_from(data, context, 0, rows);
+        continue;
+      }
+      // Each its part of an image too, which it will read.
+      const int64_t size = bytes_of(type), count = rows * reads_[i].count;
+      const int64_t begin = lane.begin(count), end = lane.end(count);
+      if (!all_finite(data + begin * size, end - begin, reads_[i].dtype)) refused = true;
+      std::memcpy(gather.buffer().in<std::byte>(context) + begin * size, data + begin * size,
+                  static_cast<size_t>((end - begin) * size));
     }
     lane.barrier();
-    run_plan(bound.plan(), *call, lane);
+    if (!refused) run_plan(bound.plan(), *call, lane);
   });
+  if (refused) return false;
   std::memcpy(result, bound.plan().returns()[0].in<std::byte>(context),
               static_cast<size_t>(rows * row_bytes_));
   return context.status.load(std::memory_order_relaxed) == 0;
