@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from support.native_run import ISAS, apply
 
-from slimlearn.backend import ops
+from slimlearn.backend import engine, ops
+from slimlearn.backend.graph import Model
+from slimlearn.backend.program import Program
+from slimlearn.backend.shape import B
 
 pytestmark = pytest.mark.parametrize("isa", ISAS)
 
@@ -13,6 +16,7 @@ SHAPES = [
     (1, 1, 1),
     (1, 64, 100),
     (1, 700, 400),
+    (3, 1029, 531),
     (3, 5, 7),
     (32, 64, 100),
     (32, 100, 10),
@@ -93,6 +97,25 @@ def test_blocks_of_k_are_chains_that_are_added_in_order(isa):
             block += a[:, p : p + 1] * b[p : p + 1]
         want = want + block if first else block
     assert product(a, b, isa).tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_row_alone_by_a_matrix_beyond_the_caches_keeps_the_bits(threads, isa):
+    model, rng = Model("f32"), np.random.default_rng(0)
+    w, v = model.parameter("w", (2061, 1003)), model.parameter("v", (1003,))
+    with model.function("f") as graph:
+        y = ops.matmul(ops.input_("X", (B, 2061), "f32"), w)
+        graph.return_(ops.minimum(ops.relu((y - v) * v + v), 1.5))
+    program = Program(model=model)
+    for array in program.weights.values():
+        array[...] = rng.standard_normal(array.shape)
+    x = rng.standard_normal((5, 2061)).astype(np.float32)
+    compiled = engine.compile(program.text, isa=isa)
+    whole = compiled.run("f", {"X": x}, program)[0]
+    for row in range(5):
+        one = {"X": x[row : row + 1]}
+        got = compiled.run("f", one, program, n_threads=threads)[0]
+        assert got.tobytes() == whole[row].tobytes()
 
 
 EPILOGUES = {

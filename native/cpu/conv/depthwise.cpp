@@ -31,6 +31,13 @@ class Depthwise final : public Launch {
         split_(
             Split::by_bytes(pixels() * outputs_ * (1 + geometry_.stride[2]) * int64_t{sizeof(T)})) {
     while (split_.grain > 1 && lines_.a_image() < kFewTasks * split_.grain) split_.grain /= 2;
+    // Half an image is whole tasks, as it is of the product that follows: a lane reads its own.
+    const int64_t half = lines_.a_image() / 2;
+    for (int64_t grain = split_.grain; 2 * grain > split_.grain; --grain) {
+      if (half % grain != 0) continue;
+      split_.grain = grain;
+      break;
+    }
   }
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(lines(rows)); }

@@ -8,6 +8,7 @@
 #include "cpu/gemm/product.h"
 #include "cpu/gemm/product_end.h"
 #include "cpu/gemm/product_over_rows.h"
+#include "cpu/gemm/row_product.h"
 #include "cpu/kernel_set.h"
 #include "cpu/split.h"
 
@@ -96,6 +97,9 @@ int64_t slices(const Shape& shape, int64_t rows) {
 // B packed for good, panel by panel over all of k, where an image or a sequence alone has rows
 // enough to use it: one of a few rows reads B once, where it lies.
 constexpr int64_t kPackedRows = 32;
+// Half of an image is worth all panels: a lane then reads what it wrote itself, as layers by lines
+// are cut so too. A line that another core wrote costs 13 ns.
+constexpr int64_t kHalfRows = 64;
 
 template <class T>
 struct PackedMatrix {
@@ -104,7 +108,8 @@ struct PackedMatrix {
   int64_t k, n;
 
   explicit PackedMatrix(const Shape& shape)
-      : tile(choose_tile<T>(std::min<int64_t>(shape.m(1), 64), shape.n)),
+      : tile(
+            choose_tile<T>(std::min<int64_t>(shape.m(1), 64), shape.n, shape.m(1) < 2 * kHalfRows)),
         panels(shape.n, tile.vectors),
         k(shape.k(1)),
         n(shape.n) {}
@@ -176,6 +181,10 @@ class Matmul final : public Launch {
     if (sizes.batch == 0 || sizes.m == 0 || shape_.n == 0) return;
     const Schedule schedule = this->schedule(sizes);
     const Grid& grid = schedule.grid;
+    if (schedule.streamed) {
+      return run_tile(context, sizes, schedule, schedule.tile,
+                      {.i = 0, .i_end = 1, .column = first, .column_end = last}, local);
+    }
     while (first < last) {
       const int64_t left = grid.rows.count - first / grid.columns.count % grid.rows.count;
       const int64_t count = std::min({last - first, grid.most, left});
@@ -187,6 +196,7 @@ class Matmul final : public Launch {
                {.i = grid.begin(row),
                 .i_end = std::min(grid.begin(row + count), sizes.m),
                 .column = first % grid.columns.count,
+                .column_end = first % grid.columns.count + 1,
                 .outer = first / (grid.columns.count * grid.rows.count)},
                local);
       first += count;
@@ -212,7 +222,10 @@ class Matmul final : public Launch {
       const int64_t i = first * in_row_ + parts.begin(part);
       for (int64_t column = 0; column < grid.columns.count; ++column) {
         run_tile(context, sizes, schedule, micro,
-                 {.i = i, .i_end = i + parts.end(part) - parts.begin(part), .column = column},
+                 {.i = i,
+                  .i_end = i + parts.end(part) - parts.begin(part),
+                  .column = column,
+                  .column_end = column + 1},
                  local);
       }
     }
@@ -246,6 +259,7 @@ class Matmul final : public Launch {
     MicroTile tile;
     bool flipped = false;
     bool units = false;
+    bool streamed = false;
     int64_t slices = 1;
   };
 
@@ -265,6 +279,10 @@ class Matmul final : public Launch {
     schedule.grid = sliced ? coarse_grid<T>(sizes.m, shape_.n)
                            : choose_grid<T>(sizes.m, shape_.n, sizes.k, use);
     if (matrix_) cut_at_panels(schedule.grid, sizes.m);
+    schedule.streamed = sizes.m == 1 && sizes.batch == 1 && schedule.slices == 1 &&
+                        use == TileUse::direct && !matrix_ && shape_.b.column_stride == 1 &&
+                        shape_.n <= kMostStreamed<T> &&
+                        sizes.k * shape_.n * int64_t{sizeof(T)} > kFarBytes;
     schedule.tile = tile_of(schedule, sizes, 1);
     return schedule;
   }
@@ -272,7 +290,11 @@ class Matmul final : public Launch {
   // Columns in whole panels; rows so few that a tile for the tape still has its room.
   void cut_at_panels(Grid& grid, int64_t m) const {
     const Panels<T>& panels = matrix_->panels;
-    const int64_t columns = std::min(grid.columns.count, panels.count());
+    int64_t columns = std::min(grid.columns.count, panels.count());
+    if (grid.rows.count == 1 && grid.unit == 1 && m >= 2 * kHalfRows) {
+      grid.rows = {m, 2};
+      columns = (columns + 1) / 2;
+    }
     grid.columns = grid.rows.count == 1 ? Parts::of_one_length(panels.count(), columns)
                                         : Parts(panels.count(), columns);
     if (!end_->has_tape()) return;
@@ -314,18 +336,18 @@ class Matmul final : public Launch {
     return ProductScratch<T>::kBytes + (end_->has_tape() || flips ? 2 * kTileRoom : 0);
   }
 
-  // Rows and a part of the grid's columns of a matrix of the batch, or of a slice's.
+  // Rows and parts of the grid's columns of a matrix of the batch, or of a slice's.
   struct Tile {
-    int64_t i, i_end, column, outer = 0;
+    int64_t i, i_end, column, column_end, outer = 0;
   };
 
   void run_tile(const Context& context, const Sizes& sizes, const Schedule& schedule,
                 const MicroTile& micro, const Tile& part, std::byte* local) const noexcept {
     const Grid& grid = schedule.grid;
-    const auto [i, i_end, column, outer] = part;
+    const auto [i, i_end, column, column_end, outer] = part;
     const bool sliced = schedule.slices > 1;
     const int64_t matrix = sliced ? 0 : outer, slice = sliced ? outer : 0;
-    const int64_t j = column_of(grid, column), j_end = column_of(grid, column + 1);
+    const int64_t j = column_of(grid, column), j_end = column_of(grid, column_end);
     const int64_t folds = (sizes.k + kFoldK - 1) / kFoldK;
     const int64_t p = folds * slice / schedule.slices * kFoldK;
     const int64_t p_end = std::min(folds * (slice + 1) / schedule.slices * kFoldK, sizes.k);
@@ -356,7 +378,9 @@ class Matmul final : public Launch {
     }
     if (matrix_) {
       run_packed_product(product, matrix_->panels, grid.columns.begin(column),
-                         grid.columns.end(column), packed_->in<T>(context), micro.rows);
+                         grid.columns.begin(column_end), packed_->in<T>(context), micro.rows);
+    } else if (schedule.streamed) {
+      run_row_product(product, ProductScratch<T>(local));
     } else if (schedule.units) {
       run_product_over_rows(product, local);
     } else if (schedule.flipped) {

@@ -87,15 +87,17 @@ struct MicroTile {
   double cycles = 0;  // of an m × n product, for one step over k
 };
 
+// `halved`: two lanes share the panels, the longer half counts.
 template <class T>
-MicroTile choose_tile(int64_t m, int64_t n) {
+MicroTile choose_tile(int64_t m, int64_t n, bool halved = false) {
   const int64_t vectors = std::max<int64_t>(RowVectorCount<T>(n).full, 1);
   MicroTile best;
   for (int width = 1; width <= kMostVectors; ++width) {
     const int most = most_rows(width);
     if (most == 0) continue;
     const Parts strips = Parts::of_at_most(m, most), panels = Parts::of_at_most(vectors, width);
-    const double count = static_cast<double>(strips.count * panels.count);
+    const int64_t shared = halved ? (panels.count + 1) / 2 * 2 : panels.count;
+    const double count = static_cast<double>(strips.count * shared);
     const double cycles =
         count * step_cycles(static_cast<double>(m) / static_cast<double>(strips.count),
                             static_cast<double>(vectors) / static_cast<double>(panels.count));
