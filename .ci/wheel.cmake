@@ -25,6 +25,8 @@ extern "C" {
 execute_process(COMMAND_ERROR_IS_FATAL ANY WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
   COMMAND ${CMAKE_CXX_COMPILER} -fPIC -c threads.cpp -o threads.o)
 
+set(SLIM_PACKED_RELOCATIONS OFF)  # which an old glibc does not read
+
 # Of what it holds nothing is seen outside: another module has a libstdc++ of its own.
 file(WRITE ${CMAKE_BINARY_DIR}/module.map "{ global: PyInit__native; local: *; };\n")
 string(JOIN " " CMAKE_CXX_CREATE_SHARED_MODULE

@@ -113,6 +113,14 @@ def test_the_libraries_export_the_header_and_need_no_python(prefix):
         assert not re.search(r"\bPy|pybind", undefined)
 
 
+def test_the_library_is_small(prefix):
+    library = prefix / "lib/libslim.so"
+    levels = len(re.findall(r" slim_kernels_", call("readelf", "-SW", library)))
+    packed = "RELR" in call("readelf", "-d", library)  # by a linker that can
+    most = 1_000_000 + 2_000_000 * levels + (0 if packed else 100_000)
+    assert levels and library.stat().st_size <= most
+
+
 def planned(folder: Path, isas: str, *options: str) -> str:
     """Return the commands of a build that is configured and not run."""
     if tool("cmake") is None or tool("ninja") is None:

@@ -75,38 +75,45 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
+// A label, a weight: one number of a row.
 template <class Src, class Dst>
-void Gather::copy(const Gather& gather, const std::byte* data, std::byte* dst,
-                  const Rows& rows) noexcept {
-  const auto& inner = gather.inner_;
-  const Axis last = inner.empty() ? Axis{1, 0} : inner.back();
-  const int64_t last_bytes = last.extent * static_cast<int64_t>(sizeof(Dst));
+void Gather::copy_numbers(const Gather& gather, const std::byte* data, std::byte* dst,
+                          const Rows& rows) noexcept {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const std::byte* src = data + rows.at(row) * gather.row_stride_;
-    std::byte* out = dst + row * gather.row_bytes_;
-    if (inner.empty()) {  // a label, a weight
-      Src value;
-      std::memcpy(&value, src, sizeof(Src));
-      const Dst converted = convert<Dst>(value);
-      std::memcpy(out, &converted, sizeof(Dst));
-      continue;
+    Src value;
+    std::memcpy(&value, data + rows.at(row) * gather.row_stride_, sizeof(Src));
+    const Dst converted = convert<Dst>(value);
+    std::memcpy(dst + row * static_cast<int64_t>(sizeof(Dst)), &converted, sizeof(Dst));
+  }
+}
+
+void Gather::copy(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept {
+  if (inner_.empty()) return numbers_(*this, data, dst, rows);
+  const Axis last = inner_.back();
+  if (inner_.size() == 1) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      const std::byte* src = data + rows.at(row) * row_stride_;
+      convert_(dst + row * row_bytes_, src, last.extent, last.stride);
     }
-    if (inner.size() == 1) {
-      convert_run<Src, Dst>(out, src, last.extent, last.stride);
-      continue;
-    }
+    return;
+  }
+  int64_t last_bytes = row_bytes_;
+  for (size_t axis = 0; axis + 1 < inner_.size(); ++axis) last_bytes /= inner_[axis].extent;
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const std::byte* src = data + rows.at(row) * row_stride_;
+    std::byte* out = dst + row * row_bytes_;
     int64_t position[8] = {};  // an odometer over the outer axes
     for (bool more = true; more;) {
-      convert_run<Src, Dst>(out, src, last.extent, last.stride);
+      convert_(out, src, last.extent, last.stride);
       out += last_bytes;
       more = false;
-      for (size_t axis = inner.size() - 1; axis-- > 0;) {
-        src += inner[axis].stride;
-        if (++position[axis] < inner[axis].extent) {
+      for (size_t axis = inner_.size() - 1; axis-- > 0;) {
+        src += inner_[axis].stride;
+        if (++position[axis] < inner_[axis].extent) {
           more = true;
           break;
         }
-        src -= inner[axis].extent * inner[axis].stride;
+        src -= inner_[axis].extent * inner_[axis].stride;
         position[axis] = 0;
       }
     }
@@ -136,8 +143,8 @@ void Gather::copy_ragged(const std::byte* data, std::byte* dst, const Rows& rows
 
 template <class Src, class Dst>
 void Gather::choose_both() {
-  copy_ = copy<Src, Dst>;
   convert_ = convert_run<Src, Dst>;
+  numbers_ = copy_numbers<Src, Dst>;
   if (ragged_) {
     const Dst padding = convert<Dst>(ragged_->padding);
     std::memcpy(padding_, &padding, sizeof(Dst));
@@ -286,21 +293,22 @@ int64_t Gather::packed_row_bytes() const {
 }
 
 void Gather::pack(std::byte* to, const uint32_t* index, int64_t count) const noexcept {
-  Gather same = *this;
+  Gather same = *this;  // but that it converts nothing
   same.row_bytes_ = packed_row_bytes();
-  const auto copy_as = [&](Copy copy) {
-    copy(same, data_ + columns_offset_, to, {index, 0, 0, count});
-  };
   switch (bytes_of(type_)) {
     case 1:
-      return copy_as(copy<uint8_t, uint8_t>);
+      same.choose_both<uint8_t, uint8_t>();
+      break;
     case 2:
-      return copy_as(copy<int16_t, int16_t>);
+      same.choose_both<int16_t, int16_t>();
+      break;
     case 4:
-      return copy_as(copy<int32_t, int32_t>);
+      same.choose_both<int32_t, int32_t>();
+      break;
     default:
-      return copy_as(copy<int64_t, int64_t>);
+      same.choose_both<int64_t, int64_t>();
   }
+  same.copy(data_ + columns_offset_, to, {index, 0, 0, count});
 }
 
 PackedRows Gather::packed() const {

@@ -107,21 +107,23 @@ class Gather {
   };
   // So many numbers, `stride` bytes apart.
   using Convert = void (*)(std::byte* dst, const std::byte* src, int64_t count, int64_t stride);
-  using Copy = void (*)(const Gather&, const std::byte* data, std::byte* dst, const Rows&) noexcept;
+  using Numbers = void (*)(const Gather&, const std::byte* data, std::byte* dst,
+                           const Rows&) noexcept;
   template <class Src>
   void choose_for(DType dtype);
   template <class Src, class Dst>
   void choose_both();
+  void copy(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept;
   void copy_ragged(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept;
   void copy_rows(const std::byte* data, std::byte* dst, const Rows& rows) const noexcept {
-    ragged_ ? copy_ragged(data, dst, rows) : copy_(*this, data, dst, rows);
+    ragged_ ? copy_ragged(data, dst, rows) : copy(data, dst, rows);
   }
   void bind_ragged(const InputSlot& slot, const Source& source, const std::string& where);
   void bind_coded(const InputSlot& slot, const Source& source, const std::string& where);
   void choose(SourceType type);
   template <class Src, class Dst>
-  static void copy(const Gather& gather, const std::byte* data, std::byte* dst,
-                   const Rows& rows) noexcept;
+  static void copy_numbers(const Gather& gather, const std::byte* data, std::byte* dst,
+                           const Rows& rows) noexcept;
 
   Buffer buffer_;
   SourceType type_;
@@ -132,8 +134,8 @@ class Gather {
   int64_t source_rows_ = 1;
   bool by_row_;
   std::vector<Axis> inner_;  // under one row, neighbours that touch made one
-  Copy copy_ = nullptr;
   Convert convert_ = nullptr;
+  Numbers numbers_ = nullptr;
   std::optional<CsrRows> csr_;        // then nothing but the buffer above says anything
   std::optional<RaggedRows> ragged_;  // then inner_ is one step
   int64_t steps_ = 0;                 // of a batch's rows
