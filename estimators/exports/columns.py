@@ -16,6 +16,7 @@ from slimlearn.estimators.features.categories import CategoryMatrix
 from slimlearn.estimators.features.columns import (
     BucketizedColumn,
     Categorical,
+    CrossedColumn,
     IdentityColumn,
     NumericColumn,
     VocabularyColumn,
@@ -188,7 +189,22 @@ class _Columns:
             return self._equal(column, known)
         if isinstance(column, IdentityColumn):
             return self._equal(column, range(column.num_buckets))
+        if isinstance(column, CrossedColumn) and column.table() is not None:
+            return self._crossed(column)
         self._refuse(column, "numbers categories by a hash, or weighs them")
+
+    def _crossed(self, column: CrossedColumn) -> Tensor:
+        """The category of a combination, by a table of all of them."""
+        table, place = column.table(), None
+        for key, size in zip(column.keys, table.shape):
+            places = _listed(range(1, size), self.x.dtype)
+            part = ops.reduce_sum(self._counts(key) * places, [1])
+            place = part if place is None else place * float(size) + part
+        flat = _listed(table.ravel(), self.x.dtype)
+        found = ops.gather(flat, ops.cast(place, "i32"))
+        every = _listed(range(column.num_buckets), self.x.dtype)
+        found = ops.equal(ops.reshape(found, (B, 1)), every)
+        return ops.cast(found, self.x.dtype)
 
     def _equal(self, column, known) -> Tensor:
         x = self._column(column.key)
@@ -206,5 +222,5 @@ class _Columns:
         raise NotExportable(
             f"{type(column).__name__} {column.name!r} of {self.who} {why}, which C "
             "exports have no code for: compute it before, or name categories by "
-            "categorical_column_with_vocabulary_list"
+            "categorical_column_with_vocabulary_list, and cross such columns"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -30,6 +31,8 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
 _HASH_KEY = 0xDECAFCAFFE
 # Combinations in one row, beyond which a cross has no meaning.
 _MOST = 2**24
+# Combinations, and categories, of a cross that exports write as a table.
+_MOST_TABLED = 2**18
 
 
 class FeatureColumn(Parameters):
@@ -340,10 +343,35 @@ class CrossedColumn(Categorical):
             for one in (key._keys() if isinstance(key, FeatureColumn) else [key])
         ]
 
+    def table(self) -> np.ndarray | None:
+        """The category of each combination, where that can be listed.
+
+        Returns
+        -------
+        ndarray of int64, or None
+            Of an axis for each column, whose place 0 is no category, and which gives
+            none, -1; its category i has the place i + 1. None where values of X are
+            combined as they are, or combinations or categories are too many.
+        """
+        parts = [key for key in self.keys if isinstance(key, Categorical)]
+        sizes = [key.num_buckets + 1 for key in parts]
+        most = max(math.prod(sizes), self.hash_bucket_size)
+        if len(parts) < len(self.keys) or most > _MOST_TABLED:
+            return None
+        marks = self._start()
+        for key in parts:
+            marks = combined(marks[..., None], np.arange(key.num_buckets, dtype="u8"))
+        found = np.full(sizes, -1)
+        found[(slice(1, None),) * len(sizes)] = self._bucket(marks)
+        return found
+
+    def _start(self) -> np.ndarray:
+        seed = _HASH_KEY if self.hash_key is None else self.hash_key
+        return np.array(seed % 2**64, np.uint64)
+
     def _ids(self, reader: Reader) -> Ids:
         parts = [self._part(reader, key) for key in self.keys]
-        seed = _HASH_KEY if self.hash_key is None else self.hash_key
-        start = np.uint64(seed % 2**64)
+        start = self._start()
         if all(ends is None for _, _, ends in parts):
             marks = np.full(reader.count, start)
             there = np.ones(reader.count, bool)

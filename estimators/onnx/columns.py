@@ -10,6 +10,7 @@ from slimlearn.estimators.features.categories import CategoryMatrix
 from slimlearn.estimators.features.columns import (
     BucketizedColumn,
     Categorical,
+    CrossedColumn,
     FeatureColumn,
     IdentityColumn,
     NumericColumn,
@@ -210,12 +211,31 @@ class _Reader:
             kept = {i: i for i in (-1, *range(column.num_buckets))}
             other = -1 if column.default_value is None else column.default_value
             return _numbered(writer, name, "i64", kept, kept.values(), other), 1
+        if isinstance(column, CrossedColumn):
+            return self._crossed(column), 1
         self._refuse(column)
+
+    def _crossed(self, column: CrossedColumn) -> str:
+        """The category of a combination, by a table of all of them."""
+        writer, table = self.writer, column.table()
+        if table is None:
+            self._refuse(column)
+        place = None
+        for key, size in zip(column.keys, table.shape):
+            ids, several = self.ids(key)
+            if several != 1:
+                self._refuse(column)
+            ids = writer.add("Add", ids, writer.ints(1))
+            if place is not None:
+                place = writer.add("Mul", place, writer.ints(size))
+                ids = writer.add("Add", place, ids)
+            place = ids
+        return writer.add("Gather", writer.constant(table.ravel()), place, axis=0)
 
     def _refuse(self, column: FeatureColumn) -> None:
         raise Unsupported(
             f"{type(column).__name__} {column.name!r} of {self.who} numbers categories "
             "by a hash, or weighs them, which ONNX has no operator for: name the "
-            "categories by categorical_column_with_vocabulary_list, or serve the "
-            "estimator by est.save"
+            "categories by categorical_column_with_vocabulary_list, cross such columns "
+            "and not keys of X, or serve the estimator by est.save"
         )

@@ -286,18 +286,30 @@ def test_feature_columns(tmp_path):
     )
     size = fc.categorical_column_with_identity("size", 9)
     deep = [year, half, fc.indicator_column(letter), fc.embedding_column(size, 3)]
+    crossed = fc.crossed_column([letter, decade, size], 40, hash_key=3)
+    again = fc.crossed_column([crossed, letter], 9)
     frame = TABLE[["half", "year", "letter", "size"]].astype({"size": int})
-    model = DNNLinearCombinedClassifier([letter, decade, size], deep, (8,), max_iter=2)
+    wide = [letter, decade, size, crossed, again]
+    model = DNNLinearCombinedClassifier(wide, deep, (8,), max_iter=2)
     made = model.fit(frame, CODES).export_c(tmp_path / "net.c")
     assert made.categories["letter"] == {0: "x", 1: "ü", -1: "(missing, or any other)"}
-    codes = {"x": 0, "ü": 1, "y": 7}
+    frame.loc[::4, "letter"] = None  # crosses of it have no category
+    codes = {"x": 0, "ü": 1, "y": 7, None: -1}
     rows = frame.assign(letter=frame["letter"].map(codes)).to_numpy(np.float32)
     got = Compiled(tmp_path).rows("predict_proba", rows)
     assert_allclose(got, model.predict_proba(frame), rtol=0, atol=1e-6)
+    path = tmp_path / "small.c"
+    small = model.export_c(path, precision="int8", X_calibration=frame)
+    assert small.loss.agreement > 0.9
     hashed = fc.categorical_column_with_hash_bucket("letter", 50)
-    model = DNNLinearCombinedClassifier([hashed], [year], (4,), max_iter=1)
-    with pytest.raises(ValueError, match=r"HashedColumn 'letter'.*vocabulary_list"):
-        model.fit(frame, CODES).export_c(tmp_path / "no.c")
+    for odd, who in (
+        (hashed, "HashedColumn 'letter'"),
+        (fc.crossed_column(["letter", decade], 50), "CrossedColumn 'letter_X_year"),
+        (fc.crossed_column([hashed, decade], 50), "HashedColumn 'letter'"),
+    ):
+        model = DNNLinearCombinedClassifier([odd], [year], (4,), max_iter=1)
+        with pytest.raises(ValueError, match=rf"{who}.*vocabulary_list"):
+            model.fit(frame, CODES).export_c(tmp_path / "no.c")
 
 
 def test_labels_of_steps(tmp_path):

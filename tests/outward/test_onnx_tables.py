@@ -165,6 +165,8 @@ def test_feature_columns():
     )
     word = fc.categorical_column_with_vocabulary_list("word", ["w3", "w4", "w5"])
     size = fc.categorical_column_with_identity("size", 9)
+    crossed = fc.crossed_column([letter, decade, word], 40, hash_key=3)
+    again = fc.crossed_column([crossed, size], 9)
     deep = [
         year,
         half,
@@ -173,11 +175,12 @@ def test_feature_columns():
         decade,
     ]
     frame = FRAME.assign(size=FRAME["size"].astype(int), half=FRAME["half"].clip(-9, 9))
+    wide = [letter, size, decade, year, crossed, again]
     for make, y in (
         (DNNLinearCombinedClassifier, CODES),
         (DNNLinearCombinedRegressor, FRAME["year"] - 2000.0),
     ):
-        est = make([letter, size, decade, year], deep, (8,), max_iter=2).fit(frame, y)
+        est = make(wide, deep, (8,), max_iter=2).fit(frame, y)
         got = compute(est.to_onnx(), frame)
         if make is DNNLinearCombinedRegressor:
             got, want = got["variable"][:, 0], est.predict(frame)
@@ -191,9 +194,14 @@ def test_feature_columns():
     want = found.predict_proba(FRAME.drop(columns="part"))
     np.testing.assert_allclose(got["probabilities"], want, atol=1e-5)
     hashed = fc.categorical_column_with_hash_bucket("word", 50)
-    est = DNNLinearCombinedClassifier([hashed], [year], (4,), max_iter=1)
-    with pytest.raises(ValueError, match=r"HashedColumn 'word'.*vocabulary_list"):
-        est.fit(frame, CODES).to_onnx()
+    for odd, who in (
+        (hashed, "HashedColumn 'word'"),
+        (fc.crossed_column(["word", decade], 50), "CrossedColumn 'word_X_year"),
+        (fc.crossed_column([hashed, decade], 50), "HashedColumn 'word'"),
+    ):
+        est = DNNLinearCombinedClassifier([odd], [year], (4,), max_iter=1)
+        with pytest.raises(ValueError, match=rf"{who}.*vocabulary_list"):
+            est.fit(frame, CODES).to_onnx()
     own = fc.numeric_column("year", normalizer_fn=np.log1p)
     est = DNNLinearCombinedClassifier([own], [own], (4,), max_iter=1)
     with pytest.raises(ValueError, match=r"'year'\) has a normalizer_fn"):
