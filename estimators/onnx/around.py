@@ -39,6 +39,7 @@ def converted(model, X, target_opset: int):
         )
     parts = _parts(model)
     _refuse(parts)
+    importlib.import_module("slimlearn.estimators.onnx.calibrated").register()
     pipelines = importlib.import_module("slimlearn.estimators.onnx.pipelines")
     for kind in {type(part) for part in parts if isinstance(part, ToONNX)}:
         pipelines.register(kind)
@@ -116,12 +117,12 @@ def _parts(model) -> list:
 def _refuse(parts: list) -> None:
     """Refuse what skl2onnx would convert to something else than Python predicts."""
     for part in parts:
-        if isinstance(part, CalibratedClassifierCV) and part.method != "sigmoid":
+        known = "sigmoid", "isotonic"
+        if isinstance(part, CalibratedClassifierCV) and part.method not in known:
             raise Unsupported(
-                f"CalibratedClassifierCV(method={part.method!r}): skl2onnx knows the "
-                "calibration by 'sigmoid', and takes the nearest of isotonic steps "
-                "where scikit-learn interpolates: calibrate by method='sigmoid', or "
-                "serve this one by slimlearn.save"
+                f"CalibratedClassifierCV(method={part.method!r}): ONNX models are made "
+                "of calibration by 'sigmoid' and 'isotonic': calibrate by one of "
+                "these, or serve this one by slimlearn.save"
             )
 
 

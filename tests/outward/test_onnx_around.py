@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import StackingClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
@@ -51,6 +51,10 @@ MODELS = {
     "calibrated pipeline": CalibratedClassifierCV(SCALED, cv=2),
     "calibrated search": CalibratedClassifierCV(GridSearchCV(net(), GRID, cv=2), cv=2),
     "calibrated scores": CalibratedClassifierCV(net(loss="hinge"), cv=2),
+    "calibrated by steps": CalibratedClassifierCV(SCALED, method="isotonic", cv=2),
+    "calibrated scores by steps": CalibratedClassifierCV(
+        net(loss="hinge"), method="isotonic", cv=3
+    ),
     "stack": StackingClassifier([("a", net()), ("b", LogisticRegression())], cv=2),
     "features": make_pipeline(LayerTransformer(net()), LogisticRegression()),
     "codes": make_pipeline(Autoencoder((4,), max_iter=2), LogisticRegression()),
@@ -91,9 +95,29 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="X has the column 0, of type int"):
         slimlearn.to_onnx(scaled, pd.DataFrame(X))
     assert slimlearn.to_onnx(scaled, X.tolist()).graph.input[0].name == "X"
-    stairs = CalibratedClassifierCV(net(), method="isotonic", cv=2).fit(X, CODES)
-    with pytest.raises(ValueError, match=r"'isotonic'.*nearest.*method='sigmoid'"):
-        slimlearn.to_onnx(make_pipeline(stairs).fit(X, CODES), X)
+    warm = CalibratedClassifierCV(net(), method="temperature", cv=2).fit(X, CODES)
+    with pytest.raises(ValueError, match=r"'temperature'.*'sigmoid' and 'isotonic'"):
+        slimlearn.to_onnx(make_pipeline(warm).fit(X, CODES), X)
+
+
+@pytest.mark.parametrize("base", ["constant", "forest", "double"])
+def test_steps_of_any_classifier(base):
+    """Rows that no fold knows, far away ones, and scores that say nothing."""
+    y = WORDS
+    if base == "constant":  # one step for all
+        model = DNNClassifier((4,), max_iter=1, learning_rate=1e-9, random_state=0)
+        rows = np.zeros_like(X)
+    else:
+        model, rows = RandomForestClassifier(9, random_state=0), X
+    model = CalibratedClassifierCV(model, method="isotonic", cv=2).fit(rows, y)
+    given = X[:1].astype(np.float64) if base == "double" else X
+    made = slimlearn.to_onnx(model, given)
+    new = np.concatenate([RNG.normal(size=X.shape), X * 50]).astype(np.float32)
+    new = new.astype(given.dtype)
+    got = compute(made, new)
+    want = model.predict_proba(new)
+    np.testing.assert_allclose(got["probabilities"], want, atol=1e-5)
+    assert (got["label"] == model.predict(new)).all()
 
 
 def test_without_skl2onnx(monkeypatch):
