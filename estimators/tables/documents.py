@@ -37,10 +37,11 @@ learning_rate : float or "auto", default="auto"
     At most, as it warms up and goes down to 0; "auto" is
     {rate}.
 max_iter : int or "auto", default="auto"
-    Epochs of each member; "auto" is 64 below 2,000 rows, 32 up to 10,000, and then
-    fewer, as rows to the power of -0.85, down to 4; but 300 steps at least, and by
-    `preset`. The weights of the best epoch, by the loss of the rows that the member did
-    not see, are kept; where these are fewer than 32, those of other members count too.
+    Epochs of each member; "auto" is {epochs},
+    32 up to 10,000, and then fewer, as rows to the power of -0.85, down to 4; but 300
+    steps at least, and by `preset`.{ends}
+    The weights of the best epoch, by the loss of the rows that the member did not see,
+    are kept; where these are fewer than 32, those of other members count too.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
 time_limit : float or None, default=None
@@ -78,7 +79,9 @@ def document(kind: type) -> type:
     """Fill in what both docstrings share."""
     if kind.__doc__ is not None:  # python -OO
         indent = "\n    "
-        shared = _SHARED.replace("{rate}", kind._told_rate).replace("\n", indent)
+        shared = _SHARED.replace("{rate}", kind._told_rate)
+        shared = shared.replace("{epochs}", kind._told_epochs)
+        shared = shared.replace("{ends}", kind._told_end).replace("\n", indent)
         kind.__doc__ = kind.__doc__.replace("{shared}", shared).replace(
             "{attributes}",
             _ATTRIBUTES.replace("{comparing}", kind._comparing).replace("\n", indent),

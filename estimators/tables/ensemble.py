@@ -59,7 +59,11 @@ class TabularEnsemble(
     """Base of the estimators of tables."""
 
     _regression = False
-    _told_rate = "0.04"
+    _told_rate, _told_epochs = "0.04", "64 below 2,000 rows"
+    _told_end = (
+        " A member ends before where it was\n"
+        "    no better for 400 steps and a quarter of the epochs."
+    )
     _comparing = "one output"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -90,8 +90,10 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     """
 
     _regression = True
-    _rate, _default_activation = 0.2, "mish"
+    _rate, _default_activation, _tells_early = 0.2, "mish", False
     _told_rate = "0.2, for fewer than 1,000 rows less, down to 0.05"
+    _told_epochs = "64 up to 875 rows, then fewer, down to 32"
+    _told_end = ""
     _comparing = 'loss="squared_error"'
     _asked = ("predict", "decode")
     _parameter_constraints = {  # noqa: RUF012

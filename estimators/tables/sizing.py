@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from numbers import Integral, Real
 
 from scipy.stats import loguniform, randint, uniform
@@ -16,6 +17,12 @@ __all__ = ["PARAMETERS", "Sizing"]
 _PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
 
 _LEAST_STEPS = 300
+
+# Steps, and parts of the epochs, after which a member ends that has become no better.
+_PATIENCE, _WAITED = 400, 0.25
+
+# Rows times epochs that are enough where fewer than 2,000 rows are trained on.
+_ENOUGH_ROWS = 56_000
 
 # Rows beyond which there are fewer members, but no fewer than so many, and beyond which
 # there are fewer epochs, but no fewer than so many.
@@ -49,6 +56,11 @@ class Sizing:
 
     _rate, _default_activation = 0.04, "selu"
 
+    # Whether held-out rows tell long before the end that a member becomes no better:
+    # of probabilities, which become too sure. What is told of numbers is best at the
+    # end, when rates have fallen.
+    _tells_early = True
+
     def _count(self, rows: int) -> int:
         """Members for so many rows."""
         if self.members != "auto":
@@ -73,9 +85,20 @@ class Sizing:
         if self.max_iter != "auto":
             return batch, int(self.max_iter)
         fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.85)
-        epochs = (64 if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
+        few = 64 if self._tells_early else min(64, max(_ENOUGH_ROWS / rows, 32))
+        epochs = (few if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
         epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
         return batch, min(round(epochs), 500)
+
+    def _patience(self, rows: int) -> int:
+        """Epochs after which a member ends that has become no better on held-out rows.
+
+        It trains all that the user asks for.
+        """
+        batch, epochs = self._steps(rows)
+        if self.max_iter != "auto" or not self._tells_early:
+            return epochs + 1
+        return max(ceil(_PATIENCE * batch / rows), ceil(_WAITED * epochs))
 
     def param_distributions(self) -> dict:
         """Ranges for a random search, of what matters most.

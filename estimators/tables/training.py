@@ -261,7 +261,7 @@ class Trainer:
             max_iter=epochs,
             batch_size=batch,
             early_stopping=len(held) > 0,
-            n_iter_no_change=epochs + 1,
+            n_iter_no_change=owner._patience(len(training)),
             callbacks=self._callbacks(owner.callbacks, seconds),
             random_state=plan.seed,
             n_threads=owner.n_threads,

@@ -198,8 +198,30 @@ def test_presets_count_members():
     assert TabularClassifier()._steps(100_000) == (256, 5)
     assert TabularClassifier()._steps(1_000_000) == (256, 4)
     assert TabularClassifier(preset="fast")._steps(1_000_000) == (256, 4)
+    assert TabularClassifier()._steps(1999) == (64, 64)
+    assert [TabularRegressor()._steps(n) for n in (800, 1120, 1999)] == [
+        (64, 64), (64, 50), (64, 32)
+    ]  # fmt: skip
+    assert TabularClassifier()._patience(1600) == 16
+    assert TabularClassifier()._patience(10_000) == 8
+    for whole in (TabularClassifier(max_iter=40), TabularRegressor()):
+        assert whole._patience(1600) > whole._steps(1600)[1]
     rates = [TabularRegressor()._settings(n)["learning_rate"] for n in (250, 800, 9000)]
     assert rates == pytest.approx([0.05, 0.16, 0.2])
+
+
+def test_members_that_become_no_better_end_before():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1400, 3))
+    y = rng.integers(0, 2, len(X))
+    clf = TabularClassifier(members=1, hidden_units=8, random_state=0).fit(X, y)
+    member = clf.members_[0]
+    epochs = clf._steps(1120)[1]
+    waited = clf._patience(1120)
+    assert member.n_iter_ == member.best_iteration_ + waited < epochs
+    assert len(member.validation_loss_curve_) == member.n_iter_
+    whole = TabularClassifier(1, hidden_units=8, max_iter=epochs, random_state=0)
+    assert whole.fit(X, y).n_iter_ == epochs
 
 
 def test_weights_of_zero_count_as_absent():
