@@ -40,6 +40,7 @@ using Where = std::map<std::string, std::string>;
 void place(Function& function, const Where& where);
 void round_operands(Body body, Compute compute);
 void simplify(Body body);
+void hoist(Body body);
 void share(Body body);
 void prune(Body body);
 void detach(Body body);

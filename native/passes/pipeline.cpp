@@ -32,6 +32,7 @@ constexpr Pass kPipeline[] = {
     {"prune", plain<prune>},
     {"round_operands", rounding},
     {"simplify", plain<simplify>},
+    {"hoist", plain<hoist>},
     {"share", plain<share>},
     {"legalize_broadcast", plain<legalize_broadcast>},
     {"turn_operands", plain<turn_operands>},

@@ -24,6 +24,7 @@ PASSES = (
     "prune",
     "round_operands",
     "simplify",
+    "hoist",
     "share",
     "legalize_broadcast",
     "turn_operands",

@@ -4,6 +4,7 @@
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
+#include "cpu/lines.h"
 #include "cpu/rows.h"
 #include "cpu/split.h"
 
@@ -78,37 +79,30 @@ bool lies_at(const Buffer& a, const Buffer& b, int64_t offset) {
   return a.base == b.base && a.offset == b.offset + offset;
 }
 
-class PartsLaunch final : public Launch {
+class PartsLaunch final : public LineLaunch {
  public:
   PartsLaunch(Buffer dst, size_t axis, std::vector<Part> parts)
-      : dst_(std::move(dst)),
+      : LineLaunch(count_of(dst, 0, axis), Split::by_bytes(moved(parts)), lines_in_row(dst, axis)),
+        dst_(std::move(dst)),
         outer_(count_of(dst_, 0, axis)),
         row_(row_bytes(dst_, axis)),
-        parts_(std::move(parts)) {
-    for (const Part& part : parts_) moved_ += part.kind == Part::in_place ? 0 : part.run.fixed;
-    split_ = Split::by_bytes(moved_);
-    if (axis > 0) outer_in_row_ = count_of(dst_, 1, axis).fixed;
-  }
-
-  int64_t tasks(int64_t rows) const override { return split_.tasks(outer_(rows)); }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    copy(context, split_.first(task), split_.last(task, outer_(context.rows)));
-  }
-
-  bool takes_rows() const override { return outer_in_row_ > 0; }
-
-  void run_rows(const Context& context, int64_t first, int64_t last,
-                std::byte*) const noexcept override {
-    copy(context, first * outer_in_row_, last * outer_in_row_);
-  }
+        parts_(std::move(parts)),
+        moved_(moved(parts_)) {}
 
   Cost cost(int64_t rows) const override {
     return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(moved_)};
   }
 
  private:
-  void copy(const Context& context, int64_t first, int64_t last) const noexcept {
+  // Bytes of a line.
+  static int64_t moved(const std::vector<Part>& parts) {
+    int64_t bytes = 0;
+    for (const Part& part : parts) bytes += part.kind == Part::in_place ? 0 : part.run.fixed;
+    return bytes;
+  }
+
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
     const int64_t rows = context.rows;
     const int64_t dst_row = row_(rows);
     std::byte* column = dst_.in<std::byte>(context);
@@ -129,9 +123,7 @@ class PartsLaunch final : public Launch {
   Buffer dst_;
   Count outer_, row_;
   std::vector<Part> parts_;
-  int64_t moved_ = 0;         // bytes of a row, at capacity
-  int64_t outer_in_row_ = 0;  // outer indices in one of the leading dimension
-  Split split_;
+  int64_t moved_;  // bytes of a line, at capacity
 };
 
 // Nothing if all that it would copy lies there already.

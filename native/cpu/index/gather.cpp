@@ -5,33 +5,42 @@
 #include "cpu/check.h"
 #include "cpu/index/clamp.h"
 #include "cpu/kernel_set.h"
-#include "cpu/split.h"
+#include "cpu/lines.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 template <class Id>
-class GatherLaunch final : public Launch {
+class GatherLaunch final : public LineLaunch {
  public:
   explicit GatherLaunch(const Binding& binding)
-      : table_(binding.operands[0]),
+      : GatherLaunch(binding, count_of(binding.operands[1], 0, binding.operands[1].dims.size())) {}
+
+  Cost cost(int64_t rows) const override {
+    return {0, static_cast<double>(count_(rows)) * (2.0 * row_ + sizeof(Id))};
+  }
+
+ private:
+  GatherLaunch(const Binding& binding, Count count)
+      : LineLaunch(count, Split::by_bytes(2 * row_bytes(binding.operands[0])),
+                   lines_in_row(binding.operands[1], binding.operands[1].dims.size())),
+        table_(binding.operands[0]),
         ids_(binding.operands[1]),
         dst_(binding.results[0]),
-        count_(count_of(ids_, 0, ids_.dims.size())),
-        row_(table_.inner() * size_of(table_.dtype)),
-        dst_row_(dst_.row_stride > 0 ? dst_.row_stride * size_of(dst_.dtype) : row_),
-        split_(Split::by_bytes(2 * row_)) {}
+        count_(count),
+        row_(row_bytes(table_)),
+        dst_row_(dst_.row_stride > 0 ? dst_.row_stride * size_of(dst_.dtype) : row_) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(count_(rows)); }
+  static int64_t row_bytes(const Buffer& table) { return table.inner() * size_of(table.dtype); }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t last = split_.last(task, count_(context.rows));
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
     const int64_t size = table_.leading(context.rows);
     const std::byte* table = table_.in<std::byte>(context);
     const Id* ids = ids_.in<Id>(context);
     std::byte* dst = dst_.in<std::byte>(context);
     bool outside = false;
-    for (int64_t i = split_.first(task); i < last; ++i) {
+    for (int64_t i = first; i < last; ++i) {
       const std::byte* src = table + clamp_index(ids[i], size, &outside) * row_;
       if (row_ == 4) {
         std::memcpy(dst + i * dst_row_, src, 4);
@@ -44,16 +53,10 @@ class GatherLaunch final : public Launch {
     if (outside) context.raise(kBadIndex);
   }
 
-  Cost cost(int64_t rows) const override {
-    return {0, static_cast<double>(count_(rows)) * (2.0 * row_ + sizeof(Id))};
-  }
-
- private:
   Buffer table_, ids_, dst_;
   Count count_;
   int64_t row_;      // bytes of a row of the table
   int64_t dst_row_;  // from row to row of the result
-  Split split_;
 };
 
 Prepared prepare_gather(const Binding& binding) {
@@ -127,21 +130,25 @@ Prepared prepare_scatter_add(const Binding& binding) {
 }
 
 template <class T, class Id>
-class OneHotLaunch final : public Launch {
+class OneHotLaunch final : public LineLaunch {
  public:
   explicit OneHotLaunch(const Binding& binding)
-      : ids_(binding.operands[0]),
+      : LineLaunch(count_of(binding.operands[0], 0, binding.operands[0].dims.size()),
+                   Split::by_bytes(binding.results[0].dims.back() * int64_t{sizeof(T)}),
+                   lines_in_row(binding.operands[0], binding.operands[0].dims.size())),
+        ids_(binding.operands[0]),
         dst_(binding.results[0]),
-        count_(count_of(ids_, 0, ids_.dims.size())),
         depth_(dst_.dims.back()),
         on_(static_cast<T>(binding.number("on_value", 1.0))),
-        off_(static_cast<T>(binding.number("off_value", 0.0))),
-        split_(Split::by_bytes(depth_ * sizeof(T))) {}
+        off_(static_cast<T>(binding.number("off_value", 0.0))) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(count_(rows)); }
+  Cost cost(int64_t rows) const override {
+    return {0, static_cast<double>(dst_.count(rows)) * sizeof(T)};
+  }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t first = split_.first(task), last = split_.last(task, count_(context.rows));
+ private:
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
     const Id* ids = ids_.in<Id>(context);
     T* dst = dst_.in<T>(context);
     const int64_t row = dst_.row();
@@ -153,16 +160,9 @@ class OneHotLaunch final : public Launch {
     }
   }
 
-  Cost cost(int64_t rows) const override {
-    return {0, static_cast<double>(dst_.count(rows)) * sizeof(T)};
-  }
-
- private:
   Buffer ids_, dst_;
-  Count count_;
   int64_t depth_;
   T on_, off_;
-  Split split_;
 };
 
 template <class T>

@@ -63,16 +63,45 @@ class StridedLaunch final : public Launch {
     rank_ = static_cast<int>(axes.size());
     std::copy(axes.begin(), axes.end(), outer_);
     split_ = Split::by_bytes(2 * sizeof(T) * last_.size.fixed * std::min(near_.size.fixed, kTile));
+    const int64_t leading = dst_.dims.empty() ? 0 : dst_.dims[0];
+    if (leading == 0) return;
+    const int64_t in_row = count_of(dst_, 1, dst_.dims.size()).fixed;  // elements
+    if (rank_ == 0 && !tiled_) {
+      line_in_row_ = in_row;
+      return;
+    }
+    const bool outermost = rank_ > 0 && outer_[0].dst * outer_[0].size.fixed == leading * in_row;
+    if (leading == 1 || outermost) units_in_row_ = units_at_capacity() / leading;
   }
 
   int64_t tasks(int64_t rows) const override { return split_.tasks(units(rows)); }
 
   void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t rows = context.rows;
-    const int64_t end = split_.last(task, units(rows)), blocks = near_blocks();
+    run_units(context, split_.first(task), split_.last(task, units(context.rows)));
+  }
+
+  bool takes_rows() const override { return line_in_row_ > 0 || units_in_row_ > 0; }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept override {
+    if (line_in_row_ > 0) {
+      const int64_t begin = first * line_in_row_;
+      return line(src_.in<T>(context) + begin * last_.src, dst_.in<T>(context) + begin,
+                  last * line_in_row_ - begin);
+    }
+    run_units(context, first * units_in_row_, last * units_in_row_);
+  }
+
+  Cost cost(int64_t rows) const override {
+    return {0, 2.0 * static_cast<double>(dst_.count(rows)) * sizeof(T)};
+  }
+
+ private:
+  void run_units(const Context& context, int64_t first, int64_t end) const noexcept {
+    const int64_t rows = context.rows, blocks = near_blocks();
     const T* src = src_.in<T>(context);
     T* dst = dst_.in<T>(context);
-    for (int64_t unit = split_.first(task); unit < end; ++unit) {
+    for (int64_t unit = first; unit < end; ++unit) {
       int64_t index = unit, from = 0, to = 0;
       if (tiled_) {
         const int64_t block = index % blocks * kTile;
@@ -88,16 +117,17 @@ class StridedLaunch final : public Launch {
     }
   }
 
-  Cost cost(int64_t rows) const override {
-    return {0, 2.0 * static_cast<double>(dst_.count(rows)) * sizeof(T)};
-  }
-
- private:
   int64_t near_blocks() const { return (near_.size.fixed + kTile - 1) / kTile; }
 
   int64_t units(int64_t rows) const {
     int64_t n = tiled_ ? near_blocks() : 1;
     for (int i = 0; i < rank_; ++i) n *= outer_[i].size(rows);
+    return n;
+  }
+
+  int64_t units_at_capacity() const {
+    int64_t n = tiled_ ? near_blocks() : 1;
+    for (int i = 0; i < rank_; ++i) n *= outer_[i].size.fixed;
     return n;
   }
 
@@ -140,6 +170,8 @@ class StridedLaunch final : public Launch {
   Axis outer_[kMaxRank];
   int rank_ = 0;
   bool tiled_ = false;
+  int64_t line_in_row_ = 0;   // elements of one leading index, where all are one line
+  int64_t units_in_row_ = 0;  // likewise units; 0: some hold several rows
   Split split_;
 };
 

@@ -125,18 +125,21 @@ class Stretches {
     return split_.tasks(by_row_ ? dst_.leading(rows) : columns_);
   }
 
-  // each(stretch, first column, number of columns, first element)
+  bool by_row() const { return by_row_; }
+  int64_t first(int64_t task) const { return split_.first(task); }
+  int64_t last(const Context& context, int64_t task) const {
+    return split_.last(task, by_row_ ? dst_.leading(context.rows) : columns_);
+  }
+
+  // Of rows or columns: each(stretch, first column, number of columns, first element)
   template <class Each>
-  SLIM_INLINE void run(const Context& context, int64_t task, Each each) const {
+  SLIM_INLINE void run(const Context& context, int64_t first, int64_t last, Each each) const {
     const auto step = static_cast<uint64_t>(context.step);  // inside of a loop a philox_time
     const DrawKeys keys({context.seed, stream_});
-    const int64_t first = split_.first(task);
     if (!by_row_) {
-      const int64_t n = split_.last(task, columns_) - first;
-      each(Stretch{keys, context.seed, stream_, 0, step}, first, n, first);
+      each(Stretch{keys, context.seed, stream_, 0, step}, first, last - first, first);
       return;
     }
-    const int64_t last = split_.last(task, dst_.leading(context.rows));
     for (int64_t row = first; row < last; ++row) {
       const auto counter = static_cast<uint32_t>(context.first_row * per_row_ + row);
       each(Stretch{keys, context.seed, stream_, counter, step}, 0, columns_, row * columns_);
@@ -201,36 +204,61 @@ struct Normal {
   }
 };
 
+// What draws: a task, or rows of a loop.
+class DrawLaunch : public Launch {
+ public:
+  DrawLaunch(const Binding& binding, int64_t per_block) : stretches_(binding, per_block) {}
+
+  int64_t tasks(int64_t rows) const final { return stretches_.tasks(rows); }
+
+  void run(const Context& context, int64_t task, std::byte* local) const noexcept final {
+    draw(context, stretches_.first(task), stretches_.last(context, task), local);
+  }
+
+  bool takes_rows() const final { return stretches_.by_row(); }
+
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte* local) const noexcept final {
+    draw(context, first, last, local);
+  }
+
+ protected:
+  virtual void draw(const Context& context, int64_t first, int64_t last,
+                    std::byte* local) const noexcept = 0;
+
+  Stretches stretches_;
+};
+
 // Draws whole values, or pieces that stay in L1 and that a region, a tape, makes the results of.
 template <class T, template <class> class Numbers>
-class RandomLaunch final : public Launch {
+class RandomLaunch final : public DrawLaunch {
  public:
   explicit RandomLaunch(const Binding& binding)
-      : dst_(binding.results[0]), stretches_(binding, kPerBlock) {
+      : DrawLaunch(binding, kPerBlock), dst_(binding.results[0]) {
     if (binding.node.regions.empty()) return;
     row_ = dst_.dims.back();
     tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
                   SpaceSplit::last_axis);
   }
 
-  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
-
   int64_t local_bytes() const override { return tape_ ? kTileBytes + tape_->local_bytes() : 0; }
 
-  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
+  void draw(const Context& context, int64_t first, int64_t last,
+            std::byte* local) const noexcept override {
     if (!tape_) {
       T* dst = dst_.in<T>(context);
-      stretches_.run(context, task,
+      stretches_.run(context, first, last,
                      [dst](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
                        Numbers<T>::draw(stretch, column, n, dst + element);
                      });
       return;
     }
-    stretches_.run(context, task, [&](const Stretch& stretch, int64_t begin, int64_t n, int64_t) {
-      for (int64_t at = begin, end = begin + n; at < end;) {
-        at += run_piece(context, stretch, at, end, local);
-      }
-    });
+    stretches_.run(context, first, last,
+                   [&](const Stretch& stretch, int64_t begin, int64_t n, int64_t) {
+                     for (int64_t at = begin, end = begin + n; at < end;) {
+                       at += run_piece(context, stretch, at, end, local);
+                     }
+                   });
   }
 
   Cost cost(int64_t rows) const override {
@@ -260,7 +288,6 @@ class RandomLaunch final : public Launch {
   }
 
   Buffer dst_;
-  Stretches stretches_;
   int64_t row_ = 0;
   std::optional<TapeRunner> tape_;
 };
@@ -313,19 +340,18 @@ class Keep {
 };
 
 template <class T>
-class DropoutLaunch final : public Launch {
+class DropoutLaunch final : public DrawLaunch {
   using V = Vec<T>;
 
  public:
   explicit DropoutLaunch(const Binding& binding)
-      : src_(binding.operands[0]),
+      : DrawLaunch(binding, 8),
+        src_(binding.operands[0]),
         keep_(binding.operands[1]),
-        dst_(binding.results[0]),
-        stretches_(binding, 8) {}
+        dst_(binding.results[0]) {}
 
-  int64_t tasks(int64_t rows) const override { return stretches_.tasks(rows); }
-
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
+  void draw(const Context& context, int64_t first, int64_t last,
+            std::byte*) const noexcept override {
     const T* src = src_.in<T>(context);
     T* dst = dst_.in<T>(context);
     const T keep = *keep_.in<T>(context);
@@ -333,7 +359,8 @@ class DropoutLaunch final : public Launch {
     const Keep decision(static_cast<double>(keep));
     const auto threshold = static_cast<Lane<Mask<V>>>(decision.threshold());
     stretches_.run(
-        context, task, [=](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
+        context, first, last,
+        [=](const Stretch& stretch, int64_t column, int64_t n, int64_t element) {
           constexpr int kColumns = 8 * kBlocks;
           for (int64_t i = 0; i < n; i += kColumns) {
             union {
@@ -378,7 +405,6 @@ class DropoutLaunch final : public Launch {
   }
 
   Buffer src_, keep_, dst_;
-  Stretches stretches_;
 };
 
 Prepared prepare_dropout(const Binding& binding) {

@@ -2,30 +2,38 @@
 // axis, and the element; NaN counts as larger than all, as in numpy.
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
-#include "cpu/split.h"
+#include "cpu/lines.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 // [outer, n, inner]: the results are [outer, inner], the positions last.
 template <class T>
-class ArgmaxLaunch final : public Launch {
+class ArgmaxLaunch final : public LineLaunch {
  public:
   ArgmaxLaunch(const Binding& binding, size_t axis)
-      : src_(binding.operands[0]),
+      : LineLaunch(count_of(binding.operands[0], 0, axis),
+                   Split::by_bytes(
+                       4 * int64_t{sizeof(T)} *
+                       count_of(binding.operands[0], axis, binding.operands[0].dims.size()).fixed),
+                   lines_in_row(binding.operands[0], axis)),
+        src_(binding.operands[0]),
         values_(binding.results.front()),
         dst_(binding.results.back()),
         with_values_(binding.results.size() > 1),
-        outer_(count_of(src_, 0, axis)),
         n_(count_of(src_, axis, axis + 1)),
-        inner_(count_of(src_, axis + 1, src_.dims.size()).fixed),
-        split_(Split::by_bytes(4 * sizeof(T) * n_.fixed * inner_)) {}
+        inner_(count_of(src_, axis + 1, src_.dims.size()).fixed) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(outer_(rows)); }
+  Cost cost(int64_t rows) const override {
+    const auto n = static_cast<double>(src_.count(rows));
+    return {n, n * sizeof(T)};
+  }
 
-  void run(const Context& context, int64_t task, std::byte*) const noexcept override {
-    const int64_t last = split_.last(task, outer_(context.rows)), n = n_(context.rows);
-    for (int64_t i = split_.first(task); i < last; ++i) {
+ private:
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
+    const int64_t n = n_(context.rows);
+    for (int64_t i = first; i < last; ++i) {
       const T* src = src_.in<T>(context) + i * n * inner_;
       int64_t* dst = dst_.in<int64_t>(context) + i * inner_;
       for (int64_t j = 0; j < inner_; ++j) dst[j] = first_largest(src + j, n);
@@ -35,12 +43,6 @@ class ArgmaxLaunch final : public Launch {
     }
   }
 
-  Cost cost(int64_t rows) const override {
-    const auto n = static_cast<double>(src_.count(rows));
-    return {n, n * sizeof(T)};
-  }
-
- private:
   int64_t first_largest(const T* src, int64_t n) const {
     int64_t at = 0;
     T most = src[0];
@@ -56,9 +58,8 @@ class ArgmaxLaunch final : public Launch {
 
   Buffer src_, values_, dst_;
   bool with_values_;
-  Count outer_, n_;
+  Count n_;
   int64_t inner_;
-  Split split_;
 };
 
 Prepared prepare_argmax(const Binding& binding) {

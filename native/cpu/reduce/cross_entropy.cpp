@@ -51,8 +51,8 @@ class SparseLossLaunch final : public LastAxisLaunch<T> {
  public:
   using LastAxisLaunch<T>::LastAxisLaunch;
 
-  void run_rows(const Context& context, int64_t first, int64_t last,
-                std::byte*) const noexcept override {
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
     with_row_vectors<T>(this->width_, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(this->width_);
       bool outside = false;
@@ -100,8 +100,8 @@ class SparseGradLaunch final : public LastAxisLaunch<T> {
 
   int64_t local_bytes() const override { return row_scratch<T>(this->width_); }
 
-  void run_rows(const Context& context, int64_t first, int64_t last,
-                std::byte* local) const noexcept override {
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte* local) const noexcept override {
     const int64_t width = this->width_, src_row = this->logits_.row(), dst_row = this->dst_.row();
     const T* src = this->logits_.template in<T>(context);
     const T* g = g_.in<T>(context);
@@ -147,8 +147,8 @@ class DenseLossLaunch final : public LastAxisLaunch<T> {
  public:
   using LastAxisLaunch<T>::LastAxisLaunch;
 
-  void run_rows(const Context& context, int64_t first, int64_t last,
-                std::byte*) const noexcept override {
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte*) const noexcept override {
     const int64_t width = this->width_, src_row = this->logits_.row(),
                   label_row = this->labels_.row();
     const T* src = this->logits_.template in<T>(context);

@@ -81,7 +81,8 @@ inline constexpr int64_t kColumnRun = 128;
 // How a reduction goes over its operand, [kept, reduced, strip] with one result or
 // [kept, reduced, strip, line] with a line of them; reduction_walks.h has the two loops.
 struct Walk {
-  bool lines = true;  // of neighbours in memory, which become one: there is no line of results
+  bool leads = false;  // the leading axis is the outermost kept one
+  bool lines = true;   // of neighbours in memory, which become one: there is no line of results
   std::vector<ReductionAxis> kept, reduced;
   ReductionAxis strip;            // the innermost reduced axis
   int64_t run = 1;                // so much of it is folded apart

@@ -28,6 +28,7 @@ Walk walk_over(const ReductionAxes& axes, const ReductionKind& kind) {
   Walk walk;
   walk.lines = axes.line_reduced;
   walk.kept = axes.kept;
+  walk.leads = !axes.over_batch && !axes.kept.empty();
   walk.reduced = axes.reduced;
   if (walk.lines) {
     walk.strip = axes.line;
@@ -103,7 +104,13 @@ ReductionLaunch::ReductionLaunch(const Ends& ends, const Walk& walk, const Reduc
       split_(Split::by_bytes(walk.terms(ends.capacity) * kind.size * kind.results)),
       plain_(!ends.known &&
              std::none_of(ends.dst.begin(), ends.dst.end(),
-                          [](const Buffer& buffer) { return buffer.row_stride > 0; })) {}
+                          [](const Buffer& buffer) { return buffer.row_stride > 0; })) {
+  const Buffer &src = ends_.src[0], &dst = ends_.dst[0];
+  const int64_t leading = src.dims.empty() ? 0 : src.dims[0];
+  const bool kept = leading > 0 && !dst.dims.empty() && dst.dims[0] == leading;
+  if (!kept || (leading > 1 && !walk_.leads)) return;
+  units_in_row_ = walk_.units(ends_.capacity) / leading;
+}
 
 ReductionLaunch::~ReductionLaunch() = default;
 
@@ -118,8 +125,8 @@ int64_t ReductionLaunch::tasks(int64_t rows) const {
 
 void ReductionLaunch::run(const Context& context, int64_t task, std::byte*) const noexcept {
   const int64_t rows = context.rows, units = walk_.units(rows), slices = this->slices(rows);
-  const int64_t count = walk_.runs(rows);
   if (slices > 1) {
+    const int64_t count = walk_.runs(rows);
     const int64_t slice = task / units, unit = task % units;
     fold(context, {.unit = unit,
                    .last_unit = unit + 1,
@@ -127,12 +134,23 @@ void ReductionLaunch::run(const Context& context, int64_t task, std::byte*) cons
                    .end = count * (slice + 1) / slices,
                    .slice = slice});
   } else {
-    fold(context, {.unit = split_.first(task),
-                   .last_unit = split_.last(task, units),
-                   .first = 0,
-                   .end = count,
-                   .is_short = plain_ && count == 1});
+    fold_whole(context, split_.first(task), split_.last(task, units));
   }
+}
+
+void ReductionLaunch::run_rows(const Context& context, int64_t first, int64_t last,
+                               std::byte*) const noexcept {
+  fold_whole(context, first * units_in_row_, last * units_in_row_);
+}
+
+void ReductionLaunch::fold_whole(const Context& context, int64_t unit,
+                                 int64_t last_unit) const noexcept {
+  const int64_t count = walk_.runs(context.rows);
+  fold(context, {.unit = unit,
+                 .last_unit = last_unit,
+                 .first = 0,
+                 .end = count,
+                 .is_short = plain_ && count == 1});
 }
 
 Cost ReductionLaunch::cost(int64_t rows) const {

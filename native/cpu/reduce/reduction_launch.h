@@ -54,6 +54,9 @@ class ReductionLaunch : public Launch {
 
   int64_t tasks(int64_t rows) const final;
   void run(const Context& context, int64_t task, std::byte*) const noexcept final;
+  bool takes_rows() const final { return units_in_row_ > 0; }
+  void run_rows(const Context& context, int64_t first, int64_t last,
+                std::byte*) const noexcept final;
   Cost cost(int64_t rows) const final;
 
  protected:
@@ -70,10 +73,13 @@ class ReductionLaunch : public Launch {
 
  private:
   int64_t slices(int64_t rows) const;
+  // All terms of some units.
+  void fold_whole(const Context& context, int64_t unit, int64_t last_unit) const noexcept;
 
   ReductionKind kind_;
   Split split_;
-  bool plain_;  // nothing is known, and results lie together
+  bool plain_;                // nothing is known, and results lie together
+  int64_t units_in_row_ = 0;  // of one leading index; 0: it is summed away, or part of a line
 };
 
 template <class T, class Terms, class Reduction, class Way>

@@ -21,8 +21,8 @@ class SoftmaxLaunch final : public RowLaunch {
 
   int64_t local_bytes() const override { return row_scratch<T>(width_); }
 
-  void run_rows(const Context& context, int64_t first, int64_t last,
-                std::byte* local) const noexcept override {
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte* local) const noexcept override {
     with_row_vectors<T>(width_, [&](auto vectors) {
       const RowShape<T, vectors.value> shape(width_);
       for (int64_t i = first; i < last; ++i) {

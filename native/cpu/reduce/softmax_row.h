@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "cpu/lanes.h"
+#include "cpu/lines.h"
 #include "cpu/math.h"
-#include "cpu/split.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -109,30 +109,12 @@ SLIM_INLINE void with_row_vectors(int64_t width, Function f) {
 
 // A launch over rows of the last axis, in tasks of whole vectors of rows; an element costs
 // about what moving 32 bytes does.
-class RowLaunch : public Launch {
+class RowLaunch : public LineLaunch {
  public:
   RowLaunch(const Buffer& rows, int64_t width, int64_t step)
-      : rows_(count_of(rows, 0, rows.dims.size() - 1)),
-        split_(Split::by_bytes(32 * width, step, kSliceBytes)) {}
-
-  int64_t tasks(int64_t rows) const override { return split_.tasks(rows_(rows)); }
-
-  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
-    run_all(context, task, task + 1, local);
-  }
-
-  void run_all(const Context& context, int64_t first, int64_t last,
-               std::byte* local) const noexcept override {
-    run_rows(context, split_.first(first), split_.last(last - 1, rows_(context.rows)), local);
-  }
-
- protected:
-  virtual void run_rows(const Context& context, int64_t first, int64_t last,
-                        std::byte* local) const noexcept = 0;
-
- private:
-  Count rows_;
-  Split split_;
+      : LineLaunch(count_of(rows, 0, rows.dims.size() - 1),
+                   Split::by_bytes(32 * width, step, kSliceBytes),
+                   lines_in_row(rows, rows.dims.size() - 1)) {}
 };
 
 }  // namespace slim::SLIM_ISA_NAMESPACE

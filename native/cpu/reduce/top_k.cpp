@@ -5,30 +5,36 @@
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
-#include "cpu/split.h"
+#include "cpu/lines.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-class TopKLaunch final : public Launch {
+class TopKLaunch final : public LineLaunch {
  public:
   explicit TopKLaunch(const Binding& binding)
-      : src_(binding.operands[0]),
+      : LineLaunch(count_of(binding.operands[0], 0, binding.operands[0].dims.size() - 1),
+                   Split::by_bytes(32 * binding.operands[0].dims.back()),
+                   lines_in_row(binding.operands[0], binding.operands[0].dims.size() - 1)),
+        src_(binding.operands[0]),
         values_(binding.results[0]),
         positions_(binding.results[1]),
-        rows_(count_of(src_, 0, src_.dims.size() - 1)),
         n_(src_.dims.back()),
-        k_(values_.dims.back()),
-        split_(Split::by_bytes(32 * n_)) {}
+        k_(values_.dims.back()) {}
 
-  int64_t tasks(int64_t rows) const override { return split_.tasks(rows_(rows)); }
   int64_t local_bytes() const override { return n_ * static_cast<int64_t>(sizeof(int64_t)); }
 
-  void run(const Context& context, int64_t task, std::byte* local) const noexcept override {
-    const int64_t last = split_.last(task, rows_(context.rows));
+  Cost cost(int64_t rows) const override {
+    const auto n = static_cast<double>(src_.count(rows));
+    return {8 * n, 16 * n};
+  }
+
+ private:
+  void run_lines(const Context& context, int64_t first, int64_t last,
+                 std::byte* local) const noexcept override {
     int64_t* order = reinterpret_cast<int64_t*>(local);
-    for (int64_t row = split_.first(task); row < last; ++row) {
+    for (int64_t row = first; row < last; ++row) {
       const T* src = src_.in<T>(context) + row * n_;
       std::iota(order, order + n_, 0);
       std::partial_sort(order, order + k_, order + n_,
@@ -39,12 +45,6 @@ class TopKLaunch final : public Launch {
     }
   }
 
-  Cost cost(int64_t rows) const override {
-    const auto n = static_cast<double>(src_.count(rows));
-    return {8 * n, 16 * n};
-  }
-
- private:
   static bool before(const T* src, int64_t i, int64_t j) {
     const T x = src[i], y = src[j];
     if (x > y) return true;
@@ -54,9 +54,7 @@ class TopKLaunch final : public Launch {
   }
 
   Buffer src_, values_, positions_;
-  Count rows_;
   int64_t n_, k_;
-  Split split_;
 };
 
 Prepared prepare_top_k(const Binding& binding) {

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "runtime/call/loop.h"
+#include "runtime/call/loop_time.h"
 
 namespace slim {
 namespace {
@@ -59,9 +60,11 @@ void run_loop_by_rows(const Plan::Loop& loop, const CallContext& call, std::byte
   const LoopPart part{call, *own, lane.begin(rows), lane.end(rows)};
   const int64_t most = most_steps(loop, call);
   start_loop(loop, part, most);
+  LoopTime time(*own);
   int64_t step = 0;
   for (; step < most && !is_ended(call); ++step) {
     const int64_t at = loop.reverse ? most - 1 - step : step;
+    if (loop.draws) time.move_to(at);
     move_bases(loop, part, step, most, at);
     for (const Plan::Slice& slice : loop.scanned) take_slice(slice, part, at);
     run_body(loop, part, local, lane);

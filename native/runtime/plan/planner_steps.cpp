@@ -248,7 +248,7 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
               slot(slots.stacked(i), body.returns[form.carried + i]), form.stacked_axis(i));
   }
   made->by_rows =
-      device_.memory().is_host() && !made->draws && memory.back().rows_apart &&
+      device_.memory().is_host() && memory.back().rows_apart &&
       std::all_of(made->body.steps.begin(), made->body.steps.end(), [](const Plan::Step& step) {
         return step.launch != nullptr && step.launch->takes_rows();
       });
