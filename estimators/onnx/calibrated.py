@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import TensorProto
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import _converter_pool, register_converter
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
+from skl2onnx.proto import TensorProto
 
 from slimlearn.backend.onnx import ML, ML_VERSION, Unsupported
 
