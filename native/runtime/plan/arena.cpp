@@ -17,26 +17,29 @@ std::atomic<int64_t> allocated{0};
 constexpr uintptr_t kLargePage = 2 << 20;
 constexpr int64_t kLargeArena = 4 << 20;
 
-void ask_for_large_pages(void* memory, int64_t bytes) {
+int64_t alignment_of(int64_t bytes) {
+  return bytes < kLargeArena ? kAlignment : static_cast<int64_t>(kLargePage);
+}
+
+// Of its whole pages: what is behind them may be little, and is never all of one.
+void ask_for_large_pages(std::byte* data, int64_t bytes) {
 #ifdef MADV_HUGEPAGE
-  if (bytes < kLargeArena) return;
-  const auto address = reinterpret_cast<uintptr_t>(memory);
-  const uintptr_t first = (address + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t last = (address + static_cast<uintptr_t>(bytes)) / kLargePage * kLargePage;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  if (bytes >= kLargeArena) {
+    madvise(data, static_cast<size_t>(bytes) / kLargePage * kLargePage, MADV_HUGEPAGE);
+  }
 #endif
 }
 
 }  // namespace
 
-// calloc: pages of a large arena cost nothing until they are used.
-Arena::Arena(int64_t bytes)
-    : memory_(std::calloc(1, static_cast<size_t>(round_up(bytes) + 2 * kAlignment))),
-      size_(round_up(bytes)) {
+// calloc: pages of a large arena cost nothing until they are used, nor those left out before it.
+Arena::Arena(int64_t bytes) : size_(round_up(bytes)) {
+  const int64_t alignment = alignment_of(size_);
+  memory_.reset(std::calloc(1, static_cast<size_t>(size_ + kAlignment + alignment)));
   if (!memory_) throw std::bad_alloc();
-  ask_for_large_pages(memory_.get(), size_);
-  const auto address = reinterpret_cast<uintptr_t>(memory_.get());
-  data_ = static_cast<std::byte*>(memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;
+  const auto address = static_cast<int64_t>(reinterpret_cast<uintptr_t>(memory_.get()));
+  data_ = static_cast<std::byte*>(memory_.get()) + (alignment - address % alignment) % alignment;
+  ask_for_large_pages(data_, size_);
   allocated.fetch_add(1, std::memory_order_relaxed);
 }
 
