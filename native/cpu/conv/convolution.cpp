@@ -22,7 +22,8 @@ constexpr int64_t kBoxBytes = 192 * 1024;
 constexpr int64_t kFarFiltersBox = 640 * 1024;
 constexpr int64_t kLeastPixels = 256;     // fewer leave a panel of filters badly used
 constexpr int64_t kFewPixels = 64;        // fewer, and columns are shared out instead
-constexpr int64_t kFarBox = 1024 * 1024;  // of several images: a piece of k reads a part of it
+constexpr int64_t kFarBox = 1152 * 1024;  // of several images: a piece of k reads a part of it
+constexpr int64_t kFarPixels = 128;       // fewer are not worth all of far filters
 constexpr int64_t kMostCuts = 8;          // of a row of positions
 
 // A convolution, forward or backward, as products.
@@ -72,7 +73,8 @@ struct Windows {
   bool far_filters() const { return packed_group * int64_t{sizeof(T)} > kFarBytes; }
 };
 
-// The filters in the order in which register tiles read them: panel by panel, k by k.
+// The filters in the order in which register tiles read them: panel by panel, k by k. A task does
+// some channels, whose rows it reads whole; where it turns them, a panel, for the same.
 template <class T>
 class PackFilters final : public Launch {
  public:
@@ -80,34 +82,38 @@ class PackFilters final : public Launch {
       : windows_(std::move(windows)), packed_(workspace) {}
 
   int64_t tasks(int64_t) const override {
-    return windows_->geometry.groups * static_cast<int64_t>(windows_->taps.size()) *
-           windows_->panels.count();
+    return windows_->geometry.groups * static_cast<int64_t>(windows_->taps.size()) * parts();
   }
 
   void run(const Context& context, int64_t task, std::byte*) const noexcept override {
     const Windows<T>& w = *windows_;
-    const int64_t panel = task % w.panels.count();
-    const auto which = static_cast<size_t>(task / w.panels.count()) % w.taps.size();
-    const int64_t group = task / w.panels.count() / static_cast<int64_t>(w.taps.size());
+    const int64_t part = task % parts();
+    const auto which = static_cast<size_t>(task / parts()) % w.taps.size();
+    const int64_t group = task / parts() / static_cast<int64_t>(w.taps.size());
     const Taps& taps = w.taps[which];
-    const int64_t first = w.panels.begin(panel) * kLanes<T>;
-    const int64_t width = w.panels.vectors(panel) * kLanes<T>;
-    const int64_t columns = std::min(width, w.columns - first);
     const int64_t row = w.filters.row(), tap_size = w.geometry.channels * row;
-    T* to =
-        packed_.in<T>(context) + group * w.packed_group + w.packed[which] + first * taps.depth();
+    T* packed = packed_.in<T>(context) + group * w.packed_group + w.packed[which];
+    int64_t before = 0;  // taps
     for (const int64_t tap : taps.taps()) {
       const T* matrix =
           w.filters.template in<T>(context) + tap * tap_size + group * w.geometry.outputs;
-      if (columns < width) std::fill(to, to + w.channels * width, T{0});
+      const int64_t depth = before++ * w.channels;
       if (w.backward) {
+        const auto [first, columns, width] = panel(part);
+        T* to = packed + first * taps.depth() + depth * width;
+        if (columns < width) std::fill(to, to + w.channels * width, T{0});
         transpose_block(matrix + first * row, row, columns, w.channels, to, width);
-      } else {
-        for (int64_t k = 0; k < w.channels; ++k) {
-          std::copy_n(matrix + k * row + first, columns, to + k * width);
+        continue;
+      }
+      const Parts some = channels();
+      for (int64_t k = some.begin(part); k < some.end(part); ++k) {
+        for (int64_t i = 0; i < w.panels.count(); ++i) {
+          const auto [first, columns, width] = panel(i);
+          T* to = packed + first * taps.depth() + (depth + k) * width;
+          std::copy_n(matrix + k * row + first, columns, to);
+          std::fill(to + columns, to + width, T{0});
         }
       }
-      to += w.channels * width;
     }
   }
 
@@ -116,6 +122,17 @@ class PackFilters final : public Launch {
   }
 
  private:
+  struct Panel {
+    int64_t first, columns, width;
+  };
+  Panel panel(int64_t i) const {
+    const Windows<T>& w = *windows_;
+    const int64_t first = w.panels.begin(i) * kLanes<T>, width = w.panels.vectors(i) * kLanes<T>;
+    return {first, std::min(width, w.columns - first), width};
+  }
+  Parts channels() const { return Parts::of_at_most(windows_->channels, 16); }
+  int64_t parts() const { return windows_->backward ? windows_->panels.count() : channels().count; }
+
   std::shared_ptr<const Windows<T>> windows_;
   Buffer packed_;
 };
@@ -279,7 +296,11 @@ class Convolve final : public Launch {
       return (images + images_ - 1) / images_ * blocks() * w.geometry.groups * parts_.count;
     };
     parts_ = Parts(w.panels.count(), 1);
-    while (tasks() < kFewTasks && images_ > 1) images_ = (images_ + 1) / 2;
+    images_ = std::min(images_, images);
+    const int64_t least_pixels = w.far_filters() ? kFarPixels : 1;
+    while (tasks() < kFewTasks && images_ > 1 && (images_ + 1) / 2 * pixels >= least_pixels) {
+      images_ = (images_ + 1) / 2;
+    }
     if (tasks() < kFewTasks && cost(rows).flops > kTaskFlops) {
       const auto cut_rows = [&](int64_t most) {
         const int64_t wanted = blocks_[1].count * ((kFewTasks + tasks() - 1) / tasks());
