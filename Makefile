@@ -99,18 +99,19 @@ allocations: build $(VENV)/test.stamp
 	c++ -std=c++17 -O1 -shared -fPIC tests/native/allocations/fail.cpp -o build/fail.so
 	LD_PRELOAD=build/fail.so $(PYTHON) tests/native/allocations/run.py $(SECONDS)
 
-# C++ threads that predict and train on one program, a dense and a convolutional one, under
-# ThreadSanitizer: `make tsan SECONDS=7200` for hours. One lane a call, as it knows nothing of
-# OpenMP's own barriers.
+# C++ threads that predict and train on one program, a dense, a convolutional and a recurrent one,
+# under ThreadSanitizer: `make tsan SECONDS=7200` for hours. Lanes are plain threads here, as it
+# knows nothing of OpenMP's own barriers.
 CMAKE = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cmake
 SUPPORT = PYTHONPATH=tests $(PYTHON)
+TSAN = halt_on_error=1 history_size=7 suppressions=tests/native/thread/suppressions.txt
 tsan: build $(VENV)/test.stamp
 	$(CMAKE) -S native -B build/thread -G Ninja -DSLIM_SANITIZE=thread -DSLIM_ISAS=generic
 	$(CMAKE) --build build/thread --target threads
-	@set -e; for network in dense images; do model=build/thread/$$network.slim; \
+	@set -e; for network in dense images recurrent; do model=build/thread/$$network.slim; \
 	words="$$($(SUPPORT) tests/native/thread/prepare.py $$network $$model)"; \
-	echo "$$network:"; TSAN_OPTIONS=halt_on_error=1 \
-	build/thread/thread/threads $$model $$(($(SECONDS) / 2)) $$words; done
+	echo "$$network:"; TSAN_OPTIONS="$(TSAN)" \
+	build/thread/thread/threads $$model $$(($(SECONDS) / 3)) $$words; done
 
 # Any bytes as program texts and model files, by libFuzzer: `make fuzz SECONDS=7200` for hours.
 # What it finds lies in build/fuzzer; it needs Clang and its OpenMP (clang and libomp-dev).

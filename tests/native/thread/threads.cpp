@@ -1,5 +1,5 @@
-// Threads that predict, train, save and clear caches on one program at once, under
-// ThreadSanitizer: threads MODEL SECONDS NAME=VALUE...
+// The lanes of a call, then threads that predict, train, save and clear caches on one program at
+// once, under ThreadSanitizer: threads MODEL SECONDS NAME=VALUE...
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -11,6 +11,7 @@
 
 #include "file/model_file.h"
 #include "runtime/call/forward.h"
+#include "runtime/call/team.h"
 #include "runtime/data/bind.h"
 #include "runtime/plan/context_pool.h"
 #include "runtime/train/hypers.h"
@@ -21,6 +22,7 @@ namespace {
 using namespace slim;
 
 constexpr int64_t kRows = 90, kColumns = 20, kEpochs = 2;
+constexpr int kTurns = 5;
 
 struct Data {
   std::vector<double> x, weights;
@@ -56,12 +58,13 @@ struct Data {
 using Bytes = std::vector<std::byte>;
 
 Bytes predict(const std::shared_ptr<const Model>& model, const ModelFile& file, const Data& data,
-              int64_t rows) {
+              int64_t rows, int lanes = 1) {
   Arrays arrays;
   arrays.param = file.content().program().params.data();
   arrays.state = file.content().program().state.data();
   ForwardOptions options;
   options.rows = rows;
+  options.threads = lanes;
   Forward forward(model, "predict", data.sources(rows), {}, options, arrays, hypers_of(*model, {}));
   Returned& returned = forward.returns().at(0);
   int64_t bytes = size_of(returned.dtype);
@@ -79,7 +82,7 @@ Arena copy(std::span<const std::byte> from, int64_t bytes) {
 }
 
 Bytes fit(const std::shared_ptr<const Model>& model, const ModelFile& file, const Data& data,
-          const Numbers& numbers) {
+          const Numbers& numbers, int lanes = 1) {
   const Layout& layout = model->layout();
   const Arena params = copy(file.content().program().params, layout.param_bytes);
   const Arena state = copy(file.content().program().state, layout.state_bytes);
@@ -98,6 +101,7 @@ Bytes fit(const std::shared_ptr<const Model>& model, const ModelFile& file, cons
   }
   TrainerOptions options;
   options.steps.batch = 16;
+  options.steps.threads = lanes;
   const std::vector<Source> sources = data.sources(kRows);
   const std::vector<Scheduled> scheduled = {{0, "learning_rate", 0.0, 1.0}};
   Trainer trainer(model, sources, all_rows(model->function("grad"), sources), options, arrays,
@@ -129,6 +133,16 @@ int main(int argc, char** argv) {
 
   std::atomic<long> calls{0}, wrong{0};
   std::atomic<bool> stop{false};
+  // Calls whose lanes, as many as OpenMP allows, share their work: those alone get all of them.
+  const int64_t before = parallel_regions();
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int64_t rows = kRows - 7 * turn;
+    const Bytes got = predict(fresh(), *file, data, rows, 0);
+    wrong += !std::equal(got.begin(), got.end(), predicted.begin());
+    wrong += fit(fresh(), *file, data, numbers, 0) != trained;
+    calls += 2;
+  }
+  const auto regions = static_cast<long>(parallel_regions() - before);
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::atol(argv[2]));
   while (std::chrono::steady_clock::now() < end) {
     // Of each model the plans are made anew, by all threads at once.
@@ -167,6 +181,6 @@ int main(int argc, char** argv) {
     stop = true;
     for (std::thread& thread : threads) thread.join();
   }
-  std::printf("%ld calls, %ld wrong\n", calls.load(), wrong.load());
+  std::printf("%ld calls, %ld wrong, %ld parallel regions\n", calls.load(), wrong.load(), regions);
   return wrong == 0 && calls > 0 ? 0 : 1;
 }
