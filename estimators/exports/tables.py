@@ -7,7 +7,8 @@ import numpy as np
 from slimlearn.backend.export_c import Wish
 from slimlearn.estimators.exports.networks import Exported, plain
 from slimlearn.estimators.heads import QuantilesHead
-from slimlearn.estimators.tables.columns import CategoryColumn
+from slimlearn.estimators.tables.columns import CategoryColumn, DateColumn
+from slimlearn.estimators.tables.dates import days_of
 from slimlearn.estimators.tables.program import (
     FUNCTION,
     OTHER,
@@ -39,6 +40,10 @@ def exported_table(ensemble, name: str) -> Exported:
         wish = Wish(name, "predict_proba", "probabilities", labels)
     elif isinstance(head, QuantilesHead):
         wish = Wish(name, "predict_quantiles", "quantiles")
+    dates = [str(c.name) for c in columns if isinstance(c, DateColumn)]
+    if dates:
+        told = "Columns of X that are dates, as days since 1970-01-01 in UTC: "
+        wish = wish._replace(about=["", told + ", ".join(dates)])
     program = program_of(ensemble, range(ensemble.n_features_in_), "f32", numbers=True)
     categories = {
         column.name: dict(enumerate([OTHER, *column.levels]))
@@ -58,6 +63,10 @@ def rows_of_table(ensemble, X) -> dict[str, np.ndarray]:
     found = np.zeros(table.shape, dtype=np.float32)
     for column in read_columns(ensemble.encoder_._encoding, type(ensemble).__name__):
         raw, place = table.column(column.position), column.position
+        if isinstance(column, DateColumn):
+            column.parts(raw)  # refuses what is none
+            found[:, place] = np.nan if raw.kind == "empty" else days_of(raw.values)
+            continue
         if not isinstance(column, CategoryColumn):
             found[:, place] = column.numbers(raw)
             continue

@@ -10,13 +10,15 @@ from slimlearn.backend.onnx import Unsupported, write_function
 from slimlearn.backend.shape import B
 from slimlearn.estimators.onnx.columns import codes_of, column_type
 from slimlearn.estimators.onnx.heads import Output, chosen, labels_of_parts
-from slimlearn.estimators.tables.columns import CategoryColumn, Column
+from slimlearn.estimators.tables.columns import CategoryColumn, Column, DateColumn
+from slimlearn.estimators.tables.dates import shift_of
 from slimlearn.estimators.tables.program import (
     FUNCTION,
     SOURCE,
     program_of,
     read_columns,
 )
+from slimlearn.estimators.tables.reading import DAY
 
 __all__ = ["classes_of_table", "numbers_of_table", "table_inputs", "table_sources"]
 
@@ -38,10 +40,11 @@ def table_inputs(writer, ensemble) -> tuple[list, dict]:
     """Return the inputs of a model, and the source that they become.
 
     X is one matrix where it had no names and numbers alone, else each column that tells
-    something is an input [rows, 1] of its name.
+    something is an input [rows, 1] of its name; dates are microseconds since 1970.
     """
     columns, named = _read(ensemble), ensemble.encoder_._encoding.named
-    if named is None and not any(isinstance(c, CategoryColumn) for c in columns):
+    odd = CategoryColumn, DateColumn
+    if named is None and not any(isinstance(c, odd) for c in columns):
         shape = (B, ensemble.n_features_in_)
         name = writer.unique(SOURCE)
         sources = table_sources(writer, ensemble, [name], [writer.real])
@@ -52,11 +55,27 @@ def table_inputs(writer, ensemble) -> tuple[list, dict]:
         name, kind = writer.unique(known), "f32"
         if isinstance(column, CategoryColumn):
             kind = column_type(column)
+        elif isinstance(column, DateColumn):
+            kind = "i64"
         infos.append(writer.info(name, kind, (B, 1), rows="N"))
         if isinstance(column, CategoryColumn):
             name = writer.cast(codes_of(writer, column, name), "f32")
+        elif isinstance(column, DateColumn):
+            name = _date(writer, column, name)
         parts.append(name)
     return infos, _source(writer, parts)
+
+
+def _date(writer, column: DateColumn, name: str) -> str:
+    """Day and hour [rows, 2] of microseconds since 1970 in UTC; NaN where missing."""
+    gone = writer.add("Equal", name, writer.ints(np.iinfo(np.int64).min))
+    local = writer.add("Add", name, writer.ints(shift_of(column)))
+    rest = writer.add("Mod", local, writer.ints(DAY))
+    days = writer.add("Div", writer.add("Sub", local, rest), writer.ints(DAY))
+    hour = writer.constant(writer.real.type(3.6e9))
+    hours = writer.add("Div", writer.cast(rest, "f32"), hour)
+    both = writer.add("Concat", writer.cast(days, "f32"), hours, axis=1)
+    return writer.add("Where", gone, writer.constant(writer.real.type(np.nan)), both)
 
 
 def table_sources(
@@ -78,6 +97,13 @@ def table_sources(
     ]
     whole = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=1)
     places = [column.position for column in columns]
+    for column in columns:
+        if isinstance(column, DateColumn):
+            raise Unsupported(
+                f"column {column.name!r} of {type(ensemble).__name__} has dates, and "
+                "the step before it gives numbers alone: write the estimator by its "
+                "own to_onnx"
+            )
     if not any(isinstance(column, CategoryColumn) for column in columns):
         if places != list(range(ensemble.n_features_in_)):
             whole = writer.add("Gather", whole, writer.ints(*places), axis=1)

@@ -8,7 +8,7 @@ from datetime import tzinfo
 import numpy as np
 
 from slimlearn.estimators.tables.numbers import clipped, robust_scale
-from slimlearn.estimators.tables.reading import Raw, clock
+from slimlearn.estimators.tables.reading import DAY, Raw, clock
 
 __all__ = [
     "CategoryColumn",
@@ -19,8 +19,6 @@ __all__ = [
     "column_of",
     "kind_of",
 ]
-
-_DAY = 86_400_000_000  # microseconds
 
 # What a date gives, beside its age.
 _PARTS = ("year", "month", "day", "weekday", "hour")
@@ -153,7 +151,7 @@ class DateColumn(MeasuredColumn):
         days, months = local.astype("M8[D]"), local.astype("M8[M]")
         count = months.astype(np.int64)
         found = {
-            "age": (self.latest - raw.values).astype(np.int64) / _DAY,
+            "age": (self.latest - raw.values).astype(np.int64) / DAY,
             "year": count // 12 + 1970,
             "month": count % 12 + 1,
             "day": (days - months.astype("M8[D]")).astype(np.int64) + 1,

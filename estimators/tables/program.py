@@ -7,6 +7,7 @@ numbers are float32: what numbers are compared with is in two parts, whose sum i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -23,8 +24,10 @@ from slimlearn.estimators.tables.columns import (
     DateColumn,
     UnreadColumn,
 )
+from slimlearn.estimators.tables.dates import calendar, shift_of
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import FAR
+from slimlearn.estimators.tables.reading import DAY
 from slimlearn.estimators.tables.together import shares_of
 
 __all__ = [
@@ -51,16 +54,16 @@ def read_columns(encoding: Encoding, who: str) -> list[Column]:
     Raises
     ------
     ValueError
-        If some hold dates, which are numbers by calendars that only Python has.
+        If some hold dates of a zone whose clocks change, which only Python knows.
     """
     found = [c for c in encoding.columns if not isinstance(c, UnreadColumn)]
-    dates = [c.name for c in found if isinstance(c, DateColumn)]
-    if dates:
-        raise ValueError(
-            f"{who} reads the dates of column {dates[0]!r}, and only Python knows "
-            "calendars: give the numbers that you want of them (year, month, days "
-            "since …) as columns of their own, or predict from a file of est.save"
-        )
+    for column in found:
+        if isinstance(column, DateColumn) and shift_of(column) is None:
+            raise ValueError(
+                f"{who} reads the dates of column {column.name!r} by the clock of "
+                f"{column.zone}, which changes, and only Python knows when: fit on "
+                "dates without a zone or of UTC, or predict from a file of est.save"
+            )
     return found
 
 
@@ -81,12 +84,13 @@ def program_of(
     positions : sequence of int
         The columns of X that the source has, in its order. Numbers are as they are, NaN
         where they are missing; of a category its place among the levels from 1 on, 0
-        for any other.
+        for any other; a date has two numbers, its day since 1970 and the hour, by the
+        clock of its zone.
     precision : {"f32", "f64"}
         Of the source, and of what stands before the members.
     numbers : bool
         Whether categories that are numbers, which float32 has, come as these and not as
-        codes.
+        codes, and dates as one number, of days since 1970 in UTC.
 
     Returns
     -------
@@ -98,8 +102,9 @@ def program_of(
     model = Model("f32")
     arrays: dict[str, np.ndarray] = {}
     with model.function(FUNCTION) as graph:
-        x = ops.input_(SOURCE, (B, len(positions)), precision)
-        encoded = _Encoded(model, arrays, x, list(positions), ensemble.encoder_)
+        places, width = _places(ensemble.encoder_._encoding, positions, numbers)
+        x = ops.input_(SOURCE, (B, width), precision)
+        encoded = _Encoded(model, arrays, x, places, ensemble.encoder_)
         encoded.raw = numbers
         Z = encoded.whole()
         found = [
@@ -111,6 +116,16 @@ def program_of(
     for name, array in arrays.items():
         program.weights[name][...] = array
     return program
+
+
+def _places(encoding, positions, numbers: bool) -> tuple[dict[int, int], int]:
+    """Where the source has each column of X, and how many numbers it has."""
+    found, width = {}, 0
+    for position in positions:
+        found[position] = width
+        date = isinstance(encoding.columns[position], DateColumn)
+        width += 2 if date and not numbers else 1
+    return found, width
 
 
 def _mean(found: list[Tensor], shares) -> Tensor:
@@ -212,9 +227,9 @@ def code_of(x: Tensor, column: CategoryColumn, array: Callable) -> Tensor:
 class _Encoded:
     """The parts of encoded rows, as `Encoding.encode` has them in both views."""
 
-    def __init__(self, model, arrays, x: Tensor, positions: list[int], encoder):
+    def __init__(self, model, arrays, x: Tensor, places: dict[int, int], encoder):
         self.model, self.arrays, self.x = model, arrays, x
-        self.at = {position: i for i, position in enumerate(positions)}
+        self.at = places
         self.encoding: Encoding = encoder._encoding
         self.kind = x.dtype
         self.raw = False
@@ -224,7 +239,7 @@ class _Encoded:
         encoding, parts = self.encoding, []
         measured = [c for c in encoding.measured if c.width]
         if measured:
-            parts += self._numbers(self._of(measured))
+            parts += self._numbers(self._measured(measured))
         parts += [
             ops.gather(self._array(f"levels{c.position}", c.table), self._code(c))
             for c in encoding.leveled
@@ -245,6 +260,25 @@ class _Encoded:
 
     def _of(self, columns: list[Column]) -> Tensor:
         return picked(self.x, [self.at[c.position] for c in columns])
+
+    def _measured(self, columns: list[Column]) -> Tensor:
+        """Numbers as they are, and what dates give."""
+        parts = []
+        for dates, group in groupby(columns, lambda c: isinstance(c, DateColumn)):
+            some = list(group)
+            parts += map(self._date, some) if dates else [self._of(some)]
+        return parts[0] if len(parts) == 1 else ops.concat(parts, 1)
+
+    def _date(self, column: DateColumn) -> Tensor:
+        x, at = self.x, self.at[column.position]
+        if not self.raw:
+            days, hours = (ops.slice_(x, 1, i, i + 1) for i in (at, at + 1))
+            return calendar(days, hours, column)
+        x = ops.slice_(x, 1, at, at + 1)
+        shift = shift_of(column) / DAY
+        x = x + shift if shift else x
+        days = ops.floor(x)
+        return calendar(days, (x - days) * 24.0, column)
 
     def _split(self, name: str, values: np.ndarray) -> list[Tensor]:
         """Numbers of float64, as one part or as a sum of two of float32."""

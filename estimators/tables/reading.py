@@ -13,9 +13,9 @@ import numpy as np
 
 from slimlearn.estimators.missing import missing_in
 
-__all__ = ["Raw", "read", "read_objects"]
+__all__ = ["DAY", "Raw", "read", "read_objects"]
 
-_DAY = 86_400_000_000  # microseconds
+DAY = 86_400_000_000  # microseconds
 _FIXED = re.compile(r"(?:UTC)?([+-])(\d\d):?(\d\d)")
 
 # Types of elements that are several values, or none that a network could read.
@@ -197,7 +197,7 @@ def _plain(value):
 
 def _days(array: np.ndarray) -> np.ndarray:
     found = array.astype("m8[us]")
-    days = found.astype(np.int64) / _DAY
+    days = found.astype(np.int64) / DAY
     days[np.isnat(found)] = np.nan
     return days
 

@@ -277,6 +277,27 @@ def test_category_columns_of_networks(tmp_path):
     assert small.loss.agreement > 0.9
 
 
+def test_dates_of_tables(tmp_path):
+    """As days since 1970; whole ones lose nothing in float32."""
+    days, when = RNG.integers(-30_000, 30_000, (2, ROWS)) + np.array([[0.0], [0.75]])
+    frame = TABLE[["half"]].assign(
+        day=pd.to_datetime(days, unit="D"),
+        when=pd.to_datetime(when, unit="D", utc=True).tz_convert("-03:30"),
+    )
+    frame.loc[::9, "day"], days[::9] = pd.NaT, np.nan
+    model = TabularClassifier(**FAST).fit(frame, CODES)
+    rows = np.c_[frame["half"], days, when]
+    want = model.predict_proba(frame)
+    for precision in ("float32", "float64"):
+        got = compiled(model, tmp_path, precision=precision).rows("predict_proba", rows)
+        assert_allclose(got, want, rtol=0, atol=1e-6)
+    [header, *_] = tmp_path.rglob("net.h")
+    assert "dates, as days since 1970-01-01 in UTC: day, when" in header.read_text()
+    path = tmp_path / "small.c"
+    small = model.export_c(path, precision="int8", X_calibration=frame)
+    assert small.loss.agreement > 0.9
+
+
 def test_feature_columns(tmp_path):
     year = fc.numeric_column("year", normalizer_fn=Standard(2005.0, 8.0))
     half = fc.numeric_column("half", default_value=0.5)
@@ -352,8 +373,9 @@ def test_what_has_no_code_is_named(tmp_path):
             slimlearn.export_c(model, path, precision="int8", X_calibration=rows)
     with pytest.raises(TypeError, match=r"end in one; got int$"):
         slimlearn.export_c(3, path)
-    dates = TABLE[["half"]].assign(when=pd.date_range("2020", periods=ROWS))
-    with pytest.raises(ValueError, match=r"dates of column 'when'"):
+    when = pd.date_range("2020", periods=ROWS, tz="Europe/Berlin")
+    dates = TABLE[["half"]].assign(when=when)
+    with pytest.raises(ValueError, match=r"'when' by the clock of Europe/Berlin"):
         TabularClassifier(**FAST).fit(dates, CODES).export_c(path)
     words = ["abc", "ab", "cab"] * 10
     with pytest.raises(ValueError, match=r"Seq2Seq searches .*libslim"):

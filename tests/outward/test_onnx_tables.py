@@ -128,10 +128,37 @@ def test_a_matrix_alone_in_a_pipeline_and_calibrated():
         np.testing.assert_allclose(got, clf.predict_proba(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("zone", [None, "UTC", "-03:30"])
+def test_dates(zone):
+    """Days around leap days of all kinds, before 1970 too, hours, and missing ones."""
+    seconds = RNG.integers(-3 * 10**9, 4 * 10**9, ROWS)
+    odd = "2000-02-28 2000-02-29 1900-02-28 1900-03-01 2023-12-31 2024-02-29"
+    odd = [*odd.split(), "1970-01-01", "1969-12-30T23:59:59"]
+    seconds[:8] = np.array(odd, "M8[s]").astype(np.int64)
+    when = pd.Series(pd.to_datetime(seconds, unit="s"))
+    if zone is not None:
+        when = when.dt.tz_localize("UTC").dt.tz_convert(zone)
+    day = pd.Series(pd.to_datetime(RNG.integers(0, 9999, ROWS), unit="D"))
+    when[9::11] = pd.NaT
+    frame = FRAME[["half", "letter"]].assign(when=when, day=day)
+    clf = TabularClassifier(**FAST).fit(frame, CODES)
+    fed = frame.assign(day=day.astype("M8[us]").astype("i8"))
+    fed["when"] = when.to_numpy("M8[us]").view("i8")
+    for precision, most in (("float32", 1e-5), ("float64", 1e-6)):
+        got = compute(clf.to_onnx(precision=precision), fed)["probabilities"]
+        np.testing.assert_allclose(got, clf.predict_proba(frame), atol=most)
+    # Of an array, whose columns have no names.
+    alone = day.to_numpy("M8[s]")[:, None]
+    clf = TabularClassifier(**FAST).fit(alone, CODES)
+    made, given = clf.to_onnx(), pd.DataFrame({"x0": fed["day"]})
+    got = compute(made, given)["probabilities"]
+    np.testing.assert_allclose(got, clf.predict_proba(alone), atol=1e-5)
+
+
 def test_what_has_no_form_is_named():
-    dates = FRAME[["half"]].assign(when=pd.date_range("2020", periods=ROWS))
-    clf = TabularClassifier(**FAST).fit(dates, CODES)
-    with pytest.raises(ValueError, match=r"dates of column 'when'.*columns of their"):
+    when = pd.date_range("2020", periods=ROWS, tz="Europe/Berlin")
+    clf = TabularClassifier(**FAST).fit(FRAME[["half"]].assign(when=when), CODES)
+    with pytest.raises(ValueError, match=r"'when' by the clock of Europe/Berlin"):
         clf.to_onnx()
     mixed = FRAME[["half"]].assign(mix=pd.Categorical(["a", 1] * (ROWS // 2)))
     clf = TabularClassifier(**FAST).fit(mixed, CODES)
