@@ -190,7 +190,9 @@ class TabularEnsemble(
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
             done = trainer.settled(done)
-            line = trainer.line(index, strata, rng) if self._compares(y) else None
+            line = None
+            if self._compares(y):
+                line = trainer.line(index, strata, rng, done)
         except KeyboardInterrupt:
             if done:
                 self._publish(encoder, trainer.settled(done), None, y, weights, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
@@ -41,6 +42,10 @@ _LEVELS = 64
 
 # What is lost beside the least before, from which on weaker penalties are not tried.
 _HOPELESS, _ROUNDING = 1.5, 1e-9
+
+# Deviations by which a linear model is worse on the first fold than what networks lose
+# there, from which on the others are not looked at: it will not count.
+_NO_USE = 2.5
 
 # Work of a decomposition beyond which only columns that tell are looked at.
 _WORK = 2e9
@@ -141,7 +146,8 @@ def line_of(
     strata: np.ndarray | None,
     rng: np.random.Generator,
     regression: bool,
-) -> Line:
+    others: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Line | None:
     """The linear model that tells held-out rows best, or as well as is to be known.
 
     Parameters
@@ -159,6 +165,14 @@ def line_of(
         What folds are to have alike.
     rng : Generator
     regression : bool
+    others : callable or None
+        Of some rows, the log losses of networks that did not see them, NaN where there
+        are none: a linear model of classes that is much worse is not followed further.
+
+    Returns
+    -------
+    Line or None
+        None where it is much worse.
     """
     outputs = targets.shape[1]
     width = layout.width + min(sum(cardinalities), _LEVELS) + 8 * outputs
@@ -180,8 +194,9 @@ def line_of(
     # BLAS' threads would change bits.
     with threadpool_limits(1, "blas"):
         columns = _Columns(Z[index], layout, cardinalities, weights)
-        line = _found(columns, targets, weights, fold, index, regression)
-    if not regression:
+        others = None if others is None else others(index)
+        line = _found(columns, targets, weights, fold, index, regression, others)
+    if line is None or not regression:
         return line
     return Line(
         line.numbers * unit,
@@ -210,15 +225,21 @@ class _Tried(NamedTuple):
     losses: np.ndarray
 
 
-def _found(columns: _Columns, targets, weights, fold, index, regression: bool) -> Line:
+def _found(
+    columns: _Columns, targets, weights, fold, index, regression: bool, others
+) -> Line | None:
     """The simplest of those that are best, or so near that it may be chance."""
     candidates = columns.candidates()
     tried = [
         one
         for candidate in candidates
-        for one in _followed(columns, candidate, targets, weights, fold, regression)
+        for one in _followed(
+            columns, candidate, targets, weights, fold, regression, others
+        )
     ]
     seen = fold >= 0
+    if seen.any() and not tried:
+        return None
     if not seen.any():  # each row is the only one of its class
         tried = [_Tried(candidates[0], 0, np.full(targets.shape, np.nan), fold * 0.0)]
         seen = ~seen
@@ -236,8 +257,10 @@ def _found(columns: _Columns, targets, weights, fold, index, regression: bool) -
     return columns.line(model, chosen, index, best.told)
 
 
-def _followed(columns, candidate, targets, weights, fold, regression) -> list[_Tried]:
-    """What a candidate tells of held-out rows, at all penalties."""
+def _followed(
+    columns, candidate, targets, weights, fold, regression, others
+) -> list[_Tried]:
+    """What a candidate tells of held-out rows, at all penalties; nothing if no use."""
     if regression and candidate != "few":  # others would choose other columns
         return _left_out(columns, candidate, targets, weights)
     told: list[np.ndarray] = []
@@ -248,21 +271,31 @@ def _followed(columns, candidate, targets, weights, fold, regression) -> list[_T
         chosen = columns.chosen(candidate, training, own, weight)
         path = None  # of the fold before, with its rows
         path = _PATHS[regression](Basis(columns.some(training, chosen), weight), own)
-        X, least = columns.some(held, chosen), np.inf
+        X, least, best = columns.some(held, chosen), np.inf, None
         for place, model in enumerate(islice(path, places)):
             if place == len(told):
                 told.append(np.full(targets.shape, np.nan))
             found = X @ model.coefficients + model.intercept
             told[place][held] = found if regression else probabilities(found)
-            lost = np.mean(_losses(told[place][held], targets[held], regression))
-            least = min(least, lost)
+            losses = _losses(told[place][held], targets[held], regression)
+            lost = np.mean(losses)
+            if lost < least:
+                least, best = lost, losses
             if lost > _HOPELESS * least + _ROUNDING:
                 places = place + 1
                 break
+        if number == 0 and others is not None and _worse(best - others[held]):
+            return []
     return [
         _Tried(candidate, place, told, _losses(told, targets, regression))
         for place, told in enumerate(told[:places])
     ]
+
+
+def _worse(more: np.ndarray) -> bool:
+    """Whether what some rows lose more is no chance; NaN where it is not known."""
+    more = more[np.isfinite(more)]
+    return len(more) > 1 and more.mean() > _NO_USE * more.std() / np.sqrt(len(more))
 
 
 def _left_out(columns, candidate, targets, weights) -> list[_Tried]:

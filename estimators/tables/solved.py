@@ -169,7 +169,7 @@ def classes_path(basis: Basis, targets: np.ndarray) -> Iterator[Model]:
             inner = (slopes @ basis.rows).T + penalty * now[1:]
             return total, (np.vstack([slopes.sum(axis=1), inner]) * units).ravel()
 
-        options = {"gtol": 1e-4, "ftol": 1e-7, "maxiter": _STEPS}
+        options = {"gtol": 1e-3, "ftol": 1e-5, "maxiter": _STEPS}
         start = (found / units).ravel()
         told = minimize(value, start, jac=True, method="L-BFGS-B", options=options)
         found = told.x.reshape(found.shape) * units

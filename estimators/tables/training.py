@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -179,8 +180,12 @@ class Trainer:
             longest = max(longest, time.monotonic() - started)
 
     def line(
-        self, index: np.ndarray, strata: np.ndarray | None, rng: np.random.Generator
-    ) -> Result:
+        self,
+        index: np.ndarray,
+        strata: np.ndarray | None,
+        rng: np.random.Generator,
+        done: list[Result],
+    ) -> Result | None:
         """A linear model of all rows, and what is told of them by such of others.
 
         Parameters
@@ -189,10 +194,15 @@ class Trainer:
             The rows that have weight.
         strata : ndarray of int or None
         rng : Generator
+        done : list of Result
+            The networks: a linear model that is much worse is None.
         """
         owner, targets = self.owner, self.owner._targets(self.y)
         parts = self.rows, self.layout, self.cardinalities, targets, self.weights
-        line = line_of(*parts, index, strata, rng, owner._regression)
+        others = None if owner._regression else partial(self._lost, done)
+        line = line_of(*parts, index, strata, rng, owner._regression, others)
+        if line is None:
+            return None
         member = line_member(
             line,
             self.layout,
@@ -208,6 +218,14 @@ class Trainer:
         values[np.searchsorted(index, line.rows)] = told
         there = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         return Result(member, index[there], values[there])
+
+    def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
+        """What members lose of rows that they did not see; NaN of all others."""
+        mean, seen = out_of_fold(done, len(self.y))
+        found, some = np.full(len(rows), np.nan), np.flatnonzero(seen[rows])
+        if len(some):
+            found[some] = self.owner._losses(self.y[rows[some]], mean[rows[some]])
+        return found
 
     def told(self, result: Result, count: int) -> str:
         """A line about a member that is trained."""

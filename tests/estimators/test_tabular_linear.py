@@ -3,13 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from slimlearn import TabularClassifier, TabularRegressor
+from slimlearn.estimators.tables.linear import line_of
+from slimlearn.estimators.tables.members import Layout
 from slimlearn.estimators.tables.numbers import clipped, unclipped
 from slimlearn.estimators.tables.solved import (
     Basis,
     classes_path,
+    numbers_left_out,
     numbers_path,
     probabilities,
 )
@@ -34,6 +39,47 @@ def test_numbers_as_scikit_learns(n, columns):
         want = Ridge(penalty * weights.sum()).fit(X, y, weights)
         told = X @ model.coefficients + model.intercept
         np.testing.assert_allclose(told, want.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n, columns", SHAPES)
+def test_rows_left_out_are_told_as_by_models_of_all_others(n, columns):
+    X, weights, own = rows(n, columns)
+    y = X[:, :2] @ own.normal(size=(2, 2)) + own.normal(size=(n, 2))
+    constant, *path = numbers_left_out(Basis(X.copy(), weights), y)
+    for row in (0, n // 2, n - 1):
+        others = np.arange(n) != row
+        want = np.average(y[others], 0, weights[others])
+        np.testing.assert_allclose(constant[row], want)
+        for told, penalty in zip(path[::6], np.logspace(3, -5, 25)[::6]):
+            model = Ridge(penalty * weights.sum())
+            want = model.fit(X[others], y[others], weights[others]).predict(X[[row]])
+            np.testing.assert_allclose(told[row], want[0], rtol=1e-5, atol=1e-5)
+
+
+def test_as_many_columns_as_rows_are_no_worse_than_a_tuned_linear_model():
+    X, _, own = rows(600, 100)
+    y = X[:, :20] @ own.normal(size=20) + 0.3 * own.normal(size=len(X))
+    est = TabularRegressor(2, max_iter=20, random_state=0).fit(X[:100], y[:100])
+    tuned = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 25)))
+    tuned.fit(X[:100], y[:100])
+    wrong, known = (1 - m.score(X[100:], y[100:]) for m in (est, tuned))
+    assert wrong < 1.1**2 * known
+
+
+def test_a_line_that_is_much_worse_than_networks_is_not_followed():
+    X = rows(400, 3)[0] - 3.0
+    targets = np.eye(2)[(X[:, 0] * X[:, 1] > 0).astype(int)]
+    Z = np.concatenate([X, X], axis=1).astype(np.float32)
+
+    def line(*others):
+        parts = Layout(3, 0, 0), [], targets, None, np.arange(400), None
+        return line_of(Z, *parts, np.random.default_rng(0), False, *others)
+
+    assert line(lambda rows: np.full(len(rows), 0.1)) is None
+    want = line()
+    for lost in (0.8, np.nan):
+        found = line(lambda rows, lost=lost: np.full(len(rows), lost))
+        np.testing.assert_array_equal(found.told, want.told)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
