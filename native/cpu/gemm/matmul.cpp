@@ -108,8 +108,8 @@ struct PackedMatrix {
   int64_t k, n;
 
   explicit PackedMatrix(const Shape& shape)
-      : tile(
-            choose_tile<T>(std::min<int64_t>(shape.m(1), 64), shape.n, shape.m(1) < 2 * kHalfRows)),
+      : tile(choose_tile<T>(std::min<int64_t>(shape.m(1), 64), shape.n, 0,
+                            shape.m(1) < 2 * kHalfRows)),
         panels(shape.n, tile.vectors),
         k(shape.k(1)),
         n(shape.n) {}
@@ -217,7 +217,7 @@ class Matmul final : public Launch {
     }
     const int64_t most = grid.rows.largest() * grid.unit * grid.most;
     const Parts parts = Parts::of_at_most((last - first) * in_row_, most);
-    const MicroTile micro = tile_of(schedule, parts.largest());
+    const MicroTile micro = tile_of(schedule, parts.largest(), sizes.k);
     for (int64_t part = 0; part < parts.count; ++part) {
       const int64_t i = first * in_row_ + parts.begin(part);
       for (int64_t column = 0; column < grid.columns.count; ++column) {
@@ -312,14 +312,14 @@ class Matmul final : public Launch {
 
   // For so many tasks in one.
   MicroTile tile_of(const Schedule& schedule, const Sizes& sizes, int64_t count) const {
-    return tile_of(schedule,
-                   std::min(schedule.grid.rows.largest() * schedule.grid.unit * count, sizes.m));
+    const int64_t rows = schedule.grid.rows.largest() * schedule.grid.unit * count;
+    return tile_of(schedule, std::min(rows, sizes.m), sizes.k);
   }
   // For so many rows.
-  MicroTile tile_of(const Schedule& schedule, int64_t m) const {
+  MicroTile tile_of(const Schedule& schedule, int64_t m, int64_t k) const {
     if (matrix_) return matrix_->tile;
     const int64_t n = std::min(schedule.grid.columns.largest() * kLanes<T>, shape_.n);
-    return schedule.flipped ? choose_tile<T>(n, m) : choose_tile<T>(m, n);
+    return schedule.flipped ? choose_tile<T>(n, m, k) : choose_tile<T>(m, n, k);
   }
 
   bool is_full(const Sizes& sizes) const {

@@ -49,12 +49,14 @@ struct RowVectorCount {
   double cost() const { return static_cast<double>(full) + (half ? 0.5 : 0.0); }
 };
 
-// Cycles of one step over k, near enough to choose by: the sums' fma, their latency, loads.
+// Cycles of one step over k, near enough to choose by: the sums' fma, their latency, loads. Where
+// 32 registers let fma fill all cycles, loads cost a little beside them.
 inline double step_cycles(double rows, double vectors) {
   constexpr double kFmaPerCycle = kVectorBytes == 64 ? 1.0 : 2.0;
   constexpr double kLatency = 4.0;
+  constexpr double kLoad = kVectorRegisters == 32 ? 0.02 : 0.0;
   return std::max({rows * vectors / kFmaPerCycle, kLatency, rows / 2.0 + vectors / kFmaPerCycle}) +
-         0.5;
+         kLoad * (rows + vectors) + 0.5;
 }
 
 // A row of C in panels of vectors, the half vector alone in a last one.
@@ -81,39 +83,50 @@ class Panels {
   int64_t whole_;  // panels of whole vectors
 };
 
+// An element of C is the sum, in order, of blocks of kFoldK of k, each a chain of fma that
+// starts at zero: the error grows with kFoldK + k / kFoldK, and no tile moves a block's end.
+inline constexpr int64_t kFoldK = 512;
+// B's panel over a block of k, packed or where it lies; it streams from L2.
+inline constexpr int64_t kPanelBytes = kFoldK * kMostVectors * kVectorBytes;
+inline constexpr int64_t kNearBytes = 24 * 1024;  // a panel that L1 keeps beside A and C
+
 struct MicroTile {
   int rows = 1;
   int vectors = 1;
   double cycles = 0;  // of an m × n product, for one step over k
 };
 
-// `halved`: two lanes share the panels, the longer half counts.
+// Of an m × n product. `k`: where B's panels are read over all of it, once a strip. `halved`: two
+// lanes share the panels, the longer half counts.
 template <class T>
-MicroTile choose_tile(int64_t m, int64_t n, bool halved = false) {
-  const int64_t vectors = std::max<int64_t>(RowVectorCount<T>(n).full, 1);
+MicroTile choose_tile(int64_t m, int64_t n, int64_t k = 0, bool halved = false) {
+  constexpr double kFarVector = kVectorRegisters == 32 ? 0.1 : 0.0;  // cycles, beside the fma
+  const RowVectorCount<T> row(n);
+  const int64_t vectors = std::max<int64_t>(row.full, 1);
   MicroTile best;
   for (int width = 1; width <= kMostVectors; ++width) {
     const int most = most_rows(width);
     if (most == 0) continue;
     const Parts strips = Parts::of_at_most(m, most), panels = Parts::of_at_most(vectors, width);
     const int64_t shared = halved ? (panels.count + 1) / 2 * 2 : panels.count;
-    const double count = static_cast<double>(strips.count * shared);
-    const double cycles =
-        count * step_cycles(static_cast<double>(m) / static_cast<double>(strips.count),
-                            static_cast<double>(vectors) / static_cast<double>(panels.count));
-    // With 32 registers the wider of two equals: some hundredths faster, and slower with 16.
-    const bool better = kVectorRegisters == 32 ? cycles <= best.cycles : cycles < best.cycles;
-    if (best.cycles == 0 || better) best = {most, width, cycles};
+    const double strip_count = static_cast<double>(strips.count);
+    const double rows = static_cast<double>(m) / strip_count;
+    const double each = static_cast<double>(vectors) / static_cast<double>(panels.count);
+    double cycles = step_cycles(rows, each);
+    // A panel that could be near and is not; over a longer k none is.
+    const int64_t column_bytes = k * kVectorBytes;
+    if (column_bytes <= kNearBytes && panels.largest() * column_bytes > kNearBytes) {
+      cycles += kFarVector * each;
+    }
+    cycles *= static_cast<double>(shared);
+    // Few rows of a half vector wait for their sums.
+    if (row.half && row.full > 0) cycles += step_cycles(rows, 0.5);
+    cycles *= strip_count;
+    if (best.cycles == 0 || cycles < best.cycles) best = {most, width, cycles};
   }
   return best;
 }
 
-// An element of C is the sum, in order, of blocks of kFoldK of k, each a chain of fma that
-// starts at zero: the error grows with kFoldK + k / kFoldK, and no tile moves a block's end.
-inline constexpr int64_t kFoldK = 512;
-// B's panel over a block of k, packed or where it lies; it streams from L2.
-inline constexpr int64_t kPanelBytes = kFoldK * kMostVectors * kVectorBytes;
-inline constexpr int64_t kNearBytes = 24 * 1024;   // a panel that L1 keeps beside A and C
 inline constexpr int64_t kFarBytes = 1024 * 1024;  // a larger matrix is not in L2
 inline constexpr int64_t kTileBytes = 64 * 1024;   // C's tile, where it needs local memory
 inline constexpr int64_t kTapeColumns = 512;       // about the tape's block
