@@ -39,6 +39,7 @@ enum Trait : unsigned {
   kStoresRows = 1024,  // those of results
   kProduct = 2048,     // sums products of its first two operands: rounded to the compute type
   kElsewhere = 4096,   // its region runs on another device, as a plan of its own
+  kMayFail = 8192,     // raises for an index, a label or a function: never moved before a loop
 };
 
 // How a value depends on the rows of the batch.

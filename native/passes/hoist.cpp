@@ -7,9 +7,7 @@
 //
 // Only what cannot fail and has no effect: a loop may take no step.
 #include <algorithm>
-#include <iterator>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,19 +19,11 @@
 namespace slim {
 namespace {
 
-// What an index or a label raises, and functions of the user's.
-bool may_fail(const Node& node) {
-  static constexpr std::string_view kFailing[] = {"gather", "scatter_add", "custom",
-                                                  "sparse_softmax_cross_entropy",
-                                                  "sparse_softmax_cross_entropy_grad"};
-  return std::find(std::begin(kFailing), std::end(kFailing), node.op) != std::end(kFailing);
-}
-
 bool may_move(const Graph& body, const Node& node) {
   const OpRow& op = op_row(node);
   const bool pinned = op.has(kAlias) && node.op != "reshape";
   return node.regions.empty() && !pinned && !op.has(kRandom) && !op.has(kSource) &&
-         !op.has(kSparse) && !may_fail(node) &&
+         !op.has(kSparse) && !op.has(kMayFail) &&
          std::all_of(node.results.begin(), node.results.end(), [&](ValueId id) {
            return body.values[static_cast<size_t>(id)].device.empty();
          });
