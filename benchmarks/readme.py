@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from statistics import median
 
-import tables
+import report
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -69,7 +69,7 @@ def _of(rows: list[dict]) -> str:
 
 # The cases that README.md shows.
 HEADLINES = ("digits-32", "fashion", "fashion-large")
-PEERS = tuple(peer for peer in tables.PEERS if not peer.startswith("slimlearn"))
+PEERS = tuple(peer for peer in report.PEERS if not peer.startswith("slimlearn"))
 
 
 def newest_run() -> dict:
@@ -87,7 +87,7 @@ def headline() -> str:
     rows["predict, 1 row"] = run["predict"]["1"]
     rows["grid search, two processes"] = run["search"]["n_jobs=2, loky"]
     words = table(
-        ["times as fast as", *(tables.PEERS[peer] for peer in peers)],
+        ["times as fast as", *(report.PEERS[peer] for peer in peers)],
         [
             [name, *(f"{found[p]['ratio']:.3g}" if p in found else "–" for p in peers)]
             for name, found in rows.items()
@@ -120,7 +120,7 @@ def speed() -> str:
         for name, result in run.get("networks", {}).items()
         for job, peers in result["jobs"].items()
     ]
-    header = ["times as fast as", *(tables.PEERS[peer] for peer in PEERS)]
+    header = ["times as fast as", *(report.PEERS[peer] for peer in PEERS)]
     words = table(*_without_empty([*header, "score, theirs", "roofline"], rows))
     alone = ", ".join(
         f"{row['size']}³ {row['share']:.0%} on {row['threads']} "
@@ -134,13 +134,13 @@ def speed() -> str:
     )
     sizes = "\n".join(
         f"- {what}, MiB: "
-        + ", ".join(f"{tables.PEERS[name]} {mib:.0f}" for name, mib in found.items())
+        + ", ".join(f"{report.PEERS[name]} {mib:.0f}" for name, mib in found.items())
         for what, found in run["footprint"].items()
     )
     sizes += "".join(
         f"\n- {name}, peak MiB: "
         + ", ".join(
-            f"{tables.PEERS[who]} {mib:.0f}" for who, mib in found["mib"].items()
+            f"{report.PEERS[who]} {mib:.0f}" for who, mib in found["mib"].items()
         )
         for name, found in run.get("networks", {}).items()
     )
@@ -230,7 +230,7 @@ def _missed(run: dict) -> str:
     ]
     groups += [*run["search"].items(), *run["start"].items()]
     missed = [
-        f"{name} {row['ratio']:.3g} of {row['target']:g} × {tables.PEERS[peer]}"
+        f"{name} {row['ratio']:.3g} of {row['target']:g} × {report.PEERS[peer]}"
         for name, peers in groups
         for peer, row in peers.items()
         if row["target"] and row["ratio"] < row["target"]
@@ -247,15 +247,15 @@ def _missed(run: dict) -> str:
     ]
     missed += [
         f"{row['layer']} {row['which']} {row['seconds'][1] / row['seconds'][0]:.2f} of "
-        f"{tables.CONVOLUTION:g} × oneDNN"
+        f"{report.CONVOLUTION:g} × oneDNN"
         for row in run.get("convolutions", ())
-        if row["seconds"][1] < tables.CONVOLUTION * row["seconds"][0]
+        if row["seconds"][1] < report.CONVOLUTION * row["seconds"][0]
     ]
     missed += [
         f"product of {row['size']}³ on {row['threads']} {row['share']:.0%} of "
-        f"{tables.PRODUCT_SHARE:.0%}"
+        f"{report.PRODUCT_SHARE:.0%}"
         for row in run["products"]
-        if row["share"] < tables.PRODUCT_SHARE
+        if row["share"] < report.PRODUCT_SHARE
     ]
     missed += [
         f"a second {row['backend']} job in a search of {row['epochs']} epochs "

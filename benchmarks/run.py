@@ -25,9 +25,9 @@ import images
 import others
 import own
 import pictures
+import report
 import roofline
 import sequences
-import tables
 import training
 
 HERE = Path(__file__).resolve().parent
@@ -105,7 +105,7 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
             case = replace(case, threads=threads)
         pairs = arguments.rounds or case.rounds
         result = record["cases"][name] = training.measure(case, pairs, machine)
-        tables.training(name, result)
+        report.training(name, result)
     elif name in images.NETWORKS:
         case = images.NETWORKS[name]
         case = replace(
@@ -115,43 +115,43 @@ def measure(name: str, arguments, machine: roofline.Machine, record: dict) -> No
         )
         result = pictures.networks(case, arguments.rounds or case.rounds)
         record.setdefault("networks", {})[name] = result
-        tables.network(name, result)
+        report.network(name, result)
     elif name in sequences.CASES:
         case = sequences.CASES[name]
         case = replace(case, threads=threads or case.threads)
         result = others.sequences(case, arguments.rounds or case.rounds)
         record.setdefault("sequences", {})[name] = result
-        tables.sequences(name, result)
+        report.sequences(name, result)
     elif name == "convolutions":
         record[name] = pictures.convolutions(rounds, arguments.batch)
-        tables.convolutions(record[name])
+        report.convolutions(record[name])
     elif name == "products":
         record[name] = others.products(rounds, machine)
-        tables.products(record[name])
+        report.products(record[name])
     elif name == "predict":
         record[name] = others.predictions(rounds, threads)
         title = "predict, rows at once, 64-100-10"
-        tables.groups(title, record[name], 1e6, "µs")
+        report.groups(title, record[name], 1e6, "µs")
     elif name == "search":
         record[name] = others.searches(1, threads)
         title = "GridSearchCV of 24 candidates in 5 folds, digits"
-        tables.groups(title, record[name], 1.0, "s")
+        report.groups(title, record[name], 1.0, "s")
     elif name == "beam-search":
         record[name] = decoding.measure(rounds, threads)
-        tables.groups("beam search of 20 steps", record[name], 1e3, "ms")
+        report.groups("beam search of 20 steps", record[name], 1e3, "ms")
     elif name == "jobs":
         record[name] = others.jobs(rounds, threads)
-        tables.jobs(record[name])
+        report.jobs(record[name])
     elif name == "start":
         record[name] = others.starts(rounds, threads)
         title = "from nothing to the first step (one batch of 64-n-10, new)"
-        tables.groups(title, record[name], 1e3, "ms")
+        report.groups(title, record[name], 1e3, "ms")
     elif name == "footprint":
         record[name] = others.footprints(threads)
-        tables.footprints(record[name])
+        report.footprints(record[name])
     else:
         record[name] = own.measure()
-        tables.own(record[name])
+        report.own(record[name])
 
 
 def processor() -> str:
