@@ -217,8 +217,9 @@ def pad(a: Tensor, pad_width, name: str | None = None) -> Tensor:
     """
     widths = check_widths(a, pad_width, name)
     wanted = [axis for axis, pair in enumerate(widths) if pair != (0, 0)]
-    for axis in wanted:
-        a = pad_axis(a, axis, *widths[axis], name if axis == wanted[-1] else None)
+    # The last axis first: what computes `a` may store rows that lie apart, no pad does.
+    for axis in reversed(wanted):
+        a = pad_axis(a, axis, *widths[axis], name if axis == wanted[0] else None)
     return a
 
 

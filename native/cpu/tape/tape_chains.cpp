@@ -1,8 +1,7 @@
-// Chains of the tape: moving averages, Adam's quotient, sums of many terms.
+// Chains of the tape, found: moving averages, Adam's quotient, sums of many terms.
 #include "cpu/tape/tape_chains.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "cpu/math.h"
@@ -79,38 +78,6 @@ void adam(std::byte* const* dst, const std::byte* const* src, int64_t n) {
   int64_t i = 0;
   for (; i + kStep <= n; i += kStep) step(i, [](T* at, Vec<T> value) { store(at, value); });
   if (i < n) step(i, [&](T* at, Vec<T> value) { store_partial(at, value, n - i); });
-}
-
-// a·s + b·t + c·u …, from the left.
-template <class T, int terms>
-void weighted_sum(std::byte* const* dst_bytes, const std::byte* const* src, int64_t n) {
-  constexpr int64_t kStep = kLanes<T>;
-  T* dst = reinterpret_cast<T*>(dst_bytes[0]);
-  const T* from[terms];
-  Vec<T> number[terms];
-#pragma GCC unroll 9
-  for (int i = 0; i < terms; ++i) {
-    from[i] = reinterpret_cast<const T*>(src[2 * i]);
-    number[i] = load(reinterpret_cast<const T*>(src[2 * i + 1]));
-  }
-  const auto value = [&](int64_t at) {
-    Vec<T> total = load(from[0] + at) * number[0];
-#pragma GCC unroll 9
-    for (int i = 1; i < terms; ++i) total = total + load(from[i] + at) * number[i];
-    return total;
-  };
-  int64_t i = 0;
-  for (; i + kStep <= n; i += kStep) store(dst + i, value(i));
-  if (i < n) store_partial(dst + i, value(i), n - i);
-}
-
-constexpr int kFewestTerms = 3;
-
-template <class T, int... more>
-ChainKernel weighted_sum_of(size_t terms, std::integer_sequence<int, more...>) {
-  constexpr std::array<ChainKernel, sizeof...(more)> kKernels = {
-      &weighted_sum<T, kFewestTerms + more>...};
-  return kKernels[terms - kFewestTerms];
 }
 
 // Takes apart the tree that ends in one instruction.
@@ -261,9 +228,32 @@ std::optional<Chain> find_sum(const Instruction& root, Tree tree) {
   }
   for (ChainNumber& number : chain.numbers) number.operand = 2 * terms - number.operand;
   chain.inner = tree.taken;
-  chain.kernel =
-      weighted_sum_of<T>(terms, std::make_integer_sequence<int, kChainTerms - kFewestTerms + 1>());
+  chain.kernel = sum_kernel<T>(terms, false);
   return chain;
+}
+
+// Such a sum, scaled, that moves a value: x + (…)·t.
+template <class T>
+std::optional<Chain> find_move(const Instruction& root, Tree tree) {
+  for (const size_t side : {1, 0}) {
+    const int32_t moved = root.src[1 - side];
+    const bool minus = root.op == Operation::sub;
+    if ((minus && side == 0) || tree.scalar(moved)) continue;
+    Tree rest = tree;
+    const auto scaled = rest.scaled(rest.take(root.src[side], Operation::mul));
+    if (!scaled) continue;
+    const TapeRegister& number = rest.at(scaled->number);
+    if (minus && number.source != TapeRegister::Source::constant) continue;
+    const Instruction* sum = rest.take(scaled->vector, Operation::add);
+    if (sum == nullptr) sum = rest.take(scaled->vector, Operation::sub);
+    auto chain = sum == nullptr ? std::nullopt : find_sum<T>(*sum, rest);
+    if (!chain) continue;
+    chain->kernel = sum_kernel<T>(chain->src.size() / 2, true);
+    chain->src.insert(chain->src.end(), {moved, scaled->number});
+    if (minus) chain->numbers.push_back({chain->src.size() - 1, -number.number});
+    return chain;
+  }
+  return std::nullopt;
 }
 
 template <class T>
@@ -273,7 +263,8 @@ std::optional<Chain> find(const std::vector<Instruction>& code, size_t root, con
   if (!minus && code[root].op != Operation::add) return std::nullopt;
   auto chain = minus ? find_adam<T>(code, root, once) : find_blend<T>(code[root], lone);
   if (!chain && minus) chain = find_quotient<T>(code[root], lone);
-  return chain ? chain : find_sum<T>(code[root], lone);
+  if (!chain) chain = find_sum<T>(code[root], lone);
+  return chain ? chain : find_move<T>(code[root], lone);
 }
 
 }  // namespace

@@ -11,13 +11,17 @@
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
-inline constexpr int kChainTerms = 9;  // of a sum: a stencil of 3×3
-inline constexpr int kChainOperands = 2 * kChainTerms;
+inline constexpr int kFewestTerms = 3, kChainTerms = 9;       // of a sum: a stencil of 3×3
+inline constexpr int kChainOperands = 2 * (kChainTerms + 1);  // and what it moves
 inline constexpr int kChainResults = 3;
 
 // The i-th elements of the results from those of the operands; each operation is rounded on
 // its own. A result may lie where an operand does, element for element.
 using ChainKernel = void (*)(std::byte* const* dst, const std::byte* const* src, int64_t n);
+
+// a·s + b·t + c·u …, from the left, of so many terms; or, if `moves`, x + that·v, x and v last.
+template <class T>
+ChainKernel sum_kernel(size_t terms, bool moves);
 
 // In the place of an operand of a chain: a number.
 struct ChainNumber {
