@@ -18,7 +18,7 @@ TABLE = """
 28x28 128 128 minimal minimal
 14x14 256 256 minimal minimal
 7x7 512 512 direct direct
-28x28 512 512 direct minimal
+28x28 512 512 minimal minimal
 56x56 96 96 minimal minimal
 35x35 64 96 minimal minimal
 17x17 128 192 minimal minimal
@@ -102,6 +102,7 @@ SHAPES = {  # size of x, channels, filters, padding, images
     "short tiles of two": ((14, 14), 32, 64, "SAME", 3),
     "short tiles of one": ((13, 17), 64, 64, "SAME", 2),
     "many channels": ((13, 14), 144, 160, "SAME", 2),
+    "most channels": ((20, 20), 512, 512, "SAME", 1),
     "one way only": ((3, 400), 32, 32, ((1, 1), (2, 0)), 2),
     "wide padding": ((21, 23), 32, 48, ((4, 5), (0, 7)), 2),
 }

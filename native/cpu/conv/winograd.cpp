@@ -17,9 +17,9 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-// Of the filters' transform, in ns for a pair of channel and column: L3 must hold it.
+// Of the filters' transform, in ns for a pair of channel and column: more where the caches
+// hold less of it.
 constexpr double kFilter = 9, kMoreFilters = 1e-4;
-constexpr int64_t kFilterBytes = 12 << 20, kTrainedFilterBytes = 24 << 20;
 constexpr double kTrainedImages = 8;  // of a batch, which shares it; predict may have one
 constexpr int64_t kMostTiles = 24;    // of a task: read out of L2 beside their products
 constexpr int64_t kFewTiles = 12;     // of a task, where there are few
@@ -68,8 +68,7 @@ struct Shape {
   }
 
   bool pays() const {
-    const int64_t most = trained ? kTrainedFilterBytes : kFilterBytes;
-    if (!suits_tiles(geometry) || kFrequencies * frame() * 4 > most) return false;
+    if (!suits_tiles(geometry)) return false;
     const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
     const double filters = (kFilter + kMoreFilters * k * n) / (trained ? kTrainedImages : 1);
     const double time = filters + tiles_time(grid, channels, columns);
