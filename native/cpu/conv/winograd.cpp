@@ -20,10 +20,10 @@ namespace {
 // Of the filters' transform, in ns for a pair of channel and column: more where the caches
 // hold less of it.
 constexpr double kFilter = 9, kMoreFilters = 1e-4;
-constexpr double kTrainedImages = 8;  // of a batch, which shares it; predict may have one
-constexpr int64_t kMostTiles = 24;    // of a task: read out of L2 beside their products
-constexpr int64_t kFewTiles = 12;     // of a task, where there are few
-constexpr int64_t kBlock = 16;        // channels of a task of the filters' transform
+constexpr double kTrainedImages = 8, kPredictedImages = 2;  // share it: predict may have one
+constexpr int64_t kMostTiles = 24;  // of a task: read out of L2 beside their products
+constexpr int64_t kFewTiles = 12;   // of a task, where there are few
+constexpr int64_t kBlock = 16;      // channels of a task of the filters' transform
 
 // Whether a batch is there to train: then it is no single image.
 bool trains(const Graph& graph) {
@@ -70,7 +70,8 @@ struct Shape {
   bool pays() const {
     if (!suits_tiles(geometry)) return false;
     const auto k = static_cast<double>(channels), n = static_cast<double>(columns);
-    const double filters = (kFilter + kMoreFilters * k * n) / (trained ? kTrainedImages : 1);
+    const double filters =
+        (kFilter + kMoreFilters * k * n) / (trained ? kTrainedImages : kPredictedImages);
     const double time = filters + tiles_time(grid, channels, columns);
     return kDirect * static_cast<double>(result[1] * result[2]) > kGain * time;
   }
