@@ -25,7 +25,8 @@ std::vector<KernelText> prepare_tape(const Binding& binding, const Graph& region
   text.body += ");\n";
   int64_t capacity = 1;
   double bytes = 0;
-  for (const Buffer& buffer : text.arguments) {
+  for (const Argument& argument : text.arguments) {
+    const Buffer& buffer = argument.buffer;
     int64_t count = 1;
     for (const int64_t dim : buffer.dims) count *= dim;
     capacity = std::max(capacity, count);

@@ -47,6 +47,31 @@ std::string name_of(size_t i) { return "k" + std::to_string(i); }
 
 }  // namespace
 
+void* Argument::in(const Context& context) const {
+  if (array == Array::dense) return buffer.in<void>(context);
+  const SparseBatch& batch = buffer.sparse_in(context);
+  switch (array) {
+    case Array::columns:
+      return batch.columns;
+    case Array::offsets:
+      return batch.offsets;
+    case Array::ids:
+      return batch.ids;
+    case Array::count:
+      return batch.count;
+    case Array::pairs:
+      return batch.pairs[0];
+    case Array::other_pairs:
+      return batch.pairs[1];
+    case Array::row_of:
+      return batch.row_of;
+    case Array::dense:
+    case Array::values:
+      break;
+  }
+  return batch.values;
+}
+
 Register::Register(const char* op, Prepare prepare, Workspace workspace, Library library) {
   rows()[op] = {prepare, workspace, library};
 }
@@ -100,7 +125,7 @@ void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexce
   void* arguments[1 + kMost];
   arguments[0] = call.facts;
   size_t count = 1;
-  for (const Buffer& buffer : text_.arguments) arguments[count++] = buffer.in<void>(context);
+  for (const Argument& argument : text_.arguments) arguments[count++] = argument.in(context);
   count = std::max<size_t>(count, 2);
   driver_->launch(call.stream, *kernel_, text_.grid, arguments, count * sizeof(void*));
 }

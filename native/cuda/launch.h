@@ -11,6 +11,30 @@
 
 namespace slim::cuda {
 
+// What an argument points to of a value: one that is not dense has an array for each.
+enum class Array : uint8_t {
+  dense,
+  values,
+  columns,
+  offsets,
+  ids,
+  count,
+  pairs,
+  other_pairs,
+  row_of
+};
+
+struct Argument {
+  Argument() = default;
+  Argument(const Buffer& buffer, Array array = Array::dense)  // NOLINT: most are dense
+      : buffer(buffer), array(array) {}
+
+  void* in(const Context& context) const;
+
+  Buffer buffer;
+  Array array = Array::dense;
+};
+
 // What one kernel is, before it is compiled with all others of its plan:
 //
 //   extern "C" __global__ void kN(const Args<arguments> a) { body }
@@ -23,7 +47,7 @@ struct KernelText {
   std::map<std::string, std::string> formulas;  // of tapes: functions by name
   std::string functions;  // printed before; here and in the body NAME is the kernel's name
   std::string body;
-  std::vector<Buffer> arguments;
+  std::vector<Argument> arguments;
   Grid grid;  // for all rows of the capacity
   Cost cost;  // likewise
 };

@@ -39,8 +39,8 @@ int64_t elements(const ProductShape& shape) {
   return shape.batches.capacity * shape.m.capacity * shape.n;
 }
 
-// A functor in words that stores an element where it is to be; the node's region makes of it what
-// that is.
+}  // namespace
+
 std::string store_text(const Binding& binding, DType dtype, KernelText& text) {
   Arguments arguments(text);
   const std::string head = "[&](long long at, " + cuda_type(dtype) + " x) { ";
@@ -53,8 +53,6 @@ std::string store_text(const Binding& binding, DType dtype, KernelText& text) {
   for (const Buffer& buffer : binding.results) given.push_back(arguments.out(buffer));
   return head + call(add_element(binding, operands, text), given) + "; }";
 }
-
-}  // namespace
 
 ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
   const int64_t m = shape.m.capacity, n = shape.n, k = shape.k.capacity;

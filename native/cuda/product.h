@@ -38,6 +38,10 @@ std::vector<int64_t> product_workspace(const Binding& binding, const ProductShap
 using Multiply =
     std::function<std::string(const ProductCut&, Arguments&, const std::string& store)>;
 
+// A functor in words, (index in the result, sum), that stores an element where it is to be; the
+// node's region makes of it what that is.
+std::string store_text(const Binding& binding, DType dtype, KernelText& text);
+
 // The sum of the slices of all `elements` of the result, through the node's region if it has one.
 KernelText sum_of_slices(const Binding& binding, int64_t elements, const Buffer& parts,
                          int64_t slices);

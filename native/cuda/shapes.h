@@ -74,6 +74,19 @@ class Arguments {
 
   std::string in(const Buffer& buffer) { return add(buffer, false, buffer.dtype); }
   std::string out(const Buffer& buffer) { return add(buffer, true, buffer.dtype); }
+  // One of the arrays of a value that is not dense, as a pointer to this type.
+  std::string array(const Buffer& buffer, Array array, const std::string& type) {
+    text_.arguments.emplace_back(buffer, array);
+    return "a.in<" + type + ">(" + std::to_string(text_.arguments.size() - 1) + ")";
+  }
+  // All that describe one (kernels/sparse.cuh).
+  std::string sparse(const Buffer& buffer) {
+    const std::string type = cuda_type(buffer.dtype);
+    return "slim::Sparse<" + type + ">{" + array(buffer, Array::values, type) + ", " +
+           array(buffer, Array::columns, "int") + ", " +
+           array(buffer, Array::offsets, "long long") + ", " + array(buffer, Array::ids, "int") +
+           ", " + array(buffer, Array::count, "long long") + "}";
+  }
 
  private:
   std::string add(const Buffer& buffer, bool writes, DType dtype) {

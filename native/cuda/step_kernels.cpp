@@ -111,19 +111,32 @@ void CudaSteps::make_parts() {
       const InputSlot& input = plan.inputs()[i];
       const Gather& gather = bound.plan.gathers()[i];
       const std::string to = cuda_type(input.buffer.dtype);
-      const std::string from = stored_type(gather.type());
-      const std::string kind = input.buffer.dtype == DType::b8 ? "slim::Truth" : to;
-      const int64_t width = input.by_row ? input.buffer.inner() : input.buffer.count(1);
       const auto given = [&](const std::string& type, const void* data) {
         pointers.push_back(data);
         return "a.in<" + type + ">(" + number(static_cast<int64_t>(pointers.size()) - 1) + ")";
       };
+      const std::string listed = "a.in<const unsigned int>(1) + " + state + "->next * " +
+                                 number(rule_.batch) + ", " + rows;
+      if (gather.csr()) {
+        const SparseBatch& batch = input.buffer.sparse_in(context);
+        const std::string values = cuda_type(gather.csr()->dtype());
+        body +=
+            "  " +
+            call("slim::gather_sparse_rows<" + number(kThreads) + '>',
+                 {given("const " + values, from_[b][i].rows),
+                  given("const int", from_[b][i].columns),
+                  given("const long long", from_[b][i].offsets), listed, given(to, batch.values),
+                  given("int", batch.columns), given("long long", batch.offsets)}) +
+            ";\n";
+        elements = std::max(elements, plan.capacity() * kThreads);  // a row keeps a block busy
+        continue;
+      }
+      const std::string from = stored_type(gather.type());
+      const std::string kind = input.buffer.dtype == DType::b8 ? "slim::Truth" : to;
+      const int64_t width = input.by_row ? input.buffer.inner() : input.buffer.count(1);
       const std::string template_ = "<" + kind + ", " + to + ">(";
       const std::string source = given("const " + from, from_[b][i].rows);
-      const std::string order = !input.by_row
-                                    ? "nullptr, 1, "
-                                    : "a.in<const unsigned int>(1) + " + state + "->next * " +
-                                          number(rule_.batch) + ", " + rows + ", ";
+      const std::string order = !input.by_row ? "nullptr, 1, " : listed + ", ";
       const std::string batch = given(to, input.buffer.in<void>(context)) + ");\n";
       if (gather.ragged()) {
         const int64_t steps = input.buffer.dims[1];
@@ -139,6 +152,7 @@ void CudaSteps::make_parts() {
       elements = std::max(elements, width * (input.by_row ? plan.capacity() : 1));
     }
     whole.gather = part(body, std::move(pointers), grid_over(elements));
+    whole.gather.text.headers.push_back("sparse");
     const auto& returns = plan.returns();
     const bool norm = clip.norm > 0;
     const void* updates = may_skip_ ? returns[3].in<void>(context) : nullptr;
@@ -225,8 +239,8 @@ bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
     const auto* launch = dynamic_cast<const KernelLaunch*>(step.launch.get());
     if (launch == nullptr) return false;
     std::vector<const void*> pointers;
-    for (const Buffer& buffer : launch->text().arguments) {
-      pointers.push_back(buffer.in<void>(call.context));
+    for (const Argument& argument : launch->text().arguments) {
+      pointers.push_back(argument.in(call.context));
     }
     const auto& own = static_cast<const Call&>(*call.context.call);
     parts.push_back(

@@ -62,13 +62,12 @@ void CudaSteps::send_sources() {
   std::vector<const Gather*> read, fed;  // each once
   std::vector<std::vector<size_t>> which;
   int64_t bytes = 0;
-  bool ragged = false;
+  bool stays = false;  // rows of different length have no windows
   for (const Spans::Bound& bound : spans_->bound()) {
     which.emplace_back();
     const std::vector<InputSlot>& inputs = bound.plan.plan().inputs();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Gather& gather = bound.plan.gathers()[i];
-      if (gather.csr()) refuse_on_gpu("[input " + inputs[i].name + "] sparse rows");
       if (gather.coded()) refuse_on_gpu("[input " + inputs[i].name + "] codes of numbers");
       const int64_t start = inputs[i].columns_start();
       const int64_t stop = inputs[i].columns.empty() ? -1 : inputs[i].columns[1];
@@ -76,13 +75,13 @@ void CudaSteps::send_sources() {
       which.back().push_back(found->second);
       if (!is_new) continue;
       read.push_back(&gather);
-      ragged |= gather.ragged().has_value();
-      if (!gather.by_row()) continue;
+      stays |= gather.ragged() || gather.csr();
+      if (!gather.by_row() || gather.csr()) continue;
       bytes += gather.packed_row_bytes() * gather.source_rows();
       fed.push_back(&gather);
     }
   }
-  if (const int64_t most = most_data(driver_); bytes > most && !ragged) {
+  if (const int64_t most = most_data(driver_); bytes > most && !stays) {
     feed_ = std::make_unique<Feed>(driver_, rule_, fed, std::min(most, kMostFed), options_.threads);
     order_.send(*stream_, feed_->places().data(), order_.size());
   }
@@ -90,6 +89,10 @@ void CudaSteps::send_sources() {
   for (size_t i = 0, next = 0; i < read.size(); ++i) {
     if (feed_ && read[i]->by_row()) {
       data[i].rows = feed_->rows(next++);
+      continue;
+    }
+    if (read[i]->csr()) {
+      data[i] = send_sparse(*read[i]->csr());
       continue;
     }
     const PackedRows rows = read[i]->packed();
@@ -102,6 +105,19 @@ void CudaSteps::send_sources() {
     from_.emplace_back();
     for (const size_t i : inputs) from_.back().push_back(data[i]);
   }
+}
+
+CudaSteps::Data CudaSteps::send_sparse(const CsrRows& rows) {
+  const CsrRows::Packed all = rows.packed();
+  const auto send = [&](const auto* from, int64_t count) {
+    return send_bytes(reinterpret_cast<const std::byte*>(from),
+                      count * static_cast<int64_t>(sizeof *from));
+  };
+  Data data;
+  data.rows = send(all.values, all.stored * size_of(all.dtype));
+  data.offsets = send(all.offsets.data(), static_cast<int64_t>(all.offsets.size()));
+  data.columns = send(all.columns, all.stored);
+  return data;
 }
 
 const void* CudaSteps::send_bytes(const std::byte* from, int64_t bytes) {

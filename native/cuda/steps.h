@@ -98,7 +98,16 @@ class CudaSteps final : public Steps {
     Plan::Lease lease;
   };
 
+  // What an input reads: rows in the source's type; of ragged ones, where each begins; of sparse
+  // ones the columns too.
+  struct Data {
+    const void* rows = nullptr;
+    const void* offsets = nullptr;
+    const void* columns = nullptr;
+  };
+
   void send_sources();
+  Data send_sparse(const CsrRows& rows);
   const void* send_bytes(const std::byte* from, int64_t bytes);
   void make_groups(StepsRequest& request);
   void make_parts();
@@ -124,11 +133,6 @@ class CudaSteps final : public Steps {
   std::unique_ptr<Spans> spans_;
   std::vector<std::shared_ptr<const Plan>> updates_;
   Piece<StepState> state_;
-  // What an input reads: rows in the source's type; of ragged ones, where each begins.
-  struct Data {
-    const void* rows = nullptr;
-    const void* offsets = nullptr;
-  };
   std::vector<Piece<std::byte>> data_;
   std::vector<std::vector<Data>> from_;  // by bound plan, by input
   std::unique_ptr<Feed> feed_;           // null: all rows are there

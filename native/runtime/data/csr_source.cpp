@@ -82,6 +82,25 @@ double CsrRows::mean_stored() const {
          static_cast<double>(std::max<int64_t>(rows_, 1));
 }
 
+CsrRows::Packed CsrRows::packed() const {
+  const int64_t first = offset(0);
+  Packed all;
+  all.dtype = arrays_.dtype;
+  all.stored = stored();
+  all.values = arrays_.values + first * size_of(arrays_.dtype);
+  for (int64_t row = 0; row <= rows_; ++row) all.offsets.push_back(offset(row) - first);
+  if (arrays_.wide_columns) {
+    const auto* ids = reinterpret_cast<const int64_t*>(arrays_.columns) + first;
+    all.narrowed.resize(static_cast<size_t>(all.stored));
+    std::transform(ids, ids + all.stored, all.narrowed.begin(),
+                   [](int64_t id) { return static_cast<int32_t>(id); });
+    all.columns = all.narrowed.data();
+  } else {
+    all.columns = reinterpret_cast<const int32_t*>(arrays_.columns) + first;
+  }
+  return all;
+}
+
 void CsrRows::copy(const SparseBatch& batch, DType dtype, const uint32_t* index, int64_t first,
                    int64_t begin, int64_t end) const noexcept {
   const auto source_row = [&](int64_t row) {

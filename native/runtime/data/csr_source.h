@@ -33,7 +33,19 @@ class CsrRows {
   // The most elements that so many rows of the index may have; of all rows without an index.
   int64_t most_stored(int64_t rows, const std::vector<uint32_t>& index) const;
   double mean_stored() const;
+  DType dtype() const { return arrays_.dtype; }
   int64_t stored() const { return offset(rows_) - offset(0); }
+
+  // All rows as a device keeps them: the first stored element is number 0.
+  struct Packed {
+    DType dtype = DType::f32;  // of the values
+    int64_t stored = 0;
+    const std::byte* values = nullptr;
+    const int32_t* columns = nullptr;
+    std::vector<int64_t> offsets;
+    std::vector<int32_t> narrowed;  // the columns, where they do not lie so already
+  };
+  Packed packed() const;
 
   // As Gather::run, into a batch whose values are of `dtype`.
   void copy(const SparseBatch& batch, DType dtype, const uint32_t* index, int64_t first,
