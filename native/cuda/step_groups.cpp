@@ -10,7 +10,20 @@ namespace {
 
 constexpr int64_t kChunk = 2048;  // elements of the gradient that a block looks at
 
+void require_in_place(const Plan& plan) {
+  if (!plan.moves().empty()) refuse_on_gpu("an update that does not write its weights in place");
+}
+
 }  // namespace
+
+void CudaSteps::chunk(std::byte* gradient, const std::byte* weights, int64_t length,
+                      const double* penalty) {
+  const int64_t size = size_of(model_->layout().precision);
+  for (int64_t begin = 0; begin < length; begin += kChunk) {
+    chunk_list_.push_back({gradient + begin * size, weights + begin * size,
+                           std::min(kChunk, length - begin), penalty});
+  }
+}
 
 void CudaSteps::make_groups(StepsRequest& request) {
   const Layout& layout = model_->layout();
@@ -27,20 +40,23 @@ void CudaSteps::make_groups(StepsRequest& request) {
   if (clip.norm > 0 && scale < 0) {
     throw std::invalid_argument("clipping by norm needs the hyper gradient_scale in update");
   }
-  const auto together = [](const Segment&) { return false; };
-  const std::vector<Segment> segments =
-      join_segments(std::move(request.segments), layout, together);
+  const std::vector<RowGradient>& rows = spans_->bound()[0].plan.plan().row_gradients();
+  const auto rows_of = [&](const Segment& segment) {
+    return std::find_if(rows.begin(), rows.end(), [&](const RowGradient& gradient) {
+      return gradient.offset == segment.offset * size;
+    });
+  };
+  const auto alone = [&](const Segment& segment) { return rows_of(segment) != rows.end(); };
+  const std::vector<Segment> segments = join_segments(std::move(request.segments), layout, alone);
   const auto count = static_cast<size_t>(std::max<int64_t>(1, model_->updates()));
   std::vector<int64_t> longest(count, 1);
   for (const Segment& segment : segments) {
     int64_t& most = longest[check_update(segment, count)];
-    most = std::max(most, segment.length);
+    if (!alone(segment)) most = std::max(most, segment.length);
   }
   for (size_t i = 0; i < count; ++i) {
     updates_.push_back(model_->update_plan(longest[i], false, static_cast<int64_t>(i)));
-    if (!updates_.back()->moves().empty()) {
-      refuse_on_gpu("an update that does not write its weights in place");
-    }
+    require_in_place(*updates_.back());
   }
   group_facts_ = Piece<Facts>(driver_, std::max<size_t>(segments.size(), 1));
   std::vector<double*> scales;
@@ -54,22 +70,29 @@ void CudaSteps::make_groups(StepsRequest& request) {
     if (scale >= 0) scales.push_back(reinterpret_cast<double*>(own + scale));
     const int64_t penalty_at = Coefficients::penalty_at(hypers);
     const auto* penalty = clips ? reinterpret_cast<const double*>(own + penalty_at) : nullptr;
-    const int64_t end = std::min(total, segment.offset + segment.length);
-    for (int64_t begin = segment.offset; begin < end; begin += kChunk) {
-      chunk_list_.push_back({begin, std::min(begin + kChunk, end), penalty});
-    }
-    Group& group =
-        groups_.emplace_back(StepCall(driver_, *stream_, group_facts_.data() + groups_.size()),
-                             *updates_[static_cast<size_t>(segment.update)]);
     Arrays moved = arrays_;
-    moved.param += segment.offset * size;
-    moved.gradient += segment.offset * size;
-    if (moved.slot != nullptr) moved.slot += segment.offset * size;
+    int64_t length = segment.length;
+    const Plan* plan = updates_[static_cast<size_t>(segment.update)].get();
+    if (const auto compact = rows_of(segment); compact != rows.end()) {
+      moved = make_room(*compact);
+      length = rooms_.back().elements;
+      updates_.push_back(model_->update_plan(length, true, segment.update));
+      plan = updates_.back().get();
+      require_in_place(*plan);
+      chunk(moved.gradient, moved.param, length, penalty);
+    } else {
+      moved.param += segment.offset * size;
+      moved.gradient += segment.offset * size;
+      if (moved.slot != nullptr) moved.slot += segment.offset * size;
+      chunk(moved.gradient, moved.param, std::min(total - segment.offset, length), penalty);
+    }
+    Group& group = groups_.emplace_back(
+        StepCall(driver_, *stream_, group_facts_.data() + groups_.size()), *plan);
     moved.hyper = own;
     moved.lend(group.lease->context);
-    group.lease->context.rows = segment.length;
-    group_lengths_.push_back(segment.length);
-    group_facts.push_back({segment.length, 0, 0, 0, 0});
+    group.lease->context.rows = length;
+    group_lengths_.push_back(length);
+    group_facts.push_back({length, 0, 0, 0, 0});
   }
   if (!group_facts.empty()) {
     group_facts_.send(*stream_, group_facts.data(), group_facts.size());

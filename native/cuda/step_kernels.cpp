@@ -91,13 +91,12 @@ void CudaSteps::make_parts() {
   const Updater::Clip& clip = options_.clip;
   const bool f32 = model_->layout().precision == DType::f32;
   const std::string type = f32 ? "float" : "double";
-  const std::string squares = clip.norm > 0 ? "a.in<double>(4)" : "nullptr";
+  const std::string squares = clip.norm > 0 ? "a.in<double>(2)" : "nullptr";
   char limit[40];
   std::snprintf(limit, sizeof limit, "%.17g", clip.value);
   prepare_ = part("  slim::prepare_gradient<" + type + ", " + number(kThreads) + ">(" + state +
-                      ", a.in<" + type + ">(1), a.in<const " + type +
-                      ">(2), a.in<const slim::StepChunk>(3), " + limit + ", " + squares + ");\n",
-                  {state_.data(), arrays_.gradient, arrays_.param, chunks_.data(), squares_.data()},
+                      ", a.in<const slim::StepChunk>(1), " + limit + ", " + squares + ");\n",
+                  {state_.data(), chunks_.data(), squares_.data()},
                   {static_cast<int64_t>(chunk_list_.size()), kThreads});
   for (size_t b = 0; b < spans_->bound().size(); ++b) {
     const Spans::Bound& bound = spans_->bound()[b];
@@ -184,6 +183,7 @@ void CudaSteps::make_parts() {
       }
       whole.publish = std::make_unique<Part>(part(copies, std::move(places), grid_over(words)));
     }
+    make_row_parts(whole, bound);
     of_plans_.push_back(std::move(whole));
   }
   std::vector<Part*> parts{&begin_, &prepare_};
@@ -191,6 +191,9 @@ void CudaSteps::make_parts() {
     parts.push_back(&whole.gather);
     parts.push_back(&whole.judge);
     if (whole.publish) parts.push_back(whole.publish.get());
+    for (auto* list : {&whole.fetch, &whole.put}) {
+      for (Part& each : *list) parts.push_back(&each);
+    }
   }
   std::vector<const KernelText*> texts;
   for (const Part* one : parts) texts.push_back(&one->text);
@@ -224,58 +227,12 @@ void CudaSteps::enqueue_step(size_t bound) const noexcept {
   enqueue(whole.gather);
   const Spans::Bound& one = spans_->bound()[bound];
   run_launches(one.plan.plan().sequence(), *one.call);
+  for (const Part& fetch : whole.fetch) enqueue(fetch);
   if (!chunk_list_.empty()) enqueue(prepare_);
   enqueue(whole.judge);
   for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
+  for (const Part& put : whole.put) enqueue(put);
   if (whole.publish) enqueue(*whole.publish);
-}
-
-// The kernels of a plan; false if it has something else.
-bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
-                          std::vector<WholePart>& parts) const {
-  if (!plan.moves().empty()) return false;
-  bool waits = true;
-  for (const Plan::Step& step : plan.steps()) {
-    const auto* launch = dynamic_cast<const KernelLaunch*>(step.launch.get());
-    if (launch == nullptr) return false;
-    std::vector<const void*> pointers;
-    for (const Argument& argument : launch->text().arguments) {
-      pointers.push_back(argument.in(call.context));
-    }
-    const auto& own = static_cast<const Call&>(*call.context.call);
-    parts.push_back(
-        {&launch->text(), own.facts, std::move(pointers), waits || step.barrier, false});
-    waits = false;
-  }
-  return true;
-}
-
-void CudaSteps::make_whole() {
-  if (of_plans_.size() != 1) return;
-  const OfPlan& of_plan = of_plans_[0];
-  std::vector<WholePart> parts;
-  const auto add = [&](const Part& part, bool waits) {
-    parts.push_back({&part.text, call_->facts, part.pointers, waits, false});
-  };
-  add(begin_, true);
-  add(of_plan.gather, false);
-  const Spans::Bound& bound = spans_->bound()[0];
-  if (!add_parts(bound.plan.plan(), *bound.call, parts)) return;
-  if (!chunk_list_.empty()) add(prepare_, true);
-  add(of_plan.judge, true);
-  // Without a norm the update finds itself whether the step counts, while `judge` takes note of it.
-  const bool beside = options_.clip.norm <= 0 && !may_skip_;
-  const size_t updates = parts.size();
-  for (const Group& group : groups_) {
-    const size_t own = parts.size();
-    if (!add_parts(group.plan, *group.lease, parts)) return;
-    if (own < parts.size()) parts[own].waits = false;  // groups are apart
-  }
-  if (of_plan.publish) add(*of_plan.publish, false);
-  for (size_t i = updates; i < parts.size(); ++i) parts[i].if_it_counts = beside;
-  if (updates < parts.size()) parts[updates].waits = !beside;
-  whole_ = WholeStep::make(driver_, *stream_, parts, call_->facts, state_.data(),
-                           bound.plan.plan().returns()[0].in<void>(bound.call->context));
 }
 
 }  // namespace slim::cuda

@@ -40,9 +40,13 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
                                    request.index, arrays_, options_.seed, 1, rule_.steps());
   for (const Spans::Bound& bound : spans_->bound()) {
     may_skip_ = check_sums(bound.plan.plan());
-    if (!bound.plan.plan().row_gradients().empty()) refuse_on_gpu("gradients that are rows");
     bound.call->context.call = call_.get();
     bound.call->context.rows = bound.plan.plan().capacity();
+  }
+  if (spans_->buckets() > 1 && !spans_->bound()[0].plan.plan().row_gradients().empty()) {
+    throw std::invalid_argument(
+        "gradients that are rows cannot come from batches of several lengths: build the program "
+        "without rows");
   }
   const Facts facts{0, 0, 0, options_.seed, 0};
   facts_.send(*stream_, &facts, 1);

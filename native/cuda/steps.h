@@ -38,8 +38,9 @@ struct StepTarget {
   int64_t column;
 };
 struct StepChunk {
-  int64_t begin;
-  int64_t end;
+  std::byte* gradient;
+  const std::byte* weights;
+  int64_t length;
   const double* penalty;
 };
 
@@ -88,6 +89,7 @@ class CudaSteps final : public Steps {
   struct OfPlan {
     Part gather, judge;
     std::unique_ptr<Part> publish;
+    std::vector<Part> fetch, put;          // of each gradient that is rows
     std::unique_ptr<Recording> recording;  // null: the host decides what runs
   };
   // A stretch that is updated as one.
@@ -109,7 +111,10 @@ class CudaSteps final : public Steps {
   void send_sources();
   Data send_sparse(const CsrRows& rows);
   const void* send_bytes(const std::byte* from, int64_t bytes);
+  void chunk(std::byte* gradient, const std::byte* weights, int64_t length, const double* penalty);
   void make_groups(StepsRequest& request);
+  Arrays make_room(const RowGradient& gradient);
+  void make_row_parts(OfPlan& whole, const Spans::Bound& bound);
   void make_parts();
   Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;
   void enqueue(const Part& part) const noexcept;
@@ -144,6 +149,15 @@ class CudaSteps final : public Steps {
   Piece<StepTarget> targets_;
   std::vector<Piece<std::byte>> group_hypers_;  // with l1 and l2 behind them
   std::vector<Group> groups_;
+  // Where the rows that a step touches are updated: of each gradient that is rows, the room for
+  // their weights and slots, that for the gradient, and its group.
+  struct Room {
+    int64_t parameter;  // its offset in bytes
+    int64_t elements;
+    size_t group;
+    Piece<std::byte> arrays, gradient;
+  };
+  std::vector<Room> rooms_;
   Piece<Facts> group_facts_;
   std::vector<int64_t> group_lengths_;
   Piece<int64_t> lengths_;

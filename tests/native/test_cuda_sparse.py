@@ -9,10 +9,10 @@ from support.training_case import CLASSES, Case, network
 from test_cuda_training import TOLERANCE, assert_near
 from test_sparse import sources
 
-from slimlearn import LinearClassifier
+from slimlearn import LinearClassifier, NetworkClassifier, layers
 from slimlearn.backend import engine, ops
 from slimlearn.backend.graph import Model
-from slimlearn.backend.optimizer import SGD
+from slimlearn.backend.optimizer import SGD, Adagrad, Ftrl, LazyAdam
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import print_program
@@ -133,3 +133,66 @@ def test_an_estimator_of_sparse_x():
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **near)
     raw = [e.predict_proba(made["X"]) for e in (there, here)]
     np.testing.assert_allclose(*raw, **near)
+
+
+OPTIMIZERS = {
+    "sgd": SGD(momentum=0.0),
+    "adagrad": Adagrad(),
+    "ftrl": Ftrl(l1=0.01, l2=0.1),
+    "lazy_adam": LazyAdam(),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.usefixtures("way")
+def test_gradients_kept_as_rows(name):
+    made = sources(45, "f64", features=300)
+    train_alike(made, "f64", optimizer=OPTIMIZERS[name], rows=True)
+
+
+@pytest.mark.usefixtures("way")
+def test_rows_that_are_clipped_and_penalised():
+    made = sources(45, "f64", features=300)
+    options = {"clip_norm": 0.05, "segments": [{"l2": 1e-2}] * 4}
+    train_alike(
+        made,
+        "f64",
+        optimizer=SGD(momentum=0.0),
+        rows=True,
+        clip=True,
+        l2=True,
+        options=options,
+    )
+
+
+@pytest.mark.usefixtures("way")
+def test_a_refused_step_of_rows_changes_nothing():
+    made = sources(64, "f64")
+    made["X"].data[-3] = np.inf
+    there, here = twins(made, "f64", optimizer=LazyAdam(), rows=True)
+    for one in (there, here):
+        with pytest.raises(Exception, match=r"NaN|not finite|nan"):
+            one.train(1)
+    assert_near(there, here, "f64")
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "lazy_adam"])
+def test_an_embedding_trains_alike(optimizer):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 500, (80, 6)), rng.integers(0, 2, 80)
+
+    def net(x, num_outputs):
+        x = layers.embedding(x, 500, 4)
+        return layers.linear(ops.reduce_mean(x, axis=(1,)), num_outputs)
+
+    there, here = (
+        NetworkClassifier(
+            net, max_iter=2, optimizer=optimizer, random_state=0, device=device
+        ).fit(X, y)
+        for device in (CUDA, "cpu")
+    )
+    assert "rows" in there.program_.text
+    for name, array in here.program_.weights.items():
+        np.testing.assert_allclose(
+            there.program_.weights[name], array, 1e-4, 1e-5, err_msg=name
+        )

@@ -118,6 +118,50 @@ __device__ void gather_sparse_rows(const From* values, const int* columns,
   if (last == rows && threadIdx.x == 0) batch_offsets[rows] = at;
 }
 
+// -- a gradient that is rows: its parameter's rows and their slots, as arrays of their own --------
+
+// Weights and slots of a parameter, `step` elements from one to the next, and where those of the
+// touched rows have room, `room_step` apart.
+template <class T>
+struct TouchedRows {
+  long long width;
+  T* weights;
+  T* slots;
+  long long step;
+  int slot_count;
+  T* room;
+  long long room_step;
+
+  __device__ T* array(int i) const { return i == 0 ? weights : slots + (i - 1) * step; }
+};
+
+// What the update does not reach is zero. `length`: takes the elements.
+template <class T>
+__device__ void fetch_rows(Sparse<T> rows, TouchedRows<T> touched, T* gradient,
+                           long long* length) {
+  const long long used = *rows.count * touched.width;
+  if (block() == 0 && threadIdx.x == 0) *length = used;
+  for (long long i = first_index(); i < touched.room_step; i += index_step()) {
+    const bool is = i < used;
+    gradient[i] = is ? rows.values[i] : T(0);
+    const long long at = is ? static_cast<long long>(rows.ids[i / touched.width]) * touched.width + i % touched.width : 0;
+    for (int j = 0; j <= touched.slot_count; ++j) {
+      touched.room[j * touched.room_step + i] = is ? touched.array(j)[at] : T(0);
+    }
+  }
+}
+
+// Back, if the step counts: then the group has its elements.
+template <class T>
+__device__ void put_rows(const int* ids, TouchedRows<T> touched, const Facts* group) {
+  for (long long i = first_index(); i < group->rows; i += index_step()) {
+    const long long at = static_cast<long long>(ids[i / touched.width]) * touched.width + i % touched.width;
+    for (int j = 0; j <= touched.slot_count; ++j) {
+      touched.array(j)[at] = touched.room[j * touched.room_step + i];
+    }
+  }
+}
+
 // -- the transpose: a stable radix sort of (column, position) by column, 8 bits at a time ---------
 //
 // A block has a stretch of the pairs; what others have before it, it sums from all counts. The

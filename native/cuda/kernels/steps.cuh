@@ -28,8 +28,9 @@ struct StepTarget {
 
 // A stretch of the gradient that one block looks at.
 struct StepChunk {
-  long long begin;  // elements
-  long long end;
+  void* gradient;
+  const void* weights;
+  long long length;       // elements
   const double* penalty;  // l1 and l2, that are added before clipping; null: none
 };
 
@@ -131,15 +132,17 @@ __device__ inline void gather_ragged_rows(const From* source, const long long* o
 // A chunk of the gradient: penalties added and values clipped where this is asked for, looked
 // through for what is not finite, its squares summed in a fixed order.
 template <class T, int threads>
-__device__ inline void prepare_gradient(StepState* state, T* gradient, const T* weights,
-                                        const StepChunk* chunks, double limit, double* squares) {
+__device__ inline void prepare_gradient(StepState* state, const StepChunk* chunks, double limit,
+                                        double* squares) {
   const StepChunk chunk = chunks[block()];
+  T* const gradient = static_cast<T*>(chunk.gradient);
+  const T* const weights = static_cast<const T*>(chunk.weights);
   const T l1 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[0]) : T(0);
   const T l2 = chunk.penalty != nullptr ? static_cast<T>(chunk.penalty[1]) : T(0);
   const T most = static_cast<T>(limit);
   double sum = 0;
   bool bad = false;
-  for (long long i = chunk.begin + threadIdx.x; i < chunk.end; i += threads) {
+  for (long long i = threadIdx.x; i < chunk.length; i += threads) {
     T value = gradient[i];
     if (chunk.penalty != nullptr && (l1 != T(0) || l2 != T(0))) {
       const T weight = weights[i];
