@@ -3,9 +3,9 @@
     python benchmarks/gpu_kinds.py [results.json]
 
 Loops over sequences of one length and of several, convolutions, a table, rows that come
-and go though there is room for them, and a function of the user's that the processor
-calls in between. `SLIM_GPU_DEVICE` names another device, as the kernels on the host,
-where a few small steps say that all of them run: "emulated".
+and go though there is room for them, sparse rows, and a function of the user's that the
+processor calls in between. `SLIM_GPU_DEVICE` names another device, as the kernels on
+the host, where a few small steps say that all of them run: "emulated".
 """
 
 import json
@@ -14,6 +14,7 @@ import sys
 import time
 
 import numpy as np
+from scipy import sparse
 
 from slimlearn import (
     ConvNetClassifier,
@@ -68,6 +69,10 @@ DENSE = {"hidden_units": (256, 128), "batch_size": 128}
 IMAGES = noise(rows(8192, 16), 28, 28, 1)
 TABLE = noise(rows(60_000, 64), 784)
 
+SPARSE = sparse.random_array(
+    (rows(20_000, 16), 20_000), density=0.002, rng=rng, dtype=np.float32, format="csr"
+)
+
 # name: (estimator, its parameters, X and y, the environment)
 CASES = {
     "dense 784-256-128": (DNNClassifier, DENSE, TABLE, {}),
@@ -96,6 +101,18 @@ CASES = {
         lengths(5, 40),
         {},
     ),
+    "sparse rows, 20,000 columns": (
+        DNNClassifier,
+        {"hidden_units": (64,), "batch_size": 128},
+        (SPARSE, rng.integers(0, 2, SPARSE.shape[0])),
+        {},
+    ),
+    "the same, gradients kept as rows": (
+        DNNClassifier,
+        {"hidden_units": (64,), "batch_size": 128, "optimizer": "adagrad"},
+        (SPARSE, rng.integers(0, 2, SPARSE.shape[0])),
+        {},
+    ),
     "a function of NumPy": (
         NetworkClassifier,
         {"net": called, "batch_size": 128},
@@ -107,7 +124,7 @@ CASES = {
 
 def step(kind, options, X, y):
     """Return seconds of a step: the slope between a short and a long fit."""
-    steps = -(-len(X) // options["batch_size"])
+    steps = -(-np.shape(X)[0] // options["batch_size"])
     few, more = (1, 2) if SMALL else (2, max(4, 2 + 400 // steps))
     times = []
     for epochs in (1, few, more):

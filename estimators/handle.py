@@ -112,7 +112,7 @@ class Handle:
     def native(self):
         """The compiled program; compiled at the first use."""
         if self._native is None:
-            device = where(self.device, any(form.sparse for form in self.input.forms))
+            device = where(self.device)
             self._native = native = training.compile_text(
                 self.text, device, lenient=not self._strict
             )

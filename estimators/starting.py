@@ -79,11 +79,7 @@ class Starting:
     def _device(self) -> str:
         """The estimator's, or the processor where "auto" has to do without a GPU."""
         estimator = self.estimator
-        why = check_gpu(
-            estimator.device,
-            sparse=any(form.sparse for form in self.input.forms),
-            accumulate=estimator.accumulate,
-        )
+        why = check_gpu(estimator.device, accumulate=estimator.accumulate)
         if why is None:
             return estimator.device
         if estimator.verbose:

@@ -17,7 +17,7 @@ GPU = "cuda"
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
-def where(device: str, sparse: bool = False) -> str:
+def where(device: str) -> str:
     """Return the device that is meant by the parameter `device`.
 
     `fit` refuses one that is not there; an estimator that was fitted on a GPU and came
@@ -26,8 +26,6 @@ def where(device: str, sparse: bool = False) -> str:
     Parameters
     ----------
     device : str
-    sparse : bool, default=False
-        Whether the program reads sparse rows, which only the processor does.
     """
     if device == "cpu":
         return device
@@ -35,7 +33,7 @@ def where(device: str, sparse: bool = False) -> str:
 
     if device == "auto":
         gpu = _own_gpu()
-        return gpu if not sparse and engine.has(gpu) else "cpu"
+        return gpu if engine.has(gpu) else "cpu"
     if engine.has(device):
         return device
     why = engine.absent().get(device, "it is not there")
@@ -61,7 +59,7 @@ def _count() -> int:
         return 1
 
 
-def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
+def check_gpu(device: str, *, accumulate: int) -> str | None:
     """Return why "auto" trains on the processor though a GPU is there, else None.
 
     Raises
@@ -71,13 +69,10 @@ def check_gpu(device: str, *, sparse: bool, accumulate: int) -> str | None:
     """
     if device != "auto" and device.partition(":")[0] != GPU:
         return None  # any other that is there has all that the processor has
-    if sparse:
-        what, instead = "sparse X", "give X.toarray()"
-    elif accumulate > 1:
-        what = f"accumulate={accumulate}"
-        instead = f"set accumulate=1 and batch_size {accumulate} times as large"
-    else:
+    if accumulate == 1:
         return None
+    what = f"accumulate={accumulate}"
+    instead = f"set accumulate=1 and batch_size {accumulate} times as large"
     if device != "auto":
         raise ValueError(
             f"device={device!r} does not train with {what}: set device='cpu' (or "

@@ -35,7 +35,6 @@ def test_workers_are_dealt_over_gpus(process, gpus, wanted, monkeypatch):
     monkeypatch.setattr(engine, "has", lambda device: True)
     assert where.where("auto") == wanted
     assert where.where("cuda:1") == "cuda:1"
-    assert where.where("auto", sparse=True) == "cpu"
 
 
 def test_gpus_are_those_that_the_driver_lists(monkeypatch, tmp_path):
