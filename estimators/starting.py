@@ -11,7 +11,6 @@ from slimlearn.estimators.build import BUILT, Built, last_layer
 from slimlearn.estimators.handle import Handle
 from slimlearn.estimators.history import History
 from slimlearn.estimators.loss_scale import LOSS_SCALE
-from slimlearn.estimators.where import check_gpu
 
 __all__ = ["Starting"]
 
@@ -76,25 +75,16 @@ class Starting:
 
         return make() if key is None else BUILT.get(key, make)
 
-    def _device(self) -> str:
-        """The estimator's, or the processor where "auto" has to do without a GPU."""
-        estimator = self.estimator
-        why = check_gpu(estimator.device, accumulate=estimator.accumulate)
-        if why is None:
-            return estimator.device
-        if estimator.verbose:
-            print(f"{type(estimator).__name__}: device='auto' is 'cpu' here, as {why}")
-        return "cpu"
-
     def _start(self, built: Built, seed: int) -> None:
         """The arrays to train: fresh ones, or copies of the fitted ones."""
         estimator = self.estimator
         self.program = program = built.program.copy()
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
-        device = self._device()
         closely = named or self.origin.foreign
-        self.handle = Handle(program, self.input, closely, device, strict=True)
+        self.handle = Handle(
+            program, self.input, closely, estimator.device, strict=True
+        )
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)

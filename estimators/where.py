@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slimlearn.backend.telling import warn
 
-__all__ = ["GPU", "check_gpu", "where"]
+__all__ = ["GPU", "where"]
 
 # What "auto" means where it is there.
 GPU = "cuda"
@@ -57,27 +57,3 @@ def _count() -> int:
         return max(1, len(list(_GPUS.iterdir())))
     except OSError:
         return 1
-
-
-def check_gpu(device: str, *, accumulate: int) -> str | None:
-    """Return why "auto" trains on the processor though a GPU is there, else None.
-
-    Raises
-    ------
-    ValueError
-        If a GPU was asked for that cannot do this.
-    """
-    if device != "auto" and device.partition(":")[0] != GPU:
-        return None  # any other that is there has all that the processor has
-    if accumulate == 1:
-        return None
-    what = f"accumulate={accumulate}"
-    instead = f"set accumulate=1 and batch_size {accumulate} times as large"
-    if device != "auto":
-        raise ValueError(
-            f"device={device!r} does not train with {what}: set device='cpu' (or "
-            f"'auto', which takes the processor for it), or {instead}"
-        )
-    from slimlearn.backend import engine
-
-    return f"{what} needs the processor" if engine.has(GPU) else None

@@ -81,8 +81,10 @@ void CudaSteps::make_parts() {
   columns_ = Piece<int64_t>(driver_, 1);
   const auto count = [](const auto& list) { return number(static_cast<int64_t>(list.size())); };
   // Not from the facts: it runs beside `begin`.
-  const std::string rows = "slim::rows_of_step(" + state + ", " + number(rule_.batch) + ", " +
-                           number(rule_.steps()) + ", " + number(last_rows) + ")";
+  const std::string rows = parts_
+                               ? "a.facts->rows"
+                               : "slim::rows_of_step(" + state + ", " + number(rule_.batch) + ", " +
+                                     number(rule_.steps()) + ", " + number(last_rows) + ")";
   begin_ = part("  slim::begin_step(a.facts, " + state + ", a.in<const double>(1), " +
                     "*a.in<const long long>(3), a.in<const slim::StepTarget>(2), " +
                     count(target_list_) + ", " + number(rule_.batch) + ", " +
@@ -115,7 +117,8 @@ void CudaSteps::make_parts() {
         return "a.in<" + type + ">(" + number(static_cast<int64_t>(pointers.size()) - 1) + ")";
       };
       const std::string listed = "a.in<const unsigned int>(1) + " + state + "->next * " +
-                                 number(rule_.batch) + ", " + rows;
+                                 number(rule_.batch) + (parts_ ? " + a.facts->first_row, " : ", ") +
+                                 rows;
       if (gather.csr()) {
         const SparseBatch& batch = input.buffer.sparse_in(context);
         const std::string values = cuda_type(gather.csr()->dtype());
@@ -155,6 +158,14 @@ void CudaSteps::make_parts() {
     const auto& returns = plan.returns();
     const bool norm = clip.norm > 0;
     const void* updates = may_skip_ ? returns[3].in<void>(context) : nullptr;
+    const void* sums[] = {returns[0].in<void>(context), returns[1].in<void>(context),
+                          returns[2].in<void>(context)};
+    if (parts_) {
+      make_add(whole, bound);
+      const StepSums* all = parts_->sums.data();
+      sums[0] = &all->objective, sums[1] = &all->loss, sums[2] = &all->weight;
+      if (may_skip_) updates = &all->updates;
+    }
     std::snprintf(limit, sizeof limit, "%.17g", clip.norm);
     whole.judge =
         part("  slim::judge_step<" + number(kThreads) + ">(a.facts, " + state +
@@ -164,9 +175,8 @@ void CudaSteps::make_parts() {
                  ", a.in<slim::Facts>(4), a.in<const long long>(5), " + count(groups_) + ", " +
                  (norm ? "a.in<const double>(6), " : "nullptr, ") + count(chunk_list_) + ", " +
                  limit + ", " + (norm ? "a.in<double* const>(7)" : "nullptr") + ");\n",
-             {state_.data(), returns[0].in<void>(context), returns[1].in<void>(context),
-              returns[2].in<void>(context), group_facts_.data(), lengths_.data(), squares_.data(),
-              scales_.data(), updates},
+             {state_.data(), sums[0], sums[1], sums[2], group_facts_.data(), lengths_.data(),
+              squares_.data(), scales_.data(), updates},
              {1, kThreads});
     if (!plan.staged().empty()) {
       std::string copies;
@@ -191,10 +201,14 @@ void CudaSteps::make_parts() {
     parts.push_back(&whole.gather);
     parts.push_back(&whole.judge);
     if (whole.publish) parts.push_back(whole.publish.get());
+    if (whole.add) parts.push_back(whole.add.get());
     for (auto* list : {&whole.fetch, &whole.put}) {
       for (Part& each : *list) parts.push_back(&each);
     }
   }
+  if (parts_) parts.push_back(&parts_->begin);
+  if (parts_ && parts_->keep)
+    parts.insert(parts.end(), {parts_->keep.get(), parts_->restore.get()});
   std::vector<const KernelText*> texts;
   for (const Part* one : parts) texts.push_back(&one->text);
   module_ = driver_.compile(module_text(texts));
@@ -209,9 +223,13 @@ void CudaSteps::make_parts() {
     warm(bound.plan.plan().sequence(), bound.call->context);
     driver_.wait(*stream_);
     driver_.begin_recording(*stream_);
-    enqueue_step(b);
+    parts_ ? enqueue_part(b) : enqueue_step(b);
     of_plans_[b].recording = driver_.end_recording(*stream_);
   }
+  if (!parts_) return;
+  driver_.begin_recording(*stream_);
+  enqueue_update(of_plans_[0]);
+  parts_->update = driver_.end_recording(*stream_);
 }
 
 void CudaSteps::enqueue(const Part& part) const noexcept {
@@ -228,11 +246,15 @@ void CudaSteps::enqueue_step(size_t bound) const noexcept {
   const Spans::Bound& one = spans_->bound()[bound];
   run_launches(one.plan.plan().sequence(), *one.call);
   for (const Part& fetch : whole.fetch) enqueue(fetch);
+  enqueue_update(whole);
+  for (const Part& put : whole.put) enqueue(put);
+  if (whole.publish) enqueue(*whole.publish);
+}
+
+void CudaSteps::enqueue_update(const OfPlan& whole) const noexcept {
   if (!chunk_list_.empty()) enqueue(prepare_);
   enqueue(whole.judge);
   for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
-  for (const Part& put : whole.put) enqueue(put);
-  if (whole.publish) enqueue(*whole.publish);
 }
 
 }  // namespace slim::cuda

@@ -24,7 +24,7 @@ bool CudaSteps::add_parts(const Plan& plan, const CallContext& call,
 }
 
 void CudaSteps::make_whole() {
-  if (of_plans_.size() != 1) return;
+  if (of_plans_.size() != 1 || parts_) return;
   const OfPlan& of_plan = of_plans_[0];
   std::vector<WholePart> parts;
   const auto add = [&](const Part& part, bool waits) {

@@ -34,19 +34,29 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
       call_(std::make_unique<StepCall>(driver_, *stream_, facts_.data())),
       state_(driver_, 1) {
   if (options_.exchange != nullptr) refuse_on_gpu("ranks do not share a step on a GPU");
-  if (options_.batch != rule_.batch) refuse_on_gpu("a GPU runs a batch as a whole (accumulate=1)");
   arrays_.hyper = hypers_.data();
-  spans_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{options_.batch + 1}, request.sources,
-                                   request.index, arrays_, options_.seed, 1, rule_.steps());
+  Arrays given = arrays_;
+  Cut cut{options_.batch + 1};
+  if (options_.batch != rule_.batch) {
+    parts_ = open_parts();
+    given.gradient = parts_->gradient.data();
+    cut.rows = options_.batch;
+  }
+  spans_ = std::make_unique<Spans>(*model_, "grad", rule_, cut, request.sources, request.index,
+                                   given, options_.seed, 1, rule_.steps());
   for (const Spans::Bound& bound : spans_->bound()) {
     may_skip_ = check_sums(bound.plan.plan());
     bound.call->context.call = call_.get();
     bound.call->context.rows = bound.plan.plan().capacity();
   }
-  if (spans_->buckets() > 1 && !spans_->bound()[0].plan.plan().row_gradients().empty()) {
-    throw std::invalid_argument(
-        "gradients that are rows cannot come from batches of several lengths: build the program "
-        "without rows");
+  if (!spans_->bound()[0].plan.plan().row_gradients().empty()) {
+    const char* why = parts_                  ? "cannot be added up"
+                      : spans_->buckets() > 1 ? "cannot come from batches of several lengths"
+                                              : nullptr;
+    if (why != nullptr) {
+      throw std::invalid_argument(std::string("gradients that are rows ") + why +
+                                  ": build the program without rows");
+    }
   }
   const Facts facts{0, 0, 0, options_.seed, 0};
   facts_.send(*stream_, &facts, 1);
@@ -181,6 +191,10 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
 void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
   if (whole_) return whole_->run(*stream_, last - first);
   for (int64_t step = first; step < last; ++step) {
+    if (parts_) {
+      enqueue_parts(step);
+      continue;
+    }
     const size_t bound = bound_of(step);
     if (const auto& recording = of_plans_[bound].recording) {
       driver_.replay(*stream_, *recording);
@@ -222,21 +236,30 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
     run_some(0, 0, {rates, 1, 0, step});
     if (feed_) feed_->before(*stream_, 0);
     time_part(begin_, "begin");
+    if (parts_) time_part(parts_->begin, "part");
     time_part(of_plans_[place].gather, "inputs");
     profile.run_sequence(bound.plan.plan().sequence(), *bound.call);
+    if (parts_) time_part(*of_plans_[place].add, "sum");
+    for (const Part& fetch : of_plans_[place].fetch) time_part(fetch, "rows");
     if (!chunk_list_.empty()) time_part(prepare_, "gradient");
     time_part(of_plans_[place].judge, "verdict");
     time(&groups_, "update", {}, [&] {
       for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
     });
+    for (const Part& put : of_plans_[place].put) time_part(put, "rows back");
     if (of_plans_[place].publish) time_part(*of_plans_[place].publish, "state");
   }
   return profile;
 }
 
 int64_t CudaSteps::launches_per_step() const {
-  const int64_t own = 3 + (chunk_list_.empty() ? 0 : 1) + (of_plans_[0].publish ? 1 : 0);
-  int64_t launches = own + spans_->bound()[0].plan.plan().launches();
+  const OfPlan& whole = of_plans_[0];
+  const auto parts = static_cast<int64_t>(spans_->table()[0].parts.size());
+  const int64_t each =
+      (parts_ ? 3 : 1) + (whole.publish ? 1 : 0) + spans_->bound()[0].plan.plan().launches();
+  int64_t launches = 2 + (chunk_list_.empty() ? 0 : 1) + parts * each;
+  if (parts_ && parts_->keep) launches += 2;
+  launches += static_cast<int64_t>(whole.fetch.size() + whole.put.size());
   for (const Group& group : groups_) launches += group.plan.launches();
   return launches;
 }

@@ -30,6 +30,14 @@ struct StepState {
   int32_t finite = 1;
   int32_t refused = 0;
   uint32_t bad = 0;
+  int64_t part = -1;
+};
+struct StepPart {
+  int64_t offset;
+  int64_t rows;
+};
+struct StepSums {
+  double objective, loss, weight, updates;
 };
 struct StepTarget {
   double* place;
@@ -90,7 +98,19 @@ class CudaSteps final : public Steps {
     Part gather, judge;
     std::unique_ptr<Part> publish;
     std::vector<Part> fetch, put;          // of each gradient that is rows
+    std::unique_ptr<Part> add;             // of a part of a step
     std::unique_ptr<Recording> recording;  // null: the host decides what runs
+  };
+  // Where a step's rows run one part after the other.
+  struct Parts {
+    Piece<std::byte> gradient;  // of one
+    Piece<std::byte> kept;      // the state that the step found
+    Piece<StepSums> sums;
+    Piece<StepPart> table;  // of all steps but the last, then of the last
+    int64_t of_last = 0;    // where these begin
+    Part begin;
+    std::unique_ptr<Part> keep, restore;  // null: no part sets state
+    std::unique_ptr<Recording> update;    // behind the last part
   };
   // A stretch that is updated as one.
   struct Group {
@@ -115,14 +135,19 @@ class CudaSteps final : public Steps {
   void make_groups(StepsRequest& request);
   Arrays make_room(const RowGradient& gradient);
   void make_row_parts(OfPlan& whole, const Spans::Bound& bound);
+  std::unique_ptr<Parts> open_parts();
+  void make_add(OfPlan& whole, const Spans::Bound& bound);
   void make_parts();
   Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;
   void enqueue(const Part& part) const noexcept;
   void enqueue_step(size_t bound) const noexcept;
+  void enqueue_part(size_t bound) const noexcept;
+  void enqueue_update(const OfPlan& whole) const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
   size_t bound_of(int64_t step) const noexcept;
   void enqueue_steps(int64_t first, int64_t last) noexcept;
+  void enqueue_parts(int64_t step) noexcept;
   void run_some(int64_t first, int64_t last, const Rates& rates);
 
   Driver& driver_;
@@ -135,6 +160,7 @@ class CudaSteps final : public Steps {
   std::unique_ptr<Stream> stream_;
   Piece<Facts> facts_;
   std::unique_ptr<StepCall> call_;
+  std::unique_ptr<Parts> parts_;  // null: a step's rows are one
   std::unique_ptr<Spans> spans_;
   std::vector<std::shared_ptr<const Plan>> updates_;
   Piece<StepState> state_;

@@ -7,7 +7,7 @@ from support.cuda import CUDA
 from support.training_case import data, network
 from test_cuda_training import train_alike
 
-from slimlearn import NetworkRegressor
+from slimlearn import NetworkRegressor, SequenceClassifier
 from slimlearn import layers as slim
 from slimlearn.backend import engine, ops, reference
 from slimlearn.backend.graph import Model
@@ -125,3 +125,20 @@ def test_loops_in_training(net):
     near = {"rtol": 2e-3, "atol": 2e-4}
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **near)
     np.testing.assert_allclose(there.predict(X), here.predict(X), **near)
+
+
+def test_steps_in_parts_of_several_lengths():
+    """Each part of a step has the recording of its own longest row."""
+    rng = np.random.default_rng(0)
+    X = np.empty(50, object)
+    X[:] = [rng.normal(size=(n, 3)) for n in rng.integers(2, 9, 50)]
+    y = rng.integers(0, 2, 50)
+    options = {"max_iter": 2, "batch_size": 8, "accumulate": 2, "random_state": 0}
+    there, here = (
+        SequenceClassifier(
+            net=lambda x: slim.gru(x, 4), device=device, precision="float64", **options
+        ).fit(X, y)
+        for device in (CUDA, "cpu")
+    )
+    for name, array in here.program_.weights.items():
+        np.testing.assert_allclose(there.program_.weights[name], array, 0, 1e-12)

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from support.cuda import CUDA
 from support.training_case import Case, data, network
+from test_measure import LARS
 
 from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier, layers
 from slimlearn.backend import engine, ops
@@ -162,10 +163,47 @@ def test_an_estimator(estimator):
     )
 
 
+@pytest.mark.parametrize("rows", [1, 16, 17, 33, 49, 100])
+@pytest.mark.parametrize(
+    "kind", [{}, {"center": True, "dropout": True}, {"clip": True}]
+)
+def test_steps_in_parts(rows, kind):
+    """Three batches a step: the last step has fewer, or one that is smaller."""
+    model = network("f64", split=True, **kind)
+    options = {"hypers": {"keep_prob": 0.7}} if kind.get("dropout") else {}
+    if kind.get("clip"):
+        options["clip_norm"] = 0.05
+    there, here = twins(model, data(rows), accumulate=3, **options)
+    np.testing.assert_allclose(there.train(3), here.train(3), TOLERANCE["f64"])
+    assert_near(there, here, "f64")
+
+
+def test_a_refused_step_in_parts_changes_nothing():
+    """A later part is bad: what an earlier one set is undone."""
+    sources = data(64, "f64")
+    sources["X"][40] = np.nan
+    model = network("f64", center=True, split=True)
+    there, here = twins(model, sources, shuffle=False, accumulate=3)
+    before = there.program.state.tobytes()
+    for case in (there, here):
+        with pytest.raises(Exception, match=r"NaN|not finite|nan"):
+            case.train(1)
+        assert case.program.state.tobytes() == before
+    assert_near(there, here, "f64")
+
+
+def test_parts_of_steps_whose_rows_come_and_go(monkeypatch):
+    want = twins(network("f32", split=True), data(100, "f32"), accumulate=2)[0]
+    losses = want.train(2)
+    monkeypatch.setenv("SLIM_CUDA_DATA", "6000")
+    some = twins(network("f32", split=True), data(100, "f32"), accumulate=2)[0]
+    assert some.train(2) == losses
+    assert some.program.params.tobytes() == want.program.params.tobytes()
+
+
 def test_what_only_the_cpu_does_is_refused():
-    with pytest.raises(ValueError, match=r"accumulate=1.*use device=\"cpu\""):
-        model = network("f64", split=True)
-        there, _ = twins(model, data(64), accumulate=2)
+    with pytest.raises(ValueError, match=r"sums over parameters.*use device=\"cpu\""):
+        there, _ = twins(network("f64", LARS()), data(64), optimizer=LARS())
         there.train(1)
 
 

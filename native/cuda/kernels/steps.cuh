@@ -16,6 +16,18 @@ struct StepState {
   int finite;           // its objective
   int refused;
   unsigned int bad;  // 1 where this step's gradient has a value that is not finite
+  long long part;    // of the step's rows, that is next or runs
+};
+
+// Some of a step's rows: where they begin in its batch.
+struct StepPart {
+  long long offset;
+  long long rows;
+};
+
+// What the parts of a step returned, so far.
+struct StepSums {
+  double objective, loss, weight, updates;
 };
 
 // Where a number of the step goes: base + scale · it.
@@ -44,6 +56,7 @@ __device__ inline long long rows_of_step(const StepState* state, long long batch
 __device__ inline void begin_step(Facts* facts, StepState* state, const double* rates,
                                   long long columns, const StepTarget* targets, int count,
                                   long long batch, long long steps, long long last_rows) {
+  if (threadIdx.x == 0) state->part = -1;
   if (state->refused) return;
   const long long step = state->next, row = step - state->first;
   const long long rows = rows_of_step(state, batch, steps, last_rows);
@@ -60,6 +73,32 @@ __device__ inline void begin_step(Facts* facts, StepState* state, const double* 
                                                 : (double)rows;
     *target.place = target.base + target.scale * number;
   }
+}
+
+// Before all other kernels of a part, by one block. Those of the last step begin at `of_last`.
+__device__ inline void begin_part(Facts* facts, StepState* state, const StepPart* parts,
+                                  long long of_last, long long steps) {
+  if (threadIdx.x != 0) return;
+  ++state->part;
+  const StepPart part = parts[state->part + (state->next + 1 == steps ? of_last : 0)];
+  facts->rows = part.rows;
+  facts->first_row = part.offset;
+}
+
+// Behind them: its gradient onto that of the parts before it, and what it returned.
+template <class T>
+__device__ inline void add_part(const StepState* state, T* gradient, const T* own, long long count,
+                                StepSums* sums, const double* objective, const double* loss,
+                                const double* weight, const double* updates) {
+  const bool first = state->part == 0;
+  for (long long i = first_index(); i < count; i += index_step()) {
+    gradient[i] = first ? own[i] : gradient[i] + own[i];
+  }
+  if (first_index() != 0) return;
+  const StepSums before = first ? StepSums{0, 0, 0, 1} : *sums;
+  const bool counts = before.updates != 0 && (updates == nullptr || *updates != 0);
+  *sums = {before.objective + *objective, before.loss + *loss, before.weight + *weight,
+           counts ? 1.0 : 0.0};
 }
 
 template <class To, class From>
@@ -239,6 +278,13 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
 __device__ inline void publish(const StepState* state, unsigned int* to, const unsigned int* from,
                                long long words) {
   if (state->refused) return;
+  for (long long i = first_index(); i < words; i += index_step()) to[i] = from[i];
+}
+
+// Of a step whose parts have set state one after the other: that which it found, if it is refused.
+__device__ inline void restore(const StepState* state, unsigned int* to, const unsigned int* from,
+                               long long words) {
+  if (!state->refused) return;
   for (long long i = first_index(); i < words; i += index_step()) to[i] = from[i];
 }
 
