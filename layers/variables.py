@@ -244,7 +244,8 @@ def _get_or_make(model: Model, kind: type, name: str, shape, make: Callable):
     elif shape is not None and tuple(shape) != tuple(known.shape):
         raise ValueError(
             f"variable {full_name!r} is {type_text(*known.type)} in this model, but "
-            f"this layer needs {type_text(known.dtype, tuple(shape))}"
+            f"this layer needs {type_text(known.dtype, tuple(shape))}: give it another "
+            "scope, or inputs, sizes and a kernel that make the same shape"
         )
     notes.taken[full_name] = known
     return known

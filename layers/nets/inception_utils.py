@@ -143,9 +143,18 @@ def window(net: Tensor, size: int) -> list[int]:
 
 
 def pooled(
-    net: Tensor, end_points: dict, size: int, stride: int, scope: str, global_pool: bool
+    net: Tensor,
+    end_points: dict,
+    size: int,
+    stride: int,
+    scope: str,
+    global_pool: bool,
+    end_point: str | None = None,
 ) -> Tensor:
-    """Return what the last pooling leaves; with `global_pool` always one pixel."""
+    """Return what the last pooling leaves; with `global_pool` always one pixel.
+
+    Its end point has the name of `scope` if none is given.
+    """
     if global_pool:
         net = ops.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
         end_points["global_pool"] = net
@@ -158,7 +167,7 @@ def pooled(
         padding="VALID",
         scope="{}_{}x{}".format(scope, *kernel),
     )
-    end_points[scope] = net
+    end_points[end_point or scope] = net
     return net
 
 

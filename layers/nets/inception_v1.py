@@ -125,7 +125,9 @@ def inception_v1(
     ):
         net, end_points = inception_v1_base(inputs, scope=opened)
         with slim.variable_scope("Logits"):
-            net = utils.pooled(net, end_points, 7, 1, "AvgPool_0a", global_pool)
+            net = utils.pooled(
+                *(net, end_points, 7, 1, "AvgPool_0a", global_pool), "AvgPool_0a_7x7"
+            )
             if not num_classes:
                 return net, end_points
             net = slim.dropout(net, keep_prob=dropout_keep_prob, scope="Dropout_0b")

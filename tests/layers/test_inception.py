@@ -154,7 +154,7 @@ SHAPES = {
     },
 }
 TAILS = {
-    "inception_v1": {"AvgPool_0a": (1, 1, 1024)},
+    "inception_v1": {"AvgPool_0a_7x7": (1, 1, 1024)},
     "inception_v2": {"AvgPool_1a": (1, 1, 1024)},
     "inception_v3": {
         "AuxLogits": (7,),
