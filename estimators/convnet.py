@@ -170,10 +170,11 @@ class ConvNetClassifier(ConvNet, Classifier):
     X is an array of images, N×H×W×C or N×H×W, or flat rows: a transformer of a
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
-    X may also be a list, a 1-d array or a DataFrame column of the paths of image files
-    (``pip install slimlearn[images]``). Threads read them once a call, into uint8, the
-    way up that a camera's tag says; what is beyond 256 MiB goes to a temporary file
-    (see ``TMPDIR``), from which batches are read.
+    X may also be a list, a 1-d array or a DataFrame column of arrays, of images that
+    Pillow opened, or of the paths of image files (``pip install slimlearn[images]``).
+    Threads read files once a call, into uint8, the way up that a camera's tag says;
+    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which batches
+    are read.
 
     Parameters
     ----------
@@ -333,10 +334,11 @@ class ConvNetRegressor(ConvNet, Regressor):
     X is an array of images, N×H×W×C or N×H×W, or flat rows: a transformer of a
     pipeline may stand before it. uint8 images stay so in memory and are read as
     fractions of 255; others are read as they are and should be scaled to about 1.
-    X may also be a list, a 1-d array or a DataFrame column of the paths of image files
-    (``pip install slimlearn[images]``). Threads read them once a call, into uint8, the
-    way up that a camera's tag says; what is beyond 256 MiB goes to a temporary file
-    (see ``TMPDIR``), from which batches are read.
+    X may also be a list, a 1-d array or a DataFrame column of arrays, of images that
+    Pillow opened, or of the paths of image files (``pip install slimlearn[images]``).
+    Threads read files once a call, into uint8, the way up that a camera's tag says;
+    what is beyond 256 MiB goes to a temporary file (see ``TMPDIR``), from which batches
+    are read.
     y is scaled and unscaled by the estimator.
 
     Parameters

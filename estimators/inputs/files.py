@@ -14,9 +14,12 @@ import numpy as np
 from slimlearn.estimators.inputs.frames import is_frame
 
 __all__ = [
+    "DEEP",
     "file_sizes",
     "paths_of",
+    "pixels_of",
     "read_files",
+    "reason",
     "resized",
     "shortened",
     "size_text",
@@ -36,6 +39,8 @@ _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 # Modes of Pillow by the number of channels, and those that are grey.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GREY = ("1", "L", "LA", "La")
+# The first letters of those of more than 8 bits.
+DEEP = ("I", "F")
 
 
 def size_text(shape) -> str:
@@ -178,7 +183,7 @@ def read_files(
     def read(path: str) -> np.ndarray | Exception:
         try:
             with image.open(path) as opened:
-                return _pixels(opened, size, channels)
+                return pixels_of(opened, size, channels)
         except MemoryError:
             raise
         except Exception as error:  # a broken file raises whatever its format does
@@ -190,7 +195,7 @@ def read_files(
         first = None
         for i, found in enumerate(_ahead(read, paths)):
             if isinstance(found, Exception):
-                unread[i] = f"{paths[i]!r}: {_reason(found)}"
+                unread[i] = f"{paths[i]!r}: {reason(found)}"
                 if not skip:
                     raise ValueError(
                         f"{name}: image {i} cannot be read, {unread[i]}: mend or "
@@ -239,7 +244,7 @@ def file_sizes(paths: Sequence[str]) -> list[tuple[int, int]] | None:
     return None if None in found else found
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why a file was not read, without its name, which stands before."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
@@ -256,8 +261,9 @@ class _Deep(ValueError):
     """Of images whose pixels have more than 8 bits."""
 
 
-def _pixels(image, size, channels: int | None) -> np.ndarray:
-    if image.mode.startswith(("I", "F")):
+def pixels_of(image, size=None, channels: int | None = None) -> np.ndarray:
+    """What Pillow opened as bytes [height, width, channels], as it is to be shown."""
+    if image.mode.startswith(DEEP):
         raise _Deep(
             f"its pixels have more than 8 bits (Pillow's mode {image.mode}), which are "
             "read from arrays alone, as of np.asarray(Image.open(path))"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from sklearn.utils.validation import check_array
 
 from slimlearn.estimators.inputs.files import (
+    DEEP,
     file_sizes,
     paths_of,
+    pixels_of,
+    reason,
     resized,
     shortened,
     size_text,
@@ -30,7 +35,7 @@ def sizes_of(X, name: str) -> list[tuple[int, int]] | None:
     paths = paths_of(X, name)
     if paths is not None:
         return file_sizes(paths)
-    images = _apart(X)
+    images = _apart(X, name)
     if images is None:
         return None
     shapes = [np.shape(image) for image in images]
@@ -43,7 +48,8 @@ def stacked(X, estimator, size: tuple[int, int] | None, name: str):
     Parameters
     ----------
     X : object
-        An array of images, or a list, a column or an array of objects of them.
+        An array of images, or a list, a column or an array of objects of them; what
+        Pillow opened, too.
     estimator : NetworkEstimator
     size : (height, width) or None
         What images of different sizes are brought to.
@@ -55,7 +61,7 @@ def stacked(X, estimator, size: tuple[int, int] | None, name: str):
     ValueError
         If they have different sizes, or are no images.
     """
-    images = _apart(X)
+    images = _apart(X, name)
     if images is not None:
         X = _together(images, estimator, size, name)
     if getattr(X, "ndim", 2) <= 2:
@@ -94,8 +100,34 @@ def _checked(X, name: str, estimator, first: int = 0) -> np.ndarray:
         ) from None
 
 
-def _apart(X) -> list | None:
+def _opened(name: str, images: list) -> list:
+    """Those that Pillow opened as arrays, as files are read."""
+    kind = _of_pillow()
+    images = list(images)
+    for i, image in enumerate(images):
+        if kind is None or not isinstance(image, kind):
+            continue
+        try:
+            deep = image.mode.startswith(DEEP)
+            images[i] = np.asarray(image) if deep else pixels_of(image)
+        except OSError as error:
+            raise ValueError(
+                f"{name}: image {i} cannot be read, {reason(error)}: mend or leave it "
+                "out"
+            ) from error
+    return images
+
+
+def _of_pillow() -> type | None:
+    """The class of Pillow's images; None where nobody imported it."""
+    return getattr(sys.modules.get("PIL.Image"), "Image", None)
+
+
+def _apart(X, name: str) -> list | None:
     """The images that X is a list, a column or an array of objects of."""
+    kind = _of_pillow()
+    if kind is not None and isinstance(X, kind):
+        raise ValueError(f"{name} is one image: give a list of images, [{name}]")
     if not isinstance(X, (list, tuple)):
         if is_frame(X):
             if getattr(X, "shape", (0, 0))[1] != 1:
@@ -106,7 +138,7 @@ def _apart(X) -> list | None:
         if X.dtype != object or (X.ndim != 1 and X.shape[1:] != (1,)):
             return None
         X = X.ravel()
-    X = list(X)
+    X = _opened(name, X)
     if X and not hasattr(X[0], "__len__"):  # None or NaN, where others are images
         return X if any(getattr(image, "ndim", 0) > 1 for image in X) else None
     return X if X and np.ndim(X[0]) > 1 else None

@@ -202,6 +202,34 @@ def test_arrays_and_rows_are_resized_too(dtype):
         np.testing.assert_array_equal(one, want[7:8])
 
 
+def test_images_that_pillow_opened(paths, tmp_path):
+    clf = ConvNetClassifier(**SMALL).fit(paths, y)
+    want = clf.predict_proba(paths[:9])
+    made = [Image.fromarray(image) for image in BYTES]
+    for some in (tuple(made), pd.Series(made)):
+        again = ConvNetClassifier(**SMALL).fit(some, y)
+        np.testing.assert_array_equal(again.predict_proba(some[:9]), want)
+    np.testing.assert_array_equal(clf.predict_proba([*made[:5], *BYTES[5:9]]), want)
+    turned = made[0].rotate(90, expand=True)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    (tmp_path / "cut.png").write_bytes(paths[0].read_bytes()[:60])
+    with (
+        Image.open(tmp_path / "turned.png") as one,
+        Image.open(tmp_path / "cut.png") as cut,
+    ):
+        np.testing.assert_array_equal(clf.predict_proba([one]), want[:1])
+        with pytest.raises(ValueError, match=r"image 1 cannot be read.*truncated"):
+            clf.predict([one, cut])
+    with pytest.raises(ValueError, match=r"X is one image: give .*\[X\]"):
+        clf.predict(made[0])
+    palette = [image.convert("RGB").convert("P") for image in made]
+    assert ConvNetClassifier(**SMALL).fit(palette, y).n_features_in_ == 8 * 8 * 3
+    deep = [Image.fromarray(image.astype(np.int32) * 200) for image in BYTES]
+    assert ConvNetClassifier(**SMALL).fit(deep, y).n_features_in_ == 8 * 8
+
+
 def broken(folder, paths, kind):
     """A list of paths with three files that cannot be read."""
     text, cut = folder / "notes.txt", folder / "cut.png"
