@@ -140,6 +140,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         callbacks: Callbacks = None,
         n_jobs: int | None = None,
         n_threads: int | None = None,
+        device: str = "cpu",
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -164,6 +165,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         self.callbacks = callbacks
         self.n_jobs = n_jobs
         self.n_threads = n_threads
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 

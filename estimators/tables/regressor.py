@@ -125,6 +125,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         callbacks: Callbacks = None,
         n_jobs: int | None = None,
         n_threads: int | None = None,
+        device: str = "cpu",
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -148,6 +149,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
         self.callbacks = callbacks
         self.n_jobs = n_jobs
         self.n_threads = n_threads
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 

@@ -46,6 +46,7 @@ PARAMETERS = {
     "callbacks": validation.TAIL["callbacks"],
     "n_jobs": [None, Integral],
     "n_threads": validation.TAIL["n_threads"],
+    "device": validation.TAIL["device"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -14,6 +14,7 @@ from slimlearn.backend.coded import Coded
 from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.tables.coding import code_rows
+from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
     KINDS,
@@ -27,6 +28,7 @@ from slimlearn.estimators.tables.members import (
     values_at,
 )
 from slimlearn.estimators.tables.together import each
+from slimlearn.estimators.where import where
 
 if TYPE_CHECKING:
     from slimlearn.estimators.tables.encoder import TabularEncoder
@@ -146,7 +148,9 @@ class Trainer:
     ):
         encoding = encoder._encoding
         self.owner, self.y, self.weights = owner, y, weights
-        rows = code_rows(encoding, table, VIEWS)
+        # Codes are read by the processor alone.
+        here = where(owner.device) == "cpu"
+        rows = (code_rows if here else Encoding.encode)(encoding, table, VIEWS)
         self.rows: Coded | np.ndarray = rows
         if rows.shape[1] == 0:  # columns tell nothing
             self.rows = np.zeros((len(rows), 1), dtype=np.float32)
@@ -283,6 +287,7 @@ class Trainer:
             callbacks=self._callbacks(owner.callbacks, seconds),
             random_state=plan.seed,
             n_threads=owner.n_threads,
+            device=owner.device,
             verbose=max(0, int(owner.verbose) - 1),
             **owner._settings(len(training)),
         )

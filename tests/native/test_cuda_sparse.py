@@ -144,7 +144,6 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.usefixtures("way")
 def test_gradients_kept_as_rows(name):
     made = sources(45, "f64", features=300)
     train_alike(made, "f64", optimizer=OPTIMIZERS[name], rows=True)
