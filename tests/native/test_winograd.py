@@ -140,7 +140,7 @@ def test_near_the_exact_result(shape, isa):
         got = apply(build, {name: array, "f": f}, isa, "f", batch=images)
         wide = {name: array.astype("f8"), "f": f.astype("f8")}
         want = apply(build, wide, isa, "f", batch=images)
-        assert 0 < np.abs(got - want).max() < 3e-5 * np.abs(want).max()
+        assert 0 < np.abs(got - want).max() < 5e-5 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("isa", ISAS)
