@@ -31,6 +31,7 @@ TapeRunner::TapeRunner(const Binding& binding, const Graph& region, std::vector<
       results_(std::move(results)) {
   compile(binding);
   place_results();
+  find_next();
   allocate();
   measure();
 }
@@ -221,9 +222,22 @@ void TapeRunner::place_results() {
     const unsigned scalar =
         extent != Extent::scalar && tape_.registers[reg].extent == Extent::scalar;
     stores_.push_back({at(reg, extent), results_[i], extent,
-                       tape_kernel(Operation::copy, dtype, dtype, scalar), scalar != 0});
+                       tape_kernel(Operation::copy, dtype, dtype, scalar), scalar != 0,
+                       size_of(dtype)});
   }
   in_place_.resize(tape_.registers.size(), false);
+}
+
+// Of single rows, those that are neither spread nor copied: a stencil's.
+void TapeRunner::find_next() {
+  const bool plain = single_rows_ && stores_.empty() && columns_.empty() && repeats_.empty() &&
+                     gathers_.empty() && spread_columns_.empty() &&
+                     steps_[static_cast<int>(Extent::column)].empty();
+  if (!plain) return;
+  for (const Place& place : blocks_) next_.push_back({place.reg, tape_.space.n * place.size});
+  for (const Place& place : apart_) {
+    next_.push_back({place.reg, place.buffer.row_stride * place.size});
+  }
 }
 
 int64_t TapeRunner::reserve(int64_t bytes) {

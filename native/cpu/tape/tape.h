@@ -68,12 +68,17 @@ class TapeRunner {
     Extent extent;
     TapeKernel copy;
     bool repeats;  // a scalar
+    int64_t size;  // of an element
 
     void run(const Context& context, const std::byte* src, int64_t first, int64_t n) const;
   };
   struct Spread {  // a row or column register repeated over a block
     int32_t from, to;
     int64_t size;
+  };
+  struct Next {  // what a register's pointer moves from one row to the next
+    int32_t reg;
+    int64_t bytes;
   };
   struct Run;
 
@@ -90,6 +95,7 @@ class TapeRunner {
   bool computed(int32_t reg) const;
   void fetch(Run& run, const Place& place, int64_t first, int64_t n) const;
   int64_t reserve(int64_t bytes);
+  void find_next();
   void measure();
 
   void scalar_phase(Run& run) const;
@@ -107,6 +113,7 @@ class TapeRunner {
   std::vector<Place> repeats_;          // columns whose elements serve several rows
   std::vector<Place> gathers_, apart_;  // apart_: rows that lie apart, of any extent
   bool single_rows_ = false;            // a block is of one row, where those lie that are apart
+  std::vector<Next> next_;              // if a row has no more to do than its steps
   std::vector<Spread> spread_rows_, spread_columns_;
   std::vector<Store> stores_;
   std::vector<int64_t> slot_;   // by register: bytes into `local`, -1: in memory

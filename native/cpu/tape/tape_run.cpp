@@ -106,7 +106,6 @@ void TapeRunner::fetch(Run& run, const Place& place, int64_t first, int64_t n) c
 void TapeRunner::Store::run(const Context& context, const std::byte* src, int64_t first,
                             int64_t n) const {
   std::byte* dst = buffer.in<std::byte>(context);
-  const int64_t size = size_of(buffer.dtype);
   if (buffer.row_stride == 0) {
     copy(dst + first * size, src, src, src, n);
     return;
@@ -292,7 +291,7 @@ void TapeRunner::finish(Run& run) const {
   for (const Store& store : stores_) {
     if (store.extent != Extent::scalar) continue;
     std::memcpy(store.buffer.in<std::byte>(run.context), run.pointer[store.reg],
-                static_cast<size_t>(size_of(store.buffer.dtype)));
+                static_cast<size_t>(store.size));
   }
 }
 
@@ -310,6 +309,13 @@ void TapeRunner::blocks(Run& run) const {
     row_phase(run);
     for (run.row = window.row; run.row < window.row_end; run.row += block_rows) {
       run.rows = std::min(block_rows, window.row_end - run.row);
+      if (run.row > window.row && !next_.empty() && run.acc == nullptr) {
+        for (const Next& next : next_) run.pointer[next.reg] += next.bytes;
+        for (const Step& step : steps_[static_cast<int>(Extent::full)]) {
+          step.run(run.pointer, run.columns);
+        }
+        continue;
+      }
       block(run);
       if (--until_drained > 0) continue;
       drain(run);

@@ -1,5 +1,4 @@
 // Chains of the tape: sums of many terms, as stencils have, that may move a value.
-#include <algorithm>
 #include <utility>
 
 #include "cpu/tape/tape_chains.h"
