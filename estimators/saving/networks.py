@@ -88,6 +88,7 @@ _TABULAR = {
     "_several": flag,
     "temperature_": number,
     "linear_share_": number,
+    "near_share_": number,
     "_range": in_tuple(numeric),
 }
 # What else a fit of some leaves.

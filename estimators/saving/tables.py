@@ -31,7 +31,7 @@ from slimlearn.estimators.tables.columns import (
 )
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.numbers import Numbers
-from slimlearn.estimators.tables.tower import Straight, Tower
+from slimlearn.estimators.tables.tower import Near, Straight, Tower
 
 __all__ = ["rows"]
 
@@ -67,7 +67,7 @@ def _make_encoding(cls, state: dict) -> Encoding:
     return made
 
 
-def _make_tower(cls, state: dict) -> Tower | Straight:
+def _make_tower(cls, state: dict) -> Tower | Straight | Near:
     return cls(**state)
 
 
@@ -108,6 +108,7 @@ def rows() -> list[Kind]:
         "cardinalities": in_tuple(count),
         "embedding_size": count,
     }
+    near = {"numbers": count, "codes": count, "rows": count}
     straight = {"numbers": count, "cardinalities": in_tuple(count)}
     base = frozenset(_COLUMN)
     return [
@@ -145,6 +146,7 @@ def rows() -> list[Kind]:
         ),
         Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
         Kind("Straight", Straight, straight, frozenset(straight), make=_make_tower),
+        Kind("Near", Near, near, frozenset(near), make=_make_tower),
     ]
 
 

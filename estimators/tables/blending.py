@@ -21,6 +21,7 @@ def best_share(
     nets: np.ndarray,
     line: np.ndarray,
     weights: np.ndarray | None,
+    simpler: bool = True,
 ) -> float:
     """The share of a linear model in a mean, to 0.99; 0 where it is clearly worse.
 
@@ -36,6 +37,8 @@ def best_share(
         Predictions of rows that were held out.
     weights : ndarray or None
         Of the rows.
+    simpler : bool
+        Whether a larger share is as good where it may be chance that it is worse.
     """
     share = np.full(len(nets), 1 / len(nets))
     if weights is not None:
@@ -52,6 +55,8 @@ def best_share(
     if worse > _SURE * apart:
         return 0.0
     best = int(np.argmin([share @ lost(part) for part in _SHARES]))
+    if not simpler:
+        return float(_SHARES[best])
     least = lost(_SHARES[best])
     for part in _SHARES[:best:-1]:
         mean, apart = beyond(lost(part) - least)

@@ -93,6 +93,10 @@ class TabularEnsemble(
         """Whether `_losses` knows how much a row is told amiss."""
         raise NotImplementedError
 
+    def _nears(self) -> bool:
+        """Whether a Gaussian process is tried, where rows are few."""
+        return False
+
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""
         raise NotImplementedError
@@ -190,15 +194,17 @@ class TabularEnsemble(
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
             done = trainer.settled(done)
-            line = None
+            line = near = None
             if self._compares(y):
                 line = trainer.line(index, strata, rng, done)
+                near = trainer.near(index, rng, len(done))
         except KeyboardInterrupt:
             if done:
-                self._publish(encoder, trainer.settled(done), None, y, weights, given)
+                done = trainer.settled(done)
+                self._publish(encoder, done, [None, None], y, weights, given)
             raise
         del trainer  # with the rows
-        self._publish(encoder, done, line, y, weights, given)
+        self._publish(encoder, done, [line, near], y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""
@@ -216,30 +222,39 @@ class TabularEnsemble(
             table, weights = table.rows(index), weights[index]
         return encoder.learn(table, weights, VIEWS)
 
-    def _publish(self, encoder, done: list, line, y, weights, given) -> None:
+    def _publish(self, encoder, done: list, others: list, y, weights, given) -> None:
         self.encoder_ = encoder
         self.n_iter_ = max(member.n_iter_ for member, *_ in done)
         mean, seen = out_of_fold(done, len(y))
-        part = 0.0
-        if line is not None:
-            other, also = out_of_fold([line], len(y))
-            both = seen & also
-            some = np.flatnonzero(both)
-            some = some[:: -(-len(some) // _COMPARED) or 1]
-            if len(some):
-                own = None if weights is None else weights[some]
-                losses = partial(self._losses, y[some])
-                part = best_share(losses, mean[some], other[some], own)
-        if part:
-            for member, *_ in done:
-                member.share_ = (1 - part) / len(done)
-            line.member.share_ = part
-            mean, seen = (1 - part) * mean + part * other, both
-            done = [*done, line]
-        self.linear_share_ = part
+        networks, found, shares = len(done), [], []
+        for simpler, other in zip((True, False), others):
+            part = 0.0
+            if other is not None:
+                told, also = out_of_fold([other], len(y))
+                part = self._share(y, weights, mean, told, seen & also, simpler)
+            found.append(part)
+            if part:
+                mean, seen = (1 - part) * mean + part * told, seen & also
+                shares = [(1 - part) * share for share in shares] + [part]
+                done = [*done, other]
+        if shares:
+            each = (1 - sum(shares)) / networks
+            for (member, *_), share in zip(done, [each] * networks + shares):
+                member.share_ = share
+        self.linear_share_, self.near_share_ = found[0] * (1 - found[1]), found[1]
         self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
+
+    def _share(self, y, weights, mean, told, both, simpler: bool) -> float:
+        """What predictions of another kind count, by rows that both did not see."""
+        some = np.flatnonzero(both)
+        some = some[:: -(-len(some) // _COMPARED) or 1]
+        if not len(some):
+            return 0.0
+        own = None if weights is None else weights[some]
+        losses = partial(self._losses, y[some])
+        return best_share(losses, mean[some], told[some], own, simpler)
 
     # -- predictions ------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from slimlearn.backend.schedule import FlatCosine
 from slimlearn.estimators.handle import joined
 from slimlearn.estimators.inputs.named import Parts
 from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
-from slimlearn.estimators.tables.tower import Straight, Tower
+from slimlearn.estimators.tables.tower import Near, Straight, Tower
 
 __all__ = [
     "KINDS",
@@ -22,6 +22,7 @@ __all__ = [
     "line_member",
     "member_of",
     "most_numbers",
+    "near_member",
     "telling",
     "values_at",
     "values_of",
@@ -197,19 +198,9 @@ def line_member(line, layout: Layout, cardinalities, X, y, weights, **settings):
         Parameters of the estimator.
     """
     make = RegressorMember if settings.pop("regression") else ClassifierMember
-    member = make(
-        Straight(layout.numbers, tuple(cardinalities)),
-        inputs=layout.inputs(_BOTH, None),
-        precision="float32",
-        max_iter=1,
-        batch_size=min(len(y), _BATCH),
-        early_stopping=False,
-        **settings,
-    )
-    # What y means, and the program; the weights are then those that were solved.
-    member.fit(X, y, weights)
-    scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
-    scale = np.where(np.equal(scale, 0.0), 1.0, scale)
+    net = Straight(layout.numbers, tuple(cardinalities))
+    inputs = layout.inputs(_BOTH, None)
+    member, scale, centre = _unsolved(make, net, inputs, X, y, weights, settings)
     intercept, arrays = (line.intercept - centre) / scale, {}
     if "output/weights" in member.program_.weights:
         arrays["output/weights"] = line.numbers / scale
@@ -220,6 +211,51 @@ def line_member(line, layout: Layout, cardinalities, X, y, weights, **settings):
         levels[: cardinalities[0]] += intercept  # of each row there is one
         arrays["codes/embeddings"] = levels
     return member.set_weights(arrays)
+
+
+def near_member(process, X, y, weights, **settings):
+    """A fitted estimator that tells what a Gaussian process tells.
+
+    Parameters
+    ----------
+    process : Process
+    X : Coded or ndarray of float32
+    y : ndarray
+    weights : ndarray or None
+    **settings
+        Parameters of the estimator.
+    """
+    net = Near(len(process.numbers), len(process.codes), len(process.factors))
+    named = {"numbers": process.numbers, "codes": process.codes}
+    inputs = {name: own for name, own in named.items() if own}
+    made = _unsolved(RegressorMember, net, inputs, X, y, weights, settings)
+    member, scale, centre = made
+    arrays = {
+        "rows": process.rows,
+        "counts": process.counts,
+        "output/weights": process.factors[:, None] / scale,
+        "output/biases": np.ravel((process.intercept - centre) / scale),
+    }
+    if process.numbers:
+        arrays["slopes"] = process.slopes
+    return member.set_weights(arrays)
+
+
+def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:
+    """A member whose weights are to be those that were solved, and its units of y."""
+    member = make(
+        net,
+        inputs=inputs,
+        precision="float32",
+        max_iter=1,
+        batch_size=min(len(y), _BATCH),
+        early_stopping=False,
+        **settings,
+    )
+    # What y means, and the program.
+    member.fit(X, y, weights)
+    scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
+    return member, np.where(np.equal(scale, 0.0), 1.0, scale), centre
 
 
 def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):

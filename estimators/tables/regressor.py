@@ -49,7 +49,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     count as the furthest of the others, with a warning: beside a value of 10⁶
     deviations all others would be the same to a network.
     A linear model, solved, counts as well as held-out rows say: where there is little
-    to be had it is as good as alone.
+    to be had it is as good as alone. So does, of few rows, a Gaussian process of them.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 
@@ -170,6 +170,9 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
 
     def _compares(self, y):
         return self.loss == "squared_error"
+
+    def _nears(self):
+        return self.preset != "fast" and self.time_limit is None
 
     def _losses(self, y, told):
         spread = y.std(axis=0)

@@ -1,4 +1,4 @@
-"""Networks of members: embeddings of numbers and codes and a tower on them; a line."""
+"""Networks of members: embeddings and a tower on them; a line; rows that are near."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.tables.numbers import CLIPPED_WIDE
 
-__all__ = ["Straight", "Tower"]
+__all__ = ["Near", "Straight", "Tower"]
 
 # What is no weight of a layer is trained at a part of its rate.
 _SLOW = 0.1
@@ -139,6 +139,53 @@ class Straight:
             told = _vectors(x["codes"], self.cardinalities, num_outputs, zeros)
             found.append(ops.reduce_sum(told, [1]))
         return found[0] if len(found) == 1 else found[0] + found[1]
+
+
+class Near:
+    """A sum over rows by how near they are, on the inputs ``numbers`` and ``codes``.
+
+    Parameters
+    ----------
+    numbers, codes : int
+        Columns of each input.
+    rows : int
+    """
+
+    outputs_name = "num_outputs"
+
+    def __init__(self, numbers: int, codes: int, rows: int):
+        self.numbers = numbers
+        self.codes = codes
+        self.rows = rows
+
+    @property
+    def key(self) -> tuple:
+        """What the graph depends on."""
+        return ("near", *vars(self).values())
+
+    def __call__(self, x, num_outputs: int) -> Tensor:
+        """Build the layers."""
+        columns, zeros = self.numbers + self.codes, layers.zeros_initializer()
+        rows = layers.model_variable("rows", (columns, self.rows), initializer=zeros)
+        counts = layers.model_variable("counts", (columns,), initializer=zeros)
+        slopes = None
+        if self.numbers:
+            slopes = layers.model_variable("slopes", (self.numbers,), initializer=zeros)
+        found = None
+        for column in range(columns):
+            number = column < self.numbers
+            source, at = ("numbers", column) if number else ("codes", column)
+            at = at if number else column - self.numbers
+            own = ops.slice_(x[source], 1, at, at + 1)
+            row = ops.slice_(rows, 0, column, column + 1)
+            count = ops.slice_(counts, 0, column, column + 1)
+            if number:
+                slope = ops.slice_(slopes, 0, column, column + 1)
+                near = count * ops.exp(0.0 - ops.abs(own - row) * slope)
+            else:
+                near = ops.where(ops.equal(own, row), count, 0.0)
+            found = 1.0 + near if found is None else found * (1.0 + near)
+        return layers.linear(found, num_outputs, scope="output")
 
 
 def _vectors(x: Tensor, cardinalities, size: int, initializer) -> Tensor:

@@ -15,6 +15,7 @@ from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.tables.coding import code_rows
 from slimlearn.estimators.tables.encoding import Encoding
+from slimlearn.estimators.tables.kernels import FEWEST_ROWS, MOST_ROWS, process_of
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
     KINDS,
@@ -24,6 +25,7 @@ from slimlearn.estimators.tables.members import (
     line_member,
     member_of,
     most_numbers,
+    near_member,
     telling,
     values_at,
 )
@@ -222,6 +224,38 @@ class Trainer:
         values[np.searchsorted(index, line.rows)] = told
         there = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         return Result(member, index[there], values[there])
+
+    def near(
+        self, index: np.ndarray, rng: np.random.Generator, count: int
+    ) -> Result | None:
+        """A Gaussian process of all rows, and what each is told by all others.
+
+        Parameters
+        ----------
+        index : index array
+            The rows that have weight.
+        rng : Generator
+        count : int
+            The networks: there are to be some for each row, which did not see it.
+        """
+        owner, targets = self.owner, self.owner._targets(self.y)
+        few = FEWEST_ROWS <= len(index) <= MOST_ROWS
+        if not (owner._nears() and few and count >= _FEWEST_FOLDS):
+            return None
+        if targets.shape[1] > 1:
+            return None
+        parts = self.rows, self.layout, targets[:, 0], self.weights, index
+        process = process_of(*parts, rng)
+        if process is None:
+            return None
+        member = near_member(
+            process,
+            *(self.rows, self.y, self.weights),
+            random_state=int(rng.integers(2**31)),
+            n_threads=owner.n_threads,
+        )
+        shape = (len(index), *self.y.shape[1:])
+        return Result(member, index, process.told.reshape(shape))
 
     def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
         """What members lose of rows that they did not see; NaN of all others."""

@@ -1,0 +1,138 @@
+"""The Gaussian process beside networks: solved, counted, saved, exported."""
+
+import numpy as np
+import pytest
+
+import slimlearn
+from slimlearn import TabularRegressor
+from slimlearn.estimators.saving import load
+from slimlearn.estimators.tables.ensemble import _encoded
+from slimlearn.estimators.tables.kernels import process_of
+from slimlearn.estimators.tables.members import Layout, values_of
+from slimlearn.estimators.tables.table import open_table
+from slimlearn.estimators.tables.tower import Near, Tower
+
+pd = pytest.importorskip("pandas")
+RNG = np.random.default_rng(0)
+FEW = {"random_state": 0, "n_threads": 1, "max_iter": 4}
+
+
+def waves(rows):
+    """A product of two numbers' waves, levels that count, and columns of noise."""
+    frame = pd.DataFrame(RNG.normal(size=(rows, 4)), columns=list("abcd"))
+    levels = RNG.integers(0, 20, rows)
+    names = [f"l{i}" for i in range(20)]
+    frame["level"] = pd.Categorical.from_codes(levels, names)
+    y = np.sin(2 * frame["a"]) * frame["b"] + np.cos(levels)
+    return frame, 10.0 + y.to_numpy() + 0.05 * RNG.normal(size=rows)
+
+
+FRAME, Y = waves(300)
+
+
+def near(process, Z):
+    """The formula of `Process`, row by row in float64."""
+    found = np.ones((len(Z), len(process.factors)))
+    for i, column in enumerate([*process.numbers, *process.codes]):
+        apart = np.abs(Z[:, column, None].astype(float) - process.rows[i])
+        numbers = i < len(process.numbers)
+        close = np.exp(-apart * process.slopes[i]) if numbers else apart == 0
+        found *= 1 + process.counts[i] * close
+    return found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("codes", [0, 1, 2])
+def test_each_row_is_told_by_all_others(codes, weighted):
+    rows, numbers = 120, 3
+    layout = Layout(numbers, 1, codes)
+    Z = RNG.normal(size=(rows, layout.width + codes)).astype(np.float32)
+    Z[:, layout.width :] = RNG.integers(0, 4, (rows, codes))
+    y = 1e6 + 1e3 * (np.sin(2 * Z[:, 3]) * Z[:, 4] + (Z[:, -1] > 1))
+    weights = RNG.uniform(0.5, 2.0, rows) if weighted else None
+    index = np.arange(5, rows)
+    made = process_of(Z, layout, y, weights, index, np.random.default_rng(0))
+    assert made.numbers and len(made.codes) <= codes
+    own = y[index]
+    # The noise is what is left of y, by the factors and the weights.
+    share = np.ones(len(own)) if weights is None else weights[index]
+    covariance, apart = near(made, Z[index]), own - made.intercept
+    left, factors = apart - covariance @ made.factors, made.factors
+    level = (left * share) @ factors / (factors @ factors)
+    noise = level / share
+    np.testing.assert_allclose(left, noise * factors, atol=2.0)
+    for row in (0, 17, 80):
+        rest = np.arange(len(own)) != row
+        matrix = covariance[np.ix_(rest, rest)] + np.diag(noise[rest])
+        told = covariance[row, rest] @ np.linalg.solve(matrix, apart[rest])
+        assert told + made.intercept == pytest.approx(made.told[row], abs=2.0)
+    assert np.std(own - made.told) < 0.6 * np.std(own)
+
+
+def test_it_counts_where_rows_tell_so(tmp_path):
+    reg = TabularRegressor(**FEW).fit(FRAME[:200], Y[:200])
+    kinds = [type(member.net) for member in reg.members_]
+    assert kinds[:8] == [Tower] * 8 and kinds[-1] is Near and reg.near_share_ > 0.3
+    shares = [member.share_ for member in reg.members_]
+    assert shares[-1] == reg.near_share_ and sum(shares) == pytest.approx(1)
+    assert len(shares) == 8 + (reg.linear_share_ > 0) + 1
+    told = reg.predict(FRAME[200:])
+    rest = TabularRegressor(**FEW, preset="fast").fit(FRAME[:200], Y[:200])
+    assert rest.near_share_ == 0.0
+    lost = [np.mean((m - Y[200:]) ** 2) for m in (told, rest.predict(FRAME[200:]))]
+    assert lost[0] < 0.7 * lost[1]
+    # One by one, all at once, and from a file.
+    Z = _encoded(reg.encoder_, open_table(reg, FRAME[200:], reset=False))
+    alone = [values_of(m, "predict", Z, "decode", 1) for m in reg.members_]
+    mean = np.clip(np.array(shares) @ alone, *reg._range)
+    np.testing.assert_allclose(told, mean, rtol=1e-6)
+    np.testing.assert_allclose(reg.predict(FRAME[200:203]), told[:3], rtol=1e-6)
+    reg.save(tmp_path / "near.slim")
+    np.testing.assert_array_equal(
+        load(tmp_path / "near.slim").predict(FRAME[200:]), told
+    )
+
+
+@pytest.mark.parametrize("rows", [3, 60])
+def test_it_is_exported_as_a_part_of_the_whole(rows):
+    pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
+    rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    reg = TabularRegressor(**FEW).fit(FRAME[:200], Y[:200])
+    assert isinstance(reg.members_[-1].net, Near)
+    made, some = slimlearn.to_onnx(reg), FRAME[200 : 200 + rows]
+    session = rt.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feeds = {c: some[[c]].to_numpy(np.float32) for c in "abcd"}
+    feeds["level"] = some[["level"]].to_numpy(object)
+    names = {one.name: one.type for one in session.get_inputs()}
+    feeds = {
+        name: own.astype(np.float64) if "double" in names[name] else own
+        for name, own in feeds.items()
+    }
+    [told] = session.run(None, feeds)[:1]
+    np.testing.assert_allclose(np.ravel(told), reg.predict(some), rtol=2e-4)
+
+
+@pytest.mark.parametrize("how", ["rows", "members", "loss", "outputs", "time"])
+def test_where_it_is_not_tried(how):
+    X, y, more = RNG.normal(size=(60, 2)), RNG.normal(size=60), {}
+    if how == "rows":
+        X, y = X[:49], y[:49]
+    elif how == "outputs":
+        y = np.stack((y, y * y), axis=1)
+    else:
+        given = {"members": 4, "loss": "absolute_error", "time": 60.0}
+        more = {"time_limit" if how == "time" else how: given[how]}
+    reg = TabularRegressor(**FEW, **more, hidden_units=(4,)).fit(X, y)
+    assert reg.near_share_ == 0.0
+    assert not any(isinstance(member.net, Near) for member in reg.members_)
+
+
+def test_constant_columns_and_targets_tell_nothing():
+    layout, rng = Layout(1, 0, 0), np.random.default_rng(0)
+    Z, y = np.zeros((60, 2), np.float32), RNG.normal(size=60)
+    assert process_of(Z, layout, y, None, np.arange(60), rng) is None
+    Z[:, 1] = y
+    assert process_of(Z, layout, np.full(60, 1e300), None, np.arange(60), rng) is None
+    assert process_of(Z, layout, y * 1e300, None, np.arange(60), rng) is not None
