@@ -25,6 +25,9 @@ _LOOKED_AT, _STEPS = 300, 15
 # Columns that count less are left out.
 _LITTLE = 0.01
 
+# Beside the mean: the noise of a row is that of all by its weight.
+_LEAST_WEIGHT = 1e-6
+
 # Of noise, as found by some rows: all of them say which is best.
 _NOISES = (0.5, 1.0, 2.0)
 
@@ -107,7 +110,7 @@ def process_of(
     deviation = y.std()
     y = (y - middle) / deviation
     weights = np.ones(len(y)) if weights is None else weights[index] / 1.0
-    weights = weights / weights.mean()
+    weights = np.maximum(weights / weights.mean(), _LEAST_WEIGHT)
     with threadpool_limits(1, "blas"):  # its threads would change bits
         found = _solved(rows, layout, y, weights, rng)
     if found is None:
@@ -154,7 +157,7 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
         factors = inverse @ y
         left = factors / np.diag(inverse)
         lost = np.average(left**2, weights=weights)
-        if best is None or lost < best[0]:
+        if np.isfinite(lost) and (best is None or lost < best[0]):
             best = lost, factors, y - left
     if best is None:
         return None

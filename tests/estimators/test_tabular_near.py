@@ -136,3 +136,12 @@ def test_constant_columns_and_targets_tell_nothing():
     Z[:, 1] = y
     assert process_of(Z, layout, np.full(60, 1e300), None, np.arange(60), rng) is None
     assert process_of(Z, layout, y * 1e300, None, np.arange(60), rng) is not None
+
+
+def test_weights_of_any_size():
+    layout, rows = Layout(1, 0, 0), 60
+    Z = RNG.normal(size=(rows, 2)).astype(np.float32)
+    weights = np.where(np.arange(rows) % 3, 1e300, 1e-300)
+    parts = Z, layout, np.sin(Z[:, 1]), weights, np.arange(rows)
+    made = process_of(*parts, np.random.default_rng(0))
+    assert np.isfinite(made.told).all() and np.isfinite(made.factors).all()
