@@ -1,4 +1,4 @@
-"""How much a linear model counts beside an ensemble of networks."""
+"""How much another kind of model counts beside an ensemble of networks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
 # what may be rounding, and deviations by which it is worse for sure.
 _CHANCE, _ROUNDING, _SURE = 0.25, 1e-9, 1.5
 
+# Deviations by which a model must help that is not simpler and saw, when it was chosen,
+# the rows that it tells: of noise it may seem better by two.
+_CLEARLY = 3.0
+
 
 def best_share(
     losses: Callable[[np.ndarray], np.ndarray],
@@ -23,10 +27,10 @@ def best_share(
     weights: np.ndarray | None,
     simpler: bool = True,
 ) -> float:
-    """The share of a linear model in a mean, to 0.99; 0 where it is clearly worse.
+    """The share of another model in a mean, to 0.99; 0 where it is clearly worse.
 
     Networks are told by members one by one, as only one of them did not see a row; all
-    together they are better than one, the linear model is not: shares that are best by
+    together they are better than one, the other model is not: shares that are best by
     such rows would be too large where it is worse.
 
     Parameters
@@ -38,7 +42,8 @@ def best_share(
     weights : ndarray or None
         Of the rows.
     simpler : bool
-        Whether a larger share is as good where it may be chance that it is worse.
+        Whether a larger share is as good where it may be chance that it is worse. If
+        not, it must help clearly, or has none.
     """
     share = np.full(len(nets), 1 / len(nets))
     if weights is not None:
@@ -55,9 +60,10 @@ def best_share(
     if worse > _SURE * apart:
         return 0.0
     best = int(np.argmin([share @ lost(part) for part in _SHARES]))
-    if not simpler:
-        return float(_SHARES[best])
     least = lost(_SHARES[best])
+    if not simpler:
+        gain, apart = beyond(losses(nets) - least)
+        return float(_SHARES[best]) if gain > _CLEARLY * apart else 0.0
     for part in _SHARES[:best:-1]:
         mean, apart = beyond(lost(part) - least)
         if mean <= _CHANCE * apart + _ROUNDING * (share @ least):

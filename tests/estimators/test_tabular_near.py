@@ -93,6 +93,14 @@ def test_it_counts_where_rows_tell_so(tmp_path):
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_noise_it_counts_nothing(seed):
+    """Where evidence finds something in twenty columns, as it always does."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(100, 20)), rng.normal(size=100)
+    assert TabularRegressor(**FEW, hidden_units=(4,)).fit(X, y).near_share_ == 0.0
+
+
 @pytest.mark.parametrize("rows", [3, 60])
 def test_it_is_exported_as_a_part_of_the_whole(rows):
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
