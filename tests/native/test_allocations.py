@@ -10,12 +10,12 @@ import subprocess
 import sys
 
 import pytest
+from support.sanitizer import not_sanitized
 
 SECONDS = 14
-SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 
 
-@pytest.mark.skipif(SANITIZED, reason="the sanitizer has allocators of its own")
+@not_sanitized
 @pytest.mark.skipif(shutil.which("c++") is None, reason="has no compiler of C++")
 @pytest.mark.skipif(sys.platform != "linux", reason="preloads a library")
 def test_one_allocation_after_the_other(root, tmp_path):

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from support.libslim import EXAMPLES, call, environment, require, run, tool
 from support.model_files import saved
+from support.sanitizer import not_sanitized
 
 import slimlearn
 from slimlearn import (
@@ -90,6 +91,7 @@ def models():
     }
 
 
+@not_sanitized
 @pytest.mark.parametrize("name", models())
 def test_sessions_have_the_bits_of_methods_and_allocate_nothing(
     programs, tmp_path, name
