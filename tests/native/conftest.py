@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from support import libslim
 
+from slimlearn.backend import engine
+
 
 @pytest.fixture(scope="session")
 def prefix(tmp_path_factory) -> Path:
@@ -16,3 +18,13 @@ def prefix(tmp_path_factory) -> Path:
 def programs(prefix, tmp_path_factory) -> Path:
     """The programs of tests/native/cpp, in C and C++."""
     return libslim.build_programs(prefix, tmp_path_factory.mktemp("cpp"))
+
+
+@pytest.fixture(params=["whole", "launches"])
+def step_way(request, monkeypatch):
+    """A GPU's step as one kernel, or as a launch for each."""
+    if request.param == "launches":
+        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    engine.clear_cache()
+    yield
+    engine.clear_cache()

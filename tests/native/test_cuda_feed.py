@@ -20,18 +20,9 @@ def trained(sources, device=CUDA, epochs=3, **options):
     return losses, case.program.params.tobytes()
 
 
-@pytest.fixture(params=["whole", "launches"])
-def way(request, monkeypatch):
-    if request.param == "launches":
-        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
-    engine.clear_cache()
-    yield
-    engine.clear_cache()
-
-
 @pytest.mark.parametrize("rows", [100, 97, 33, 16, 3])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("step_way")
 def test_windows_give_the_bits_of_rows_that_stay(rows, steps, monkeypatch):
     sources = data(rows, "f32")
     want = trained(sources)

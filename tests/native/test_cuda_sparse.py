@@ -37,17 +37,8 @@ def train_alike(made, precision, epochs=2, **how):
     return there
 
 
-@pytest.fixture(params=["whole", "launches"])
-def way(request, monkeypatch):
-    if request.param == "launches":
-        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
-    engine.clear_cache()
-    yield
-    engine.clear_cache()
-
-
 @pytest.mark.parametrize("rows, features", [(16, 5), (45, 50), (33, 3000)])
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("step_way")
 def test_sparse_rows_train_alike(rows, features):
     density = min(0.2, 20 / features)
     made = sources(rows, "f64", density=max(density, 1e-3), features=features)
@@ -149,7 +140,7 @@ def test_gradients_kept_as_rows(name):
     train_alike(made, "f64", optimizer=OPTIMIZERS[name], rows=True)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("step_way")
 def test_rows_that_are_clipped_and_penalised():
     made = sources(45, "f64", features=300)
     options = {"clip_norm": 0.05, "segments": [{"l2": 1e-2}] * 4}
@@ -164,7 +155,7 @@ def test_rows_that_are_clipped_and_penalised():
     )
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("step_way")
 def test_a_refused_step_of_rows_changes_nothing():
     made = sources(64, "f64")
     made["X"].data[-3] = np.inf

@@ -133,6 +133,10 @@ struct TouchedRows {
   long long room_step;
 
   __device__ T* array(int i) const { return i == 0 ? weights : slots + (i - 1) * step; }
+  // Where the i-th element of the touched rows is in an array.
+  __device__ long long at(const int* ids, long long i) const {
+    return ids[i / width] * width + i % width;
+  }
 };
 
 // What the update does not reach is zero. `length`: takes the elements.
@@ -144,7 +148,7 @@ __device__ void fetch_rows(Sparse<T> rows, TouchedRows<T> touched, T* gradient,
   for (long long i = first_index(); i < touched.room_step; i += index_step()) {
     const bool is = i < used;
     gradient[i] = is ? rows.values[i] : T(0);
-    const long long at = is ? static_cast<long long>(rows.ids[i / touched.width]) * touched.width + i % touched.width : 0;
+    const long long at = is ? touched.at(rows.ids, i) : 0;
     for (int j = 0; j <= touched.slot_count; ++j) {
       touched.room[j * touched.room_step + i] = is ? touched.array(j)[at] : T(0);
     }
@@ -155,7 +159,7 @@ __device__ void fetch_rows(Sparse<T> rows, TouchedRows<T> touched, T* gradient,
 template <class T>
 __device__ void put_rows(const int* ids, TouchedRows<T> touched, const Facts* group) {
   for (long long i = first_index(); i < group->rows; i += index_step()) {
-    const long long at = static_cast<long long>(ids[i / touched.width]) * touched.width + i % touched.width;
+    const long long at = touched.at(ids, i);
     for (int j = 0; j <= touched.slot_count; ++j) {
       touched.array(j)[at] = touched.room[j * touched.room_step + i];
     }
