@@ -27,6 +27,7 @@ def converted(model, X, target_opset: int):
     onnx = require_onnx(target_opset)
     try:
         skl2onnx = importlib.import_module("skl2onnx")
+        helper = importlib.import_module("skl2onnx.algebra.type_helper")
     except ImportError as error:
         raise ImportError(
             f"to_onnx of a {type(model).__name__} needs the skl2onnx package, which "
@@ -39,7 +40,7 @@ def converted(model, X, target_opset: int):
         )
     parts = _parts(model)
     _refuse(parts)
-    importlib.import_module("slimlearn.estimators.onnx.calibrated").register()
+    calibrated = importlib.import_module("slimlearn.estimators.onnx.calibrated")
     pipelines = importlib.import_module("slimlearn.estimators.onnx.pipelines")
     for kind in {type(part) for part in parts if isinstance(part, ToONNX)}:
         pipelines.register(kind)
@@ -47,8 +48,14 @@ def converted(model, X, target_opset: int):
     options = {id(part): {"raw_scores": True} for part in _asked_for_scores(parts)}
     if is_classifier(model):
         options[id(model)] = {"zipmap": False}
-    made = skl2onnx.to_onnx(
-        model, rows, target_opset=target_opset, options=options or None
+    made = skl2onnx.convert_sklearn(
+        model,
+        name=f"ONNX({type(model).__name__})",
+        initial_types=helper.guess_initial_types(rows, None),
+        target_opset=target_opset,
+        options=options or None,
+        # For this model alone: what the caller converts by skl2onnx stays as it was.
+        custom_conversion_functions={CalibratedClassifierCV: calibrated.convert},
     )
     _prune(made.graph)
     onnx.checker.check_model(made, full_check=True)

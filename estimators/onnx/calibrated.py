@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 from skl2onnx._supported_operators import sklearn_operator_name_map
-from skl2onnx.common._registration import _converter_pool, register_converter
+from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
 from skl2onnx.proto import TensorProto
 
 from slimlearn.backend.onnx import ML, ML_VERSION, Unsupported
 
-__all__ = ["register"]
+__all__ = ["convert"]
 
 _ALIAS = "SklearnCalibratedClassifierCV"
 
 
-def register() -> None:
-    """Let skl2onnx write isotonic calibration by this module, else as before."""
-    known = _converter_pool[_ALIAS]
-    if getattr(known._fct, "interpolates", False):
-        return
-
-    def convert(scope, operator, container):
-        isotonic = operator.raw_operator.method == "isotonic"
-        return (_convert if isotonic else known._fct)(scope, operator, container)
-
-    convert.interpolates = True
-    register_converter(
-        _ALIAS, convert, overwrite=True, options=known.get_allowed_options()
-    )
+def convert(scope, operator, container) -> None:
+    """Write isotonic calibration by this module, another as skl2onnx does."""
+    isotonic = operator.raw_operator.method == "isotonic"
+    (_convert if isotonic else get_converter(_ALIAS))(scope, operator, container)
 
 
 def _convert(scope, operator, container) -> None:

@@ -120,6 +120,17 @@ def test_steps_of_any_classifier(base):
     assert (got["label"] == model.predict(new)).all()
 
 
+def test_what_skl2onnx_converts_itself_stays():
+    """Only our own models get our stairs; a caller's conversion is as it was."""
+    skl2onnx = pytest.importorskip("skl2onnx")
+    model = CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2)
+    model.fit(X, CODES)
+    kinds = [node.op_type for node in skl2onnx.to_onnx(model, X[:1]).graph.node]
+    ours = [node.op_type for node in slimlearn.to_onnx(model, X).graph.node]
+    after = [node.op_type for node in skl2onnx.to_onnx(model, X[:1]).graph.node]
+    assert after == kinds != ours
+
+
 def test_without_skl2onnx(monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     scaled = make_pipeline(StandardScaler(), net()).fit(X, CODES)
