@@ -176,7 +176,10 @@ def mish(x: Tensor) -> Tensor:
     Tensor
         As `x`.
     """
-    return ops.mul(x, ops.tanh(ops.softplus(x)), name="mish")
+    # As tanh(log(1 + e)) is n / (n + 2): one exponential. Beyond 20 it is 1.
+    e = ops.exp(ops.minimum(x, 20.0))
+    n = ops.mul(e, ops.add(e, 2.0))
+    return ops.mul(x, ops.div(n, ops.add(n, 2.0)), name="mish")
 
 
 def softsign(x: Tensor) -> Tensor:
