@@ -196,7 +196,7 @@ class TabularEnsemble(
             done = trainer.settled(done)
             line = near = None
             if self._compares(y):
-                line = trainer.line(index, strata, rng, done)
+                line = trainer.line(index, strata, rng, done, plans[0].fold)
                 near = trainer.near(index, rng, len(done))
         except KeyboardInterrupt:
             if done:

@@ -147,6 +147,7 @@ def line_of(
     rng: np.random.Generator,
     regression: bool,
     others: Callable[[np.ndarray], np.ndarray] | None = None,
+    fold: np.ndarray | None = None,
 ) -> Line | None:
     """The linear model that tells held-out rows best, or as well as is to be known.
 
@@ -168,6 +169,9 @@ def line_of(
     others : callable or None
         Of some rows, the log losses of networks that did not see them, NaN where there
         are none: a linear model of classes that is much worse is not followed further.
+    fold : ndarray of int or None
+        That of each row among the networks', taken where they are no more than those of
+        a linear model: what the first one tells is told of the same rows then.
 
     Returns
     -------
@@ -189,8 +193,10 @@ def line_of(
         targets = targets / unit - centre / unit
     weights = np.ones(len(index)) if weights is None else weights[index]
     strata = None if strata is None else strata[index]
-    folds = min(_FOLDS, len(index))
-    fold = folds_of(strata, len(index), folds, rng)
+    if fold is not None and fold.max(initial=0) < _FOLDS:
+        fold = fold[index]
+    else:
+        fold = folds_of(strata, len(index), min(_FOLDS, len(index)), rng)
     # BLAS' threads would change bits.
     with threadpool_limits(1, "blas"):
         columns = _Columns(Z[index], layout, cardinalities, weights)

@@ -191,6 +191,7 @@ class Trainer:
         strata: np.ndarray | None,
         rng: np.random.Generator,
         done: list[Result],
+        fold: np.ndarray,
     ) -> Result | None:
         """A linear model of all rows, and what is told of them by such of others.
 
@@ -202,11 +203,13 @@ class Trainer:
         rng : Generator
         done : list of Result
             The networks: a linear model that is much worse is None.
+        fold : ndarray of int8
+            That of each row, of which the first network holds one out.
         """
         owner, targets = self.owner, self.owner._targets(self.y)
         parts = self.rows, self.layout, self.cardinalities, targets, self.weights
         others = None if owner._regression else partial(self._lost, done)
-        line = line_of(*parts, index, strata, rng, owner._regression, others)
+        line = line_of(*parts, index, strata, rng, owner._regression, others, fold)
         if line is None:
             return None
         member = line_member(

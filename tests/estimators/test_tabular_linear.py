@@ -82,6 +82,29 @@ def test_a_line_that_is_much_worse_than_networks_is_not_followed():
         np.testing.assert_array_equal(found.told, want.told)
 
 
+def test_a_line_is_compared_on_the_fold_that_the_first_network_held_out():
+    X = rows(400, 3)[0]
+    targets, fold = np.eye(2)[(X[:, 0] > 0).astype(int)], np.arange(400) % 5
+    parts = Layout(3, 0, 0), [], targets, None, np.arange(50, 400), None
+
+    def line(fold):
+        asked = []
+
+        def others(rows):
+            asked.append(rows)
+            return np.where(rows % 5 == 0, -1.0, np.nan)  # it held out fold 0
+
+        Z = np.concatenate([X, X], axis=1).astype(np.float32)
+        own = np.random.default_rng(0)
+        return line_of(Z, *parts, own, False, others, fold), asked
+
+    assert line(fold)[0] is None
+    assert line(np.arange(400) % 8)[0] is None  # of eight folds it takes its own five
+    told = line(np.where(fold == 0, -1, fold))[0]
+    assert np.isnan(told.told[::5]).all()
+    assert np.isfinite(told.told[1::5]).all()
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("n, columns", SHAPES)
 def test_classes_as_scikit_learns(n, columns, classes):
