@@ -23,7 +23,7 @@ Arrays CudaSteps::make_room(const RowGradient& gradient) {
   room.elements =
       static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(most, 64))));
   room.group = groups_.size();
-  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  const int64_t slots = layout.slots();
   room.arrays = Piece<std::byte>(driver_, static_cast<size_t>((1 + slots) * room.elements * size));
   room.gradient = Piece<std::byte>(driver_, static_cast<size_t>(room.elements * size));
   Arrays arrays = arrays_;
@@ -38,7 +38,7 @@ Arrays CudaSteps::make_room(const RowGradient& gradient) {
 void CudaSteps::make_row_parts(OfPlan& whole, const Spans::Bound& bound) {
   const Layout& layout = model_->layout();
   const int64_t size = size_of(layout.precision);
-  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  const int64_t slots = layout.slots();
   const std::string type = cuda_type(layout.precision);
   for (const RowGradient& gradient : bound.plan.plan().row_gradients()) {
     const auto room = std::find_if(rooms_.begin(), rooms_.end(), [&](const Room& each) {

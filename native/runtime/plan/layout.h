@@ -22,6 +22,8 @@ struct Layout {
   };
   // The same with a parameter arena of so many bytes, and slots to match.
   Layout resized(int64_t bytes) const;
+  // Of each parameter: numbers as large as it is.
+  int64_t slots() const { return param_bytes > 0 ? slot_bytes / param_bytes : 0; }
 
   std::vector<Place> places;     // by declaration
   DType precision = DType::f32;  // of parameters, state and slots

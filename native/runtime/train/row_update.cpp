@@ -19,7 +19,7 @@ RowUpdate::RowUpdate(std::shared_ptr<const Plan> plan, const Layout& layout,
       penalty_at_(penalty_at),
       arrays_(arrays),
       param_bytes_(layout.param_bytes),
-      slots_(layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0),
+      slots_(layout.slots()),
       block_bytes_(plan_->capacity() * size_of(precision_)) {
   partial_.resize(static_cast<size_t>(gradient_.rows * gradient_.width / plan_->capacity() + 1));
   for (int i = 0; i < lanes; ++i) {

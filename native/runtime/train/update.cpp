@@ -221,7 +221,7 @@ uint32_t Updater::run(const Context& gradient, const Lane& lane) noexcept {
 }
 
 void Updater::clean_padding(const Layout& layout) const {
-  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  const int64_t slots = layout.slots();
   for (const Layout::Place& place : layout.places) {
     if (place.base != Base::param || place.bytes % kAlignment == 0) continue;
     const int64_t from = place.offset + place.bytes;
