@@ -11,6 +11,7 @@ from slimlearn.backend.engine.native import (
     isa,
 )
 from slimlearn.backend.engine.native import native as _native
+from slimlearn.backend.engine.on_gpu import call_on_gpu
 from slimlearn.backend.engine.results import MinimizeResult
 from slimlearn.backend.engine.source import source
 from slimlearn.backend.engine.trainer import Trainer
@@ -32,4 +33,4 @@ __all__ = [
     "source",
 ]
 
-_native.set_custom(call_custom)  # programs with nodes from Python
+_native.set_custom(call_custom, call_on_gpu)  # programs with nodes from Python

@@ -9,6 +9,7 @@ import numpy as np
 from slimlearn.backend.arena import allocate
 from slimlearn.backend.cache import Cache, clear_caches
 from slimlearn.backend.engine.native import native
+from slimlearn.backend.engine.on_gpu import borrow_memory
 from slimlearn.backend.engine.replay import explain_status
 from slimlearn.backend.engine.trainer import Trainer
 from slimlearn.backend.program import Program
@@ -43,6 +44,7 @@ def compile(
         If the text is no valid program, naming the line or the op; or if a device is
         not there.
     """
+    borrow_memory()
     key = text, isa or (native.best_isa() if device == "cpu" else device), lenient
     return _compiled.get(key, lambda: NativeModel(text, isa, device, lenient))
 

@@ -1,18 +1,19 @@
-"""Nodes that users write: a function of NumPy arrays, and its gradient."""
+"""Nodes that users write: a function of arrays, and its gradient."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import numpy as np
 
 from slimlearn.backend.graph import (
     DTYPES,
     FLOATS,
-    NUMPY_TYPES,
     TYPE_WORDS,
     Tensor,
     is_symbolic,
@@ -29,6 +30,7 @@ from slimlearn.backend.op import (
     refuse_unless,
     takes,
 )
+from slimlearn.backend.ops.custom_calls import call_checked, differences, require_near
 
 # By the names that programs have for them.
 _NODES: dict[str, CustomNode] = {}
@@ -38,7 +40,8 @@ class Custom(Op):
     """What a function of the user's gives, or the gradients of its operands."""
 
     name = "custom"
-    attributes = takes(function=str, gradient=bool, by_row=bool)
+    attributes = takes(function=str, gradient=bool, by_row=bool, gpu=bool)
+    optional = frozenset(("gpu",))
     results = None
     own = True
 
@@ -95,10 +98,12 @@ class CustomNode:
     ----------
     forward, gradient, shape, dtype, by_row, name
         As `custom` says.
+    gpu : tuple of (callable, callable or None), optional
+        What a GPU computes with in place of forward and gradient.
     """
 
-    def __init__(self, forward, gradient, shape, dtype, by_row, name):
-        self.forward, self.gradient = forward, gradient
+    def __init__(self, forward, gradient, shape, dtype, by_row, name, gpu=None):
+        self.forward, self.gradient, self.gpu = forward, gradient, gpu
         self.shape, self.dtype, self.by_row, self.name = shape, dtype, by_row, name
         called = str(getattr(forward, "__name__", ""))
         self.__name__ = called if called.isidentifier() else "custom"
@@ -110,16 +115,20 @@ class CustomNode:
     def _register(self) -> None:
         """Stand for the name, and say so where networks have another node's."""
         former = _NODES.get(self.name)
-        if former is not None and former is not self and former._called:
-            pairs = (former.forward, self.forward), (former.gradient, self.gradient)
-            if not all(_alike(a, b) for a, b in pairs):
-                warnings.warn(
-                    f"[custom] {self.name!r} was another node: networks that were made "
-                    "with it compute with the new functions from now on; give each "
-                    "its own name=",
-                    stacklevel=3,
-                )
+        known = former is not None and former is not self and former._called
+        if known and not all(map(_alike, former.functions, self.functions)):
+            warnings.warn(
+                f"[custom] {self.name!r} was another node: networks that were made "
+                "with it compute with the new functions from now on; give each "
+                "its own name=",
+                stacklevel=3,
+            )
         _NODES[self.name] = self
+
+    @property
+    def functions(self) -> tuple:
+        """All that it may call: forward, gradient, and those of a GPU."""
+        return self.forward, self.gradient, *(self.gpu or (None, None))
 
     def __repr__(self) -> str:
         return f"<custom node {self.name}>"
@@ -131,7 +140,7 @@ class CustomNode:
                 if value is self:
                     return name  # it is found there, as a function is
         parts = (self.forward, self.gradient, self.shape, self.dtype)
-        return CustomNode, (*parts, self.by_row, self.name)
+        return CustomNode, (*parts, self.by_row, self.name, self.gpu)
 
     def __call__(self, *tensors: Tensor, name: str | None = None) -> Tensor:
         """Append the node to the network.
@@ -163,6 +172,8 @@ class CustomNode:
         self._register()  # where several have the name, who was called last
         self._called = True
         attributes = {"function": self.name, "gradient": False, "by_row": self.by_row}
+        if self.gpu is not None:
+            attributes["gpu"] = True
         return emit(
             "custom", tensors, attributes, [(dtype, shape)], name or self.__name__
         )
@@ -193,16 +204,53 @@ class CustomNode:
             raise ValueError(f"{self.name}: no operand is an array of floats")
         types = [(TYPE_WORDS[given[i].dtype], given[i].shape) for i in floats]
         with np.errstate(all="ignore"):
-            slopes = _checked(self, True, [dy, y, *given], types)
+            slopes = self._called_with(True, [dy, y, *given], types)
         for i, slope in zip(floats, slopes, strict=True):
-            found = _differences(self.forward, given, i, dy)
-            wrong = np.abs(slope - found) - (atol + rtol * np.abs(found))
-            if wrong.size and not wrong.max() <= 0:
-                at = tuple(map(int, np.unravel_index(np.argmax(wrong), wrong.shape)))
-                raise AssertionError(
-                    f"{self.name}: the gradient of operand {i} at {at} is "
-                    f"{slope[at]:.6g}, the difference quotient {found[at]:.6g}"
+            found = differences(self.forward, given, i, dy)
+            what = f"{self.name}: the gradient of operand {i}"
+            require_near(slope, found, rtol, atol, what, "the difference quotient")
+
+    def check_gpu(self, *arrays, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+        """Compare what `gpu` computes, on CuPy's current GPU, with the node's own.
+
+        Parameters
+        ----------
+        *arrays : array-like
+            What `forward` takes, in the types that a network has: float32 mostly.
+        rtol, atol : float
+            Relative and absolute difference that is allowed.
+
+        Raises
+        ------
+        AssertionError
+            Naming the result and the place where they differ most.
+        ImportError
+            If CuPy is not installed.
+        """
+        if self.gpu is None:
+            raise ValueError(f"{self.name} has nothing for GPUs: give ops.custom(gpu=)")
+        cupy = import_cupy(f"{self.name}.check_gpu")
+        given = [np.asarray(a) for a in arrays]
+        y = np.asarray(self.forward(*given))
+        calls = [(False, given, [(TYPE_WORDS[y.dtype], y.shape)])]
+        if self.gradient is not None:
+            dy = np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
+            floats = [a for a in given if a.dtype.kind == "f"]
+            types = [(TYPE_WORDS[a.dtype], a.shape) for a in floats]
+            calls.append((True, [dy, y, *given], types))
+        for gradient, operands, types in calls:
+            want = self._called_with(gradient, operands, types)
+            there = [cupy.asarray(a) for a in operands]
+            found = self._called_with(gradient, there, types, cupy)
+            for i, (one, other) in enumerate(zip(found, want, strict=True)):
+                what = f"{self.name}: the GPU's " + (
+                    f"gradient of operand {i}" if gradient else "result"
                 )
+                require_near(one.get(), other, rtol, atol, what, "the node's own")
+
+    def _called_with(self, gradient, operands, types, xp: ModuleType = np) -> list:
+        functions = self.functions[:2] if xp is np else self.functions[2:]
+        return call_checked(functions, self.name, gradient, operands, types, xp)
 
 
 def _alike(a, b) -> bool:
@@ -222,19 +270,6 @@ def _alike(a, b) -> bool:
     )
 
 
-def _differences(forward, given: list, index: int, dy: np.ndarray) -> np.ndarray:
-    found = np.empty(given[index].shape)
-    for at in np.ndindex(found.shape):
-        step = 1e-6 * max(1.0, abs(given[index][at]))
-        ends = []
-        for sign in (1, -1):
-            moved = [a.copy() for a in given]
-            moved[index][at] += sign * step
-            ends.append(np.sum(np.asarray(forward(*moved), np.float64) * dy))
-        found[at] = (ends[0] - ends[1]) / (2 * step)
-    return found
-
-
 @public
 def custom(
     forward: Callable,
@@ -243,6 +278,7 @@ def custom(
     shape: Sequence | Callable | None = None,
     dtype=None,
     by_row: bool = False,
+    gpu: bool | Callable | tuple | None = None,
     name: str | None = None,
 ) -> CustomNode:
     """Make a node of the network from a function of NumPy arrays.
@@ -277,6 +313,11 @@ def custom(
     by_row : bool, default=False
         Whether each row of the result depends on that row of the operands alone. Then
         predictions run on some rows at a time; otherwise on all at once.
+    gpu : True, callable, or tuple of two callables, optional
+        What a network on a GPU computes with: functions of CuPy's arrays that stand for
+        `forward` and `gradient`, which stay the reference and what a processor
+        computes; one alone where there is no gradient. True: the two take either kind
+        of array. Without it the host calls them, also for a GPU.
     name : str, optional
         What programs call it; by default module and name of `forward`. A saved program
         has this name in place of code. A network computes with the last node of its
@@ -286,12 +327,13 @@ def custom(
     -------
     CustomNode
         ``node(*tensors, name=None) -> Tensor``; ``node.check_gradient(*arrays)``
-        compares the gradient with difference quotients.
+        compares the gradient with difference quotients, ``node.check_gpu(*arrays)``
+        what `gpu` gives with the two functions.
 
     Raises
     ------
     TypeError
-        If `forward` or `gradient` is no function.
+        If `forward`, `gradient` or what `gpu` names is no function.
     ValueError
         If `forward` has no name by which a pickle finds it, or is the method of an
         object, and none is given.
@@ -305,6 +347,13 @@ def custom(
     raise comes out of ``fit`` and ``predict`` as it is. The host calls them wherever
     the rest of the network is: with ``device="cuda"`` it then runs the steps, and sends
     to the GPU what its layers read.
+
+    Functions that `gpu` names are called while a step is put on the GPU's stream, which
+    is CuPy's current one: what they launch has its turn there, and nobody waits for it.
+    Their operands are the network's own memory, to be read until they return; their
+    results are copied on the GPU. They are called once more for each step, so that such
+    a step is launched kernel by kernel, not replayed as one. They need CuPy
+    (``slimlearn[cuda13]``).
     """
     for what, function in (("forward", forward), ("gradient", gradient)):
         if not callable(function) and not (what == "gradient" and function is None):
@@ -322,13 +371,46 @@ def custom(
                 "it at the top level of a module, or give name="
             )
         name = f"{module}:{qualname}"
-    return CustomNode(forward, gradient, shape, dtype, bool(by_row), name)
+    there = _functions_of_gpu(gpu, forward, gradient)
+    return CustomNode(forward, gradient, shape, dtype, bool(by_row), name, there)
+
+
+def _functions_of_gpu(gpu, forward, gradient) -> tuple | None:
+    if gpu is None or gpu is False:
+        return None
+    if gpu is True:
+        return forward, gradient
+    there = tuple(gpu) if isinstance(gpu, (tuple, list)) else (gpu, None)
+    needed = 1 if gradient is None else 2
+    given = sum(map(callable, there))
+    if len(there) != 2 or given != needed or not callable(there[0]):
+        raise TypeError(
+            f"[custom] gpu is True or {('a function', 'two functions')[needed - 1]} of "
+            f"CuPy's arrays, as forward{' and gradient' if needed == 2 else ''}, got "
+            f"{gpu!r}"
+        )
+    return there
+
+
+@internal
+def import_cupy(who: str) -> ModuleType:
+    """CuPy, or an error that says who needs it."""
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        raise ImportError(
+            f"{who} needs CuPy: pip install 'slimlearn[cuda13]' ({error})"
+        ) from error
 
 
 @internal
 def call_custom(
-    function: str, gradient: bool, operands: list, types: list[tuple]
-) -> tuple[list[np.ndarray], bool]:
+    function: str,
+    gradient: bool,
+    operands: list,
+    types: list[tuple],
+    xp: ModuleType = np,
+) -> tuple[list, bool]:
     """Call the node of a name on arrays, and check what it gives.
 
     Parameters
@@ -336,14 +418,16 @@ def call_custom(
     function : str
     gradient : bool
         Whether its gradient is asked for; then `operands` begin with dy and y.
-    operands : list of ndarray
+    operands : list of array
     types : list of (str, tuple of int)
         Of the results.
+    xp : module
+        Whose arrays they are: NumPy's, or CuPy's for what the node has for a GPU.
 
     Returns
     -------
-    arrays : list of ndarray
-        C-contiguous.
+    arrays : list of array
+        NumPy's are C-contiguous.
     interrupted : bool
         Whether Ctrl-C came while it ran the first time; it then ran once more.
 
@@ -360,44 +444,14 @@ def call_custom(
             f"the network has a node {function!r} of the user's, which is not here: "
             "import the module that makes it by ops.custom"
         )
+    if xp is not np and node.gpu is None:
+        raise ValueError(
+            f"the network was made with a node {function!r} that a GPU computes: give "
+            'ops.custom(gpu=), or use device="cpu"'
+        )
     with np.errstate(all="ignore"):  # who trains says what is not finite, and where
         try:
-            return _checked(node, gradient, operands, types), False
+            return node._called_with(gradient, operands, types, xp), False
         except KeyboardInterrupt:
             # Who runs the network is told later, so that a step is whole or not there.
-            return _checked(node, gradient, operands, types), True
-
-
-def _checked(node: CustomNode, gradient: bool, operands: list, types: list) -> list:
-    if not gradient:
-        return [_fitting(node.forward(*operands), types[0], f"{node.name}: forward")]
-    found = node.gradient(*operands)
-    if len(types) == 1 and not isinstance(found, (tuple, list)):
-        found = (found,)
-    where = f"{node.name}: gradient"
-    if not isinstance(found, (tuple, list)) or len(found) != len(types):
-        got = len(found) if isinstance(found, (tuple, list)) else type(found).__name__
-        raise ValueError(
-            f"{where} returned {got}, needed are {len(types)} arrays, one for each "
-            "operand of a floating type"
-        )
-    floats = [a.shape for a in operands[2:] if a.dtype.kind == "f"]
-    return [
-        np.zeros(shape, NUMPY_TYPES[type_[0]])
-        if one is None
-        else _fitting(one, (type_[0], shape), f"{where} of operand {i}")
-        for i, (one, type_, shape) in enumerate(zip(found, types, floats, strict=True))
-    ]
-
-
-def _fitting(array, type_: tuple, where: str) -> np.ndarray:
-    dtype, shape = NUMPY_TYPES[type_[0]], tuple(type_[1])
-    array = np.asarray(array)
-    if array.shape != shape:
-        raise ValueError(f"{where} returned shape {array.shape}, needed is {shape}")
-    if array.dtype != dtype:
-        raise TypeError(
-            f"{where} returned {array.dtype}, needed is {dtype}: use "
-            f".astype(np.{dtype}, copy=False)"
-        )
-    return np.ascontiguousarray(array).reshape(shape)
+            return node._called_with(gradient, operands, types, xp), True

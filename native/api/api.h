@@ -14,6 +14,7 @@ void bind_training(pybind11::module_& module);
 void bind_files(pybind11::module_& module);
 void bind_tools(pybind11::module_& module);
 void bind_test_device(pybind11::module_& module);
+void bind_test_cupy(pybind11::module_& module);
 
 // A dict a launch: name, op, seconds (mean), least, flops, bytes.
 pybind11::list list_of(const Profile& profile);

@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "api/custom.h"
+#include "api/lender.h"
 #include "api/lock.h"
 #include "cuda/device.h"
 #include "cuda/nvidia/library.h"
@@ -53,7 +54,9 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_training(module);
   slim::bind_tools(module);
   slim::bind_test_device(module);
+  slim::bind_test_cupy(module);
   slim::bind_custom(module);
+  slim::bind_lender(module);
   slim::bind_files(module);
   slim::cuda::offer_devices();
   module.def("set_nvidia_packages", &slim::cuda::nvidia::set_package_directories);

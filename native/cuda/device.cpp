@@ -2,6 +2,7 @@
 #include "cuda/device.h"
 
 #include "cuda/call.h"
+#include "cuda/custom.h"
 #include "cuda/launch.h"
 #include "cuda/library_product.h"
 #include "cuda/steps.h"
@@ -24,7 +25,10 @@ struct CudaAccepts final : Accepts {
            graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
   }
   bool accepts_pooling(const Graph&, const Node&, const Node&) const override { return false; }
-  bool accepts_custom() const override { return false; }
+  bool accepts_custom(const Node& node) const override {
+    const auto found = node.attributes.find("gpu");
+    return found != node.attributes.end() && std::get<bool>(found->second);
+  }
 };
 
 }  // namespace
@@ -71,6 +75,7 @@ std::vector<int64_t> CudaDevice::workspace(const Binding& binding) const {
 }
 
 Prepared CudaDevice::prepare(const Binding& binding) const {
+  if (binding.node.op == "custom") return std::make_unique<CustomLaunch>(binding, *driver_);
   const Row* row = find_row(binding.node.op);
   if (row == nullptr)
     binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");

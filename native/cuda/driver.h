@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "cuda/lender.h"
+
 namespace slim::cuda {
 
 // A driver that cannot do what it was asked: no GPU, a kernel that does not compile.
@@ -28,6 +30,7 @@ class OutOfMemory : public std::bad_alloc {
 
 struct Properties {
   std::string name;  // "NVIDIA H100 80GB HBM3"
+  int number = 0;    // of this machine's
   int major = 0;     // compute capability
   int minor = 0;
   int multiprocessors = 1;
@@ -86,15 +89,21 @@ class Driver {
  public:
   virtual ~Driver() = default;
   virtual const Properties& properties() const = 0;
-  virtual int64_t free_memory() const = 0;
+  int64_t free_memory() const;
 
-  virtual std::byte* allocate(int64_t bytes) = 0;  // throws OutOfMemory
-  virtual void release(std::byte* data) noexcept = 0;
+  // Lent where somebody lends, else its own. What is released, no stream uses any more.
+  std::byte* allocate(int64_t bytes);  // throws OutOfMemory
+  void release(std::byte* data) noexcept;
+  virtual int64_t own_free_memory() const = 0;
+  virtual std::byte* allocate_own(int64_t bytes) = 0;
+  virtual void release_own(std::byte* data) noexcept = 0;
   // Of the host, which the device reads and writes without a stop; null where there is none left.
   virtual std::byte* allocate_host(int64_t bytes) = 0;  // throws OutOfMemory
   virtual void release_host(std::byte* data) noexcept = 0;
 
   virtual std::unique_ptr<Stream> open_stream() = 0;  // throws DriverError
+  // What other libraries know it by.
+  virtual void* handle(Stream& stream) const noexcept = 0;
   // In the order of the stream, from and to any memory. Of pageable host memory the call returns
   // once it was read; what lands there is whole after `wait`.
   virtual void copy(Stream& stream, std::byte* to, const std::byte* from,
@@ -123,6 +132,9 @@ class Driver {
   virtual Products* products() = 0;
 
   virtual std::string error() const = 0;  // empty: none
+
+ private:
+  Lent lent_;
 };
 
 // NVIDIA's, of the device of this number. Throws DriverError that says what to install.

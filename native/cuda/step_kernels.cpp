@@ -3,6 +3,7 @@
 #include <bit>
 #include <limits>
 
+#include "cuda/custom.h"
 #include "cuda/shapes.h"
 #include "cuda/steps.h"
 #include "runtime/call/executor.h"
@@ -13,12 +14,14 @@ namespace {
 constexpr int64_t kRates = 1 << 16;     // numbers of the table that one run has room for
 constexpr double kMostRecorded = 30e3;  // launches of a step that is recorded
 
-// Launches of a sequence, loops unrolled; infinity where the data says which of them run.
+// Launches of a sequence, loops unrolled; infinity where the data says which of them run, or the
+// host is called.
 double launches_of(const Plan::Sequence& sequence) {
   auto all = static_cast<double>(sequence.moves.size());
   for (const Plan::Step& step : sequence.steps) {
     if (!step.loop) ++all;
-    if (step.branch) return std::numeric_limits<double>::infinity();
+    const bool calls = dynamic_cast<const CustomLaunch*>(step.launch.get()) != nullptr;
+    if (step.branch || calls) return std::numeric_limits<double>::infinity();
     if (!step.loop) continue;
     const Plan::Loop& loop = *step.loop;
     if (loop.predicate || loop.count) return std::numeric_limits<double>::infinity();
@@ -223,7 +226,8 @@ void CudaSteps::make_parts() {
     warm(bound.plan.plan().sequence(), bound.call->context);
     driver_.wait(*stream_);
     driver_.begin_recording(*stream_);
-    parts_ ? enqueue_part(b) : enqueue_step(b);
+    const int64_t rows = bound.plan.plan().capacity();
+    parts_ ? enqueue_part(b, rows) : enqueue_step(b, rows);
     of_plans_[b].recording = driver_.end_recording(*stream_);
   }
   if (!parts_) return;
@@ -239,16 +243,21 @@ void CudaSteps::enqueue(const Part& part) const noexcept {
                  arguments.size() * sizeof(void*));
 }
 
-void CudaSteps::enqueue_step(size_t bound) const noexcept {
+void CudaSteps::enqueue_step(size_t bound, int64_t rows) const noexcept {
   const OfPlan& whole = of_plans_[bound];
   enqueue(begin_);
   enqueue(whole.gather);
-  const Spans::Bound& one = spans_->bound()[bound];
-  run_launches(one.plan.plan().sequence(), *one.call);
+  run_network(bound, rows);
   for (const Part& fetch : whole.fetch) enqueue(fetch);
   enqueue_update(whole);
   for (const Part& put : whole.put) enqueue(put);
   if (whole.publish) enqueue(*whole.publish);
+}
+
+void CudaSteps::run_network(size_t bound, int64_t rows) const noexcept {
+  const Spans::Bound& one = spans_->bound()[bound];
+  one.call->context.rows = rows;
+  run_launches(one.plan.plan().sequence(), *one.call);
 }
 
 void CudaSteps::enqueue_update(const OfPlan& whole) const noexcept {

@@ -66,12 +66,11 @@ void CudaSteps::make_add(OfPlan& whole, const Spans::Bound& bound) {
   parts_->restore = copy("restore", arrays_.state, parts_->kept.data());
 }
 
-void CudaSteps::enqueue_part(size_t bound) const noexcept {
+void CudaSteps::enqueue_part(size_t bound, int64_t rows) const noexcept {
   const OfPlan& whole = of_plans_[bound];
-  const Spans::Bound& one = spans_->bound()[bound];
   enqueue(parts_->begin);
   enqueue(whole.gather);
-  run_launches(one.plan.plan().sequence(), *one.call);
+  run_network(bound, rows);
   enqueue(*whole.add);
   if (whole.publish) enqueue(*whole.publish);
 }
@@ -84,7 +83,7 @@ void CudaSteps::enqueue_parts(int64_t step) noexcept {
     if (const auto& recording = of_plans_[bound].recording) {
       driver_.replay(*stream_, *recording);
     } else {
-      enqueue_part(bound);
+      enqueue_part(bound, one.rows);
     }
   }
   driver_.replay(*stream_, *parts_->update);

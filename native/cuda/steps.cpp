@@ -174,6 +174,7 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   state_.send(*stream_, &state, 1);
   rates_.send(*stream_, rates.row(first), static_cast<size_t>((last - first) * rates.columns));
   columns_.send(*stream_, &rates.columns, 1);
+  for (const Spans::Bound& bound : spans_->bound()) bound.call->context.status = 0;
   for (int64_t begin = first; begin < last;) {
     const int64_t end = feed_ ? std::min(last, feed_->end_of_window(begin)) : last;
     if (feed_) feed_->before(*stream_, begin);
@@ -190,7 +191,7 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
 
 void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
   if (whole_) return whole_->run(*stream_, last - first);
-  for (int64_t step = first; step < last; ++step) {
+  for (int64_t step = first; step < last && !failed(); ++step) {
     if (parts_) {
       enqueue_parts(step);
       continue;
@@ -199,15 +200,21 @@ void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
     if (const auto& recording = of_plans_[bound].recording) {
       driver_.replay(*stream_, *recording);
     } else {
-      enqueue_step(bound);
+      enqueue_step(bound, rule_.count(step));
     }
   }
+}
+
+// Whether a function of the user's did in a step that is on its way: no other will count.
+bool CudaSteps::failed() const noexcept {
+  return std::any_of(spans_->bound().begin(), spans_->bound().end(),
+                     [](const Spans::Bound& bound) { return bound.call->context.status != 0; });
 }
 
 // What lies between parameters an update may have made 0/0.
 void CudaSteps::end() const {
   const Layout& layout = model_->layout();
-  const int64_t slots = layout.param_bytes > 0 ? layout.slot_bytes / layout.param_bytes : 0;
+  const int64_t slots = layout.slots();
   for (const Layout::Place& place : layout.places) {
     if (place.base != Base::param || place.bytes % kAlignment == 0) continue;
     const int64_t from = place.offset + place.bytes, bytes = round_up(place.bytes) - place.bytes;

@@ -140,8 +140,11 @@ class CudaSteps final : public Steps {
   void make_parts();
   Part part(const std::string& body, std::vector<const void*> pointers, Grid grid) const;
   void enqueue(const Part& part) const noexcept;
-  void enqueue_step(size_t bound) const noexcept;
-  void enqueue_part(size_t bound) const noexcept;
+  // Kernel by kernel, of so many rows.
+  void enqueue_step(size_t bound, int64_t rows) const noexcept;
+  void enqueue_part(size_t bound, int64_t rows) const noexcept;
+  void run_network(size_t bound, int64_t rows) const noexcept;
+  bool failed() const noexcept;
   void enqueue_update(const OfPlan& whole) const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();

@@ -11,12 +11,19 @@ namespace slim {
 
 // A status bit, beside those of kernel.h: the function failed, and what it raised is kept by
 // whoever called it.
-inline constexpr uint32_t kCustomFailed = 16;
+inline constexpr uint32_t kCustomFailed = 32;
 
-// Calls the function of this name, or its gradient, on copies of the operands, and writes the
-// results. False if it failed. From any thread that does not keep the interpreter's lock.
-using CustomCall = bool (*)(const std::string& name, bool gradient, const Context& context,
-                            const std::vector<Buffer>& operands,
+// Where operands and results lie that are not the host's.
+struct CustomPlace {
+  int device;    // its number
+  void* stream;  // what the function computes has its turn there
+};
+
+// Calls the function of this name, or its gradient, and writes the results. False if it failed.
+// `place` null: on copies of the operands; else on the operands themselves, by what the node has
+// for such a place. From any thread that does not keep the interpreter's lock.
+using CustomCall = bool (*)(const std::string& name, bool gradient, const CustomPlace* place,
+                            const Context& context, const std::vector<Buffer>& operands,
                             const std::vector<Buffer>& results) noexcept;
 
 // Null where nobody can call such functions, as in programs without Python. Set before any use.

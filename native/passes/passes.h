@@ -21,8 +21,8 @@ struct Accepts {
   // The convolution may pool its map itself, and read in its gradients what the pooling gives
   // back.
   virtual bool accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const;
-  // Its launches may call what the user wrote, for arrays of the host.
-  virtual bool accepts_custom() const { return true; }
+  // Its launches may call what the user wrote.
+  virtual bool accepts_custom(const Node&) const { return true; }
 };
 
 // Puts what a device computes into regions of nodes `placed`, one for each stretch between copies.

@@ -19,7 +19,9 @@ class CustomLaunch final : public Launch {
   int64_t tasks(int64_t) const override { return 1; }
 
   void run(const Context& context, int64_t, std::byte*) const noexcept override {
-    if (!call_(function_, gradient_, context, operands_, results_)) context.raise(kCustomFailed);
+    if (!call_(function_, gradient_, nullptr, context, operands_, results_)) {
+      context.raise(kCustomFailed);
+    }
   }
 
   // What the function does is not known; its call alone takes some microseconds.

@@ -84,12 +84,12 @@ class EmulatedDriver final : public Driver, Products {
   }
 
   const Properties& properties() const override { return properties_; }
-  int64_t free_memory() const override {
+  int64_t own_free_memory() const override {
     const std::lock_guard lock(one_at_a_time);
     return properties_.memory - memory_.used();
   }
 
-  std::byte* allocate(int64_t bytes) override {
+  std::byte* allocate_own(int64_t bytes) override {
     const std::lock_guard lock(one_at_a_time);
     if (recorder_ == std::this_thread::get_id()) {
       throw DriverError("memory is asked for while a stream is recorded");
@@ -99,7 +99,7 @@ class EmulatedDriver final : public Driver, Products {
     if (data == nullptr) throw OutOfMemory(properties_.name, bytes, free);
     return data;
   }
-  void release(std::byte* data) noexcept override {
+  void release_own(std::byte* data) noexcept override {
     const std::lock_guard lock(one_at_a_time);
     memory_.release(data);
   }
@@ -118,6 +118,7 @@ class EmulatedDriver final : public Driver, Products {
   }
 
   std::unique_ptr<Stream> open_stream() override { return std::make_unique<HostStream>(); }
+  void* handle(Stream& stream) const noexcept override { return &stream; }
 
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
     std::shared_ptr<const std::vector<std::byte>> read;

@@ -160,6 +160,7 @@ class NvidiaDriver final : public Driver {
     size_t bytes = 0;
     SLIM_CUDA_REQUIRE(gpu_, cuDeviceTotalMem_v2, &bytes, gpu_.device());
     properties_.name = name;
+    properties_.number = number;
     properties_.major = gpu_.attribute(kComputeMajor);
     properties_.minor = gpu_.attribute(kComputeMinor);
     properties_.multiprocessors = gpu_.attribute(kMultiprocessors);
@@ -177,21 +178,21 @@ class NvidiaDriver final : public Driver {
   }
 
   const Properties& properties() const override { return properties_; }
-  int64_t free_memory() const override {
+  int64_t own_free_memory() const override {
     const Gpu::Inside inside(gpu_);
     size_t free = 0, total = 0;
     gpu_.api().cuMemGetInfo_v2(&free, &total);
     return static_cast<int64_t>(free) + memory_.kept_bytes();
   }
 
-  std::byte* allocate(int64_t bytes) override {
+  std::byte* allocate_own(int64_t bytes) override {
     require_here();
     std::byte* data = memory_.allocate(bytes);
     if (data != nullptr) return data;
     require_alive();
     throw OutOfMemory(properties_.name, bytes, free_memory());
   }
-  void release(std::byte* data) noexcept override { memory_.release(data); }
+  void release_own(std::byte* data) noexcept override { memory_.release(data); }
   std::byte* allocate_host(int64_t bytes) override {
     require_here();
     std::byte* data = pinned_.allocate(bytes);
@@ -204,6 +205,7 @@ class NvidiaDriver final : public Driver {
     require_here();
     return std::make_unique<NvidiaStream>(gpu_);
   }
+  void* handle(Stream& stream) const noexcept override { return handle_of(stream); }
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
     if (gpu_.failed() || bytes == 0) return;
     const Gpu::Inside inside(gpu_);

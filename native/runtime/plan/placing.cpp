@@ -46,12 +46,14 @@ void Placing::require_alive() const {
 }
 
 void place_custom(Program& program, const Device& rest) {
-  if (rest.accepts().accepts_custom()) return;
+  const auto only_here = [&](const Node& node) {
+    return node.op == "custom" && !rest.accepts().accepts_custom(node);
+  };
   for (Function& function : program.functions) {
     for (const Node& node : function.graph.nodes) {
-      bool found = node.op == "custom";
+      bool found = only_here(node);
       for (const Graph& region : node.regions) {
-        walk(region, [&](const Graph&, const Node& inner) { found |= inner.op == "custom"; });
+        walk(region, [&](const Graph&, const Node& inner) { found |= only_here(inner); });
       }
       if (!found) continue;
       for (const ValueId id : node.results) {

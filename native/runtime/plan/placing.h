@@ -25,7 +25,8 @@ struct Placing {
 
 // `rest` runs what the text names no device for. A device that is not there throws
 // std::invalid_argument, or if `lenient`, its part runs where the rest does.
-// What only the host computes, the user's own functions and loops around them, is placed there.
+// What only the host computes, functions of the user's that the device does not accept and loops
+// around them, is placed there.
 void place_custom(Program& program, const Device& rest);
 
 Placing placing_of(const Program& program, const Device& rest, bool lenient);
