@@ -14,7 +14,6 @@ from slimlearn.backend.coded import Coded
 from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.tables.coding import code_rows
-from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.kernels import FEWEST_ROWS, MOST_ROWS, process_of
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
@@ -30,7 +29,6 @@ from slimlearn.estimators.tables.members import (
     values_at,
 )
 from slimlearn.estimators.tables.together import each
-from slimlearn.estimators.where import where
 
 if TYPE_CHECKING:
     from slimlearn.estimators.tables.encoder import TabularEncoder
@@ -150,10 +148,7 @@ class Trainer:
     ):
         encoding = encoder._encoding
         self.owner, self.y, self.weights = owner, y, weights
-        # Codes are read by the processor alone.
-        here = where(owner.device) == "cpu"
-        rows = (code_rows if here else Encoding.encode)(encoding, table, VIEWS)
-        self.rows: Coded | np.ndarray = rows
+        rows = self.rows = code_rows(encoding, table, VIEWS)
         if rows.shape[1] == 0:  # columns tell nothing
             self.rows = np.zeros((len(rows), 1), dtype=np.float32)
         numbers, codes = len(encoding.numbers), len(encoder.cardinalities_)

@@ -142,17 +142,25 @@ void CudaSteps::make_parts() {
       const std::string template_ = "<" + kind + ", " + to + ">(";
       const std::string source = given("const " + from, from_[b][i].rows);
       const std::string order = !input.by_row ? "nullptr, 1, " : listed + ", ";
-      const std::string batch = given(to, input.buffer.in<void>(context)) + ");\n";
-      if (gather.ragged()) {
+      const std::string batch = given(to, input.buffer.in<void>(context));
+      if (gather.coded()) {
+        const Data& data = from_[b][i];
+        body += "  " +
+                call("slim::gather_coded_rows",
+                     {source, given("const slim::StepCode", data.reads),
+                      given("const float", data.knots), listed, number(gather.coded()->columns()),
+                      number(width), batch}) +
+                ";\n";
+      } else if (gather.ragged()) {
         const int64_t steps = input.buffer.dims[1];
         const auto padding = std::bit_cast<uint64_t>(gather.ragged()->padding);  // it may be NaN
         body += "  slim::gather_ragged_rows" + template_ + source + ", " +
                 given("const long long", from_[b][i].offsets) + ", " + order + number(steps) +
                 ", " + number(steps > 0 ? width / steps : 0) + ", __longlong_as_double(" +
-                std::to_string(padding) + "ULL), " + batch;
+                std::to_string(padding) + "ULL), " + batch + ");\n";
       } else {
         body += "  slim::gather_rows" + template_ + source + ", " + order + number(width) + ", " +
-                batch;
+                batch + ");\n";
       }
       elements = std::max(elements, width * (input.by_row ? plan.capacity() : 1));
     }

@@ -72,7 +72,8 @@ CudaSteps::~CudaSteps() { driver_.wait(*stream_); }
 // Each input has its columns of all rows on the device, in the source's own type; where these have
 // no room there, those of some batches.
 void CudaSteps::send_sources() {
-  std::map<std::tuple<std::string, int64_t, int64_t>, size_t> known;
+  // By source and columns, or where the codes lie: several sources may read them.
+  std::map<std::tuple<std::string, int64_t, int64_t, const uint16_t*>, size_t> known;
   std::vector<const Gather*> read, fed;  // each once
   std::vector<std::vector<size_t>> which;
   int64_t bytes = 0;
@@ -82,10 +83,11 @@ void CudaSteps::send_sources() {
     const std::vector<InputSlot>& inputs = bound.plan.plan().inputs();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Gather& gather = bound.plan.gathers()[i];
-      if (gather.coded()) refuse_on_gpu("[input " + inputs[i].name + "] codes of numbers");
       const int64_t start = inputs[i].columns_start();
       const int64_t stop = inputs[i].columns.empty() ? -1 : inputs[i].columns[1];
-      const auto [found, is_new] = known.try_emplace({inputs[i].source, start, stop}, read.size());
+      const uint16_t* codes = gather.coded() ? gather.coded()->codes() : nullptr;
+      const auto [found, is_new] = known.try_emplace(
+          {codes != nullptr ? "" : inputs[i].source, start, stop, codes}, read.size());
       which.back().push_back(found->second);
       if (!is_new) continue;
       read.push_back(&gather);
@@ -115,10 +117,25 @@ void CudaSteps::send_sources() {
     data[i].offsets = send_bytes(reinterpret_cast<const std::byte*>(read[i]->ragged()->offsets),
                                  (read[i]->source_rows() + 1) * int64_t{sizeof(int64_t)});
   }
-  for (const std::vector<size_t>& inputs : which) {
+  for (size_t b = 0; b < which.size(); ++b) {
     from_.emplace_back();
-    for (const size_t i : inputs) from_.back().push_back(data[i]);
+    for (size_t i = 0; i < which[b].size(); ++i) {
+      const Gather& gather = spans_->bound()[b].plan.gathers()[i];
+      Data& own = from_.back().emplace_back(data[which[b][i]]);
+      if (gather.coded()) send_curves(*gather.coded(), own);
+    }
   }
+}
+
+void CudaSteps::send_curves(const CodedRows& rows, Data& data) {
+  std::vector<StepCode> reads;
+  for (const Coded& number : rows.read()) {
+    reads.push_back({number.column, number.begin, number.bits});
+  }
+  data.reads = send_bytes(reinterpret_cast<const std::byte*>(reads.data()),
+                          static_cast<int64_t>(reads.size() * sizeof(StepCode)));
+  data.knots = send_bytes(reinterpret_cast<const std::byte*>(rows.knots()),
+                          rows.knot_count() * int64_t{sizeof(float)});
 }
 
 CudaSteps::Data CudaSteps::send_sparse(const CsrRows& rows) {

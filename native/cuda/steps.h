@@ -45,6 +45,9 @@ struct StepTarget {
   double scale;
   int64_t column;
 };
+struct StepCode {
+  int64_t column, begin, bits;
+};
 struct StepChunk {
   std::byte* gradient;
   const std::byte* weights;
@@ -121,15 +124,18 @@ class CudaSteps final : public Steps {
   };
 
   // What an input reads: rows in the source's type; of ragged ones, where each begins; of sparse
-  // ones the columns too.
+  // ones the columns too; of codes, how each number is read and along which curves.
   struct Data {
     const void* rows = nullptr;
     const void* offsets = nullptr;
     const void* columns = nullptr;
+    const void* reads = nullptr;
+    const void* knots = nullptr;
   };
 
   void send_sources();
   Data send_sparse(const CsrRows& rows);
+  void send_curves(const CodedRows& rows, Data& data);
   const void* send_bytes(const std::byte* from, int64_t bytes);
   void chunk(std::byte* gradient, const std::byte* weights, int64_t length, const double* penalty);
   void make_groups(StepsRequest& request);

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.coded_rows import coded_rows
 
 from slimlearn import layers
 from slimlearn.backend import engine, ops
@@ -12,14 +13,6 @@ from slimlearn.backend.shape import B
 from slimlearn.layers.initializers import build_init
 
 rng = np.random.default_rng(0)
-
-
-def made(rows=70, width=5):
-    """Two columns of codes, along curves of 9 and 300 knots."""
-    codes = np.stack([rng.integers(0, 8 << 6, rows), rng.integers(0, 300, rows)], 1)
-    knots = np.append(rng.normal(size=309), 0.0).astype(np.float32)
-    numbers = np.array([(0, 0, 6), (1, 9, 0)])[rng.integers(0, 2, width)]
-    return Coded(codes.astype(np.uint16), numbers, knots)
 
 
 def program(width, precision="f32"):
@@ -42,7 +35,7 @@ def test_numbers_along_curves():
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("rows", [1, 70, 700])
 def test_a_program_reads_the_bits_of_the_numbers(rows, threads):
-    coded = made(rows)
+    coded = coded_rows(rows)
     net = program(5)
     native = engine.compile(net.text)
     for index in (None, rng.permutation(rows)[: rows // 2 + 1]):
@@ -56,7 +49,7 @@ def test_a_program_reads_the_bits_of_the_numbers(rows, threads):
 
 
 def test_codes_that_lie_nowhere_are_refused():
-    good, net = made(), program(5)
+    good, net = coded_rows(), program(5)
     native = engine.compile(net.text)
 
     def refused(codes=good.codes, numbers=good.numbers, knots=good.knots, match="lie"):

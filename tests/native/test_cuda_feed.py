@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.coded_rows import coded_rows
 from support.cuda import CUDA
 from support.training_case import Case, data, network
 
@@ -38,6 +39,17 @@ def test_rows_of_any_type_and_order_in_memory(kind, monkeypatch):
     want = trained(sources, **options)
     monkeypatch.setenv("SLIM_CUDA_DATA", "3000")
     assert trained(sources, **options) == want
+
+
+@pytest.mark.parametrize("rows", [100, 33, 3])
+@pytest.mark.parametrize("room", [None, 2 * 2 * 16 * (4 + 4 + 8)])
+def test_codes_train_with_the_bits_of_their_numbers(rows, room, monkeypatch):
+    sources = data(rows, "f32")
+    coded = coded_rows(rows, 20)
+    want = trained({**sources, "X": coded[:]})
+    if room is not None:
+        monkeypatch.setenv("SLIM_CUDA_DATA", str(room))
+    assert trained({**sources, "X": coded}) == want
 
 
 def test_a_run_may_end_within_a_window(monkeypatch):

@@ -8,7 +8,8 @@ import pytest
 from support.cuda import CUDA
 
 from slimlearn import TabularClassifier, TabularRegressor
-from slimlearn.estimators.tables import coding
+from slimlearn.backend.coded import Coded
+from slimlearn.estimators.tables import coding, training
 
 OPTIONS = {
     "members": 2,
@@ -34,7 +35,14 @@ def test_a_table_trains_alike(kind, monkeypatch):
         y = (y > 0).to_numpy()
     here = kind(**OPTIONS).fit(X, y)
     monkeypatch.setattr(coding, "_FEW", 0)  # where there are many rows, codes hold them
+    held = []
+    trained = training.Trainer.train
+    monkeypatch.setattr(
+        training.Trainer, "train",
+        lambda self, *given: held.append(self.rows) or trained(self, *given),
+    )  # fmt: skip
     there = kind(**OPTIONS, device=CUDA).fit(X, y)
+    assert held and all(isinstance(rows, Coded) for rows in held)
     devices = {member._handle.native._wanted[1] for member in there.members_}
     assert CUDA in devices
     raw = "predict_proba" if kind is TabularClassifier else "predict"

@@ -38,6 +38,12 @@ struct StepTarget {
   long long column;  // of the table; -1: which step it is, from 1 on; -2: rows of its batch
 };
 
+// How a number is read from one of its row's codes: its upper bits are a knot of the curve that
+// begins there, the lower ones how far it is to the knot behind it.
+struct StepCode {
+  long long column, begin, bits;
+};
+
 // A stretch of the gradient that one block looks at.
 struct StepChunk {
   void* gradient;
@@ -165,6 +171,20 @@ __device__ inline void gather_ragged_rows(const From* source, const long long* o
     const long long begin = offsets[from] * numbers, end = offsets[from + 1] * numbers;
     batch[i] = begin + at < end ? Converted<Kind, From>::of(source[begin + at])
                                 : Converted<Kind, double>::of(padding);
+  }
+}
+
+// The same of rows that are so many codes each, from which so many numbers are read.
+__device__ inline void gather_coded_rows(const unsigned short* codes, const StepCode* reads,
+                                         const float* knots, const unsigned int* order,
+                                         long long rows, long long columns, long long numbers,
+                                         float* batch) {
+  for (long long i = first_index(); i < rows * numbers; i += index_step()) {
+    const StepCode read = reads[i % numbers];
+    const int code = codes[order[i / numbers] * columns + read.column], one = 1 << read.bits;
+    const float* const knot = knots + read.begin + (code >> read.bits);
+    const float way = static_cast<float>(code & (one - 1)) * (1.0f / static_cast<float>(one));
+    batch[i] = knot[0] + way * (knot[1] - knot[0]);
   }
 }
 

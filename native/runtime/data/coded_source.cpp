@@ -2,6 +2,7 @@
 #include "runtime/data/coded_source.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 namespace slim {
@@ -9,7 +10,7 @@ namespace slim {
 CodedRows::CodedRows(const uint16_t* codes, int64_t rows, int64_t columns,
                      const std::vector<Coded>& numbers, const float* knots, int64_t knot_count,
                      const std::string& where)
-    : codes_(codes), rows_(rows), columns_(columns) {
+    : codes_(codes), rows_(rows), columns_(columns), knots_(knots), knot_count_(knot_count) {
   std::vector<int64_t> largest(static_cast<size_t>(columns), 0);
   for (int64_t row = 0; row < rows; ++row) {
     const uint16_t* code = codes + row * columns;
@@ -31,6 +32,21 @@ CodedRows::CodedRows(const uint16_t* codes, int64_t rows, int64_t columns,
     reads_.push_back({knots + number.begin, static_cast<uint32_t>(number.column),
                       static_cast<uint16_t>(number.bits), static_cast<uint16_t>(one - 1),
                       1.0F / static_cast<float>(one)});
+  }
+}
+
+std::vector<Coded> CodedRows::read() const {
+  std::vector<Coded> numbers;
+  numbers.reserve(reads_.size());
+  for (const Read& read : reads_) numbers.push_back({read.column, read.knots - knots_, read.bits});
+  return numbers;
+}
+
+void CodedRows::copy_codes(uint16_t* to, const uint32_t* index, int64_t count) const noexcept {
+  const auto bytes = static_cast<size_t>(columns_) * sizeof *codes_;
+  for (int64_t row = 0; row < count; ++row) {
+    const int64_t from = index != nullptr ? int64_t{index[row]} : row;
+    std::memcpy(to + row * columns_, codes_ + from * columns_, bytes);
   }
 }
 

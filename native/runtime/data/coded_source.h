@@ -25,6 +25,14 @@ class CodedRows {
 
   int64_t rows() const { return rows_; }
   int64_t numbers() const { return static_cast<int64_t>(reads_.size()); }
+  // Of a row: its codes.
+  int64_t columns() const { return columns_; }
+  const uint16_t* codes() const { return codes_; }
+  void copy_codes(uint16_t* to, const uint32_t* index, int64_t count) const noexcept;
+  // All curves, and how each number is read.
+  const float* knots() const { return knots_; }
+  int64_t knot_count() const { return knot_count_; }
+  std::vector<Coded> read() const;
   // Rows begin…end-1 of a batch, as Gather::run.
   void copy(float* batch, const uint32_t* index, int64_t first, int64_t begin,
             int64_t end) const noexcept;
@@ -40,6 +48,8 @@ class CodedRows {
 
   const uint16_t* codes_;
   int64_t rows_, columns_;
+  const float* knots_;
+  int64_t knot_count_;
   std::vector<Read> reads_;
 };
 

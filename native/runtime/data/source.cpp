@@ -263,6 +263,7 @@ void Gather::bind_coded(const InputSlot& slot, const Source& source, const std::
   coded_ = source.coded;
   source_rows_ = coded_->rows();
   row_bytes_ = wanted[1] * size_of(DType::f32);
+  type_ = SourceType::u16;
 }
 
 void Gather::choose(SourceType type) {
@@ -289,10 +290,12 @@ void Gather::choose(SourceType type) {
 }
 
 int64_t Gather::packed_row_bytes() const {
+  if (coded_) return coded_->columns() * bytes_of(type_);
   return row_bytes_ / size_of(buffer_.dtype) * bytes_of(type_);
 }
 
 void Gather::pack(std::byte* to, const uint32_t* index, int64_t count) const noexcept {
+  if (coded_) return coded_->copy_codes(reinterpret_cast<uint16_t*>(to), index, count);
   Gather same = *this;  // but that it converts nothing
   same.row_bytes_ = packed_row_bytes();
   switch (bytes_of(type_)) {
@@ -320,6 +323,10 @@ PackedRows Gather::packed() const {
     return rows;
   }
   rows.bytes = row * source_rows_;
+  if (coded_) {
+    rows.data = reinterpret_cast<const std::byte*>(coded_->codes());
+    return rows;
+  }
   const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == element);
   if (whole && (row_stride_ == row || source_rows_ == 1)) {
     rows.data = data_ + columns_offset_;

@@ -77,7 +77,7 @@ class Gather {
   // Of a sparse source: other rows, as wide.
   void rebind(const CsrRows& rows) { csr_ = rows; }
 
-  // Of a dense source.
+  // Of a dense source, or the codes of a coded one.
   PackedRows packed() const;
   // Some of these rows, as an index lists them; null: from the first on. Not of ragged ones.
   int64_t packed_row_bytes() const;
