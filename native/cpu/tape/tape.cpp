@@ -147,7 +147,8 @@ void TapeRunner::compile_blocks(const Binding& binding) {
     }
     auto chain = find_chain(code, i, lone, once, tape_.registers);
     if (!chain || hides(*chain, code, yielded)) continue;
-    steps[i] = Step{nullptr, code[i].dst, std::move(chain->src), chain->kernel, chain->also};
+    steps[i] = Step{nullptr,     code[i].dst,  std::move(chain->src), chain->kernel,
+                    chain->also, chain->terms, chain->moves};
     for (const ChainNumber& number : chain->numbers) {
       steps[i]->src[number.operand] = add_number(tape_.registers[code[i].dst].dtype, number.value);
     }
@@ -238,6 +239,19 @@ void TapeRunner::find_next() {
   for (const Place& place : apart_) {
     next_.push_back({place.reg, place.buffer.row_stride * place.size});
   }
+  const std::vector<Step>& steps = steps_[static_cast<int>(Extent::full)];
+  if (steps.size() != 1 || steps[0].terms == 0 ||
+      tape_.registers[steps[0].dst].dtype != DType::f32) {
+    return;
+  }
+  const auto moves_alike = [&](const Next& next) { return next.bytes == next_[0].bytes; };
+  const auto moves = [&](int32_t reg) {
+    return std::any_of(next_.begin(), next_.end(),
+                       [&](const Next& next) { return next.reg == reg; });
+  };
+  bool alike = std::all_of(next_.begin(), next_.end(), moves_alike) && moves(steps[0].dst);
+  for (size_t i = 0; i < steps[0].src.size(); i += 2) alike = alike && moves(steps[0].src[i]);
+  if (alike) sum_step_ = next_[0].bytes;
 }
 
 int64_t TapeRunner::reserve(int64_t bytes) {

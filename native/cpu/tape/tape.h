@@ -49,6 +49,8 @@ class TapeRunner {
     std::vector<int32_t> src;        // three, or those of a chain
     ChainKernel chain = nullptr;     // instead of the kernel
     std::vector<int32_t> also = {};  // results of a chain beside dst
+    size_t terms = 0;                // of a chain that is a sum
+    bool moves = false;
 
     std::vector<int32_t> results() const {
       std::vector<int32_t> all = also;
@@ -101,6 +103,7 @@ class TapeRunner {
   void scalar_phase(Run& run) const;
   void row_phase(Run& run) const;
   void block(Run& run) const;
+  void next_rows(Run& run) const;
   void blocks(Run& run) const;
   void drain(Run& run) const;
   void finish(Run& run) const;
@@ -114,6 +117,7 @@ class TapeRunner {
   std::vector<Place> gathers_, apart_;  // apart_: rows that lie apart, of any extent
   bool single_rows_ = false;            // a block is of one row, where those lie that are apart
   std::vector<Next> next_;              // if a row has no more to do than its steps
+  int64_t sum_step_ = 0;  // > 0: and that is one sum, of rows alike: bytes between them
   std::vector<Spread> spread_rows_, spread_columns_;
   std::vector<Store> stores_;
   std::vector<int64_t> slot_;   // by register: bytes into `local`, -1: in memory

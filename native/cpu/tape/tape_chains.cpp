@@ -229,6 +229,7 @@ std::optional<Chain> find_sum(const Instruction& root, Tree tree) {
   for (ChainNumber& number : chain.numbers) number.operand = 2 * terms - number.operand;
   chain.inner = tree.taken;
   chain.kernel = sum_kernel<T>(terms, false);
+  chain.terms = terms;
   return chain;
 }
 
@@ -248,7 +249,8 @@ std::optional<Chain> find_move(const Instruction& root, Tree tree) {
     if (sum == nullptr) sum = rest.take(scaled->vector, Operation::sub);
     auto chain = sum == nullptr ? std::nullopt : find_sum<T>(*sum, rest);
     if (!chain) continue;
-    chain->kernel = sum_kernel<T>(chain->src.size() / 2, true);
+    chain->kernel = sum_kernel<T>(chain->terms, true);
+    chain->moves = true;
     chain->src.insert(chain->src.end(), {moved, scaled->number});
     if (minus) chain->numbers.push_back({chain->src.size() - 1, -number.number});
     return chain;

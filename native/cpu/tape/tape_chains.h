@@ -35,6 +35,8 @@ struct Chain {
   std::vector<size_t> inner;  // instructions it takes along
   std::vector<int32_t> also;  // results of these that others see
   std::vector<ChainNumber> numbers = {};
+  size_t terms = 0;  // of a sum
+  bool moves = false;
 };
 
 // The chain that ends in code[root]. Instructions whose value has `once` one reader can be

@@ -4,6 +4,7 @@
 
 #include "cpu/rows.h"
 #include "cpu/tape/tape.h"
+#include "cpu/tape/tape_stencils.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 
@@ -295,6 +296,27 @@ void TapeRunner::finish(Run& run) const {
   }
 }
 
+// The rows behind the first one of a window.
+void TapeRunner::next_rows(Run& run) const {
+  const std::vector<Step>& steps = steps_[static_cast<int>(Extent::full)];
+  const auto move = [&] {
+    for (const Next& next : next_) run.pointer[next.reg] += next.bytes;
+  };
+  move();
+  if (sum_step_ > 0) {
+    const Step& sum = steps[0];
+    const std::byte* src[kChainOperands];
+    for (size_t i = 0; i < sum.src.size(); ++i) src[i] = run.pointer[sum.src[i]];
+    if (sum_rows({run.pointer[sum.dst], src, sum_step_, run.columns, run.window.row_end - run.row,
+                  sum.terms, sum.moves})) {
+      return;
+    }
+  }
+  for (; run.row < run.window.row_end; ++run.row, move()) {
+    for (const Step& step : steps) step.run(run.pointer, run.columns);
+  }
+}
+
 void TapeRunner::blocks(Run& run) const {
   const Window& window = run.window;
   const int64_t columns = window.column_end - window.column;
@@ -310,11 +332,8 @@ void TapeRunner::blocks(Run& run) const {
     for (run.row = window.row; run.row < window.row_end; run.row += block_rows) {
       run.rows = std::min(block_rows, window.row_end - run.row);
       if (run.row > window.row && !next_.empty() && run.acc == nullptr) {
-        for (const Next& next : next_) run.pointer[next.reg] += next.bytes;
-        for (const Step& step : steps_[static_cast<int>(Extent::full)]) {
-          step.run(run.pointer, run.columns);
-        }
-        continue;
+        next_rows(run);
+        break;
       }
       block(run);
       if (--until_drained > 0) continue;
