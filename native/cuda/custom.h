@@ -9,7 +9,7 @@ namespace slim::cuda {
 // launches. Nobody calls it when a recording is replayed: a step that has one is not recorded.
 class CustomLaunch final : public Launch {
  public:
-  // Of a node with gpu=true.
+  // Refuses a node that has nothing for GPUs.
   CustomLaunch(const Binding& binding, Driver& driver);
 
   int64_t tasks(int64_t) const override { return 1; }

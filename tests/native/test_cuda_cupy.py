@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -90,6 +91,10 @@ def plain(x):
     return x
 
 
+def plain_of(node):
+    return lambda x: node(layers.fully_connected(x, 8, activation_fn=None))
+
+
 def looped(x):
     x = layers.fully_connected(x, 8, activation_fn=None)
     return ops.scan(lambda h, _: (softsign(h * 2), None), x, length=3)[0]
@@ -124,7 +129,7 @@ def test_a_kernel_of_the_users_trains_as_its_reference(net, options, monkeypatch
 def test_a_node_without_a_kernel_goes_through_the_host(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)  # as if it were not installed
     node = ops.custom(softsign_of, softsign_slope, by_row=True, name="test:of the host")
-    net = lambda x: node(layers.fully_connected(x, 8, activation_fn=None))  # noqa: E731
+    net = plain_of(node)
     there, here = (fitted(net, device) for device in (CUDA, "cpu"))
     assert "gpu" not in here.program_.text
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **NEAR)
@@ -132,6 +137,33 @@ def test_a_node_without_a_kernel_goes_through_the_host(monkeypatch):
         ImportError, match=r"on a GPU needs CuPy: pip install 'slimlearn"
     ):
         fitted(plain, CUDA)
+
+
+@pytest.mark.parametrize("rest", ["cpu", CUDA])
+def test_a_node_lies_where_it_is_placed(rest):
+    kept = len(SEEN)
+
+    def net(node, device):
+        def made(x):
+            x = layers.fully_connected(x, 8, activation_fn=None)
+            with layers.device(device):
+                return node(x)
+
+        return made
+
+    here = fitted(plain_of(softsign), "cpu").loss_curve_
+    there = fitted(net(softsign, CUDA), rest).loss_curve_
+    np.testing.assert_allclose(there, here, **NEAR)
+    assert len(SEEN) > kept
+    kept = len(SEEN)
+    away = fitted(net(softsign, "cpu"), rest).loss_curve_
+    np.testing.assert_allclose(away, here, **NEAR)
+    assert len(SEEN) == kept
+    node = ops.custom(softsign_of, softsign_slope, name="test:placed")
+    with pytest.raises(
+        ValueError, match=r"has no function for a GPU, and is placed on"
+    ):
+        fitted(net(node, CUDA), "cpu")
 
 
 FAULTS = {
@@ -172,7 +204,7 @@ def test_faults_come_out_and_the_device_goes_on(fault):
         softsign_of, softsign_slope, gpu=(forward, gpu_slope), by_row=True,
         name=f"test:{fault}",
     )  # fmt: skip
-    net = lambda x: node(layers.fully_connected(x, 8, activation_fn=None))  # noqa: E731
+    net = plain_of(node)
     clf = NetworkClassifier(net, device=CUDA, max_iter=5, batch_size=64, random_state=0)
     with pytest.raises(kind, match=text):
         clf.fit(X, Y)
@@ -274,7 +306,7 @@ def test_what_waits_on_cupy_s_stream_is_waited_for():
         softsign_of, softsign_slope, gpu=(forward, gpu_slope), by_row=True,
         name="test:waits",
     )  # fmt: skip
-    net = lambda x: node(layers.fully_connected(x, 8, activation_fn=None))  # noqa: E731
+    net = plain_of(node)
     want = fitted(net, "cpu").predict_proba(X)
     source, under_way = cupy.asarray(np.ones(1 << 12, np.float32)), []
     for n in [*range(128, 1 << 12, 128)] * 4:
@@ -285,6 +317,15 @@ def test_what_waits_on_cupy_s_stream_is_waited_for():
     del target
     clf = fitted(net, CUDA)
     np.testing.assert_allclose(clf.predict_proba(X), want, **NEAR)
+
+
+def test_fits_in_threads_share_the_pool():
+    """Who asks for memory takes Python's lock, which others have meanwhile."""
+    want = fitted(plain, CUDA).predict_proba(X)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: fitted(plain, CUDA).predict_proba(X), range(8)))
+    for got in found:
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.skipif(CUDA == "cuda", reason="CuPy's pool has memory")

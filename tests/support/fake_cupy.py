@@ -8,6 +8,7 @@ GPU, it does not show.
 
 import re
 import struct
+import threading
 import weakref
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from support.cuda import CUDA
 
 calls = SimpleNamespace(allocate=0, refuse=False)
 _kept = {}  # (stream, size): pointers
-_streams = []
+_current = threading.local()  # streams of a thread
 
 
 class Stream:
@@ -35,10 +36,11 @@ class Stream:
         native.emulated_wait(CUDA, self.ptr)
 
     def __enter__(self):
-        _streams.append(self)
+        self.before = get_current_stream()
+        _current.stream = self
 
     def __exit__(self, *error):
-        _streams.pop()
+        _current.stream = self.before
 
 
 class Device:
@@ -94,7 +96,7 @@ def get_default_memory_pool():
 
 
 def get_current_stream():
-    return _streams[-1] if _streams else Stream.null
+    return getattr(_current, "stream", Stream.null)
 
 
 cuda = SimpleNamespace(
