@@ -4,7 +4,7 @@
 #include "cuda/call.h"
 #include "cuda/custom.h"
 #include "cuda/launch.h"
-#include "cuda/library_product.h"
+#include "cuda/library.h"
 #include "cuda/steps.h"
 #include "ir/ops.h"
 #include "runtime/train/steps.h"
@@ -57,7 +57,8 @@ std::string CudaDevice::description() const {
   const Properties& properties = driver_->properties();
   return properties.name + ", " + level_ + ", " + std::to_string(properties.memory >> 20) +
          " MiB, " + properties.versions + ", " +
-         (driver_->products() != nullptr ? driver_->products()->version() : "no cuBLASLt");
+         (driver_->products() != nullptr ? driver_->products()->version() : "no cuBLASLt") + ", " +
+         driver_->about_convolutions();
 }
 
 const Accepts& CudaDevice::accepts() const {
@@ -66,9 +67,7 @@ const Accepts& CudaDevice::accepts() const {
 }
 
 std::vector<int64_t> CudaDevice::workspace(const Binding& binding) const {
-  if (const auto product = LibraryProduct::find(binding, *driver_)) {
-    return product->workspace(binding);
-  }
+  if (const auto library = find_library(binding, *driver_)) return library->workspace(binding);
   const Row* row = find_row(binding.node.op);
   return row == nullptr || row->workspace == nullptr ? std::vector<int64_t>()
                                                      : row->workspace(binding);
@@ -80,8 +79,8 @@ Prepared CudaDevice::prepare(const Binding& binding) const {
   if (row == nullptr)
     binding.refuse("there is no kernel of this name for CUDA: use device=\"cpu\"");
   Prepared prepared;
-  if (const auto product = LibraryProduct::find(binding, *driver_)) {
-    prepared.launches = product->launches(binding);
+  if (const auto library = find_library(binding, *driver_)) {
+    prepared.launches = library->launches(binding);
     return prepared;
   }
   for (KernelText& text : row->prepare(binding)) {

@@ -82,6 +82,7 @@ class Recording {
 };
 
 class Products;
+class Convolutions;
 
 // Calls from any thread. What is noexcept keeps the first error, which ends all work: `error` says
 // what it was, and nothing runs after it.
@@ -130,6 +131,9 @@ class Driver {
 
   // A library for products of matrices, opened when it is asked for first; null: there is none.
   virtual Products* products() = 0;
+  // The same for convolutions; what there is of it, or why there is none, for people.
+  virtual Convolutions* convolutions() = 0;
+  virtual std::string about_convolutions() = 0;
 
   virtual std::string error() const = 0;  // empty: none
 
@@ -142,7 +146,9 @@ std::unique_ptr<Driver> open_nvidia(int device);
 
 // Compiles with the host's C++ compiler (CXX, else c++), and runs the threads of a block in turns.
 // With `nvrtc` NVIDIA's compiler must take the source too.
-// A stream runs when somebody waits for it, or for another that follows it. `memory`: bytes.
-std::unique_ptr<Driver> open_emulated(bool nvrtc = false, int64_t memory = int64_t{1} << 30);
+// A stream runs when somebody waits for it, or for another that follows it. `memory`: bytes. `dnn`:
+// a library that is called as cuDNN is, and takes the host's memory.
+std::unique_ptr<Driver> open_emulated(bool nvrtc = false, int64_t memory = int64_t{1} << 30,
+                                      const std::string& dnn = "");
 
 }  // namespace slim::cuda

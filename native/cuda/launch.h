@@ -76,8 +76,15 @@ class KernelLaunch final : public Launch {
 class LibraryLaunch : public Launch {
  public:
   int64_t tasks(int64_t) const override { return 1; }
-  // Once before it is recorded.
+  // Once before it is recorded: what a library does when it is first called it may not do while a
+  // stream is.
   virtual void warm(const Context&) const noexcept {}
+
+ protected:
+  // By a run where nobody waits for the result: where a step writes before it reads.
+  void warm_by(const Buffer& result, const Context& context) const noexcept {
+    if (result.base == Base::scratch || result.base == Base::gradient) run(context, 0, nullptr);
+  }
 };
 
 // What the file of a kernel family registers. `prepare` refuses, in the binding's name, what it
@@ -85,9 +92,9 @@ class LibraryLaunch : public Launch {
 using Prepare = std::vector<KernelText> (*)(const Binding&);
 using Workspace = std::vector<int64_t> (*)(const Binding&);
 
-// What of it a library may do (library_product.h).
-struct Multiplication;
-using Library = Multiplication (*)(const Binding&);
+// What of it a library may do (library.h).
+struct LibraryTask;
+using Library = LibraryTask (*)(const Binding&);
 
 struct Row {
   Prepare prepare;

@@ -1,5 +1,5 @@
 // matmul: products of matrices, one or a stack of them.
-#include "cuda/library_product.h"
+#include "cuda/library.h"
 #include "cuda/product.h"
 
 namespace slim::cuda {
@@ -38,9 +38,10 @@ std::vector<int64_t> workspace_matmul(const Binding& binding) {
   return product_workspace(binding, Operands(binding).shape);
 }
 
-Multiplication library_matmul(const Binding& binding) {
+LibraryTask library_matmul(const Binding& binding) {
   const Operands given(binding);
-  Multiplication what;
+  LibraryTask task;
+  Multiplication& what = task.product.emplace();
   what.dtype = given.shape.dtype;
   what.transpose_a = given.transpose_a;
   what.transpose_b = given.transpose_b;
@@ -52,7 +53,9 @@ Multiplication library_matmul(const Binding& binding) {
   what.b_stride = given.b_stride;
   what.a_step = given.a_step;
   what.b_step = given.b_step;
-  return what;
+  task.sums_rows =
+      given.transpose_a && binding.operands[1].dims.size() == 2 && binding.operands[0].per_row > 0;
+  return task;
 }
 
 std::vector<KernelText> prepare_matmul(const Binding& binding) {

@@ -1,4 +1,5 @@
 // Windows over spatial axes: poolings, and convolutions as products.
+#include "cuda/library.h"
 #include "cuda/product.h"
 
 namespace slim::cuda {
@@ -139,6 +140,72 @@ std::vector<KernelText> prepare_convolution(const Binding& binding) {
   return texts;
 }
 
+// One by one pixel, without steps and padding: a product of all pixels with the filters.
+bool is_product(const Binding& binding, const std::vector<int64_t>& filters) {
+  const auto all = [](const std::vector<int64_t>& numbers, size_t count, int64_t number) {
+    return std::all_of(numbers.begin(), numbers.begin() + static_cast<int64_t>(count),
+                       [&](int64_t each) { return each == number; });
+  };
+  const std::vector<int64_t> strides = binding.integers("strides");
+  const std::vector<int64_t> padding = binding.integers("padding");
+  return binding.integer("groups", 1) == 1 && all(filters, filters.size() - 2, 1) &&
+         all(strides, strides.size(), 1) && all(padding, padding.size(), 0);
+}
+
+LibraryTask library_convolution(const Binding& binding) {
+  using Kind = ConvolutionShape::Kind;
+  const std::string& op = binding.node.op;
+  const Kind kind = op == "convolution"              ? Kind::forward
+                    : op == "convolution_input_grad" ? Kind::input_grad
+                                                     : Kind::filter_grad;
+  const Buffer &first = binding.operands[0], &second = binding.operands[1];
+  const Buffer& result = binding.results[0];
+  const std::vector<int64_t>& filters = kind == Kind::filter_grad ? result.dims : second.dims;
+  const std::vector<int64_t>& x = kind == Kind::input_grad ? result.dims : first.dims;
+  const std::vector<int64_t>& y = kind == Kind::forward      ? result.dims
+                                  : kind == Kind::input_grad ? first.dims
+                                                             : second.dims;
+  const int64_t groups = binding.integer("groups", 1);
+  const int64_t channels = filters[filters.size() - 2], outputs = filters.back();
+  LibraryTask task;
+  task.sums_rows = kind == Kind::filter_grad && first.per_row > 0;
+  if (is_product(binding, filters)) {
+    const int64_t pixels = count_of(first, 0, first.dims.size() - 1).capacity;
+    Multiplication& what = task.product.emplace();
+    what.dtype = first.dtype;
+    what.transpose_a = kind == Kind::filter_grad;
+    what.transpose_b = kind == Kind::input_grad;
+    what.m = kind == Kind::filter_grad ? channels : pixels;
+    what.n = kind == Kind::input_grad ? channels : outputs;
+    what.k = kind == Kind::forward ? channels : kind == Kind::input_grad ? outputs : pixels;
+    what.a_stride = kind == Kind::input_grad ? outputs : channels;
+    what.b_stride = outputs;
+    return task;
+  }
+  // Of each channel alone there is little to multiply: not a library's strength.
+  if (first.dtype != DType::f32 || (groups > 1 && channels == 1)) return task;
+  ConvolutionShape& what = task.convolution.emplace();
+  what.kind = kind;
+  what.x = x;
+  what.y = y;
+  what.filters.assign(filters.begin(), filters.end() - 1);
+  what.filters.insert(what.filters.begin(), outputs);
+  what.strides = binding.integers("strides");
+  what.dilations = binding.integers("dilations");
+  const std::vector<int64_t> padding = binding.integers("padding");
+  for (size_t i = 0; i < padding.size(); i += 2) {
+    what.before.push_back(padding[i]);
+    what.after.push_back(padding[i + 1]);
+  }
+  // A line is an image of one row.
+  if (what.strides.size() == 1) {
+    for (auto* sizes : {&what.x, &what.y, &what.filters}) sizes->insert(sizes->begin() + 1, 1);
+    for (auto* steps : {&what.strides, &what.dilations}) steps->insert(steps->begin(), 1);
+    for (auto* padding : {&what.before, &what.after}) padding->insert(padding->begin(), 0);
+  }
+  return task;
+}
+
 }  // namespace
 
 SLIM_CUDA_KERNEL(max_pool, prepare_max_pool);
@@ -146,8 +213,10 @@ SLIM_CUDA_KERNEL(max_pool_grad, prepare_max_pool_grad);
 SLIM_CUDA_KERNEL(max_pool_pick, prepare_max_pool_pick);
 SLIM_CUDA_KERNEL(sum_pool, prepare_sum_pool);
 SLIM_CUDA_KERNEL(sum_pool_grad, prepare_sum_pool_grad);
-SLIM_CUDA_KERNEL(convolution, prepare_convolution, workspace_convolution);
-SLIM_CUDA_KERNEL(convolution_input_grad, prepare_convolution, workspace_convolution);
-SLIM_CUDA_KERNEL(convolution_filter_grad, prepare_convolution, workspace_convolution);
+SLIM_CUDA_KERNEL(convolution, prepare_convolution, workspace_convolution, library_convolution);
+SLIM_CUDA_KERNEL(convolution_input_grad, prepare_convolution, workspace_convolution,
+                 library_convolution);
+SLIM_CUDA_KERNEL(convolution_filter_grad, prepare_convolution, workspace_convolution,
+                 library_convolution);
 
 }  // namespace slim::cuda

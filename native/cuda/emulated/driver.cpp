@@ -13,9 +13,10 @@
 
 #include "cuda/emulated/block.h"
 #include "cuda/emulated/host_compiler.h"
+#include "cuda/emulated/libraries.h"
 #include "cuda/emulated/memory.h"
 #include "cuda/nvidia/compiler.h"
-#include "cuda/products.h"
+#include "cuda/nvidia/dnn.h"
 #include "runtime/call/team.h"
 
 namespace slim::cuda {
@@ -49,31 +50,10 @@ struct HostEvent final : Event {
   int64_t place = 0;  // so much of it runs before
 };
 
-struct HostProduct final : Product {
-  explicit HostProduct(const Multiplication& what) : what(what) {}
-  int64_t workspace_bytes() const override { return 1000; }
-
-  const Multiplication what;
-};
-
-template <class T>
-void multiply_on_host(const Multiplication& what, const T* a, const T* b, T* result) {
-  for (int64_t i = 0; i < what.batches * what.m * what.n; ++i) {
-    const int64_t batch = i / (what.m * what.n), row = i / what.n % what.m, column = i % what.n;
-    const T* left = a + batch * what.a_step + row * (what.transpose_a ? 1 : what.a_stride);
-    const T* right = b + batch * what.b_step + column * (what.transpose_b ? what.b_stride : 1);
-    double sum = 0;
-    for (int64_t k = 0; k < what.k; ++k) {
-      sum += static_cast<double>(left[k * (what.transpose_a ? what.a_stride : 1)]) *
-             static_cast<double>(right[k * (what.transpose_b ? 1 : what.b_stride)]);
-    }
-    result[i] = static_cast<T>(sum);
-  }
-}
-
-class EmulatedDriver final : public Driver, Products {
+class EmulatedDriver final : public Driver, Products, Convolutions {
  public:
-  EmulatedDriver(bool nvrtc, int64_t memory) {
+  EmulatedDriver(bool nvrtc, int64_t memory, const std::string& dnn) {
+    if (!dnn.empty()) dnn_ = nvidia::Dnn::open({dnn}, no_dnn_);
     if (nvrtc) nvrtc_.emplace(9, 0, 13000);
     properties_.name = "emulated";
     properties_.major = 9;
@@ -212,25 +192,29 @@ class EmulatedDriver final : public Driver, Products {
   // All of what a library may touch must be there.
   void multiply(Stream& stream, const Product& product, const std::byte* a, const std::byte* b,
                 std::byte* result, std::byte* workspace) noexcept override {
-    const auto& host = static_cast<const HostProduct&>(product);
-    put(stream, [this, what = host.what, room = host.workspace_bytes(), a, b, result, workspace] {
-      const int64_t size = size_of(what.dtype);
-      const int64_t as = what.a_step > 0 ? what.batches : 1,
-                    bs = what.b_step > 0 ? what.batches : 1;
-      if (!memory_.is_within(a, as * what.m * what.k * size) ||
-          !memory_.is_within(b, bs * what.k * what.n * size) ||
-          !memory_.is_within(result, what.batches * what.m * what.n * size) ||
-          !memory_.is_within(workspace, room)) {
+    put(stream, [this, host = static_cast<const HostProduct&>(product), a, b, result, workspace] {
+      if (!host.is_within(memory_, a, b, result, workspace)) {
         return fail("a product goes beyond its piece of memory");
       }
-      std::memset(workspace, 0xff, static_cast<size_t>(room));
-      if (what.dtype == DType::f64) {
-        multiply_on_host(what, reinterpret_cast<const double*>(a),
-                         reinterpret_cast<const double*>(b), reinterpret_cast<double*>(result));
-      } else {
-        multiply_on_host(what, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
-                         reinterpret_cast<float*>(result));
+      host.multiply(a, b, result, workspace);
+    });
+  }
+
+  Convolutions* convolutions() override { return dnn_ ? this : nullptr; }
+  std::string about_convolutions() override {
+    return dnn_ ? dnn_->description() : "no cuDNN" + (no_dnn_.empty() ? "" : " (" + no_dnn_ + ')');
+  }
+  std::string description() const override { return dnn_->description(); }
+  std::shared_ptr<const ConvolutionPlan> choose(const ConvolutionShape& shape) override {
+    return dnn_->choose(shape);
+  }
+  void convolve(Stream& stream, const ConvolutionPlan& plan,
+                const ConvolutionArrays& arrays) noexcept override {
+    put(stream, [this, &plan, arrays] {
+      if (!is_within(memory_, plan, arrays)) {
+        return fail("a convolution goes beyond its piece of memory");
       }
+      if (const std::string why = dnn_->run(nullptr, plan, arrays); !why.empty()) fail(why);
     });
   }
 
@@ -290,6 +274,8 @@ class EmulatedDriver final : public Driver, Products {
   }
 
   std::optional<nvidia::Compiler> nvrtc_;
+  std::unique_ptr<nvidia::Dnn> dnn_;
+  std::string no_dnn_;  // why there is none
   Properties properties_;
   GuardedMemory memory_;
   std::map<const std::byte*, int64_t> pinned_;  // bytes of each piece
@@ -299,8 +285,8 @@ class EmulatedDriver final : public Driver, Products {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_emulated(bool nvrtc, int64_t memory) {
-  return std::make_unique<EmulatedDriver>(nvrtc, memory);
+std::unique_ptr<Driver> open_emulated(bool nvrtc, int64_t memory, const std::string& dnn) {
+  return std::make_unique<EmulatedDriver>(nvrtc, memory, dnn);
 }
 
 }  // namespace slim::cuda

@@ -8,6 +8,7 @@
 
 #include "cuda/kernel_cache.h"
 #include "cuda/nvidia/compiler.h"
+#include "cuda/nvidia/convolutions.h"
 #include "cuda/nvidia/gpu.h"
 #include "cuda/nvidia/pool.h"
 #include "cuda/nvidia/products.h"
@@ -172,6 +173,7 @@ class NvidiaDriver final : public Driver {
   }
   ~NvidiaDriver() override {
     products_.reset();
+    convolutions_.reset();
     memory_.drop();
     pinned_.drop();
     gpu_.api().cuDevicePrimaryCtxRelease_v2(gpu_.device());
@@ -302,6 +304,17 @@ class NvidiaDriver final : public Driver {
     sought_products_ = true;
     return products_.get();
   }
+  Convolutions* convolutions() override {
+    require_here();
+    const std::lock_guard lock(mutex_);
+    if (!sought_convolutions_) convolutions_ = open_convolutions(gpu_, no_convolutions_);
+    sought_convolutions_ = true;
+    return convolutions_.get();
+  }
+  std::string about_convolutions() override {
+    const Convolutions* found = convolutions();
+    return found != nullptr ? found->description() : "no cuDNN (" + no_convolutions_ + ")";
+  }
 
   std::string error() const override { return gpu_.error(); }
 
@@ -360,6 +373,9 @@ class NvidiaDriver final : public Driver {
   std::map<std::string, std::weak_ptr<const Loaded>> modules_;  // by key
   bool sought_products_ = false;
   std::unique_ptr<Products> products_;
+  bool sought_convolutions_ = false;
+  std::unique_ptr<Convolutions> convolutions_;
+  std::string no_convolutions_;
   pid_t process_ = getpid();
 };
 

@@ -1,0 +1,55 @@
+// Convolutions by a library of the driver's.
+#pragma once
+
+#include <compare>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/driver.h"
+
+namespace slim::cuda {
+
+// One of the three convolutions of x [images, axes…, channels] with filters [outputs, taps…,
+// channels of a group], which give y [images, axes…, outputs]: float32, dense, two axes at least.
+struct ConvolutionShape {
+  enum class Kind : uint8_t { forward, input_grad, filter_grad };
+
+  Kind kind = Kind::forward;
+  bool tf32 = false;  // operands may be rounded to it
+  std::vector<int64_t> x, filters, y;
+  std::vector<int64_t> strides, dilations, before, after;  // of each axis
+
+  auto operator<=>(const ConvolutionShape&) const = default;
+  double flops() const;
+};
+
+// How one of them is computed.
+class ConvolutionPlan {
+ public:
+  explicit ConvolutionPlan(ConvolutionShape shape) : shape(std::move(shape)) {}
+  virtual ~ConvolutionPlan() = default;
+  virtual int64_t workspace_bytes() const = 0;
+
+  const ConvolutionShape shape;
+};
+
+// One of the three is the result.
+struct ConvolutionArrays {
+  std::byte *x, *filters, *y, *workspace;
+};
+
+// Calls from any thread.
+class Convolutions {
+ public:
+  virtual ~Convolutions() = default;
+  // For people: "cuDNN 9.28.1", and what it was asked in vain.
+  virtual std::string description() const = 0;
+  // The same answer as often as it is asked; null: the library does not do it.
+  virtual std::shared_ptr<const ConvolutionPlan> choose(const ConvolutionShape& shape) = 0;
+  // In the order of the stream, which may be recorded.
+  virtual void convolve(Stream& stream, const ConvolutionPlan& plan,
+                        const ConvolutionArrays& arrays) noexcept = 0;
+};
+
+}  // namespace slim::cuda
