@@ -16,8 +16,9 @@ _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
 _CHANCE, _ROUNDING, _SURE = 0.25, 1e-9, 1.5
 
 # Deviations by which a model must help that is not simpler and saw, when it was chosen,
-# the rows that it tells: of noise it may seem better by two.
-_CLEARLY = 3.0
+# the rows that it tells: of noise it may seem better by two where one network tells
+# each row, as any mean with another would be. Of several it seems so less.
+_CLEARLY, _SEVERAL = 3.0, 2.0
 
 
 def best_share(
@@ -26,8 +27,9 @@ def best_share(
     line: np.ndarray,
     weights: np.ndarray | None,
     simpler: bool = True,
+    several: bool = False,
 ) -> float:
-    """The share of another model in a mean, to 0.99; 0 where it is clearly worse.
+    """The share of another model in a mean, to 0.99; 0 where it is no help.
 
     Networks are told by members one by one, as only one of them did not see a row; all
     together they are better than one, the other model is not: shares that are best by
@@ -42,8 +44,10 @@ def best_share(
     weights : ndarray or None
         Of the rows.
     simpler : bool
-        Whether a larger share is as good where it may be chance that it is worse. If
-        not, it must help clearly, or has none.
+        Whether a larger share is as good where it may be chance that it is worse, and
+        none where it is clearly worse alone. If not, it must help clearly, or has none.
+    several : bool
+        Whether each row is told by more than one network.
     """
     share = np.full(len(nets), 1 / len(nets))
     if weights is not None:
@@ -56,14 +60,16 @@ def best_share(
         mean = share @ more
         return mean, np.sqrt(np.sum((share * (more - mean)) ** 2))
 
-    worse, apart = beyond(losses(line) - losses(nets))
-    if worse > _SURE * apart:
-        return 0.0
+    if simpler:
+        worse, apart = beyond(losses(line) - losses(nets))
+        if worse > _SURE * apart:
+            return 0.0
     best = int(np.argmin([share @ lost(part) for part in _SHARES]))
     least = lost(_SHARES[best])
     if not simpler:
         gain, apart = beyond(losses(nets) - least)
-        return float(_SHARES[best]) if gain > _CLEARLY * apart else 0.0
+        clearly = _SEVERAL if several else _CLEARLY
+        return float(_SHARES[best]) if gain > clearly * apart else 0.0
     for part in _SHARES[:best:-1]:
         mean, apart = beyond(lost(part) - least)
         if mean <= _CHANCE * apart + _ROUNDING * (share @ least):

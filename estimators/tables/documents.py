@@ -5,14 +5,15 @@ from __future__ import annotations
 __all__ = ["document"]
 
 _SHARED = """members : int or "auto", default="auto"
-    Networks that are trained and averaged; "auto" is 2, 8 or 16 by `preset`, and beyond
+    Networks that are trained and averaged; "auto" is 2, 8 or 24 by `preset`, and beyond
     25,000 rows fewer, as 1 / √rows, down to 4. The rows are cut into a fold for each,
     but 5 at least and 8 at most: a member trains on the others, and predicts its own.
     They differ by how numbers are given to them too. 1 is the fastest to train and to
     ask.
 preset : {"fast", "default", "best"}, default="default"
     What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
-    "best" 16 of them half as long again.
+    "best" three times as many, so that each row is held out by members of each kind.
+    Which rows a Gaussian process is tried for depends on it too: see `near_share_`.
 hidden_units : int or sequence of int, default=(128, 128, 128)
     Units of each hidden layer.
 activation : str, default="auto"
@@ -72,8 +73,8 @@ linear_share_ : float
     {comparing}.
 near_share_ : float
     What a Gaussian process counts in the mean, as rows that were held out tell. It is
-    tried by regressors of one output with loss="squared_error", for 50 to 1,500 rows
-    and 5 members or more, without a `time_limit` and not with preset="fast".
+    tried {nearing}
+    and 5 members or more, without a `time_limit`.
 encoder_ : TabularEncoder
     What makes numbers of X.
 columns_ : list of dict
@@ -93,6 +94,8 @@ def document(kind: type) -> type:
         shared = shared.replace("{ends}", kind._told_end).replace("\n", indent)
         kind.__doc__ = kind.__doc__.replace("{shared}", shared).replace(
             "{attributes}",
-            _ATTRIBUTES.replace("{comparing}", kind._comparing).replace("\n", indent),
+            _ATTRIBUTES.replace("{comparing}", kind._comparing)
+            .replace("{nearing}", kind._told_near)
+            .replace("\n", indent),
         )
     return kind

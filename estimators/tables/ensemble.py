@@ -65,6 +65,8 @@ class TabularEnsemble(
         "    no better for 400 steps and a quarter of the epochs."
     )
     _comparing = "one output"
+    _told_near = 'of one output with preset="best", for 50 to 4,000 rows'
+    _near_rows = {"fast": 0, "default": 0, "best": 4000}  # noqa: RUF012
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         elsewhere.constructor(cls)
@@ -93,9 +95,9 @@ class TabularEnsemble(
         """Whether `_losses` knows how much a row is told amiss."""
         raise NotImplementedError
 
-    def _nears(self) -> bool:
-        """Whether a Gaussian process is tried, where rows are few."""
-        return False
+    def _most_near(self) -> int:
+        """The rows of fit up to which a Gaussian process is tried."""
+        return 0 if self.time_limit is not None else self._near_rows[self.preset]
 
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""
@@ -227,11 +229,13 @@ class TabularEnsemble(
         self.n_iter_ = max(member.n_iter_ for member, *_ in done)
         mean, seen = out_of_fold(done, len(y))
         networks, found, shares = len(done), [], []
+        several = sum(len(held) for _, held, *_ in done) > 1.5 * np.count_nonzero(seen)
         for simpler, other in zip((True, False), others):
             part = 0.0
             if other is not None:
                 told, also = out_of_fold([other], len(y))
-                part = self._share(y, weights, mean, told, seen & also, simpler)
+                how = simpler, several
+                part = self._share(y, weights, mean, told, seen & also, *how)
             found.append(part)
             if part:
                 mean, seen = (1 - part) * mean + part * told, seen & also
@@ -246,7 +250,7 @@ class TabularEnsemble(
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
 
-    def _share(self, y, weights, mean, told, both, simpler: bool) -> float:
+    def _share(self, y, weights, mean, told, both, *how: bool) -> float:
         """What predictions of another kind count, by rows that both did not see."""
         some = np.flatnonzero(both)
         some = some[:: -(-len(some) // _COMPARED) or 1]
@@ -254,7 +258,7 @@ class TabularEnsemble(
             return 0.0
         own = None if weights is None else weights[some]
         losses = partial(self._losses, y[some])
-        return best_share(losses, mean[some], told[some], own, simpler)
+        return best_share(losses, mean[some], told[some], own, *how)
 
     # -- predictions ------------------------------------------------------------------
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
-from scipy.optimize import minimize
+from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 from slimlearn.backend.coded import Coded
+from slimlearn.estimators.tables.evidence import learned, solved
 from slimlearn.estimators.tables.members import Layout, telling
+from slimlearn.estimators.tables.temperature import best_temperature
 
-__all__ = ["FEWEST_ROWS", "MOST_ROWS", "Process", "process_of"]
+__all__ = ["FEWEST_ROWS", "Process", "process_of", "sharpened"]
 
-# Rows for which it is solved: the time grows by their cube.
-FEWEST_ROWS, MOST_ROWS = 50, 1500
+# Rows for which it is solved.
+FEWEST_ROWS = 50
 
 # Columns that it reads, and the numbers among them at least; rows by which it finds
-# what columns count and reach, and steps that it takes for this.
-_COLUMNS, _FEWEST_NUMBERS = 24, 4
-_LOOKED_AT, _STEPS = 300, 15
+# what columns count and reach; rows whose covariances are computed at a time.
+_COLUMNS, _FEWEST_NUMBERS = 40, 4
+_LOOKED_AT, _BLOCK = 400, 32
 
 # Columns that count less are left out.
 _LITTLE = 0.01
@@ -31,10 +32,8 @@ _LEAST_WEIGHT = 1e-6
 # Of noise, as found by some rows: all of them say which is best.
 _NOISES = (0.5, 1.0, 2.0)
 
-# Bounds of the logarithms of what columns count, reach, noise and the whole; strengths
-# of their priors. Noise is no less, so that float32 is enough for predictions.
-_BOUNDS = ((-9.0, 3.0), (-2.5, 4.0), (-5.0, 2.0), (-9.0, 4.0))
-_COUNT_PRIOR, _REACH_PRIOR = 0.02, 0.5
+# What a told share of a class is multiplied by before a temperature makes logits of it.
+_SHARPNESS = 4.5
 
 
 class Process(NamedTuple):
@@ -53,10 +52,10 @@ class Process(NamedTuple):
     counts : ndarray of shape (columns,)
     slopes : ndarray of shape (numbers,)
         1 / reach.
-    factors : ndarray of shape (n,)
+    factors : ndarray of shape (n, outputs)
         Of the covariance with each row.
-    intercept : float
-    told : ndarray of shape (n,)
+    intercept : ndarray of shape (outputs,)
+    told : ndarray of shape (n, outputs)
         What each row is told to be by all others.
     """
 
@@ -66,7 +65,7 @@ class Process(NamedTuple):
     counts: np.ndarray
     slopes: np.ndarray
     factors: np.ndarray
-    intercept: float
+    intercept: np.ndarray
     told: np.ndarray
 
 
@@ -85,7 +84,7 @@ def process_of(
     Z : Coded or ndarray of float32
         Encoded rows.
     layout : Layout
-    targets : ndarray of shape (n,)
+    targets : ndarray of shape (n, outputs)
     weights : ndarray or None
     index : index array
         The rows that have weight.
@@ -101,13 +100,12 @@ def process_of(
     Duvenaud, Nickisch and Rasmussen, "Additive Gaussian processes", 2011.
     """
     rows, y = Z[index], targets[index].astype(np.float64)
-    low, high = y.min(), y.max()
-    unit = high / 2 - low / 2
+    unit = np.max(y.max(axis=0) / 2 - y.min(axis=0) / 2)
     if not unit > 0:
         return None
     y = y / unit
-    middle = y.mean()
-    deviation = y.std()
+    middle = y.mean(axis=0)
+    deviation = np.sqrt(y.var(axis=0).mean())
     y = (y - middle) / deviation
     weights = np.ones(len(y)) if weights is None else weights[index] / 1.0
     weights = np.maximum(weights / weights.mean(), _LEAST_WEIGHT)
@@ -118,7 +116,7 @@ def process_of(
     size = unit * deviation
     return found._replace(
         factors=found.factors * size,
-        intercept=float(middle * unit),
+        intercept=middle * unit,
         told=found.told * size + middle * unit,
     )
 
@@ -131,34 +129,31 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
     most = max(_COLUMNS - len(codes), _FEWEST_NUMBERS)
     numbers = np.zeros(0, dtype=np.intp)
     if len(there):
-        best = telling(rows[:, there], y[:, None], weights, most)
+        best = telling(rows[:, there], y, weights, most)
         numbers = there[best]
     if not len(numbers) + len(codes):
         return None
     # Reaches are of deviations.
     units = np.append(deviation[numbers - first], np.ones(len(codes)))
     chosen = [*numbers.tolist(), *codes]
-    X = (rows[:, chosen] / units).T.astype(np.float32)
+    X = np.ascontiguousarray((rows[:, chosen] / units).T, dtype=np.float32)
     some = rng.permutation(len(y))[:_LOOKED_AT]
-    counts, reaches, noise, whole = _learned(
-        X[:, some], len(numbers), y[some], weights[some]
-    )
-    kept = np.flatnonzero(counts > _LITTLE)
+    found = learned(X[:, some], len(numbers), y[some], weights[some])
+    kept = np.flatnonzero(found.counts > _LITTLE)
     if not len(kept):
         return None
     few = int(np.count_nonzero(kept < len(numbers)))
-    X, counts, slopes = X[kept], counts[kept], 1 / reaches[kept[:few]]
-    covariance = whole * _covariance(X, counts, slopes)
+    X, counts, slopes = X[kept], found.counts[kept], 1 / found.reaches[kept[:few]]
+    covariance = found.whole * _covariance(X, counts, slopes)
     best = None
     for part in _NOISES:
-        inverse = _inverse(covariance + np.diag(part * noise / weights))
-        if inverse is None:
+        made = solved(covariance + np.diag(part * found.noise / weights), y)
+        if made is None:
             continue
-        factors = inverse @ y
-        left = factors / np.diag(inverse)
-        lost = np.average(left**2, weights=weights)
+        left = made.factors / np.diag(made.inverse)[:, None]
+        lost = np.sum(weights @ left**2)
         if np.isfinite(lost) and (best is None or lost < best[0]):
-            best = lost, factors, y - left
+            best = lost, made.factors, y - left
     if best is None:
         return None
     names = [chosen[i] for i in kept]
@@ -168,90 +163,56 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
         rows=X * units[kept].astype(np.float32)[:, None],
         counts=counts,
         slopes=slopes / units[kept[:few]],
-        factors=whole * best[1],
-        intercept=0.0,
+        factors=found.whole * best[1],
+        intercept=np.zeros(y.shape[1]),
         told=best[2],
     )
 
 
 def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """Of rows of `X` (columns, n) with each other; numbers stand before codes."""
-    found = np.ones((X.shape[1], X.shape[1]), dtype=np.float32)
-    for column, own in enumerate(X):
-        apart = np.abs(own[:, None] - own)
-        if column < len(slopes):
-            apart *= np.float32(-slopes[column])
-            near = np.exp(apart, out=apart)
-        else:
-            near = (apart == 0).astype(np.float32)
-        near *= np.float32(counts[column])
-        near += 1
-        found *= near
+    n = X.shape[1]
+    found = np.empty((n, n), dtype=np.float32)
+    for begin in range(0, n, _BLOCK):
+        end = min(begin + _BLOCK, n)
+        part = np.ones((end - begin, end), dtype=np.float32)
+        for column, own in enumerate(X):
+            near = own[begin:end, None] - own[:end]
+            if column < len(slopes):
+                np.abs(near, out=near)
+                near *= np.float32(-slopes[column])
+                np.exp(near, out=near)
+            else:
+                near = (near == 0).astype(np.float32)
+            near *= np.float32(counts[column])
+            near += 1
+            part *= near
+        found[begin:end, :end] = part
+        found[:begin, begin:end] = part[:, :begin].T
     return found.astype(np.float64)
 
 
-def _inverse(matrix: np.ndarray) -> np.ndarray | None:
-    """Of a positive definite matrix; None where it is not."""
-    root, failed = lapack.dpotrf(matrix, lower=1)
-    if failed:
-        return None
-    found, failed = lapack.dpotri(root, lower=1)
-    if failed:
-        return None
-    return np.tril(found) + np.tril(found, -1).T
+def sharpened(process: Process, codes: np.ndarray, weights) -> Process:
+    """One that tells logits of classes, and of each row of fit its probabilities.
 
-
-def _learned(X: np.ndarray, numbers: int, y: np.ndarray, weights: np.ndarray) -> tuple:
-    """What columns count and reach, the noise, and the size of the whole."""
-    columns, n = X.shape
-    apart = np.abs(X[:, :, None] - X[:, None, :])
-    same = apart[numbers:] == 0
-    count = np.log(0.5 / np.sqrt(columns))
-    start = np.concatenate(
-        [np.full(columns, count), np.zeros(numbers), np.log([0.1, 0.5])]
+    Parameters
+    ----------
+    process : Process
+        Of the shares of classes, 1 where a row has it; of two classes the second's.
+    codes : ndarray of int, (n,)
+        The classes of the rows of fit.
+    weights : ndarray or None
+        Of these rows.
+    """
+    two = process.told.shape[1] == 1
+    told = process.told
+    if two:
+        told = np.concatenate((1 - told, told), axis=1)
+    found = softmax(_SHARPNESS * told, axis=1)
+    sharp = _SHARPNESS / best_temperature(found, codes, weights)
+    factors, intercept = process.factors * sharp, process.intercept * sharp
+    if two:
+        factors, intercept = 2 * factors, 2 * intercept - sharp
+    return process._replace(
+        factors=factors, intercept=intercept, told=softmax(sharp * told, axis=1)
     )
-    reach = slice(columns, columns + numbers)
-
-    def value(now: np.ndarray) -> tuple[float, np.ndarray]:
-        noise, whole = np.exp(now[-2:])
-        near = np.empty_like(apart)
-        slopes = np.exp(-now[reach]).astype(np.float32)[:, None, None]
-        np.exp(-apart[:numbers] * slopes, out=near[:numbers])
-        near[numbers:] = same
-        near *= np.exp(now[:columns]).astype(np.float32)[:, None, None]
-        covariance = whole * np.prod(1 + near, axis=0).astype(np.float64)
-        noises = noise / weights
-        inverse = _inverse(covariance + np.diag(noises))
-        if inverse is None:
-            return 1e10, np.zeros_like(now)
-        factors = inverse @ y
-        sign, size = np.linalg.slogdet(inverse)
-        if not sign > 0:
-            return 1e10, np.zeros_like(now)
-        sloped = 0.5 * (inverse - np.outer(factors, factors))
-        inner = (sloped * covariance).astype(np.float32)
-        parts = near / (1 + near)
-        parts *= inner
-        slope = np.empty_like(now)
-        slope[:columns] = parts.sum(axis=(1, 2))
-        parts[:numbers] *= apart[:numbers]
-        slope[reach] = (parts[:numbers].sum(axis=(1, 2))) * slopes[:, 0, 0]
-        slope[-2] = np.diag(sloped) @ noises
-        slope[-1] = inner.sum(dtype=np.float64)
-        total = 0.5 * (y @ factors - size)
-        for part, centre, strength in (
-            (slice(0, columns), count, _COUNT_PRIOR),
-            (reach, 0.0, _REACH_PRIOR),
-        ):
-            total += strength * np.sum((now[part] - centre) ** 2)
-            slope[part] += 2 * strength * (now[part] - centre)
-        return total / n, slope / n
-
-    bounds = [_BOUNDS[0]] * columns + [_BOUNDS[1]] * numbers + list(_BOUNDS[2:])
-    options = {"maxiter": _STEPS}
-    told = minimize(
-        value, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
-    found = np.exp(told.x)
-    reaches = np.append(found[reach], np.ones(columns - numbers))
-    return found[:columns], reaches, found[-2], found[-1]

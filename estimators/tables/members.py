@@ -12,25 +12,25 @@ from slimlearn.backend.schedule import FlatCosine
 from slimlearn.estimators.handle import joined
 from slimlearn.estimators.inputs.named import Parts
 from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
-from slimlearn.estimators.tables.tower import Near, Straight, Tower
+from slimlearn.estimators.tables.tower import Tower
 
 __all__ = [
+    "BOTH",
+    "DIFFERENT",
     "KINDS",
     "Kind",
     "Layout",
     "folds_of",
-    "line_member",
     "member_of",
     "most_numbers",
-    "near_member",
     "telling",
     "values_at",
     "values_of",
 ]
 
 
-# Encoded rows that a member is asked about at a time, and of a batch of a line.
-_ROWS, _BATCH = 512, 512
+# Encoded rows that a member is asked about at a time.
+_ROWS = 512
 
 
 class Kind(NamedTuple):
@@ -50,13 +50,14 @@ class Kind(NamedTuple):
     deviation: float = 0.0
 
 
-_BOTH, _SCORES = ("robust", "scores"), ("scores",)
+BOTH, _SCORES = ("robust", "scores"), ("scores",)
 KINDS = (
     Kind(_SCORES, "bins"),
-    Kind(_BOTH, "periodic", 0.1),
+    Kind(BOTH, "periodic", 0.1),
     Kind(_SCORES, "bins"),
-    Kind(_BOTH, "periodic", 0.5),
+    Kind(BOTH, "periodic", 0.5),
 )
+DIFFERENT = KINDS[1:]
 
 # Training rows for each number that a member reads, the fewest that it reads, and how
 # many are looked at together.
@@ -113,7 +114,7 @@ class Layout(NamedTuple):
     @property
     def width(self) -> int:
         """Of encoded rows, without codes."""
-        return len(_BOTH) * self.numbers + self.flags
+        return len(BOTH) * self.numbers + self.flags
 
     @property
     def scores(self) -> slice:
@@ -129,8 +130,8 @@ class Layout(NamedTuple):
         chosen : list of int or None
             Of the numbers; None for all.
         """
-        first = self.numbers * (len(_BOTH) - len(views))
-        last = self.numbers * len(_BOTH)
+        first = self.numbers * (len(BOTH) - len(views))
+        last = self.numbers * len(BOTH)
         stops = (first, last, last + self.flags, last + self.flags + self.codes)
         names = ("numbers", "flags", "codes")
         found = {n: slice(a, b) for n, a, b in zip(names, stops, stops[1:]) if a < b}
@@ -181,81 +182,6 @@ def member_of(
         tol=0.0,
         **settings,
     )
-
-
-def line_member(line, layout: Layout, cardinalities, X, y, weights, **settings):
-    """A fitted estimator that tells what a linear model tells.
-
-    Parameters
-    ----------
-    line : Line
-    layout : Layout
-    cardinalities : sequence of int
-    X : Coded or ndarray of float32
-    y : ndarray
-    weights : ndarray or None
-    **settings
-        Parameters of the estimator.
-    """
-    make = RegressorMember if settings.pop("regression") else ClassifierMember
-    net = Straight(layout.numbers, tuple(cardinalities))
-    inputs = layout.inputs(_BOTH, None)
-    member, scale, centre = _unsolved(make, net, inputs, X, y, weights, settings)
-    intercept, arrays = (line.intercept - centre) / scale, {}
-    if "output/weights" in member.program_.weights:
-        arrays["output/weights"] = line.numbers / scale
-        arrays["output/biases"] = intercept
-        intercept = 0.0
-    if cardinalities:
-        levels = line.levels / scale
-        levels[: cardinalities[0]] += intercept  # of each row there is one
-        arrays["codes/embeddings"] = levels
-    return member.set_weights(arrays)
-
-
-def near_member(process, X, y, weights, **settings):
-    """A fitted estimator that tells what a Gaussian process tells.
-
-    Parameters
-    ----------
-    process : Process
-    X : Coded or ndarray of float32
-    y : ndarray
-    weights : ndarray or None
-    **settings
-        Parameters of the estimator.
-    """
-    net = Near(len(process.numbers), len(process.codes), len(process.factors))
-    named = {"numbers": process.numbers, "codes": process.codes}
-    inputs = {name: own for name, own in named.items() if own}
-    made = _unsolved(RegressorMember, net, inputs, X, y, weights, settings)
-    member, scale, centre = made
-    arrays = {
-        "rows": process.rows,
-        "counts": process.counts,
-        "output/weights": process.factors[:, None] / scale,
-        "output/biases": np.ravel((process.intercept - centre) / scale),
-    }
-    if process.numbers:
-        arrays["slopes"] = process.slopes
-    return member.set_weights(arrays)
-
-
-def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:
-    """A member whose weights are to be those that were solved, and its units of y."""
-    member = make(
-        net,
-        inputs=inputs,
-        precision="float32",
-        max_iter=1,
-        batch_size=min(len(y), _BATCH),
-        early_stopping=False,
-        **settings,
-    )
-    # What y means, and the program.
-    member.fit(X, y, weights)
-    scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
-    return member, np.where(np.equal(scale, 0.0), 1.0, scale), centre
 
 
 def values_of(member, function: str, Z: np.ndarray, finish: str, n_threads):

@@ -14,7 +14,7 @@ from slimlearn.estimators.tables.encoder import ENCODING
 __all__ = ["PARAMETERS", "Sizing"]
 
 # Members and epochs, in units of those of "default".
-_PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (16, 1.5)}
+_PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (24, 1.0)}
 
 _LEAST_STEPS = 300
 

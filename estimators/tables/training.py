@@ -13,18 +13,19 @@ from joblib import Parallel, delayed, effective_n_jobs
 from slimlearn.backend.coded import Coded
 from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
+from slimlearn.estimators.labels import codes_of
+from slimlearn.estimators.tables.beside import line_member, near_member
 from slimlearn.estimators.tables.coding import code_rows
-from slimlearn.estimators.tables.kernels import FEWEST_ROWS, MOST_ROWS, process_of
+from slimlearn.estimators.tables.kernels import FEWEST_ROWS, process_of, sharpened
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
+    DIFFERENT,
     KINDS,
     Kind,
     Layout,
     folds_of,
-    line_member,
     member_of,
     most_numbers,
-    near_member,
     telling,
     values_at,
 )
@@ -110,7 +111,10 @@ def plans_of(
         if number % folds == 0:
             fold = np.full(rows, -1, dtype=np.int8)
             fold[index] = folds_of(strata, len(index), folds, rng)
-        kind = KINDS[number % len(KINDS)]
+        if count <= folds:
+            kind = KINDS[number % len(KINDS)]
+        else:  # each row is told by one of each kind
+            kind = DIFFERENT[number // folds % len(DIFFERENT)]
         plans.append(Plan(kind, fold, number % folds, int(rng.integers(2**31))))
     return plans
 
@@ -237,23 +241,31 @@ class Trainer:
             The networks: there are to be some for each row, which did not see it.
         """
         owner, targets = self.owner, self.owner._targets(self.y)
-        few = FEWEST_ROWS <= len(index) <= MOST_ROWS
-        if not (owner._nears() and few and count >= _FEWEST_FOLDS):
+        few = FEWEST_ROWS <= len(index) <= owner._most_near()
+        if not few or count < _FEWEST_FOLDS:
             return None
-        if targets.shape[1] > 1:
+        if owner._regression and targets.shape[1] > 1:
             return None
-        parts = self.rows, self.layout, targets[:, 0], self.weights, index
-        process = process_of(*parts, rng)
+        if targets.shape[1] == 2:
+            targets = targets[:, 1:]  # of two classes one tells all
+        process = process_of(self.rows, self.layout, targets, self.weights, index, rng)
         if process is None:
             return None
+        if not owner._regression:
+            own = None if self.weights is None else self.weights[index]
+            codes = codes_of(owner.classes_, self.y[index])
+            process = sharpened(process, codes, own)
         member = near_member(
             process,
-            *(self.rows, self.y, self.weights),
+            *(self.rows, self.y, index),
+            regression=owner._regression,
             random_state=int(rng.integers(2**31)),
             n_threads=owner.n_threads,
         )
-        shape = (len(index), *self.y.shape[1:])
-        return Result(member, index, process.told.reshape(shape))
+        told = process.told
+        if owner._regression:
+            told = told.reshape(len(index), *self.y.shape[1:])
+        return Result(member, index, told)
 
     def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
         """What members lose of rows that they did not see; NaN of all others."""

@@ -185,9 +185,9 @@ def test_one_member_holds_out_a_fifth():
 def test_presets_count_members():
     presets = ("fast", "default", "best")
     for rows, counts in (
-        (50, [2, 8, 16]),
-        (25_000, [2, 8, 16]),
-        (100_000, [2, 4, 8]),
+        (50, [2, 8, 24]),
+        (25_000, [2, 8, 24]),
+        (100_000, [2, 4, 12]),
         (10**7, [2, 4, 4]),
     ):
         assert [TabularClassifier(preset=p)._count(rows) for p in presets] == counts

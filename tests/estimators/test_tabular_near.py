@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import slimlearn
-from slimlearn import TabularRegressor
+from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.estimators.saving import load
 from slimlearn.estimators.tables.ensemble import _encoded
 from slimlearn.estimators.tables.kernels import process_of
 from slimlearn.estimators.tables.members import Layout, values_of
 from slimlearn.estimators.tables.table import open_table
 from slimlearn.estimators.tables.tower import Near, Tower
+from slimlearn.estimators.tables.training import plans_of
 
 pd = pytest.importorskip("pandas")
 RNG = np.random.default_rng(0)
@@ -51,22 +52,23 @@ def test_each_row_is_told_by_all_others(codes, weighted):
     y = 1e6 + 1e3 * (np.sin(2 * Z[:, 3]) * Z[:, 4] + (Z[:, -1] > 1))
     weights = RNG.uniform(0.5, 2.0, rows) if weighted else None
     index = np.arange(5, rows)
-    made = process_of(Z, layout, y, weights, index, np.random.default_rng(0))
+    made = process_of(Z, layout, y[:, None], weights, index, np.random.default_rng(0))
+    factors, told = made.factors[:, 0], made.told[:, 0]
     assert made.numbers and len(made.codes) <= codes
     own = y[index]
     # The noise is what is left of y, by the factors and the weights.
     share = np.ones(len(own)) if weights is None else weights[index]
     covariance, apart = near(made, Z[index]), own - made.intercept
-    left, factors = apart - covariance @ made.factors, made.factors
+    left = apart - covariance @ factors
     level = (left * share) @ factors / (factors @ factors)
     noise = level / share
     np.testing.assert_allclose(left, noise * factors, atol=2.0)
     for row in (0, 17, 80):
         rest = np.arange(len(own)) != row
         matrix = covariance[np.ix_(rest, rest)] + np.diag(noise[rest])
-        told = covariance[row, rest] @ np.linalg.solve(matrix, apart[rest])
-        assert told + made.intercept == pytest.approx(made.told[row], abs=2.0)
-    assert np.std(own - made.told) < 0.6 * np.std(own)
+        by_others = covariance[row, rest] @ np.linalg.solve(matrix, apart[rest])
+        assert by_others + made.intercept == pytest.approx(told[row], abs=2.0)
+    assert np.std(own - told) < 0.6 * np.std(own)
 
 
 def test_it_counts_where_rows_tell_so(tmp_path):
@@ -93,6 +95,46 @@ def test_it_counts_where_rows_tell_so(tmp_path):
     )
 
 
+def labels_of(classes):
+    """Classes that are alike often."""
+    names = np.array(["p", "q", "r"])
+    return names[np.digitize(Y, np.quantile(Y, np.arange(1, classes) / classes))]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_it_tells_classes(classes, tmp_path):
+    y, best = labels_of(classes), {**FEW, "hidden_units": (16,), "preset": "best"}
+    weights = np.where(np.arange(200) % 40, 1.0, 0.0)
+    if classes == 3:
+        y = np.append("s", y[1:])  # a class without weight
+    clf = TabularClassifier(**best).fit(FRAME[:200], y[:200], weights)
+    process = clf.members_[-1]
+    assert type(process.net) is Near and process.share_ == clf.near_share_ > 0.2
+    Z = _encoded(clf.encoder_, open_table(clf, FRAME[200:], reset=False))
+    alone = [values_of(m, "predict_proba", Z, "arrange", 1) for m in clf.members_]
+    assert alone[-1].shape == (100, len(clf.classes_))
+    right = np.searchsorted(clf.classes_, y[200:])
+    lost = [-np.log(p[np.arange(100), right]).mean() for p in (alone[-1], alone[0])]
+    assert lost[0] < np.log(classes) and lost[0] < lost[1]
+    mean = np.tensordot([member.share_ for member in clf.members_], alone, 1)
+    told = clf.predict_proba(FRAME[200:])
+    powers = mean ** (1 / clf.temperature_)
+    np.testing.assert_allclose(told, powers / powers.sum(1, keepdims=True), rtol=1e-5)
+    clf.save(tmp_path / "near.slim")
+    again = load(tmp_path / "near.slim")
+    np.testing.assert_array_equal(again.predict_proba(FRAME[200:]), told)
+    less = TabularClassifier(**{**best, "preset": "default"})
+    assert less.fit(FRAME[:200], y[:200]).near_share_ == 0.0
+
+
+def test_members_of_each_kind_tell_each_row_where_there_are_many():
+    plans = plans_of(24, 50, np.arange(50), None, np.random.default_rng(0))
+    kinds = {plan.kind for plan in plans}
+    assert len(kinds) == 3
+    for row in range(50):
+        assert {plan.kind for plan in plans if row in plan.held} == kinds
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_of_noise_it_counts_nothing(seed):
     """Where evidence finds something in twenty columns, as it always does."""
@@ -101,25 +143,34 @@ def test_of_noise_it_counts_nothing(seed):
     assert TabularRegressor(**FEW, hidden_units=(4,)).fit(X, y).near_share_ == 0.0
 
 
-@pytest.mark.parametrize("rows", [3, 60])
-def test_it_is_exported_as_a_part_of_the_whole(rows):
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_it_is_exported_as_a_part_of_the_whole(classes):
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
     rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    reg = TabularRegressor(**FEW).fit(FRAME[:200], Y[:200])
-    assert isinstance(reg.members_[-1].net, Near)
-    made, some = slimlearn.to_onnx(reg), FRAME[200 : 200 + rows]
+    if classes:
+        small = {"hidden_units": (16,), "preset": "best"}
+        model, y = TabularClassifier(**FEW, **small), labels_of(classes)
+    else:
+        model, y = TabularRegressor(**FEW), Y
+    model.fit(FRAME[:200], y[:200])
+    assert isinstance(model.members_[-1].net, Near)
+    made = slimlearn.to_onnx(model)
     session = rt.InferenceSession(
         made.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    feeds = {c: some[[c]].to_numpy(np.float32) for c in "abcd"}
-    feeds["level"] = some[["level"]].to_numpy(object)
     names = {one.name: one.type for one in session.get_inputs()}
-    feeds = {
-        name: own.astype(np.float64) if "double" in names[name] else own
-        for name, own in feeds.items()
-    }
-    [told] = session.run(None, feeds)[:1]
-    np.testing.assert_allclose(np.ravel(told), reg.predict(some), rtol=2e-4)
+    ask = model.predict_proba if classes else model.predict
+    for some in (FRAME[200:203], FRAME[200:260]):
+        feeds = {c: some[[c]].to_numpy(np.float32) for c in "abcd"}
+        feeds["level"] = some[["level"]].to_numpy(object)
+        feeds = {
+            name: own.astype(np.float64) if "double" in names[name] else own
+            for name, own in feeds.items()
+        }
+        told, want = session.run(None, feeds)[1 if classes else 0], ask(some)
+        if isinstance(told, list):
+            told = np.array([[row[k] for k in model.classes_] for row in told])
+        np.testing.assert_allclose(told.reshape(want.shape), want, rtol=2e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("how", ["rows", "members", "loss", "outputs", "time"])
@@ -139,10 +190,12 @@ def test_where_it_is_not_tried(how):
 
 def test_constant_columns_and_targets_tell_nothing():
     layout, rng = Layout(1, 0, 0), np.random.default_rng(0)
-    Z, y = np.zeros((60, 2), np.float32), RNG.normal(size=60)
+    Z, y = np.zeros((60, 2), np.float32), RNG.normal(size=(60, 1))
     assert process_of(Z, layout, y, None, np.arange(60), rng) is None
-    Z[:, 1] = y
-    assert process_of(Z, layout, np.full(60, 1e300), None, np.arange(60), rng) is None
+    Z[:, 1] = y[:, 0]
+    assert (
+        process_of(Z, layout, np.full((60, 1), 1e300), None, np.arange(60), rng) is None
+    )
     assert process_of(Z, layout, y * 1e300, None, np.arange(60), rng) is not None
 
 
@@ -150,6 +203,6 @@ def test_weights_of_any_size():
     layout, rows = Layout(1, 0, 0), 60
     Z = RNG.normal(size=(rows, 2)).astype(np.float32)
     weights = np.where(np.arange(rows) % 3, 1e300, 1e-300)
-    parts = Z, layout, np.sin(Z[:, 1]), weights, np.arange(rows)
+    parts = Z, layout, np.sin(Z[:, 1:]), weights, np.arange(rows)
     made = process_of(*parts, np.random.default_rng(0))
     assert np.isfinite(made.told).all() and np.isfinite(made.factors).all()
