@@ -4,10 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
 from support import cudnn
 from support.op_cases import CASES
 
+from slimlearn import ConvNetClassifier, layers
 from slimlearn.backend import engine, ops, reference
+from slimlearn.backend.engine.native import native
 from slimlearn.backend.graph import Model
 from slimlearn.backend.op import emit
 from slimlearn.backend.program import Program
@@ -127,3 +131,156 @@ def test_they_end_in_what_follows():
     # Filters turned, the library's, what follows.
     for op in CONVOLUTIONS[:2]:
         assert ops_of(chain()).count(op) == 3
+
+
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+def test_operands_of_16_bits_are_multiplied_in_tf32(compute):
+    """An engine that rounds to TF32 is taken, and rounds nothing any more."""
+    model = chain(compute)
+    want = reference.run(model, "f", arrays(), {}).returns
+    got = run(model, arrays())
+    np.testing.assert_allclose(got[0], want[0], 4e-6, 4e-6)
+    # What the second rounds differs where the first one's sums do in their last bit.
+    np.testing.assert_allclose(got[1], want[1], 2e-2, 5e-2)
+
+
+def test_tf32_only_where_it_is_asked_for(monkeypatch):
+    """Engines that round operands are not for float32."""
+    want = reference.run(chain(), "f", arrays(), {}).returns[0]
+    full = run(chain(), arrays())[0]
+    np.testing.assert_allclose(full, want, 4e-6, 4e-6)
+    monkeypatch.setenv("SLIM_CUDA_TF32", "1")
+    engine.clear_cache()
+    rounded = run(chain(), arrays())[0]
+    np.testing.assert_allclose(rounded, want, 1e-2, 1e-2)
+    assert np.abs(rounded - want).max() > 1e-4
+
+
+def test_large_ones_of_large_steps(monkeypatch):
+    """From 200 MFLOP on, where all of the graph's are more than 1 GFLOP."""
+    monkeypatch.delenv("SLIM_CUDA_DNN")
+
+    def launches(count, rows, size=3):
+        model = Model("f32")
+        with model.function("f") as graph:
+            x = ops.input_("x", (B, 14, 14, 64), "f32")
+            f = ops.input_("f", (size, size, 64, 64), "f32")
+            for _ in range(count):
+                x = ops.relu(ops.convolution(x, f))
+            graph.return_(x)
+        return len(ops_of(model, rows=rows))
+
+    # 14.5 MFLOP a row; filters turned, the library's, what follows.
+    assert [launches(1, rows) for rows in (1, 13, 64)] == [1, 1, 1]
+    assert launches(1, 80) == 3
+    assert launches(4, 16) == 4 and launches(5, 16) == 15
+    # Of one pixel: 1.6 MFLOP a row, by the library for products.
+    assert launches(1, 600, 1) == 1 and launches(1, 700, 1) == 2
+    monkeypatch.setenv("SLIM_CUDA_DNN", "0")
+    engine.clear_cache()
+    assert launches(1, 80) == 1
+    assert launches(1, 700, 1) == 2
+    monkeypatch.setenv("SLIM_CUDA_LIBRARY", "0")
+    engine.clear_cache()
+    assert launches(1, 700, 1) == 1
+
+
+def network(x, num_classes):
+    """Convolutions with steps, with holes, of one pixel."""
+    x = layers.conv2d(x, 8, 3, stride=2, scope="first")
+    x = layers.conv2d(x, 8, 1, scope="pixel")
+    x = layers.conv2d(x, 6, [3, 2], rate=2, scope="rate")
+    return layers.linear(layers.flatten(x), num_classes)
+
+
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_a_network_learns_as_on_the_processor():
+    """Steps are recorded, the last of an epoch has fewer rows."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:55].reshape(-1, 8, 8, 1) / 16, y[:55]
+    here = ConvNetClassifier(network, batch_size=24, max_iter=2, random_state=0)
+    there = clone(here).set_params(device=cudnn.device()).fit(X, y)
+    here.fit(X, y)
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, 1e-4)
+    raw = (e.predict_proba(X[:30]) for e in (there, here))
+    np.testing.assert_allclose(*raw, 1e-3, 1e-4)
+    again = clone(there).fit(X, y)
+    assert again.program_.params.tobytes() == there.program_.params.tobytes()
+
+
+# -- what does not work is told, and kernels of ours go on -----------------------------
+
+host = pytest.mark.skipif(cudnn.GPU, reason="it fails where it is told to, on the host")
+
+
+@host
+@pytest.mark.parametrize(
+    "what, words",
+    [
+        (
+            "cudnnBackendCreateDescriptor",
+            "cudnnBackendCreateDescriptor: CUDNN_STATUS_NOT",
+        ),
+        (
+            "cudnnBackendSetAttribute",
+            "cudnnBackendSetAttribute: CUDNN_STATUS_BAD_PARAM",
+        ),
+        ("kind 17", "cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED"),  # a tensor
+        ("kind 15", "cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED"),  # a graph
+        ("kind 4", "cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED"),  # heuristics
+        ("kind 5", "cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED"),  # a plan
+        ("workspace", "it needs 1099511627776 bytes of workspace"),
+    ],
+)
+def test_a_shape_that_is_refused(what, words, monkeypatch):
+    monkeypatch.setenv("SLIM_FAKE_CUDNN", what)
+    device = cudnn.device(f"emulated, {what} fails")
+    before = cudnn.runs()
+    want = reference.run(chain(), "f", arrays(), {}).returns
+    for got, values in zip(run(chain(), arrays(), device), want, strict=True):
+        np.testing.assert_allclose(got, values, 2e-5, 2e-5)
+    assert cudnn.runs() == before
+    told = native.describe_device(device)
+    assert "cuDNN 9.1.2 (of 2 convolutions it refused 2, the last: " in told
+    assert words in told
+
+
+@host
+def test_engines_of_the_last_resort(monkeypatch):
+    monkeypatch.setenv("SLIM_FAKE_CUDNN", "engines")
+    device = cudnn.device("emulated, engines fail")
+    before = cudnn.runs()
+    run(chain(), arrays(), device)
+    assert cudnn.runs() == before + 2
+    assert native.describe_device(device).endswith("cuDNN 9.1.2")
+
+
+@host
+def test_a_library_that_does_not_start(monkeypatch):
+    monkeypatch.setenv("SLIM_FAKE_CUDNN", "cudnnCreate")
+    device = cudnn.device("emulated, cuDNN does not start")
+    told = native.describe_device(device)
+    assert "no cuDNN (cudnnCreate: CUDNN_STATUS_INTERNAL_ERROR)" in told
+    assert ops_of(chain(), device).count("convolution") == 1
+    native.register_emulated_device("emulated, no cuDNN", dnn="/nowhere/libcudnn.so.9")
+    told = native.describe_device("emulated, no cuDNN")
+    assert "no cuDNN (/nowhere/libcudnn.so.9: cannot open" in told
+
+
+@host
+def test_a_run_that_fails(monkeypatch):
+    device = cudnn.device("emulated, a run fails")
+    run(chain(), arrays(), device)
+    monkeypatch.setenv("SLIM_FAKE_CUDNN", "cudnnBackendExecute")
+    with pytest.raises(RuntimeError, match=r"cudnnBackendExecute: .*SLIM_CUDA_DNN=0"):
+        run(chain(), arrays(), device)
+
+
+@host
+def test_nvrtc_takes_what_stands_around_them():
+    name = "emulated with NVRTC and cuDNN"
+    try:
+        native.register_emulated_device(name, nvrtc=True, dnn=cudnn.library()._name)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    assert ops_of(chain(), name).count("convolution") == 3

@@ -118,7 +118,8 @@ def nvidia_folders(what: str) -> list[Path]:
 
     spec = find_spec("nvidia")
     places = spec.submodule_search_locations if spec else ()
-    roots = [Path("/usr/local/cuda"), *(Path(p) / "cu13" for p in places)]
+    roots = [Path("/usr/local/cuda")]
+    roots += [Path(place) / name for place in places for name in ("cu13", "cudnn")]
     return [root / what for root in roots if (root / what).is_dir()]
 
 
@@ -212,6 +213,104 @@ static_assert(own::kLeastAlignmentA == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTE
 static_assert(own::kLeastAlignmentD == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
 static_assert(own::kReduceApart == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
 """
+
+
+DNN_TEST = """
+#include <cudnn.h>
+#include "cuda/nvidia/cudnn.h"
+#define CUDNN(name, parameters) TEST(DnnApi, name)
+SLIM_CUDNN_FUNCTIONS(CUDNN)
+TEST(DnnApi, cudnnGetErrorString)
+template <class Own>
+constexpr bool same(Own own, int number) {
+  return sizeof(Own) == sizeof(int) && static_cast<int>(own) == number;
+}
+#define SAME(own_name, name) static_assert(same(own::own_name, name), #name);
+#define KIND(own_name, name) SAME(DnnKind::own_name, CUDNN_BACKEND_##name##_DESCRIPTOR)
+KIND(convolution, CONVOLUTION)
+KIND(engine, ENGINE)
+KIND(engine_config, ENGINECFG)
+KIND(heuristic, ENGINEHEUR)
+KIND(plan, EXECUTION_PLAN)
+KIND(forward, OPERATION_CONVOLUTION_FORWARD)
+KIND(filter_grad, OPERATION_CONVOLUTION_BACKWARD_FILTER)
+KIND(input_grad, OPERATION_CONVOLUTION_BACKWARD_DATA)
+KIND(graph, OPERATIONGRAPH)
+KIND(arrays, VARIANT_PACK)
+KIND(tensor, TENSOR)
+#define TYPE(own_name, name) SAME(DnnType::own_name, CUDNN_TYPE_##name)
+TYPE(handle, HANDLE)
+TYPE(data_type, DATA_TYPE)
+TYPE(integer, INT64)
+TYPE(real, FLOAT)
+TYPE(pointer, VOID_PTR)
+TYPE(mode, CONVOLUTION_MODE)
+TYPE(heuristic, HEUR_MODE)
+TYPE(note, NUMERICAL_NOTE)
+TYPE(object, BACKEND_DESCRIPTOR)
+#define ATTRIBUTE(own_name, name) SAME(DnnAttribute::own_name, CUDNN_ATTR_##name)
+ATTRIBUTE(compute_type, CONVOLUTION_COMP_TYPE)
+ATTRIBUTE(mode, CONVOLUTION_CONV_MODE)
+ATTRIBUTE(dilations, CONVOLUTION_DILATIONS)
+ATTRIBUTE(strides, CONVOLUTION_FILTER_STRIDES)
+ATTRIBUTE(after, CONVOLUTION_POST_PADDINGS)
+ATTRIBUTE(before, CONVOLUTION_PRE_PADDINGS)
+ATTRIBUTE(axes, CONVOLUTION_SPATIAL_DIMS)
+ATTRIBUTE(heuristic, ENGINEHEUR_MODE)
+ATTRIBUTE(heuristic_graph, ENGINEHEUR_OPERATION_GRAPH)
+ATTRIBUTE(configs, ENGINEHEUR_RESULTS)
+ATTRIBUTE(engine, ENGINECFG_ENGINE)
+ATTRIBUTE(plan_handle, EXECUTION_PLAN_HANDLE)
+ATTRIBUTE(plan_config, EXECUTION_PLAN_ENGINE_CONFIG)
+ATTRIBUTE(plan_workspace, EXECUTION_PLAN_WORKSPACE_SIZE)
+ATTRIBUTE(graph_handle, OPERATIONGRAPH_HANDLE)
+ATTRIBUTE(graph_nodes, OPERATIONGRAPH_OPS)
+ATTRIBUTE(alignment, TENSOR_BYTE_ALIGNMENT)
+ATTRIBUTE(data_type, TENSOR_DATA_TYPE)
+ATTRIBUTE(sizes, TENSOR_DIMENSIONS)
+ATTRIBUTE(steps, TENSOR_STRIDES)
+ATTRIBUTE(id, TENSOR_UNIQUE_ID)
+ATTRIBUTE(array_ids, VARIANT_PACK_UNIQUE_IDS)
+ATTRIBUTE(array_pointers, VARIANT_PACK_DATA_POINTERS)
+ATTRIBUTE(array_workspace, VARIANT_PACK_WORKSPACE)
+ATTRIBUTE(notes, ENGINE_NUMERICAL_NOTE)
+#define NODE(alpha, prefix, x, filters, y)                               \\
+  constexpr int alpha##_first = CUDNN_ATTR_OPERATION_CONVOLUTION_##prefix##ALPHA; \\
+  ATTRIBUTE(alpha, OPERATION_CONVOLUTION_##prefix##ALPHA)                 \\
+  PLACE(alpha, kBeta, prefix##BETA)                                       \\
+  PLACE(alpha, kDescription, prefix##CONV_DESC)                           \\
+  PLACE(alpha, kOfFilters, prefix##filters)                               \\
+  PLACE(alpha, kOfX, prefix##x)                                           \\
+  PLACE(alpha, kOfY, prefix##y)
+#define PLACE(alpha, place, name) \\
+  static_assert(alpha##_first + own::place == CUDNN_ATTR_OPERATION_CONVOLUTION_##name);
+NODE(forward_alpha, FORWARD_, X, W, Y)
+NODE(input_grad_alpha, BWD_DATA_, DX, W, DY)
+NODE(filter_grad_alpha, BWD_FILTER_, X, DW, DY)
+SAME(kDnnFloat, CUDNN_DATA_FLOAT)
+SAME(kCrossCorrelation, CUDNN_CROSS_CORRELATION)
+SAME(kHeuristicA, CUDNN_HEUR_MODE_A)
+SAME(kHeuristicLast, CUDNN_HEUR_MODE_FALLBACK)
+#define NOTE(own_name, name) \\
+  static_assert(own::own_name == 1U << CUDNN_NUMERICAL_NOTE_##name);
+NOTE(kTensorCore, TENSOR_CORE)
+NOTE(kRoundsOperands, DOWN_CONVERT_INPUTS)
+NOTE(kShortSums, REDUCED_PRECISION_REDUCTION)
+NOTE(kFourier, FFT)
+NOTE(kVaries, NONDETERMINISTIC)
+NOTE(kWinograd, WINOGRAD)
+NOTE(kWinograd4, WINOGRAD_TILE_4x4)
+NOTE(kWinograd6, WINOGRAD_TILE_6x6)
+NOTE(kWinograd13, WINOGRAD_TILE_13x13)
+static_assert(own::kMostNotes >= CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+"""
+
+
+def test_declarations_are_those_of_cudnn(tmp_path):
+    folders = nvidia_folders("include")
+    if not any((folder / "cudnn.h").exists() for folder in folders):
+        pytest.skip("cudnn.h is not here")
+    test_declarations_are_those_of_cuda(tmp_path, API_TEST + DNN_TEST)
 
 
 def test_declarations_are_those_of_cublas(tmp_path):

@@ -252,7 +252,7 @@ std::string Dnn::run(StreamHandle stream, const ConvolutionPlan& plan,
                                          pack.object()));
     return "";
   } catch (const std::exception& error) {
-    return error.what();
+    return std::string(error.what()) + " (SLIM_CUDA_DNN=0 in the environment does without it)";
   }
 }
 
