@@ -351,9 +351,9 @@ def custom(
     Functions that `gpu` names are called while a step is put on the GPU's stream, which
     is CuPy's current one: what they launch has its turn there, and nobody waits for it.
     Their operands are the network's own memory, to be read until they return; their
-    results are copied on the GPU. They are called once more for each step, so that such
-    a step is launched kernel by kernel, not replayed as one. They need CuPy
-    (``slimlearn[cuda13]``).
+    results are copied on the GPU. They are called in each step anew: what is between
+    them is replayed, and in a loop, all of it is launched kernel by kernel. They need
+    CuPy (``slimlearn[cuda13]``).
     """
     for what, function in (("forward", forward), ("gradient", gradient)):
         if not callable(function) and not (what == "gradient" and function is None):

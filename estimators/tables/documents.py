@@ -57,7 +57,7 @@ n_threads : int or None, default=None
 device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
     What trains the networks and predicts with them: the processor, a GPU, or "auto",
     the first GPU where there is one. Columns are read, and the linear model is solved,
-    by the processor. For a GPU rows are held as float32, not in 16 bits.
+    by the processor.
 random_state : int, RandomState instance or None, default=None
     Of folds, first weights, batches and dropout.
 verbose : int, default=0

@@ -23,6 +23,9 @@ struct Call : DeviceCall {
 
   // Waits for what was launched, and says what it raised.
   virtual uint32_t finish() noexcept = 0;
+  // Of a launch that calls the host: true where others are recorded, and it runs when they are
+  // replayed.
+  virtual bool defer(const Launch&) noexcept { return false; }
 
   Stream& stream;
   Facts* facts;  // on the device

@@ -22,9 +22,9 @@ CustomLaunch::CustomLaunch(const Binding& binding, Driver& driver)
 }
 
 void CustomLaunch::run(const Context& context, int64_t, std::byte*) const noexcept {
+  auto& call = static_cast<Call&>(*context.call);
   // Where one has failed in this call, what others would read is nothing.
-  if ((context.status & kCustomFailed) != 0) return;
-  const auto& call = static_cast<const Call&>(*context.call);
+  if (call.defer(*this) || (context.status & kCustomFailed) != 0) return;
   const CustomPlace place{driver_.properties().number, driver_.handle(call.stream)};
   if (custom_call()(function_, gradient_, &place, context, operands_, results_)) return;
   context.raise(kCustomFailed);

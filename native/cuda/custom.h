@@ -6,7 +6,7 @@
 namespace slim::cuda {
 
 // While others are put on the stream, the host calls the function, which puts there what it
-// launches. Nobody calls it when a recording is replayed: a step that has one is not recorded.
+// launches. It is no part of a recording: of a step that is recorded it stands between two.
 class CustomLaunch final : public Launch {
  public:
   // Refuses a node that has nothing for GPUs.

@@ -1,9 +1,7 @@
 // The kernels of a step, in the order in which they are put on the stream or stand in one.
 #include <algorithm>
 #include <bit>
-#include <limits>
 
-#include "cuda/custom.h"
 #include "cuda/shapes.h"
 #include "cuda/steps.h"
 #include "runtime/call/executor.h"
@@ -11,35 +9,7 @@
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kRates = 1 << 16;     // numbers of the table that one run has room for
-constexpr double kMostRecorded = 30e3;  // launches of a step that is recorded
-
-// Launches of a sequence, loops unrolled; infinity where the data says which of them run, or the
-// host is called.
-double launches_of(const Plan::Sequence& sequence) {
-  auto all = static_cast<double>(sequence.moves.size());
-  for (const Plan::Step& step : sequence.steps) {
-    if (!step.loop) ++all;
-    const bool calls = dynamic_cast<const CustomLaunch*>(step.launch.get()) != nullptr;
-    if (step.branch || calls) return std::numeric_limits<double>::infinity();
-    if (!step.loop) continue;
-    const Plan::Loop& loop = *step.loop;
-    if (loop.predicate || loop.count) return std::numeric_limits<double>::infinity();
-    const size_t own = loop.scanned.size() + loop.stacked.size() + loop.carry.size();
-    const double each = static_cast<double>(own) + launches_of(loop.body);
-    all += static_cast<double>(loop.start.size()) + static_cast<double>(loop.length) * each;
-  }
-  return all;
-}
-
-// What a library does when it is called first.
-void warm(const Plan::Sequence& sequence, const Context& context) {
-  for (const Plan::Step& step : sequence.steps) {
-    if (step.loop) warm(step.loop->body, context);
-    const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
-    if (library != nullptr) library->warm(context);
-  }
-}
+constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
 
 const char* stored_type(SourceType type) {
   switch (type) {
@@ -227,21 +197,7 @@ void CudaSteps::make_parts() {
     parts[i]->kernel = module_->kernel("k" + number(static_cast<int64_t>(i)), parts[i]->text.grid);
   }
   make_whole();
-  if (whole_) return;
-  for (size_t b = 0; b < of_plans_.size(); ++b) {
-    const Spans::Bound& bound = spans_->bound()[b];
-    if (launches_of(bound.plan.plan().sequence()) > kMostRecorded) continue;
-    warm(bound.plan.plan().sequence(), bound.call->context);
-    driver_.wait(*stream_);
-    driver_.begin_recording(*stream_);
-    const int64_t rows = bound.plan.plan().capacity();
-    parts_ ? enqueue_part(b, rows) : enqueue_step(b, rows);
-    of_plans_[b].recording = driver_.end_recording(*stream_);
-  }
-  if (!parts_) return;
-  driver_.begin_recording(*stream_);
-  enqueue_update(of_plans_[0]);
-  parts_->update = driver_.end_recording(*stream_);
+  if (!whole_) record();
 }
 
 void CudaSteps::enqueue(const Part& part) const noexcept {

@@ -80,11 +80,7 @@ void CudaSteps::enqueue_parts(int64_t step) noexcept {
   if (parts_->keep) enqueue(*parts_->keep);
   for (const Spans::Part& one : spans_->of(step).parts) {
     const size_t bound = spans_->place_of(one, host_order_ + rule_.begin(step) + one.offset);
-    if (const auto& recording = of_plans_[bound].recording) {
-      driver_.replay(*stream_, *recording);
-    } else {
-      enqueue_part(bound, one.rows);
-    }
+    if (!replay(bound, one.rows)) enqueue_part(bound, one.rows);
   }
   driver_.replay(*stream_, *parts_->update);
   if (parts_->restore) enqueue(*parts_->restore);

@@ -214,11 +214,7 @@ void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
       continue;
     }
     const size_t bound = bound_of(step);
-    if (const auto& recording = of_plans_[bound].recording) {
-      driver_.replay(*stream_, *recording);
-    } else {
-      enqueue_step(bound, rule_.count(step));
-    }
+    if (!replay(bound, rule_.count(step))) enqueue_step(bound, rule_.count(step));
   }
 }
 
@@ -256,6 +252,7 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
   const auto time_part = [&](const Part& part, const char* name) {
     time(&part, name, {}, [&] { enqueue(part); });
   };
+  bound.call->context.rows = spans_->of(0).parts[0].rows;
   for (int64_t step = 0; step < steps; ++step) {
     run_some(0, 0, {rates, 1, 0, step});
     if (feed_) feed_->before(*stream_, 0);

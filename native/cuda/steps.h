@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -60,6 +61,12 @@ struct StepChunk {
   throw std::invalid_argument(what + ": use device=\"cpu\"");
 }
 
+// A stretch of a step, and the launch that calls the host behind it; null: it is the last.
+struct RecordedPiece {
+  std::unique_ptr<Recording> recording;
+  const Launch* behind = nullptr;
+};
+
 // Of a call within the steps, whose verdict comes later.
 struct StepCall final : Call {
   StepCall(Driver& driver, Stream& stream, Facts* facts) : Call(stream, facts), driver(driver) {}
@@ -67,8 +74,11 @@ struct StepCall final : Call {
     driver.wait(stream);
     return 0;
   }
+  bool defer(const Launch& launch) noexcept override;
 
   Driver& driver;
+  std::vector<RecordedPiece>* recorded = nullptr;  // of the step that is recorded; null: none is
+  std::exception_ptr failure;                      // of that
 };
 
 // The arrays of the request lie on the device.
@@ -100,9 +110,9 @@ class CudaSteps final : public Steps {
   struct OfPlan {
     Part gather, judge;
     std::unique_ptr<Part> publish;
-    std::vector<Part> fetch, put;          // of each gradient that is rows
-    std::unique_ptr<Part> add;             // of a part of a step
-    std::unique_ptr<Recording> recording;  // null: the host decides what runs
+    std::vector<Part> fetch, put;         // of each gradient that is rows
+    std::unique_ptr<Part> add;            // of a part of a step
+    std::vector<RecordedPiece> recorded;  // none: the host decides what runs
   };
   // Where a step's rows run one part after the other.
   struct Parts {
@@ -150,6 +160,8 @@ class CudaSteps final : public Steps {
   void enqueue_step(size_t bound, int64_t rows) const noexcept;
   void enqueue_part(size_t bound, int64_t rows) const noexcept;
   void run_network(size_t bound, int64_t rows) const noexcept;
+  void record();
+  bool replay(size_t bound, int64_t rows) const noexcept;  // false: it is not recorded
   bool failed() const noexcept;
   void enqueue_update(const OfPlan& whole) const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
