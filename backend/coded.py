@@ -6,6 +6,9 @@ import numpy as np
 
 __all__ = ["Coded"]
 
+# Rows that are read at a time.
+_ROWS = 256
+
 
 class Coded:
     """Rows of float32 numbers that are read from codes.
@@ -53,8 +56,16 @@ class Coded:
 
     def __getitem__(self, index) -> np.ndarray:
         """The numbers of some rows, with the bits of those that a program reads."""
+        codes = self.codes[index]
+        found = np.empty((len(codes), len(self.numbers)), dtype=np.float32)
+        for first in range(0, len(codes), _ROWS):
+            some = slice(first, first + _ROWS)
+            found[some] = self._read(codes[some])
+        return found
+
+    def _read(self, codes: np.ndarray) -> np.ndarray:
         column, begin, bits = self.numbers.T.astype(np.int32)
-        codes = self.codes[index][:, column].astype(np.int32)
+        codes = codes[:, column].astype(np.int32)
         knot, one = begin + (codes >> bits), 1 << bits
         way = (codes & (one - 1)).astype(np.float32) / one.astype(np.float32)
         low = self.knots[knot]

@@ -70,7 +70,9 @@ def held_out(
     held = estimator._held_rows()
     if held is not None:
         index = np.arange(rows.X.shape[0]) if rows.index is None else rows.index
-        rows.index = np.setdiff1d(index, held, assume_unique=True)
+        others = np.full(rows.X.shape[0], True)
+        others[held] = False
+        rows.index = index[others[index]].astype(np.uint32)
         return _of(rows, held)
     if not estimator.early_stopping or estimator.validation_fraction is None:
         return None

@@ -176,8 +176,7 @@ class TabularEnsemble(
         weights = validation.check_weights(sample_weight, table)
         given = weights
         strata, weights = self._look_at(y, weights)
-        alive = np.full(len(y), True) if weights is None else weights > 0
-        index = np.flatnonzero(alive)
+        index = _counted(y, weights)
         if len(index) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs 2 samples or more, to train on some and "
@@ -189,6 +188,7 @@ class TabularEnsemble(
         rng, count = np.random.default_rng(seed), self._count(len(index))
         plans = plans_of(count, len(y), index, strata, rng)
         trainer = Trainer(self, encoder, table, y, weights)
+        del index  # which is long, while members are trained
         done: list[Result] = []
         try:
             for result in trainer.train(plans, begun):
@@ -198,6 +198,7 @@ class TabularEnsemble(
             done = trainer.settled(done)
             line = near = None
             if self._compares(y):
+                index = _counted(y, weights)
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
                 near = trainer.near(index, rng, len(done))
         except KeyboardInterrupt:
@@ -304,6 +305,11 @@ class TabularEnsemble(
         from slimlearn.estimators.onnx.tables import table_sources
 
         return table_sources(writer, self, names, kinds)
+
+
+def _counted(y: np.ndarray, weights) -> np.ndarray:
+    """The rows that have weight."""
+    return np.arange(len(y)) if weights is None else np.flatnonzero(weights > 0)
 
 
 def _encoded(encoder: TabularEncoder, table) -> np.ndarray:

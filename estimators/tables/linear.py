@@ -34,6 +34,9 @@ _FOLDS = 5
 # where there are few rows, the best by them is best by chance.
 _CHANCE = 0.5
 
+# Rows whose deviations are summed together.
+_ROWS = 256
+
 # Numbers of rows that are looked at, but rows anyway: of a few MiB, and of more a part
 # of all. Levels of codes that count.
 _FEW, _FEW_ROWS = 600_000, 2000
@@ -92,7 +95,10 @@ class _Columns:
         X[...] = Z[:, :dense]
         X[:, :p] = unclipped(X[:, :p])
         share = weights / weights.sum()
-        deviation = np.sqrt(share @ (X - share @ X) ** 2)
+        centre, variance = share @ X, 0.0
+        for i in range(0, len(X), _ROWS):
+            variance = variance + share[i : i + _ROWS] @ (X[i : i + _ROWS] - centre) ** 2
+        deviation = np.sqrt(variance)
         self.units = np.where(deviation > 1e-9, deviation, 1.0)
         X /= self.units
         place = np.full(self.starts[-1], -1)

@@ -220,8 +220,8 @@ class Filler:
         out : ndarray of uint16, (n,)
         number : int
         parts : int
-            What is infinitely large stands behind the last knot, what is infinitely
-            small behind that.
+            Behind the last knot stand what is infinitely large, what is infinitely
+            small, and what is missing.
         """
         (self._views or self._bind()).code(column, out, number, parts)
 

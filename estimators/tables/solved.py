@@ -77,7 +77,9 @@ class Basis:
             product = sum(part.T @ part for part in parts)
             variances, self.directions = _varying(product)
         self.variances = variances
-        self.rows = X @ self.directions
+        self.rows = X[:, : len(variances)]
+        for i in _begins(X):
+            self.rows[i : i + _ROWS] = X[i : i + _ROWS] @ self.directions
 
     def model(self, coefficients: np.ndarray, intercept: np.ndarray) -> Model:
         """What coefficients of the directions are of the columns."""
@@ -131,11 +133,11 @@ def numbers_left_out(basis: Basis, targets: np.ndarray) -> Iterator[np.ndarray]:
     """
     apart = targets - basis.share @ targets
     product = basis.rows.T @ (basis.share[:, None] * apart)
-    squares = basis.rows**2
-    for penalty in (np.inf, *_OF_NUMBERS):
-        shrunk = 1 / (basis.variances + penalty)
+    shrunk = 1 / (np.append(np.inf, _OF_NUMBERS)[:, None] + basis.variances)
+    parts = [basis.rows[i : i + _ROWS] ** 2 @ shrunk.T for i in _begins(basis.rows)]
+    for shrunk, own in zip(shrunk, np.concatenate(parts).T):
         left = apart - basis.rows @ (product * shrunk[:, None])
-        rest = 1 - basis.share * (1 + squares @ shrunk)
+        rest = 1 - basis.share * (1 + own)
         yield targets - left / np.maximum(rest, _ALONE)[:, None]
 
 

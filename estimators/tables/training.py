@@ -44,6 +44,10 @@ VIEWS = ("robust", "scores")
 # Each member holds one fold out: of fewer, members would see less of the rows.
 _FEWEST_FOLDS, _MOST_FOLDS = 5, 8
 
+# Rows of a batch that are trained on at once where rows are many: what a network has to
+# remember of more lies further from the processor.
+_TOGETHER = 128
+
 # Epochs whose weights are kept while a member holds out fewer rows than are enough to
 # tell the best one.
 _KEPT, _ENOUGH = 16, 32
@@ -70,7 +74,7 @@ class Plan(NamedTuple):
     @property
     def held(self) -> np.ndarray:
         """The rows that it holds out."""
-        return np.flatnonzero(self.fold == self.number)
+        return np.flatnonzero(self.fold == self.number).astype(np.uint32)
 
 
 class Result(NamedTuple):
@@ -317,6 +321,9 @@ class Trainer:
         owner, held = self.owner, plan.held
         training = self._training(held)
         batch, epochs = owner._steps(len(training))
+        accumulate = 1
+        if isinstance(self.rows, Coded) and batch % _TOGETHER == 0:
+            batch, accumulate = _TOGETHER, batch // _TOGETHER
         member = member_of(
             owner,
             plan.kind,
@@ -326,6 +333,7 @@ class Trainer:
             self.cardinalities,
             max_iter=epochs,
             batch_size=batch,
+            accumulate=accumulate,
             early_stopping=len(held) > 0,
             n_iter_no_change=owner._patience(len(training)),
             callbacks=self._callbacks(owner.callbacks, seconds),

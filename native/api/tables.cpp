@@ -101,17 +101,16 @@ class NumberViews {
   }
 
   // Writes the places of a column's numbers among its knots, so many parts from one to the next;
-  // behind them stand what is infinitely large, and small.
+  // behind them stand what is infinitely large, and small, and missing.
   void code(Array<double> column, py::array_t<uint16_t>& out, py::ssize_t number,
             int64_t parts) const {
     if (number < 0 || number >= places_.size() || parts < 1) {
       throw py::value_error("numbers of tables: there is no such number");
     }
-    const double median = median_.data()[number];
     const double* at = at_.data() + starts_.data()[number];
     const int64_t knots = starts_.data()[number + 1] - starts_.data()[number];
     const bool fits = column.ndim() == 1 && out.ndim() == 1 && column.shape(0) == out.shape(0);
-    if (!fits || !out.writeable() || (knots + 2) * parts > 65536) {
+    if (!fits || !out.writeable() || (knots + 3) * parts > 65536) {
       throw py::value_error("numbers of tables: rows or knots do not fit");
     }
     auto* to = reinterpret_cast<std::byte*>(out.mutable_data());
@@ -119,9 +118,11 @@ class NumberViews {
     const py::ssize_t rows = column.shape(0), stride = out.strides(0);
     const Unlocked unlocked;
     for (py::ssize_t row = 0; row < rows; ++row) {
-      const double value = std::isnan(from[row]) ? median : from[row];
+      const double value = from[row];
       int64_t place = 0;
-      if (std::isinf(value)) {
+      if (std::isnan(value)) {
+        place = (knots + 2) * parts;
+      } else if (std::isinf(value)) {
         place = (knots + (value < 0 ? 1 : 0)) * parts;
       } else if (value >= at[knots - 1]) {
         place = (knots - 1) * parts;
