@@ -97,7 +97,9 @@ class _Columns:
         share = weights / weights.sum()
         centre, variance = share @ X, 0.0
         for i in range(0, len(X), _ROWS):
-            variance = variance + share[i : i + _ROWS] @ (X[i : i + _ROWS] - centre) ** 2
+            variance = (
+                variance + share[i : i + _ROWS] @ (X[i : i + _ROWS] - centre) ** 2
+            )
         deviation = np.sqrt(variance)
         self.units = np.where(deviation > 1e-9, deviation, 1.0)
         X /= self.units

@@ -187,6 +187,7 @@ class Filler:
         self._missing = [column.position for column in flagged]
         self._flags = [end for column in flagged for end in column.flag]
         self._views = None
+        self._places_of: dict[tuple[str, ...], tuple[int, int, int, int]] = {}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_views": None}
@@ -200,16 +201,24 @@ class Filler:
         out : ndarray of float32
         views : sequence of str
         """
-        numbers, fill = self._numbers, (self._views or self._bind()).fill
-        at, width = {"robust": -1, "scores": -1}, 0
-        for view in views:
-            at[view], width = width, width + numbers.width(view)
-        fill(matrix, out, at["robust"], at["scores"], width)
-        if "bins" in at:
-            scores = np.empty((len(out), len(numbers)), dtype=np.float32)
+        fill, views = (self._views or self._bind()).fill, tuple(views)
+        places = self._places_of.get(views)
+        if places is None:
+            places = self._places_of[views] = self._found_places(views)
+        *most, bins = places
+        fill(matrix, out, *most)
+        if bins >= 0:
+            scores = np.empty((len(out), len(self._numbers)), dtype=np.float32)
             fill(matrix, scores, -1, 0, -1)
-            binned = numbers.binned(scores.astype(np.float64))
-            out[:, at["bins"] : at["bins"] + binned.shape[1]] = binned
+            binned = self._numbers.binned(scores.astype(np.float64))
+            out[:, bins : bins + binned.shape[1]] = binned
+
+    def _found_places(self, views: tuple[str, ...]) -> tuple[int, int, int, int]:
+        """Where robust numbers, scores, flags and bins begin; -1: nowhere."""
+        at, width = {"robust": -1, "scores": -1, "bins": -1}, 0
+        for view in views:
+            at[view], width = width, width + self._numbers.width(view)
+        return at["robust"], at["scores"], width, at["bins"]
 
     def code(self, column: np.ndarray, out: np.ndarray, number: int, parts: int):
         """Write a number's places among its knots, in parts of the way to the next.

@@ -25,6 +25,9 @@ _PLAIN = frozenset(
     )
 )
 
+# Of arrays; equal ones that are others take the long road.
+_DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+
 
 class QuickRows:
     """Encodes a few plain rows as the encoding itself does.
@@ -61,7 +64,7 @@ class QuickRows:
                 return None
             if X.shape[1] != self._columns or not 0 < X.size <= _FEW:
                 return None
-            if X.dtype not in (np.float64, np.float32):
+            if X.dtype is not _DOUBLE and X.dtype is not _SINGLE:
                 return None
             out = np.empty((len(X), encoding.width(views)), dtype=np.float32)
             encoding.fill_matrix(X, out, views)

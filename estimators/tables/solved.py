@@ -133,9 +133,9 @@ def numbers_left_out(basis: Basis, targets: np.ndarray) -> Iterator[np.ndarray]:
     """
     apart = targets - basis.share @ targets
     product = basis.rows.T @ (basis.share[:, None] * apart)
-    shrunk = 1 / (np.append(np.inf, _OF_NUMBERS)[:, None] + basis.variances)
-    parts = [basis.rows[i : i + _ROWS] ** 2 @ shrunk.T for i in _begins(basis.rows)]
-    for shrunk, own in zip(shrunk, np.concatenate(parts).T):
+    every = 1 / (np.append(np.inf, _OF_NUMBERS)[:, None] + basis.variances)
+    parts = [basis.rows[i : i + _ROWS] ** 2 @ every.T for i in _begins(basis.rows)]
+    for shrunk, own in zip(every, np.concatenate(parts).T):
         left = apart - basis.rows @ (product * shrunk[:, None])
         rest = 1 - basis.share * (1 + own)
         yield targets - left / np.maximum(rest, _ALONE)[:, None]
