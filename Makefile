@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON = $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
-NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c')
+NATIVE_FILES = $(shell find native tests/native examples -name '*.cpp' -o -name '*.h' -o -name '*.c' -o -name '*.cuh')
 
 .PHONY: build demo docs test test-isa lint format bench bench-against sanitize wheel allocations \
   tsan fuzz fuzz-all fuzz-models aarch64

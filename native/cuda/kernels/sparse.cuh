@@ -95,10 +95,9 @@ __device__ void csr_one_hot(Facts* facts, const Id* ids, Sparse<T> dst, long lon
 // Rows of a source, as `order` lists them. Each block has some of them that follow each other, and
 // counts what is stored before these.
 template <int threads, class To, class From>
-__device__ void gather_sparse_rows(const From* values, const int* columns,
-                                   const long long* offsets, const unsigned int* order,
-                                   long long rows, To* batch_values, int* batch_columns,
-                                   long long* batch_offsets) {
+__device__ void gather_sparse_rows(const From* values, const int* columns, const long long* offsets,
+                                   const unsigned int* order, long long rows, To* batch_values,
+                                   int* batch_columns, long long* batch_offsets) {
   const long long first = rows * block() / blocks(), last = rows * (block() + 1) / blocks();
   if (first >= last) return;
   long long before = 0;
@@ -141,8 +140,7 @@ struct TouchedRows {
 
 // What the update does not reach is zero. `length`: takes the elements.
 template <class T>
-__device__ void fetch_rows(Sparse<T> rows, TouchedRows<T> touched, T* gradient,
-                           long long* length) {
+__device__ void fetch_rows(Sparse<T> rows, TouchedRows<T> touched, T* gradient, long long* length) {
   const long long used = *rows.count * touched.width;
   if (block() == 0 && threadIdx.x == 0) *length = used;
   for (long long i = first_index(); i < touched.room_step; i += index_step()) {
@@ -226,9 +224,8 @@ __device__ void count_digits(Sparse<T> src, const unsigned long long* pairs, uns
 }
 
 template <class T>
-__device__ void sort_by_digit(Sparse<T> src, const unsigned long long* from,
-                              unsigned long long* to, const unsigned int* counts, long long rows,
-                              int shift) {
+__device__ void sort_by_digit(Sparse<T> src, const unsigned long long* from, unsigned long long* to,
+                              const unsigned int* counts, long long rows, int shift) {
   struct Shared {
     unsigned int next[kDigits];  // where the next pair of a digit goes
     unsigned short digit[kDigits];

@@ -22,7 +22,9 @@ __device__ inline void meet(Meeting* meeting) {
 #else
   if (cluster) {
     asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;"
-                 ::: "memory");
+                 :
+                 :
+                 : "memory");
     return;
   }
   if (threadIdx.x == 0) {
@@ -60,7 +62,8 @@ __device__ inline void run_part(long long grid, int shift, const Body& body) {
 __shared__ long long whole_cycles[256];
 __device__ inline void print_cycles(int parts) {
   if (blockIdx.x != 0 || threadIdx.x != 0) return;
-  for (int i = 0; i < parts; ++i) printf("part %d: %lld\n", i, whole_cycles[i + 1] - whole_cycles[i]);
+  for (int i = 0; i < parts; ++i)
+    printf("part %d: %lld\n", i, whole_cycles[i + 1] - whole_cycles[i]);
 }
 #else
 #define SLIM_TIMED(i)
