@@ -62,8 +62,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
     inside; the members are trained on folds of the rows, and their probabilities are
     averaged and calibrated by one temperature.
     A linear model, solved, counts as well as held-out rows say: where there is little
-    to be had it is as good as alone. With preset="best" so does, of few rows, a
-    Gaussian process of them.
+    to be had it is as good as alone. So does, of few rows, a Gaussian process of them.
     Where X has more numbers than a quarter of the rows, each member reads those that
     are most correlated with y, they or their squares.
 

@@ -65,8 +65,8 @@ class TabularEnsemble(
         "    no better for 400 steps and a quarter of the epochs."
     )
     _comparing = "one output"
-    _told_near = 'of one output with preset="best", for 50 to 4,000 rows'
-    _near_rows = {"fast": 0, "default": 0, "best": 4000}  # noqa: RUF012
+    _told_near = "of one output, for 50 to 2,500 rows, with"
+    _near_rows = {"fast": 0, "default": 2500, "best": 4000}  # noqa: RUF012
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         elsewhere.constructor(cls)

@@ -18,10 +18,11 @@ __all__ = ["FEWEST_ROWS", "Process", "process_of", "sharpened"]
 # Rows for which it is solved.
 FEWEST_ROWS = 50
 
-# Columns that it reads, and the numbers among them at least; rows by which it finds
-# what columns count and reach; rows whose covariances are computed at a time.
+# Columns that it reads, and the numbers among them at least; rows of a block by which
+# it finds what columns count and reach, and blocks at most; rows whose covariances are
+# computed at a time.
 _COLUMNS, _FEWEST_NUMBERS = 40, 4
-_LOOKED_AT, _BLOCK = 400, 32
+_LOOKED_AT, _BLOCKS, _ROWS = 400, 3, 32
 
 # Columns that count less are left out.
 _LITTLE = 0.01
@@ -137,8 +138,11 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
     units = np.append(deviation[numbers - first], np.ones(len(codes)))
     chosen = [*numbers.tolist(), *codes]
     X = np.ascontiguousarray((rows[:, chosen] / units).T, dtype=np.float32)
-    some = rng.permutation(len(y))[:_LOOKED_AT]
-    found = learned(X[:, some], len(numbers), y[some], weights[some])
+    order = rng.permutation(len(y))
+    count = min(_BLOCKS, max(len(y) // _LOOKED_AT, 1))
+    blocks = [order[i * _LOOKED_AT : (i + 1) * _LOOKED_AT] for i in range(count)]
+    blocks = [(X[:, some], y[some], weights[some]) for some in blocks]
+    found = learned(blocks, len(numbers))
     kept = np.flatnonzero(found.counts > _LITTLE)
     if not len(kept):
         return None
@@ -173,8 +177,8 @@ def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.nda
     """Of rows of `X` (columns, n) with each other; numbers stand before codes."""
     n = X.shape[1]
     found = np.empty((n, n), dtype=np.float32)
-    for begin in range(0, n, _BLOCK):
-        end = min(begin + _BLOCK, n)
+    for begin in range(0, n, _ROWS):
+        end = min(begin + _ROWS, n)
         part = np.ones((end - begin, end), dtype=np.float32)
         for column, own in enumerate(X):
             near = own[begin:end, None] - own[:end]

@@ -95,11 +95,7 @@ class TabularRegressor(RegressorMixin, TabularEnsemble):
     _told_epochs = "64 up to 875 rows, then fewer, down to 32"
     _told_end = ""
     _comparing = 'loss="squared_error"'
-    _told_near = (
-        'of one output with loss="squared_error", for 50 to 2,500 rows,\n'
-        '    with preset="best" to 4,000, not with "fast",'
-    )
-    _near_rows = {"fast": 0, "default": 2500, "best": 4000}  # noqa: RUF012
+    _told_near = 'with loss="squared_error" of one output, for 50 to 2,500 rows, with'
     _asked = ("predict", "decode")
     _parameter_constraints = {  # noqa: RUF012
         **PARAMETERS,

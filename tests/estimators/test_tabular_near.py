@@ -103,11 +103,11 @@ def labels_of(classes):
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_tells_classes(classes, tmp_path):
-    y, best = labels_of(classes), {**FEW, "hidden_units": (16,), "preset": "best"}
+    y, small = labels_of(classes), {**FEW, "hidden_units": (16,)}
     weights = np.where(np.arange(200) % 40, 1.0, 0.0)
     if classes == 3:
         y = np.append("s", y[1:])  # a class without weight
-    clf = TabularClassifier(**best).fit(FRAME[:200], y[:200], weights)
+    clf = TabularClassifier(**small).fit(FRAME[:200], y[:200], weights)
     process = clf.members_[-1]
     assert type(process.net) is Near and process.share_ == clf.near_share_ > 0.2
     Z = _encoded(clf.encoder_, open_table(clf, FRAME[200:], reset=False))
@@ -123,7 +123,7 @@ def test_it_tells_classes(classes, tmp_path):
     clf.save(tmp_path / "near.slim")
     again = load(tmp_path / "near.slim")
     np.testing.assert_array_equal(again.predict_proba(FRAME[200:]), told)
-    less = TabularClassifier(**{**best, "preset": "default"})
+    less = TabularClassifier(**small, preset="fast")
     assert less.fit(FRAME[:200], y[:200]).near_share_ == 0.0
 
 
@@ -148,7 +148,7 @@ def test_it_is_exported_as_a_part_of_the_whole(classes):
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
     rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     if classes:
-        small = {"hidden_units": (16,), "preset": "best"}
+        small = {"hidden_units": (16,)}
         model, y = TabularClassifier(**FEW, **small), labels_of(classes)
     else:
         model, y = TabularRegressor(**FEW), Y
