@@ -189,9 +189,10 @@ or callable, default="squared_error"
         "auto" is the first GPU, where there is one. What was fitted on a GPU predicts
         on the processor, with a warning, where there is none. Worker processes of
         joblib are dealt over the GPUs by "auto".
-        Large products are cuBLASLt's where it is installed, in float32 as the processor
-        computes; ``SLIM_CUDA_TF32=1`` in the environment, set before programs are
-        compiled, lets it round their operands to TF32 (10 bits), much faster.
+        Large products are cuBLASLt's and large convolutions cuDNN's where these are
+        installed, in float32 as the processor computes; ``SLIM_CUDA_TF32=1`` in the
+        environment, set before programs are compiled, lets them round their operands to
+        TF32 (10 bits), much faster.
     n_threads : int or None, default=None
         Most threads to be used; the result is the same for any number.
     random_state : int, RandomState instance or None, default=None

@@ -337,4 +337,5 @@ class NativeModel:
 
     def with_shares(self, launches: list[dict]) -> list[dict]:
         """Return the launches of a profile with their ``roofline``."""
-        return with_shares(launches, self.isa, compile)
+        isa, device, _ = self._wanted
+        return with_shares(launches, isa or device, compile)

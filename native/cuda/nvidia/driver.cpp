@@ -313,7 +313,8 @@ class NvidiaDriver final : public Driver {
   }
   std::string about_convolutions() override {
     const Convolutions* found = convolutions();
-    return found != nullptr ? found->description() : "no cuDNN (" + no_convolutions_ + ")";
+    if (found != nullptr) return found->description();
+    return "no cuDNN (" + no_convolutions_ + "; pip install \"slimlearn[cuda13]\" brings it)";
   }
 
   std::string error() const override { return gpu_.error(); }
