@@ -3,9 +3,9 @@
     python benchmarks/gpu_kinds.py [results.json]
 
 Loops over sequences of one length and of several, convolutions, a table, rows that come
-and go though there is room for them, sparse rows, and a function of the user's that the
-processor calls in between. `SLIM_GPU_DEVICE` names another device, as the kernels on
-the host, where a few small steps say that all of them run: "emulated".
+and go though there is room for them, sparse rows, and functions of the user's: of
+NumPy's arrays, and on a GPU of CuPy's. `SLIM_GPU_DEVICE` names another device, as the
+kernels on the host, where a few small steps say that all of them run: "emulated".
 """
 
 import json
@@ -56,14 +56,32 @@ def lengths(least, most):
     return X, rng.integers(0, 2, count)
 
 
-def called(x, num_outputs):
-    """A layer whose activation is NumPy's."""
+def called(x, num_outputs, node=None):
+    """A layer whose activation is NumPy's, or that of another node."""
     x = layers.fully_connected(x, 64, activation_fn=None)
-    return layers.linear(CALLED(x), num_outputs)
+    return layers.linear((node or CALLED)(x), num_outputs)
 
 
-CALLED = ops.custom(
-    np.tanh, lambda dy, y, x: dy * (1 - y * y), name="gpu:tanh", by_row=True
+def launched(x, num_outputs):
+    """The same with CuPy's."""
+    return called(x, num_outputs, LAUNCHED)
+
+
+def tanh_there(x):
+    """Return a new array; CuPy is where there is a GPU."""
+    import cupy
+
+    return cupy.tanh(x)
+
+
+def slope(dy, y, x):
+    """Return the gradient of tanh, in arrays of either kind."""
+    return dy * (1 - y * y)
+
+
+CALLED = ops.custom(np.tanh, slope, name="gpu:tanh", by_row=True)
+LAUNCHED = ops.custom(
+    np.tanh, slope, name="gpu:cupy", by_row=True, gpu=(tanh_there, slope)
 )
 DENSE = {"hidden_units": (256, 128), "batch_size": 128}
 IMAGES = noise(rows(8192, 16), 28, 28, 1)
@@ -120,6 +138,13 @@ CASES = {
         {},
     ),
 }
+if not SMALL:
+    CASES["a function of CuPy"] = (
+        NetworkClassifier,
+        {"net": launched, "batch_size": 128},
+        (TABLE[0][:6400], TABLE[1][:6400]),
+        {},
+    )
 
 
 def step(kind, options, X, y):

@@ -3,6 +3,7 @@
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -317,6 +318,19 @@ def test_what_waits_on_cupy_s_stream_is_waited_for():
     del target
     clf = fitted(net, CUDA)
     np.testing.assert_allclose(clf.predict_proba(X), want, **NEAR)
+
+
+@pytest.mark.parametrize("said", ["0", "1", None])
+def test_the_environment_keeps_the_two_apart(said, monkeypatch):
+    lenders = []
+    native = SimpleNamespace(set_lender=lambda *given: lenders.append(given))
+    monkeypatch.setattr(on_gpu, "native", native)
+    monkeypatch.setattr(on_gpu, "_asked", False)
+    if said is not None:
+        monkeypatch.setenv("SLIM_CUDA_CUPY", said)
+    for _ in range(2):
+        on_gpu.borrow_memory()
+    assert len(lenders) == (said != "0")
 
 
 def test_fits_in_threads_share_the_pool():
