@@ -230,7 +230,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         right = right if right.ndim == 1 else right.all(axis=1)
         self.oof_score_ = float(np.average(right, weights=given))
         if self.calibrate and np.count_nonzero(seen) >= _ROWS:
-            self.temperature_ = best_temperature(found, codes[seen], own)
+            self.temperature_ = best_temperature(found, codes[seen], own, surely=True)
 
     def _labels(self, probabilities):
         """Labels of probabilities, as y was."""

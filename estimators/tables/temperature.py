@@ -10,6 +10,10 @@ from slimlearn.backend.graph import Tensor
 
 __all__ = ["best_temperature", "tempered", "tempered_parts", "tempered_shares"]
 
+# Deviations of what is lost by which a temperature nearer to 1 may be worse, and how
+# many are tried.
+_CHANCE, _STEPS = 0.5, 20
+
 
 def tempered_parts(probabilities: Tensor, power: float, sizes: list[int]) -> Tensor:
     """`tempered` as graph, of several outputs side by side."""
@@ -30,8 +34,19 @@ def tempered(probabilities: np.ndarray, power: float) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
-def best_temperature(found, codes: np.ndarray, weights) -> float:
-    """What makes the log loss least."""
+def best_temperature(found, codes: np.ndarray, weights, surely: bool = False) -> float:
+    """What makes the log loss least.
+
+    Parameters
+    ----------
+    found : ndarray, or list of ndarray
+        Probabilities; of several outputs a list.
+    codes : ndarray of int
+    weights : ndarray or None
+    surely : bool
+        Whether one below 1, by which probabilities become surer, is as near to 1 as it
+        may be by chance: of few rows of noise the best is surer than is to be known.
+    """
     if not isinstance(found, list):
         if codes.ndim == 2:
             found = np.stack((1.0 - found, found), axis=-1)
@@ -40,16 +55,28 @@ def best_temperature(found, codes: np.ndarray, weights) -> float:
             weights = None if weights is None else np.repeat(weights, shares)
         found, codes = [found], codes[:, None]
     logs = [np.log(np.clip(part, 1e-12, 1.0)) for part in found]
+    share = np.full(len(codes), 1.0) if weights is None else weights
+    share = share / share.sum()
 
-    def loss(log_power: float) -> float:
-        total = 0.0
+    def losses(log_power: float) -> np.ndarray:
+        total = np.zeros(len(codes))
         for part, own in zip(logs, codes.T):
             raised = part * np.exp(log_power)
             top = raised.max(axis=1)
             norm = top + np.log(np.exp(raised - top[:, None]).sum(axis=1))
-            losses = norm - raised[np.arange(len(own)), own]
-            total += np.average(losses, weights=weights)
+            total += norm - raised[np.arange(len(own)), own]
         return total
 
-    best = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded")
-    return float(np.exp(-best.x))
+    best = minimize_scalar(
+        lambda log_power: share @ losses(log_power),
+        bounds=(-1.5, 1.5),
+        method="bounded",
+    ).x
+    if surely and best > 0:
+        least = losses(best)
+        for nearer in np.linspace(0.0, best, _STEPS, endpoint=False):
+            more = losses(nearer) - least
+            mean = share @ more
+            if mean <= _CHANCE * np.sqrt(np.sum((share * (more - mean)) ** 2)):
+                return float(np.exp(-nearer))
+    return float(np.exp(-best))

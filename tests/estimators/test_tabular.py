@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -28,6 +29,7 @@ from slimlearn.estimators.tables import coding
 from slimlearn.estimators.tables.blending import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
 from slimlearn.estimators.tables.outliers import within_reach
+from slimlearn.estimators.tables.temperature import best_temperature
 from slimlearn.estimators.tables.tower import Tower
 
 rng = np.random.default_rng(0)
@@ -161,6 +163,24 @@ def _of_members(model):
 
     Z = _encoded(model.encoder_, open_table(model, FRAME, reset=False))
     return [values_of(m, "predict", Z, "decode", 1) for m in model.members_]
+
+
+def test_probabilities_become_surer_where_that_is_no_chance():
+    own = np.random.default_rng(0)
+    for rows, near in ((50, (0.75, 1.0)), (20_000, (0.48, 0.55))):
+        logits = own.normal(size=rows)
+        odds = np.stack((np.zeros(rows), logits), axis=1)
+        told = special.softmax(odds, axis=1)
+        codes = (own.random(rows) < special.expit(2 * logits)).astype(int)
+        best = best_temperature(told, codes, None)
+        found = best_temperature(told, codes, None, surely=True)
+        assert near[0] < found < near[1] and best <= found
+        weights = np.repeat((1.0, 0.0), (rows, 5))
+        more = np.concatenate((told, told[:5])), np.append(codes, 1 - codes[:5])
+        again = best_temperature(*more, weights, surely=True)
+        np.testing.assert_allclose(again, found, rtol=1e-6)
+        sure = special.softmax(8 * odds, axis=1)
+        assert best_temperature(sure, codes, None, surely=True) > 2  # as the best is
 
 
 def test_a_temperature_lowers_the_log_loss():
