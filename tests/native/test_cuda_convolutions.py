@@ -208,6 +208,15 @@ def test_a_network_learns_as_on_the_processor():
     assert again.program_.params.tobytes() == there.program_.params.tobytes()
 
 
+def test_a_profile_has_their_launches():
+    text = print_program(chain())
+    compiled = engine.compile(text, device=cudnn.device())
+    program = Program(text, model=chain())
+    lines = compiled.profile("f", arrays(), program, rounds=1)
+    assert [line["op"] for line in lines].count("convolution") == 3
+    assert all(line["least"] > 0 and line["roofline"] >= 0 for line in lines)
+
+
 # -- what does not work is told, and kernels of ours go on -----------------------------
 
 host = pytest.mark.skipif(cudnn.GPU, reason="it fails where it is told to, on the host")
