@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "cpu/tape/stencil.h"
 #include "cpu/vec.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -14,39 +15,16 @@ namespace slim::SLIM_ISA_NAMESPACE {
 
 namespace {
 
-constexpr int64_t kInLine = kLanes<float>;
-
-// What a term takes: the elements that lie in their lines of cache as the results in theirs, or
-// those to the left or right of them. To load these would be to load across two lines, which
-// takes twice the time. The row that most terms take is kept in registers.
-enum Taken : int { kAbove, kLeft, kRight, kKept, kScaled = 2 * kKept };
-
-struct Term {
-  const float* row;  // above the first row's first result
-  float factor;
-  int taken;  // one of the first three, + kKept, + kScaled if the factor is not 1
-};
-
-// A stencil's terms; first the row to keep, and, if the sum moves a value, last that one.
-struct Stencil {
-  std::array<Term, kChainTerms + 2> terms = {};
-  int count = 1;
-  bool moves = false;
-  bool begins = false;               // the first term alone is a sum
-  bool left = false, right = false;  // somebody takes these of what is kept
-};
+constexpr uint16_t kWhole = 0xffff;
 
 // Some lines of a row.
 struct Lines {
-  int64_t at;              // of the first element, from the row's first result on
-  int64_t before, behind;  // to the lines where neighbours are; 0 where nobody needs them
-  __mmask16 first, last;   // which results there are in the first and the last line
+  int64_t before, behind;  // as of StencilRow
+  uint16_t first, last;
 };
 
-template <int from>
-SLIM_INLINE F32 join(F32 low, F32 high) {
-  return bits_as<F32>(
-      _mm512_maskz_alignr_epi32(0xffff, bits_as<__m512i>(high), bits_as<__m512i>(low), from));
+bool can_begin(const StencilTerm& term) {
+  return term.taken == kAbove || term.taken == kKept + kAbove;
 }
 
 template <int count, class Value>
@@ -55,11 +33,11 @@ SLIM_INLINE void each(F32 (&total)[count], Value value) {
   for (int i = 0; i < count; ++i) total[i] = value(i, total[i]);
 }
 
-// Adds what a term takes. Times one it is the same sum: units are free then that only multiply.
 template <int count, class Taken>
-SLIM_INLINE void add_plain(F32 (&total)[count], F32 factor, Taken taken) {
-  each(total,
-       [&](int i, F32 sum) { return i % 3 == 0 ? fma(taken(i), factor, sum) : sum + taken(i); });
+SLIM_INLINE void add_each(F32 (&total)[count], F32 one, Taken taken) {
+  each(total, [&](int i, F32 sum) {
+    return i % 3 == 0 ? add_plain<true>(sum, taken(i), one) : add_plain<false>(sum, taken(i), one);
+  });
 }
 
 template <int count, class Taken>
@@ -83,20 +61,20 @@ template <int count>
   const auto above = [&](int i) { return load(line + kInLine * i); };
   const auto left = [&](int i) {
     const int64_t before = i > 0 ? -kInLine : lines.before;
-    return join<kInLine - 1>(load(line + kInLine * i + before), above(i));
+    return to_the_left(load(line + kInLine * i + before), above(i));
   };
   const auto right = [&](int i) {
     const int64_t behind = i < count - 1 ? kInLine : lines.behind;
-    return join<1>(above(i), load(line + kInLine * i + behind));
+    return to_the_right(above(i), load(line + kInLine * i + behind));
   };
   const auto kept_above = [&](int i) { return kept[i + 1]; };
-  const auto kept_left = [&](int i) { return join<kInLine - 1>(kept[i], kept[i + 1]); };
-  const auto kept_right = [&](int i) { return join<1>(kept[i + 1], kept[i + 2]); };
+  const auto kept_left = [&](int i) { return to_the_left(kept[i], kept[i + 1]); };
+  const auto kept_right = [&](int i) { return to_the_right(kept[i + 1], kept[i + 2]); };
 
-  const Term* term = &stencil.terms[1];
-  const Term* end = &stencil.terms[stencil.count] - (stencil.moves ? 1 : 0);
+  const StencilTerm* term = &stencil.terms[1];
+  const StencilTerm* end = &stencil.terms[stencil.count] - (stencil.moves ? 1 : 0);
   line = term->row + at;
-  if (stencil.begins) {
+  if (can_begin(*term)) {
     each(total, [&](int i, F32) { return above(i); });
     ++term;
   } else {
@@ -107,22 +85,22 @@ template <int count>
     const F32 factor = broadcast<F32>(term->factor);
     switch (term->taken) {
       case kAbove:
-        add_plain(total, factor, above);
+        add_each(total, factor, above);
         break;
       case kLeft:
-        add_plain(total, factor, left);
+        add_each(total, factor, left);
         break;
       case kRight:
-        add_plain(total, factor, right);
+        add_each(total, factor, right);
         break;
       case kKept + kAbove:
-        add_plain(total, factor, kept_above);
+        add_each(total, factor, kept_above);
         break;
       case kKept + kLeft:
-        add_plain(total, factor, kept_left);
+        add_each(total, factor, kept_left);
         break;
       case kKept + kRight:
-        add_plain(total, factor, kept_right);
+        add_each(total, factor, kept_right);
         break;
       case kScaled + kAbove:
         add_scaled(total, factor, above);
@@ -168,26 +146,22 @@ template <int count>
   put(dst + kBehind, total[count - 1], lines.last);
 }
 
-// Of a row's lines, where the first result is element `lead` of the first. The last lines may be
-// computed twice, so that there are as many as a part has.
-struct Parts {
-  Parts(int64_t lead, int64_t n, int64_t count) {
-    const int64_t lines = (lead + n + kInLine - 1) / kInLine;
-    const int64_t last = lead + n - (lines - 1) * kInLine;  // results in the last line
-    for (int64_t line = 0, next; line < lines; line = next) {
+// The last lines of a row may be computed twice, so that there are `count`.
+template <int count>
+void sum_terms(const Stencil& stencil, const StencilRow& row, float* dst, int64_t step,
+               int64_t rows) {
+  for (int64_t from = 0; from < rows * step; from += step) {
+    for (int64_t line = 0, next; line < row.lines; line = next) {
       next = line + count;
-      if (next > lines) line = lines - count, next = lines;
-      const bool begins = line == 0, ends = next == lines;
-      parts[size++] = {.at = line * kInLine - lead,
-                       .before = begins && lead > 0 ? 0 : -kInLine,
-                       .behind = ends && last < kInLine ? 0 : kInLine,
-                       .first = static_cast<__mmask16>(begins ? 0xffff << lead : 0xffff),
-                       .last = static_cast<__mmask16>(ends ? 0xffff >> (kInLine - last) : 0xffff)};
+      if (next > row.lines) line = row.lines - count, next = row.lines;
+      const bool begins = line == 0, ends = next == row.lines;
+      const int64_t at = from + line * kInLine - row.lead;
+      const Lines lines{begins ? row.before : -kInLine, ends ? row.behind : kInLine,
+                        begins ? row.first : kWhole, ends ? row.last : kWhole};
+      sum_lines<count>(stencil, lines, at, dst + at);
     }
   }
-  std::array<Lines, kTapeBlock / (4 * kInLine) + 1> parts;
-  int size = 0;
-};
+}
 
 std::optional<Stencil> read_stencil(const SumRows& sum) {
   constexpr int64_t kLine = kVectorBytes, kSize = sizeof(float);
@@ -207,17 +181,17 @@ std::optional<Stencil> read_stencil(const SumRows& sum) {
         : right ? kRight
                 : kLeft};
   }
-  Term* const first = &stencil.terms[1];
-  Term* const end = &stencil.terms[stencil.count] - (sum.moves ? 1 : 0);
+  StencilTerm* const first = &stencil.terms[1];
+  StencilTerm* const end = &stencil.terms[stencil.count] - (sum.moves ? 1 : 0);
   if (sum.moves && end->taken != kAbove) return std::nullopt;
   int64_t most = 0;
-  for (Term* one = first; one < end; ++one) {
+  for (StencilTerm* one = first; one < end; ++one) {
     const int64_t many =
-        std::count_if(one, end, [&](const Term& other) { return other.row == one->row; });
+        std::count_if(one, end, [&](const StencilTerm& other) { return other.row == one->row; });
     if (many > most) stencil.terms[0] = *one;
     most = std::max(most, many);
   }
-  for (Term* term = first; term < end; ++term) {
+  for (StencilTerm* term = first; term < end; ++term) {
     if (term->row == stencil.terms[0].row) {
       stencil.left = stencil.left || term->taken == kLeft;
       stencil.right = stencil.right || term->taken == kRight;
@@ -225,12 +199,31 @@ std::optional<Stencil> read_stencil(const SumRows& sum) {
     }
     if (term->factor != 1) term->taken += kScaled;
   }
-  const auto begins = [](const Term& term) {
-    return term.taken == kAbove || term.taken == kKept + kAbove;
-  };
-  if (begins(first[1])) std::swap(first[0], first[1]);  // which is the same sum
-  stencil.begins = begins(first[0]);
+  if (can_begin(first[1])) std::swap(first[0], first[1]);  // which is the same sum
   return stencil;
+}
+
+void one_by_one(const SumRows& sum, int64_t row, int64_t rows) {
+  const size_t operands = 2 * (sum.terms + (sum.moves ? 1 : 0));
+  const std::byte* src[kChainOperands];
+  for (; rows > 0; --rows, ++row) {
+    std::byte* dst = sum.dst + row * sum.step;
+    for (size_t i = 0; i < operands; ++i) src[i] = sum.src[i] + (i % 2 == 0 ? row * sum.step : 0);
+    sum_kernel<float>(sum.terms, sum.moves)(&dst, src, sum.n);
+  }
+}
+
+StencilRow row_at(const float* dst, int64_t n) {
+  const auto bytes = reinterpret_cast<uintptr_t>(dst) % kVectorBytes;
+  StencilRow row;
+  row.lead = static_cast<int64_t>(bytes / sizeof(float));
+  row.lines = (row.lead + n + kInLine - 1) / kInLine;
+  const int64_t last = row.lead + n - (row.lines - 1) * kInLine;  // results in the last line
+  row.before = row.lead > 0 ? 0 : -kInLine;
+  row.behind = last < kInLine ? 0 : kInLine;
+  row.first = static_cast<uint16_t>(kWhole << row.lead);
+  row.last = static_cast<uint16_t>(kWhole >> (kInLine - last));
+  return row;
 }
 
 }  // namespace
@@ -238,36 +231,23 @@ std::optional<Stencil> read_stencil(const SumRows& sum) {
 bool sum_rows(const SumRows& sum) {
   constexpr int64_t kFew = 4, kMany = 8, kSize = sizeof(float);
   if (sum.n < kFew * kInLine) return false;
-  const std::optional<Stencil> stencil = read_stencil(sum);
+  std::optional<Stencil> stencil = read_stencil(sum);
   if (!stencil) return false;
-
-  const bool many = sum.n >= kMany * kInLine;
-  const auto sum_part = many ? &sum_lines<kMany> : &sum_lines<kFew>;
-  const int64_t count = many ? kMany : kFew;
+  StencilKernel kernel = cross_kernel(*stencil);
+  if (kernel == nullptr) {
+    kernel = sum.n >= kMany * kInLine ? &sum_terms<kMany> : &sum_terms<kFew>;
+  }
   float* dst = reinterpret_cast<float*>(sum.dst);
-  const auto lead_of = [](const float* at) {
-    return static_cast<int64_t>(reinterpret_cast<uintptr_t>(at) % kVectorBytes / sizeof(float));
-  };
-  int64_t lead = lead_of(dst);
-  Parts parts(lead, sum.n, count);
-  for (int64_t row = 0; row < sum.rows; ++row) {
-    const int64_t from = row * sum.step / kSize;
-    if (lead_of(dst + from) != lead) {
-      lead = lead_of(dst + from);
-      parts = Parts(lead, sum.n, count);
+  const int64_t step = sum.step / kSize, alike = step % kInLine == 0 ? sum.rows : 1;
+  for (int64_t done = 0; done < sum.rows; done += alike) {
+    const StencilRow row = row_at(dst, sum.n);
+    if (row.lead < kInLine - 1) {
+      kernel(*stencil, row, dst, step, alike);
+    } else {  // the first line of what a neighbour comes from may be nobody's
+      one_by_one(sum, done, alike);
     }
-    if (lead == kInLine - 1) {  // the first line of what a neighbour comes from may be nobody's
-      const std::byte* src[kChainOperands];
-      const size_t operands = 2 * (sum.terms + (sum.moves ? 1 : 0));
-      for (size_t i = 0; i < operands; ++i) src[i] = sum.src[i] + (i % 2 == 0 ? row * sum.step : 0);
-      std::byte* at = sum.dst + row * sum.step;
-      sum_kernel<float>(sum.terms, sum.moves)(&at, src, sum.n);
-      continue;
-    }
-    for (int i = 0; i < parts.size; ++i) {
-      const Lines& lines = parts.parts[i];
-      sum_part(*stencil, lines, from + lines.at, dst + from + lines.at);
-    }
+    dst += alike * step;
+    for (int i = 0; i < stencil->count; ++i) stencil->terms[i].row += alike * step;
   }
   return true;
 }
