@@ -75,6 +75,8 @@ Count row_bytes(const Buffer& buffer, size_t axis) {
   return {buffer.row_stride * size_of(buffer.dtype), 0};
 }
 
+bool in_place(const Part& part) { return part.kind == Part::in_place; }
+
 bool lies_at(const Buffer& a, const Buffer& b, int64_t offset) {
   return a.base == b.base && a.offset == b.offset + offset;
 }
@@ -82,7 +84,7 @@ bool lies_at(const Buffer& a, const Buffer& b, int64_t offset) {
 class PartsLaunch final : public LineLaunch {
  public:
   PartsLaunch(Buffer dst, size_t axis, std::vector<Part> parts)
-      : LineLaunch(count_of(dst, 0, axis), Split::by_bytes(moved(parts)), lines_in_row(dst, axis)),
+      : LineLaunch(count_of(dst, 0, axis), split(dst, axis, parts), lines_in_row(dst, axis)),
         dst_(std::move(dst)),
         outer_(count_of(dst_, 0, axis)),
         row_(row_bytes(dst_, axis)),
@@ -94,6 +96,14 @@ class PartsLaunch final : public LineLaunch {
   }
 
  private:
+  // Lanes take the lines that they made, if some of these lie there already: to write to lines
+  // of cache that another core holds costs more than to find them.
+  static Split split(const Buffer& dst, size_t axis, const std::vector<Part>& parts) {
+    const bool whole = std::none_of(parts.begin(), parts.end(), in_place);
+    return whole ? Split::by_bytes(moved(parts))
+                 : Split::by_bytes(row_bytes(dst, axis).fixed, 1, kSliceBytes);
+  }
+
   // Bytes of a line.
   static int64_t moved(const std::vector<Part>& parts) {
     int64_t bytes = 0;
@@ -128,9 +138,7 @@ class PartsLaunch final : public LineLaunch {
 
 // Nothing if all that it would copy lies there already.
 Prepared parts_launch(const Buffer& dst, size_t axis, std::vector<Part> parts) {
-  const bool done = std::all_of(parts.begin(), parts.end(),
-                                [](const Part& part) { return part.kind == Part::in_place; });
-  if (done) return {};
+  if (std::all_of(parts.begin(), parts.end(), in_place)) return {};
   return std::make_unique<PartsLaunch>(dst, axis, std::move(parts));
 }
 
