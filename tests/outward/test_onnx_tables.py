@@ -73,7 +73,7 @@ def compute(made, X, rows=slice(None)):
 )
 def test_classes(y):
     clf = TabularClassifier(**FAST).fit(FRAME, y)
-    assert clf.temperature_ != 1.0
+    clf.temperature_ = 0.8  # of few rows that tell nothing it is 1
     want = clf.predict_proba(FRAME)
     want = np.hstack(want) if isinstance(want, list) else want
     for precision in ("float32", "float64"):
