@@ -16,9 +16,8 @@ _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
 _CHANCE, _ROUNDING, _SURE = 0.25, 1e-9, 1.5
 
 # Deviations by which a model must help that is not simpler and saw, when it was chosen,
-# the rows that it tells: of noise it may seem better by two where one network tells
-# each row, as any mean with another would be. Of several it seems so less.
-_CLEARLY, _SEVERAL = 3.0, 2.0
+# the rows that it tells: of noise it may seem better by two.
+_CLEARLY = 3.0
 
 
 def best_share(
@@ -27,7 +26,6 @@ def best_share(
     line: np.ndarray,
     weights: np.ndarray | None,
     simpler: bool = True,
-    several: bool = False,
 ) -> float:
     """The share of another model in a mean, to 0.99; 0 where it is no help.
 
@@ -46,8 +44,6 @@ def best_share(
     simpler : bool
         Whether a larger share is as good where it may be chance that it is worse, and
         none where it is clearly worse alone. If not, it must help clearly, or has none.
-    several : bool
-        Whether each row is told by more than one network.
     """
     share = np.full(len(nets), 1 / len(nets))
     if weights is not None:
@@ -68,8 +64,7 @@ def best_share(
     least = lost(_SHARES[best])
     if not simpler:
         gain, apart = beyond(losses(nets) - least)
-        clearly = _SEVERAL if several else _CLEARLY
-        return float(_SHARES[best]) if gain > clearly * apart else 0.0
+        return float(_SHARES[best]) if gain > _CLEARLY * apart else 0.0
     for part in _SHARES[:best:-1]:
         mean, apart = beyond(lost(part) - least)
         if mean <= _CHANCE * apart + _ROUNDING * (share @ least):

@@ -230,13 +230,11 @@ class TabularEnsemble(
         self.n_iter_ = max(member.n_iter_ for member, *_ in done)
         mean, seen = out_of_fold(done, len(y))
         networks, found, shares = len(done), [], []
-        several = sum(len(held) for _, held, *_ in done) > 1.5 * np.count_nonzero(seen)
         for simpler, other in zip((True, False), others):
             part = 0.0
             if other is not None:
                 told, also = out_of_fold([other], len(y))
-                how = simpler, several
-                part = self._share(y, weights, mean, told, seen & also, *how)
+                part = self._share(y, weights, mean, told, seen & also, simpler)
             found.append(part)
             if part:
                 mean, seen = (1 - part) * mean + part * told, seen & also
@@ -251,7 +249,7 @@ class TabularEnsemble(
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
 
-    def _share(self, y, weights, mean, told, both, *how: bool) -> float:
+    def _share(self, y, weights, mean, told, both, simpler: bool) -> float:
         """What predictions of another kind count, by rows that both did not see."""
         some = np.flatnonzero(both)
         some = some[:: -(-len(some) // _COMPARED) or 1]
@@ -259,7 +257,7 @@ class TabularEnsemble(
             return 0.0
         own = None if weights is None else weights[some]
         losses = partial(self._losses, y[some])
-        return best_share(losses, mean[some], told[some], own, *how)
+        return best_share(losses, mean[some], told[some], own, simpler)
 
     # -- predictions ------------------------------------------------------------------
 
