@@ -6,6 +6,7 @@
 #include "cpu/kernel_set.h"
 #include "cpu/reduce/region_sums.h"
 #include "cpu/split.h"
+#include "cpu/tape/gates.h"
 #include "cpu/tape/tape.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -157,6 +158,7 @@ Prepared prepare_tape(const Binding& binding, const Graph& region) {
 
 Prepared prepare_fused(const Binding& binding) {
   if (read_region_sums(binding)) return prepare_region_sums(binding);
+  if (auto gates = prepare_gates(binding)) return std::move(*gates);
   return prepare_tape(binding, binding.node.regions[0]);
 }
 

@@ -79,8 +79,11 @@ SLIM_INLINE V polynomial(V x, const T (&c)[n]) {
 template <class V>
 struct Reduced {
   V r;              // x - n·ln2, |r| <= ln2/2
-  V tail;           // e^r - 1 - r
+  V rest;           // (e^r - 1 - r) / r²
   Mask<V> shifted;  // n, shifted to the exponent's bits
+
+  V tail() const { return r * r * rest; }          // e^r - 1 - r
+  V expm1() const { return fma(r * r, rest, r); }  // e^r - 1
 };
 
 template <class V>
@@ -91,7 +94,7 @@ SLIM_INLINE Reduced<V> reduce_exponent(V x) {
   const V n = shifted - C::kRound;
   V r = fma(-n, broadcast<V>(C::kLn2High), x);
   r = fma(-n, broadcast<V>(C::kLn2Low), r);
-  return {r, r * r * polynomial(r, C::kExp), bits_as<Mask<V>>(shifted) << C::kMantissa};
+  return {r, polynomial(r, C::kExp), bits_as<Mask<V>>(shifted) << C::kMantissa};
 }
 
 // <= 0.8 ulp
@@ -100,7 +103,7 @@ SLIM_INLINE V exp(V x) {
   using C = ConstantsOf<V>;
   const Reduced<V> part = reduce_exponent(x);
   const V high = part.r + Lane<V>(1);
-  const V mantissa = high + ((part.r - (high - Lane<V>(1))) + part.tail);
+  const V mantissa = high + ((part.r - (high - Lane<V>(1))) + part.tail());
   V result = bits_as<V>(bits_as<Mask<V>>(mantissa) + part.shifted);
   result = select(x < C::kExpLow, V{}, result);
   result = select(x > C::kExpHigh, broadcast<V>(std::numeric_limits<Lane<V>>::infinity()), result);
@@ -115,7 +118,7 @@ SLIM_INLINE V expm1(V x) {
   const Reduced<V> part = reduce_exponent(low);
   // 2^n·(p + 1) - 1 = 2·(2^(n-1)·p + (2^(n-1) - 1/2)): n = 128 has no 2^n
   const V half = bits_as<V>(part.shifted + ((C::kBias - 1) << C::kMantissa));
-  const V p = part.r + part.tail;
+  const V p = part.r + part.tail();
   V result = Lane<V>(2) * fma(half, p, half - Lane<V>(0.5));
   result = select(part.shifted == Mask<V>{}, p, result);
   result = select(x > C::kExpHigh, broadcast<V>(std::numeric_limits<Lane<V>>::infinity()), result);
@@ -178,10 +181,20 @@ SLIM_INLINE V log1p(V x) {
   return select((x == V{}) | (x != x), x, result);
 }
 
+// Of x <= 0, <= 0.9 ulp
+template <class V>
+SLIM_INLINE V exp_of_negative(V x) {
+  using C = ConstantsOf<V>;
+  const Reduced<V> part = reduce_exponent(x);
+  const V mantissa = part.expm1() + Lane<V>(1);
+  const V result = bits_as<V>(bits_as<Mask<V>>(mantissa) + part.shifted);
+  return select(x >= C::kExpLow, result, max_or_second(V{}, x));  // NaN stays
+}
+
 // <= 2 ulp
 template <class V>
 SLIM_INLINE V sigmoid(V x) {
-  const V e = exp(-absolute(x));  // NaN stays
+  const V e = exp_of_negative(-absolute(x));
   const V sum = Lane<V>(1) + e;
   const V lost = e - (sum - Lane<V>(1));  // what rounding the sum lost
   const V q = select(x < V{}, e, broadcast<V>(Lane<V>(1))) / sum;
@@ -192,9 +205,12 @@ SLIM_INLINE V sigmoid(V x) {
 // <= 4 ulp
 template <class V>
 SLIM_INLINE V tanh(V x) {
+  using C = ConstantsOf<V>;
   // (e^2|x| - 1) / (e^2|x| + 1); from 22 on it is 1 in both precisions
   const V twice = min_or_second(broadcast<V>(Lane<V>(44)), Lane<V>(2) * absolute(x));
-  const V e = expm1(twice);
+  const Reduced<V> part = reduce_exponent(twice);
+  const V power = bits_as<V>(part.shifted + (C::kBias << C::kMantissa));
+  const V e = fma(power, part.expm1(), power - Lane<V>(1));
   return with_sign(e / (e + Lane<V>(2)), x);
 }
 

@@ -57,26 +57,21 @@ void run_gathers(const std::vector<Gather>& gathers, const CallContext& call, co
   }
 }
 
-// Bytes count as flops: where they are what takes the time, there are few flops.
-int64_t tasks_between_looks(const Launch& launch, int64_t rows, int64_t tasks) {
-  if (tasks <= 1) return 1;
-  constexpr double kWork = 2e8;  // some hundredths of a second on one lane
-  const Cost cost = launch.cost(rows);
-  const double pieces = (cost.flops + cost.bytes) / kWork;
-  return pieces <= 1
-             ? tasks
-             : std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(tasks) / pieces));
+int64_t tasks_between_looks(const Plan::Step& step, int64_t tasks) {
+  if (step.work <= Watch::kWork) return std::max<int64_t>(1, tasks);
+  return std::max<int64_t>(
+      1, static_cast<int64_t>(static_cast<double>(tasks) * Watch::kWork / step.work));
 }
 
 namespace {
 
 // As `run_all`, but for what is left once the watch says so.
-void run_watched(const Launch& launch, const CallContext& call, int64_t begin, int64_t end,
+void run_watched(const Plan::Step& step, const CallContext& call, int64_t begin, int64_t end,
                  int64_t tasks, std::byte* local, const Lane& lane) noexcept {
-  const int64_t piece = tasks_between_looks(launch, call.context.rows, tasks);
+  const int64_t piece = tasks_between_looks(step, tasks);
   for (int64_t task = begin; task < end && !call.watch->stopped(); task += piece) {
-    launch.run_all(call.context, task, std::min(end, task + piece), local);
-    if (lane.first()) call.watch->look();
+    step.launch->run_all(call.context, task, std::min(end, task + piece), local);
+    if (lane.first()) call.watch->look_after(step.work);
   }
 }
 
@@ -106,14 +101,12 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
       run_visit(*step.visit, call, lane);
       continue;
     }
-    if (call.watch != nullptr) {
-      if (lane.first()) call.watch->look();
-      if (call.watch->stopped()) continue;  // but not past the barriers: other lanes wait there
-    }
+    // But not past the barriers: other lanes wait there.
+    if (call.watch != nullptr && call.watch->stopped()) continue;
     const int64_t tasks = step.launch->tasks(context.rows);
     const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
     if (call.watch != nullptr) {
-      run_watched(*step.launch, call, begin, end, tasks, local, lane);
+      run_watched(step, call, begin, end, tasks, local, lane);
     } else if (begin < end) {
       step.launch->run_all(context, begin, end, local);
     }

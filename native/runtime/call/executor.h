@@ -22,7 +22,7 @@ void send_gather(const Gather& gather, const CallContext& call, const uint32_t* 
 void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexcept;
 
 // Of tasks, or of rows, which together are all of a launch: so many between looks at the watch.
-int64_t tasks_between_looks(const Launch& launch, int64_t rows, int64_t tasks);
+int64_t tasks_between_looks(const Plan::Step& step, int64_t tasks);
 
 // A sequence on the only lane of a call, between what begins and what ends a run of launches.
 void run_launches(const Plan::Sequence& sequence, const CallContext& call) noexcept;

@@ -26,7 +26,17 @@ class Watch {
     if (interrupt_()) stopped_.store(true, std::memory_order_relaxed);
     asked_ = Clock::now();
   }
+  // After so much work, in flops or bytes: where there is little, the clock costs more than that.
+  void look_after(double work) {
+    if ((left_ -= work) > 0) return;
+    left_ = kLittle;
+    look();
+  }
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+  static constexpr double kWork = 2e8;    // some hundredths of a second on one lane
+  static constexpr double kLittle = 1e7;  // some milliseconds
+  static constexpr double kLaunch = 2e3;  // of any launch, and of any step of a loop
 
  private:
   // Asking takes the interpreter's lock, for which other threads may have to be waited.
@@ -34,6 +44,7 @@ class Watch {
 
   const Interrupt& interrupt_;
   Clock::time_point asked_;
+  double left_ = kLittle;
   std::atomic<bool> stopped_{false};
 };
 

@@ -47,11 +47,6 @@ T result(const Buffer& buffer, const CallContext& call) {
   return read<T>(buffer, call);
 }
 
-// Slice `at` of the first axis.
-std::byte* slice(const Buffer& whole, const Context& context, int64_t at) {
-  return whole.in<std::byte>(context) + at * whole.inner() * size_of(whole.dtype);
-}
-
 // Where a step, of so many, finds a value that is handed on; behind the last one its result.
 std::byte* place(const Plan::Loop& loop, const Plan::Handed& handed, const Context& context,
                  int64_t step, int64_t steps) {
@@ -60,7 +55,8 @@ std::byte* place(const Plan::Loop& loop, const Plan::Handed& handed, const Conte
     return turn.in<std::byte>(context);
   }
   if (step == steps) return handed.result.in<std::byte>(context);
-  return slice(handed.second, context, loop.reverse ? steps - 1 - step : step);
+  const int64_t at = loop.reverse ? steps - 1 - step : step;
+  return handed.second.in<std::byte>(context) + at * handed.apart;
 }
 
 // The part of what lies like `value`; of host memory.
@@ -85,7 +81,8 @@ void move_bases(const Plan::Loop& loop, const LoopPart& part, int64_t step, int6
                 int64_t at) noexcept {
   Context& context = part.context;
   for (const Plan::Moving& moving : loop.moving) {
-    context.base[static_cast<int>(moving.base)] = slice(moving.whole, context, at);
+    context.base[static_cast<int>(moving.base)] =
+        moving.whole.in<std::byte>(context) + at * moving.apart;
   }
   for (const Plan::Handed& handed : loop.handed) {
     context.base[static_cast<int>(handed.from)] = place(loop, handed, context, step, steps);
@@ -122,7 +119,7 @@ bool is_ended(const CallContext& call) noexcept {
 
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step,
              int64_t steps) noexcept {
-  if (call.watch != nullptr) call.watch->look();
+  if (call.watch != nullptr) call.watch->look_after(loop.work);
   if (step >= steps || is_ended(call)) return false;
   return !loop.predicate || result<uint8_t>(*loop.predicate, call) != 0;
 }

@@ -40,12 +40,11 @@ void run_body(const Plan::Loop& loop, const LoopPart& part, std::byte* local,
     const int64_t leading = step.results[0].leading(rows);
     const int64_t begin = part.begin(leading), end = part.end(leading);
     Watch* watch = part.call.watch;
-    const int64_t piece =
-        watch == nullptr ? end - begin : tasks_between_looks(*step.launch, rows, leading);
+    const int64_t piece = watch == nullptr ? end - begin : tasks_between_looks(step, leading);
     for (int64_t first = begin; first < end; first += piece) {
-      if (watch != nullptr && lane.first()) watch->look();
       if (watch != nullptr && watch->stopped()) return;
       step.launch->run_rows(part.context, first, std::min(end, first + piece), local);
+      if (watch != nullptr && lane.first()) watch->look_after(step.work);
     }
   }
   run_moves(loop.body.moves, part);

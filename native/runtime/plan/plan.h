@@ -73,6 +73,7 @@ class Plan {
     std::unique_ptr<Loop> loop;
     std::unique_ptr<Visit> visit;
     std::vector<Buffer> results;  // of a node's earlier launches: its workspace
+    double work = 0;              // of a launch, in flops or bytes, of a full batch
     bool barrier = false;         // lanes wait before it: it touches what another still may
   };
   // `set`, `grad` and `yield` of values that could not be computed where they belong.
@@ -109,8 +110,9 @@ class Plan {
   // What is read or left slice by slice of the first axis, where it lies.
   struct Moving {
     Buffer whole;
-    Base base;     // of the slice
-    bool stacked;  // left, not read
+    Base base;      // of the slice
+    bool stacked;   // left, not read
+    int64_t apart;  // bytes from slice to slice
   };
   // A carried value that a step leaves where the next one finds it: in the slices of `second`, or
   // there and at `result` in turns; the last one at `result`.
@@ -118,10 +120,12 @@ class Plan {
     Buffer initial, result, second;
     Base from, to;  // where a step finds it, and where it leaves it
     bool sliced;
+    int64_t apart = 0;  // bytes from slice to slice of `second`
   };
   // Where the carried values live their results are in the end. Every lane takes every step.
   struct Loop {
     int64_t length = 0;  // the most steps
+    double work = 0;     // what each moves beside its launches, in bytes
     bool reverse = false;
     std::optional<Buffer> count;    // how many of them run; none: all
     std::optional<Buffer> counted;  // takes how many ran

@@ -4,6 +4,7 @@
 
 #include "ir/loop.h"
 #include "ir/ops.h"
+#include "runtime/call/interrupt.h"
 #include "runtime/plan/planner.h"
 
 namespace slim {
@@ -11,6 +12,9 @@ namespace {
 
 // What another device runs of a plan is called so.
 constexpr const char* kGuest = "placed";
+
+// Bytes from slice to slice of the first axis.
+int64_t apart_of(const Buffer& whole) { return whole.inner() * size_of(whole.dtype); }
 
 }  // namespace
 
@@ -92,6 +96,9 @@ void Planner::add_launches(const Binding& binding, std::vector<Plan::Step>& step
     local_bytes_ = std::max(local_bytes_, launch->local_bytes());
     const bool last = &launch == &prepared.launches.back();
     Plan::Step step;
+    const Cost cost = launch->cost(request_.capacity);
+    step.work = std::max(cost.flops + cost.bytes, Watch::kLaunch);
+    if (binding.node.op == "custom") step.work = Watch::kWork;  // nobody knows
     step.launch = std::move(launch);
     step.results = last ? binding.results : binding.workspace;
     steps.push_back(std::move(step));
@@ -190,6 +197,7 @@ Plan::Handed Planner::handed(const Binding& binding, const LoopForm& form, const
     size_t s = 0;
     while (workspace[slots.stacked(s)].place.arena != static_cast<int>(made.from)) ++s;
     made.second = binding.results[form.carried + s];
+    made.apart = apart_of(made.second);
   } else {
     made.second = at(body, found, workspace[slots.second(i)].place);
   }
@@ -234,7 +242,7 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   const auto add_slice = [&](std::vector<Plan::Slice>& slices, const Buffer& whole,
                              const Buffer& one, int64_t axis) {
     if (one.base >= Base::moving) {
-      made->moving.push_back({whole, one.base, &slices == &made->stacked});
+      made->moving.push_back({whole, one.base, &slices == &made->stacked, apart_of(whole)});
     } else {
       slices.push_back({whole, one, static_cast<size_t>(axis)});
     }
@@ -246,6 +254,15 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   for (size_t i = 0; i < form.stacked; ++i) {
     add_slice(made->stacked, binding.results[form.carried + i],
               slot(slots.stacked(i), body.returns[form.carried + i]), form.stacked_axis(i));
+  }
+  const auto bytes_of = [](const Buffer& buffer) {
+    return static_cast<double>(buffer.inner() * size_of(buffer.dtype) *
+                               (buffer.dims.empty() ? 1 : buffer.dims[0]));
+  };
+  made->work = Watch::kLaunch;
+  for (const Plan::Move& move : made->carry) made->work += bytes_of(move.from);
+  for (const auto* slices : {&made->scanned, &made->stacked}) {
+    for (const Plan::Slice& slice : *slices) made->work += bytes_of(slice.one);
   }
   made->by_rows =
       device_.memory().is_host() && memory.back().rows_apart &&
