@@ -15,9 +15,8 @@ CustomLaunch::CustomLaunch(const Binding& binding, Driver& driver)
   if (custom_call() == nullptr) binding.refuse("calls a function of Python's, which is not here");
   if (!binding.flag("gpu", false)) {
     binding.refuse(
-        "has no function for a GPU, and is placed on one: give ops.custom(gpu=), or leave it to "
-        "the "
-        "processor by layers.device(\"cpu\")");
+        "has no function for a GPU, and is placed on one: give ops.custom(gpu=), or leave it "
+        "to the processor by layers.device(\"cpu\")");
   }
 }
 
