@@ -21,8 +21,8 @@ from statistics import median, quantiles
 
 import cases
 from pairs import OURS, Field, Worker, medians
+from report import verdict
 from run import processor
-from tables import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_SLOWER = 0.97
