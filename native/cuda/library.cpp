@@ -16,7 +16,7 @@ namespace {
 constexpr double kLibraryWorth = 200e6;  // flops that are worth the launch of a library's kernel
 
 // The elements of a value without its last axes, for so many rows.
-double count_of(const Binding& binding, ValueId id, int64_t rows, size_t skipped = 0) {
+double size_over(const Binding& binding, ValueId id, int64_t rows, size_t skipped = 0) {
   const std::vector<Dim>& dims = binding.graph.values[static_cast<size_t>(id)].type.dims;
   double product = 1;
   for (size_t i = 0; i + skipped < dims.size(); ++i) {
@@ -30,7 +30,7 @@ double count_of(const Binding& binding, ValueId id, int64_t rows, size_t skipped
 }
 
 double last_of(const Binding& binding, ValueId id, int64_t rows) {
-  return count_of(binding, id, rows) / std::max(count_of(binding, id, rows, 1), 1.0);
+  return size_over(binding, id, rows) / std::max(size_over(binding, id, rows, 1), 1.0);
 }
 
 // Of [.., m, k] and [.., k, n].
@@ -42,8 +42,8 @@ double flops_of_matmul(const Binding& binding, const Node& node, int64_t rows) {
       binding.graph.values[static_cast<size_t>(node.operands[1])].type.dims.size() > 2;
   const double k = !by_columns ? last_of(binding, left, rows)
                    : stack     ? 1
-                               : count_of(binding, left, rows, 1);
-  return 2 * count_of(binding, node.results[0], rows) * k;
+                               : size_over(binding, left, rows, 1);
+  return 2 * size_over(binding, node.results[0], rows) * k;
 }
 
 // Of y, whose elements are sums over the taps and channels of the filters.
@@ -51,7 +51,7 @@ double flops_of_convolution(const Binding& binding, const Node& node, int64_t ro
   const bool forward = node.op == "convolution", of_filters = node.op == "convolution_filter_grad";
   const ValueId y = forward ? node.results[0] : of_filters ? node.operands[1] : node.operands[0];
   const ValueId filters = of_filters ? node.results[0] : node.operands[1];
-  return 2 * count_of(binding, y, rows) * count_of(binding, filters, rows, 1);
+  return 2 * size_over(binding, y, rows) * size_over(binding, filters, rows, 1);
 }
 
 // Of all products and convolutions of the graph, for as many rows as the binding has.

@@ -26,7 +26,7 @@ int64_t elements(const std::vector<int64_t>& sizes) {
 }
 
 // dst[column, row] = src[row, column]
-KernelText turn(const Buffer& dst, const Buffer& src, int64_t rows, int64_t columns) {
+KernelText turn_filters(const Buffer& dst, const Buffer& src, int64_t rows, int64_t columns) {
   constexpr int64_t kTile = 32;
   KernelText text;
   text.headers = {"turn"};
@@ -101,12 +101,12 @@ class LibraryConvolution final : public ByLibrary {
     const int64_t outputs = plan_->shape.filters[0];
     const int64_t taps = elements(plan_->shape.filters) / outputs;
     if (sums_rows_) kernel(clear_tails(binding));
-    if (kind != Kind::filter_grad) kernel(turn(turned, second, taps, outputs));
+    if (kind != Kind::filter_grad) kernel(turn_filters(turned, second, taps, outputs));
     const Buffer& x = kind == Kind::input_grad ? result : first;
     const Buffer& y = kind == Kind::forward ? result : kind == Kind::input_grad ? first : second;
     all.push_back(std::make_unique<ConvolutionLaunch>(convolutions_, plan_, x, turned, y,
                                                       binding.workspace[0]));
-    if (kind == Kind::filter_grad) kernel(turn(result, turned, outputs, taps));
+    if (kind == Kind::filter_grad) kernel(turn_filters(result, turned, outputs, taps));
     if (goes_on) kernel(sum_of_slices(binding, result_elements(), result, 1));
     return all;
   }
