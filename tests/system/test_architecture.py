@@ -169,27 +169,63 @@ TOGETHER = (
 NAMED = re.compile(
     r"^(?:static )?const(?:expr)? .*?(\w+)(?:\[\w*\])* ?[={]"
     r"|^(?:struct|class|enum(?: class)?) (\w+)[^;]*$"
+    r"|^\} (\w+);$"
     r"|^(\w[\w:<>,&* ]* [*&]?\w+\(.*\)(?: noexcept)?) \{",
     re.MULTILINE,
 )
 
 
-@pytest.mark.parametrize("folders", TOGETHER, ids=" ".join)
-def test_files_that_are_compiled_as_one_share_no_name_of_their_own(folders):
-    places = {}
+FUNCTION = re.compile(r"^[A-Za-z][\w:<>,&*\[\] ]* [*&]?(\w+)\(", re.MULTILINE)
+
+
+def _together(folders: tuple) -> dict[Path, str]:
+    """Of files that a build compiles as one, what each keeps to itself."""
+    own = {}
     for path in NATIVE:
         folder = path.parent.relative_to(ROOT / "native").as_posix()
         if path.suffix != ".cpp" or folder == "api/c":
             continue
         if not any(f"{folder}/".startswith(f"{name}/") for name in folders):
             continue
-        own = re.findall(
-            r"^namespace \{$.*?^\}  // namespace$", path.read_text(), re.M | re.S
-        )
-        for found in NAMED.finditer("\n".join(own)):
+        spaces = r"^namespace \{$.*?^\}  // namespace$"
+        own[path] = "\n".join(re.findall(spaces, path.read_text(), re.M | re.S))
+    return own
+
+
+@pytest.mark.parametrize("folders", TOGETHER, ids=" ".join)
+def test_files_that_are_compiled_as_one_share_no_name_of_their_own(folders):
+    places, files = {}, _together(folders)
+    for path, own in files.items():
+        for found in NAMED.finditer(own):
             name = next(filter(None, found.groups()))
             assert places.setdefault(name, path) == path, f"{name}: {path.name} too"
+    for path, own in files.items():
+        for name in FUNCTION.findall(
+            own
+        ):  # which others may have with other parameters
+            assert places.get(name, path) == path, f"{name}: {path.name} too"
     assert places
+
+
+@pytest.mark.parametrize(
+    "folders", [f for f in TOGETHER if f[0].startswith(("cuda", "cpu"))], ids=" ".join
+)
+def test_files_that_are_compiled_as_one_hide_no_function_from_each_other(folders):
+    """A function of a header's name, in a namespace further in, hides the header's."""
+    files, top = _together(folders), folders[0].split("/")[0]
+    headers = {
+        name
+        for path in NATIVE
+        if path.suffix == ".h" and path.relative_to(ROOT / "native").parts[0] != top
+        for name in FUNCTION.findall(path.read_text())
+    }
+    for path, own in files.items():
+        for name in headers.intersection(FUNCTION.findall(own)):
+            called = re.compile(rf"(?<![\w.>:]){name}\(")
+            users = [
+                p.name for p in files if p != path and called.search(p.read_text())
+            ]
+            assert not users, f"{name} of {path.name} is not that of {users[0]}"
 
 
 def test_only_the_team_sees_openmp():
