@@ -215,8 +215,7 @@ class BoundGroup {
 
   bool run(const Rows& rows, std::byte* to) const {
     const int64_t count = rows.shape(0);
-    // Of one row, which takes less than handing a lock over.
-    if (count <= 1) return group_.run(rows.data(), count, rows.shape(1), to);
+    if (group_.brief(count)) return group_.run(rows.data(), count, rows.shape(1), to);
     const Unlocked unlocked;
     return group_.run(rows.data(), count, rows.shape(1), to);
   }

@@ -1,5 +1,6 @@
 """CuPy on a GPU, or a fake of it on the host: kernels of users, memory of its pool."""
 
+import faulthandler
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from sklearn.datasets import load_digits
 from support.cuda import CUDA
 
 import slimlearn
-from slimlearn import NetworkClassifier, layers, ops
+from slimlearn import NetworkClassifier, TabularClassifier, layers, ops
 from slimlearn.backend import engine
 from slimlearn.backend.engine import on_gpu
 from slimlearn.backend.graph import Model
@@ -343,6 +344,19 @@ def test_fits_in_threads_share_the_pool():
 
 
 @pytest.mark.skipif(CUDA == "cuda", reason="CuPy's pool has memory")
+def test_any_lane_may_ask_while_python_waits():
+    """Members predict a row on lanes of their own, whose memory CuPy lends."""
+    few, options = X[:, 10:14], {"members": 4, "hidden_units": (8,), "max_iter": 1}
+    clf = TabularClassifier(**options, random_state=0, device=CUDA, n_threads=2)
+    want = clf.fit(few, Y).predict_proba(few[:9])
+    faulthandler.dump_traceback_later(60, exit=True)  # a deadlock keeps Python's lock
+    for row in range(9):
+        slimlearn.clear_cache()
+        got = clf.predict_proba(few[row : row + 1])
+        np.testing.assert_allclose(got, want[row : row + 1], **NEAR)
+    faulthandler.cancel_dump_traceback_later()
+
+
 def test_a_pool_without_memory_is_done_without(monkeypatch):
     with_pool = fitted(looped, CUDA).predict_proba(X)
     slimlearn.clear_cache()

@@ -40,7 +40,9 @@ class Predictor {
   const std::vector<int64_t>& row_shape() const { return row_shape_; }  // of the result
 
   // Whether so many rows take less than handing a lock over.
-  bool brief(int64_t rows) const { return rows <= kBriefRows && !one_->pays; }
+  bool brief(int64_t rows) const { return rows <= kBriefRows && !one_->pays && !elsewhere_; }
+  // On another device, for whose memory any lane may ask who keeps the lock.
+  bool elsewhere() const { return elsewhere_; }
 
   // `result` has rows × row_shape elements. False: a source has a value that is not finite, or
   // not in the type that the function reads, or an index out of range. Throws Interrupted, but

@@ -27,6 +27,7 @@ PredictorGroup::PredictorGroup(std::vector<Member> members, int threads)
   if (members_.empty()) throw std::invalid_argument("a group needs a predictor or more");
   for (const Member& member : members_) {
     const Predictor& predictor = *member.predictor;
+    elsewhere_ = elsewhere_ || predictor.elsewhere();
     if (member.columns.size() != predictor.sources()) {
       throw std::invalid_argument("a member of a group reads " +
                                   std::to_string(predictor.sources()) + " sources, it is given " +

@@ -25,6 +25,8 @@ class PredictorGroup {
   DType dtype() const { return members_[0].predictor->dtype(); }
   const std::vector<int64_t>& row_shape() const { return members_[0].predictor->row_shape(); }
   int64_t row_numbers() const { return row_bytes_ / size_of(dtype()); }
+  // Whether so many rows take less than handing a lock over.
+  bool brief(int64_t rows) const { return rows <= 1 && !elsewhere_; }
 
   // Of each member, one behind the other, as Predictor::run has it; `columns` are those of a row.
   bool run(const float* rows, int64_t count, int64_t columns, std::byte* result) const;
@@ -37,6 +39,7 @@ class PredictorGroup {
   int threads_;
   int64_t width_ = 0;
   int64_t row_bytes_ = 0;
+  bool elsewhere_ = false;  // a member is
 };
 
 }  // namespace slim
