@@ -32,6 +32,8 @@ struct Stencil {
   int count = 1;
   bool moves = false;
   bool left = false, right = false;  // somebody takes these of what is kept
+  // A row is taken so alone, so that the line of its last or first result may hold none of it.
+  bool only_left = false, only_right = false;
 };
 
 // How a row of results lies in lines.

@@ -192,6 +192,13 @@ std::optional<Stencil> read_stencil(const SumRows& sum) {
     most = std::max(most, many);
   }
   for (StencilTerm* term = first; term < end; ++term) {
+    const auto alone = [&](Taken taken) {
+      return term->taken == taken && std::none_of(first, end, [&](const StencilTerm& other) {
+               return other.row == term->row && other.taken % kKept != taken;
+             });
+    };
+    stencil.only_left = stencil.only_left || alone(kLeft);
+    stencil.only_right = stencil.only_right || alone(kRight);
     if (term->row == stencil.terms[0].row) {
       stencil.left = stencil.left || term->taken == kLeft;
       stencil.right = stencil.right || term->taken == kRight;
@@ -241,10 +248,11 @@ bool sum_rows(const SumRows& sum) {
   const int64_t step = sum.step / kSize, alike = step % kInLine == 0 ? sum.rows : 1;
   for (int64_t done = 0; done < sum.rows; done += alike) {
     const StencilRow row = row_at(dst, sum.n);
-    if (row.lead < kInLine - 1) {
-      kernel(*stencil, row, dst, step, alike);
-    } else {  // the first line of what a neighbour comes from may be nobody's
+    // What a line has none of may be nobody's to load.
+    if ((row.lead == kInLine - 1 && stencil->only_right) || (row.last == 1 && stencil->only_left)) {
       one_by_one(sum, done, alike);
+    } else {
+      kernel(*stencil, row, dst, step, alike);
     }
     dst += alike * step;
     for (int i = 0; i < stencil->count; ++i) stencil->terms[i].row += alike * step;
