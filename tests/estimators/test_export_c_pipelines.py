@@ -247,6 +247,20 @@ def test_tables(tmp_path, kind):
         assert small.loss.agreement > 0.9
 
 
+@pytest.mark.parametrize("make", [TabularRegressor, TabularClassifier])
+def test_tables_whose_gaussian_process_counts(tmp_path, make):
+    rows = np.random.default_rng(5).uniform(-2, 2, (160, 3)).round(3)
+    y = np.sin(2 * rows[:, 0]) * rows[:, 1]
+    y = y if make is TabularRegressor else np.digitize(y, [-0.3, 0.3])
+    model = make(**{**FAST, "preset": "default", "hidden_units": (8,)}).fit(rows, y)
+    assert model.near_share_ > 0.1
+    told = "predict" if make is TabularRegressor else "predict_proba"
+    want = getattr(model, told)(rows)
+    for precision in ("float32", "float64"):
+        got = compiled(model, tmp_path, precision=precision).rows(told, rows)
+        assert_allclose(got.reshape(want.shape), want, rtol=2e-5, atol=2e-5)
+
+
 def test_seconds_and_large_identities_of_tables(tmp_path):
     frame = pd.DataFrame({"half": HOLES[:, 0], "when": 1.7e9 + RNG.permutation(ROWS)})
     frame["id"] = pd.Categorical(2**30 + RNG.integers(0, 4, ROWS))
