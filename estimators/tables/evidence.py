@@ -8,15 +8,16 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-__all__ = ["Evidence", "Solved", "learned", "solved"]
+__all__ = ["Evidence", "learned"]
 
 # Bounds of the logarithms of what columns count, reach, noise and the whole; strengths
-# of their priors. Noise is no less, so that float32 is enough for predictions.
+# of their priors. Noise is no less, so that float32 is enough.
 _BOUNDS = ((-9.0, 3.0), (-2.5, 4.0), (-5.0, 2.0), (-9.0, 4.0))
 _COUNT_PRIOR, _REACH_PRIOR = 0.02, 0.5
 
-# Of L-BFGS.
-_STEPS = 15
+# Of L-BFGS, by the first rows of several blocks and then by all; columns that count
+# less by the first are left out of the rest.
+_FIRST_ROWS, _FIRST_STEPS, _STEPS, _LITTLE = 100, 10, 10, 0.003
 
 
 class Evidence(NamedTuple):
@@ -35,41 +36,6 @@ class Evidence(NamedTuple):
     whole: float
 
 
-class Solved(NamedTuple):
-    """What a positive definite matrix makes of targets.
-
-    Attributes
-    ----------
-    factors : ndarray of shape (n, outputs)
-    inverse : ndarray of shape (n, n)
-        Below the diagonal and on it.
-    size : float
-        The logarithm of the determinant.
-    """
-
-    factors: np.ndarray
-    inverse: np.ndarray
-    size: float
-
-
-def solved(matrix: np.ndarray, y: np.ndarray) -> Solved | None:
-    """Solve for targets; None where the matrix is not positive definite.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (n, n)
-        Symmetric; is written over.
-    y : ndarray of shape (n, outputs)
-    """
-    root, failed = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
-    if failed:
-        return None
-    factors, _ = lapack.dpotrs(root, y, lower=1)
-    size = 2 * np.sum(np.log(np.diag(root)))
-    inverse, failed = lapack.dpotri(root, lower=1, overwrite_c=1)
-    return None if failed else Solved(factors, inverse, float(size))
-
-
 def learned(blocks: list[tuple], numbers: int) -> Evidence:
     """Find what columns count and reach, the noise, and the size of the whole.
 
@@ -82,13 +48,36 @@ def learned(blocks: list[tuple], numbers: int) -> Evidence:
     numbers : int
         How many of the columns are.
     """
+    columns = len(blocks[0][0])
+    centre = np.log(0.5 / np.sqrt(columns))
+    kept, found = np.arange(columns), np.zeros(columns + numbers + 2)
+    found[:columns], found[-2:] = centre, np.log([0.1, 0.5])
+    steps = _FIRST_STEPS + _STEPS
+    if len(blocks) > 1:
+        first = [
+            (X[:, :_FIRST_ROWS], y[:_FIRST_ROWS], weights[:_FIRST_ROWS])
+            for X, y, weights in blocks
+        ]
+        found = _most_likely(first, numbers, found, centre, _FIRST_STEPS)
+        steps = _STEPS
+        counting = found[:columns] > np.log(_LITTLE)
+        if counting.any():
+            kept, reaching = np.flatnonzero(counting), counting[:numbers]
+            found = found[np.concatenate((counting, reaching, [True, True]))]
+            numbers = int(np.count_nonzero(reaching))
+    blocks = [(X[kept], y, w) for X, y, w in blocks]
+    found = np.exp(_most_likely(blocks, numbers, found, centre, steps))
+    counts, reaches = np.zeros(columns), np.ones(columns)
+    counts[kept] = found[: len(kept)]
+    reaches[kept[:numbers]] = found[len(kept) : -2]
+    return Evidence(counts, reaches, float(found[-2]), float(found[-1]))
+
+
+def _most_likely(blocks, numbers: int, start, centre: float, steps: int) -> np.ndarray:
+    """Logarithms of counts, reaches, noise and the whole, some steps on from others."""
     parts = [_Block(*block, numbers) for block in blocks]
     columns = len(blocks[0][0])
     rows = sum(len(y) for _, y, _ in blocks)
-    centre = np.log(0.5 / np.sqrt(columns))
-    start = np.concatenate(
-        [np.full(columns, centre), np.zeros(numbers), np.log([0.1, 0.5])]
-    )
     reach = slice(columns, columns + numbers)
     priors = (
         (slice(0, columns), centre, _COUNT_PRIOR * len(parts)),
@@ -108,26 +97,25 @@ def learned(blocks: list[tuple], numbers: int) -> Evidence:
         return total / rows, slope / rows
 
     bounds = [_BOUNDS[0]] * columns + [_BOUNDS[1]] * numbers + list(_BOUNDS[2:])
-    told = minimize(
+    return minimize(
         value,
         start,
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": _STEPS},
-    )
-    found = np.exp(told.x)
-    reaches = np.append(found[reach], np.ones(columns - numbers))
-    return Evidence(found[:columns], reaches, float(found[-2]), float(found[-1]))
+        options={"maxiter": steps},
+    ).x
 
 
 class _Block:
     """Rows whose evidence is asked for again and again."""
 
     def __init__(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray, numbers: int):
-        self.y, self.weights, self.numbers = y, weights, numbers
+        self.y, self.weights, self.numbers = y.astype(np.float32), weights, numbers
+        self.matrix = np.zeros((len(y), len(y)), dtype=np.float32)
         # Of each pair of rows once: the matrices are symmetric.
-        self.one, self.other = one, other = np.tril_indices(len(y), -1)
+        one, other = np.tril_indices(len(y), -1)
+        self.places = one * len(y) + other
         # Columns of pairs lie in one piece each, as those of X[:, one] would not.
         self.apart = np.abs(X.take(one, axis=1) - X.take(other, axis=1))
         self.same = (self.apart[numbers:] == 0).astype(np.float32)
@@ -136,8 +124,8 @@ class _Block:
 
     def __call__(self, counts, slopes, noise: float, whole: float):
         """How unlikely they are, and its slope by the logarithms; None if undefined."""
-        one, other, room, numbers = self.one, self.other, self.room, self.numbers
-        pairs = np.full(len(one), whole, dtype=np.float32)
+        room, numbers = self.room, self.numbers
+        pairs = np.full(len(room), whole, dtype=np.float32)
         for column, own in enumerate(self.near):
             count = np.float32(counts[column])
             if column < numbers:
@@ -148,16 +136,22 @@ class _Block:
                 np.multiply(self.same[column - numbers], count, out=own)
             pairs *= np.add(own, 1, out=room)
         itself, noises = whole * np.prod(1 + counts), noise / self.weights
-        matrix = np.diag(itself + noises)
-        matrix[one, other] = matrix[other, one] = pairs
-        made = solved(matrix, self.y)
-        if made is None:
+        # Below the diagonal and on it; of its transpose, as LAPACK takes it, above.
+        np.put(self.matrix, self.places, pairs)
+        np.fill_diagonal(self.matrix, itself + noises)
+        root, failed = lapack.spotrf(self.matrix.T, clean=0, overwrite_a=1)
+        if failed:
             return None
-        factors, outputs = made.factors, self.y.shape[1]
+        factors, _ = lapack.spotrs(root, self.y)
+        size = 2 * np.sum(np.log(np.diag(root)), dtype=np.float64)
+        inverse, failed = lapack.spotri(root, overwrite_c=1)
+        if failed:
+            return None
+        outputs = self.y.shape[1]
         # What the loss gains by a covariance.
-        sloped = outputs * made.inverse - factors @ factors.T
-        alone = 0.5 * np.diag(sloped)
-        inner = sloped[one, other].astype(np.float32) * pairs
+        sloped = outputs * inverse.T - factors @ factors.T
+        alone = 0.5 * np.diag(sloped).astype(np.float64)
+        inner = np.take(sloped, self.places) * pairs
         columns = len(counts)
         slope = np.empty(columns + numbers + 2)
         for column, own in enumerate(self.near):
@@ -169,4 +163,5 @@ class _Block:
         slope[:columns] += np.sum(alone) * itself * counts / (1 + counts)
         slope[-2] = alone @ noises
         slope[-1] = inner.sum(dtype=np.float64) + np.sum(alone) * itself
-        return 0.5 * (np.sum(self.y * factors) + outputs * made.size), slope
+        lost = np.sum(self.y * factors, dtype=np.float64) + outputs * size
+        return 0.5 * lost, slope

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 from slimlearn.backend.coded import Coded
-from slimlearn.estimators.tables.evidence import learned, solved
+from slimlearn.estimators.tables.evidence import learned
 from slimlearn.estimators.tables.members import Layout, telling
 from slimlearn.estimators.tables.temperature import best_temperature
 
@@ -18,11 +19,11 @@ __all__ = ["FEWEST_ROWS", "Process", "process_of", "sharpened"]
 # Rows for which it is solved.
 FEWEST_ROWS = 50
 
-# Columns that it reads, and the numbers among them at least; rows of a block by which
-# it finds what columns count and reach, and blocks at most; rows whose covariances are
-# computed at a time.
+# Columns that it reads, and the numbers among them at least; about the rows of a block
+# by which it finds what columns count and reach, and blocks at most; rows whose
+# covariances are computed at a time.
 _COLUMNS, _FEWEST_NUMBERS = 40, 4
-_LOOKED_AT, _BLOCKS, _ROWS = 400, 3, 32
+_LOOKED_AT, _BLOCKS, _ROWS = 300, 3, 32
 
 # Columns that count less are left out.
 _LITTLE = 0.01
@@ -139,8 +140,8 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
     chosen = [*numbers.tolist(), *codes]
     X = np.ascontiguousarray((rows[:, chosen] / units).T, dtype=np.float32)
     order = rng.permutation(len(y))
-    count = min(_BLOCKS, max(len(y) // _LOOKED_AT, 1))
-    blocks = [order[i * _LOOKED_AT : (i + 1) * _LOOKED_AT] for i in range(count)]
+    count = min(_BLOCKS, max(round(len(y) / _LOOKED_AT), 1))
+    blocks = np.array_split(order[: _BLOCKS * _LOOKED_AT], count)
     blocks = [(X[:, some], y[some], weights[some]) for some in blocks]
     found = learned(blocks, len(numbers))
     kept = np.flatnonzero(found.counts > _LITTLE)
@@ -148,7 +149,8 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
         return None
     few = int(np.count_nonzero(kept < len(numbers)))
     X, counts, slopes = X[kept], found.counts[kept], 1 / found.reaches[kept[:few]]
-    covariance = found.whole * _covariance(X, counts, slopes)
+    covariance = _covariance(X, counts, slopes)
+    covariance *= np.float32(found.whole)
     some = order[:_TRIED]
     tried = covariance[np.ix_(some, some)], y[some], weights[some]
     lost = [_left_out(*tried, part * found.noise).lost for part in _NOISES]
@@ -177,12 +179,20 @@ class _LeftOut(NamedTuple):
 
 
 def _left_out(covariance, y, weights, noise: float) -> _LeftOut:
-    made = solved(covariance + np.diag(noise / weights), y)
-    if made is None:
+    matrix = covariance.copy()
+    matrix.flat[:: len(y) + 1] += noise / weights
+    root, failed = lapack.spotrf(matrix.T, overwrite_a=1)
+    if failed:
         return _LeftOut(np.inf, y, y)
-    left = made.factors / np.diag(made.inverse)[:, None]
+    factors, _ = lapack.spotrs(root, y)
+    # Of the inverse only the diagonal is asked for: the squares of a triangle's rows.
+    inverse, failed = lapack.strtri(root, overwrite_c=1)
+    if failed:
+        return _LeftOut(np.inf, y, y)
+    factors = factors.astype(np.float64)
+    left = factors / np.einsum("ij,ij->i", inverse, inverse)[:, None]
     lost = np.sum(weights @ left**2)
-    return _LeftOut(lost if np.isfinite(lost) else np.inf, made.factors, y - left)
+    return _LeftOut(lost if np.isfinite(lost) else np.inf, factors, y - left)
 
 
 def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -205,7 +215,7 @@ def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.nda
             part *= near
         found[begin:end, :end] = part
         found[:begin, begin:end] = part[:, :begin].T
-    return found.astype(np.float64)
+    return found
 
 
 def sharpened(process: Process, codes: np.ndarray, weights) -> Process:
