@@ -92,8 +92,8 @@ SLIM_INLINE Reduced<V> reduce_exponent(V x) {
   const V shifted = fma(x, broadcast<V>(static_cast<Lane<V>>(1.442695040888963407359924681)),
                         broadcast<V>(C::kRound));
   const V n = shifted - C::kRound;
-  V r = fma(-n, broadcast<V>(C::kLn2High), x);
-  r = fma(-n, broadcast<V>(C::kLn2Low), r);
+  V r = fma(n, broadcast<V>(-C::kLn2High), x);  // minus a constant costs no step
+  r = fma(n, broadcast<V>(-C::kLn2Low), r);
   return {r, polynomial(r, C::kExp), bits_as<Mask<V>>(shifted) << C::kMantissa};
 }
 
@@ -194,12 +194,12 @@ SLIM_INLINE V exp_of_negative(V x) {
 // <= 2 ulp
 template <class V>
 SLIM_INLINE V sigmoid(V x) {
-  const V e = exp_of_negative(-absolute(x));
+  const V e = exp_of_negative(with_sign(x, broadcast<V>(Lane<V>(-0.0))));
   const V sum = Lane<V>(1) + e;
-  const V lost = e - (sum - Lane<V>(1));  // what rounding the sum lost
+  const V gained = (sum - Lane<V>(1)) - e;  // by rounding the sum
   const V q = select(x < V{}, e, broadcast<V>(Lane<V>(1))) / sum;
   const V inverse = select(x < V{}, Lane<V>(1) - q, q);
-  return fma(-q * inverse, lost, q);
+  return fma(q * inverse, gained, q);
 }
 
 // <= 4 ulp
