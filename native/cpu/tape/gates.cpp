@@ -33,11 +33,12 @@ class GateLaunch final : public LineLaunch {
  protected:
   void run_lines(const Context& context, int64_t first, int64_t last,
                  std::byte* local) const noexcept override {
-    if (gates_.back) return way_back(context, first, last, local);
+    Rows rows(gates_, context, first, local);
+    if (gates_.back) return way_back(rows, last - first);
     // So few that tanh and output find the state and its gate near.
     constexpr int64_t kElements = 256;
     const int64_t some = std::max<int64_t>(kElements / columns_, 1);
-    for (; first < last; first += some) step(context, first, std::min(last, first + some), local);
+    for (; first < last; first += some) step(rows, std::min(last - first, some));
   }
 
  private:
@@ -45,32 +46,44 @@ class GateLaunch final : public LineLaunch {
 
   static Count rows_of(const Buffer& one) { return count_of(one, 0, one.dims.size() - 1); }
 
-  // Where a row of each value begins; what nobody reads goes to `local`.
-  void find_rows(const Context& context, int64_t i, std::byte* local, float** row) const {
-    for (const GatePlace& place : gates_.values) {
-      std::byte* at = context.base[static_cast<int>(place.base)] + place.offset;
-      *row++ = place.there ? reinterpret_cast<float*>(at) + i * place.row
-                           : reinterpret_cast<float*>(local);
-    }
-  }
+  // Where a row of each value begins, then the next one's; what nobody reads goes to `local`.
+  struct Rows {
+    static constexpr size_t kRoom = 16;
+    static_assert(Gates::kMost <= kRoom);
+    float* at[kRoom];
+    int64_t apart[kRoom];  // elements
 
-  // visit(the values' rows, column, lanes), a vector at a time.
+    Rows(const Gates& gates, const Context& context, int64_t i, std::byte* local) {
+      for (size_t k = 0; k < kRoom; ++k) {
+        const bool there = k < Gates::kMost && gates.values[k].there;
+        at[k] = reinterpret_cast<float*>(local);
+        apart[k] = there ? gates.values[k].row : 0;
+        if (!there) continue;
+        const GatePlace& place = gates.values[k];
+        std::byte* base = context.base[static_cast<int>(place.base)] + place.offset;
+        at[k] = reinterpret_cast<float*>(base) + i * place.row;
+      }
+    }
+    SLIM_INLINE void next() {
+      for (size_t k = 0; k < kRoom; ++k) at[k] += apart[k];
+    }
+  };
+
+  // visit(the values' rows, column, lanes) of so many rows, a vector at a time.
   template <class Visit>
-  SLIM_INLINE void visit(const Context& context, int64_t first, int64_t last, std::byte* local,
-                         Visit visit) const {
-    for (int64_t i = first; i < last; ++i) {
-      float* row[Gates::kMost];
-      find_rows(context, i, local, row);
+  SLIM_INLINE void visit(Rows& rows, int64_t count, Visit visit) const {
+    for (; count > 0; --count, rows.next()) {
       for (int64_t j = 0; j < columns_; j += kLanes<float>) {
-        visit(row, j, std::min<int64_t>(kLanes<float>, columns_ - j));
+        visit(rows.at, j, std::min<int64_t>(kLanes<float>, columns_ - j));
       }
     }
   }
 
-  void step(const Context& context, int64_t first, int64_t last, std::byte* local) const noexcept {
+  void step(Rows& rows, int64_t count) const noexcept {
+    Rows again = rows;
     // The gate of the output waits where that will be, if not elsewhere.
     const size_t gate = gates_.values[8].there ? 8 : 11;
-    visit(context, first, last, local, [&](float* const* row, int64_t j, int64_t lanes) {
+    visit(rows, count, [&](float* const* row, int64_t j, int64_t lanes) {
       const F32 i = sigmoid(load(row[0] + j)), f = sigmoid(load(row[1] + j));
       const F32 g = tanh(load(row[2] + j)), o = sigmoid(load(row[3] + j));
       const F32 c = f * load(row[4] + j) + i * g;
@@ -80,17 +93,16 @@ class GateLaunch final : public LineLaunch {
       store_first(row[gate] + j, o, lanes);
       store_first(row[9] + j, c, lanes);
     });
-    visit(context, first, last, local, [&](float* const* row, int64_t j, int64_t lanes) {
+    visit(again, count, [&](float* const* row, int64_t j, int64_t lanes) {
       const F32 state = tanh(load(row[9] + j)), h = load(row[gate] + j) * state;
       store_first(row[10] + j, state, lanes);
       store_first(row[11] + j, h, lanes);
     });
   }
 
-  void way_back(const Context& context, int64_t first, int64_t last,
-                std::byte* local) const noexcept {
+  void way_back(Rows& rows, int64_t count) const noexcept {
     const bool alone = gates_.values[0].there;
-    visit(context, first, last, local, [&](float* const* row, int64_t j, int64_t lanes) {
+    visit(rows, count, [&](float* const* row, int64_t j, int64_t lanes) {
       const F32 s = alone ? load(row[0] + j) : load(row[1] + j) + load(row[2] + j);
       const F32 t = load(row[3] + j), o = load(row[4] + j), c = load(row[6] + j);
       const F32 f = load(row[7] + j), g = load(row[8] + j), i = load(row[9] + j);
