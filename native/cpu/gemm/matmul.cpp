@@ -165,7 +165,8 @@ class Matmul final : public Launch {
 
   int64_t tasks(int64_t rows) const override {
     const Sizes sizes = sizes_of(rows);
-    const Schedule schedule = this->schedule(sizes);
+    std::optional<Schedule> own;
+    const Schedule& schedule = this->schedule(sizes, own);
     const Grid& grid = schedule.grid;
     return std::max<int64_t>(sizes.batch, 1) * schedule.slices * grid.rows.count *
            grid.columns.count;
@@ -179,7 +180,8 @@ class Matmul final : public Launch {
                std::byte* local) const noexcept override {
     const Sizes sizes = sizes_of(context.rows);
     if (sizes.batch == 0 || sizes.m == 0 || shape_.n == 0) return;
-    const Schedule schedule = this->schedule(sizes);
+    std::optional<Schedule> own;
+    const Schedule& schedule = this->schedule(sizes, own);
     const Grid& grid = schedule.grid;
     if (schedule.streamed) {
       return run_tile(context, sizes, schedule, schedule.tile,
@@ -209,7 +211,8 @@ class Matmul final : public Launch {
                 std::byte* local) const noexcept override {
     const Sizes sizes = sizes_of(context.rows);
     if (first == last || sizes.m == 0 || shape_.n == 0) return;
-    const Schedule schedule = this->schedule(sizes);
+    std::optional<Schedule> own;
+    const Schedule& schedule = this->schedule(sizes, own);
     const Grid& grid = schedule.grid;
     if (batched_) {
       const int64_t tasks = grid.rows.count * grid.columns.count * in_row_;
@@ -325,8 +328,9 @@ class Matmul final : public Launch {
   bool is_full(const Sizes& sizes) const {
     return sizes.m == full_sizes_.m && sizes.k == full_sizes_.k;
   }
-  Schedule schedule(const Sizes& sizes) const {
-    return is_full(sizes) ? full_ : schedule_of(sizes);
+  // `own`: room for one that is not.
+  const Schedule& schedule(const Sizes& sizes, std::optional<Schedule>& own) const {
+    return is_full(sizes) ? full_ : own.emplace(schedule_of(sizes));
   }
 
   // C's tile for the tape, then a flipped product's transpose.
