@@ -1,9 +1,9 @@
 // Kernels that read a source through strides: transpose (permuted) and broadcast (stride 0).
 #include <algorithm>
-#include <cstring>
 
 #include "cpu/check.h"
 #include "cpu/kernel_set.h"
+#include "cpu/rows.h"
 #include "cpu/split.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
@@ -101,17 +101,23 @@ class StridedLaunch final : public Launch {
     const int64_t rows = context.rows, blocks = near_blocks();
     const T* src = src_.in<T>(context);
     T* dst = dst_.in<T>(context);
-    for (int64_t unit = first; unit < end; ++unit) {
-      int64_t index = unit, from = 0, to = 0;
-      if (tiled_) {
-        const int64_t block = index % blocks * kTile;
-        from = block * near_.src;
-        to = block * near_.dst;
-        index /= blocks;
-        offsets(index, &from, &to);
+    if (tiled_) {
+      for (int64_t unit = first; unit < end; ++unit) {
+        const int64_t block = unit % blocks * kTile;
+        int64_t from = block * near_.src, to = block * near_.dst;
+        offsets(unit / blocks, &from, &to);
         tile(src + from, dst + to, std::min(kTile, near_.size.fixed - block));
-      } else {
-        offsets(index, &from, &to);
+      }
+      return;
+    }
+    // Lines that are neighbours along an axis are a step from each other.
+    const Axis alone{}, &axis = rank_ > 0 ? outer_[rank_ - 1] : alone;
+    for (int64_t unit = first; unit < end;) {
+      int64_t from = 0, to = 0;
+      offsets(unit, &from, &to);
+      const int64_t left = rank_ > 1 ? axis.size.fixed - unit % axis.size.fixed : end - unit;
+      const int64_t stop = std::min(end, unit + left);
+      for (; unit < stop; ++unit, from += axis.src, to += axis.dst) {
         line(src + from, dst + to, last_.size(rows));
       }
     }
@@ -144,7 +150,8 @@ class StridedLaunch final : public Launch {
 
   void line(const T* src, T* dst, int64_t n) const {
     if (last_.src == 1) {
-      std::memcpy(dst, src, n * sizeof(T));
+      copy_bytes(reinterpret_cast<std::byte*>(dst), reinterpret_cast<const std::byte*>(src),
+                 n * int64_t{sizeof(T)});
     } else if (last_.src == 0) {
       std::fill_n(dst, n, *src);
     } else {
