@@ -12,6 +12,7 @@ void bind_predictor(pybind11::module_& module);
 void bind_tables(pybind11::module_& module);
 void bind_training(pybind11::module_& module);
 void bind_files(pybind11::module_& module);
+void bind_residents(pybind11::module_& module);
 void bind_tools(pybind11::module_& module);
 void bind_test_device(pybind11::module_& module);
 void bind_test_cupy(pybind11::module_& module);

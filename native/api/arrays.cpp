@@ -13,12 +13,11 @@
 namespace slim {
 namespace {
 
-SourceType type_of(const py::array& array, const std::string& name) {
+SourceType type_of(const py::dtype& dtype, const std::string& name) {
   static const std::map<std::pair<char, int>, SourceType> types = {
       {{'f', 4}, SourceType::f32}, {{'f', 8}, SourceType::f64}, {{'i', 1}, SourceType::i8},
       {{'i', 2}, SourceType::i16}, {{'i', 4}, SourceType::i32}, {{'i', 8}, SourceType::i64},
       {{'u', 1}, SourceType::u8},  {{'u', 2}, SourceType::u16}, {{'b', 1}, SourceType::b8}};
-  const py::dtype dtype = array.dtype();
   const auto found = types.find({dtype.kind(), static_cast<int>(dtype.itemsize())});
   const bool native = py::bool_(dtype.attr("isnative"));
   if (found == types.end() || !native) {
@@ -72,7 +71,8 @@ py::array part_of(const py::handle& matrix, const char* part, const std::string&
 }
 
 // A SciPy CSR matrix or array.
-Source csr_source(const py::handle& matrix, const std::string& name, std::vector<py::array>& lent) {
+Source csr_source(const py::handle& matrix, const std::string& name,
+                  std::vector<py::object>& lent) {
   Source source;
   source.name = name;
   const auto shape = py::cast<py::tuple>(matrix.attr("shape"));
@@ -107,7 +107,7 @@ bool is_ragged(const py::handle& object) {
 }
 
 Source ragged_source(const py::handle& rows, const std::string& name,
-                     std::vector<py::array>& lent) {
+                     std::vector<py::object>& lent) {
   const auto values = py::cast<py::array>(rows.attr("values"));
   const auto offsets = py::cast<py::array>(rows.attr("offsets"));
   const auto wrong = [&](const char* what) {
@@ -136,7 +136,7 @@ Source ragged_source(const py::handle& rows, const std::string& name,
   if (!sizes) throw wrong("its sizes must be 1 to 255 rising numbers from 1 on");
   Source source;
   source.name = name;
-  source.type = type_of(values, name);
+  source.type = type_of(values.dtype(), name);
   source.data = static_cast<const std::byte*>(values.data());
   source.shape = {count, ragged.sizes.back()};
   source.shape.insert(source.shape.end(), values.shape() + 1, values.shape() + values.ndim());
@@ -150,7 +150,8 @@ Source ragged_source(const py::handle& rows, const std::string& name,
 // Places of numbers along curves: dataset's Coded.
 bool is_coded(const py::handle& object) { return py::hasattr(object, "knots"); }
 
-Source coded_source(const py::handle& rows, const std::string& name, std::vector<py::array>& lent) {
+Source coded_source(const py::handle& rows, const std::string& name,
+                    std::vector<py::object>& lent) {
   const auto codes = py::cast<py::array>(rows.attr("codes"));
   const auto knots = py::cast<py::array>(rows.attr("knots"));
   const auto plain = [](const py::array& array, char kind, py::ssize_t size, py::ssize_t axes) {
@@ -179,6 +180,8 @@ Source coded_source(const py::handle& rows, const std::string& name, std::vector
   return source;
 }
 
+bool is_resident(const py::handle& object) { return py::hasattr(object, "pointer"); }
+
 bool is_csr(const py::handle& object) {
   return py::hasattr(object, "indptr") && py::hasattr(object, "format") &&
          py::isinstance<py::str>(object.attr("format")) &&
@@ -197,12 +200,28 @@ bool has_slack(const py::array& array, int64_t bytes) {
 
 }  // namespace
 
+Source resident_source(const py::handle& array, const std::string& name) {
+  Source source;
+  source.name = name;
+  source.type = type_of(py::cast<py::dtype>(array.attr("dtype")), name);
+  source.data = reinterpret_cast<const std::byte*>(py::cast<uintptr_t>(array.attr("pointer")));
+  source.shape = py::cast<std::vector<int64_t>>(array.attr("shape"));
+  source.strides = py::cast<std::vector<int64_t>>(array.attr("strides"));
+  source.resident = true;
+  return source;
+}
+
 LentSources sources_of(const py::dict& arrays) {
   LentSources lent;
   for (const auto& [key, value] : arrays) {
     Source source;
     source.name = py::cast<std::string>(key);
     if (!py::isinstance<py::array>(value)) {
+      if (is_resident(value)) {
+        lent.sources.push_back(resident_source(value, source.name));
+        lent.arrays.push_back(py::reinterpret_borrow<py::object>(value));
+        continue;
+      }
       if (is_ragged(value)) {
         lent.sources.push_back(ragged_source(value, source.name, lent.arrays));
         continue;
@@ -219,7 +238,7 @@ LentSources sources_of(const py::dict& arrays) {
       continue;
     }
     const auto array = py::reinterpret_borrow<py::array>(value);
-    source.type = type_of(array, source.name);
+    source.type = type_of(array.dtype(), source.name);
     source.data = static_cast<const std::byte*>(array.data());
     source.shape.assign(array.shape(), array.shape() + array.ndim());
     source.strides.assign(array.strides(), array.strides() + array.ndim());

@@ -19,8 +19,10 @@ namespace py = pybind11;
 // Sources and the arrays that they lie in: the dict they came from may change meanwhile.
 struct LentSources {
   std::vector<Source> sources;
-  std::vector<py::array> arrays;
+  std::vector<py::object> arrays;
 };
+// Of what lies in a device's memory (backend.resident): type, place, shape and strides.
+Source resident_source(const py::handle& array, const std::string& name);
 // Throws for a type that the runtime cannot read.
 LentSources sources_of(const py::dict& arrays);
 

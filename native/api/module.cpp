@@ -52,6 +52,7 @@ PYBIND11_MODULE(_native, module) {
   slim::bind_predictor(module);
   slim::bind_tables(module);
   slim::bind_training(module);
+  slim::bind_residents(module);
   slim::bind_tools(module);
   slim::bind_test_device(module);
   slim::bind_test_cupy(module);

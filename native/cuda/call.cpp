@@ -36,6 +36,16 @@ void OwnCall::send(const Context& context) noexcept {
                reinterpret_cast<const std::byte*>(pinned_), sizeof(Facts));
 }
 
+void OwnCall::reserve(int64_t rows) {
+  const auto count = static_cast<size_t>(rows);
+  if (listed_.size() < count) listed_ = Piece<uint32_t>(driver_, count);
+}
+
+const uint32_t* OwnCall::list(const uint32_t* places, int64_t count) const noexcept {
+  listed_.send(stream, places, static_cast<size_t>(count));
+  return listed_.data();
+}
+
 uint32_t OwnCall::finish() noexcept {
   driver_.copy(stream, reinterpret_cast<std::byte*>(pinned_),
                reinterpret_cast<const std::byte*>(facts), sizeof(Facts));

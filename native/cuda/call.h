@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "cuda/driver.h"
+#include "cuda/memory.h"
 #include "kernels/kernel.h"
 
 namespace slim::cuda {
@@ -41,12 +41,18 @@ class OwnCall final : public Call {
   void send(const Context& context) noexcept;
   uint32_t finish() noexcept override;
 
+  // Room for the places of so many rows. Throws OutOfMemory.
+  void reserve(int64_t rows);
+  // These on the device, for what is put on the stream next.
+  const uint32_t* list(const uint32_t* places, int64_t count) const noexcept;
+
  private:
   OwnCall(Driver& driver, std::unique_ptr<Stream> stream, std::byte* facts, std::byte* pinned);
 
   Driver& driver_;
   std::unique_ptr<Stream> own_stream_;
   Facts* pinned_;  // the host's copy
+  Piece<uint32_t> listed_;
 };
 
 }  // namespace slim::cuda

@@ -132,6 +132,32 @@ void CudaDevice::finish(const Context& context) const noexcept {
   if (const uint32_t bits = static_cast<Call&>(*context.call).finish()) context.raise(bits);
 }
 
+Residents& CudaDevice::residents() const {
+  std::call_once(resides_, [this] { residents_ = std::make_unique<Residents>(*driver_); });
+  return *residents_;
+}
+
+void CudaDevice::prepare_gather(const Context& context, const Gather& gather, int64_t rows) const {
+  const DType dtype = gather.buffer().dtype;
+  const std::string to = cuda_type(dtype);
+  gathering_of(gather) =
+      &residents().copying(stored_type(gather.type()), dtype == DType::b8 ? "slim::Truth" : to, to);
+  static_cast<OwnCall&>(*context.call).reserve(rows);
+}
+
+void CudaDevice::gather(const Context& context, const Gather& gather, const uint32_t* index,
+                        int64_t first) const noexcept {
+  const auto& call = static_cast<OwnCall&>(*context.call);
+  StridedRows rows = strided(gather);
+  rows.to = gather.buffer().in<void>(context);
+  if (gather.by_row()) {
+    rows.rows = context.rows;
+    rows.first = index == nullptr ? first : 0;
+    if (index != nullptr) rows.order = call.list(index + first, context.rows);
+  }
+  residents_->copy(call.stream, *gathering_of(gather), rows);
+}
+
 void CudaDevice::require_alive() const {
   const std::string error = driver_->error();
   if (error.empty()) return;

@@ -1,12 +1,14 @@
 // A GPU as the runtime's device.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "cuda/driver.h"
 #include "cuda/loop.h"
+#include "cuda/resident.h"
 #include "runtime/device/device.h"
 
 namespace slim::cuda {
@@ -55,18 +57,31 @@ class CudaDevice final : public Device {
   void prepare_loop() const override;
   void move_time(const Context& context) const noexcept override;
   void finish(const Context& context) const noexcept override;
+  bool holds(const std::byte* data) const override { return driver_->holds(data); }
+  void prepare_gather(const Context& context, const Gather& gather, int64_t rows) const override;
+  void gather(const Context& context, const Gather& gather, const uint32_t* index,
+              int64_t first) const noexcept override;
   void require_alive() const override;
   std::unique_ptr<Steps> steps(StepsRequest request) const override;
 
   Driver& driver() const { return *driver_; }
+  Residents& residents() const;  // throws DriverError
 
  private:
+  std::atomic<const Kernel*>& gathering_of(const Gather& gather) const {
+    return gathering_[static_cast<size_t>(gather.type())]
+                     [static_cast<size_t>(gather.buffer().dtype)];
+  }
+
   std::string name_;
   std::string level_;  // "sm_90"
   std::unique_ptr<Driver> driver_;
   mutable DeviceMemory memory_;
   mutable std::once_flag loops_;
   mutable std::unique_ptr<LoopKernels> loop_kernels_;
+  mutable std::once_flag resides_;
+  mutable std::unique_ptr<Residents> residents_;
+  mutable std::atomic<const Kernel*> gathering_[kSourceTypes][kDTypes] = {};  // once prepared
 };
 
 // Makes `cuda`, `cuda:1` … known.

@@ -98,6 +98,8 @@ class Driver {
   virtual int64_t own_free_memory() const = 0;
   virtual std::byte* allocate_own(int64_t bytes) = 0;
   virtual void release_own(std::byte* data) noexcept = 0;
+  // Whether data lie where kernels read them, whoever put them there.
+  virtual bool holds(const std::byte* data) const = 0;
   // Of the host, which the device reads and writes without a stop; null where there is none left.
   virtual std::byte* allocate_host(int64_t bytes) = 0;  // throws OutOfMemory
   virtual void release_host(std::byte* data) noexcept = 0;
@@ -105,6 +107,8 @@ class Driver {
   virtual std::unique_ptr<Stream> open_stream() = 0;  // throws DriverError
   // What other libraries know it by.
   virtual void* handle(Stream& stream) const noexcept = 0;
+  // Of another library: waits for it. Throws DriverError.
+  virtual void wait_for(void* handle) = 0;
   // In the order of the stream, from and to any memory. Of pageable host memory the call returns
   // once it was read; what lands there is whole after `wait`.
   virtual void copy(Stream& stream, std::byte* to, const std::byte* from,

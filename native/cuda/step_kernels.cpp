@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "cuda/resident.h"
 #include "cuda/shapes.h"
 #include "cuda/steps.h"
 #include "runtime/call/executor.h"
@@ -10,29 +11,6 @@ namespace slim::cuda {
 namespace {
 
 constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
-
-const char* stored_type(SourceType type) {
-  switch (type) {
-    case SourceType::f32:
-      return "float";
-    case SourceType::f64:
-      return "double";
-    case SourceType::i8:
-      return "signed char";
-    case SourceType::i16:
-      return "short";
-    case SourceType::i32:
-      return "int32_t";
-    case SourceType::i64:
-      return "int64_t";
-    case SourceType::u16:
-      return "unsigned short";
-    case SourceType::u8:
-    case SourceType::b8:
-      break;
-  }
-  return "uint8_t";
-}
 
 }  // namespace
 

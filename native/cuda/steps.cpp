@@ -61,7 +61,7 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
   const Facts facts{0, 0, 0, options_.seed, 0};
   facts_.send(*stream_, &facts, 1);
   order_ = Piece<uint32_t>(driver_, request.index.size());
-  send_sources();
+  send_sources(device);
   freeze_without_gradient(*model_, request.segments);
   make_groups(request);
   make_parts();
@@ -71,7 +71,7 @@ CudaSteps::~CudaSteps() { driver_.wait(*stream_); }
 
 // Each input has its columns of all rows on the device, in the source's own type; where these have
 // no room there, those of some batches.
-void CudaSteps::send_sources() {
+void CudaSteps::send_sources(const CudaDevice& device) {
   // By source and columns, or where the codes lie: several sources may read them.
   std::map<std::tuple<std::string, int64_t, int64_t, const uint16_t*>, size_t> known;
   std::vector<const Gather*> read, fed;  // each once
@@ -91,8 +91,8 @@ void CudaSteps::send_sources() {
       which.back().push_back(found->second);
       if (!is_new) continue;
       read.push_back(&gather);
-      stays |= gather.ragged() || gather.csr();
-      if (!gather.by_row() || gather.csr()) continue;
+      stays |= gather.ragged() || gather.csr() || gather.resident();
+      if (!gather.by_row() || gather.csr() || gather.resident()) continue;
       bytes += gather.packed_row_bytes() * gather.source_rows();
       fed.push_back(&gather);
     }
@@ -111,6 +111,10 @@ void CudaSteps::send_sources() {
       data[i] = send_sparse(*read[i]->csr());
       continue;
     }
+    if (read[i]->resident()) {
+      data[i].rows = take_resident(device, *read[i]);
+      continue;
+    }
     const PackedRows rows = read[i]->packed();
     data[i].rows = send_bytes(rows.data, rows.bytes);
     if (!read[i]->ragged()) continue;
@@ -125,6 +129,16 @@ void CudaSteps::send_sources() {
       if (gather.coded()) send_curves(*gather.coded(), own);
     }
   }
+}
+
+// What others keep there is read in place, if its rows lie one after the other.
+const void* CudaSteps::take_resident(const CudaDevice& device, const Gather& gather) {
+  StridedRows rows = strided(gather);
+  if (gather.is_packed()) return rows.data;
+  Residents& residents = device.residents();
+  const char* type = stored_type(gather.type());
+  const Kernel& copying = residents.copying(type, type, type);
+  return data_.emplace_back(residents.copied(copying, rows, bytes_of(gather.type()))).data();
 }
 
 void CudaSteps::send_curves(const CodedRows& rows, Data& data) {

@@ -143,7 +143,8 @@ class CudaSteps final : public Steps {
     const void* knots = nullptr;
   };
 
-  void send_sources();
+  void send_sources(const CudaDevice& device);
+  const void* take_resident(const CudaDevice& device, const Gather& gather);
   Data send_sparse(const CsrRows& rows);
   void send_curves(const CodedRows& rows, Data& data);
   const void* send_bytes(const std::byte* from, int64_t bytes);

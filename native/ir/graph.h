@@ -15,6 +15,7 @@
 namespace slim {
 
 enum class DType : uint8_t { f32, f64, i32, i64, b8, u8 };
+inline constexpr size_t kDTypes = 6;
 
 int64_t size_of(DType dtype);
 const char* name_of(DType dtype);  // the word in the text: f32 f64 i32 i64 bool u8

@@ -83,6 +83,10 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
     const std::lock_guard lock(one_at_a_time);
     memory_.release(data);
   }
+  bool holds(const std::byte* data) const override {
+    const std::lock_guard lock(one_at_a_time);
+    return memory_.holds(data);
+  }
   std::byte* allocate_host(int64_t bytes) override {
     void* data = std::malloc(static_cast<size_t>(bytes));
     if (data == nullptr) throw OutOfMemory("the host", bytes, 0);
@@ -99,6 +103,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
 
   std::unique_ptr<Stream> open_stream() override { return std::make_unique<HostStream>(); }
   void* handle(Stream& stream) const noexcept override { return &stream; }
+  void wait_for(void* handle) override { wait(*static_cast<HostStream*>(handle)); }
 
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
     std::shared_ptr<const std::vector<std::byte>> read;

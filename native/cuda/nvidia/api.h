@@ -28,6 +28,7 @@ inline constexpr int kDynamicSharedOf = 8;       // CU_FUNC_ATTRIBUTE_MAX_DYNAMI
 inline constexpr int kLargeClusters = 14;        // CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_…
 inline constexpr unsigned int kNonBlocking = 1;  // CU_STREAM_NON_BLOCKING
 inline constexpr unsigned int kNoTimes = 2;      // CU_EVENT_DISABLE_TIMING
+inline constexpr int kOrdinalOf = 9;             // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
 inline constexpr int kThreadLocal = 1;           // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 
 // CUlaunchAttribute and CUlaunchConfig, as far as they are used.
@@ -69,6 +70,7 @@ struct LaunchConfig {
   X(cuMemFree_v2, (Pointer data))                                                            \
   X(cuMemAllocHost_v2, (void** data, size_t bytes))                                          \
   X(cuMemFreeHost, (void* data))                                                             \
+  X(cuPointerGetAttribute, (void* value, int attribute, Pointer data))                       \
   X(cuMemcpyAsync, (Pointer to, Pointer from, size_t bytes, StreamHandle stream))            \
   X(cuMemsetD8Async, (Pointer to, unsigned char value, size_t bytes, StreamHandle stream))   \
   X(cuStreamCreate, (StreamHandle * stream, unsigned int flags))                             \

@@ -195,6 +195,11 @@ class NvidiaDriver final : public Driver {
     throw OutOfMemory(properties_.name, bytes, free_memory());
   }
   void release_own(std::byte* data) noexcept override { memory_.release(data); }
+  bool holds(const std::byte* data) const override {
+    int number = -1;
+    const Result known = gpu_.api().cuPointerGetAttribute(&number, kOrdinalOf, pointer(data));
+    return known == 0 && number == properties_.number;
+  }
   std::byte* allocate_host(int64_t bytes) override {
     require_here();
     std::byte* data = pinned_.allocate(bytes);
@@ -208,6 +213,12 @@ class NvidiaDriver final : public Driver {
     return std::make_unique<NvidiaStream>(gpu_);
   }
   void* handle(Stream& stream) const noexcept override { return handle_of(stream); }
+  // Of another library: an error of its own is not this driver's.
+  void wait_for(void* handle) override {
+    require_alive();
+    const Gpu::Inside inside(gpu_);
+    SLIM_CUDA_REQUIRE(gpu_, cuStreamSynchronize, static_cast<StreamHandle>(handle));
+  }
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
     if (gpu_.failed() || bytes == 0) return;
     const Gpu::Inside inside(gpu_);

@@ -25,6 +25,13 @@ Plan::Lease BoundPlan::lease(int lanes, const std::vector<uint32_t>& index) cons
   return call;
 }
 
+void BoundPlan::prepare_gathers(const CallContext& call) const {
+  for (const Gather& gather : gathers_) {
+    if (!gather.resident()) continue;
+    plan_->device().prepare_gather(call.context, gather, plan_->capacity());
+  }
+}
+
 void BoundPlan::run(const CallContext& call, const uint32_t* index, int64_t first,
                     const Lane& lane) const noexcept {
   run_gathers(gathers_, call, index, first, lane);

@@ -28,6 +28,10 @@ class BoundPlan {
   // caller sets rows, first_row and step.
   Plan::Lease lease(int lanes, const std::vector<uint32_t>& index = {}) const;
 
+  // Of a call that `run` is asked for: what the rows need that its device has already. Throws as
+  // Device::prepare.
+  void prepare_gathers(const CallContext& call) const;
+
   // The rows from `first` of the index on (null: of the sources), then the plan, by all lanes.
   void run(const CallContext& call, const uint32_t* index, int64_t first,
            const Lane& lane) const noexcept;

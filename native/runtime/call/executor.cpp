@@ -32,6 +32,7 @@ void send(const SparseBatch& to, const SparseBatch& from, const Buffer& value, i
 void send_gather(const Gather& gather, const CallContext& call, const uint32_t* index,
                  int64_t first) noexcept {
   const Remote& remote = *call.remote;
+  if (gather.resident()) return remote.device.gather(call.context, gather, index, first);
   Memory& memory = remote.device.memory();
   const Buffer& value = gather.buffer();
   const int64_t rows = call.context.rows;

@@ -170,6 +170,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
 
 Plan::Lease Forward::start(const BoundPlan& bound, int lanes) const {
   Plan::Lease call = bound.lease(lanes, index_);
+  bound.prepare_gathers(*call);
   call->context.step = options_.step;
   return call;
 }

@@ -38,6 +38,11 @@ std::vector<Gather> bind_sources(const Plan& plan, const std::vector<Source>& so
   std::vector<Gather> gathers;
   for (const InputSlot& slot : plan.inputs()) {
     const Source& source = source_of(slot, sources);
+    if (source.resident && !plan.device().holds(source.data)) {
+      throw std::invalid_argument("[input " + slot.name + "] source " + slot.source +
+                                  " does not lie in the memory of " + plan.device().name() +
+                                  ": give it as a NumPy array");
+    }
     gathers.emplace_back(slot, source);
     if (slot.by_row && gathers.back().source_rows() < needed) {
       throw std::invalid_argument("[input " + slot.name + "] source " + slot.source + " has " +

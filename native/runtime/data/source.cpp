@@ -170,7 +170,11 @@ void Gather::choose_for(DType dtype) {
 }
 
 Gather::Gather(const InputSlot& slot, const Source& source)
-    : buffer_(slot.buffer), type_(source.type), data_(source.data), by_row_(slot.by_row) {
+    : buffer_(slot.buffer),
+      type_(source.type),
+      data_(source.data),
+      by_row_(slot.by_row),
+      resident_(source.resident) {
   const std::string where = "[input " + slot.name + "] source " + slot.source;
   const bool wants_csr = slot.buffer.storage == Storage::csr;
   if (wants_csr != source.csr.has_value()) {
@@ -314,6 +318,11 @@ void Gather::pack(std::byte* to, const uint32_t* index, int64_t count) const noe
   same.copy(data_ + columns_offset_, to, {index, 0, 0, count});
 }
 
+bool Gather::is_packed() const {
+  const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == bytes_of(type_));
+  return whole && (row_stride_ == packed_row_bytes() || source_rows_ == 1);
+}
+
 PackedRows Gather::packed() const {
   PackedRows rows;
   const int64_t element = bytes_of(type_), row = packed_row_bytes();
@@ -327,8 +336,7 @@ PackedRows Gather::packed() const {
     rows.data = reinterpret_cast<const std::byte*>(coded_->codes());
     return rows;
   }
-  const bool whole = inner_.empty() || (inner_.size() == 1 && inner_[0].stride == element);
-  if (whole && (row_stride_ == row || source_rows_ == 1)) {
+  if (is_packed()) {
     rows.data = data_ + columns_offset_;
     return rows;
   }

@@ -14,6 +14,7 @@
 namespace slim {
 
 enum class SourceType : uint8_t { f32, f64, i8, i16, i32, i64, u8, u16, b8 };
+inline constexpr size_t kSourceTypes = 9;
 
 inline int64_t bytes_of(SourceType type) {
   constexpr int64_t kBytes[] = {4, 8, 1, 2, 4, 8, 1, 2, 1};
@@ -40,6 +41,7 @@ struct Source {
   std::optional<CsrRows> csr;        // a sparse matrix; then type, data and strides say nothing
   std::optional<RaggedRows> ragged;  // then shape[1] are the steps of a batch
   std::optional<CodedRows> coded;    // then type, data and strides say nothing
+  bool resident = false;             // the data lie in the memory of the device that runs a plan
 };
 
 // An `input` of a plan: what it reads and where the batch's rows go.
@@ -64,6 +66,17 @@ struct PackedRows {
 // and integers narrow by saturation, so a value out of range stays out of range.
 class Gather {
  public:
+  struct Axis {
+    int64_t extent;
+    int64_t stride;
+  };
+  // Where the rows of a dense source lie: the first of them, and the axes under each.
+  struct Placed {
+    const std::byte* data;
+    int64_t row_stride;
+    const std::vector<Axis>& inner;
+  };
+
   // Throws std::invalid_argument where the source's shape does not fit the input.
   Gather(const InputSlot& slot, const Source& source);
 
@@ -91,12 +104,13 @@ class Gather {
   const std::optional<CodedRows>& coded() const { return coded_; }
   int64_t source_rows() const { return source_rows_; }
   bool by_row() const { return by_row_; }
+  // Of data that the host cannot read: then it only counts with addresses.
+  bool resident() const { return resident_; }
+  Placed placed() const { return {data_ + columns_offset_, row_stride_, inner_}; }
+  // Whether rows lie one after the other, and the numbers of a row too.
+  bool is_packed() const;
 
  private:
-  struct Axis {
-    int64_t extent;
-    int64_t stride;
-  };
   struct Rows {
     const uint32_t* index;
     int64_t first;
@@ -133,6 +147,7 @@ class Gather {
   int64_t row_bytes_ = 0;
   int64_t source_rows_ = 1;
   bool by_row_;
+  bool resident_;
   std::vector<Axis> inner_;  // under one row, neighbours that touch made one
   Convert convert_ = nullptr;
   Numbers numbers_ = nullptr;

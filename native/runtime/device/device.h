@@ -15,6 +15,7 @@
 
 namespace slim {
 
+class Gather;
 class Steps;
 struct StepsRequest;
 
@@ -69,6 +70,13 @@ class Device {
   // After the launches of a plan, before the host looks at what they did, where the memory is not
   // the host's: waits for them and raises in the context what they raised.
   virtual void finish(const Context&) const noexcept {}
+  // Whether data lie in its memory, where others may have put them.
+  virtual bool holds(const std::byte*) const { return false; }
+  // Before the first gather of rows that do: what it takes, in batches of so many rows, is made.
+  // Throws as prepare.
+  virtual void prepare_gather(const Context&, const Gather&, int64_t) const {}
+  // Among the launches: into the batch, as Gather::run.
+  virtual void gather(const Context&, const Gather&, const uint32_t*, int64_t) const noexcept {}
   // Throws std::runtime_error that says what befell a device that does nothing any more.
   virtual void require_alive() const {}
   // What trains on it; the arrays of the request lie in its memory. Throws std::invalid_argument.

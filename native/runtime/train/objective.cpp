@@ -87,6 +87,7 @@ Objective::Objective(std::shared_ptr<const Model> model, const std::vector<Sourc
   rule_ = {static_cast<int64_t>(index_.size()), kChunkRows};
   chunks_ = std::make_unique<Spans>(*model_, "grad", rule_, Cut{}, sources, index_, there_.arrays(),
                                     seed, threads, 1);
+  for (const Spans::Bound& bound : chunks_->bound()) bound.plan.prepare_gathers(*bound.call);
   const Plan& plan = chunks_->bound()[0].plan.plan();
   if (check_sums(plan)) {
     throw std::invalid_argument("L-BFGS skips no step: build the program without loss scaling");

@@ -1,0 +1,62 @@
+// Numbers of one type as those of another.
+#pragma once
+
+namespace slim {
+
+// A number of 16 bits.
+struct Half {
+  unsigned short bits;
+
+  __device__ operator float() const {
+    const unsigned int sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31,
+                       rest = bits & 1023;
+    if (exponent == 0) {
+      const float small = static_cast<float>(rest) * 5.9604644775390625e-8f;  // 2^-24
+      return sign != 0 ? -small : small;
+    }
+    return __uint_as_float(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) |
+                           rest << 13);
+  }
+};
+
+template <class To, class From>
+struct Converted {
+  static __device__ To of(From value) { return static_cast<To>(value); }
+};
+
+// Integers narrow by saturation; fractions are cut towards zero, and NaN is the least.
+template <class To>
+__device__ inline To whole(double value, double least, double most, To first, To last) {
+  return value >= most ? last : value > least ? static_cast<To>(value) : first;
+}
+template <class From>
+struct Converted<unsigned char, From> {
+  static __device__ unsigned char of(From value) {
+    return whole<unsigned char>(static_cast<double>(value), 0.0, 255.0, 0, 255);
+  }
+};
+template <class From>
+struct Converted<int32_t, From> {
+  static __device__ int32_t of(From value) {
+    return whole<int32_t>(static_cast<double>(value), -2147483648.0, 2147483647.0, -2147483647 - 1,
+                          2147483647);
+  }
+};
+template <>
+struct Converted<int64_t, double> {
+  static __device__ int64_t of(double value) {
+    return whole<int64_t>(value, -9223372036854775808.0, 9223372036854775808.0,
+                          -9223372036854775807LL - 1, 9223372036854775807LL);
+  }
+};
+template <>
+struct Converted<int64_t, float> {
+  static __device__ int64_t of(float value) { return Converted<int64_t, double>::of(value); }
+};
+struct Truth {};  // of a value that is bool
+template <class From>
+struct Converted<Truth, From> {
+  static __device__ unsigned char of(From value) { return value != From(0); }
+};
+
+}  // namespace slim
