@@ -9,6 +9,7 @@ from scipy import sparse
 
 from slimlearn.backend.coded import Coded
 from slimlearn.backend.graph import NUMPY_TYPES
+from slimlearn.backend.resident import Resident
 
 __all__ = [
     "as_source",
@@ -29,6 +30,12 @@ _CONVERSIONS = {
     np.dtype("uint16"): np.int32,
     np.dtype("uint32"): np.int64,
 }
+# What the gather on a GPU does not convert by itself.
+_CONVERSIONS_THERE = {
+    np.dtype("float16"): np.float32,
+    np.dtype("uint32"): np.int64,
+    np.dtype("uint64"): np.float64,
+}
 # Elements of sparse matrices: exact in float32, or float64.
 _CSR_TYPES = {
     np.dtype(kind): np.float32
@@ -37,14 +44,14 @@ _CSR_TYPES = {
 
 
 def as_source(
-    array: np.ndarray | sparse.spmatrix | sparse.sparray | Coded,
+    array: np.ndarray | sparse.spmatrix | sparse.sparray | Coded | Resident,
     dtype: str | None = None,
-) -> np.ndarray | sparse.csr_matrix | sparse.csr_array | Coded:
+) -> np.ndarray | sparse.csr_matrix | sparse.csr_array | Coded | Resident:
     """`array` as the runtime reads it, without a copy where it can.
 
     Parameters
     ----------
-    array : ndarray or sparse matrix of numbers or booleans, or Coded
+    array : ndarray or sparse matrix of numbers or booleans, Coded or Resident
         May be strided, read-only or a memory map.
     dtype : {"f32", "f64", "i32", "i64"} or None
         Convert to this type; None keeps every type that the runtime converts itself.
@@ -52,7 +59,8 @@ def as_source(
     Returns
     -------
     ndarray of float32, float64, uint8, int32 or int64 in native byte order, or CSR
-    matrix of float32 or float64 whose columns rise within each row; Coded as it is
+    matrix of float32 or float64 whose columns rise within each row; Coded as it is;
+    what is resident on a GPU is converted there
 
     Raises
     ------
@@ -63,6 +71,9 @@ def as_source(
         return _as_csr(array, dtype)
     if isinstance(array, Coded):
         return array
+    if isinstance(array, Resident):
+        plain = _CONVERSIONS_THERE.get(array.dtype, array.dtype)
+        return array.astype(plain if dtype is None else NUMPY_TYPES[dtype])
     if dtype is not None:
         return np.asarray(array, dtype=NUMPY_TYPES[dtype])
     if array.dtype in _NATIVE and array.dtype.isnative:

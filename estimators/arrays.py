@@ -13,13 +13,24 @@ from types import ModuleType
 import numpy as np
 from sklearn import get_config
 
+from slimlearn.backend.resident import Resident, resident_of
 from slimlearn.estimators.compat import (
     convert_to_numpy,
     get_namespace_and_device,
     max_precision_float_dtype,
 )
+from slimlearn.estimators.where import where
 
-__all__ = ["Home", "Origin", "check_origin", "home_of", "origin_of", "to_numpy"]
+__all__ = [
+    "Home",
+    "Origin",
+    "check_one_gpu",
+    "check_origin",
+    "home_of",
+    "in_place",
+    "origin_of",
+    "to_numpy",
+]
 
 # Of DLPack's kinds of devices those whose memory the host reads: its own, and pinned.
 _HOST = (1, 3, 11)
@@ -96,7 +107,60 @@ def to_numpy(array):
         return np.from_dlpack(array)
     except (BufferError, TypeError, ValueError, RuntimeError, AttributeError):
         # On another device, or of a library that has not all of DLPack.
+        if hasattr(array, "__cuda_array_interface__"):
+            return _fetched(array)
         return convert_to_numpy(array, home.xp)
+
+
+def in_place(array, device: str) -> Resident | None:
+    """An array that lies on the GPU on which an estimator computes, to be read there.
+
+    Parameters
+    ----------
+    array : object
+    device : str
+        The estimator's parameter.
+
+    Returns
+    -------
+    Resident or None
+        None for all else, which `to_numpy` brings to the host.
+    """
+    if isinstance(array, (np.ndarray, np.generic, list, tuple)):
+        return None
+    if device == "cpu" or not _is_on_gpu(array):
+        return None
+    device = where(device)
+    return None if device == "cpu" else resident_of(array, device)
+
+
+def check_one_gpu(**arrays) -> None:
+    """Refuse arrays of one call that lie on different GPUs.
+
+    Parameters
+    ----------
+    **arrays
+        By the names of the call's parameters.
+
+    Raises
+    ------
+    ValueError
+    """
+    found: dict[tuple, str] = {}
+    for name, array in arrays.items():
+        if array is None or isinstance(array, (np.ndarray, list, tuple)):
+            continue
+        if not _is_on_gpu(array):
+            continue
+        told = getattr(array, "__dlpack_device__", None)
+        if told is not None:
+            found.setdefault(tuple(map(int, told())), name)
+    if len(found) > 1:
+        told = " and ".join(f"{name} on cuda:{gpu}" for (_, gpu), name in found.items())
+        raise ValueError(
+            f"the arrays of one call lie on several GPUs, {told}: move them to one, or "
+            "give NumPy's"
+        )
 
 
 def _read(array):

@@ -336,7 +336,7 @@ callable, default="squared_error"
         return self._fit(1, True, (X, None, sample_weight), partial=True)
 
     def _checked(self, input, X, y, **options):
-        X = input.check(self, X, **options)
+        X = input.check(self, to_numpy(X), **options)
         return X, X
 
     def _encode_target(self, y, former, given):
@@ -436,7 +436,7 @@ callable, default="squared_error"
         """
         check_is_fitted(self)
         check_origin(self, home_of(X), "score")
-        X = self._input.check(self, X)
+        X = self._input.check(self, to_numpy(X))
         if len(X) < 2:
             message = "R^2 score is not well-defined with less than two samples."
             warn(message, UndefinedMetricWarning)

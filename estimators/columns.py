@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from slimlearn.backend.columns import Columns
+from slimlearn.backend.resident import Resident
 from slimlearn.backend.telling import warn
 
 __all__ = ["columns_of", "moments_of", "warn_of_odd"]
@@ -29,7 +30,7 @@ def columns_of(
     ----------
     layer : str
         The layer that reads them.
-    X : ndarray or CSR matrix of shape (n, columns)
+    X : ndarray, Resident or CSR matrix of shape (n, columns)
     weights : ndarray of shape (n,) or None
     penalty : float
         λ of ½·λ·w² in the objective.
@@ -71,7 +72,8 @@ def warn_of_odd(input, X, odd: np.ndarray) -> None:
 def _vary(X, columns: np.ndarray) -> np.ndarray:
     """Which of some columns have several values."""
     found = columns.copy()
-    some = X[:, np.flatnonzero(columns)]
+    places = np.flatnonzero(columns)
+    some = X.columns(places) if isinstance(X, Resident) else X[:, places]
     most, least = some.max(axis=0), some.min(axis=0)
     if issparse(X):
         most, least = most.toarray().ravel(), least.toarray().ravel()
@@ -89,7 +91,7 @@ def moments_of(X: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     Parameters
     ----------
-    X : ndarray of shape (n, columns)
+    X : ndarray or Resident of shape (n, columns)
     share : ndarray of shape (n,)
         The rows' weights; they sum to 1.
     """
@@ -97,7 +99,7 @@ def moments_of(X: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     def total(function):
         return sum(
-            share[at : at + step] @ function(X[at : at + step].astype(float))
+            share[at : at + step] @ function(np.asarray(X[at : at + step], float))
             for at in range(0, len(X), step)
         )
 

@@ -12,7 +12,7 @@ from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.schedule import Schedule, make_schedule
 from slimlearn.backend.telling import warn
 from slimlearn.estimators import validation
-from slimlearn.estimators.arrays import home_of, origin_of
+from slimlearn.estimators.arrays import check_one_gpu, home_of, origin_of
 from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
@@ -191,6 +191,14 @@ class Fitting(Starting, Publishing):
         groups=None,
     ):
         """Everything before the first step; returns the training and held-out rows."""
+        check_one_gpu(
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            sample_weight_val=sample_weight_val,
+        )
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = self._seed()
         held = held_out(

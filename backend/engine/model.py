@@ -14,6 +14,7 @@ from slimlearn.backend.engine.replay import explain_status
 from slimlearn.backend.engine.trainer import Trainer
 from slimlearn.backend.program import Program
 from slimlearn.backend.ragged import by_length
+from slimlearn.backend.resident import within_reach
 from slimlearn.backend.roofline import with_shares
 
 __all__ = ["NativeModel", "clear_cache", "compile"]
@@ -146,7 +147,7 @@ class NativeModel:
         Parameters
         ----------
         func : str
-        sources : dict of str to ndarray, CSR matrix or Ragged
+        sources : dict of str to ndarray, CSR matrix, Ragged or Resident
         program : Program
             Its arrays are read, and written by what the function sets.
         rows : int array, optional
@@ -173,6 +174,7 @@ class NativeModel:
             the op that met them.
         """
         hypers = hypers or {}
+        sources = within_reach(sources, self.device)
 
         def sums():
             return self.native.adds_up(func) if self.chunkable(func) else None
@@ -272,7 +274,7 @@ class NativeModel:
 
     def trainer(self, program: Program, sources: dict[str, np.ndarray], **options):
         """Return a `Trainer` of the program's arrays; options as there."""
-        return Trainer(self, program, sources, **options)
+        return Trainer(self, program, within_reach(sources, self.device), **options)
 
     def info(self, func: str, rows: int, symbols: dict[str, int] | None = None) -> dict:
         """Return facts of the plan for so many rows: launches, arena_bytes, steps.
@@ -312,6 +314,7 @@ class NativeModel:
             ``roofline``: the share of the speed that this machine could reach.
         """
         gradient = allocate(self.native.param_bytes)
+        sources = within_reach(sources, self.device)
         launches = self.native.profile(
             func,
             sources,

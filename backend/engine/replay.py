@@ -8,6 +8,7 @@ from slimlearn.backend import reference
 from slimlearn.backend.engine.native import native
 from slimlearn.backend.graph import is_symbolic
 from slimlearn.backend.program import Program
+from slimlearn.backend.resident import rows_on_host
 
 __all__ = ["explain_nonfinite", "explain_status", "raise_own"]
 
@@ -63,7 +64,7 @@ def explain_status(
         result = reference.run(
             program.model,
             func,
-            sources | {name: array[batch] for name, array in by_row.items()},
+            sources | {name: rows_on_host(a, batch) for name, a in by_row.items()},
             program.weights,
             program.states,
             _complete(program, hypers, len(batch)),
@@ -87,7 +88,7 @@ def explain_nonfinite(
     return reference.first_nonfinite(
         program.model,
         func,
-        sources | {name: array[rows] for name, array in by_row.items()},
+        sources | {name: rows_on_host(a, rows) for name, a in by_row.items()},
         program.weights,
         program.states,
         _complete(program, hypers, len(rows)),

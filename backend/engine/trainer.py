@@ -32,7 +32,7 @@ class Trainer:
     model : NativeModel
         With ``grad``, and ``update`` for epochs.
     program : Program
-    sources : dict of str to ndarray or CSR matrix
+    sources : dict of str to ndarray, CSR matrix or Resident
         All rows; read in place, never copied.
     index : int array or None
         The training rows; None for all.

@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 from scipy.sparse import issparse
 
+from slimlearn.backend.resident import rows_on_host
+
 __all__ = ["identity_of"]
 
 # A few thousand rows tell two data sets apart; reading all would cost seconds.
@@ -49,7 +51,7 @@ def identity_of(fitting, last_epoch: int) -> str:
         some = index[:: max(1, len(index) // _ROWS)]
         digest.update(f"{key} {len(index)}".encode())
         for name, array in part.sources.items():
-            rows = array[some]
+            rows = rows_on_host(array, some)
             digest.update(f"{name} {rows.dtype} {rows.shape}".encode())
             parts = [rows.data, rows.indices, rows.indptr] if issparse(rows) else [rows]
             for values in parts:

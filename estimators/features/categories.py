@@ -51,7 +51,6 @@ class CategoryInput(MatrixInput):
         if isinstance(former, CategoryMatrix):
             self._seen = former
         elif reset:
-            X = to_numpy(X)
             table, places = self._places(estimator, X, name)
             if places:
                 self._seen = CategoryMatrix(table, places, self.embeds, self.more)
@@ -76,7 +75,7 @@ class CategoryInput(MatrixInput):
                 f"categorical_features needs {name} as a frame or a dense array, and "
                 f"{name} is sparse: encode its categories before"
             )
-        table = open_table(estimator, X, reset=True, name=name)
+        table = open_table(estimator, to_numpy(X), reset=True, name=name)
         wished = table.positions_of(self.wish, "categorical_features")
         return table, sorted(wished.union(typed))
 

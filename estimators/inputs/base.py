@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, issparse
 from slimlearn.backend import ops
 from slimlearn.backend.dataset import as_source
 from slimlearn.backend.graph import Tensor, type_text
+from slimlearn.backend.resident import Resident
 from slimlearn.backend.shape import B
 from slimlearn.estimators.sealing import Sealed
 
@@ -150,8 +151,12 @@ class Input(Sealed):
         if array.dtype.kind != "f" or array.dtype.itemsize <= kind.itemsize:
             return
         largest = np.finfo(kind).max
-        values = array.data if issparse(array) else array
-        if values.size == 0 or (values.max() <= largest and values.min() >= -largest):
+        if isinstance(array, Resident):
+            least, most = map(np.float64, array.range)
+        else:
+            values = array.data if issparse(array) else array
+            least, most = (values.min(), values.max()) if values.size else (0.0, 0.0)
+        if most <= largest and least >= -largest:
             return
         columns = self.where(form, array, lambda v: np.abs(v) > largest)
         raise ValueError(
@@ -238,7 +243,9 @@ class Input(Sealed):
             for form in odd:
                 given = part[form.name]
                 part[form.name] = (
-                    as_source(csr_array(given)) if form.sparse else given.toarray()
+                    as_source(csr_array(np.asarray(given)))
+                    if form.sparse
+                    else given.toarray()
                 )
             yield part
 
@@ -252,10 +259,13 @@ class Input(Sealed):
     def few(self, X, most: int) -> tuple | None:
         """The arrays of a few checked rows, in C order; None for more or sparse ones.
 
-        Copying so little costs less than binding it as a source.
+        None, too, for rows on a GPU. Copying so little costs less than binding it as
+        a source.
         """
         arrays = self._arrays(X)
         if any(form.sparse or issparse(a) for form, a in zip(self.forms, arrays)):
+            return None
+        if any(isinstance(array, Resident) for array in arrays):
             return None
         if sum(array.size for array in arrays) > most:
             return None

@@ -218,7 +218,7 @@ def columns_where(X, bad) -> list[int]:
     if issparse(X):
         columns = np.unique(X.indices[bad(X.data)])
     else:
-        columns = np.flatnonzero(bad(X).any(axis=0))
+        columns = np.flatnonzero(bad(np.asarray(X)).any(axis=0))
     return columns[:_MOST].tolist()
 
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import (
 )
 
 from slimlearn.backend.dataset import as_source
-from slimlearn.estimators.arrays import to_numpy
+from slimlearn.estimators.arrays import in_place, to_numpy
 from slimlearn.estimators.compat import check_y, validate_data
 from slimlearn.estimators.inputs import frames
 from slimlearn.estimators.inputs.base import Form, Input, in_order
@@ -84,16 +84,15 @@ class MatrixInput(Input):
         self.accept_sparse = accept_sparse
 
     def check(self, estimator, X, *, reset=False, name="X"):
-        return self._validated(estimator, to_numpy(X), reset=reset, name=name)
+        return self._validated_anywhere(estimator, X, reset=reset, name=name)
 
     def check_fit(self, estimator, X, y, *, regression, reset=True, name="X"):
         if _are_plain(X, y) and _take_plain(estimator, X, reset):
             return X, y
-        X, y = to_numpy(X), to_numpy(y)
-        y = present_target(y, name.replace("X", "y"), regression)
+        y = present_target(to_numpy(y), name.replace("X", "y"), regression)
         if not regression:
             y = frames.plain_labels(y)
-        X, y = self._validated(
+        X, y = self._validated_anywhere(
             estimator,
             X,
             y,
@@ -103,6 +102,20 @@ class MatrixInput(Input):
             y_numeric=regression,
         )
         return X, plain_target(y, regression)
+
+    def _validated_anywhere(self, estimator, X, *y, **options):
+        """What `_validated` gives; of rows on the estimator's GPU these, as they lie.
+
+        Of their shape and type the host knows, and the GPU whether they are finite.
+        """
+        there = in_place(X, estimator.device)
+        if there is None or not there.is_finite:
+            return self._validated(estimator, to_numpy(X), *y, **options)
+        outline = np.broadcast_to(np.zeros((), there.dtype), there.shape)
+        found = self._validated(
+            estimator, outline, *y, ensure_all_finite=False, **options
+        )
+        return (there, found[1]) if y else there
 
     def _validated(self, estimator, X, *y, name: str, **options):
         """Scikit-learn's `validate_data`, with the columns in what it refuses."""
@@ -190,7 +203,7 @@ class SparseInput(_Seen):
     sparse = True
 
     def alike(self, X, name):
-        return X if issparse(X) else csr_array(as_source(X))
+        return X if issparse(X) else csr_array(as_source(np.asarray(X)))
 
 
 def _are_plain(X, y) -> bool:

@@ -8,6 +8,7 @@ GPU, it does not show.
 
 import re
 import struct
+import sys
 import threading
 import weakref
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from slimlearn.backend.engine.native import native
 from support.cuda import CUDA
 
 calls = SimpleNamespace(allocate=0, refuse=False)
+float32, float64 = np.dtype("float32"), np.dtype("float64")
+_SPACE = np.zeros(1 << 20, np.uint8)  # where views are tried
 _kept = {}  # (stream, size): pointers
 _current = threading.local()  # streams of a thread
 
@@ -106,24 +109,62 @@ cuda = SimpleNamespace(
 
 
 class ndarray:
-    def __init__(self, shape, dtype=np.float64, memptr=None):
+    device = "gpu"
+
+    def __init__(self, shape, dtype=np.float64, memptr=None, strides=None, base=None):
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
         self.size = int(np.prod(self.shape, dtype=np.int64))
         self.nbytes = self.size * self.dtype.itemsize
         self.data = memptr or _alloc(max(self.nbytes, 1))
+        self.strides, self.base = strides, base  # of a view
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array_namespace__(self, api_version=None):
+        return sys.modules[__name__]
 
     @property
     def __cuda_array_interface__(self):
         return {
-            "shape": self.shape, "typestr": self.dtype.str, "strides": None,
+            "shape": self.shape, "typestr": self.dtype.str, "strides": self.strides,
             "data": (self.data.ptr, False), "version": 3,
             "stream": get_current_stream().ptr,
         }  # fmt: skip
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __dlpack__(self, *, stream=None, **others):
+        if stream not in (None, -1):  # what reads it there waits for what makes it
+            native.emulated_follow(CUDA, stream, get_current_stream().ptr)
+        like = np.ndarray(self.shape, self.dtype, strides=self.strides, buffer=_SPACE)
+        return native.emulated_capsule(like, self.data.ptr, self)
+
+    def __getitem__(self, key):
+        """A view, or a copy of the rows that are listed."""
+        parts = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(part, (slice, type(...))) for part in parts):
+            return asarray(self.get()[key])
+        like = np.ndarray(self.shape, self.dtype, strides=self.strides, buffer=_SPACE)
+        view = like[key]
+        offset = view.ctypes.data - like.ctypes.data + self.data.ptr - self.data.mem.ptr
+        place = MemoryPointer(self.data.mem, offset)
+        return ndarray(view.shape, view.dtype, place, view.strides, self.base or self)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
     def get(self):
+        if self.base is not None:
+            whole, offset = self.base.get(), self.data.ptr - self.base.data.ptr
+            return np.ndarray(
+                self.shape, self.dtype, whole.data, offset, self.strides
+            ).copy()
         out, stream = np.empty(self.shape, self.dtype), get_current_stream()
         native.emulated_copy(
             CUDA, stream.ptr, out.ctypes.data, self.data.ptr, self.nbytes
@@ -140,7 +181,7 @@ def empty_like(array):
     return ndarray(array.shape, array.dtype)
 
 
-def asarray(values):
+def asarray(values, device=None):
     if isinstance(values, ndarray):
         return values
     values = np.ascontiguousarray(values)
@@ -150,6 +191,11 @@ def asarray(values):
         CUDA, stream, array.data.ptr, values.ctypes.data, values.nbytes
     )
     return array
+
+
+def __array_namespace_info__():
+    kinds = {"real floating": {"float32": float32, "float64": float64}}
+    return SimpleNamespace(dtypes=lambda *, device, kind: kinds[kind])
 
 
 def zeros(shape, dtype=np.float64):
