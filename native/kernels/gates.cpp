@@ -3,38 +3,99 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
+#include <span>
 
 #include "kernels/tape.h"
 
 namespace slim {
 namespace {
 
-// A node of a region, its values called by letters.
+// A node of a region, its values called by letters; those of constants are the numbers.
 struct GateLine {
   char op[9];
-  char result, a, b;
+  char result, a = 0, b = 0, c = 0;
 };
+using Lines = std::span<const GateLine>;
 
 // i f g o are what the gates are made of, I F G O they themselves, c and C the state before and
-// after, T its tanh, h the output. Other letters stand for what lies between.
-constexpr GateLine kStep[] = {
-    {"sigmoid", 'I', 'i', ' '}, {"tanh", 'G', 'g', ' '}, {"mul", 'n', 'I', 'G'},
-    {"sigmoid", 'F', 'f', ' '}, {"mul", 'k', 'F', 'c'},  {"add", 'C', 'k', 'n'},
-    {"sigmoid", 'O', 'o', ' '}, {"tanh", 'T', 'C', ' '}, {"mul", 'h', 'O', 'T'},
+// after, T its tanh, p and h the output before and after. Other letters stand for what lies
+// between.
+constexpr GateLine kLstm[] = {
+    {"sigmoid", 'I', 'i'}, {"tanh", 'G', 'g'},     {"mul", 'n', 'I', 'G'},
+    {"sigmoid", 'F', 'f'}, {"mul", 'k', 'F', 'c'}, {"add", 'C', 'k', 'n'},
+    {"sigmoid", 'O', 'o'}, {"tanh", 'T', 'C'},     {"mul", 'h', 'O', 'T'},
+};
+// Of each gate what the input, x X w, and the state, a b q, are for it.
+constexpr GateLine kGru[] = {
+    {"add", 'A', 'x', 'a'}, {"sigmoid", 'z', 'A'},  {"add", 'B', 'X', 'b'}, {"sigmoid", 'r', 'B'},
+    {"mul", 't', 'r', 'q'}, {"add", 'v', 'w', 't'}, {"tanh", 'n', 'v'},     {"sub", 'd', 'p', 'n'},
+    {"mul", 'e', 'z', 'd'}, {"add", 'h', 'n', 'e'},
+};
+// What a mask m leaves of a step.
+constexpr GateLine kRestOutput[] = {{"select", 'H', 'm', 'h', 'p'}};
+constexpr GateLine kRestState[] = {{"select", 'D', 'm', 'C', 'c'}};
+constexpr GateLine kShown[] = {{"constant", '0'}, {"select", 'Y', 'm', 'h', '0'}};
+
+// On the way back s is the output's slope: of p, which the next step hands back, and y from
+// outside.
+constexpr GateLine kSum[] = {{"add", 's', 'p', 'y'}};
+constexpr GateLine kZero[] = {{"constant", '0'}};
+constexpr GateLine kShownBack[] = {{"constant", '0'}, {"select", 'Y', 'N', 'y', '0'}};
+constexpr GateLine kStateBack[] = {{"select", 'd', 'M', 'E', '0'}, {"select", 'U', 'M', '0', 'E'}};
+constexpr GateLine kLastBack[] = {{"select", 's', 'm', 'p', '0'}, {"select", 'V', 'm', '0', 'p'}};
+constexpr GateLine kOutputBack[] = {
+    {"select", 'P', 'm', 'p', '0'}, {"select", 'V', 'm', '0', 'p'}, {"add", 's', 'Y', 'P'}};
+
+// d and D are the slopes of the state after and before, and i f g o those of the gates.
+constexpr GateLine kLstmBack[] = {
+    {"mul", 'q', 's', 'T'}, {"mul", 'r', 's', 'O'}, {"square", 't', 'T'},   {"constant", '1'},
+    {"sub", 'u', '1', 't'}, {"mul", 'v', 'r', 'u'}, {"add", 'e', 'd', 'v'}, {"sub", 'w', '1', 'O'},
+    {"mul", 'x', 'O', 'w'}, {"mul", 'o', 'q', 'x'}, {"mul", 'a', 'e', 'c'}, {"mul", 'D', 'e', 'F'},
+};
+constexpr GateLine kLstmRest[] = {{"add", 'W', 'U', 'D'}};
+constexpr GateLine kLstmBackEnd[] = {
+    {"sub", 'b', '1', 'F'}, {"mul", 'j', 'F', 'b'}, {"mul", 'f', 'a', 'j'}, {"mul", 'k', 'e', 'G'},
+    {"mul", 'l', 'e', 'I'}, {"square", 'h', 'G'},   {"sub", 'n', '1', 'h'}, {"mul", 'g', 'l', 'n'},
+    {"sub", 'z', '1', 'I'}, {"mul", 'A', 'I', 'z'}, {"mul", 'i', 'k', 'A'},
+};
+constexpr GateLine kGruBack[] = {{"mul", 'a', 's', 'd'}, {"mul", 'e', 's', 'z'}};
+constexpr GateLine kGruRest[] = {{"add", 'W', 'V', 'e'}};
+constexpr GateLine kGruBackEnd[] = {
+    {"sub", 'b', 's', 'e'}, {"square", 't', 'n'},   {"constant", '1'},      {"sub", 'u', '1', 't'},
+    {"mul", 'A', 'b', 'u'}, {"mul", 'c', 'A', 'q'}, {"mul", 'C', 'A', 'r'}, {"sub", 'f', '1', 'r'},
+    {"mul", 'g', 'r', 'f'}, {"mul", 'R', 'c', 'g'}, {"sub", 'j', '1', 'z'}, {"mul", 'k', 'z', 'j'},
+    {"mul", 'Z', 'a', 'k'},
 };
 
-// s is the output's slope, of p, which the next step hands back, and y from outside; d and D are
-// those of the state after and before, and i f g o now slopes.
-constexpr GateLine kBack[] = {
-    {"add", 's', 'p', 'y'},    {"mul", 'q', 's', 'T'},      {"mul", 'r', 's', 'O'},
-    {"square", 't', 'T', ' '}, {"constant", '1', ' ', ' '}, {"sub", 'u', '1', 't'},
-    {"mul", 'v', 'r', 'u'},    {"add", 'e', 'd', 'v'},      {"sub", 'w', '1', 'O'},
-    {"mul", 'x', 'O', 'w'},    {"mul", 'o', 'q', 'x'},      {"mul", 'a', 'e', 'c'},
-    {"mul", 'D', 'e', 'F'},    {"sub", 'b', '1', 'F'},      {"mul", 'j', 'F', 'b'},
-    {"mul", 'f', 'a', 'j'},    {"mul", 'k', 'e', 'G'},      {"mul", 'l', 'e', 'I'},
-    {"square", 'm', 'G', ' '}, {"sub", 'n', '1', 'm'},      {"mul", 'g', 'l', 'n'},
-    {"sub", 'z', '1', 'I'},    {"mul", 'A', 'I', 'z'},      {"mul", 'i', 'k', 'A'},
+// The letters of a kind's values, in their order.
+constexpr char kLstmValues[] = "ifgocpmIFGOCThHDY", kGruValues[] = "xaXbqwpmzrndhHY";
+
+struct Form {
+  Gates::Kind kind;
+  const char* values;
+  std::array<Lines, 6> lines;
+};
+using Kind = Gates::Kind;
+
+const Form kForms[] = {
+    {Kind::lstm, kLstmValues, {kLstm}},
+    {Kind::lstm, kLstmValues, {kLstm, kRestOutput, kRestState}},
+    {Kind::lstm, kLstmValues, {kLstm, kRestOutput, kRestState, kShown}},
+    {Kind::lstm_back, "syTOdcFGImMNoDfgiV", {kLstmBack, kLstmBackEnd}},
+    {Kind::lstm_back, "pyTOdcFGImMNoDfgiV", {kSum, kLstmBack, kLstmBackEnd}},
+    {Kind::lstm_back,
+     "pyTOEcFGImMNoWfgiV",
+     {kZero, kStateBack, kLastBack, kLstmBack, kLstmRest, kLstmBackEnd}},
+    {Kind::lstm_back,
+     "pyTOEcFGImMNoWfgiV",
+     {kShownBack, kStateBack, kOutputBack, kLstmBack, kLstmRest, kLstmBackEnd}},
+    {Kind::gru, kGruValues, {kGru}},
+    {Kind::gru, kGruValues, {kGru, kRestOutput}},
+    {Kind::gru, kGruValues, {kGru, kRestOutput, kShown}},
+    {Kind::gru_back, "sydznqrmNeACRZ", {kGruBack, kGruBackEnd}},
+    {Kind::gru_back, "pydznqrmNeACRZ", {kSum, kGruBack, kGruBackEnd}},
+    {Kind::gru_back, "pydznqrmNWACRZ", {kZero, kLastBack, kGruBack, kGruRest, kGruBackEnd}},
+    {Kind::gru_back, "pydznqrmNWACRZ", {kShownBack, kOutputBack, kGruBack, kGruRest, kGruBackEnd}},
 };
 
 class GateReader {
@@ -44,22 +105,31 @@ class GateReader {
     value_.fill(-1);
   }
 
-  bool read(const GateLine* line, const GateLine* end) {
-    if (region_.nodes.size() != static_cast<size_t>(end - line)) return false;
-    for (const Node& node : region_.nodes) {
-      if (node.op != line->op || !reads(node, *line)) return false;
-      of(line->result) = node.results[0];
-      ++line;
+  bool read(const Form& form) {
+    auto node = region_.nodes.begin();
+    for (const Lines lines : form.lines) {
+      for (const GateLine& line : lines) {
+        if (node == region_.nodes.end() || node->op != line.op || !reads(*node, line)) return false;
+        of(line.result) = node->results[0];
+        ++node;
+      }
     }
-    return true;
+    // Whatever is left must be among the values.
+    const auto is_value = [&](ValueId id) {
+      return std::any_of(form.values, form.values + std::strlen(form.values),
+                         [&](char letter) { return of(letter) == id; });
+    };
+    return node == region_.nodes.end() &&
+           std::all_of(region_.returns.begin(), region_.returns.end(), is_value);
   }
 
-  Gates found(bool back, const char* letters) {
+  Gates found(const Form& form) {
     Gates gates;
-    gates.back = back;
-    for (size_t i = 0; letters[i] != 0; ++i) {
-      if (const Buffer* buffer = buffer_of(of(letters[i]))) {
-        gates.values[i] = {buffer->base, buffer->offset, buffer->row(), true};
+    gates.kind = form.kind;
+    for (size_t i = 0; form.values[i] != 0; ++i) {
+      if (const Buffer* buffer = buffer_of(of(form.values[i]))) {
+        const int64_t row = buffer->row() * size_of(buffer->dtype);
+        gates.values[i] = {buffer->base, buffer->offset, row, true};
       }
     }
     for (const Node& node : region_.nodes) {
@@ -67,8 +137,6 @@ class GateReader {
     }
     return gates;
   }
-
-  bool leaves(char letter) { return result_of(of(letter)) != nullptr; }
 
  private:
   ValueId& of(char letter) { return value_[static_cast<size_t>(letter)]; }
@@ -79,11 +147,11 @@ class GateReader {
   }
 
   bool reads(const Node& node, const GateLine& line) {
-    if (line.a == ' ') {
+    if (node.operands.empty()) {
       const double* number = std::get_if<double>(&node.attributes.at("value"));
-      return number != nullptr && *number == 1;
+      return number != nullptr && *number == line.result - '0';
     }
-    const char letters[] = {line.a, line.b};
+    const char letters[] = {line.a, line.b, line.c};
     for (size_t i = 0; i < node.operands.size(); ++i) {
       ValueId& value = of(letters[i]);
       if (value == -1 && is_operand(node.operands[i])) value = node.operands[i];
@@ -92,14 +160,13 @@ class GateReader {
     return true;
   }
 
-  const Buffer* result_of(ValueId id) const {
-    const auto at = std::find(region_.returns.begin(), region_.returns.end(), id);
-    return at == region_.returns.end() ? nullptr : &binding_.results[at - region_.returns.begin()];
-  }
   const Buffer* buffer_of(ValueId id) const {
-    const auto& operands = region_.parameters;
-    const auto at = std::find(operands.begin(), operands.end(), id);
-    return at == operands.end() ? result_of(id) : &binding_.operands[at - operands.begin()];
+    const auto find = [&](const std::vector<ValueId>& ids, const std::vector<Buffer>& buffers) {
+      const auto at = std::find(ids.begin(), ids.end(), id);
+      return at == ids.end() ? nullptr : &buffers[static_cast<size_t>(at - ids.begin())];
+    };
+    const Buffer* operand = find(region_.parameters, binding_.operands);
+    return operand != nullptr ? operand : find(region_.returns, binding_.results);
   }
 
   const Binding& binding_;
@@ -107,13 +174,16 @@ class GateReader {
   std::array<ValueId, 128> value_;  // by letter
 };
 
+// Results and operands, but for masks: one bool a row.
 bool are_alike_rows(const Binding& binding) {
   const Buffer& one = binding.results[0];
   const auto alike = [&](const Buffer& buffer) {
-    return buffer.dtype == DType::f32 && buffer.storage == Storage::dense &&
-           buffer.dims == one.dims && buffer.per_row == one.per_row;
+    if (buffer.storage != Storage::dense || buffer.per_row != one.per_row) return false;
+    std::vector<int64_t> dims = one.dims;
+    if (buffer.dtype == DType::b8) dims.back() = 1;
+    return buffer.dims == dims && (buffer.dtype == DType::b8 || buffer.dtype == DType::f32);
   };
-  return one.dims.size() >= 2 &&
+  return one.dtype == DType::f32 && one.dims.size() >= 2 &&
          std::all_of(binding.operands.begin(), binding.operands.end(), alike) &&
          std::all_of(binding.results.begin(), binding.results.end(), alike);
 }
@@ -122,15 +192,9 @@ bool are_alike_rows(const Binding& binding) {
 
 std::optional<Gates> find_gates(const Binding& binding) {
   if (!are_alike_rows(binding)) return std::nullopt;
-  GateReader step(binding);
-  if (step.read(std::begin(kStep), std::end(kStep)) && step.leaves('C') && step.leaves('h')) {
-    return step.found(false, Gates::kStep);
-  }
-  for (const int first : {0, 1}) {  // without y, s is what the next step hands back
-    GateReader back(binding);
-    if (back.read(std::begin(kBack) + first, std::end(kBack))) {
-      return back.found(true, Gates::kBack);
-    }
+  for (const Form& form : kForms) {
+    GateReader reader(binding);
+    if (reader.read(form)) return reader.found(form);
   }
   return std::nullopt;
 }

@@ -1,4 +1,4 @@
-// The regions that an LSTM's step and the way back through it are. Device-independent.
+// The regions that a step of an LSTM or a GRU and the way back through it are. Device-independent.
 #pragma once
 
 #include <array>
@@ -12,16 +12,29 @@ namespace slim {
 // Where a value of such a region lies.
 struct GatePlace {
   Base base = Base::scratch;
-  int64_t offset = 0, row = 0;  // bytes; elements from row to row
+  int64_t offset = 0, row = 0;  // bytes, and bytes from row to row
   bool there = false;
 };
 
+// Rows may have masks, of bool: what is shut keeps its state and shows zeros.
 struct Gates {
-  // What the values are, operands first, in the letters of gates.cpp.
-  static constexpr char kStep[] = "ifgocIFGOCTh", kBack[] = "spyTOdcFGIoDfgi";
-  static constexpr size_t kMost = sizeof kBack - 1;
+  enum class Kind : uint8_t { lstm, lstm_back, gru, gru_back };
+  // Where `values` has which; behind the last operand come the results.
+  struct Lstm {
+    enum : size_t { i, f, g, o, c, h, mask, I, F, G, O, C, T, H, next_h, next_c, output, count };
+  };
+  struct LstmBack {  // slopes in small letters, of the state after and before in d and D
+    enum : size_t { h, y, T, O, d, c, F, G, I, mask_h, mask_c, mask_y, o, D, f, g, i, rest, count };
+  };
+  struct Gru {
+    enum : size_t { xz, hz, xr, hr, hn, xn, h, mask, Z, R, N, D, H, next_h, output, count };
+  };
+  struct GruBack {
+    enum : size_t { h, y, D, Z, N, hn, R, mask_h, mask_y, rest, n, dhn, r, z, count };
+  };
+  static constexpr size_t kMost = LstmBack::count;
 
-  bool back = false;
+  Kind kind = Kind::lstm;
   std::array<GatePlace, kMost> values;
   double flops = 0;  // of an element
 };

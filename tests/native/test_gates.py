@@ -1,4 +1,4 @@
-"""The gates of an LSTM and the way back through them have kernels: bits of a tape."""
+"""Steps of LSTMs and GRUs and the way back have kernels: bits of a tape."""
 
 import numpy as np
 import pytest
@@ -11,39 +11,82 @@ RNG = np.random.default_rng(0)
 
 
 def capped(x):
-    """Tanh, to the bit, but no LSTM that has a kernel."""
+    """Tanh, to the bit, but no layer of a kernel."""
     return ops.minimum(ops.tanh(x), 2.0)
 
 
-def summed(steps, units, **options):
-    def network(x):
-        return layers.lstm(x, units, **options, scope="a")
+def summed(layer, steps, units, ragged=False, **options):
+    def network(x, n=None):
+        return getattr(layers, layer)(x, units, sequence_length=n, **options, scope="a")
 
-    return Summed(network, (steps, 3), ragged=False)
+    return Summed(network, (steps, 3), ragged=ragged)
 
 
+@pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("units", [1, 5, 16, 40, 300])
-def test_bits_are_those_of_a_tape(units, whole):
+@pytest.mark.parametrize("layer", ["lstm", "gru"])
+def test_bits_are_those_of_a_tape(layer, units, whole, ragged):
     kernel, tape = (
-        summed(4, units, return_sequences=whole, activation_fn=act)
+        summed(layer, 4, units, ragged, return_sequences=whole, activation_fn=act)
         for act in (ops.tanh, capped)
     )
     for rows in (1, 37):
         X = 3 * RNG.normal(size=(rows, 4, 3)).astype("f4")
         X[0, 0] = 1e3  # gates that are shut
-        assert kernel.predict(X).tobytes() == tape.predict(X).tobytes()
-        assert kernel.train(X) == tape.train(X)
+        data = [X]
+        if ragged:
+            data.append(RNG.integers(1, 5, rows).astype("i4"))
+            data[1][0] = 4
+        assert kernel.predict(*data).tobytes() == tape.predict(*data).tobytes()
+        assert kernel.train(*data) == tape.train(*data)
+        assert kernel.train(*data, threads=2) == tape.train(*data)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("whole", [False, True])
-def test_layers_find_their_kernels(whole):
+@pytest.mark.parametrize("layer", ["lstm", "gru"])
+def test_layers_find_their_kernels(layer, whole, ragged, backwards):
     # Of one unit a tape takes 512 rows at once, the kernels 170.
     def count(function, act):
-        made = summed(3, 1, return_sequences=whole, activation_fn=act)
+        options = {"return_sequences": whole, "go_backwards": backwards}
+        made = summed(layer, 3, 1, ragged, **options, activation_fn=act)
         steps = made.compiled.info(function, 4096)["steps"]
         return sum(op == "fused" and tasks == 25 for _, op, tasks in steps)
 
     assert count("grad", ops.tanh) == 2
     assert count("predict", ops.tanh) == 1
     assert count("grad", capped) == 0
+
+
+def test_gates_of_rows_at_rest_are_those_of_a_tape():
+    def gated(act):
+        def network(x, n):
+            mask = layers.sequence_mask(x, n)
+
+            def step(state, now):
+                h, c = state
+                x, used = now
+                i, f, g, o = ops.split(x + ops.concat([h, h, h, h], 1), 4, axis=-1)
+                gate = ops.sigmoid(i)
+                new = gate * act(g)
+                new = ops.add(ops.sigmoid(f) * c, new)
+                shown = ops.sigmoid(o) * act(new)
+                used = ops.reshape(used, (*used.shape, 1))
+                return (ops.where(used, shown, h), ops.where(used, new, c)), gate
+
+            start = ops.zeros((x.shape[0], 1))
+            state, gates = ops.scan(step, (start, start), (x, mask), axis=1)
+            gates = layers.linear(gates + ops.expand_dims(state[0], 1), 2, scope="a")
+            return gates
+
+        return Summed(network, (4, 4))
+
+    kernel, tape = gated(ops.tanh), gated(capped)
+    X = RNG.normal(size=(37, 4, 4)).astype("f4")
+    n = RNG.integers(1, 5, 37).astype("i4")
+    steps = kernel.compiled.info("predict", 4096)["steps"]
+    assert any(op == "fused" and tasks == 25 for _, op, tasks in steps)
+    assert kernel.predict(X, n).tobytes() == tape.predict(X, n).tobytes()
+    assert kernel.train(X, n) == tape.train(X, n)

@@ -1,5 +1,5 @@
-// An LSTM's step and the way back through it: what stands between stays in registers, and the bits
-// are those of a tape.
+// A step of an LSTM or a GRU and the way back through it: what stands between stays in registers,
+// and the bits are those of a tape; but slopes of a row that its masks shut are zeros at once.
 #include "cpu/tape/gates.h"
 
 #include <algorithm>
@@ -34,11 +34,16 @@ class GateLaunch final : public LineLaunch {
   void run_lines(const Context& context, int64_t first, int64_t last,
                  std::byte* local) const noexcept override {
     Rows rows(gates_, context, first, local);
-    if (gates_.back) return way_back(rows, last - first);
-    // So few that tanh and output find the state and its gate near.
-    constexpr int64_t kElements = 256;
-    const int64_t some = std::max<int64_t>(kElements / columns_, 1);
-    for (; first < last; first += some) step(rows, std::min(last - first, some));
+    switch (gates_.kind) {
+      case Gates::Kind::lstm:
+        return lstm(rows, last - first);
+      case Gates::Kind::lstm_back:
+        return lstm_back(rows, last - first);
+      case Gates::Kind::gru:
+        return gru(rows, last - first);
+      case Gates::Kind::gru_back:
+        return gru_back(rows, last - first);
+    }
   }
 
  private:
@@ -46,73 +51,182 @@ class GateLaunch final : public LineLaunch {
 
   static Count rows_of(const Buffer& one) { return count_of(one, 0, one.dims.size() - 1); }
 
-  // Where a row of each value begins, then the next one's; what nobody reads goes to `local`.
-  struct Rows {
-    static constexpr size_t kRoom = 16;
-    static_assert(Gates::kMost <= kRoom);
-    float* at[kRoom];
-    int64_t apart[kRoom];  // elements
+  bool has(size_t value) const { return gates_.values[value].there; }
 
+  // A row of each value, then the next one; what nobody reads goes to `local`.
+  class Rows {
+   public:
     Rows(const Gates& gates, const Context& context, int64_t i, std::byte* local) {
-      for (size_t k = 0; k < kRoom; ++k) {
-        const bool there = k < Gates::kMost && gates.values[k].there;
-        at[k] = reinterpret_cast<float*>(local);
-        apart[k] = there ? gates.values[k].row : 0;
-        if (!there) continue;
+      for (size_t k = 0; k < Gates::kMost; ++k) {
         const GatePlace& place = gates.values[k];
-        std::byte* base = context.base[static_cast<int>(place.base)] + place.offset;
-        at[k] = reinterpret_cast<float*>(base) + i * place.row;
+        apart_[k] = place.row;
+        at_[k] = place.there
+                     ? context.base[static_cast<int>(place.base)] + place.offset + i * place.row
+                     : local;
       }
     }
     SLIM_INLINE void next() {
-      for (size_t k = 0; k < kRoom; ++k) at[k] += apart[k];
+      for (size_t k = 0; k < kRoom; ++k) at_[k] += apart_[k];
     }
+    SLIM_INLINE F32 get(size_t value, int64_t j) const {
+      return load(reinterpret_cast<const float*>(at_[value]) + j);
+    }
+    SLIM_INLINE void put(size_t value, F32 v, int64_t j, int64_t lanes) const {
+      store_first(reinterpret_cast<float*>(at_[value]) + j, v, lanes);
+    }
+    // Without a mask all rows are.
+    bool is_open(size_t mask, bool masked) const { return !masked || at_[mask][0] != std::byte{}; }
+
+   private:
+    static constexpr size_t kRoom = (Gates::kMost + 7) / 8 * 8;  // vectors of places
+    std::byte* at_[kRoom] = {};
+    int64_t apart_[kRoom] = {};  // bytes
   };
 
-  // visit(the values' rows, column, lanes) of so many rows, a vector at a time.
+  // visit(column, lanes) of a row, a vector at a time. Results may lie in the place of operands: of
+  // these none is read there once something is left.
   template <class Visit>
-  SLIM_INLINE void visit(Rows& rows, int64_t count, Visit visit) const {
-    for (; count > 0; --count, rows.next()) {
-      for (int64_t j = 0; j < columns_; j += kLanes<float>) {
-        visit(rows.at, j, std::min<int64_t>(kLanes<float>, columns_ - j));
-      }
+  SLIM_INLINE void visit(Visit visit) const {
+    for (int64_t j = 0; j < columns_; j += kLanes<float>) {
+      visit(j, std::min<int64_t>(kLanes<float>, columns_ - j));
     }
   }
 
-  void step(Rows& rows, int64_t count) const noexcept {
-    Rows again = rows;
-    // The gate of the output waits where that will be, if not elsewhere.
-    const size_t gate = gates_.values[8].there ? 8 : 11;
-    visit(rows, count, [&](float* const* row, int64_t j, int64_t lanes) {
-      const F32 i = sigmoid(load(row[0] + j)), f = sigmoid(load(row[1] + j));
-      const F32 g = tanh(load(row[2] + j)), o = sigmoid(load(row[3] + j));
-      const F32 c = f * load(row[4] + j) + i * g;
-      store_first(row[5] + j, i, lanes);
-      store_first(row[6] + j, f, lanes);
-      store_first(row[7] + j, g, lanes);
-      store_first(row[gate] + j, o, lanes);
-      store_first(row[9] + j, c, lanes);
-    });
-    visit(again, count, [&](float* const* row, int64_t j, int64_t lanes) {
-      const F32 state = tanh(load(row[9] + j)), h = load(row[gate] + j) * state;
-      store_first(row[10] + j, state, lanes);
-      store_first(row[11] + j, h, lanes);
-    });
+  // Zeros in a run of values.
+  SLIM_INLINE static void clear(const Rows& rows, size_t first, size_t last, int64_t j,
+                                int64_t lanes) {
+    for (size_t value = first; value <= last; ++value) rows.put(value, F32{}, j, lanes);
   }
 
-  void way_back(Rows& rows, int64_t count) const noexcept {
-    const bool alone = gates_.values[0].there;
-    visit(rows, count, [&](float* const* row, int64_t j, int64_t lanes) {
-      const F32 s = alone ? load(row[0] + j) : load(row[1] + j) + load(row[2] + j);
-      const F32 t = load(row[3] + j), o = load(row[4] + j), c = load(row[6] + j);
-      const F32 f = load(row[7] + j), g = load(row[8] + j), i = load(row[9] + j);
-      const F32 e = load(row[5] + j) + (s * o) * (1 - t * t);
-      store_first(row[10] + j, (s * t) * (o * (1 - o)), lanes);
-      store_first(row[11] + j, e * f, lanes);
-      store_first(row[12] + j, (e * c) * (f * (1 - f)), lanes);
-      store_first(row[13] + j, (e * i) * (1 - g * g), lanes);
-      store_first(row[14] + j, (e * g) * (i * (1 - i)), lanes);
-    });
+  // Whether any of a run of values is left: gates that the way back reads, or who else.
+  bool leaves(size_t first, size_t last) const {
+    return std::any_of(gates_.values.begin() + first, gates_.values.begin() + last + 1,
+                       [](const GatePlace& place) { return place.there; });
+  }
+
+  // A row that a mask shuts keeps its state.
+  SLIM_INLINE static void rest(const Rows& rows, F32 c, F32 h, int64_t j, int64_t lanes) {
+    rows.put(Gates::Lstm::next_c, c, j, lanes);
+    rows.put(Gates::Lstm::next_h, h, j, lanes);
+    rows.put(Gates::Lstm::output, F32{}, j, lanes);
+  }
+  SLIM_INLINE static void rest(const Rows& rows, F32 h, int64_t j, int64_t lanes) {
+    rows.put(Gates::Gru::next_h, h, j, lanes);
+    rows.put(Gates::Gru::output, F32{}, j, lanes);
+  }
+
+  void lstm(Rows& rows, int64_t count) const noexcept {
+    using V = Gates::Lstm;
+    const bool masked = has(V::mask), kept = leaves(V::I, V::H);
+    for (; count > 0; --count, rows.next()) {
+      const bool open = rows.is_open(V::mask, masked);
+      visit([&](int64_t j, int64_t lanes) {
+        const F32 before = rows.get(V::c, j), shown = masked ? rows.get(V::h, j) : F32{};
+        if (!open && !kept) return rest(rows, before, shown, j, lanes);
+        const F32 i = sigmoid(rows.get(V::i, j)), f = sigmoid(rows.get(V::f, j));
+        const F32 g = tanh(rows.get(V::g, j)), o = sigmoid(rows.get(V::o, j));
+        const F32 c = f * before + i * g;
+        rows.put(V::I, i, j, lanes);
+        rows.put(V::F, f, j, lanes);
+        rows.put(V::G, g, j, lanes);
+        rows.put(V::O, o, j, lanes);
+        rows.put(V::C, c, j, lanes);
+        const F32 t = tanh(c), h = o * t;
+        rows.put(V::T, t, j, lanes);
+        rows.put(V::H, h, j, lanes);
+        if (!open) return rest(rows, before, shown, j, lanes);
+        if (!masked) return;
+        rows.put(V::next_c, c, j, lanes);
+        rows.put(V::next_h, h, j, lanes);
+        rows.put(V::output, h, j, lanes);
+      });
+    }
+  }
+
+  void gru(Rows& rows, int64_t count) const noexcept {
+    using V = Gates::Gru;
+    const bool masked = has(V::mask), kept = leaves(V::Z, V::H);
+    for (; count > 0; --count, rows.next()) {
+      const bool open = rows.is_open(V::mask, masked);
+      visit([&](int64_t j, int64_t lanes) {
+        const F32 before = rows.get(V::h, j);
+        if (!open && !kept) return rest(rows, before, j, lanes);
+        const F32 z = sigmoid(rows.get(V::xz, j) + rows.get(V::hz, j));
+        const F32 r = sigmoid(rows.get(V::xr, j) + rows.get(V::hr, j));
+        const F32 n = tanh(rows.get(V::xn, j) + r * rows.get(V::hn, j));
+        const F32 d = before - n, h = n + z * d;
+        rows.put(V::Z, z, j, lanes);
+        rows.put(V::R, r, j, lanes);
+        rows.put(V::N, n, j, lanes);
+        rows.put(V::D, d, j, lanes);
+        rows.put(V::H, h, j, lanes);
+        if (!open) return rest(rows, before, j, lanes);
+        if (!masked) return;
+        rows.put(V::next_h, h, j, lanes);
+        rows.put(V::output, h, j, lanes);
+      });
+    }
+  }
+
+  // Of a slope that the next step hands back what a mask passes; `rest`: what it does not.
+  SLIM_INLINE static F32 passed(F32 slope, bool open, F32* rest) {
+    *rest = open ? F32{} : slope;
+    return open ? slope : F32{};
+  }
+
+  void lstm_back(Rows& rows, int64_t count) const noexcept {
+    using V = Gates::LstmBack;
+    const bool masked = has(V::mask_h), seen = has(V::y), seen_masked = has(V::mask_y);
+    for (; count > 0; --count, rows.next()) {
+      const bool open_h = rows.is_open(V::mask_h, masked), open_c = rows.is_open(V::mask_c, masked);
+      const bool shown = seen && rows.is_open(V::mask_y, seen_masked);
+      visit([&](int64_t j, int64_t lanes) {
+        F32 rest_h, rest_c;
+        F32 s = passed(rows.get(V::h, j), open_h, &rest_h);
+        if (seen) s = s + (shown ? rows.get(V::y, j) : F32{});
+        const F32 d = passed(rows.get(V::d, j), open_c, &rest_c);
+        if (!open_h && !open_c && !shown) {
+          clear(rows, V::o, V::i, j, lanes);
+          rows.put(V::D, rest_c, j, lanes);
+          return rows.put(V::rest, rest_h, j, lanes);
+        }
+        const F32 t = rows.get(V::T, j), o = rows.get(V::O, j), c = rows.get(V::c, j);
+        const F32 f = rows.get(V::F, j), g = rows.get(V::G, j), i = rows.get(V::I, j);
+        const F32 e = d + (s * o) * (1 - t * t);
+        rows.put(V::o, (s * t) * (o * (1 - o)), j, lanes);
+        rows.put(V::D, masked ? rest_c + e * f : e * f, j, lanes);
+        rows.put(V::f, (e * c) * (f * (1 - f)), j, lanes);
+        rows.put(V::g, (e * i) * (1 - g * g), j, lanes);
+        rows.put(V::i, (e * g) * (i * (1 - i)), j, lanes);
+        if (masked) rows.put(V::rest, rest_h, j, lanes);
+      });
+    }
+  }
+
+  void gru_back(Rows& rows, int64_t count) const noexcept {
+    using V = Gates::GruBack;
+    const bool masked = has(V::mask_h), seen = has(V::y), seen_masked = has(V::mask_y);
+    for (; count > 0; --count, rows.next()) {
+      const bool open = rows.is_open(V::mask_h, masked);
+      const bool shown = seen && rows.is_open(V::mask_y, seen_masked);
+      visit([&](int64_t j, int64_t lanes) {
+        F32 rest;
+        F32 s = passed(rows.get(V::h, j), open, &rest);
+        if (seen) s = s + (shown ? rows.get(V::y, j) : F32{});
+        if (!open && !shown) {
+          clear(rows, V::rest, V::z, j, lanes);
+          return rows.put(V::rest, rest, j, lanes);
+        }
+        const F32 d = rows.get(V::D, j), z = rows.get(V::Z, j), n = rows.get(V::N, j);
+        const F32 hn = rows.get(V::hn, j), r = rows.get(V::R, j);
+        const F32 kept = s * z, slope = (s - kept) * (1 - n * n);
+        rows.put(V::rest, masked ? rest + kept : kept, j, lanes);
+        rows.put(V::n, slope, j, lanes);
+        rows.put(V::dhn, slope * r, j, lanes);
+        rows.put(V::r, (slope * hn) * (r * (1 - r)), j, lanes);
+        rows.put(V::z, (s * d) * (z * (1 - z)), j, lanes);
+      });
+    }
   }
 
   Gates gates_;

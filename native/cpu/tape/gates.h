@@ -1,4 +1,4 @@
-// The gates of an LSTM's step, and the way back through them: each one pass over what it reads.
+// A step of an LSTM or a GRU, and the way back through it: each one pass over what it reads.
 #pragma once
 
 #include <optional>
