@@ -255,6 +255,17 @@ def measured(model, frame, y, task: str, train, test) -> dict:
     return {"error": float(error), **found}
 
 
+def known(files: list[str], tables, folds: int | None) -> dict:
+    """What stands in files of other runs, for these tables and so many folds."""
+    found: dict = {}
+    for file in files:
+        for name, rows in json.loads(Path(file).read_text()).items():
+            some = {table: own[:folds] for table, own in rows.items()}
+            own = {table: some[table] for table in tables if table in some}
+            found.setdefault(name, {}).update(own)
+    return found
+
+
 def shifted_mean(errors) -> float:
     """The shifted geometric mean."""
     return float(np.exp(np.mean(np.log(np.asarray(errors) + SHIFT))) - SHIFT)
@@ -323,7 +334,10 @@ def main() -> None:
     )
     parse.add_argument("--json", help="where results are written to")
     parse.add_argument(
-        "--known", help="a file of --json: its contenders are shown, not run again"
+        "--known",
+        nargs="*",
+        default=[],
+        help="files of --json: what stands there is shown, not run again",
     )
     given = parse.parse_args()
     warnings.simplefilter("ignore")
@@ -334,9 +348,9 @@ def main() -> None:
         print("no tables but generated ones: reading parquet needs pyarrow")
     else:
         tables.update(handed(Path(given.data), given.tables))
-    results: dict = {}
-    if given.known:
-        results = json.loads(Path(given.known).read_text())
+    results = known(given.known, tables, given.folds)
+    if results:
+        told(results)
     for name in given.contenders:
         if name in results:
             continue

@@ -21,6 +21,7 @@ from slimlearn.estimators.saving.checks import (
     text,
 )
 from slimlearn.estimators.saving.kinds import Kind
+from slimlearn.estimators.tables.closeness import CLOSENESSES
 from slimlearn.estimators.tables.columns import (
     CategoryColumn,
     Column,
@@ -41,6 +42,10 @@ _MEASURED = {**_COLUMN, "width": count, "flag": optional(in_tuple(number))}
 
 def _level(value) -> bool:
     return isinstance(value, (str, bool, int, float))
+
+
+def _closeness(value) -> bool:
+    return isinstance(value, str) and value in CLOSENESSES
 
 
 def _make_categories(cls, state: dict):
@@ -146,7 +151,13 @@ def rows() -> list[Kind]:
         ),
         Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
         Kind("Straight", Straight, straight, frozenset(straight), make=_make_tower),
-        Kind("Near", Near, near, frozenset(near), make=_make_tower),
+        Kind(
+            "Near",
+            Near,
+            {**near, "closeness": _closeness},
+            frozenset(near),
+            make=_make_tower,
+        ),
     ]
 
 

@@ -59,7 +59,8 @@ def near_member(process, X, y, index, **settings):
     """
     regression = settings.pop("regression")
     make = RegressorMember if regression else ClassifierMember
-    net = Near(len(process.numbers), len(process.codes), len(process.factors))
+    sizes = len(process.numbers), len(process.codes), len(process.factors)
+    net = Near(*sizes, process.closeness)
     named = {"numbers": process.numbers, "codes": process.codes}
     inputs = {name: own for name, own in named.items() if own}
     # All rows of fit beside each other would take long, only to make a program: these

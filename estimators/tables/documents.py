@@ -13,7 +13,8 @@ _SHARED = """members : int or "auto", default="auto"
 preset : {"fast", "default", "best"}, default="default"
     What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
     "best" three times as many, so that each row is held out by members of each kind.
-    Which rows a Gaussian process is tried for depends on it too: see `near_share_`.
+    Which Gaussian processes are tried, and for how many rows, depends on it too: see
+    `near_share_`.
 hidden_units : int or sequence of int, default=(128, 128, 128)
     Units of each hidden layer.
 activation : str, default="auto"
@@ -64,7 +65,7 @@ verbose : int, default=0
     1 shows a line for each member, 2 also a progress bar."""
 
 _ATTRIBUTES = """members_ : list of estimators
-    The networks, and behind them the linear model and the Gaussian process, if they
+    The networks, and behind them the linear model and the Gaussian processes that
     count.
 linear_share_ : float
     What a linear model counts in the mean, from 0 to 0.99, as rows that were held out
@@ -72,10 +73,11 @@ linear_share_ : float
     tell such rows best; with the strongest of all it is a constant. It is tried with
     {comparing}.
 near_share_ : float
-    What a Gaussian process counts in the mean, as rows that were held out tell. It is
+    What Gaussian processes count in the mean, as rows that were held out tell. One is
     tried {nearing}
     preset="best" to 4,000, not with "fast", and with 5 members or more and without a
-    `time_limit`.
+    `time_limit`. It tells functions that are rough; "best" takes longer to find what
+    columns count for it, and two more are tried, which tell smoother ones.
 encoder_ : TabularEncoder
     What makes numbers of X.
 columns_ : list of dict

@@ -20,7 +20,8 @@ from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
-from slimlearn.estimators.tables.blending import best_share
+from slimlearn.estimators.tables.blending import best_share, best_shares
+from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.members import values_of
 from slimlearn.estimators.tables.shown import Shown
@@ -98,6 +99,10 @@ class TabularEnsemble(
     def _most_near(self) -> int:
         """The rows of fit up to which a Gaussian process is tried."""
         return 0 if self.time_limit is not None else self._near_rows[self.preset]
+
+    def _closenesses(self) -> list[str]:
+        """Those of the Gaussian processes that are tried."""
+        return list(CLOSENESSES) if self.preset == "best" else [ROUGH]
 
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""
@@ -196,7 +201,7 @@ class TabularEnsemble(
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
             done = trainer.settled(done)
-            line = near = None
+            line, near = None, []
             if self._compares(y):
                 index = _counted(y, weights)
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
@@ -204,10 +209,10 @@ class TabularEnsemble(
         except KeyboardInterrupt:
             if done:
                 done = trainer.settled(done)
-                self._publish(encoder, done, [None, None], y, weights, given)
+                self._publish(encoder, done, None, [], y, weights, given)
             raise
         del trainer  # with the rows
-        self._publish(encoder, done, [line, near], y, weights, given)
+        self._publish(encoder, done, line, near, y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""
@@ -225,39 +230,55 @@ class TabularEnsemble(
             table, weights = table.rows(index), weights[index]
         return encoder.learn(table, weights, VIEWS)
 
-    def _publish(self, encoder, done: list, others: list, y, weights, given) -> None:
+    def _publish(self, encoder, done: list, line, near, y, weights, given) -> None:
         self.encoder_ = encoder
         self.n_iter_ = max(member.n_iter_ for member, *_ in done)
         mean, seen = out_of_fold(done, len(y))
-        networks, found, shares = len(done), [], []
-        for simpler, other in zip((True, False), others):
-            part = 0.0
-            if other is not None:
-                told, also = out_of_fold([other], len(y))
-                part = self._share(y, weights, mean, told, seen & also, simpler)
-            found.append(part)
-            if part:
-                mean, seen = (1 - part) * mean + part * told, seen & also
-                shares = [(1 - part) * share for share in shares] + [part]
-                done = [*done, other]
+        networks, counted, shares = len(done), [], []
+        for others in ([] if line is None else [line], near):
+            parts, others, mean, seen = self._joined(
+                y, weights, mean, seen, others, others is not near
+            )
+            counted.append(sum(parts))
+            shares = [(1 - counted[-1]) * share for share in shares] + parts
+            done = [*done, *others]
         if shares:
             each = (1 - sum(shares)) / networks
             for (member, *_), share in zip(done, [each] * networks + shares):
                 member.share_ = share
-        self.linear_share_, self.near_share_ = found[0] * (1 - found[1]), found[1]
+        self.near_share_ = counted[1]
+        self.linear_share_ = counted[0] * (1 - counted[1])
         self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
 
-    def _share(self, y, weights, mean, told, both, simpler: bool) -> float:
-        """What predictions of another kind count, by rows that both did not see."""
+    def _joined(self, y, weights, mean, seen, others: list, simpler: bool) -> tuple:
+        """What models of another kind count, by rows that all did not see.
+
+        Returns
+        -------
+        tuple
+            Shares, the models that have one, and the mean and its rows with them.
+        """
+        told = [out_of_fold([other], len(y)) for other in others]
+        both = np.logical_and.reduce([seen, *(also for _, also in told)])
         some = np.flatnonzero(both)
         some = some[:: -(-len(some) // _COMPARED) or 1]
-        if not len(some):
-            return 0.0
+        if not told or not len(some):
+            return [], [], mean, seen
         own = None if weights is None else weights[some]
-        losses = partial(self._losses, y[some])
-        return best_share(losses, mean[some], told[some], own, simpler)
+        values = [part[some] for part, _ in told]
+        more = partial(self._losses, y[some]), mean[some]
+        if len(told) == 1:
+            shares = [best_share(*more, values[0], own, simpler)]
+        else:
+            shares = best_shares(*more, values, own)
+        kept = [i for i, share in enumerate(shares) if share]
+        if not kept:
+            return [], [], mean, seen
+        mean = (1 - sum(shares)) * mean
+        mean = mean + sum(shares[i] * told[i][0] for i in kept)
+        return [shares[i] for i in kept], [others[i] for i in kept], mean, both
 
     # -- predictions ------------------------------------------------------------------
 

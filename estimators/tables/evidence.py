@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 from scipy.optimize import minimize
+
+from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 
 __all__ = ["Evidence", "learned"]
 
@@ -18,6 +20,10 @@ _COUNT_PRIOR, _REACH_PRIOR = 0.02, 0.5
 # Of L-BFGS, by the first rows of several blocks and then by all; columns that count
 # less by the first are left out of the rest.
 _FIRST_ROWS, _FIRST_STEPS, _STEPS, _LITTLE = 100, 10, 10, 0.003
+
+# Steps by all rows and columns, where time is given: a smooth function of some columns
+# is found late.
+_MANY_STEPS = 25
 
 
 class Evidence(NamedTuple):
@@ -36,7 +42,9 @@ class Evidence(NamedTuple):
     whole: float
 
 
-def learned(blocks: list[tuple], numbers: int) -> Evidence:
+def learned(
+    blocks: list[tuple], numbers: int, closeness: str, thorough: bool
+) -> Evidence:
     """Find what columns count and reach, the noise, and the size of the whole.
 
     Parameters
@@ -47,18 +55,23 @@ def learned(blocks: list[tuple], numbers: int) -> Evidence:
         What makes all blocks most likely, each for itself, is found.
     numbers : int
         How many of the columns are.
+    closeness : str
+        Of numbers, by its name in `CLOSENESSES`.
+    thorough : bool
+        Whether to take more steps, all of them by all rows and columns.
     """
     columns = len(blocks[0][0])
     centre = np.log(0.5 / np.sqrt(columns))
     kept, found = np.arange(columns), np.zeros(columns + numbers + 2)
     found[:columns], found[-2:] = centre, np.log([0.1, 0.5])
-    steps = _FIRST_STEPS + _STEPS
-    if len(blocks) > 1:
+    steps = _MANY_STEPS if thorough else _FIRST_STEPS + _STEPS
+    if len(blocks) > 1 and not thorough:
         first = [
             (X[:, :_FIRST_ROWS], y[:_FIRST_ROWS], weights[:_FIRST_ROWS])
             for X, y, weights in blocks
         ]
-        found = _most_likely(first, numbers, found, centre, _FIRST_STEPS)
+        more = centre, closeness, _FIRST_STEPS
+        found = _most_likely(first, numbers, found, *more)
         steps = _STEPS
         counting = found[:columns] > np.log(_LITTLE)
         if counting.any():
@@ -66,16 +79,19 @@ def learned(blocks: list[tuple], numbers: int) -> Evidence:
             found = found[np.concatenate((counting, reaching, [True, True]))]
             numbers = int(np.count_nonzero(reaching))
     blocks = [(X[kept], y, w) for X, y, w in blocks]
-    found = np.exp(_most_likely(blocks, numbers, found, centre, steps))
+    more = centre, closeness, steps
+    found = np.exp(_most_likely(blocks, numbers, found, *more))
     counts, reaches = np.zeros(columns), np.ones(columns)
     counts[kept] = found[: len(kept)]
     reaches[kept[:numbers]] = found[len(kept) : -2]
     return Evidence(counts, reaches, float(found[-2]), float(found[-1]))
 
 
-def _most_likely(blocks, numbers: int, start, centre: float, steps: int) -> np.ndarray:
+def _most_likely(
+    blocks, numbers: int, start, centre: float, closeness: str, steps: int
+) -> np.ndarray:
     """Logarithms of counts, reaches, noise and the whole, some steps on from others."""
-    parts = [_Block(*block, numbers) for block in blocks]
+    parts = [_Block(*block, numbers, closeness) for block in blocks]
     columns = len(blocks[0][0])
     rows = sum(len(y) for _, y, _ in blocks)
     reach = slice(columns, columns + numbers)
@@ -110,9 +126,14 @@ def _most_likely(blocks, numbers: int, start, centre: float, steps: int) -> np.n
 class _Block:
     """Rows whose evidence is asked for again and again."""
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray, numbers: int):
-        self.y, self.weights, self.numbers = y.astype(np.float32), weights, numbers
-        self.matrix = np.zeros((len(y), len(y)), dtype=np.float32)
+    def __init__(self, X, y, weights, numbers: int, closeness: str):
+        self.closeness = CLOSENESSES[closeness]
+        # Of smooth functions float32 would find no root.
+        kind = np.float32 if closeness == ROUGH else np.float64
+        self.y, self.weights, self.numbers = y.astype(kind), weights, numbers
+        self.matrix = np.zeros((len(y), len(y)), dtype=kind)
+        names = ("potrf", "potrs", "potri")
+        self.solvers = get_lapack_funcs(names, (self.matrix,))
         # Of each pair of rows once: the matrices are symmetric.
         one, other = np.tril_indices(len(y), -1)
         self.places = one * len(y) + other
@@ -129,8 +150,7 @@ class _Block:
         for column, own in enumerate(self.near):
             count = np.float32(counts[column])
             if column < numbers:
-                np.multiply(self.apart[column], np.float32(-slopes[column]), out=own)
-                np.exp(own, out=own)
+                self.closeness.near(self.apart[column], slopes[column], own)
                 own *= count
             else:
                 np.multiply(self.same[column - numbers], count, out=own)
@@ -139,19 +159,20 @@ class _Block:
         # Below the diagonal and on it; of its transpose, as LAPACK takes it, above.
         np.put(self.matrix, self.places, pairs)
         np.fill_diagonal(self.matrix, itself + noises)
-        root, failed = lapack.spotrf(self.matrix.T, clean=0, overwrite_a=1)
+        rooted, solved, inverted = self.solvers
+        root, failed = rooted(self.matrix.T, clean=0, overwrite_a=1)
         if failed:
             return None
-        factors, _ = lapack.spotrs(root, self.y)
+        factors, _ = solved(root, self.y)
         size = 2 * np.sum(np.log(np.diag(root)), dtype=np.float64)
-        inverse, failed = lapack.spotri(root, overwrite_c=1)
+        inverse, failed = inverted(root, overwrite_c=1)
         if failed:
             return None
         outputs = self.y.shape[1]
         # What the loss gains by a covariance.
         sloped = outputs * inverse.T - factors @ factors.T
         alone = 0.5 * np.diag(sloped).astype(np.float64)
-        inner = np.take(sloped, self.places) * pairs
+        inner = np.take(sloped, self.places).astype(np.float32, copy=False) * pairs
         columns = len(counts)
         slope = np.empty(columns + numbers + 2)
         for column, own in enumerate(self.near):
@@ -159,7 +180,8 @@ class _Block:
             own *= inner
             slope[column] = own.sum()
             if column < numbers:
-                slope[columns + column] = slopes[column] * (own @ self.apart[column])
+                drawn = self.closeness.drawn(own, self.apart[column], slopes[column])
+                slope[columns + column] = drawn
         slope[:columns] += np.sum(alone) * itself * counts / (1 + counts)
         slope[-2] = alone @ noises
         slope[-1] = inner.sum(dtype=np.float64) + np.sum(alone) * itself

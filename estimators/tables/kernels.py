@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 from slimlearn.backend.coded import Coded
+from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.evidence import learned
 from slimlearn.estimators.tables.members import Layout, telling
 from slimlearn.estimators.tables.temperature import best_temperature
@@ -21,9 +22,10 @@ FEWEST_ROWS = 50
 
 # Columns that it reads, and the numbers among them at least; about the rows of a block
 # by which it finds what columns count and reach, and blocks at most; rows whose
-# covariances are computed at a time.
+# covariances are computed at a time. Where time is given, blocks have more rows.
 _COLUMNS, _FEWEST_NUMBERS = 40, 4
 _LOOKED_AT, _BLOCKS, _ROWS = 300, 3, 32
+_LOOKED_AT_MORE = 400
 
 # Columns that count less are left out.
 _LITTLE = 0.01
@@ -42,8 +44,9 @@ class Process(NamedTuple):
     """A Gaussian process of encoded rows.
 
     The covariance of two rows is the product of 1 + count × closeness over columns,
-    which is exp(-|a - b| / reach) of numbers, and of codes whether they are the same:
-    columns add what they tell alone, in pairs, and so on.
+    which is one of `CLOSENESSES` of |a - b| / reach of numbers, as exp(-|a - b| /
+    reach), and of codes whether they are the same: columns add what they tell alone, in
+    pairs, and so on.
 
     Attributes
     ----------
@@ -59,6 +62,7 @@ class Process(NamedTuple):
     intercept : ndarray of shape (outputs,)
     told : ndarray of shape (n, outputs)
         What each row is told to be by all others.
+    closeness : str
     """
 
     numbers: list[int]
@@ -69,6 +73,7 @@ class Process(NamedTuple):
     factors: np.ndarray
     intercept: np.ndarray
     told: np.ndarray
+    closeness: str
 
 
 def process_of(
@@ -78,6 +83,8 @@ def process_of(
     weights: np.ndarray | None,
     index: np.ndarray,
     rng: np.random.Generator,
+    closeness: str = ROUGH,
+    thorough: bool = False,
 ) -> Process | None:
     """The process whose evidence is largest, by some of the rows.
 
@@ -91,6 +98,10 @@ def process_of(
     index : index array
         The rows that have weight.
     rng : Generator
+    closeness : str
+        Of numbers, by its name in `CLOSENESSES`.
+    thorough : bool
+        Whether to take longer for what columns count and reach.
 
     Returns
     -------
@@ -112,7 +123,8 @@ def process_of(
     weights = np.ones(len(y)) if weights is None else weights[index] / 1.0
     weights = np.maximum(weights / weights.mean(), _LEAST_WEIGHT)
     with threadpool_limits(1, "blas"):  # its threads would change bits
-        found = _solved(rows, layout, y, weights, rng)
+        more = rng, closeness, thorough
+        found = _solved(rows, layout, y, weights, *more)
     if found is None:
         return None
     size = unit * deviation
@@ -123,7 +135,9 @@ def process_of(
     )
 
 
-def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
+def _solved(
+    rows, layout: Layout, y, weights, rng, closeness: str, thorough: bool
+) -> Process | None:
     first, end = layout.scores.start, layout.width
     deviation = rows[:, first:end].astype(np.float64).std(axis=0)
     there = first + np.flatnonzero(deviation > 1e-6)
@@ -140,17 +154,20 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
     chosen = [*numbers.tolist(), *codes]
     X = np.ascontiguousarray((rows[:, chosen] / units).T, dtype=np.float32)
     order = rng.permutation(len(y))
-    count = min(_BLOCKS, max(round(len(y) / _LOOKED_AT), 1))
-    blocks = np.array_split(order[: _BLOCKS * _LOOKED_AT], count)
+    looked_at = _LOOKED_AT_MORE if thorough else _LOOKED_AT
+    count = min(_BLOCKS, max(round(len(y) / looked_at), 1))
+    blocks = np.array_split(order[: _BLOCKS * looked_at], count)
     blocks = [(X[:, some], y[some], weights[some]) for some in blocks]
-    found = learned(blocks, len(numbers))
+    found = learned(blocks, len(numbers), closeness, thorough)
     kept = np.flatnonzero(found.counts > _LITTLE)
     if not len(kept):
         return None
     few = int(np.count_nonzero(kept < len(numbers)))
     X, counts, slopes = X[kept], found.counts[kept], 1 / found.reaches[kept[:few]]
-    covariance = _covariance(X, counts, slopes)
+    covariance = _covariance(X, counts, slopes, closeness)
     covariance *= np.float32(found.whole)
+    if closeness != ROUGH:
+        covariance = covariance.astype(np.float64)
     some = order[:_TRIED]
     tried = covariance[np.ix_(some, some)], y[some], weights[some]
     lost = [_left_out(*tried, part * found.noise).lost for part in _NOISES]
@@ -167,6 +184,7 @@ def _solved(rows, layout: Layout, y, weights, rng) -> Process | None:
         factors=found.whole * made.factors,
         intercept=np.zeros(y.shape[1]),
         told=made.told,
+        closeness=closeness,
     )
 
 
@@ -181,12 +199,14 @@ class _LeftOut(NamedTuple):
 def _left_out(covariance, y, weights, noise: float) -> _LeftOut:
     matrix = covariance.copy()
     matrix.flat[:: len(y) + 1] += noise / weights
-    root, failed = lapack.spotrf(matrix.T, overwrite_a=1)
+    names = ("potrf", "potrs", "trtri")
+    rooted, solved, inverted = get_lapack_funcs(names, (matrix,))
+    root, failed = rooted(matrix.T, overwrite_a=1)
     if failed:
         return _LeftOut(np.inf, y, y)
-    factors, _ = lapack.spotrs(root, y)
+    factors, _ = solved(root, y)
     # Of the inverse only the diagonal is asked for: the squares of a triangle's rows.
-    inverse, failed = lapack.strtri(root, overwrite_c=1)
+    inverse, failed = inverted(root, overwrite_c=1)
     if failed:
         return _LeftOut(np.inf, y, y)
     factors = factors.astype(np.float64)
@@ -195,9 +215,9 @@ def _left_out(covariance, y, weights, noise: float) -> _LeftOut:
     return _LeftOut(lost if np.isfinite(lost) else np.inf, factors, y - left)
 
 
-def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _covariance(X, counts, slopes, closeness: str) -> np.ndarray:
     """Of rows of `X` (columns, n) with each other; numbers stand before codes."""
-    n = X.shape[1]
+    n, near_of = X.shape[1], CLOSENESSES[closeness].near
     found = np.empty((n, n), dtype=np.float32)
     for begin in range(0, n, _ROWS):
         end = min(begin + _ROWS, n)
@@ -205,9 +225,7 @@ def _covariance(X: np.ndarray, counts: np.ndarray, slopes: np.ndarray) -> np.nda
         for column, own in enumerate(X):
             near = own[begin:end, None] - own[:end]
             if column < len(slopes):
-                np.abs(near, out=near)
-                near *= np.float32(-slopes[column])
-                np.exp(near, out=near)
+                near_of(np.abs(near, out=near), slopes[column], near)
             else:
                 near = (near == 0).astype(np.float32)
             near *= np.float32(counts[column])

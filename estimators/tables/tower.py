@@ -7,6 +7,7 @@ import numpy as np
 from slimlearn import layers
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
+from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.numbers import CLIPPED_WIDE
 
 __all__ = ["Near", "Straight", "Tower"]
@@ -149,14 +150,17 @@ class Near:
     numbers, codes : int
         Columns of each input.
     rows : int
+    closeness : str
+        Of numbers, by its name in `CLOSENESSES`.
     """
 
     outputs_name = "num_outputs"
 
-    def __init__(self, numbers: int, codes: int, rows: int):
+    def __init__(self, numbers: int, codes: int, rows: int, closeness: str = ROUGH):
         self.numbers = numbers
         self.codes = codes
         self.rows = rows
+        self.closeness = closeness
 
     @property
     def key(self) -> tuple:
@@ -168,7 +172,7 @@ class Near:
         columns, zeros = self.numbers + self.codes, layers.zeros_initializer()
         rows = layers.model_variable("rows", (columns, self.rows), initializer=zeros)
         counts = layers.model_variable("counts", (columns,), initializer=zeros)
-        slopes = None
+        slopes, near_of = None, CLOSENESSES[self.closeness].graph
         if self.numbers:
             slopes = layers.model_variable("slopes", (self.numbers,), initializer=zeros)
         found = None
@@ -181,7 +185,7 @@ class Near:
             count = ops.slice_(counts, 0, column, column + 1)
             if number:
                 slope = ops.slice_(slopes, 0, column, column + 1)
-                near = count * ops.exp(0.0 - ops.abs(own - row) * slope)
+                near = count * near_of(ops.abs(own - row) * slope)
             else:
                 near = ops.where(ops.equal(own, row), count, 0.0)
             found = 1.0 + near if found is None else found * (1.0 + near)

@@ -233,8 +233,8 @@ class Trainer:
 
     def near(
         self, index: np.ndarray, rng: np.random.Generator, count: int
-    ) -> Result | None:
-        """A Gaussian process of all rows, and what each is told by all others.
+    ) -> list[Result]:
+        """Gaussian processes of all rows, and what each is told by all others.
 
         Parameters
         ----------
@@ -247,12 +247,18 @@ class Trainer:
         owner, targets = self.owner, self.owner._targets(self.y)
         few = FEWEST_ROWS <= len(index) <= owner._most_near()
         if not few or count < _FEWEST_FOLDS:
-            return None
+            return []
         if owner._regression and targets.shape[1] > 1:
-            return None
+            return []
         if targets.shape[1] == 2:
             targets = targets[:, 1:]  # of two classes one tells all
-        process = process_of(self.rows, self.layout, targets, self.weights, index, rng)
+        parts = self.rows, self.layout, targets, self.weights, index, rng
+        found = (self._near(parts, closeness) for closeness in owner._closenesses())
+        return [result for result in found if result is not None]
+
+    def _near(self, parts: tuple, closeness: str) -> Result | None:
+        owner, (*_, index, rng) = self.owner, parts
+        process = process_of(*parts, closeness, owner.preset == "best")
         if process is None:
             return None
         if not owner._regression:

@@ -6,7 +6,10 @@ import pytest
 import slimlearn
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.estimators.saving import load
+from slimlearn.estimators.tables.blending import best_shares
+from slimlearn.estimators.tables.closeness import CLOSENESSES
 from slimlearn.estimators.tables.ensemble import _encoded
+from slimlearn.estimators.tables.evidence import _Block
 from slimlearn.estimators.tables.kernels import process_of
 from slimlearn.estimators.tables.members import Layout, values_of
 from slimlearn.estimators.tables.table import open_table
@@ -29,6 +32,11 @@ def waves(rows):
 
 
 FRAME, Y = waves(300)
+FORMULAS = {
+    "exponential": lambda far: np.exp(-far),
+    "matern": lambda far: (1 + far) * np.exp(-far),
+    "gaussian": lambda far: np.exp(-far * far / 2),
+}
 
 
 def near(process, Z):
@@ -37,14 +45,19 @@ def near(process, Z):
     for i, column in enumerate([*process.numbers, *process.codes]):
         apart = np.abs(Z[:, column, None].astype(float) - process.rows[i])
         numbers = i < len(process.numbers)
-        close = np.exp(-apart * process.slopes[i]) if numbers else apart == 0
+        close = apart == 0
+        if numbers:
+            close = FORMULAS[process.closeness](apart * process.slopes[i])
         found *= 1 + process.counts[i] * close
     return found
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("codes", [0, 1, 2])
-def test_each_row_is_told_by_all_others(codes, weighted):
+@pytest.mark.parametrize(
+    ("codes", "closeness"),
+    [(0, "exponential"), (1, "matern"), (2, "exponential"), (0, "gaussian")],
+)
+def test_each_row_is_told_by_all_others(codes, closeness, weighted):
     rows, numbers = 120, 3
     layout = Layout(numbers, 1, codes)
     Z = RNG.normal(size=(rows, layout.width + codes)).astype(np.float32)
@@ -52,7 +65,8 @@ def test_each_row_is_told_by_all_others(codes, weighted):
     y = 1e6 + 1e3 * (np.sin(2 * Z[:, 3]) * Z[:, 4] + (Z[:, -1] > 1))
     weights = RNG.uniform(0.5, 2.0, rows) if weighted else None
     index = np.arange(5, rows)
-    made = process_of(Z, layout, y[:, None], weights, index, np.random.default_rng(0))
+    parts = Z, layout, y[:, None], weights, index, np.random.default_rng(0)
+    made = process_of(*parts, closeness)
     factors, told = made.factors[:, 0], made.told[:, 0]
     assert made.numbers and len(made.codes) <= codes
     own = y[index]
@@ -68,7 +82,64 @@ def test_each_row_is_told_by_all_others(codes, weighted):
         matrix = covariance[np.ix_(rest, rest)] + np.diag(noise[rest])
         by_others = covariance[row, rest] @ np.linalg.solve(matrix, apart[rest])
         assert by_others + made.intercept == pytest.approx(told[row], abs=2.0)
-    assert np.std(own - told) < 0.6 * np.std(own)
+    assert np.std(own - told) < 0.7 * np.std(own)
+
+
+@pytest.mark.parametrize("closeness", CLOSENESSES)
+def test_slopes_of_the_evidence_are_its_differences(closeness):
+    X = RNG.normal(size=(3, 40)).astype(np.float32)
+    X[2] = RNG.integers(0, 3, 40)
+    y = np.sin(X[:1].T) + X[1:2].T
+    block = _Block(X, y, RNG.uniform(0.5, 2.0, 40), 2, closeness)
+    at = np.log([0.3, 0.4, 0.2, 0.7, 1.3, 0.1, 0.5])
+
+    def value(now):
+        return block(np.exp(now[:3]), np.exp(-now[3:5]), *np.exp(now[5:]))
+
+    slope = value(at)[1]
+    for i, step in enumerate(0.02 * np.eye(7)):
+        found = (value(at + step)[0] - value(at - step)[0]) / 0.04
+        assert slope[i] == pytest.approx(found, rel=0.02, abs=0.02)
+
+
+def test_several_count_as_rows_tell():
+    y = RNG.normal(size=400)
+    apart = RNG.normal(size=(3, 400))
+
+    def losses(told):
+        return (told - y) ** 2
+
+    parts = [y + 0.3 * own for own in apart]
+    shares = best_shares(losses, y + 0.6 * apart[0], parts[1:], None)
+    # By their variances, 4 to 1.
+    np.testing.assert_allclose(shares, [4 / 9, 4 / 9], atol=0.1)
+    assert best_shares(losses, parts[0], [y + 9.0, -y], None) == [0.0, 0.0]
+    least = best_shares(losses, y + 9 * apart[0], [y, y + 9 * apart[1]], None)
+    assert least == pytest.approx([0.95, 0.0])
+    # Rows without weight say nothing.
+    weights = np.where(np.arange(400) < 200, 1.0, 0.0)
+    shut = np.where(weights > 0, y, 99.0)
+    [share] = best_shares(losses, parts[0], [shut], weights)
+    assert share == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_the_best_have_processes_of_each_closeness(classes, tmp_path):
+    y = labels_of(classes) if classes else Y
+    make = TabularClassifier if classes else TabularRegressor
+    model = make(8, **FEW, preset="best", hidden_units=(16,)).fit(FRAME[:200], y[:200])
+    own = [m for m in model.members_ if isinstance(m.net, Near)]
+    assert {m.net.closeness for m in own} & {"matern", "gaussian"}
+    assert sum(m.share_ for m in own) == pytest.approx(model.near_share_)
+    assert sum(m.share_ for m in model.members_) == pytest.approx(1)
+    ask, told = ("predict_proba", "arrange") if classes else ("predict", "decode")
+    Z = _encoded(model.encoder_, open_table(model, FRAME[200:], reset=False))
+    for member in own:
+        assert np.isfinite(values_of(member, ask, Z, told, 1)).all()
+    made = getattr(model, ask)(FRAME[200:])
+    model.save(tmp_path / "best.slim")
+    again = getattr(load(tmp_path / "best.slim"), ask)(FRAME[200:])
+    np.testing.assert_array_equal(again, made)
 
 
 def test_it_counts_where_rows_tell_so(tmp_path):
@@ -144,13 +215,15 @@ def test_of_noise_it_counts_nothing(seed):
         assert model(**FEW, hidden_units=(4,)).fit(X, own).near_share_ == 0.0
 
 
-@pytest.mark.parametrize("classes", [0, 2, 3])
-def test_it_is_exported_as_a_part_of_the_whole(classes):
+@pytest.mark.parametrize(
+    ("classes", "more"), [(0, {}), (2, {}), (3, {"members": 8, "preset": "best"})]
+)
+def test_it_is_exported_as_a_part_of_the_whole(classes, more):
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
     rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     if classes:
         small = {"hidden_units": (16,)}
-        model, y = TabularClassifier(**FEW, **small), labels_of(classes)
+        model, y = TabularClassifier(**FEW, **small, **more), labels_of(classes)
     else:
         model, y = TabularRegressor(**FEW), Y
     model.fit(FRAME[:200], y[:200])
