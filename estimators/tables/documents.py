@@ -43,7 +43,8 @@ max_iter : int or "auto", default="auto"
     32 up to 10,000, and then fewer, as rows to the power of -0.85, down to 4; but 300
     steps at least, and by `preset`.{ends}
     The weights of the best epoch, by the loss of the rows that the member did not see,
-    are kept; where these are fewer than 32, those of other members count too.
+    are kept; where these are fewer than 32, those of other members count too. Where
+    "auto" is 32 epochs or more, they are asked after every other one.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
 time_limit : float or None, default=None

@@ -60,10 +60,11 @@ class TabularEnsemble(
     """Base of the estimators of tables."""
 
     _regression = False
-    _told_rate, _told_epochs = "0.04", "64 below 2,000 rows"
+    _told_rate = "0.04"
+    _told_epochs = "64 up to 1,170 rows, then fewer, down to 48"
     _told_end = (
         " A member ends before where it was\n"
-        "    no better for 400 steps and a quarter of the epochs."
+        "    no better for 300 steps and a quarter of the epochs."
     )
     _comparing = "one output"
     _told_near = "of one output, for 50 to 2,500 rows, with"

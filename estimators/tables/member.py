@@ -29,19 +29,23 @@ class _EncodedInput(NamedInput):
 
 
 class _MemberFitting(Fitting):
-    """A fit that keeps the weights of some epochs."""
+    """A fit that keeps weights of some epochs, and asks held-out rows after some."""
 
     def _monitor(self, rows, held):
         monitor, kept = super()._monitor(rows, held), self.estimator._kept
-        if monitor.validate is None or not kept:
+        every = self.estimator._every
+        if monitor.validate is None or (not kept and every == 1):
             return monitor
-        validate = monitor.validate
+        validate, known = monitor.validate, None
 
         def validated() -> float:
+            nonlocal known
             epoch = self.history.epochs
-            if epoch in kept:
+            if kept and epoch in kept:
                 kept[epoch] = self.program.params.copy()
-            return validate()
+            if known is None or epoch % every == 0 or epoch == self.epochs:
+                known = validate()
+            return known
 
         monitor.validate = validated
         return monitor
@@ -58,9 +62,16 @@ class _Member:
     _compares_units = False
     _held: np.ndarray | None = None
     _kept: dict[int, np.ndarray] | None = None
+    _every = 1
 
     def fit_but(
-        self, held: np.ndarray, X: Coded | np.ndarray, y, weights, keep: int = 0
+        self,
+        held: np.ndarray,
+        X: Coded | np.ndarray,
+        y,
+        weights,
+        keep: int = 0,
+        every: int = 1,
     ) -> dict[int, np.ndarray]:
         """Train on all rows but some, which tell the best epoch.
 
@@ -73,6 +84,9 @@ class _Member:
         weights : ndarray or None
         keep : int
             So many epochs' parameters are kept.
+        every : int
+            Epochs after which the held-out rows are asked; between these the last
+            answer counts.
 
         Returns
         -------
@@ -82,11 +96,13 @@ class _Member:
         if len(held):
             self._held = held
         self._kept = kept = dict.fromkeys(_spread(self.max_iter, keep)) if keep else {}
+        self._every = every
         try:
             self.fit(X, y, weights)
         finally:
             self.__dict__.pop("_held", None)
             self.__dict__.pop("_kept", None)
+            self.__dict__.pop("_every", None)
         whole = all(parameters is not None for parameters in kept.values())
         return kept if whole else {}
 

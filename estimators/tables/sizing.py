@@ -19,10 +19,14 @@ _PRESETS = {"fast": (2, 0.5), "default": (8, 1.0), "best": (24, 1.0)}
 _LEAST_STEPS = 300
 
 # Steps, and parts of the epochs, after which a member ends that has become no better.
-_PATIENCE, _WAITED = 400, 0.25
+_PATIENCE, _WAITED = 300, 0.25
 
-# Rows times epochs that are enough where fewer than 2,000 rows are trained on.
-_ENOUGH_ROWS = 56_000
+# Epochs of which held-out rows are asked after every other one.
+_MANY_TO_ASK = 32
+
+# Where fewer than 2,000 rows are trained on: rows times epochs that are enough, and the
+# fewest epochs, of probabilities and of numbers; the most.
+_ENOUGH_ROWS, _FEWEST_OF_FEW, _MOST_OF_FEW = (75_000, 56_000), (48, 32), 64
 
 # Rows beyond which there are fewer members, but no fewer than so many, and beyond which
 # there are fewer epochs, but no fewer than so many.
@@ -86,7 +90,9 @@ class Sizing:
         if self.max_iter != "auto":
             return batch, int(self.max_iter)
         fewer = min(1.0, (_MANY_FOR_EPOCHS / rows) ** 0.85)
-        few = 64 if self._tells_early else min(64, max(_ENOUGH_ROWS / rows, 32))
+        kind = 0 if self._tells_early else 1
+        few = max(_ENOUGH_ROWS[kind] / rows, _FEWEST_OF_FEW[kind])
+        few = min(few, _MOST_OF_FEW)
         epochs = (few if rows < 2000 else 32 * fewer) * _PRESETS[self.preset][1]
         epochs = max(epochs, _FEWEST_EPOCHS, _LEAST_STEPS * batch / rows)
         return batch, min(round(epochs), 500)
@@ -100,6 +106,14 @@ class Sizing:
         if self.max_iter != "auto" or not self._tells_early:
             return epochs + 1
         return max(ceil(_PATIENCE * batch / rows), ceil(_WAITED * epochs))
+
+    def _every(self, epochs: int) -> int:
+        """Epochs after which a member asks the rows that it holds out.
+
+        Of so many epochs every other one is enough, and each of those that the user
+        asks for.
+        """
+        return 2 if self.max_iter == "auto" and epochs >= _MANY_TO_ASK else 1
 
     def param_distributions(self) -> dict:
         """Ranges for a random search, of what matters most.

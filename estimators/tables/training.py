@@ -351,7 +351,8 @@ class Trainer:
         )
         del training
         keep = _KEPT if len(held) < _ENOUGH else 0
-        kept = member.fit_but(held, self.rows, self.y, self.weights, keep)
+        every = owner._every(epochs)
+        kept = member.fit_but(held, self.rows, self.y, self.weights, keep, every)
         result = Result(member, held, self._values(member, held), kept)
         if isinstance(self.rows, Coded):
             # The next member takes the memory that this one trained in.

@@ -218,11 +218,12 @@ def test_presets_count_members():
     assert TabularClassifier()._steps(100_000) == (256, 5)
     assert TabularClassifier()._steps(1_000_000) == (256, 4)
     assert TabularClassifier(preset="fast")._steps(1_000_000) == (256, 4)
-    assert TabularClassifier()._steps(1999) == (64, 64)
+    epochs = [TabularClassifier()._steps(n)[1] for n in (1100, 1250, 1999)]
+    assert epochs == [64, 60, 48]
     assert [TabularRegressor()._steps(n) for n in (800, 1120, 1999)] == [
         (64, 64), (64, 50), (64, 32)
     ]  # fmt: skip
-    assert TabularClassifier()._patience(1600) == 16
+    assert TabularClassifier()._patience(1600) == 12
     assert TabularClassifier()._patience(10_000) == 8
     for whole in (TabularClassifier(max_iter=40), TabularRegressor()):
         assert whole._patience(1600) > whole._steps(1600)[1]
@@ -239,9 +240,13 @@ def test_members_that_become_no_better_end_before():
     epochs = clf._steps(1120)[1]
     waited = clf._patience(1120)
     assert member.n_iter_ == member.best_iteration_ + waited < epochs
-    assert len(member.validation_loss_curve_) == member.n_iter_
+    curve = member.validation_loss_curve_
+    assert len(curve) == member.n_iter_
+    # Held-out rows are asked after every other epoch, and after the last one.
+    assert curve[2::2] == curve[1:-1:2] and len(set(curve)) > len(curve) // 2
     whole = TabularClassifier(1, hidden_units=8, max_iter=epochs, random_state=0)
     assert whole.fit(X, y).n_iter_ == epochs
+    assert len(set(whole.members_[0].validation_loss_curve_)) == epochs
 
 
 def test_weights_of_zero_count_as_absent():
