@@ -97,6 +97,17 @@ class Resident:
             _native().gpu_fetch(self.device, packed.pointer, array)
         return array if dtype is None else array.astype(dtype, copy=False)
 
+    def with_axis(self) -> Resident:
+        """With a last axis of one number."""
+        return Resident(
+            self.device,
+            self.pointer,
+            (*self.shape, 1),
+            (*self.strides, self.dtype.itemsize),
+            self.dtype,
+            self.owner,
+        )
+
     def columns(self, places: np.ndarray) -> np.ndarray:
         """Some columns of a matrix, on the host."""
         rows, step = self.strides

@@ -10,8 +10,9 @@ from numbers import Integral
 import numpy as np
 
 from slimlearn.backend import ops
+from slimlearn.backend.resident import Resident
 from slimlearn.backend.telling import warn
-from slimlearn.estimators.arrays import to_numpy
+from slimlearn.estimators.arrays import in_place, to_numpy
 from slimlearn.estimators.inputs.base import Form, Input, in_order
 from slimlearn.estimators.inputs.files import (
     paths_of,
@@ -150,6 +151,12 @@ class ImageInput(Input):
     def _checked(self, estimator, X, reset: bool, name: str, fits: bool):
         size = _size_of(self.resize_to)
         self.absent = None
+        there = self._in_place(estimator, X, size)
+        if there is not None:
+            self._no_whole_numbers(there, name, type(estimator).__name__)
+            if not fits:
+                self.glance(there, name, flat=False)
+            return self._images(estimator, there, reset, name, files=False)
         X = to_numpy(X)
         paths = paths_of(X, name)
         if paths is not None:
@@ -166,6 +173,15 @@ class ImageInput(Input):
             if X.ndim == 4 and size is not None and X.shape[1:3] != size:
                 X = resized(X, size)
         return self._images(estimator, X, reset, name, paths is not None)
+
+    def _in_place(self, estimator, X, size) -> Resident | None:
+        """Images on the estimator's GPU, if the network reads them as they are."""
+        there = in_place(X, estimator.device)
+        if there is None or there.ndim not in (3, 4) or not there.is_finite:
+            return None
+        there = there if there.ndim == 4 else there.with_axis()
+        others = self.is_bytes and there.dtype != np.uint8
+        return None if others or size not in (None, there.shape[1:3]) else there
 
     def _read(self, estimator, paths: list[str], size, name: str, fits: bool):
         """The images in files; rows that could not be read are absent."""
@@ -292,9 +308,12 @@ class ImageInput(Input):
 
     def _no_whole_numbers(self, X, name: str, who: str) -> None:
         """Refuse whole numbers where the fit's images had fractions."""
-        if self.has_fractions and X.dtype.kind in "iu" and X.size and X.max() > 1:
+        if not (self.has_fractions and X.dtype.kind in "iu" and X.size):
+            return
+        most = int(X.range[1]) if isinstance(X, Resident) else X.max()
+        if most > 1:
             raise ValueError(
-                f"{name} is {X.dtype} up to {X.max()}, but {who} was fitted on "
+                f"{name} is {X.dtype} up to {most}, but {who} was fitted on "
                 f"{self.kind} images with fractions: give both alike, as in "
                 f"{name} / 255"
             )
@@ -302,7 +321,7 @@ class ImageInput(Input):
     def glance(self, X, name: str = "X", flat: bool | None = None) -> None:
         if self.range is None or not len(X):
             return
-        some = X[:: -(-len(X) // _FEW)]
+        some = np.asarray(X[:: -(-len(X) // _FEW)])
         least, most = self.range
         limit, high = _TIMES * max(most, -least), float(some.max())
         if high <= limit and (self.has_fractions or high > 1):
@@ -330,10 +349,10 @@ class ImageInput(Input):
         new.shape, new.row_shape = X.shape[1:], self.row_shape
         new.kind = X.dtype
         new.is_bytes = X.dtype == np.uint8
-        some = X[:: -(-len(X) // _SOME)] if X.dtype.kind == "f" else X[:0]
+        some = np.asarray(X[:: -(-len(X) // _SOME)] if X.dtype.kind == "f" else X[:0])
         new.has_fractions = bool((np.floor(some) != some).any())
         if not new.is_bytes and X.dtype.kind != "b":
-            some = X[:: -(-len(X) // _SOME)]
+            some = np.asarray(X[:: -(-len(X) // _SOME)])
             new.range = float(some.min()), float(some.max())
         if former is not None:
             former._no_whole_numbers(X, "X", "the network")
@@ -359,11 +378,11 @@ class ImageInput(Input):
     def alike(self, X, name):
         self._no_whole_numbers(X, name, "the network")
         if self.is_bytes and X.dtype != np.uint8:
-            return _as_bytes(X, name, "the network")
+            return _as_bytes(np.asarray(X), name, "the network")
         return X
 
     def where(self, form, array, bad):
-        found = np.argwhere(bad(array).any(axis=0))[:10]
+        found = np.argwhere(bad(np.asarray(array)).any(axis=0))[:10]
         return [tuple(map(int, at)) for at in found]
 
     def take(self, X, index):

@@ -110,7 +110,8 @@ class MatrixInput(Input):
         """
         there = in_place(X, estimator.device)
         if there is None or not there.is_finite:
-            return self._validated(estimator, to_numpy(X), *y, **options)
+            X = to_numpy(X) if there is None else np.asarray(there)
+            return self._validated(estimator, X, *y, **options)
         outline = np.broadcast_to(np.zeros((), there.dtype), there.shape)
         found = self._validated(
             estimator, outline, *y, ensure_all_finite=False, **options

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.cuda import CUDA
 from support.op_cases import CASES
 
 from slimlearn.backend import engine
 from slimlearn.backend.engine.native import native
+from slimlearn.backend.resident import Resident
 from slimlearn.backend.text import print_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -353,3 +355,18 @@ def test_nvrtc_takes_the_kernels_of_every_op(op, with_nvrtc):
                 engine.compile(text, device=with_nvrtc).info("f", 3)
             except ValueError as error:
                 assert "there is no kernel" in str(error)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u1", "u8", "?"])
+def test_nvrtc_takes_the_kernels_for_arrays_of_others(dtype, with_nvrtc):
+    dtype, pointer = np.dtype(dtype), native.emulated_allocate(with_nvrtc, 96)
+    try:
+        lies = Resident(
+            with_nvrtc, pointer, (3, 4), (4 * dtype.itemsize, dtype.itemsize), dtype, 0
+        )
+        assert lies.is_finite == (dtype.kind != "f")  # what is fresh is NaN, or -1
+        for other in ("f4", "f8", "i4", "i8", "u1", "?"):
+            assert lies.astype(other).shape == (3, 4)
+        assert lies[[2, 0]].shape == (2, 4)
+    finally:
+        native.emulated_release(with_nvrtc, pointer)

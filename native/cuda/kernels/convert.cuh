@@ -58,5 +58,9 @@ template <class From>
 struct Converted<Truth, From> {
   static __device__ unsigned char of(From value) { return value != From(0); }
 };
+template <>
+struct Converted<Truth, Half> {
+  static __device__ unsigned char of(Half value) { return (value.bits & 0x7fff) != 0; }
+};
 
 }  // namespace slim
