@@ -77,8 +77,8 @@ near_share_ : float
     What Gaussian processes count in the mean, as rows that were held out tell. One is
     tried {nearing}
     preset="best" to 4,000, not with "fast", and with 5 members or more and without a
-    `time_limit`. It tells functions that are rough; "best" takes longer to find what
-    columns count for it, and two more are tried, which tell smoother ones.
+    `time_limit`. It tells functions that are rough; from 1,000 rows on "best" takes
+    longer to find what columns count for it, and tries two more, of smoother ones.
 encoder_ : TabularEncoder
     What makes numbers of X.
 columns_ : list of dict

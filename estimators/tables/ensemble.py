@@ -45,6 +45,10 @@ __all__ = ["TabularEnsemble"]
 # Rows by which networks and a linear model are compared, at most.
 _COMPARED = 20_000
 
+# Rows from which on "best" tries several Gaussian processes, and looks longer for what
+# columns count: of fewer, which are noise, they seem to tell something.
+_FOR_SEVERAL = 1000
+
 
 def _refuse_partial_fit(estimator) -> bool:
     raise AttributeError(
@@ -101,9 +105,10 @@ class TabularEnsemble(
         """The rows of fit up to which a Gaussian process is tried."""
         return 0 if self.time_limit is not None else self._near_rows[self.preset]
 
-    def _closenesses(self) -> list[str]:
+    def _closenesses(self, rows: int) -> list[str]:
         """Those of the Gaussian processes that are tried."""
-        return list(CLOSENESSES) if self.preset == "best" else [ROUGH]
+        several = self.preset == "best" and rows >= _FOR_SEVERAL
+        return list(CLOSENESSES) if several else [ROUGH]
 
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""

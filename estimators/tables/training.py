@@ -253,12 +253,13 @@ class Trainer:
         if targets.shape[1] == 2:
             targets = targets[:, 1:]  # of two classes one tells all
         parts = self.rows, self.layout, targets, self.weights, index, rng
-        found = (self._near(parts, closeness) for closeness in owner._closenesses())
+        kinds = owner._closenesses(len(index))
+        found = (self._near(parts, kind, len(kinds) > 1) for kind in kinds)
         return [result for result in found if result is not None]
 
-    def _near(self, parts: tuple, closeness: str) -> Result | None:
+    def _near(self, parts: tuple, closeness: str, thorough: bool) -> Result | None:
         owner, (*_, index, rng) = self.owner, parts
-        process = process_of(*parts, closeness, owner.preset == "best")
+        process = process_of(*parts, closeness, thorough)
         if process is None:
             return None
         if not owner._regression:

@@ -6,6 +6,7 @@ import pytest
 import slimlearn
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.estimators.saving import load
+from slimlearn.estimators.tables import ensemble
 from slimlearn.estimators.tables.blending import best_shares
 from slimlearn.estimators.tables.closeness import CLOSENESSES
 from slimlearn.estimators.tables.ensemble import _encoded
@@ -124,7 +125,10 @@ def test_several_count_as_rows_tell():
 
 
 @pytest.mark.parametrize("classes", [0, 2])
-def test_the_best_have_processes_of_each_closeness(classes, tmp_path):
+def test_the_best_have_processes_of_each_closeness(classes, tmp_path, monkeypatch):
+    few = TabularRegressor(preset="best")._closenesses(999)
+    assert few == TabularRegressor()._closenesses(2000) == ["exponential"]
+    monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 200)
     y = labels_of(classes) if classes else Y
     make = TabularClassifier if classes else TabularRegressor
     model = make(8, **FEW, preset="best", hidden_units=(16,)).fit(FRAME[:200], y[:200])
@@ -218,7 +222,8 @@ def test_of_noise_it_counts_nothing(seed):
 @pytest.mark.parametrize(
     ("classes", "more"), [(0, {}), (2, {}), (3, {"members": 8, "preset": "best"})]
 )
-def test_it_is_exported_as_a_part_of_the_whole(classes, more):
+def test_it_is_exported_as_a_part_of_the_whole(classes, more, monkeypatch):
+    monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 200)
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
     rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     if classes:
