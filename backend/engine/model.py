@@ -310,8 +310,9 @@ class NativeModel:
         Returns
         -------
         list of dict
-            ``name``, ``op``, ``seconds`` (mean), ``least``, ``flops``, ``bytes`` and
-            ``roofline``: the share of the speed that this machine could reach.
+            ``name``, ``op``, ``calls`` (in all rounds), ``seconds`` (mean), ``least``,
+            ``flops``, ``bytes`` and ``roofline``: the share of the speed that this
+            machine could reach.
         """
         gradient = allocate(self.native.param_bytes)
         sources = within_reach(sources, self.device)

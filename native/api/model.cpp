@@ -152,6 +152,7 @@ py::list list_of(const Profile& profile) {
     record["name"] = launch.name;
     record["op"] = launch.op;
     record["seconds"] = launch.seconds / static_cast<double>(launch.calls);
+    record["calls"] = launch.calls;
     record["least"] = launch.least;
     record["flops"] = launch.flops;
     record["bytes"] = launch.bytes;

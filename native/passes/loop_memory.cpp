@@ -24,7 +24,8 @@ LoopMemory::LoopMemory(const NodeView& view, std::function<int64_t(const Value&)
       handed_(form_.carried, false),
       bytes_(slots_.count(), 0),
       arenas_(slots_.count(), 0) {
-  bytes_[slots_.kGo] = bytes_[slots_.kCondition] = 1;
+  bytes_[slots_.kGo] = 2;
+  bytes_[slots_.kCondition] = 1;
   for (size_t k = 0; k < form_.carried; ++k) read_at_.push_back(result_arena(k));
   const auto add_slice = [&](size_t slot, ValueId id, int64_t axis) {
     bytes_[slot] = bytes_of_(body_.values[static_cast<size_t>(id)]);

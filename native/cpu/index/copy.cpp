@@ -7,6 +7,7 @@
 #include "cpu/lines.h"
 #include "cpu/rows.h"
 #include "cpu/split.h"
+#include "kernels/fills.h"
 
 namespace slim::SLIM_ISA_NAMESPACE {
 namespace {
@@ -81,7 +82,7 @@ bool lies_at(const Buffer& a, const Buffer& b, int64_t offset) {
   return a.base == b.base && a.offset == b.offset + offset;
 }
 
-class PartsLaunch final : public LineLaunch {
+class PartsLaunch final : public LineLaunch, public Fills {
  public:
   PartsLaunch(Buffer dst, size_t axis, std::vector<Part> parts)
       : LineLaunch(count_of(dst, 0, axis), split(dst, axis, parts), lines_in_row(dst, axis)),
@@ -89,7 +90,28 @@ class PartsLaunch final : public LineLaunch {
         outer_(count_of(dst_, 0, axis)),
         row_(row_bytes(dst_, axis)),
         parts_(std::move(parts)),
-        moved_(moved(parts_)) {}
+        moved_(moved(parts_)) {
+    for (size_t i = 0; i < axis; ++i) lines_ *= dst_.dims[i];
+  }
+
+  std::vector<Buffer> fills() const override {
+    const bool moves = std::any_of(parts_.begin(), parts_.end(), [](const Part& part) {
+      return part.kind == Part::copied || part.run.per_row > 0;
+    });
+    if (moves) return {};
+    const int64_t size = size_of(dst_.dtype);
+    std::vector<Buffer> all;
+    int64_t column = dst_.offset;
+    for (const Part& part : parts_) {
+      if (part.kind == Part::zero && part.run.fixed > 0) {
+        Buffer zeros{dst_.base, column, dst_.dtype, {lines_, part.run.fixed / size}};
+        if (lines_ > 1) zeros.row_stride = row_.fixed / size;
+        all.push_back(std::move(zeros));
+      }
+      column += part.run.fixed;
+    }
+    return all;
+  }
 
   Cost cost(int64_t rows) const override {
     return {0, 2.0 * static_cast<double>(outer_(rows)) * static_cast<double>(moved_)};
@@ -132,6 +154,7 @@ class PartsLaunch final : public LineLaunch {
 
   Buffer dst_;
   Count outer_, row_;
+  int64_t lines_ = 1;  // at capacity
   std::vector<Part> parts_;
   int64_t moved_;  // bytes of a line, at capacity
 };

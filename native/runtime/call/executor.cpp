@@ -64,20 +64,27 @@ int64_t tasks_between_looks(const Plan::Step& step, int64_t tasks) {
       1, static_cast<int64_t>(static_cast<double>(tasks) * Watch::kWork / step.work));
 }
 
-namespace {
-
-// As `run_all`, but for what is left once the watch says so.
-void run_watched(const Plan::Step& step, const CallContext& call, int64_t begin, int64_t end,
-                 int64_t tasks, std::byte* local, const Lane& lane) noexcept {
+void run_launch(const Plan::Step& step, const CallContext& call, const Context& context,
+                std::byte* local, const Lane& lane) noexcept {
+  Watch* const watch = call.watch;
+  if (watch != nullptr && watch->stopped()) return;
+  const int64_t tasks = step.launch->tasks(context.rows);
+  const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
+  if (watch == nullptr) {
+    if (begin < end) step.launch->run_all(context, begin, end, local);
+    return;
+  }
   const int64_t piece = tasks_between_looks(step, tasks);
-  for (int64_t task = begin; task < end && !call.watch->stopped(); task += piece) {
-    step.launch->run_all(call.context, task, std::min(end, task + piece), local);
-    if (lane.first()) call.watch->look_after(step.work);
+  for (int64_t task = begin; task < end && !watch->stopped(); task += piece) {
+    step.launch->run_all(context, task, std::min(end, task + piece), local);
+    if (lane.first()) watch->look_after(step.work);
   }
 }
 
+namespace {
+
 void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::byte* local,
-                  const Lane& lane) noexcept {
+                  const Lane& lane, int64_t turn = 0) noexcept {
   const Context& context = call.context;
   for (const Plan::Step& step : sequence.steps) {
     if (step.barrier) lane.barrier();
@@ -93,24 +100,21 @@ void run_sequence(const Plan::Sequence& sequence, const CallContext& call, std::
       run_loop_by_rows(*step.loop, call, local, lane);
       continue;
     }
+    if (step.loop && step.loop->by_lanes && lane.count() > 1) {
+      run_loop_by_lanes(*step.loop, call, local, lane);
+      continue;
+    }
     if (step.loop) {
-      run_loop(*step.loop, call, lane,
-               [&](const Plan::Sequence& inner) { run_sequence(inner, call, local, lane); });
+      run_loop(*step.loop, call, lane, [&](const Plan::Sequence& inner, int64_t at) {
+        run_sequence(inner, call, local, lane, at);
+      });
       continue;
     }
     if (step.visit) {
       run_visit(*step.visit, call, lane);
       continue;
     }
-    // But not past the barriers: other lanes wait there.
-    if (call.watch != nullptr && call.watch->stopped()) continue;
-    const int64_t tasks = step.launch->tasks(context.rows);
-    const int64_t begin = lane.begin(tasks), end = lane.end(tasks);
-    if (call.watch != nullptr) {
-      run_watched(step, call, begin, end, tasks, local, lane);
-    } else if (begin < end) {
-      step.launch->run_all(context, begin, end, local);
-    }
+    if (!step.stays(turn)) run_launch(step, call, context, local, lane);
   }
   if (sequence.moves.empty()) return;
   lane.barrier();

@@ -24,6 +24,10 @@ void run_plan(const Plan& plan, const CallContext& call, const Lane& lane) noexc
 // Of tasks, or of rows, which together are all of a launch: so many between looks at the watch.
 int64_t tasks_between_looks(const Plan::Step& step, int64_t tasks);
 
+// This lane's part of a step that is a launch; nothing once the call is to end.
+void run_launch(const Plan::Step& step, const CallContext& call, const Context& context,
+                std::byte* local, const Lane& lane) noexcept;
+
 // A sequence on the only lane of a call, between what begins and what ends a run of launches.
 void run_launches(const Plan::Sequence& sequence, const CallContext& call) noexcept;
 

@@ -54,7 +54,7 @@ bool is_ended(const CallContext& call) noexcept;
 // Whether there is another step; after the condition.
 bool goes_on(const Plan::Loop& loop, const CallContext& call, int64_t step, int64_t steps) noexcept;
 
-// `run`: a sequence, by this lane.
+// `run`: a sequence, by this lane, so many steps after the first.
 template <class Run>
 void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
               const Run& run) noexcept {
@@ -75,7 +75,7 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
     if (loop.predicate) {  // which reads what the body would
       if (lane.first()) move_bases(loop, all, step, steps, at);
       lane.barrier();
-      run(loop.condition);
+      run(loop.condition, step);
       lane.barrier();
     }
     if (lane.first()) {
@@ -87,7 +87,7 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
     }
     lane.barrier();
     if (!go) break;
-    run(loop.body);
+    run(loop.body, step);
     lane.barrier();
     if (!lane.first()) continue;
     for (const Plan::Slice& slice : loop.stacked) leave_slice(slice, all, at);
@@ -108,5 +108,9 @@ void run_loop(const Plan::Loop& loop, const CallContext& call, const Lane& lane,
 // By one lane, which takes every step for its rows alone and meets no other lane meanwhile.
 void run_loop_by_rows(const Plan::Loop& loop, const CallContext& call, std::byte* local,
                       const Lane& lane) noexcept;
+
+// By every lane of several; of a loop that lets them move.
+void run_loop_by_lanes(const Plan::Loop& loop, const CallContext& call, std::byte* local,
+                       const Lane& lane) noexcept;
 
 }  // namespace slim

@@ -38,7 +38,7 @@ void Profile::run_plan(const Plan& plan, const CallContext& call) {
   }
 }
 
-void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& call) {
+void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& call, int64_t turn) {
   const int64_t rows = call.context.rows;
   for (const Plan::Step& step : sequence.steps) {
     if (step.branch) {
@@ -47,7 +47,7 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
     }
     if (step.loop) {
       run_loop(*step.loop, call, Lane(0, 1),
-               [&](const Plan::Sequence& inner) { run_sequence(inner, call); });
+               [&](const Plan::Sequence& inner, int64_t at) { run_sequence(inner, call, at); });
       continue;
     }
     if (step.visit) {
@@ -55,6 +55,7 @@ void Profile::run_sequence(const Plan::Sequence& sequence, const CallContext& ca
            [&] { run_visit(*step.visit, call, Lane(0, 1)); });
       continue;
     }
+    if (step.stays(turn)) continue;
     const Launch& launch = *step.launch;
     time(&launch, launch.name, launch.op, launch.cost(rows), [&] {
       launch.run_all(call.context, 0, launch.tasks(rows), call.locals[0].data());

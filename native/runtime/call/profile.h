@@ -37,7 +37,7 @@ class Profile {
   void run_gathers(const Plan& plan, const std::vector<Gather>& gathers, const CallContext& call,
                    const uint32_t* index, int64_t first);
   void run_plan(const Plan& plan, const CallContext& call);
-  void run_sequence(const Plan::Sequence& sequence, const CallContext& call);
+  void run_sequence(const Plan::Sequence& sequence, const CallContext& call, int64_t turn = 0);
 
   const std::vector<LaunchProfile>& launches() const { return launches_; }
 

@@ -1,42 +1,18 @@
 // A loop whose rows stay apart: each lane takes all steps for rows of its own, without a barrier.
 #include <algorithm>
-#include <iterator>
 
 #include "runtime/call/loop.h"
 #include "runtime/call/loop_time.h"
+#include "runtime/call/own_context.h"
 
 namespace slim {
 namespace {
 
-// What a lane finds and moves by itself; what its launches raise is the call's.
-class OwnContext {
- public:
-  explicit OwnContext(const CallContext& call) : call_(call) {
-    const Context& context = call.context;
-    std::copy(std::begin(context.base), std::end(context.base), std::begin(own_.base));
-    own_.sparse = context.sparse;
-    own_.rows = context.rows;
-    own_.first_row = context.first_row;
-    own_.step = context.step;
-    own_.seed = context.seed;
-  }
-  ~OwnContext() {
-    if (const uint32_t raised = own_.status) call_.context.raise(raised);
-  }
-  OwnContext(const OwnContext&) = delete;
-  OwnContext& operator=(const OwnContext&) = delete;
-
-  Context& operator*() { return own_; }
-
- private:
-  const CallContext& call_;
-  Context own_;
-};
-
-void run_body(const Plan::Loop& loop, const LoopPart& part, std::byte* local,
-              const Lane& lane) noexcept {
+void run_body(const Plan::Loop& loop, const LoopPart& part, std::byte* local, const Lane& lane,
+              int64_t turn) noexcept {
   const int64_t rows = part.context.rows;
   for (const Plan::Step& step : loop.body.steps) {
+    if (step.stays(turn)) continue;
     const int64_t leading = step.results[0].leading(rows);
     const int64_t begin = part.begin(leading), end = part.end(leading);
     Watch* watch = part.call.watch;
@@ -66,7 +42,7 @@ void run_loop_by_rows(const Plan::Loop& loop, const CallContext& call, std::byte
     if (loop.draws) time.move_to(at);
     move_bases(loop, part, step, most, at);
     for (const Plan::Slice& slice : loop.scanned) take_slice(slice, part, at);
-    run_body(loop, part, local, lane);
+    run_body(loop, part, local, lane, step);
     for (const Plan::Slice& slice : loop.stacked) leave_slice(slice, part, at);
     run_moves(loop.carry, part);
   }

@@ -1,6 +1,7 @@
-// Where the lanes of a plan have to wait for each other.
+// What steps of a plan do to each other's memory: where lanes wait, and what stays in a loop.
 #include <algorithm>
 
+#include "kernels/fills.h"
 #include "runtime/plan/plan.h"
 
 namespace slim {
@@ -52,6 +53,31 @@ void Plan::mark_barriers(std::vector<Step>& steps, const Touched& touched) {
     }
     read.insert(read.end(), reads[i].begin(), reads[i].end());
     written.insert(written.end(), writes[i].begin(), writes[i].end());
+  }
+}
+
+// What a launch fills stays as it is if the launch is all that writes there, in a loop whose
+// sequences write `written`. A value that takes turns lies in two places.
+void Plan::mark_turns(Loop& loop, std::vector<Buffer> written) {
+  for (const Move& move : loop.carry) written.push_back(move.to);
+  for (const Slice& slice : loop.scanned) written.push_back(slice.one);
+  for (const Handed& handed : loop.handed) {
+    for (Buffer& buffer : written) {
+      if (buffer.base == handed.from) buffer.base = handed.to;
+    }
+  }
+  for (Step& step : loop.body.steps) {
+    const std::vector<Buffer> fills = Fills::of(step.launch.get());
+    const bool stays = std::all_of(fills.begin(), fills.end(), [&](const Buffer& fill) {
+      return std::count_if(written.begin(), written.end(),
+                           [&](const Buffer& other) { return overlap(fill, other); }) == 1;
+    });
+    if (fills.empty() || !stays) continue;
+    const bool moves = fills[0].base >= Base::moving;
+    const bool turns = std::any_of(loop.handed.begin(), loop.handed.end(), [&](const Handed& one) {
+      return one.to == fills[0].base && !one.sliced;
+    });
+    if (turns || !moves) step.turns = turns ? 2 : 1;
   }
 }
 

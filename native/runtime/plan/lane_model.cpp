@@ -96,7 +96,7 @@ Work work_of(const Plan::Step& step, int64_t rows) {
   } else if (step.loop) {
     work = work_of(step.loop->condition, rows);
     work.add(work_of(step.loop->body, rows));
-    work.barriers += 2 + (step.loop->predicate ? 2 : 0);
+    work.barriers += step.loop->by_lanes ? 1 : step.loop->predicate ? 4 : 2;
     if (work.seconds >= kLongStep && writes_its_own(step.loop->body, rows)) work.written = 0;
     if (step.loop->by_rows) {  // what a lane writes it reads itself
       work.barriers = work.written = 0;

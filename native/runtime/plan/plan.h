@@ -75,6 +75,10 @@ class Plan {
     std::vector<Buffer> results;  // of a node's earlier launches: its workspace
     double work = 0;              // of a launch, in flops or bytes, of a full batch
     bool barrier = false;         // lanes wait before it: it touches what another still may
+    // > 0: of a loop, in which nothing else writes where it fills: so many turns fill it all.
+    int64_t turns = 0;
+
+    bool stays(int64_t turn) const { return turns > 0 && turn >= turns; }
   };
   // `set`, `grad` and `yield` of values that could not be computed where they belong.
   struct Move {
@@ -137,9 +141,10 @@ class Plan {
     std::vector<Slice> scanned, stacked;
     std::vector<Moving> moving;  // of both, those that need no copy
     std::vector<Handed> handed;  // of what is carried
-    Buffer go;                   // whether there is another step, for all lanes
+    Buffer go;                   // whether there is another step, or the one after, for all lanes
     bool draws = false;          // random numbers, of which each step has its own
     bool by_rows = false;        // lanes may take rows, each every step of its own
+    bool by_lanes = false;       // nothing is copied between steps: each lane may move by itself
   };
 
   // What another device computes, between a copy there and a copy back. All lanes wait for it.
@@ -214,6 +219,7 @@ class Plan {
   void plan_moves(size_t count, MoveAt move_at);
   void stage(const Layout& layout, const std::vector<Assignment>& sets);
   static void mark_barriers(std::vector<Step>& steps, const Touched& touched);
+  static void mark_turns(Loop& loop, std::vector<Buffer> written);
 
   const Device& device_;
   PlanRequest request_;

@@ -4,6 +4,7 @@
 
 #include "ir/loop.h"
 #include "ir/ops.h"
+#include "kernels/fills.h"
 #include "runtime/call/interrupt.h"
 #include "runtime/plan/planner.h"
 
@@ -99,11 +100,12 @@ void Planner::add_launches(const Binding& binding, std::vector<Plan::Step>& step
     const Cost cost = launch->cost(request_.capacity);
     step.work = std::max(cost.flops + cost.bytes, Watch::kLaunch);
     if (binding.node.op == "custom") step.work = Watch::kWork;  // nobody knows
+    const std::vector<Buffer> fills = Fills::of(launch.get());
     step.launch = std::move(launch);
     step.results = last ? binding.results : binding.workspace;
     steps.push_back(std::move(step));
-    touched.reads.push_back(binding.operands);
-    touched.writes.push_back(writes);
+    touched.reads.push_back(fills.empty() ? binding.operands : std::vector<Buffer>{});
+    touched.writes.push_back(fills.empty() ? writes : fills);
   }
 }
 
@@ -223,6 +225,7 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
         static_cast<Base>(workspace[i].place.arena), workspace[i].place.offset, DType::b8, {}};
   };
   made->go = flag(slots.kGo);
+  const auto outside = static_cast<std::ptrdiff_t>(writes.size());
   if (form.is_while) {
     made->counted = binding.results.back();
     made->predicate = flag(slots.kCondition);
@@ -264,11 +267,16 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   for (const auto* slices : {&made->scanned, &made->stacked}) {
     for (const Plan::Slice& slice : *slices) made->work += bytes_of(slice.one);
   }
-  made->by_rows =
-      device_.memory().is_host() && memory.back().rows_apart &&
-      std::all_of(made->body.steps.begin(), made->body.steps.end(), [](const Plan::Step& step) {
-        return step.launch != nullptr && step.launch->takes_rows();
-      });
+  const std::vector<Plan::Step>& steps = made->body.steps;
+  const bool launches =
+      device_.memory().is_host() &&
+      std::all_of(steps.begin(), steps.end(), [](const Plan::Step& step) { return !!step.launch; });
+  made->by_rows = launches && memory.back().rows_apart &&
+                  std::all_of(steps.begin(), steps.end(),
+                              [](const Plan::Step& step) { return step.launch->takes_rows(); });
+  made->by_lanes = launches && !form.is_while && made->carry.empty() && made->scanned.empty() &&
+                   made->stacked.empty() && made->body.moves.empty();
+  Plan::mark_turns(*made, {writes.begin() + outside, writes.end()});
   for (const auto& [place, bytes] : workspace) {
     writes.push_back({static_cast<Base>(place.arena), place.offset, DType::u8, {bytes}});
   }
