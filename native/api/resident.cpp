@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,8 +45,9 @@ std::string type_of(const py::dtype& dtype) {
   return found->second;
 }
 
-struct Array {
-  explicit Array(const py::handle& array) : dtype(py::cast<py::dtype>(array.attr("dtype"))) {
+struct ResidentArray {
+  explicit ResidentArray(const py::handle& array)
+      : dtype(py::cast<py::dtype>(array.attr("dtype"))) {
     type = type_of(dtype);
     rows.data = reinterpret_cast<const std::byte*>(py::cast<uintptr_t>(array.attr("pointer")));
     const auto shape = py::cast<std::vector<int64_t>>(array.attr("shape"));
@@ -71,7 +73,7 @@ struct Held {
 
 // (whether all numbers are finite, the least and the largest that are).
 std::tuple<bool, double, double> look(const std::string& device, const py::handle& array) {
-  const Array given(array);
+  const ResidentArray given(array);
   const cuda::CudaDevice& gpu = require_gpu(device);
   cuda::Seen seen;
   {
@@ -85,7 +87,7 @@ std::tuple<bool, double, double> look(const std::string& device, const py::handl
 // Some rows, or all, as numbers of a type, one after the other in memory of their own.
 std::unique_ptr<Held> copied(const std::string& device, const py::handle& array,
                              const py::dtype& dtype, const py::object& index) {
-  const Array given(array);
+  const ResidentArray given(array);
   const std::vector<uint32_t> rows = index_of(index);
   for (const uint32_t row : rows) {
     if (row >= given.rows.rows) throw py::index_error("row " + std::to_string(row));

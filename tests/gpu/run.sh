@@ -28,7 +28,7 @@ pytest="$python -m pytest -q -p no:cacheprovider -p no:benchmark"
 $python -c "import pytest_timeout" 2>/dev/null && pytest+=" --timeout 100"
 quick="tests/native/test_cuda_training.py tests/native/test_cuda_sequences.py
   tests/native/test_cuda_sparse.py tests/native/test_cuda_feed.py tests/native/test_cuda_driver.py
-  tests/native/test_cuda_convolutions.py"
+  tests/native/test_cuda_convolutions.py tests/native/test_cuda_resident.py"
 others=$(ls tests/native/test_cuda_*.py tests/native/test_placing.py | grep -vxFf <(echo $quick | tr ' ' '\n'))
 failed=0
 run() {  # SECONDS NAME COMMAND…: its log is kept, its end shown where it fails
