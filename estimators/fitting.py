@@ -191,14 +191,15 @@ class Fitting(Starting, Publishing):
         groups=None,
     ):
         """Everything before the first step; returns the training and held-out rows."""
-        check_one_gpu(
-            X=X,
-            y=y,
-            sample_weight=sample_weight,
-            X_val=X_val,
-            y_val=y_val,
-            sample_weight_val=sample_weight_val,
-        )
+        if self.estimator.device != "cpu":
+            check_one_gpu(
+                X=X,
+                y=y,
+                sample_weight=sample_weight,
+                X_val=X_val,
+                y_val=y_val,
+                sample_weight_val=sample_weight_val,
+            )
         rows = self._rows(X, y, sample_weight, reset=self.former is None)
         seed = self._seed()
         held = held_out(
