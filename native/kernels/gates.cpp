@@ -2,6 +2,7 @@
 #include "kernels/gates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -114,13 +115,14 @@ class GateReader {
         ++node;
       }
     }
-    // Whatever is left must be among the values.
+    // Whatever is left must be among the values, each of which has one place.
+    const std::vector<ValueId>& left = region_.returns;
     const auto is_value = [&](ValueId id) {
-      return std::any_of(form.values, form.values + std::strlen(form.values),
+      return !is_operand(id) && std::count(left.begin(), left.end(), id) == 1 &&
+             std::any_of(form.values, form.values + std::strlen(form.values),
                          [&](char letter) { return of(letter) == id; });
     };
-    return node == region_.nodes.end() &&
-           std::all_of(region_.returns.begin(), region_.returns.end(), is_value);
+    return node == region_.nodes.end() && std::all_of(left.begin(), left.end(), is_value);
   }
 
   Gates found(const Form& form) {
@@ -149,7 +151,7 @@ class GateReader {
   bool reads(const Node& node, const GateLine& line) {
     if (node.operands.empty()) {
       const double* number = std::get_if<double>(&node.attributes.at("value"));
-      return number != nullptr && *number == line.result - '0';
+      return number != nullptr && *number == line.result - '0' && !std::signbit(*number);
     }
     const char letters[] = {line.a, line.b, line.c};
     for (size_t i = 0; i < node.operands.size(); ++i) {

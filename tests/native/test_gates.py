@@ -5,7 +5,9 @@ import pytest
 from support.summed import Summed
 
 from slimlearn import layers
-from slimlearn.backend import ops
+from slimlearn.backend import engine, ops, reference
+from slimlearn.backend.program import Program
+from slimlearn.backend.text import parse_program
 
 RNG = np.random.default_rng(0)
 
@@ -90,3 +92,48 @@ def test_gates_of_rows_at_rest_are_those_of_a_tape():
     assert any(op == "fused" and tasks == 25 for _, op, tasks in steps)
     assert kernel.predict(X, n).tobytes() == tape.predict(X, n).tobytes()
     assert kernel.train(X, n) == tape.train(X, n)
+
+
+STEP = """slim 1
+
+func f {{
+  %x = input(source="x") : f32[B,4]
+  %y = input(source="y") : f32[B,4]
+  %n = input(source="n") : bool[B,1]
+  %r, %s = fused(%x, %y, %n) {{
+    (%a : f32[B,4], %b : f32[B,4], %m : bool[B,1])
+    %i = sigmoid(%a) : f32[B,4]
+    %g = tanh(%b) : f32[B,4]
+    %new = mul(%i, %g) : f32[B,4]
+    %f = sigmoid(%b) : f32[B,4]
+    %kept = mul(%f, %a) : f32[B,4]
+    %c = add(%kept, %new) : f32[B,4]
+    %o = sigmoid(%a) : f32[B,4]
+    %t = tanh(%c) : f32[B,4]
+    %h = mul(%o, %t) : f32[B,4]
+    %rest = select(%m, %h, %b) : f32[B,4]
+    %state = select(%m, %c, %a) : f32[B,4]
+    %zero = constant(value={zero}) : f32[]
+    %shown = select(%m, %h, %zero) : f32[B,4]
+    yield {left}
+  }} : f32[B,4], f32[B,4]
+  return %r, %s
+}}
+"""
+
+
+# Left twice, as it came, and once each: the last two are a kernel's if zero is 0.0.
+@pytest.mark.parametrize("zero", [-0.0, 0.0])
+@pytest.mark.parametrize(
+    "left", ["%h, %h", "%a, %h", "%b, %b", "%state, %rest", "%c, %shown"]
+)
+def test_regions_that_programs_write(left, zero):
+    text = STEP.format(left=left, zero=zero)
+    rng, model = np.random.default_rng(0), parse_program(text)
+    sources = {name: rng.normal(size=(37, 4)).astype("f4") for name in "xy"}
+    sources["n"] = rng.integers(2, size=(37, 1)).astype(bool)
+    made = engine.compile(text).run("f", sources, Program(text, model=model))
+    want = reference.run(model, "f", sources, {}).returns
+    for one, other in zip(made, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(np.signbit(one), np.signbit(other))
