@@ -282,16 +282,19 @@ class Planner {
     if (is_elementwise(node) || op_row(node).has(kInPlace)) return true;
     if (node.op != "fused") return false;
     const Graph& region = node.regions[0];
-    const ValueId parameter = region.parameters[k];
     if (!is_whole(region, region.returns[r])) return false;
-    for (ValueId id : region.returns) {
-      if (id == parameter) return false;
-    }
+    const auto is_operand = [&](ValueId id) {  // which may be several parameters
+      for (size_t i = 0; i < node.operands.size(); ++i) {
+        if (node.operands[i] == node.operands[k] && region.parameters[i] == id) return true;
+      }
+      return false;
+    };
+    if (std::any_of(region.returns.begin(), region.returns.end(), is_operand)) return false;
     bool stored = false;
     for (const Node& inner : region.nodes) {
       // Sums of a block are taken after all of its stores.
       const bool late = stored || inner.op == "reduce_sum";
-      if (late && std::count(inner.operands.begin(), inner.operands.end(), parameter) > 0) {
+      if (late && std::any_of(inner.operands.begin(), inner.operands.end(), is_operand)) {
         return false;
       }
       stored =

@@ -113,3 +113,27 @@ def test_whole_numbers_are_converted_exactly(isa, place, n):
 
     for batch in (None, 4):
         same_everywhere(build, arrays, isa, batch)
+
+
+def test_an_operand_may_come_twice(isa):
+    text = """slim 1
+
+func f {
+  %i = input(source="i") : f32[B,3,4]
+  %x = transpose(%i, perm=[0, 2, 1]) : f32[B,4,3]
+  %r, %s = fused(%x, %x) {
+    (%p : f32[B,4,3], %q : f32[B,4,3])
+    %u = neg(%p) : f32[B,4,3]
+    %v = mul(%u, %q) : f32[B,4,3]
+    yield %u, %v
+  } : f32[B,4,3], f32[B,4,3]
+  %t = transpose(%r, perm=[0, 2, 1]) : f32[B,3,4]
+  %w = transpose(%s, perm=[0, 2, 1]) : f32[B,3,4]
+  return %t, %w
+}
+"""
+    i = np.random.default_rng(0).normal(size=(5, 3, 4)).astype("f4")
+    program = Program(text)
+    negative, product = engine.compile(text, isa=isa).run("f", {"i": i}, program)
+    np.testing.assert_array_equal(negative, -i)
+    np.testing.assert_array_equal(product, -i * i)
