@@ -220,7 +220,7 @@ def build(copy: Path, edited: set[str]) -> None:
         pytest.skip("headers are compiled beforehand: build with SLIM_WERROR=ON")
     command_of = {after(c.split(), "-o"): c for c in compiles}
     levels = {
-        m[0] for o in command_of if (m := re.match(r"CMakeFiles/slim_cpu_\w+", o))
+        m[0] for o in command_of if (m := re.match(r"CMakeFiles/slim_cpu_[a-z0-9]+", o))
     }
     level = min(levels)
     stale = objects_that_read({ROOT / name for name in edited})
