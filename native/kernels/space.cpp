@@ -17,9 +17,13 @@ SpaceFinder::Size SpaceFinder::size_in_space(const Buffer& buffer) {
 
 void SpaceFinder::add(const Buffer& buffer) {
   const Size size = size_in_space(buffer);
-  // Where one broadcasts to none, the whole is what has none.
-  const auto reach = [](const Size& s) { return std::tuple(s.count == 0, s.by_row, s.count); };
-  const bool larger = whole_ == nullptr || reach(size) > reach(size_);
+  // Where one broadcasts to none, the whole is what has none, and of those all other axes.
+  const auto reach = [](const Buffer& b, const Size& s) {
+    int64_t others = 1;
+    for (const int64_t dim : b.dims) others *= std::max<int64_t>(dim, 1);
+    return std::tuple(s.count == 0, s.by_row, s.count, others);
+  };
+  const bool larger = whole_ == nullptr || reach(buffer, size) > reach(*whole_, size_);
   if (larger || (size == size_ && buffer.dims.size() > whole_->dims.size())) {
     whole_ = &buffer;
     size_ = size;

@@ -260,3 +260,14 @@ def test_tensors_are_computed_where_they_are():
         y = f(x)
     assert [n.op for n in graph.nodes] == ["input", "square"]
     assert y.graph is graph
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((1, 0), (27, 1)), ((27, 1), (1, 0)), ((0, 1), (1, 5)), ((1, 3, 0), (2, 1, 1))],
+)
+def test_what_has_no_elements_broadcasts_along_its_other_axes(a, b):
+    made = slimlearn.function(lambda x, y: (ops.less(x, y), x + y))(
+        np.zeros(a, "f4"), np.zeros(b, "f4")
+    )
+    assert [one.shape for one in made] == [np.broadcast_shapes(a, b)] * 2
