@@ -71,14 +71,14 @@ constexpr GateLine kGruBackEnd[] = {
 // The letters of a kind's values, in their order.
 constexpr char kLstmValues[] = "ifgocpmIFGOCThHDY", kGruValues[] = "xaXbqwpmzrndhHY";
 
-struct Form {
+struct GateForm {
   Gates::Kind kind;
   const char* values;
   std::array<Lines, 6> lines;
 };
 using Kind = Gates::Kind;
 
-const Form kForms[] = {
+const GateForm kForms[] = {
     {Kind::lstm, kLstmValues, {kLstm}},
     {Kind::lstm, kLstmValues, {kLstm, kRestOutput, kRestState}},
     {Kind::lstm, kLstmValues, {kLstm, kRestOutput, kRestState, kShown}},
@@ -106,7 +106,7 @@ class GateReader {
     value_.fill(-1);
   }
 
-  bool read(const Form& form) {
+  bool read(const GateForm& form) {
     auto node = region_.nodes.begin();
     for (const Lines lines : form.lines) {
       for (const GateLine& line : lines) {
@@ -125,7 +125,7 @@ class GateReader {
     return node == region_.nodes.end() && std::all_of(left.begin(), left.end(), is_value);
   }
 
-  Gates found(const Form& form) {
+  Gates found(const GateForm& form) {
     Gates gates;
     gates.kind = form.kind;
     for (size_t i = 0; form.values[i] != 0; ++i) {
@@ -194,7 +194,7 @@ bool are_alike_rows(const Binding& binding) {
 
 std::optional<Gates> find_gates(const Binding& binding) {
   if (!are_alike_rows(binding)) return std::nullopt;
-  for (const Form& form : kForms) {
+  for (const GateForm& form : kForms) {
     GateReader reader(binding);
     if (reader.read(form)) return reader.found(form);
   }

@@ -175,6 +175,7 @@ NAMED = re.compile(
 )
 
 
+TYPE = re.compile(r"^(?:struct|class|enum(?: class)?) (\w+)[^;]*$", re.MULTILINE)
 FUNCTION = re.compile(r"^[A-Za-z][\w:<>,&*\[\] ]* [*&]?(\w+)\(", re.MULTILINE)
 
 
@@ -224,6 +225,31 @@ def test_files_that_are_compiled_as_one_hide_no_function_from_each_other(folders
             called = re.compile(rf"(?<![\w.>:]){name}\(")
             users = [
                 p.name for p in files if p != path and called.search(p.read_text())
+            ]
+            assert not users, f"{name} of {path.name} is not that of {users[0]}"
+
+
+@pytest.mark.parametrize("folders", TOGETHER, ids=" ".join)
+def test_files_that_are_compiled_as_one_hide_no_type_from_each_other(folders):
+    """A file's own type of a header's name leaves others unsure which is meant."""
+    files = _together(folders)
+    included = {
+        name
+        for path in files
+        for name in re.findall(r'^#include "(.+)"', path.read_text(), re.MULTILINE)
+    }
+    headers = {
+        name
+        for header in included
+        for name in TYPE.findall((ROOT / "native" / header).read_text())
+    }
+    for path, own in files.items():
+        for name in headers.intersection(TYPE.findall(own)):
+            # Those that come after it, and itself outside its own namespace.
+            rest = {p: p.read_text() for p in files if p > path}
+            rest[path] = path.read_text().replace(own, "")
+            users = [
+                p.name for p, text in rest.items() if re.search(rf"\b{name}\b", text)
             ]
             assert not users, f"{name} of {path.name} is not that of {users[0]}"
 

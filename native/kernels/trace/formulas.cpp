@@ -13,7 +13,7 @@ namespace slim::traced {
 
 namespace {
 
-struct Rows : RowTypes {
+struct Formulas : RowTypes {
   template <class T>
   static Term run(Operation op, const std::vector<Term>& arguments) {
     switch (op) {
@@ -60,18 +60,18 @@ Term formula_of(Operation op, DType from, DType to, const std::vector<Term>& arg
     default:
       break;
   }
-  using traced::Rows;
+  using traced::Formulas;
   switch (from) {
     case DType::f32:
-      return Rows::run<float>(op, arguments);
+      return Formulas::run<float>(op, arguments);
     case DType::f64:
-      return Rows::run<double>(op, arguments);
+      return Formulas::run<double>(op, arguments);
     case DType::i32:
-      return Rows::run<int32_t>(op, arguments);
+      return Formulas::run<int32_t>(op, arguments);
     case DType::i64:
-      return Rows::run<int64_t>(op, arguments);
+      return Formulas::run<int64_t>(op, arguments);
     case DType::b8:
-      return Rows::run<bool>(op, arguments);
+      return Formulas::run<bool>(op, arguments);
     case DType::u8:
       return nullptr;
   }
