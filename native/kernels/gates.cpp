@@ -70,6 +70,8 @@ constexpr GateLine kGruBackEnd[] = {
 
 // The letters of a kind's values, in their order.
 constexpr char kLstmValues[] = "ifgocpmIFGOCThHDY", kGruValues[] = "xaXbqwpmzrndhHY";
+static_assert(sizeof kLstmValues == Gates::Lstm::count + 1);
+static_assert(sizeof kGruValues == Gates::Gru::count + 1);
 
 struct GateForm {
   Gates::Kind kind;

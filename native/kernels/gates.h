@@ -33,6 +33,7 @@ struct Gates {
     enum : size_t { h, y, D, Z, N, hn, R, mask_h, mask_y, rest, n, dhn, r, z, count };
   };
   static constexpr size_t kMost = LstmBack::count;
+  static_assert(Lstm::count <= kMost && Gru::count <= kMost && GruBack::count <= kMost);
 
   Kind kind = Kind::lstm;
   std::array<GatePlace, kMost> values;

@@ -1,5 +1,6 @@
 """What several files of native tests share, made once."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def step_way(request, monkeypatch):
     """A GPU's step as one kernel, or as a launch for each."""
     if request.param == "launches":
         monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    engine.clear_cache()
+    yield
+    engine.clear_cache()
+
+
+@pytest.fixture
+def with_cupy(monkeypatch):
+    """Whatever `import cupy` finds is what `support.either_cupy` has."""
+    from support.either_cupy import cupy
+
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
     engine.clear_cache()
     yield
     engine.clear_cache()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from support.cuda import CUDA
+from support.either_cupy import cupy
 
 import slimlearn
 from slimlearn import NetworkClassifier, TabularClassifier, layers, ops
@@ -19,23 +20,13 @@ from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 
-if CUDA == "cuda":
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-else:
-    from support import fake_cupy as cupy
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*without converging")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*without converging"),
+    pytest.mark.usefixtures("with_cupy"),
+]
 NEAR = {"rtol": 2e-3, "atol": 2e-3}
 X, Y = load_digits(return_X_y=True)
 X, Y = (X[:210] / 16).astype(np.float32), Y[:210]
-
-
-@pytest.fixture(autouse=True)
-def with_cupy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    slimlearn.clear_cache()
-    yield
-    slimlearn.clear_cache()
 
 
 CODE = """

@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from support.cuda import CUDA
+from support.either_cupy import cupy
 
-import slimlearn
 from slimlearn import (
     ConvNetClassifier,
     DNNClassifier,
@@ -28,21 +28,10 @@ from slimlearn import (
 )
 from slimlearn.backend.resident import resident_of
 
-if CUDA == "cuda":
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-else:
-    from support import fake_cupy as cupy
+pytestmark = pytest.mark.usefixtures("with_cupy")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:210, 10:20].astype(np.float32), Y[:210] % 3
-
-
-@pytest.fixture(autouse=True)
-def with_cupy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    slimlearn.clear_cache()
-    yield
-    slimlearn.clear_cache()
 
 
 class Interface:

@@ -121,8 +121,8 @@ class GateLaunch final : public LineLaunch {
     for (; count > 0; --count, rows.next()) {
       const bool open = rows.is_open(V::mask, masked);
       visit([&](int64_t j, int64_t lanes) {
-        const F32 before = rows.get(V::c, j), shown = masked ? rows.get(V::h, j) : F32{};
-        if (!open && !kept) return rest(rows, before, shown, j, lanes);
+        const F32 before = rows.get(V::c, j), last = masked ? rows.get(V::h, j) : F32{};
+        if (!open && !kept) return rest(rows, before, last, j, lanes);
         const F32 i = sigmoid(rows.get(V::i, j)), f = sigmoid(rows.get(V::f, j));
         const F32 g = tanh(rows.get(V::g, j)), o = sigmoid(rows.get(V::o, j));
         const F32 c = f * before + i * g;
@@ -134,7 +134,7 @@ class GateLaunch final : public LineLaunch {
         const F32 t = tanh(c), h = o * t;
         rows.put(V::T, t, j, lanes);
         rows.put(V::H, h, j, lanes);
-        if (!open) return rest(rows, before, shown, j, lanes);
+        if (!open) return rest(rows, before, last, j, lanes);
         if (!masked) return;
         rows.put(V::next_c, c, j, lanes);
         rows.put(V::next_h, h, j, lanes);
@@ -210,17 +210,17 @@ class GateLaunch final : public LineLaunch {
       const bool open = rows.is_open(V::mask_h, masked);
       const bool shown = seen && rows.is_open(V::mask_y, seen_masked);
       visit([&](int64_t j, int64_t lanes) {
-        F32 rest;
-        F32 s = passed(rows.get(V::h, j), open, &rest);
+        F32 rest_h;
+        F32 s = passed(rows.get(V::h, j), open, &rest_h);
         if (seen) s = s + (shown ? rows.get(V::y, j) : F32{});
         if (!open && !shown) {
           clear(rows, V::rest, V::z, j, lanes);
-          return rows.put(V::rest, rest, j, lanes);
+          return rows.put(V::rest, rest_h, j, lanes);
         }
         const F32 d = rows.get(V::D, j), z = rows.get(V::Z, j), n = rows.get(V::N, j);
         const F32 hn = rows.get(V::hn, j), r = rows.get(V::R, j);
         const F32 kept = s * z, slope = (s - kept) * (1 - n * n);
-        rows.put(V::rest, masked ? rest + kept : kept, j, lanes);
+        rows.put(V::rest, masked ? rest_h + kept : kept, j, lanes);
         rows.put(V::n, slope, j, lanes);
         rows.put(V::dhn, slope * r, j, lanes);
         rows.put(V::r, (slope * hn) * (r * (1 - r)), j, lanes);
