@@ -245,7 +245,7 @@ class TabularEnsemble(
             parts, others, mean, seen = self._joined(
                 y, weights, mean, seen, others, others is not near
             )
-            counted.append(sum(parts))
+            counted.append(sum(parts, 0.0))
             shares = [(1 - counted[-1]) * share for share in shares] + parts
             done = [*done, *others]
         if shares:
