@@ -2,8 +2,9 @@
 
 ``--data DIRECTORY`` (or ``TABLES``) names a folder of parquet files whose column
 ``__target__`` is y, with a ``meta.json`` that tells each one's ``task``: "binary",
-"multiclass" or "regression". Without it, and besides, tables are generated. Contenders
-whose packages are missing are left out, which is said. All run on one thread.
+"multiclass" or "regression". Without it, and besides, tables are generated.
+``--others`` takes those of `other_tables.py` instead. Contenders whose packages are
+missing are left out, which is said. All run on one thread.
 
 An error is 1 - accuracy, or the root mean square error in deviations of y. The mean of
 errors over tables is the shifted geometric one, exp(mean(log(error + 0.01))) - 0.01.
@@ -26,6 +27,7 @@ for _name in THREADS:
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from other_tables import other_tables  # noqa: E402
 from scipy.stats import rankdata  # noqa: E402
 from sklearn.compose import make_column_selector, make_column_transformer  # noqa: E402
 from sklearn.ensemble import (  # noqa: E402
@@ -279,17 +281,19 @@ def told(results: dict) -> None:
         [[np.mean([f["error"] for f in results[n][t]]) for t in tables] for n in names]
     )
     ranks = rankdata(errors, axis=0)
-    print(f"{'':12}" + "".join(f"{t[:10]:>11}" for t in tables), end="")
-    print(f"{'mean':>8}{'rank':>6}{'log loss':>9}{'R²':>7}{'fit s/1K':>9}{'µs/row':>8}")
+    print(f"{'':12}" + "".join(f"{name:>13}" for name in names))
+    for table, own in zip(tables, errors.T):
+        print(f"{table:12}" + "".join(f"{error:13.4f}" for error in own))
+    print(f"{'':12}{'mean':>8}{'rank':>6}{'log loss':>9}", end="")
+    print(f"{'R²':>7}{'fit s/1K':>9}{'µs/row':>8}")
     for i, name in enumerate(names):
         rows = [fold for table in tables for fold in results[name][table]]
         losses = [f["log_loss"] for f in rows if "log_loss" in f]
         squares = [f["r2"] for f in rows if "r2" in f]
         cost = 1e3 * sum(f["fit"] for f in rows) / sum(f["rows"] for f in rows)
         asked = 1e6 * sum(f["predict"] / f["tested"] for f in rows) / len(rows)
-        print(f"{name:12}" + "".join(f"{e:11.4f}" for e in errors[i]), end="")
         print(
-            f"{shifted_mean(errors[i]):8.4f}{ranks[i].mean():6.1f}"
+            f"{name:12}{shifted_mean(errors[i]):8.4f}{ranks[i].mean():6.1f}"
             f"{np.mean(losses) if losses else np.nan:9.4f}"
             f"{np.mean(squares) if squares else np.nan:7.3f}{cost:9.2f}{asked:8.1f}"
         )
@@ -300,24 +304,24 @@ def told(results: dict) -> None:
 def told_beside(results: dict, tables: list[str]) -> None:
     """Print errors and processor time of fit as parts of one contender's.
 
-    Of errors the geometric mean, and its standard error by the tables.
+    Of errors, each table's by all its folds, the geometric mean and its standard error
+    by the tables.
     """
-    base = results[BASE]
-    for name, rows in results.items():
-        apart, costs = [], []
-        for table in tables:
-            pairs = list(zip(rows[table], base[table]))
-            logs = [
-                np.log((own["error"] + SHIFT) / (other["error"] + SHIFT))
-                for own, other in pairs
-            ]
-            apart.append(np.mean(logs))
-            costs.append([[own["fit"], other["fit"]] for own, other in pairs])
-        own, other = np.concatenate(costs).sum(axis=0)
+
+    def of(name: str, what: str) -> list[np.ndarray]:
+        return [np.array([f[what] for f in results[name][t]]) for t in tables]
+
+    def logs(name: str) -> np.ndarray:
+        return np.log([error.mean() + SHIFT for error in of(name, "error")])
+
+    for name in results:
+        apart = logs(name) - logs(BASE)
         error = np.std(apart, ddof=1) / np.sqrt(len(apart))
+        cost = np.sum([fit.sum() for fit in of(name, "fit")])
+        cost /= np.sum([fit.sum() for fit in of(BASE, "fit")])
         print(
             f"{name:12} {np.exp(np.mean(apart)):.3f} ± {error:.3f} × {BASE}'s error, "
-            f"{own / other:.2f} × its time"
+            f"{cost:.2f} × its time"
         )
 
 
@@ -325,6 +329,9 @@ def main() -> None:
     """Run the contenders on the tables, and print after each."""
     parse = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parse.add_argument("--data", default=os.environ.get("TABLES"))
+    parse.add_argument(
+        "--others", action="store_true", help="tables of other_tables.py instead"
+    )
     parse.add_argument("--tables", nargs="*", help="names; all by default")
     parse.add_argument("--contenders", nargs="*", default=list(CONTENDERS))
     parse.add_argument("--rows", type=int, help="training rows at most")
@@ -341,8 +348,14 @@ def main() -> None:
     )
     given = parse.parse_args()
     warnings.simplefilter("ignore")
-    tables = generated(given.made) if given.made else {}
-    if given.data is None:
+    tables = generated(given.made) if given.made and not given.others else {}
+    if given.others:
+        tables = {
+            name: table
+            for name, table in other_tables().items()
+            if given.tables is None or name in given.tables
+        }
+    elif given.data is None:
         print("no tables but generated ones: give --data, or set TABLES")
     elif importlib.util.find_spec("pyarrow") is None:
         print("no tables but generated ones: reading parquet needs pyarrow")
@@ -367,8 +380,8 @@ def main() -> None:
                 rows.append({**fold, "tested": len(test)})
         told(results)
         sys.stdout.flush()
-    if given.json:
-        Path(given.json).write_text(json.dumps(results, indent=1))
+        if given.json:
+            Path(given.json).write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":
