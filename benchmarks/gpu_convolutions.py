@@ -95,8 +95,14 @@ def measure(model, shapes):
     program = Program(text, model=model)
     first, second = (compiled.run("f", sources, program)[0] for _ in range(2))
     rounds = 1 if SMALL else 10
-    launches = compiled.profile("f", sources, program, batch=ROWS, rounds=rounds)
-    own = [line["least"] for line in launches if line["op"].startswith("convolution")]
+    launches = compiled.profile(
+        "f", sources, program, batch=len(sources["a"]), rounds=rounds
+    )
+    own = [
+        line["least"]
+        for line in launches
+        if line["op"].startswith(("convolution", "matmul"))
+    ]
     return sum(own) * 1e6, first, first.tobytes() == second.tobytes()
 
 

@@ -278,12 +278,13 @@ void bind_test_device(py::module_& module) {
   // The CUDA half, its kernels compiled and run on the host, and compiled by NVRTC if asked for.
   module.def(
       "register_emulated_device",
-      [](const std::string& name, bool nvrtc, int64_t memory, const std::string& dnn) {
-        Device::add(
-            std::make_unique<cuda::CudaDevice>(name, cuda::open_emulated(nvrtc, memory, dnn)));
+      [](const std::string& name, bool nvrtc, int64_t memory, const std::string& dnn,
+         bool sixteen_bits) {
+        Device::add(std::make_unique<cuda::CudaDevice>(
+            name, cuda::open_emulated(nvrtc, memory, dnn, sixteen_bits)));
       },
       py::arg("name"), py::arg("nvrtc") = false, py::arg("memory") = int64_t{1} << 30,
-      py::arg("dnn") = "");
+      py::arg("dnn") = "", py::arg("sixteen_bits") = true);
   // One kernel of pointers, put on a stream `times` times at once; `record` as a recording.
   module.def("run_cuda_kernel", &run_cuda_kernel, py::arg("arrays"), py::arg("source"),
              py::arg("blocks"), py::arg("threads"), py::kw_only(), py::arg("shared") = 0,

@@ -7,21 +7,27 @@
 #include <vector>
 
 #include "cuda/driver.h"
+#include "ir/graph.h"
 
 namespace slim::cuda {
 
 // One of the three convolutions of x [images, axes…, channels] with filters [outputs, taps…,
-// channels of a group], which give y [images, axes…, outputs]: float32, dense, two axes at least.
+// channels of a group], which give y [images, axes…, outputs]: dense, two axes at least. Its two
+// operands are of one type, float32 or of sixteen bits; the result is float32.
 struct ConvolutionShape {
   enum class Kind : uint8_t { forward, input_grad, filter_grad };
 
   Kind kind = Kind::forward;
-  bool tf32 = false;  // operands may be rounded to it
+  DType dtype = DType::f32;  // of the operands
+  bool tf32 = false;         // operands may be rounded to it
   std::vector<int64_t> x, filters, y;
   std::vector<int64_t> strides, dilations, before, after;  // of each axis
 
   auto operator<=>(const ConvolutionShape&) const = default;
   double flops() const;
+  DType x_type() const { return kind == Kind::input_grad ? DType::f32 : dtype; }
+  DType filters_type() const { return kind == Kind::filter_grad ? DType::f32 : dtype; }
+  DType y_type() const { return kind == Kind::forward ? DType::f32 : dtype; }
 };
 
 // How one of them is computed.

@@ -1,6 +1,8 @@
 // The table that the runtime asks, answered for a GPU.
 #include "cuda/device.h"
 
+#include <cstdlib>
+
 #include "cuda/call.h"
 #include "cuda/custom.h"
 #include "cuda/launch.h"
@@ -25,6 +27,11 @@ struct CudaAccepts final : Accepts {
            graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
   }
   bool accepts_pooling(const Graph&, const Node&, const Node&) const override { return false; }
+  // For measurements a variable says no.
+  bool accepts_sixteen_bits() const override {
+    const char* wish = std::getenv("SLIM_CUDA_SIXTEEN_BITS");
+    return wish == nullptr || wish != std::string("0");
+  }
   bool accepts_custom(const Node& node) const override {
     const auto found = node.attributes.find("gpu");
     return found != node.attributes.end() && std::get<bool>(found->second);

@@ -151,8 +151,9 @@ std::unique_ptr<Driver> open_nvidia(int device);
 // Compiles with the host's C++ compiler (CXX, else c++), and runs the threads of a block in turns.
 // With `nvrtc` NVIDIA's compiler must take the source too.
 // A stream runs when somebody waits for it, or for another that follows it. `memory`: bytes. `dnn`:
-// a library that is called as cuDNN is, and takes the host's memory.
+// a library that is called as cuDNN is, and takes the host's memory. Without `sixteen_bits` its own
+// library for products refuses operands of such.
 std::unique_ptr<Driver> open_emulated(bool nvrtc = false, int64_t memory = int64_t{1} << 30,
-                                      const std::string& dnn = "");
+                                      const std::string& dnn = "", bool sixteen_bits = true);
 
 }  // namespace slim::cuda

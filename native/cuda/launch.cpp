@@ -6,6 +6,7 @@
 
 #include "cuda/call.h"
 #include "cuda/headers.h"
+#include "kernels/trace/expression.h"
 #include "kernels/trace/preamble.h"
 
 namespace slim::cuda {
@@ -130,22 +131,7 @@ void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexce
   driver_->launch(call.stream, *kernel_, text_.grid, arguments, count * sizeof(void*));
 }
 
-std::string cuda_type(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return "float";
-    case DType::f64:
-      return "double";
-    case DType::i32:
-      return "int32_t";
-    case DType::i64:
-      return "int64_t";
-    case DType::b8:
-    case DType::u8:
-      break;
-  }
-  return "uint8_t";
-}
+std::string cuda_type(DType dtype) { return c_type(dtype); }
 
 std::string pointer(size_t argument, DType dtype, bool writes) {
   return std::string("a.in<") + (writes ? "" : "const ") + cuda_type(dtype) + ">(" +

@@ -6,6 +6,7 @@
 
 #include "cuda/library_convolution.h"
 #include "cuda/library_product.h"
+#include "cuda/library_widened.h"
 #include "cuda/shapes.h"
 #include "cuda/whole.h"
 #include "ir/ops.h"
@@ -85,7 +86,7 @@ bool is_rounded(const Graph& graph, ValueId id) {
   for (const Node& node : graph.nodes) {
     const auto result = std::find(node.results.begin(), node.results.end(), id);
     if (result == node.results.end()) continue;
-    if (node.op == "round_bfloat16" || node.op == "round_float16") return true;
+    if (rounded_to(node)) return true;
     const auto at = static_cast<size_t>(result - node.results.begin());
     return !node.regions.empty() && !runs_regions(node) && at < node.regions[0].returns.size() &&
            is_rounded(node.regions[0], node.regions[0].returns[at]);
@@ -102,25 +103,41 @@ bool takes_tf32(const Binding& binding) {
          is_rounded(binding.graph, binding.node.operands[1]);
 }
 
+std::unique_ptr<ByLibrary> ask(Driver& driver, const LibraryTask& task) {
+  if (task.product) {
+    Products* products = driver.products();
+    return products == nullptr ? nullptr : product_of(*products, task);
+  }
+  Convolutions* convolutions = driver.convolutions();
+  return convolutions == nullptr ? nullptr : convolution_of(*convolutions, task);
+}
+
 }  // namespace
 
 std::unique_ptr<ByLibrary> find_library(const Binding& binding, Driver& driver) {
   const Row* row = find_row(binding.node.op);
   if (row == nullptr || row->library == nullptr) return nullptr;
   LibraryTask task = row->library(binding);
-  if (auto& what = task.product) {
-    if (!is_large(binding, what->flops(), {"SLIM_CUDA_LIBRARY"})) return nullptr;
-    what->tf32 = takes_tf32(binding);
-    Products* products = driver.products();
-    return products == nullptr ? nullptr : product_of(*products, task);
-  }
-  if (auto& what = task.convolution) {
-    if (!is_large(binding, what->flops(), {"SLIM_CUDA_DNN", "SLIM_CUDA_LIBRARY"})) return nullptr;
-    what->tf32 = takes_tf32(binding);
-    Convolutions* convolutions = driver.convolutions();
-    return convolutions == nullptr ? nullptr : convolution_of(*convolutions, task);
-  }
-  return nullptr;
+  const bool large = task.product
+                         ? is_large(binding, task.product->flops(), {"SLIM_CUDA_LIBRARY"})
+                         : task.convolution && is_large(binding, task.convolution->flops(),
+                                                        {"SLIM_CUDA_DNN", "SLIM_CUDA_LIBRARY"});
+  if (!large) return nullptr;
+  const auto multiply_as = [&](DType dtype, bool tf32) {
+    if (task.product) {
+      task.product->dtype = dtype;
+      task.product->tf32 = tf32;
+    } else {
+      task.convolution->dtype = dtype;
+      task.convolution->tf32 = tf32;
+    }
+    return ask(driver, task);
+  };
+  const DType dtype = binding.operands[0].dtype;
+  auto library = multiply_as(dtype, takes_tf32(binding));
+  if (library != nullptr || !is_sixteen_bits(dtype)) return library;
+  library = multiply_as(DType::f32, true);
+  return library == nullptr ? nullptr : widened(std::move(library));
 }
 
 // What has rows has a place in scratch of its own, for as many as the capacity.

@@ -51,8 +51,10 @@ class ConvolutionLaunch final : public LibraryLaunch {
 
   Cost cost(int64_t) const override {
     const ConvolutionShape& shape = plan_->shape;
-    const int64_t all = elements(shape.x) + elements(shape.filters) + elements(shape.y);
-    return {shape.flops(), static_cast<double>(all) * sizeof(float)};
+    const int64_t all = elements(shape.x) * size_of(shape.x_type()) +
+                        elements(shape.filters) * size_of(shape.filters_type()) +
+                        elements(shape.y) * size_of(shape.y_type());
+    return {shape.flops(), static_cast<double>(all)};
   }
   // All images of the capacity: those beyond the batch's are computed of what lies there, and
   // nobody reads them.
@@ -81,8 +83,9 @@ class LibraryConvolution final : public ByLibrary {
   // The library's, the turned filters, and the result itself where the node's region makes
   // something else of it.
   std::vector<int64_t> workspace(const Binding& binding) const override {
-    std::vector<int64_t> bytes{with_alignment(plan_->workspace_bytes()),
-                               elements(plan_->shape.filters) * size_of(DType::f32)};
+    std::vector<int64_t> bytes{
+        with_alignment(plan_->workspace_bytes()),
+        elements(plan_->shape.filters) * size_of(plan_->shape.filters_type())};
     if (!binding.node.regions.empty()) bytes.push_back(result_elements() * size_of(DType::f32));
     return bytes;
   }
@@ -97,7 +100,8 @@ class LibraryConvolution final : public ByLibrary {
     const Buffer &first = binding.operands[0], &second = binding.operands[1];
     Buffer turned = binding.workspace[1];
     Buffer result = goes_on ? binding.workspace[2] : binding.results[0];
-    turned.dtype = result.dtype = DType::f32;
+    turned.dtype = plan_->shape.filters_type();
+    result.dtype = DType::f32;
     const int64_t outputs = plan_->shape.filters[0];
     const int64_t taps = elements(plan_->shape.filters) / outputs;
     if (sums_rows_) kernel(clear_tails(binding));

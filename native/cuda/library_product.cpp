@@ -37,7 +37,7 @@ class ProductLaunch final : public LibraryLaunch {
 };
 
 int64_t result_bytes(const Multiplication& what) {
-  return what.batches * what.m * what.n * size_of(what.dtype);
+  return what.batches * what.m * what.n * size_of(what.result_type());
 }
 
 class LibraryProduct final : public ByLibrary {
@@ -61,7 +61,7 @@ class LibraryProduct final : public ByLibrary {
     if (sums_rows_) all.push_back(std::make_unique<KernelLaunch>(clear_tails(binding)));
     const bool goes_on = !binding.node.regions.empty();
     Buffer result = goes_on ? binding.workspace[1] : binding.results[0];
-    result.dtype = what_.dtype;
+    result.dtype = what_.result_type();
     const Cost cost{what_.flops(), static_cast<double>(result_bytes(what_))};
     all.push_back(std::make_unique<ProductLaunch>(products_, product_, cost, binding.operands[0],
                                                   binding.operands[1], result,

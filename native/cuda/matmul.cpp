@@ -12,7 +12,7 @@ struct Operands {
     const Buffer &a = binding.operands[0], &b = binding.operands[1];
     const size_t ra = a.dims.size(), rb = b.dims.size();
     const bool stack = rb > 2;
-    shape.dtype = a.dtype;
+    shape.dtype = computed_in(a.dtype);
     if (stack) shape.batches = count_of(a, 0, ra - 2);
     // Rows of a, in front of its last axis.
     const size_t first = stack ? ra - 2 : 0;
@@ -42,7 +42,7 @@ LibraryTask library_matmul(const Binding& binding) {
   const Operands given(binding);
   LibraryTask task;
   Multiplication& what = task.product.emplace();
-  what.dtype = given.shape.dtype;
+  what.dtype = binding.operands[0].dtype;
   what.transpose_a = given.transpose_a;
   what.transpose_b = given.transpose_b;
   what.batches = given.shape.batches.capacity;

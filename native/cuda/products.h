@@ -6,13 +6,14 @@
 #include <string>
 
 #include "cuda/driver.h"
-#include "ir/graph.h"
+#include "ir/ops.h"
 
 namespace slim::cuda {
 
-// result[m, n] = a·b over k terms, row-major and dense, `batches` times.
+// result[m, n] = a·b over k terms, row-major and dense, `batches` times. Sums of operands of
+// sixteen bits are float32's, and so is the result.
 struct Multiplication {
-  DType dtype = DType::f32;  // or f64
+  DType dtype = DType::f32;  // of the operands
   bool tf32 = false;         // operands may be rounded to it
   bool transpose_a = false, transpose_b = false;
   int64_t batches = 1, m = 1, n = 1, k = 1;
@@ -20,6 +21,7 @@ struct Multiplication {
   int64_t a_step = 0, b_step = 0;      // from one of the batches to the next
 
   auto operator<=>(const Multiplication&) const = default;
+  DType result_type() const { return computed_in(dtype); }
   double flops() const {
     return 2.0 * static_cast<double>(batches * m) * static_cast<double>(n * k);
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cuda/launch.h"
+#include "ir/ops.h"
 
 namespace slim::cuda {
 
@@ -91,6 +92,7 @@ class Arguments {
  private:
   std::string add(const Buffer& buffer, bool writes, DType dtype) {
     text_.arguments.push_back(buffer);
+    if (is_sixteen_bits(dtype)) text_.headers.push_back("sixteen_bits");
     return pointer(text_.arguments.size() - 1, dtype, writes);
   }
 

@@ -89,7 +89,7 @@ struct Convolution {
     const int64_t channels = filters[rank - 2], outputs = filters[rank - 1] / groups;
     int64_t taps = 1;
     for (size_t i = 0; i + 2 < rank; ++i) taps *= filters[i];
-    shape.dtype = first.dtype;
+    shape.dtype = computed_in(first.dtype);
     shape.batches.capacity = groups;
     const Count positions = count_of(y, 0, rank - 1), pixels = count_of(x, 0, rank - 1);
     const Count of_taps{taps * channels, 0};
@@ -123,7 +123,8 @@ std::vector<KernelText> prepare_convolution(const Binding& binding) {
   const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
     const std::string a = arguments.in(binding.operands[0]), b = arguments.in(binding.operands[1]);
     const std::string type = cuda_type(given.shape.dtype);
-    const std::string kind = "slim::" + given.kind + '<' + type + ", Window_NAME>>";
+    const std::string kind =
+        "slim::" + given.kind + '<' + cuda_type(binding.operands[0].dtype) + ", Window_NAME>>";
     return call(few ? "slim::convolve_few<" + type + ", slim::Team<" + words({across, down}) +
                           ", false>, " + kind
                     : "slim::convolve" + cut.kind + ", " + kind,
@@ -183,8 +184,9 @@ LibraryTask library_convolution(const Binding& binding) {
     return task;
   }
   // Of each channel alone there is little to multiply: not a library's strength.
-  if (first.dtype != DType::f32 || (groups > 1 && channels == 1)) return task;
+  if (first.dtype == DType::f64 || (groups > 1 && channels == 1)) return task;
   ConvolutionShape& what = task.convolution.emplace();
+  what.dtype = first.dtype;
   what.kind = kind;
   what.x = x;
   what.y = y;

@@ -4,12 +4,12 @@
 namespace slim {
 
 int64_t size_of(DType dtype) {
-  constexpr int64_t kSizes[] = {4, 8, 4, 8, 1, 1};
+  constexpr int64_t kSizes[] = {4, 8, 4, 8, 1, 1, 2, 2};
   return kSizes[static_cast<size_t>(dtype)];
 }
 
 const char* name_of(DType dtype) {
-  constexpr const char* kNames[] = {"f32", "f64", "i32", "i64", "bool", "u8"};
+  constexpr const char* kNames[] = {"f32", "f64", "i32", "i64", "bool", "u8", "bf16", "f16"};
   return kNames[static_cast<size_t>(dtype)];
 }
 

@@ -14,11 +14,12 @@
 
 namespace slim {
 
-enum class DType : uint8_t { f32, f64, i32, i64, b8, u8 };
-inline constexpr size_t kDTypes = 6;
+// Numbers of sixteen bits no text has: a compiled function keeps in them what only products read.
+enum class DType : uint8_t { f32, f64, i32, i64, b8, u8, bf16, f16 };
+inline constexpr size_t kDTypes = 8;
 
 int64_t size_of(DType dtype);
-const char* name_of(DType dtype);  // the word in the text: f32 f64 i32 i64 bool u8
+const char* name_of(DType dtype);  // f32 f64 i32 i64 bool u8; bf16 f16, of a dump
 
 // How the elements of a value lie in memory.
 enum class Storage : uint8_t {

@@ -52,4 +52,10 @@ const OpRow& op_row(const Node& node) {
   return *row;
 }
 
+std::optional<DType> rounded_to(const Node& node) {
+  if (node.op == "round_bfloat16") return DType::bf16;
+  if (node.op == "round_float16") return DType::f16;
+  return std::nullopt;
+}
+
 }  // namespace slim

@@ -1,12 +1,17 @@
 // The table of ops: traits that passes ask for, and the rules that check a node.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/graph.h"
 
 namespace slim {
+
+inline bool is_sixteen_bits(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
+// What numbers of it are multiplied, added up and otherwise computed in.
+inline DType computed_in(DType dtype) { return is_sixteen_bits(dtype) ? DType::f32 : dtype; }
 
 // A node among its values: what a rule reads.
 struct NodeView {
@@ -55,6 +60,7 @@ inline constexpr DTypes kFloats = 1u << int(DType::f32) | 1u << int(DType::f64);
 inline constexpr DTypes kIntegers = 1u << int(DType::i32) | 1u << int(DType::i64);
 inline constexpr DTypes kNumbers = kFloats | kIntegers;
 inline constexpr DTypes kBools = 1u << int(DType::b8);
+inline constexpr DTypes kSixteenBits = 1u << int(DType::bf16) | 1u << int(DType::f16);
 inline constexpr DTypes kAll = kNumbers | kBools | 1u << int(DType::u8);
 inline constexpr size_t kMany = 1u << 20;
 
@@ -77,6 +83,8 @@ struct OpRow {
 const std::vector<OpRow>& all_ops();
 const OpRow* find_op(const std::string& name);  // null if there is none
 const OpRow& op_row(const Node& node);          // of a verified node
+// The type of sixteen bits that has all that the op gives; nothing for others than round_….
+std::optional<DType> rounded_to(const Node& node);
 inline bool is_elementwise(const Node& node) { return op_row(node).has(kElementwise); }
 // Its regions hold any ops and run by themselves, as it decides.
 inline bool runs_regions(const Node& node) {

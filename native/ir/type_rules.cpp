@@ -36,6 +36,9 @@ void type_elementwise(const OpRow& row, const NodeView& v) {
     }
   }
   need_equal_dtypes(v);
+  if (const auto kept = rounded_to(v.node); kept && v.result(0).dtype == *kept) {
+    return need_result(v, *kept, dims);
+  }
   need_result(v, row.boolean ? DType::b8 : v.operand(0).dtype, dims);
 }
 
@@ -120,8 +123,8 @@ void type_iota(const OpRow&, const NodeView& v) {
 }
 
 void type_matmul(const OpRow&, const NodeView& v) {
-  need_dtype(v, 0, kFloats);
-  need_dtype(v, 1, kFloats);
+  need_dtype(v, 0, kFloats | kSixteenBits);
+  need_dtype(v, 1, kFloats | kSixteenBits);
   need_rank(v, 0, 2);
   need_rank(v, 1, 2);
   const Type& a = v.operand(0);
@@ -140,7 +143,7 @@ void type_matmul(const OpRow&, const NodeView& v) {
   std::vector<Dim> dims = prefix(a, 2);
   dims.push_back(a.dims[ra - (ta ? 1 : 2)]);
   dims.push_back(b.dims[rb - (tb ? 2 : 1)]);
-  check_epilogue(v, {a.dtype, dims});
+  check_epilogue(v, {computed_in(a.dtype), dims});
 }
 
 void type_reduce_number(const OpRow&, const NodeView& v) { check_reduce(v, kNumbers); }

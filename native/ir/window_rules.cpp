@@ -105,8 +105,8 @@ std::vector<Dim> pooled(const NodeView& v, const std::vector<Dim>& x) {
 }
 
 void need_floats(const NodeView& v) {
-  need_dtype(v, 0, kFloats);
-  need_dtype(v, 1, kFloats);
+  need_dtype(v, 0, kFloats | kSixteenBits);
+  need_dtype(v, 1, kFloats | kSixteenBits);
   if (v.operand(0).dtype != v.operand(1).dtype) {
     v.refuse("operands differ in type: " + operands_text(v));
   }
@@ -128,21 +128,22 @@ const Type& product_of(const NodeView& v) {
 
 void type_convolution(const OpRow&, const NodeView& v) {
   need_floats(v);
-  check_epilogue(v, {v.operand(0).dtype, convolved(v, v.operand(0).dims, v.operand(1).dims)});
+  const DType sums = computed_in(v.operand(0).dtype);
+  check_epilogue(v, {sums, convolved(v, v.operand(0).dims, v.operand(1).dims)});
 }
 
 void type_convolution_input_grad(const OpRow&, const NodeView& v) {
   need_floats(v);
   const Type& x = product_of(v);
   need_equal(v, v.operand(0).dims, convolved(v, x.dims, v.operand(1).dims));
-  check_epilogue(v, {v.operand(0).dtype, x.dims});
+  check_epilogue(v, {computed_in(v.operand(0).dtype), x.dims});
 }
 
 void type_convolution_filter_grad(const OpRow&, const NodeView& v) {
   need_floats(v);
   const Type& filters = v.result(0);
   need_equal(v, v.operand(1).dims, convolved(v, v.operand(0).dims, filters.dims));
-  need_result(v, v.operand(0).dtype, filters.dims);
+  need_result(v, computed_in(v.operand(0).dtype), filters.dims);
 }
 
 namespace {

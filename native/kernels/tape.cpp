@@ -147,7 +147,7 @@ class Builder {
     }
     Instruction instruction{*op, -1, {-1, -1, -1}};
     TapeRegister reg;
-    reg.dtype = dtype_of(node.results[0]);
+    reg.dtype = computed_in(dtype_of(node.results[0]));
     bool after = false;
     for (size_t i = 0; i < node.operands.size(); ++i) {
       const auto found = of_value_.find(node.operands[i]);
@@ -174,7 +174,7 @@ class Builder {
     const TapeRegister& reg = tape_.registers[found->second];
     const auto lie = finder.lie(results_[i]);
     if (!lie || lie->repeat > 1 || (lie->extent | reg.extent) != lie->extent ||
-        reg.dtype != results_[i].dtype) {
+        reg.dtype != computed_in(results_[i].dtype)) {
       binding_.refuse("result " + std::to_string(i + 1) + " does not have its yield's type");
     }
     tape_.yields.push_back(found->second);

@@ -1,4 +1,5 @@
-// The passes, one file each: every one keeps the values of a body and their types.
+// The passes, one file each: every one keeps the values of a body and, but for
+// keep_rounded, their types.
 #pragma once
 
 #include <map>
@@ -21,6 +22,8 @@ struct Accepts {
   // The convolution may pool its map itself, and read in its gradients what the pooling gives
   // back.
   virtual bool accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const;
+  // Products read operands of sixteen bits, and what is elementwise stores such.
+  virtual bool accepts_sixteen_bits() const { return false; }
   // Its launches may call what the user wrote.
   virtual bool accepts_custom(const Node&) const { return true; }
 };
@@ -39,6 +42,7 @@ struct Accepts {
 using Where = std::map<std::string, std::string>;
 void place(Function& function, const Where& where);
 void round_operands(Body body, Compute compute);
+void keep_rounded(Body body, const Accepts& device);
 void simplify(Body body);
 void hoist(Body body);
 void share(Body body);

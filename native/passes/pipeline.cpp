@@ -41,6 +41,7 @@ constexpr Pass kPipeline[] = {
     {"fuse_epilogue", asking<fuse_epilogue>},
     {"fuse_pooling", asking<fuse_pooling>},
     {"fuse_elementwise", asking<fuse_elementwise>},
+    {"keep_rounded", asking<keep_rounded>},  // others know no type of sixteen bits
 };
 
 // In the regions of nodes first. A tape is what the passes make of a region: it stays.

@@ -47,11 +47,12 @@ def ops_of(model, device=None, rows=8):
     return [op for _, op, _ in compiled.info("f", rows)["steps"]]
 
 
+@pytest.mark.parametrize("compute", ["", "bfloat16", "float16"])
 @pytest.mark.parametrize("op", CONVOLUTIONS)
-def test_every_window(op):
+def test_every_window(op, compute):
     """All windows of the registry as one program, for fewer rows than its capacity."""
     cases = {case.label: case for case in CASES[op] if case.label != "two"}
-    model = Model("f32")
+    model = Model("f32", compute)
     sources, want = {}, {}
     with model.function("f") as graph:
         results = []
@@ -64,6 +65,7 @@ def test_every_window(op):
             results += case.outputs("f32", inputs)
             sources |= {f"{name}_{label}": array for name, array in own.items()}
             alone = case.model("f32")
+            alone.compute = compute
             [want[label]] = reference.run(alone, "f", own, {}).returns
         graph.return_(*results)
     before = cudnn.runs() if not cudnn.GPU else 0
@@ -133,15 +135,52 @@ def test_they_end_in_what_follows():
         assert ops_of(chain()).count(op) == 3
 
 
+@pytest.mark.parametrize("way", ["kept", "floats", "refused"])
 @pytest.mark.parametrize("compute", ["bfloat16", "float16"])
-def test_operands_of_16_bits_are_multiplied_in_tf32(compute):
-    """An engine that rounds to TF32 is taken, and rounds nothing any more."""
-    model = chain(compute)
+def test_operands_of_16_bits(compute, way, monkeypatch):
+    """As they are; where they lie as float32, or the library has no engine for them, in
+    TF32, which rounds nothing any more."""
+    if cudnn.GPU and way == "refused":
+        pytest.skip("it refuses what it is told to, on the host")
+    if way == "floats":
+        monkeypatch.setenv("SLIM_CUDA_SIXTEEN_BITS", "0")
+    if way == "refused":
+        monkeypatch.setenv("SLIM_FAKE_CUDNN", "sixteen bits")
+    model, device = chain(compute), cudnn.device(f"emulated, {way} in {compute}")
     want = reference.run(model, "f", arrays(), {}).returns
-    got = run(model, arrays())
+    before = (0, 0) if cudnn.GPU else (cudnn.runs(), cudnn.sixteen_bit_runs())
+    got = run(model, arrays(), device)
     np.testing.assert_allclose(got[0], want[0], 4e-6, 4e-6)
     # What the second rounds differs where the first one's sums do in their last bit.
     np.testing.assert_allclose(got[1], want[1], 2e-2, 5e-2)
+    if cudnn.GPU:
+        return
+    assert cudnn.runs() - before[0] == 2
+    assert cudnn.sixteen_bit_runs() - before[1] == (2 if way == "kept" else 0)
+    # Two operands widened, filters turned, the library's, what follows.
+    counts = [ops_of(model, device).count(op) for op in CONVOLUTIONS[:2]]
+    assert counts == [5 if way == "refused" else 3] * 2
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_a_network_of_16_bits_learns_as_on_the_processor(compute, dtype):
+    """Bytes are rounded for the first convolution as other numbers are."""
+    X, y = load_digits(return_X_y=True)
+    X, y = (X[:55].reshape(-1, 8, 8, 1) * 15).astype(dtype), y[:55]
+    here = ConvNetClassifier(
+        network, batch_size=24, max_iter=2, random_state=0, precision=compute
+    )
+    there = clone(here).set_params(device=cudnn.device())
+    before = 0 if cudnn.GPU else cudnn.sixteen_bit_runs()
+    there.fit(X, y)
+    here.fit(X, y)
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, 5e-3)
+    raw = [e.predict_proba(X[:30]) for e in (there, here)]
+    np.testing.assert_allclose(*raw, 0, 2e-2)
+    # In six steps two that are no products, with their gradients but that of X.
+    assert cudnn.GPU or cudnn.sixteen_bit_runs() - before >= 6 * 5
 
 
 def test_tf32_only_where_it_is_asked_for(monkeypatch):

@@ -13,6 +13,7 @@ from support.op_cases import CASES
 
 from slimlearn.backend import engine
 from slimlearn.backend.engine.native import native
+from slimlearn.backend.graph.rounding import COMPUTE_TYPES
 from slimlearn.backend.resident import Resident
 from slimlearn.backend.text import print_program
 
@@ -201,6 +202,7 @@ OFFSET(algorithm, algo)
 OFFSET(workspace, workspaceSize)
 OFFSET(state, state)
 static_assert(own::kReal32 == CUDA_R_32F && own::kReal64 == CUDA_R_64F);
+static_assert(own::kFloat16 == CUDA_R_16F && own::kBfloat16 == CUDA_R_16BF);
 static_assert(own::kCompute32 == CUBLAS_COMPUTE_32F);
 static_assert(own::kComputeTf32 == CUBLAS_COMPUTE_32F_FAST_TF32);
 static_assert(own::kCompute64 == CUBLAS_COMPUTE_64F);
@@ -290,6 +292,8 @@ NODE(forward_alpha, FORWARD_, X, W, Y)
 NODE(input_grad_alpha, BWD_DATA_, DX, W, DY)
 NODE(filter_grad_alpha, BWD_FILTER_, X, DW, DY)
 SAME(kDnnFloat, CUDNN_DATA_FLOAT)
+SAME(kDnnFloat16, CUDNN_DATA_HALF)
+SAME(kDnnBfloat16, CUDNN_DATA_BFLOAT16)
 SAME(kCrossCorrelation, CUDNN_CROSS_CORRELATION)
 SAME(kHeuristicA, CUDNN_HEUR_MODE_A)
 SAME(kHeuristicLast, CUDNN_HEUR_MODE_FALLBACK)
@@ -355,6 +359,20 @@ def test_nvrtc_takes_the_kernels_of_every_op(op, with_nvrtc):
                 engine.compile(text, device=with_nvrtc).info("f", 3)
             except ValueError as error:
                 assert "there is no kernel" in str(error)
+
+
+@pytest.mark.parametrize("compute", COMPUTE_TYPES)
+@pytest.mark.parametrize("way", ["whole", "library, refused"])
+def test_nvrtc_takes_the_kernels_of_sixteen_bits(compute, way, with_nvrtc, monkeypatch):
+    device = with_nvrtc
+    if way != "whole":
+        monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1")
+        device = f"emulated with NVRTC, {compute} widened"
+        native.register_emulated_device(device, nvrtc=True, sixteen_bits=False)
+    for op in ("matmul", "convolution", "convolution_filter_grad"):
+        model = CASES[op][0].model("f32")
+        model.compute = compute
+        assert engine.compile(print_program(model), device=device).info("f", 3)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "u1", "u8", "?"])

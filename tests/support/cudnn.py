@@ -33,6 +33,11 @@ def device(name: str = "emulated with cuDNN") -> str:
     return name
 
 
+def sixteen_bit_runs() -> int:
+    """Return how many of them multiplied operands of sixteen bits."""
+    return ctypes.c_int64(library().fake_cudnn_sixteen_bit_runs()).value
+
+
 def runs() -> int:
     """Return how many convolutions the library computed on the host."""
     return ctypes.c_int64(library().fake_cudnn_runs()).value

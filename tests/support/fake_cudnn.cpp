@@ -130,10 +130,12 @@ constexpr int64_t kRounds = 5, kLast = 7;  // kLast is the one to fall back to
 struct Tensor {
   explicit Tensor(const Object& object)
       : id(object.one<int64_t>(Attribute::id)),
+        type(object.one<int>(Attribute::data_type)),
         sizes(object.all<int64_t>(Attribute::sizes)),
         steps(object.all<int64_t>(Attribute::steps)) {}
 
   int64_t id;
+  int type;
   std::vector<int64_t> sizes, steps;
 };
 
@@ -158,6 +160,12 @@ struct Node {
   }
   Attribute at(int place) const { return static_cast<Attribute>(static_cast<int>(first) + place); }
 
+  const Tensor& result() const {
+    return kind == DnnKind::forward ? y : kind == DnnKind::input_grad ? x : filters;
+  }
+  const Tensor& a() const { return kind == DnnKind::input_grad ? y : x; }
+  const Tensor& b() const { return kind == DnnKind::filter_grad ? y : filters; }
+
   bool fits() const {
     const size_t axes = strides.size();
     for (const Tensor* each : {&x, &filters, &y}) {
@@ -167,6 +175,7 @@ struct Node {
         x.sizes[1] % filters.sizes[1] != 0 || y.sizes[1] % (x.sizes[1] / filters.sizes[1]) != 0) {
       return false;
     }
+    if (a().type != b().type || result().type != kDnnFloat) return false;
     for (size_t i = 0; i < axes; ++i) {
       const int64_t reach = (filters.sizes[2 + i] - 1) * dilations[i] + 1;
       const int64_t room = x.sizes[2 + i] + before[i] + after[i] - reach;
@@ -201,16 +210,33 @@ int64_t place(const Tensor& tensor, const std::vector<int64_t>& index) {
   return at;
 }
 
-void convolve(const Node& node, bool rounds, float* x, float* filters, float* y) {
-  const Tensor& result = node.kind == DnnKind::forward      ? node.y
-                         : node.kind == DnnKind::input_grad ? node.x
-                                                            : node.filters;
-  float* const to = node.kind == DnnKind::forward      ? y
-                    : node.kind == DnnKind::input_grad ? x
-                                                       : filters;
-  const auto read = [&](float number) {
-    return static_cast<double>(rounds ? to_tf32(number) : number);
-  };
+double half(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, rest = bits & 1023;
+  const double size = exponent > 0 ? std::ldexp(1024 + rest, exponent - 25) : std::ldexp(rest, -24);
+  return bits >> 15 != 0 ? -size : size;
+}
+
+// An operand's elements as what they are multiplied as.
+struct Reader {
+  double operator()(int64_t at) const {
+    if (type == kDnnFloat) {
+      const float number = static_cast<const float*>(data)[at];
+      return rounds ? to_tf32(number) : number;
+    }
+    const uint16_t bits = static_cast<const uint16_t*>(data)[at];
+    return type == kDnnFloat16 ? half(bits) : std::bit_cast<float>(uint32_t{bits} << 16);
+  }
+
+  const void* data;
+  int type;
+  bool rounds;
+};
+
+void convolve(const Node& node, bool rounds, const std::map<int64_t, void*>& arrays) {
+  const Tensor& result = node.result();
+  auto* const to = static_cast<float*>(arrays.at(result.id));
+  const auto reader = [&](const Tensor& of) { return Reader{arrays.at(of.id), of.type, rounds}; };
+  const Reader a = reader(node.a()), b = reader(node.b());
   std::map<int64_t, double> sums;
   std::vector<int64_t> index(result.sizes.size());
   do sums[place(result, index)] = 0;
@@ -235,11 +261,11 @@ void convolve(const Node& node, bool rounds, float* x, float* filters, float* y)
       const int64_t at_x = place(node.x, of_x), at_filters = place(node.filters, of_filters),
                     at_y = place(node.y, of_y);
       if (node.kind == DnnKind::forward) {
-        sums[at_y] += read(x[at_x]) * read(filters[at_filters]);
+        sums[at_y] += a(at_x) * b(at_filters);
       } else if (node.kind == DnnKind::input_grad) {
-        sums[at_x] += read(y[at_y]) * read(filters[at_filters]);
+        sums[at_x] += a(at_y) * b(at_filters);
       } else {
-        sums[at_filters] += read(x[at_x]) * read(y[at_y]);
+        sums[at_filters] += a(at_x) * b(at_y);
       }
     } while (advance(tap, taps));
   } while (advance(of_y, node.y.sizes));
@@ -249,7 +275,7 @@ void convolve(const Node& node, bool rounds, float* x, float* filters, float* y)
   }
 }
 
-int64_t runs = 0;
+int64_t runs = 0, sixteen_bit_runs = 0;
 int handles = 0;
 
 }  // namespace
@@ -257,6 +283,7 @@ int handles = 0;
 extern "C" {
 
 int64_t fake_cudnn_runs() { return runs; }
+int64_t fake_cudnn_sixteen_bit_runs() { return sixteen_bit_runs; }
 
 const char* cudnnGetErrorString(Result result) {
   return result == kBadParameter   ? "CUDNN_STATUS_BAD_PARAM"
@@ -325,7 +352,9 @@ Result cudnnBackendFinalize(DnnObject object) {
   }
   if (own.kind == DnnKind::forward || own.kind == DnnKind::input_grad ||
       own.kind == DnnKind::filter_grad) {
-    if (!Node(own).fits()) return kBadParameter;
+    const Node node(own);
+    if (!node.fits()) return kBadParameter;
+    if (node.a().type != kDnnFloat && fails("sixteen bits")) return kNotSupported;
   }
   if (own.kind == DnnKind::plan) {
     const int64_t engine = own.object(Attribute::plan_config).one<int64_t>(Attribute::engine);
@@ -394,19 +423,19 @@ Result cudnnBackendExecute(DnnHandle, DnnObject plan, DnnObject arrays) {
   const Node node(graph.object(Attribute::graph_nodes));
   const auto ids = of(arrays).all<int64_t>(Attribute::array_ids);
   const auto pointers = of(arrays).all<void*>(Attribute::array_pointers);
-  std::map<int64_t, float*> found;
+  std::map<int64_t, void*> found;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (reinterpret_cast<uintptr_t>(pointers.at(i)) % 16 != 0) return kBadParameter;
-    found[ids[i]] = static_cast<float*>(pointers[i]);
+    found[ids[i]] = pointers[i];
   }
   auto* workspace = of(arrays).one<void*>(Attribute::array_workspace);
   if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return kBadParameter;
   std::memset(workspace, 0xff,
               static_cast<size_t>(of(plan).one<int64_t>(Attribute::plan_workspace)));
   if (engine < kRounds) return 5000;
-  convolve(node, engine == kRounds, found.at(node.x.id), found.at(node.filters.id),
-           found.at(node.y.id));
+  convolve(node, engine == kRounds, found);
   ++runs;
+  if (node.a().type != kDnnFloat) ++sixteen_bit_runs;
   return 0;
 }
 

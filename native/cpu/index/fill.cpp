@@ -34,6 +34,9 @@ void append_as(std::vector<std::byte>* bytes, DType dtype, Number number) {
       return append<uint8_t>(bytes, number);
     case DType::b8:
       return append<uint8_t>(bytes, number != Number{0});
+    case DType::bf16:
+    case DType::f16:
+      break;  // of no constant
   }
 }
 

@@ -152,10 +152,9 @@ TapeKernel of_row(DType dtype, unsigned scalars) {
       return of_type<Row, int64_t>(scalars);
     case DType::b8:
       return of_type<Row, bool>(scalars);
-    case DType::u8:
+    default:  // only moved
       return nullptr;
   }
-  return nullptr;
 }
 
 template <class From, class To>
@@ -188,8 +187,9 @@ TapeKernel cast_from(DType to) {
       return &run_cast<From, bool>;
     case DType::u8:
       return &run_cast<From, uint8_t>;
+    default:  // kept by no value of the CPU's
+      return nullptr;
   }
-  return nullptr;
 }
 
 TapeKernel cast_kernel(DType from, DType to) {
@@ -206,8 +206,9 @@ TapeKernel cast_kernel(DType from, DType to) {
       return cast_from<bool>(to);
     case DType::u8:
       return cast_from<uint8_t>(to);
+    default:
+      return nullptr;
   }
-  return nullptr;
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ struct HostEvent final : Event {
 
 class EmulatedDriver final : public Driver, Products, Convolutions {
  public:
-  EmulatedDriver(bool nvrtc, int64_t memory, const std::string& dnn) {
+  EmulatedDriver(bool nvrtc, int64_t memory, const std::string& dnn, bool sixteen_bits)
+      : sixteen_bits_(sixteen_bits) {
     if (!dnn.empty()) dnn_ = nvidia::Dnn::open({dnn}, no_dnn_);
     if (nvrtc) nvrtc_.emplace(9, 0, 13000);
     properties_.name = "emulated";
@@ -192,6 +193,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   Products* products() override { return this; }
   std::string version() const override { return "products on the host"; }
   std::shared_ptr<const Product> choose(const Multiplication& what) override {
+    if (!sixteen_bits_ && is_sixteen_bits(what.dtype)) return nullptr;
     return std::make_shared<HostProduct>(what);
   }
   // All of what a library may touch must be there.
@@ -278,6 +280,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
     if (error_.empty()) error_ = what;
   }
 
+  const bool sixteen_bits_;
   std::optional<nvidia::Compiler> nvrtc_;
   std::unique_ptr<nvidia::Dnn> dnn_;
   std::string no_dnn_;  // why there is none
@@ -290,8 +293,9 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_emulated(bool nvrtc, int64_t memory, const std::string& dnn) {
-  return std::make_unique<EmulatedDriver>(nvrtc, memory, dnn);
+std::unique_ptr<Driver> open_emulated(bool nvrtc, int64_t memory, const std::string& dnn,
+                                      bool sixteen_bits) {
+  return std::make_unique<EmulatedDriver>(nvrtc, memory, dnn, sixteen_bits);
 }
 
 }  // namespace slim::cuda

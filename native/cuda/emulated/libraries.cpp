@@ -2,8 +2,10 @@
 #include "cuda/emulated/libraries.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace slim::cuda {
@@ -15,22 +17,51 @@ float to_tf32(float x) {
   if ((bits & 0x7f800000U) == 0x7f800000U) return x;
   return std::bit_cast<float>((bits + 0xfffU + (bits >> 13 & 1U)) & ~0x1fffU);
 }
-float to_tf32(double x) { return to_tf32(static_cast<float>(x)); }
+
+// Of sixteen bits, five of them the exponent's.
+double half(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, rest = bits & 1023;
+  const double size = exponent == 0   ? std::ldexp(rest, -24)
+                      : exponent < 31 ? std::ldexp(1024 + rest, exponent - 25)
+                      : rest == 0     ? std::numeric_limits<double>::infinity()
+                                      : std::numeric_limits<double>::quiet_NaN();
+  return bits >> 15 != 0 ? -size : size;
+}
+
+// An element of an operand as what it is multiplied as.
+double number_of(const Multiplication& what, const std::byte* from, int64_t at) {
+  const auto read = [&]<class T>(T) {
+    T value;
+    std::memcpy(&value, from + at * int64_t{sizeof(T)}, sizeof(T));
+    return value;
+  };
+  switch (what.dtype) {
+    case DType::f64:
+      return read(double{});
+    case DType::bf16:
+      return std::bit_cast<float>(static_cast<uint32_t>(read(uint16_t{})) << 16);
+    case DType::f16:
+      return half(read(uint16_t{}));
+    default:
+      break;
+  }
+  const float number = read(float{});
+  return what.tf32 ? to_tf32(number) : number;
+}
 
 template <class T>
-void multiply_all(const Multiplication& what, const T* a, const T* b, T* result) {
+void multiply_all(const Multiplication& what, const std::byte* a, const std::byte* b,
+                  std::byte* result) {
   for (int64_t i = 0; i < what.batches * what.m * what.n; ++i) {
     const int64_t batch = i / (what.m * what.n), row = i / what.n % what.m, column = i % what.n;
-    const T* left = a + batch * what.a_step + row * (what.transpose_a ? 1 : what.a_stride);
-    const T* right = b + batch * what.b_step + column * (what.transpose_b ? what.b_stride : 1);
+    const int64_t left = batch * what.a_step + row * (what.transpose_a ? 1 : what.a_stride);
+    const int64_t right = batch * what.b_step + column * (what.transpose_b ? what.b_stride : 1);
     double sum = 0;
     for (int64_t k = 0; k < what.k; ++k) {
-      const T x = left[k * (what.transpose_a ? what.a_stride : 1)];
-      const T y = right[k * (what.transpose_b ? 1 : what.b_stride)];
-      sum += what.tf32 ? static_cast<double>(to_tf32(x)) * static_cast<double>(to_tf32(y))
-                       : static_cast<double>(x) * static_cast<double>(y);
+      sum += number_of(what, a, left + k * (what.transpose_a ? what.a_stride : 1)) *
+             number_of(what, b, right + k * (what.transpose_b ? 1 : what.b_stride));
     }
-    result[i] = static_cast<T>(sum);
+    reinterpret_cast<T*>(result)[i] = static_cast<T>(sum);
   }
 }
 
@@ -42,31 +73,27 @@ bool HostProduct::is_within(const GuardedMemory& memory, const std::byte* a, con
   const int64_t as = what.a_step > 0 ? what.batches : 1, bs = what.b_step > 0 ? what.batches : 1;
   return memory.is_within(a, as * what.m * what.k * size) &&
          memory.is_within(b, bs * what.k * what.n * size) &&
-         memory.is_within(result, what.batches * what.m * what.n * size) &&
+         memory.is_within(result, what.batches * what.m * what.n * size_of(what.result_type())) &&
          memory.is_within(workspace, workspace_bytes());
 }
 
 void HostProduct::multiply(const std::byte* a, const std::byte* b, std::byte* result,
                            std::byte* workspace) const {
   std::memset(workspace, 0xff, static_cast<size_t>(workspace_bytes()));
-  if (what.dtype == DType::f64) {
-    multiply_all(what, reinterpret_cast<const double*>(a), reinterpret_cast<const double*>(b),
-                 reinterpret_cast<double*>(result));
-  } else {
-    multiply_all(what, reinterpret_cast<const float*>(a), reinterpret_cast<const float*>(b),
-                 reinterpret_cast<float*>(result));
-  }
+  (what.dtype == DType::f64 ? multiply_all<double> : multiply_all<float>)(what, a, b, result);
 }
 
 bool is_within(const GuardedMemory& memory, const ConvolutionPlan& plan,
                const ConvolutionArrays& arrays) {
-  const auto holds = [&](const std::byte* array, const std::vector<int64_t>& sizes) {
+  const auto holds = [&](const std::byte* array, const std::vector<int64_t>& sizes, DType dtype) {
     const int64_t count =
         std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
-    return memory.is_within(array, count * size_of(DType::f32));
+    return memory.is_within(array, count * size_of(dtype));
   };
-  return holds(arrays.x, plan.shape.x) && holds(arrays.filters, plan.shape.filters) &&
-         holds(arrays.y, plan.shape.y) &&
+  const ConvolutionShape& shape = plan.shape;
+  return holds(arrays.x, shape.x, shape.x_type()) &&
+         holds(arrays.filters, shape.filters, shape.filters_type()) &&
+         holds(arrays.y, shape.y, shape.y_type()) &&
          memory.is_within(arrays.workspace, plan.workspace_bytes());
 }
 

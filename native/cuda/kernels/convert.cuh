@@ -1,23 +1,8 @@
 // Numbers of one type as those of another.
 #pragma once
+#include "cuda/kernels/sixteen_bits.cuh"
 
 namespace slim {
-
-// A number of 16 bits.
-struct Half {
-  unsigned short bits;
-
-  __device__ operator float() const {
-    const unsigned int sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31,
-                       rest = bits & 1023;
-    if (exponent == 0) {
-      const float small = static_cast<float>(rest) * 5.9604644775390625e-8f;  // 2^-24
-      return sign != 0 ? -small : small;
-    }
-    return __uint_as_float(sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) |
-                           rest << 13);
-  }
-};
 
 template <class To, class From>
 struct Converted {

@@ -143,8 +143,8 @@ struct FilterGrad {
 };
 
 // [slice, m, groups · columns].
-template <class T, class Tile, int pieces, class Kind, class Store>
-__device__ void convolve(const T* a, const T* b, Product product, const Store& store) {
+template <class T, class Tile, int pieces, class Kind, class S, class Store>
+__device__ void convolve(const S* a, const S* b, Product product, const Store& store) {
   Part part;
   if (!Part::find<Tile>(product, &part)) return;
   constexpr int n = Kind::columns, row = n * Kind::groups;
@@ -157,8 +157,8 @@ __device__ void convolve(const T* a, const T* b, Product product, const Store& s
 
 // The same where a group has a few columns only: a team of threads for an element, most of one
 // where its terms are few. Teams beside each other read neighbouring channels.
-template <class T, class Team, class Kind, class Store>
-__device__ void convolve_few(const T* a, const T* b, Product product, const Store& store) {
+template <class T, class Team, class Kind, class S, class Store>
+__device__ void convolve_few(const S* a, const S* b, Product product, const Store& store) {
   constexpr int n = Kind::columns, row = n * Kind::groups;
   const long long results = static_cast<long long>(product.m) * row;
   const long long slice = block() % product.slices;

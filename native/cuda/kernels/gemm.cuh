@@ -224,7 +224,8 @@ __device__ void add_slices(const T* parts, long long count, int slices, const St
   }
 }
 
-// An operand in memory: element (i, k) at i·stride + k, or at k·stride + i.
+// An operand in memory: element (i, k) at i·stride + k, or at k·stride + i. Operands of sixteen
+// bits are read as the floats that they are multiplied as.
 template <class T, bool along>
 struct Matrix {
   static constexpr bool along_k = along;
@@ -239,13 +240,13 @@ struct Matrix {
   }
 };
 
-template <class T, class Tile, int pieces, bool transpose_a, bool transpose_b, class Store>
-__device__ void matmul(const T* a, const T* b, Product product, long long a_step, long long b_step,
+template <class T, class Tile, int pieces, bool transpose_a, bool transpose_b, class S, class Store>
+__device__ void matmul(const S* a, const S* b, Product product, long long a_step, long long b_step,
                        long long a_stride, long long b_stride, const Store& store) {
   Part part;
   if (!Part::find<Tile>(product, &part)) return;
-  const Matrix<T, !transpose_a> left{a + part.batch * a_step, a_stride};
-  const Matrix<T, transpose_b> right{b + part.batch * b_step, b_stride};
+  const Matrix<S, !transpose_a> left{a + part.batch * a_step, a_stride};
+  const Matrix<S, transpose_b> right{b + part.batch * b_step, b_stride};
   const int n = product.n;
   const long long first = part.result * product.m * n;
   gemm<T, Tile, pieces>(

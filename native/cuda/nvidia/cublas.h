@@ -27,6 +27,8 @@ struct BlasChoice {
 
 inline constexpr int kReal32 = 0;           // CUDA_R_32F
 inline constexpr int kReal64 = 1;           // CUDA_R_64F
+inline constexpr int kFloat16 = 2;          // CUDA_R_16F
+inline constexpr int kBfloat16 = 14;        // CUDA_R_16BF
 inline constexpr int kCompute32 = 68;       // CUBLAS_COMPUTE_32F
 inline constexpr int kComputeTf32 = 77;     // CUBLAS_COMPUTE_32F_FAST_TF32
 inline constexpr int kCompute64 = 70;       // CUBLAS_COMPUTE_64F

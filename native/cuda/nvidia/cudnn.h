@@ -77,6 +77,8 @@ inline constexpr int kBeta = 1, kDescription = 2;
 inline constexpr int kOfFilters = 3, kOfX = 4, kOfY = 5;
 
 inline constexpr int kDnnFloat = 0;          // CUDNN_DATA_FLOAT
+inline constexpr int kDnnFloat16 = 2;        // CUDNN_DATA_HALF
+inline constexpr int kDnnBfloat16 = 9;       // CUDNN_DATA_BFLOAT16
 inline constexpr int kCrossCorrelation = 1;  // CUDNN_CROSS_CORRELATION
 inline constexpr int kHeuristicA = 3;        // CUDNN_HEUR_MODE_A
 inline constexpr int kHeuristicLast = 2;     // CUDNN_HEUR_MODE_FALLBACK

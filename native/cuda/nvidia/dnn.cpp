@@ -17,8 +17,13 @@ constexpr uint32_t kUnfit = kShortSums | kFourier | kVaries | kWinograd6 | kWino
 constexpr uint32_t kRounding = kTensorCore | kRoundsOperands;
 constexpr uint32_t kAnyWinograd = kWinograd | kWinograd4 | kWinograd6 | kWinograd13;
 
+int dnn_type(DType dtype) {
+  return dtype == DType::bf16 ? kDnnBfloat16 : dtype == DType::f16 ? kDnnFloat16 : kDnnFloat;
+}
+
 // [outer, axes…, inner] as it lies, told in cuDNN's order: outer, inner, axes….
-DnnDescriptor tensor(const DnnApi& api, int64_t id, const std::vector<int64_t>& sizes) {
+DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype,
+                     const std::vector<int64_t>& sizes) {
   std::vector<int64_t> steps(sizes.size(), 1);
   for (size_t i = sizes.size() - 1; i-- > 0;) steps[i] = steps[i + 1] * sizes[i + 1];
   const auto in_order = [](const std::vector<int64_t>& of) {
@@ -28,7 +33,7 @@ DnnDescriptor tensor(const DnnApi& api, int64_t id, const std::vector<int64_t>& 
   };
   DnnDescriptor made(api, DnnKind::tensor);
   made.set(DnnAttribute::id, DnnType::integer, id);
-  made.set(DnnAttribute::data_type, DnnType::data_type, kDnnFloat);
+  made.set(DnnAttribute::data_type, DnnType::data_type, dnn_type(dtype));
   made.set(DnnAttribute::alignment, DnnType::integer, int64_t{16});
   made.set(DnnAttribute::sizes, DnnType::integer, in_order(sizes));
   made.set(DnnAttribute::steps, DnnType::integer, in_order(steps));
@@ -40,9 +45,9 @@ DnnDescriptor tensor(const DnnApi& api, int64_t id, const std::vector<int64_t>& 
 class DnnGraph {
  public:
   DnnGraph(const DnnApi& api, DnnHandle handle, const ConvolutionShape& shape)
-      : x_(tensor(api, kX, shape.x)),
-        filters_(tensor(api, kFilters, shape.filters)),
-        y_(tensor(api, kY, shape.y)),
+      : x_(tensor(api, kX, shape.x_type(), shape.x)),
+        filters_(tensor(api, kFilters, shape.filters_type(), shape.filters)),
+        y_(tensor(api, kY, shape.y_type(), shape.y)),
         windows_(api, DnnKind::convolution),
         node_(api, kind_of(shape.kind)),
         graph_(api, DnnKind::graph) {
@@ -92,9 +97,10 @@ class DnnGraph {
   DnnDescriptor x_, filters_, y_, windows_, node_, graph_;
 };
 
-bool suits(uint32_t notes, bool tf32) {
+bool suits(uint32_t notes, const ConvolutionShape& shape) {
   // Transformed operands would be rounded, where those that were given need not be.
-  return (notes & kUnfit) == 0 && (tf32 ? (notes & kAnyWinograd) == 0 : (notes & kRounding) == 0);
+  const bool rounded = shape.tf32 || shape.dtype != DType::f32;
+  return (notes & kUnfit) == 0 && (notes & (rounded ? kAnyWinograd : kRounding)) == 0;
 }
 
 struct DnnPlan final : ConvolutionPlan {
@@ -149,7 +155,7 @@ std::shared_ptr<const ConvolutionPlan> plan_of(const DnnApi& api, DnnHandle hand
     try {
       for (DnnDescriptor& config : configs_of(api, *graph, heuristic)) {
         try {
-          if (!suits(notes_of(api, config), shape.tf32)) {
+          if (!suits(notes_of(api, config), shape)) {
             why = "no engine of it has the same bits in every run and sums of float32";
             continue;
           }

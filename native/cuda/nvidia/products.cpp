@@ -12,6 +12,13 @@
 namespace slim::cuda::nvidia {
 namespace {
 
+int blas_type(DType dtype) {
+  return dtype == DType::f64    ? kReal64
+         : dtype == DType::bf16 ? kBfloat16
+         : dtype == DType::f16  ? kFloat16
+                                : kReal32;
+}
+
 constexpr uint64_t kMostBytes = uint64_t{32} << 20;  // of workspace
 
 class BlasProduct final : public Product {
@@ -19,7 +26,7 @@ class BlasProduct final : public Product {
   // It is `chosen` if the library does it.
   BlasProduct(const BlasApi& api, BlasHandle handle, const Multiplication& what) : api(api) {
     const bool f64 = what.dtype == DType::f64;
-    const int type = f64 ? kReal64 : kReal32;
+    const int given = blas_type(what.dtype), type = blas_type(what.result_type());
     const int compute = f64 ? kCompute64 : what.tf32 ? kComputeTf32 : kCompute32;
     is_double = f64;
     ok(api.cublasLtMatmulDescCreate(&operation, compute, type));
@@ -27,9 +34,9 @@ class BlasProduct final : public Product {
     if (what.transpose_b) set(kTransposeA, transposed);
     if (what.transpose_a) set(kTransposeB, transposed);
     const int64_t m = what.m, n = what.n, k = what.k;
-    make(&b, type, what.transpose_b ? k : n, what.transpose_b ? n : k, what.b_stride, what.batches,
+    make(&b, given, what.transpose_b ? k : n, what.transpose_b ? n : k, what.b_stride, what.batches,
          what.b_step);
-    make(&a, type, what.transpose_a ? m : k, what.transpose_a ? k : m, what.a_stride, what.batches,
+    make(&a, given, what.transpose_a ? m : k, what.transpose_a ? k : m, what.a_stride, what.batches,
          what.a_step);
     make(&result, type, n, m, n, what.batches, m * n);
     if (works) choose(handle);

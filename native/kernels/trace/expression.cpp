@@ -53,6 +53,10 @@ std::string c_type(DType dtype) {
     case DType::b8:
     case DType::u8:
       return "uint8_t";
+    case DType::bf16:
+      return "slim::Bfloat16";
+    case DType::f16:
+      return "slim::Half";
   }
   return {};
 }

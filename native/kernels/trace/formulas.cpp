@@ -73,7 +73,9 @@ Term formula_of(Operation op, DType from, DType to, const std::vector<Term>& arg
     case DType::b8:
       return Formulas::run<bool>(op, arguments);
     case DType::u8:
-      return nullptr;
+    case DType::bf16:
+    case DType::f16:
+      break;
   }
   return nullptr;
 }

@@ -166,6 +166,9 @@ void Gather::choose_for(DType dtype) {
       return choose_both<Src, bool>();
     case DType::u8:
       return choose_both<Src, uint8_t>();
+    case DType::bf16:
+    case DType::f16:
+      break;  // of no input
   }
 }
 
