@@ -19,13 +19,14 @@ from slimlearn.estimators.compat import (
     get_namespace_and_device,
     max_precision_float_dtype,
 )
-from slimlearn.estimators.where import where
+from slimlearn.estimators.where import gpu_name, where
 
 __all__ = [
     "Home",
     "Origin",
     "check_one_gpu",
     "check_origin",
+    "device_of",
     "home_of",
     "in_place",
     "origin_of",
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 # Of DLPack's kinds of devices those whose memory the host reads: its own, and pinned.
-_HOST = (1, 3, 11)
+# Then CUDA's: a GPU's memory, and such as moves.
+_HOST, _CUDA = (1, 3, 11), (2, 13)
 # How an array comes to the host: CuPy's, PyTorch's, Numba's.
 _FETCH = ("get", "cpu", "copy_to_host")
 
@@ -130,8 +132,28 @@ def in_place(array, device: str) -> Resident | None:
         return None
     if device == "cpu" or not _is_on_gpu(array):
         return None
-    device = where(device)
+    device = device_of(device, array)
     return None if device == "cpu" else resident_of(array, device)
+
+
+def device_of(device: str, array) -> str:
+    """Where an estimator computes that is given this array: "auto" is the GPU on which
+    it lies, where one says so (DLPack).
+
+    Parameters
+    ----------
+    device : str
+        The estimator's parameter.
+    array : object
+        X.
+    """
+    number = _gpu_number(array) if device == "auto" else None
+    if number is None:
+        return where(device)
+    from slimlearn.backend import engine
+
+    gpu = gpu_name(number)
+    return gpu if engine.has(gpu) else where(device)
 
 
 def check_one_gpu(**arrays) -> None:
@@ -146,17 +168,13 @@ def check_one_gpu(**arrays) -> None:
     ------
     ValueError
     """
-    found: dict[tuple, str] = {}
+    found: dict[int, str] = {}
     for name, array in arrays.items():
-        if array is None or isinstance(array, (np.ndarray, list, tuple)):
-            continue
-        if not _is_on_gpu(array):
-            continue
-        told = getattr(array, "__dlpack_device__", None)
-        if told is not None:
-            found.setdefault(tuple(map(int, told())), name)
+        number = _gpu_number(array)
+        if number is not None:
+            found.setdefault(number, name)
     if len(found) > 1:
-        told = " and ".join(f"{name} on cuda:{gpu}" for (_, gpu), name in found.items())
+        told = " and ".join(f"{name} on cuda:{gpu}" for gpu, name in found.items())
         raise ValueError(
             f"the arrays of one call lie on several GPUs, {told}: move them to one, or "
             "give NumPy's"
@@ -178,6 +196,15 @@ def _is_on_gpu(array) -> bool:
         return True
     device = getattr(array, "__dlpack_device__", None)
     return callable(device) and int(device()[0]) not in _HOST
+
+
+def _gpu_number(array) -> int | None:
+    """The GPU on which it lies; None for all else, and where DLPack does not say."""
+    if isinstance(array, (np.ndarray, np.generic, list, tuple)):
+        return None
+    told = getattr(array, "__dlpack_device__", None)
+    kind, number = map(int, told()) if callable(told) else (0, 0)
+    return number if kind in _CUDA else None
 
 
 def _fetched(array) -> np.ndarray:

@@ -186,9 +186,9 @@ or callable, default="squared_error"
         denormals, slowly.
     device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
         What computes: the processor or an NVIDIA GPU (extra ``slimlearn[cuda13]``);
-        "auto" is the first GPU, where there is one. What was fitted on a GPU predicts
-        on the processor, with a warning, where there is none. Worker processes of
-        joblib are dealt over the GPUs by "auto".
+        "auto" is the GPU on which X lies (DLPack), else the first, where there is one.
+        What was fitted on a GPU predicts on the processor, with a warning, where there
+        is none. Worker processes of joblib are dealt over the GPUs by "auto".
         Large products are cuBLASLt's and large convolutions cuDNN's where these are
         installed, in float32 as the processor computes; ``SLIM_CUDA_TF32=1`` in the
         environment, set before programs are compiled, lets them round their operands to

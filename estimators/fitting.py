@@ -12,7 +12,12 @@ from slimlearn.backend.optimizer import make_optimizer
 from slimlearn.backend.schedule import Schedule, make_schedule
 from slimlearn.backend.telling import warn
 from slimlearn.estimators import validation
-from slimlearn.estimators.arrays import check_one_gpu, home_of, origin_of
+from slimlearn.estimators.arrays import (
+    check_one_gpu,
+    device_of,
+    home_of,
+    origin_of,
+)
 from slimlearn.estimators.callbacks.base import fresh_callbacks
 from slimlearn.estimators.callbacks.run import KEEPS_EPOCHS, Calls
 from slimlearn.estimators.callbacks.state import FitState
@@ -335,6 +340,7 @@ class Fitting(Starting, Publishing):
 
     def _look_at(self, X, y) -> None:
         """What X and y tell before they are checked arrays."""
+        self.device = device_of(self.estimator.device, X)
         self.order = validation.label_order(y)
         self.origin, self.home_of_labels = origin_of(home_of(X)), home_of(y)
 

@@ -82,9 +82,7 @@ class Starting:
         self.end_points = built.end_points
         named = "feature_names_in_" in estimator.__dict__
         closely = named or self.origin.foreign
-        self.handle = Handle(
-            program, self.input, closely, estimator.device, strict=True
-        )
+        self.handle = Handle(program, self.input, closely, self.device, strict=True)
         former = self.former
         if former is None:
             self.handle.native.run("init", {}, program, seed=seed)

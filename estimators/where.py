@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slimlearn.backend.telling import warn
 
-__all__ = ["GPU", "where"]
+__all__ = ["GPU", "gpu_name", "where"]
 
 # What "auto" means where it is there.
 GPU = "cuda"
@@ -45,6 +45,11 @@ def _own_gpu() -> str:
     """The GPU of this process: the workers of joblib are dealt over those there are."""
     worker = re.search(r"-(\d+)$", multiprocessing.current_process().name)
     number = (int(worker.group(1)) - 1) % _count() if worker else 0
+    return gpu_name(number)
+
+
+def gpu_name(number: int) -> str:
+    """The name of a GPU as a device."""
     return f"{GPU}:{number}" if number else GPU
 
 

@@ -1,16 +1,20 @@
 """Which device a fit takes, and what it says where its memory ends."""
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
-from support.devices import MIRROR
+from support.devices import LEVEL, MIRROR
 
 from slimlearn import DNNClassifier
 from slimlearn.backend import engine
 from slimlearn.backend.engine import trainer
+from slimlearn.backend.engine.native import native
 from slimlearn.estimators import where
+from slimlearn.estimators.arrays import device_of
 
 X, Y = load_iris(return_X_y=True)
 
@@ -45,6 +49,56 @@ def test_gpus_are_those_that_the_driver_lists(monkeypatch, tmp_path):
     for name in ("0000:01:00.0", "0000:41:00.0"):
         (tmp_path / name).mkdir()
     assert where._count() == 2
+
+
+class On:
+    """An array of a GPU that comes to the host when it is asked to."""
+
+    def __init__(self, values, number, kind=2):
+        self.values, self.told = values, (kind, number)
+        self.shape = values.shape
+
+    def __dlpack_device__(self):
+        return self.told
+
+    def get(self):
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "array, wanted",
+    [
+        (On(X, 0), "cuda"),
+        (On(X, 1), "cuda:1"),
+        (On(X, 1, kind=13), "cuda:1"),
+        (On(X, 7), "cuda"),  # which this process does not see
+        (On(X, 1, kind=1), "cuda"),  # the host's
+        (X, "cuda"),
+        (X.tolist(), "cuda"),
+    ],
+)
+def test_auto_is_where_x_lies(array, wanted, monkeypatch):
+    monkeypatch.setattr(engine, "has", lambda device: device != "cuda:7")
+    assert device_of("auto", array) == wanted
+    assert device_of("cuda:2", array) == "cuda:2"
+    assert device_of("cpu", array) == "cpu"
+
+
+def test_a_fit_goes_where_x_lies(monkeypatch):
+    """And what predicts stays there; what is unpickled is anywhere."""
+    monkeypatch.setattr(where, "GPU", MIRROR)
+    second = f"{MIRROR}:1"
+    native.register_test_device(second, LEVEL)
+    clf = DNNClassifier((4,), max_iter=2, random_state=0, device="auto")
+    assert clone(clf).fit(X, Y)._handle.native.device == MIRROR
+    clf.fit(On(X, 1), Y)
+    assert clf._handle.native.device == second
+    want = clone(clf).set_params(device="cpu").fit(X, Y)
+    for rows in (X, On(X, 0), On(X, 1)):
+        np.testing.assert_array_equal(clf.predict_proba(rows), want.predict_proba(X))
+    other = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(other.predict_proba(X), want.predict_proba(X))
+    assert other._handle.native.device == MIRROR
 
 
 @pytest.mark.parametrize(
