@@ -61,7 +61,10 @@ size_t size_of(DnnType type) {
     case DnnType::heuristic:
     case DnnType::note:
     case DnnType::real:
+    case DnnType::pointwise_mode:
       return 4;
+    case DnnType::boolean:
+      return 1;
     default:
       return 8;
   }
@@ -80,11 +83,16 @@ Schema schema_of(DnnKind kind) {
   };
   switch (kind) {
     case DnnKind::tensor:
-      return {{Attribute::id, DnnType::integer},
-              {Attribute::data_type, DnnType::data_type},
-              {Attribute::alignment, DnnType::integer},
-              {Attribute::sizes, DnnType::integer},
-              {Attribute::steps, DnnType::integer}};
+      return {{Attribute::id, DnnType::integer},        {Attribute::data_type, DnnType::data_type},
+              {Attribute::alignment, DnnType::integer}, {Attribute::sizes, DnnType::integer},
+              {Attribute::steps, DnnType::integer},     {Attribute::is_virtual, DnnType::boolean}};
+    case DnnKind::pointwise:
+      return {{Attribute::pointwise_mode, DnnType::pointwise_mode},
+              {Attribute::pointwise_type, DnnType::data_type}};
+    case DnnKind::pointwise_node:
+      return {{Attribute::pointwise, DnnType::object},
+              {Attribute::pointwise_x, DnnType::object},
+              {Attribute::pointwise_y, DnnType::object}};
     case DnnKind::convolution:
       return {{Attribute::compute_type, DnnType::data_type}, {Attribute::mode, DnnType::mode},
               {Attribute::axes, DnnType::integer},           {Attribute::strides, DnnType::integer},
@@ -132,11 +140,13 @@ struct Tensor {
       : id(object.one<int64_t>(Attribute::id)),
         type(object.one<int>(Attribute::data_type)),
         sizes(object.all<int64_t>(Attribute::sizes)),
-        steps(object.all<int64_t>(Attribute::steps)) {}
+        steps(object.all<int64_t>(Attribute::steps)),
+        is_virtual(object.values.contains(Attribute::is_virtual)) {}
 
   int64_t id;
   int type;
   std::vector<int64_t> sizes, steps;
+  bool is_virtual;
 };
 
 // A node of the graph, read as the headers say: x [images, channels, axes…], filters [outputs,
@@ -232,9 +242,10 @@ struct Reader {
   bool rounds;
 };
 
-void convolve(const Node& node, bool rounds, const std::map<int64_t, void*>& arrays) {
+void convolve(const Node& node, bool rounds, const std::map<int64_t, void*>& arrays,
+              int64_t to_id) {
   const Tensor& result = node.result();
-  auto* const to = static_cast<float*>(arrays.at(result.id));
+  auto* const to = static_cast<float*>(arrays.at(to_id));
   const auto reader = [&](const Tensor& of) { return Reader{arrays.at(of.id), of.type, rounds}; };
   const Reader a = reader(node.a()), b = reader(node.b());
   std::map<int64_t, double> sums;
@@ -273,6 +284,27 @@ void convolve(const Node& node, bool rounds, const std::map<int64_t, void*>& arr
     const float kept = node.beta == 0 ? 0 : node.beta * to[at];
     to[at] = static_cast<float>(node.alpha * sum) + kept;
   }
+}
+
+// The tensor that has what a graph computes: the convolution's, or that of an identity behind it.
+int64_t result_of(const Object& graph) {
+  const auto nodes = graph.all<DnnObject>(Attribute::graph_nodes);
+  if (nodes.size() == 1) return Node(of(nodes[0])).result().id;
+  return Tensor(of(nodes[1]).object(Attribute::pointwise_y)).id;
+}
+
+// Operands of sixteen bits need a node behind them, which reads what lies nowhere.
+bool is_known(const Object& graph) {
+  const auto nodes = graph.all<DnnObject>(Attribute::graph_nodes);
+  const Node node(of(nodes[0]));
+  const bool two = node.a().type != kDnnFloat;
+  if (nodes.size() != (two ? 2 : 1) || node.result().is_virtual != two) return false;
+  if (!two) return true;
+  const Object& next = of(nodes[1]);
+  const Object& what = next.object(Attribute::pointwise);
+  const Tensor from(next.object(Attribute::pointwise_x)), to(next.object(Attribute::pointwise_y));
+  return what.one<int>(Attribute::pointwise_mode) == kIdentity && from.id == node.result().id &&
+         !to.is_virtual && to.type == kDnnFloat && to.sizes == from.sizes && to.steps == from.steps;
 }
 
 int64_t runs = 0, sixteen_bit_runs = 0;
@@ -334,6 +366,7 @@ Result cudnnBackendSetAttribute(DnnObject object, Attribute attribute, DnnType t
 Result cudnnBackendFinalize(DnnObject object) {
   Object& own = of(object);
   for (const auto& [attribute, type] : schema_of(own.kind)) {
+    if (attribute == Attribute::is_virtual) continue;
     if (!own.values.contains(attribute)) return kBadParameter;
   }
   if (fails("kind " + std::to_string(static_cast<int>(own.kind)))) return kNotSupported;
@@ -356,6 +389,7 @@ Result cudnnBackendFinalize(DnnObject object) {
     if (!node.fits()) return kBadParameter;
     if (node.a().type != kDnnFloat && fails("sixteen bits")) return kNotSupported;
   }
+  if (own.kind == DnnKind::graph && !is_known(own)) return kNotSupported;
   if (own.kind == DnnKind::plan) {
     const int64_t engine = own.object(Attribute::plan_config).one<int64_t>(Attribute::engine);
     if (engine != kLast && fails("engines")) return kNotSupported;
@@ -420,7 +454,7 @@ Result cudnnBackendExecute(DnnHandle, DnnObject plan, DnnObject arrays) {
   const auto engine = config.one<int64_t>(Attribute::engine);
   const auto& graph =
       of(reinterpret_cast<DnnObject>(config.one<int64_t>(Attribute::heuristic_graph)));
-  const Node node(graph.object(Attribute::graph_nodes));
+  const Node node(of(graph.all<DnnObject>(Attribute::graph_nodes).at(0)));
   const auto ids = of(arrays).all<int64_t>(Attribute::array_ids);
   const auto pointers = of(arrays).all<void*>(Attribute::array_pointers);
   std::map<int64_t, void*> found;
@@ -433,7 +467,7 @@ Result cudnnBackendExecute(DnnHandle, DnnObject plan, DnnObject arrays) {
   std::memset(workspace, 0xff,
               static_cast<size_t>(of(plan).one<int64_t>(Attribute::plan_workspace)));
   if (engine < kRounds) return 5000;
-  convolve(node, engine == kRounds, found);
+  convolve(node, engine == kRounds, found, result_of(graph));
   ++runs;
   if (node.a().type != kDnnFloat) ++sixteen_bit_runs;
   return 0;

@@ -14,6 +14,7 @@ using DnnObject = void*;  // cudnnBackendDescriptor_t
 
 // cudnnBackendDescriptorType_t
 enum class DnnKind : int {
+  pointwise = 0,
   convolution = 1,
   engine = 2,
   engine_config = 3,
@@ -22,6 +23,7 @@ enum class DnnKind : int {
   forward = 10,
   filter_grad = 11,
   input_grad = 12,
+  pointwise_node = 13,
   graph = 15,
   arrays = 16,  // CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR
   tensor = 17
@@ -31,17 +33,21 @@ enum class DnnKind : int {
 enum class DnnType : int {
   handle = 0,
   data_type = 1,
+  boolean = 2,
   integer = 3,
   real = 4,
   pointer = 6,
   mode = 7,
   heuristic = 8,
   note = 11,
+  pointwise_mode = 14,
   object = 15
 };
 
 // cudnnBackendAttributeName_t
 enum class DnnAttribute : int {
+  pointwise_mode = 0,  // CUDNN_ATTR_POINTWISE_…
+  pointwise_type = 1,
   compute_type = 100,  // CUDNN_ATTR_CONVOLUTION_…
   mode = 101,
   dilations = 102,
@@ -59,6 +65,9 @@ enum class DnnAttribute : int {
   forward_alpha = 700,  // CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_… in the order below
   input_grad_alpha = 706,
   filter_grad_alpha = 712,
+  pointwise = 750,  // CUDNN_ATTR_OPERATION_POINTWISE_…
+  pointwise_x = 751,
+  pointwise_y = 753,
   graph_handle = 800,  // CUDNN_ATTR_OPERATIONGRAPH_…
   graph_nodes = 801,
   alignment = 900,  // CUDNN_ATTR_TENSOR_…
@@ -66,6 +75,7 @@ enum class DnnAttribute : int {
   sizes = 902,
   steps = 903,
   id = 906,
+  is_virtual = 907,
   array_ids = 1000,  // CUDNN_ATTR_VARIANT_PACK_…
   array_pointers = 1001,
   array_workspace = 1003,
@@ -80,6 +90,7 @@ inline constexpr int kDnnFloat = 0;          // CUDNN_DATA_FLOAT
 inline constexpr int kDnnFloat16 = 2;        // CUDNN_DATA_HALF
 inline constexpr int kDnnBfloat16 = 9;       // CUDNN_DATA_BFLOAT16
 inline constexpr int kCrossCorrelation = 1;  // CUDNN_CROSS_CORRELATION
+inline constexpr int kIdentity = 21;         // CUDNN_POINTWISE_IDENTITY
 inline constexpr int kHeuristicA = 3;        // CUDNN_HEUR_MODE_A
 inline constexpr int kHeuristicLast = 2;     // CUDNN_HEUR_MODE_FALLBACK
 

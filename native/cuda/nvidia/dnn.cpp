@@ -1,6 +1,9 @@
-// A convolution is a graph of one node. A heuristic names engines that compute it, the best first;
-// the first that suits becomes the plan. None is timed: what is chosen is the same in every run.
+// A convolution is a graph of one node, of sixteen bits of two. A heuristic names engines that
+// compute it, the best first; the first that suits becomes the plan. None is timed: what is chosen
+// is the same in every run.
 #include "cuda/nvidia/dnn.h"
+
+#include <optional>
 
 #include "cuda/nvidia/dnn_object.h"
 #include "cuda/nvidia/library.h"
@@ -11,7 +14,8 @@ namespace {
 using Kind = ConvolutionShape::Kind;
 
 constexpr int64_t kMostDnnBytes = int64_t{512} << 20;  // of workspace
-constexpr int64_t kX = 1, kFilters = 2, kY = 3;        // the tensors' numbers
+// The tensors' numbers.
+constexpr int64_t kX = 1, kFilters = 2, kY = 3, kSums = 4;
 // Engines that do not give the same bits in every run, or whose sums are far from float32's.
 constexpr uint32_t kUnfit = kShortSums | kFourier | kVaries | kWinograd6 | kWinograd13;
 constexpr uint32_t kRounding = kTensorCore | kRoundsOperands;
@@ -22,8 +26,8 @@ int dnn_type(DType dtype) {
 }
 
 // [outer, axes…, inner] as it lies, told in cuDNN's order: outer, inner, axes….
-DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype,
-                     const std::vector<int64_t>& sizes) {
+DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype, const std::vector<int64_t>& sizes,
+                     bool is_virtual = false) {
   std::vector<int64_t> steps(sizes.size(), 1);
   for (size_t i = sizes.size() - 1; i-- > 0;) steps[i] = steps[i + 1] * sizes[i + 1];
   const auto in_order = [](const std::vector<int64_t>& of) {
@@ -37,17 +41,51 @@ DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype,
   made.set(DnnAttribute::alignment, DnnType::integer, int64_t{16});
   made.set(DnnAttribute::sizes, DnnType::integer, in_order(sizes));
   made.set(DnnAttribute::steps, DnnType::integer, in_order(steps));
+  if (is_virtual) made.set(DnnAttribute::is_virtual, DnnType::boolean, true);
   made.finish();
   return made;
 }
+
+int64_t result_of(Kind kind) {
+  return kind == Kind::forward ? kY : kind == Kind::input_grad ? kX : kFilters;
+}
+
+// One of what a convolution reads and writes. Engines that read sixteen bits write such, but where
+// another node makes float32 of their sums: these are nowhere.
+DnnDescriptor tensor_of(const DnnApi& api, const ConvolutionShape& shape, int64_t id) {
+  const auto& sizes = id == kX ? shape.x : id == kFilters ? shape.filters : shape.y;
+  if (id != result_of(shape.kind)) return tensor(api, id, shape.dtype, sizes);
+  if (shape.dtype == DType::f32) return tensor(api, id, DType::f32, sizes);
+  return tensor(api, kSums, DType::f32, sizes, true);
+}
+
+// A node that leaves its operand as it is.
+class DnnIdentity {
+ public:
+  DnnIdentity(const DnnApi& api, const DnnDescriptor& x, DnnDescriptor y)
+      : y_(std::move(y)), what_(api, DnnKind::pointwise), node_(api, DnnKind::pointwise_node) {
+    what_.set(DnnAttribute::pointwise_mode, DnnType::pointwise_mode, kIdentity);
+    what_.set(DnnAttribute::pointwise_type, DnnType::data_type, kDnnFloat);
+    what_.finish();
+    node_.set(DnnAttribute::pointwise, what_);
+    node_.set(DnnAttribute::pointwise_x, x);
+    node_.set(DnnAttribute::pointwise_y, y_);
+    node_.finish();
+  }
+
+  const DnnDescriptor& node() const { return node_; }
+
+ private:
+  DnnDescriptor y_, what_, node_;
+};
 
 // The graph of a convolution, and what it is made of.
 class DnnGraph {
  public:
   DnnGraph(const DnnApi& api, DnnHandle handle, const ConvolutionShape& shape)
-      : x_(tensor(api, kX, shape.x_type(), shape.x)),
-        filters_(tensor(api, kFilters, shape.filters_type(), shape.filters)),
-        y_(tensor(api, kY, shape.y_type(), shape.y)),
+      : x_(tensor_of(api, shape, kX)),
+        filters_(tensor_of(api, shape, kFilters)),
+        y_(tensor_of(api, shape, kY)),
         windows_(api, DnnKind::convolution),
         node_(api, kind_of(shape.kind)),
         graph_(api, DnnKind::graph) {
@@ -81,7 +119,15 @@ class DnnGraph {
     node_.set(behind(kOfY), y_);
     node_.finish();
     graph_.set(DnnAttribute::graph_handle, DnnType::handle, handle);
-    graph_.set(DnnAttribute::graph_nodes, node_);
+    std::vector<DnnObject> nodes{node_.object()};
+    if (shape.dtype != DType::f32) {
+      const int64_t id = result_of(shape.kind);
+      const DnnDescriptor& sums = id == kX ? x_ : id == kFilters ? filters_ : y_;
+      const auto& sizes = id == kX ? shape.x : id == kFilters ? shape.filters : shape.y;
+      behind_.emplace(api, sums, tensor(api, id, DType::f32, sizes));
+      nodes.push_back(behind_->node().object());
+    }
+    graph_.set(DnnAttribute::graph_nodes, DnnType::object, nodes);
     graph_.finish();
   }
 
@@ -95,6 +141,7 @@ class DnnGraph {
   }
 
   DnnDescriptor x_, filters_, y_, windows_, node_, graph_;
+  std::optional<DnnIdentity> behind_;
 };
 
 bool suits(uint32_t notes, const ConvolutionShape& shape) {
