@@ -52,8 +52,8 @@ class Softmax(_Softmax):
 
     def grad(self, node, index, dy):
         y = node.results[0]
-        weighted = dy * y
-        return weighted - y * ops.reduce_sum(weighted, -1, keepdims=True)
+        # Nothing else reads the products: they are summed as they are computed.
+        return y * (dy - ops.reduce_sum(dy * y, -1, keepdims=True))
 
 
 class LogSoftmax(_Softmax):

@@ -29,6 +29,8 @@ SHAPES = [
     (9, 513, 3),
     (600, 20, 17),
     (160, 530, 128),
+    (128, 1030, 128),
+    (32, 1500, 32),
     (300, 1030, 529),
 ]
 FLOATS = (np.float32, np.float64)
@@ -130,6 +132,9 @@ EPILOGUES = {
     "residual": lambda y, v, w: ops.relu(w + ((y - v) * v + v)),
     "residual_first": lambda y, v, w: ops.relu((w + y) * v),
     "scale_first": lambda y, v, w: ops.minimum(y * v - v, 0.5),
+    "factor": lambda y, v, w: y * 0.3,
+    "factor_and_more": lambda y, v, w: ops.relu(w + ((y - v) * -0.3 + v)),
+    "factor_last": lambda y, v, w: (y + v) * 0.3,
     "turned": lambda y, v, w: v - y,
     "two_residuals": lambda y, v, w: y + w + w,
     "capped_at_zero": lambda y, v, w: ops.minimum(y * (v * 0.0), 0.0),

@@ -1,10 +1,14 @@
 """Two sums over the same axes that read one value: one node, with the bits of two."""
 
+import re
+
 import numpy as np
 import pytest
 from support.native_run import ISAS
 
+from slimlearn import _native
 from slimlearn.backend import engine, ops, reference
+from slimlearn.backend.autodiff import gradients
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B, product
@@ -222,3 +226,14 @@ def test_what_is_not_finite_stays_in_its_column():
     np.testing.assert_array_equal(np.isnan(spread), bad)
     np.testing.assert_array_equal(spread[~bad], 0)
     np.testing.assert_array_equal(total[~bad], 300)
+
+
+def test_the_gradient_of_softmax_stores_no_products():
+    model = Model("f32")
+    with model.function("f") as graph:
+        x = ops.input_("X", (B, 7))
+        y = ops.softmax(x)
+        graph.return_(*gradients([ops.reduce_sum(y * y * y)], [x]))
+    after = _native.optimize(print_program(model), "f")
+    (operands,) = re.findall(r"= fused\(([^)]*)\) \{[^}]*reduce_sum\([^}]*\}", after)
+    assert operands.count("%") == 2

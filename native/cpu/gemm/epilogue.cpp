@@ -1,5 +1,6 @@
 // Recognizes what a register tile can do itself in the region of a product: a norm's row by row
-// (sub, mul, add), add(acc, whole), relu, minimum(acc, number); or relu_grad(acc, whole).
+// (sub, mul, add), mul(acc, number), add(acc, whole), relu, minimum(acc, number); or
+// relu_grad(acc, whole).
 #include "cpu/gemm/epilogue.h"
 
 #include <cmath>
@@ -43,8 +44,12 @@ class Finder {
     const bool first = node.operands[0] == value_, second = node.operands[1] == value_;
     if (first == second || (second && (op == "sub" || op == "relu_grad"))) return false;
     const ValueId other = node.operands[first ? 1 : 0];
+    const auto number = numbers_.find(other);
+    if (op == "mul" && number != numbers_.end()) {
+      found_.factor = number->second;
+      return next(Stage::scale);
+    }
     if (op == "minimum") {
-      const auto number = numbers_.find(other);
       if (!first || number == numbers_.end()) return false;
       const double cap = number->second;
       // One instruction does it, but not where two signs of zero or NaN decide.

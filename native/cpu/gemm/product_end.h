@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <vector>
 
 #include "cpu/gemm/epilogue.h"
 #include "cpu/gemm/micro.h"
@@ -22,6 +23,11 @@ class ProductEnd {
     find(epilogue_.bias, bias_);
     find(epilogue_.added, added_);
     find(epilogue_.mask, mask_);
+    if (epilogue_.factor) {
+      // Whole vectors of a row are read.
+      const auto columns = static_cast<size_t>(binding.results[0].dims.back() + kLanes<T>);
+      factors_.assign(columns, static_cast<T>(*epilogue_.factor));
+    }
     if (epilogue_.tape) {
       tape_.emplace(binding, binding.node.regions[0], epilogue_operands(binding), binding.results,
                     SpaceSplit::last_axis);
@@ -36,6 +42,7 @@ class ProductEnd {
     Finish<T> finish;
     if (epilogue_.shift >= 0) finish.shift = shift_.in<T>(context) + j;
     if (epilogue_.scale >= 0) finish.scale = scale_.in<T>(context) + j;
+    if (epilogue_.factor) finish.scale = factors_.data() + j;
     if (epilogue_.bias >= 0) finish.bias = bias_.in<T>(context) + j;
     if (epilogue_.added >= 0) {
       finish.added_row = added_.row();
@@ -60,6 +67,7 @@ class ProductEnd {
  private:
   Epilogue epilogue_;
   Buffer shift_, scale_, bias_, added_, mask_;
+  std::vector<T> factors_;  // a row of the factor
   std::optional<TapeRunner> tape_;
 };
 

@@ -1,5 +1,5 @@
 // A product Aᵀ · B of long matrices, as gradients of weights are: a chunk of their rows at a time,
-// both copied to the order in which a register tile reads them.
+// both copied to the order in which a register tile reads them, unless their rows are short.
 #pragma once
 
 #include <algorithm>
@@ -52,6 +52,10 @@ class Units {
   T* to_;
 };
 
+// Rows of both together of so many vectors are read where they lie: a chunk of them is one stretch
+// of memory, near enough to L1.
+inline constexpr int64_t kNearVectors = 16;
+
 // Whether they suit C[m, n]: a copy must be worth it, so sums are long or C has many whole units.
 template <class T>
 bool suits_units(int64_t m, int64_t n, int64_t k) {
@@ -84,26 +88,32 @@ void run_product_over_rows(const Product<T>& product, std::byte* local) {
   const MicroTables<T>& tables = micro_tables<T>();
   const Units<T> left(product.m, reinterpret_cast<T*>(local));
   const Units<T> right(product.n, reinterpret_cast<T*>(local + Units<T>::kMostBytes));
+  const bool near = product.a_k + product.b_k <= kNearVectors * kLanes<T>;
   MicroCall<T> call;
   call.a_row = 1;
-  call.a_k = call.b_k = Units<T>::kWidth;
+  call.a_k = near ? product.a_k : Units<T>::kWidth;
+  call.b_k = near ? product.b_k : Units<T>::kWidth;
   call.c_row = product.c_row;
   for (int64_t p = 0; p < product.k; p += Units<T>::kRows) {
     call.k = std::min(Units<T>::kRows, product.k - p);
     call.accumulate = p > 0;
     call.finish = p + call.k == product.k ? &product.finish : nullptr;
-    left.copy(product.a + p * product.a_k, product.a_k, call.k);
-    right.copy(product.b + p * product.b_k, product.b_k, call.k);
+    const T* a = product.a + p * product.a_k;
+    const T* b = product.b + p * product.b_k;
+    if (!near) {
+      left.copy(a, product.a_k, call.k);
+      right.copy(b, product.b_k, call.k);
+    }
     for (int64_t i = 0; i < left.count(); ++i) {
       const Parts strips = Parts::of_at_most(left.width(i), most_rows(Units<T>::kVectors));
       for (int64_t j = 0; j < right.count(); ++j) {
         const int64_t vectors = (right.width(j) + kLanes<T> - 1) / kLanes<T>;
-        call.b = right.at(j);
+        call.b = near ? b + j * Units<T>::kWidth : right.at(j);
         call.last_columns = right.width(j) - (vectors - 1) * kLanes<T>;
         call.column = j * Units<T>::kWidth;
         for (int64_t strip = 0; strip < strips.count; ++strip) {
           const int64_t row = strips.begin(strip), rows = strips.end(strip) - row;
-          call.a = left.at(i) + row;
+          call.a = (near ? a + i * Units<T>::kWidth : left.at(i)) + row;
           call.row = i * Units<T>::kWidth + row;
           call.c = product.c + call.row * call.c_row + call.column;
           if (product.c_far) prefetch_tile(call, rows, vectors);
