@@ -121,7 +121,7 @@ class TabularClassifier(ClassifierMixin, TabularEnsemble):
         members: int | Literal["auto"] = "auto",
         *,
         preset: Literal["fast", "default", "best"] = "default",
-        hidden_units: Units = (128, 128, 128),
+        hidden_units: Units | Literal["auto"] = "auto",
         activation: Literal["auto"] | ActivationName = "auto",
         dropout: float = 0.15,
         categorical_features: CategoricalFeatures = "from_dtype",

@@ -15,8 +15,9 @@ preset : {"fast", "default", "best"}, default="default"
     "best" three times as many, so that each row is held out by members of each kind.
     Which Gaussian processes are tried, and for how many rows, depends on it too: see
     `near_share_`.
-hidden_units : int or sequence of int, default=(128, 128, 128)
-    Units of each hidden layer.
+hidden_units : int, sequence of int or "auto", default="auto"
+    Units of each hidden layer; "auto" is three of 128, or of 96 where a Gaussian
+    process is tried beside the members (see `near_share_`).
 activation : str, default="auto"
     Of the hidden layers, by name; "auto" is "selu" for classes and "mish" for numbers.
 dropout : float in [0, 1), default=0.15
@@ -41,10 +42,12 @@ learning_rate : float or "auto", default="auto"
 max_iter : int or "auto", default="auto"
     Epochs of each member; "auto" is {epochs},
     32 up to 10,000, and then fewer, as rows to the power of -0.85, down to 4; but 300
-    steps at least, and by `preset`.{ends}
+    steps at least, and by `preset`. Below 2,000 rows it is less than half as many where
+    a Gaussian process is tried beside the members.{ends}
     The weights of the best epoch, by the loss of the rows that the member did not see,
     are kept; where these are fewer than 32, those of other members count too. Where
-    "auto" is 32 epochs or more, they are asked after every other one.
+    "auto" is 32 epochs or more, or a Gaussian process is tried, they are asked after
+    every other one.
 batch_size : int or "auto", default="auto"
     Rows of a step; "auto" is 64 below 2,000 rows, 128 below 30,000, then 256.
 time_limit : float or None, default=None

@@ -23,18 +23,14 @@ from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.blending import best_share, best_shares
 from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.encoder import TabularEncoder
+from slimlearn.estimators.tables.kernels import FEWEST_ROWS
 from slimlearn.estimators.tables.members import values_of
+from slimlearn.estimators.tables.plans import FEWEST_FOLDS, plans_of
 from slimlearn.estimators.tables.shown import Shown
 from slimlearn.estimators.tables.sizing import Sizing
 from slimlearn.estimators.tables.table import open_table
 from slimlearn.estimators.tables.together import Together, mean_of, shares_of
-from slimlearn.estimators.tables.training import (
-    VIEWS,
-    Result,
-    Trainer,
-    out_of_fold,
-    plans_of,
-)
+from slimlearn.estimators.tables.training import VIEWS, Result, Trainer, out_of_fold
 from slimlearn.estimators.visible import Visible
 
 if TYPE_CHECKING:
@@ -104,6 +100,17 @@ class TabularEnsemble(
     def _most_near(self) -> int:
         """The rows of fit up to which a Gaussian process is tried."""
         return 0 if self.time_limit is not None else self._near_rows[self.preset]
+
+    def _tries_near(self, y: np.ndarray, rows: int, count: int) -> bool:
+        """Whether a Gaussian process of so many rows is tried beside the networks.
+
+        There are to be some of these for each row, which did not see it.
+        """
+        if not self._compares(y) or (
+            self._regression and self._targets(y).shape[1] > 1
+        ):
+            return False
+        return FEWEST_ROWS <= rows <= self._most_near() and count >= FEWEST_FOLDS
 
     def _closenesses(self, rows: int) -> list[str]:
         """Those of the Gaussian processes that are tried."""
@@ -198,7 +205,8 @@ class TabularEnsemble(
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         rng, count = np.random.default_rng(seed), self._count(len(index))
         plans = plans_of(count, len(y), index, strata, rng)
-        trainer = Trainer(self, encoder, table, y, weights)
+        beside = self._tries_near(y, len(index), count)
+        trainer = Trainer(self, encoder, table, y, weights, beside)
         del index  # which is long, while members are trained
         done: list[Result] = []
         try:
@@ -211,7 +219,7 @@ class TabularEnsemble(
             if self._compares(y):
                 index = _counted(y, weights)
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
-                near = trainer.near(index, rng, len(done))
+                near = trainer.near(index, rng)
         except KeyboardInterrupt:
             if done:
                 done = trainer.settled(done)

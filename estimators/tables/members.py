@@ -142,7 +142,7 @@ class Layout(NamedTuple):
 
 
 def member_of(
-    owner, kind: Kind, layout: Layout, chosen, edges, cardinalities, **settings
+    owner, kind: Kind, layout: Layout, chosen, units, edges, cardinalities, **settings
 ):
     """An estimator that was not fitted yet.
 
@@ -153,7 +153,7 @@ def member_of(
     layout : Layout
     chosen : list of int or None
         The numbers that it reads; None for all.
-    edges, cardinalities
+    units, edges, cardinalities
         As `Tower` takes them.
     **settings
         Parameters of the estimator.
@@ -163,7 +163,7 @@ def member_of(
     elif chosen is not None:
         edges = tuple(edges[i] for i in chosen)
     net = Tower(
-        tuple(owner._units()),
+        units,
         owner._activation(),
         float(owner.dropout),
         kind.embedding,

@@ -16,19 +16,16 @@ from slimlearn.estimators.callbacks import TimeLimit
 from slimlearn.estimators.labels import codes_of
 from slimlearn.estimators.tables.beside import line_member, near_member
 from slimlearn.estimators.tables.coding import code_rows
-from slimlearn.estimators.tables.kernels import FEWEST_ROWS, process_of, sharpened
+from slimlearn.estimators.tables.kernels import process_of, sharpened
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
-    DIFFERENT,
-    KINDS,
-    Kind,
     Layout,
-    folds_of,
     member_of,
     most_numbers,
     telling,
     values_at,
 )
+from slimlearn.estimators.tables.plans import Plan
 from slimlearn.estimators.tables.together import each
 
 if TYPE_CHECKING:
@@ -36,13 +33,10 @@ if TYPE_CHECKING:
     from slimlearn.estimators.tables.ensemble import TabularEnsemble
     from slimlearn.estimators.tables.table import Table
 
-__all__ = ["VIEWS", "Plan", "Result", "Trainer", "out_of_fold", "plans_of"]
+__all__ = ["VIEWS", "Result", "Trainer", "out_of_fold"]
 
 # What members read of numbers.
 VIEWS = ("robust", "scores")
-
-# Each member holds one fold out: of fewer, members would see less of the rows.
-_FEWEST_FOLDS, _MOST_FOLDS = 5, 8
 
 # Rows of a batch that are trained on at once where rows are many: what a network has to
 # remember of more lies further from the processor.
@@ -51,30 +45,6 @@ _TOGETHER = 128
 # Epochs whose weights are kept while a member holds out fewer rows than are enough to
 # tell the best one.
 _KEPT, _ENOUGH = 16, 32
-
-
-class Plan(NamedTuple):
-    """A member before it is trained.
-
-    Attributes
-    ----------
-    kind : Kind
-    fold : ndarray of int8
-        Of each row; -1 of those that are always trained on.
-    number : int
-        Of the fold that it holds out.
-    seed : int
-    """
-
-    kind: Kind
-    fold: np.ndarray
-    number: int
-    seed: int
-
-    @property
-    def held(self) -> np.ndarray:
-        """The rows that it holds out."""
-        return np.flatnonzero(self.fold == self.number).astype(np.uint32)
 
 
 class Result(NamedTuple):
@@ -87,40 +57,6 @@ class Result(NamedTuple):
     held: np.ndarray
     values: np.ndarray | list[np.ndarray]
     kept: dict[int, np.ndarray] | None = None  # parameters by their epochs
-
-
-def plans_of(
-    count: int,
-    rows: int,
-    index: np.ndarray,
-    strata: np.ndarray | None,
-    rng: np.random.Generator,
-) -> list[Plan]:
-    """Plans of networks.
-
-    Parameters
-    ----------
-    count : int
-    rows : int
-    index : index array
-        The rows that have weight.
-    strata : ndarray of int or None
-        What folds are to have alike, of all rows.
-    rng : Generator
-    """
-    folds = min(max(count, _FEWEST_FOLDS), _MOST_FOLDS, len(index))
-    strata = None if strata is None else strata[index]
-    plans: list[Plan] = []
-    for number in range(count):
-        if number % folds == 0:
-            fold = np.full(rows, -1, dtype=np.int8)
-            fold[index] = folds_of(strata, len(index), folds, rng)
-        if count <= folds:
-            kind = KINDS[number % len(KINDS)]
-        else:  # each row is told by one of each kind
-            kind = DIFFERENT[number // folds % len(DIFFERENT)]
-        plans.append(Plan(kind, fold, number % folds, int(rng.integers(2**31))))
-    return plans
 
 
 def out_of_fold(done: list[Result], rows: int):
@@ -152,10 +88,17 @@ class Trainer:
     """Trains members on the rows of a table, which it holds as codes."""
 
     def __init__(
-        self, owner: TabularEnsemble, encoder: TabularEncoder, table: Table, y, weights
+        self,
+        owner: TabularEnsemble,
+        encoder: TabularEncoder,
+        table: Table,
+        y,
+        weights,
+        beside: bool,
     ):
         encoding = encoder._encoding
         self.owner, self.y, self.weights = owner, y, weights
+        self.beside = beside  # whether a Gaussian process is to stand there
         rows = self.rows = code_rows(encoding, table, VIEWS)
         if rows.shape[1] == 0:  # columns tell nothing
             self.rows = np.zeros((len(rows), 1), dtype=np.float32)
@@ -231,9 +174,7 @@ class Trainer:
         there = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         return Result(member, index[there], values[there])
 
-    def near(
-        self, index: np.ndarray, rng: np.random.Generator, count: int
-    ) -> list[Result]:
+    def near(self, index: np.ndarray, rng: np.random.Generator) -> list[Result]:
         """Gaussian processes of all rows, and what each is told by all others.
 
         Parameters
@@ -241,15 +182,10 @@ class Trainer:
         index : index array
             The rows that have weight.
         rng : Generator
-        count : int
-            The networks: there are to be some for each row, which did not see it.
         """
+        if not self.beside:
+            return []
         owner, targets = self.owner, self.owner._targets(self.y)
-        few = FEWEST_ROWS <= len(index) <= owner._most_near()
-        if not few or count < _FEWEST_FOLDS:
-            return []
-        if owner._regression and targets.shape[1] > 1:
-            return []
         if targets.shape[1] == 2:
             targets = targets[:, 1:]  # of two classes one tells all
         parts = self.rows, self.layout, targets, self.weights, index, rng
@@ -327,7 +263,7 @@ class Trainer:
     def _member(self, plan: Plan, seconds: float | None) -> Result:
         owner, held = self.owner, plan.held
         training = self._training(held)
-        batch, epochs = owner._steps(len(training))
+        batch, epochs = owner._steps(len(training), self.beside)
         accumulate = 1
         if isinstance(self.rows, Coded) and batch % _TOGETHER == 0:
             batch, accumulate = _TOGETHER, batch // _TOGETHER
@@ -336,13 +272,14 @@ class Trainer:
             plan.kind,
             self.layout,
             self._telling(training),
+            owner._units(self.beside),
             self.edges,
             self.cardinalities,
             max_iter=epochs,
             batch_size=batch,
             accumulate=accumulate,
             early_stopping=len(held) > 0,
-            n_iter_no_change=owner._patience(len(training)),
+            n_iter_no_change=owner._patience(len(training), self.beside),
             callbacks=self._callbacks(owner.callbacks, seconds),
             random_state=plan.seed,
             n_threads=owner.n_threads,
@@ -352,7 +289,7 @@ class Trainer:
         )
         del training
         keep = _KEPT if len(held) < _ENOUGH else 0
-        every = owner._every(epochs)
+        every = owner._every(epochs, self.beside)
         kept = member.fit_but(held, self.rows, self.y, self.weights, keep, every)
         result = Result(member, held, self._values(member, held), kept)
         if isinstance(self.rows, Coded):

@@ -231,6 +231,46 @@ def test_presets_count_members():
     assert rates == pytest.approx([0.05, 0.16, 0.2])
 
 
+def test_networks_beside_a_process_are_smaller():
+    for kind, epochs in (
+        (TabularClassifier, [28, 25, 20]),
+        (TabularRegressor, [28, 19, 14]),
+    ):
+        steps = [kind()._steps(n, True) for n in (800, 1280, 1999)]
+        assert steps == [(64, own) for own in epochs]
+        assert kind()._steps(100, True) == (64, 192)
+        assert kind()._steps(2000, True) == kind()._steps(2000)
+        assert kind(max_iter=7)._steps(800, True) == (64, 7)
+    assert TabularClassifier()._patience(1999, True) == 10
+    assert [TabularClassifier()._every(14, beside) for beside in (False, True)] == [
+        1,
+        2,
+    ]
+    assert TabularClassifier(max_iter=14)._every(14, True) == 1
+    assert TabularRegressor(hidden_units=8)._units(True) == (8,)
+    with pytest.raises(ValueError, match="hidden_units"):
+        TabularRegressor(hidden_units="wide").fit(FRAME, Y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "width"),
+    [
+        ({"members": 5}, 144, 96),
+        ({"members": 5}, 40, 128),
+        ({"members": 4}, 144, 128),
+        ({"members": 5, "preset": "fast"}, 144, 128),
+        ({"members": 5, "time_limit": 60}, 144, 128),
+        ({"members": 5, "loss": "absolute_error"}, 144, 128),
+    ],
+)
+def test_networks_are_wider_where_no_process_is_tried(settings, rows, width):
+    model = TabularRegressor(**settings, max_iter=1, random_state=0)
+    model.fit(FRAME[:rows], Y[:rows])
+    assert model.members_[0].program_.weights["fc3/weights"].shape == (width, width)
+    two = TabularRegressor(5, max_iter=1, random_state=0).fit(FRAME, np.c_[Y, Y])
+    assert two.members_[0].program_.weights["fc3/weights"].shape == (128, 128)
+
+
 def test_members_that_become_no_better_end_before():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1400, 3))

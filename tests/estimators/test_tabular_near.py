@@ -13,9 +13,9 @@ from slimlearn.estimators.tables.ensemble import _encoded
 from slimlearn.estimators.tables.evidence import _Block
 from slimlearn.estimators.tables.kernels import process_of
 from slimlearn.estimators.tables.members import Layout, values_of
+from slimlearn.estimators.tables.plans import plans_of
 from slimlearn.estimators.tables.table import open_table
 from slimlearn.estimators.tables.tower import Near, Tower
-from slimlearn.estimators.tables.training import plans_of
 
 pd = pytest.importorskip("pandas")
 RNG = np.random.default_rng(0)
