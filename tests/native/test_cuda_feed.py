@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
 from support.coded_rows import coded_rows
 from support.cuda import CUDA
 from support.training_case import Case, data, network
 
+from slimlearn import DNNClassifier
 from slimlearn.backend import engine
 from slimlearn.backend.engine.native import native
 
@@ -77,3 +80,26 @@ def test_the_memory_that_is_free_decides():
     few = trained(sources, "small", epochs=1, batch_size=256)
     many = trained(sources, epochs=1, batch_size=256)
     assert few == many
+
+
+@pytest.mark.skipif(CUDA == "cuda", reason="of a GPU whose memory is small")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_rows_larger_than_all_of_the_memory(precision):
+    """They are trained on and predicted; sparse ones, which need room, are told."""
+    device = f"smaller, {precision}"
+    native.register_emulated_device(device, memory=6 << 20)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((16384, 128), np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    here = DNNClassifier(
+        (4,), batch_size=1024, max_iter=1, precision=precision, random_state=0
+    )
+    there, wide = (clone(here).set_params(device=d) for d in (device, CUDA))
+    assert X.nbytes == 8 << 20
+    assert there.fit(X, y).program_.params.tobytes() == (
+        wide.fit(X, y).program_.params.tobytes()
+    )
+    np.testing.assert_array_equal(there.predict_proba(X), wide.predict_proba(X))
+    with pytest.raises(MemoryError, match=r"bytes are free; take a smaller batch, or"):
+        clone(there).fit(csr_array(X), y)
