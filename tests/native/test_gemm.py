@@ -203,6 +203,18 @@ def test_batches_of_matrices(isa):
     np.testing.assert_allclose(got, a @ one, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("n", [32, 50, 128, 130])
+@pytest.mark.parametrize("m", [512, 530])
+def test_batches_of_wide_transposed_matrices_keep_the_bits(m, n, isa):
+    rng = np.random.default_rng(m + n)
+    a = rng.standard_normal((3, 520, m)).astype(np.float32)
+    b = rng.standard_normal((3, 520, n)).astype(np.float32)
+    got = apply(lambda a, b: ops.relu(ops.matmul(a, b, True)), {"a": a, "b": b}, isa)
+    for one, x, y in zip(got, a, b, strict=True):
+        want = product(np.ascontiguousarray(x.T), y, isa)
+        assert one.tobytes() == np.maximum(want, 0).tobytes()
+
+
 @pytest.mark.parametrize("columns", [1, 2])
 def test_an_epilogue_of_batches_reads_one_number_for_each(columns, isa):
     rng = np.random.default_rng(0)

@@ -56,14 +56,21 @@ Shape shape_of(const Binding& binding) {
   return shape;
 }
 
+// From here on rows of Aᵀ lie so far apart that a strip waits for its line of each.
+constexpr int64_t kFarStripBytes = 2048;
+
 // Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
-// B, and for Aᵀ where C's columns would leave more of a vector idle than its rows do.
+// B, and for Aᵀ where C's columns would leave more of a vector idle than its rows do, or where A,
+// read by panels, comes in longer parts of its rows.
 template <class T>
 bool is_flipped(const Shape& shape, int64_t m, int64_t k) {
   const int64_t n = shape.n, lanes = kLanes<T>;
   if (shape.b.column_stride != 1) {
     return shape.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
   }
+  const bool far = kVectorRegisters == 32 && shape.a.row_stride == 1 &&
+                   shape.a.column_stride * int64_t{sizeof(T)} >= kFarStripBytes;
+  if (far && !shape.over_rows && n >= 2 * lanes && n <= 8 * lanes) return true;
   const double direct = static_cast<double>(m) * RowVectorCount<T>(n).cost();
   const double turned = static_cast<double>(n) * RowVectorCount<T>(m).cost();
   const double moved = 4 * static_cast<double>(m) * static_cast<double>(n);
