@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-__all__ = ["best_share", "best_shares"]
+__all__ = ["best_share", "best_shares", "beyond", "parts_of"]
 
 # Of the mean: something of the networks always stays.
 _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
@@ -49,22 +49,22 @@ def best_share(
         Whether a larger share is as good where it may be chance that it is worse, and
         none where it is clearly worse alone. If not, it must help clearly, or has none.
     """
-    share = _parts(weights, len(nets))
+    share = parts_of(weights, len(nets))
 
     def lost(part: float) -> np.ndarray:
         return losses((1 - part) * nets + part * line)
 
     if simpler:
-        worse, apart = _beyond(losses(line) - losses(nets), share)
+        worse, apart = beyond(losses(line) - losses(nets), share)
         if worse > _SURE * apart:
             return 0.0
     best = int(np.argmin([share @ lost(part) for part in _SHARES]))
     least = lost(_SHARES[best])
     if not simpler:
-        gain, apart = _beyond(losses(nets) - least, share)
+        gain, apart = beyond(losses(nets) - least, share)
         return float(_SHARES[best]) if gain > _CLEARLY * apart else 0.0
     for part in _SHARES[:best:-1]:
-        mean, apart = _beyond(lost(part) - least, share)
+        mean, apart = beyond(lost(part) - least, share)
         if mean <= _CHANCE * apart + _ROUNDING * (share @ least):
             return float(part)
     return float(_SHARES[best])
@@ -92,7 +92,7 @@ def best_shares(
     weights : ndarray or None
         Of the rows.
     """
-    share = _parts(weights, len(nets))
+    share = parts_of(weights, len(nets))
     told = [nets, *others]
 
     def lost(counts: np.ndarray) -> np.ndarray:
@@ -115,17 +115,17 @@ def best_shares(
                 then = lost(tried)
                 if share @ then < share @ now * (1 - _ROUNDING):
                     counts, now, moved = tried, then, True
-    gain, apart = _beyond(first - now, share)
+    gain, apart = beyond(first - now, share)
     clearly = gain > _CLEARLY * apart
     return np.round(counts[1:], 12).tolist() if clearly else [0.0] * len(others)
 
 
-def _parts(weights: np.ndarray | None, rows: int) -> np.ndarray:
+def parts_of(weights: np.ndarray | None, rows: int) -> np.ndarray:
     """What rows count, 1 together."""
     return np.full(rows, 1 / rows) if weights is None else weights / weights.sum()
 
 
-def _beyond(more: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+def beyond(more: np.ndarray, share: np.ndarray) -> tuple[float, float]:
     """The mean of what is lost more, and its standard error."""
     mean = share @ more
     return mean, np.sqrt(np.sum((share * (more - mean)) ** 2))

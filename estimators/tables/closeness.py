@@ -10,7 +10,7 @@ import numpy as np
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 
-__all__ = ["CLOSENESSES", "ROUGH", "Closeness"]
+__all__ = ["CLOSENESSES", "ROUGH", "SMOOTHER", "Closeness"]
 
 
 class Closeness(NamedTuple):
@@ -63,14 +63,14 @@ def _gaussian_drawn(weights, apart, slope) -> float:
 
 # What is told by rows that are near: without a slope where it passes a row, with one,
 # and with slopes of all orders.
-ROUGH = "exponential"
+ROUGH, SMOOTHER = "exponential", "matern"
 CLOSENESSES = {
     ROUGH: Closeness(
         _exponential,
         lambda weights, apart, slope: slope * (weights @ apart),
         lambda apart: ops.exp(0.0 - apart),
     ),
-    "matern": Closeness(
+    SMOOTHER: Closeness(
         _matern,
         _matern_drawn,
         lambda apart: (1.0 + apart) * ops.exp(0.0 - apart),

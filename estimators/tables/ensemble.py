@@ -21,7 +21,6 @@ from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.blending import best_share, best_shares
-from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.kernels import FEWEST_ROWS
 from slimlearn.estimators.tables.members import values_of
@@ -112,10 +111,9 @@ class TabularEnsemble(
             return False
         return FEWEST_ROWS <= rows <= self._most_near() and count >= FEWEST_FOLDS
 
-    def _closenesses(self, rows: int) -> list[str]:
-        """Those of the Gaussian processes that are tried."""
-        several = self.preset == "best" and rows >= _FOR_SEVERAL
-        return list(CLOSENESSES) if several else [ROUGH]
+    def _several_near(self, rows: int) -> bool:
+        """Whether Gaussian processes of all closenesses count, if they do."""
+        return self.preset == "best" and rows >= _FOR_SEVERAL
 
     def _losses(self, y: np.ndarray, told: np.ndarray) -> np.ndarray:
         """Of each row, how much predictions tell amiss."""

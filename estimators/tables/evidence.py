@@ -43,7 +43,11 @@ class Evidence(NamedTuple):
 
 
 def learned(
-    blocks: list[tuple], numbers: int, closeness: str, thorough: bool
+    blocks: list[tuple],
+    numbers: int,
+    closeness: str,
+    thorough: bool,
+    start: Evidence | None = None,
 ) -> Evidence:
     """Find what columns count and reach, the noise, and the size of the whole.
 
@@ -59,13 +63,21 @@ def learned(
         Of numbers, by its name in `CLOSENESSES`.
     thorough : bool
         Whether to take more steps, all of them by all rows and columns.
+    start : Evidence or None
+        What another closeness found in rows like these, from which few steps lead on.
     """
     columns = len(blocks[0][0])
     centre = np.log(0.5 / np.sqrt(columns))
     kept, found = np.arange(columns), np.zeros(columns + numbers + 2)
     found[:columns], found[-2:] = centre, np.log([0.1, 0.5])
     steps = _MANY_STEPS if thorough else _FIRST_STEPS + _STEPS
-    if len(blocks) > 1 and not thorough:
+    if start is not None:
+        steps, kept = _STEPS, np.flatnonzero(start.counts > 0)
+        reaches = start.reaches[kept[kept < numbers]]
+        numbers = len(reaches)
+        beside = start.noise, start.whole
+        found = np.log(np.concatenate((start.counts[kept], reaches, beside)))
+    elif len(blocks) > 1 and not thorough:
         first = [
             (X[:, :_FIRST_ROWS], y[:_FIRST_ROWS], weights[:_FIRST_ROWS])
             for X, y, weights in blocks

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from slimlearn.backend.coded import Coded
 from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
-from slimlearn.estimators.tables.evidence import learned
+from slimlearn.estimators.tables.evidence import Evidence, learned
 from slimlearn.estimators.tables.members import Layout, telling
 from slimlearn.estimators.tables.temperature import best_temperature
 
@@ -63,6 +63,8 @@ class Process(NamedTuple):
     told : ndarray of shape (n, outputs)
         What each row is told to be by all others.
     closeness : str
+    evidence : Evidence
+        Of the columns that were looked at, in units of their own.
     """
 
     numbers: list[int]
@@ -74,6 +76,7 @@ class Process(NamedTuple):
     intercept: np.ndarray
     told: np.ndarray
     closeness: str
+    evidence: Evidence
 
 
 def process_of(
@@ -85,6 +88,7 @@ def process_of(
     rng: np.random.Generator,
     closeness: str = ROUGH,
     thorough: bool = False,
+    start: Evidence | None = None,
 ) -> Process | None:
     """The process whose evidence is largest, by some of the rows.
 
@@ -102,6 +106,8 @@ def process_of(
         Of numbers, by its name in `CLOSENESSES`.
     thorough : bool
         Whether to take longer for what columns count and reach.
+    start : Evidence or None
+        What a process of another closeness found.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def process_of(
     weights = np.ones(len(y)) if weights is None else weights[index] / 1.0
     weights = np.maximum(weights / weights.mean(), _LEAST_WEIGHT)
     with threadpool_limits(1, "blas"):  # its threads would change bits
-        more = rng, closeness, thorough
+        more = rng, closeness, thorough, start
         found = _solved(rows, layout, y, weights, *more)
     if found is None:
         return None
@@ -136,7 +142,7 @@ def process_of(
 
 
 def _solved(
-    rows, layout: Layout, y, weights, rng, closeness: str, thorough: bool
+    rows, layout: Layout, y, weights, rng, closeness: str, thorough: bool, start
 ) -> Process | None:
     first, end = layout.scores.start, layout.width
     deviation = rows[:, first:end].astype(np.float64).std(axis=0)
@@ -158,7 +164,7 @@ def _solved(
     count = min(_BLOCKS, max(round(len(y) / looked_at), 1))
     blocks = np.array_split(order[: _BLOCKS * looked_at], count)
     blocks = [(X[:, some], y[some], weights[some]) for some in blocks]
-    found = learned(blocks, len(numbers), closeness, thorough)
+    found = learned(blocks, len(numbers), closeness, thorough, start)
     kept = np.flatnonzero(found.counts > _LITTLE)
     if not len(kept):
         return None
@@ -185,6 +191,7 @@ def _solved(
         intercept=np.zeros(y.shape[1]),
         told=made.told,
         closeness=closeness,
+        evidence=found,
     )
 
 

@@ -13,10 +13,8 @@ from joblib import Parallel, delayed, effective_n_jobs
 from slimlearn.backend.coded import Coded
 from slimlearn.backend.engine.native import native
 from slimlearn.estimators.callbacks import TimeLimit
-from slimlearn.estimators.labels import codes_of
-from slimlearn.estimators.tables.beside import line_member, near_member
+from slimlearn.estimators.tables.beside import line_member
 from slimlearn.estimators.tables.coding import code_rows
-from slimlearn.estimators.tables.kernels import process_of, sharpened
 from slimlearn.estimators.tables.linear import line_of
 from slimlearn.estimators.tables.members import (
     Layout,
@@ -26,6 +24,7 @@ from slimlearn.estimators.tables.members import (
     values_at,
 )
 from slimlearn.estimators.tables.plans import Plan
+from slimlearn.estimators.tables.processes import processes_of
 from slimlearn.estimators.tables.together import each
 
 if TYPE_CHECKING:
@@ -185,34 +184,8 @@ class Trainer:
         """
         if not self.beside:
             return []
-        owner, targets = self.owner, self.owner._targets(self.y)
-        if targets.shape[1] == 2:
-            targets = targets[:, 1:]  # of two classes one tells all
-        parts = self.rows, self.layout, targets, self.weights, index, rng
-        kinds = owner._closenesses(len(index))
-        found = (self._near(parts, kind, len(kinds) > 1) for kind in kinds)
-        return [result for result in found if result is not None]
-
-    def _near(self, parts: tuple, closeness: str, thorough: bool) -> Result | None:
-        owner, (*_, index, rng) = self.owner, parts
-        process = process_of(*parts, closeness, thorough)
-        if process is None:
-            return None
-        if not owner._regression:
-            own = None if self.weights is None else self.weights[index]
-            codes = codes_of(owner.classes_, self.y[index])
-            process = sharpened(process, codes, own)
-        member = near_member(
-            process,
-            *(self.rows, self.y, index),
-            regression=owner._regression,
-            random_state=int(rng.integers(2**31)),
-            n_threads=owner.n_threads,
-        )
-        told = process.told
-        if owner._regression:
-            told = told.reshape(len(index), *self.y.shape[1:])
-        return Result(member, index, told)
+        parts = self.rows, self.layout, self.y, self.weights, index, rng
+        return [Result(*found) for found in processes_of(self.owner, *parts)]
 
     def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
         """What members lose of rows that they did not see; NaN of all others."""
