@@ -8,6 +8,7 @@ from slimlearn.backend import engine, ops
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
+from slimlearn.backend.text import print_program
 
 pytestmark = pytest.mark.parametrize("isa", ISAS)
 
@@ -213,6 +214,22 @@ def test_batches_of_wide_transposed_matrices_keep_the_bits(m, n, isa):
     for one, x, y in zip(got, a, b, strict=True):
         want = product(np.ascontiguousarray(x.T), y, isa)
         assert one.tobytes() == np.maximum(want, 0).tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 17, 200])
+def test_some_columns_of_wide_matrices_are_cut_as_narrow_matrices_are(columns, isa):
+    """Not by whole vectors of the transposed result, of which they would fill one."""
+
+    def tasks(width):
+        model = Model("f32")
+        with model.function("f") as graph:
+            a = ops.input_("a", (B, 512, width), "f32")[..., :columns]
+            b = ops.input_("b", (B, 512, 64), "f32")
+            graph.return_(ops.matmul(a, b, transpose_a=True))
+        steps = engine.compile(print_program(model), isa=isa).info("f", 4)["steps"]
+        return [count for _, op, count in steps if op == "matmul"]
+
+    assert tasks(1024) == tasks(columns)
 
 
 @pytest.mark.parametrize("columns", [1, 2])
