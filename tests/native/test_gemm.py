@@ -216,20 +216,29 @@ def test_batches_of_wide_transposed_matrices_keep_the_bits(m, n, isa):
         assert one.tobytes() == np.maximum(want, 0).tobytes()
 
 
+def tasks_of_batches(k, width, columns, isa):
+    """Return how many of some columns of matrices, transposed, by others."""
+    model = Model("f32")
+    with model.function("f") as graph:
+        a = ops.input_("a", (B, k, width), "f32")[..., :columns]
+        b = ops.input_("b", (B, k, 64), "f32")
+        graph.return_(ops.matmul(a, b, transpose_a=True))
+    steps = engine.compile(print_program(model), isa=isa).info("f", 4)["steps"]
+    (tasks,) = (count for _, op, count in steps if op == "matmul")
+    return tasks
+
+
 @pytest.mark.parametrize("columns", [1, 17, 200])
 def test_some_columns_of_wide_matrices_are_cut_as_narrow_matrices_are(columns, isa):
     """Not by whole vectors of the transposed result, of which they would fill one."""
+    tasks = [tasks_of_batches(16_384, width, columns, isa) for width in (1024, columns)]
+    assert tasks[0] == tasks[1]
 
-    def tasks(width):
-        model = Model("f32")
-        with model.function("f") as graph:
-            a = ops.input_("a", (B, 512, width), "f32")[..., :columns]
-            b = ops.input_("b", (B, 512, 64), "f32")
-            graph.return_(ops.matmul(a, b, transpose_a=True))
-        steps = engine.compile(print_program(model), isa=isa).info("f", 4)["steps"]
-        return [count for _, op, count in steps if op == "matmul"]
 
-    assert tasks(1024) == tasks(columns)
+def test_wide_matrices_of_few_rows_are_cut_as_narrower_ones_are(isa):
+    """Not by whole vectors: to transpose the result would take longer than it."""
+    few, fewer = (tasks_of_batches(16, width, width, isa) for width in (512, 504))
+    assert few > fewer
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -57,7 +57,8 @@ Shape shape_of(const Binding& binding) {
 }
 
 // From here on what is read of A's rows lies so far apart that a strip of Aᵀ waits for its line of
-// each. Where some columns of wide rows are read, panels take no longer parts of them than strips.
+// each, if L2 does not hold A. Where some columns of wide rows are read, panels take no longer
+// parts of them than strips.
 constexpr int64_t kFarStripBytes = 2048;
 
 // Whether to compute C's transpose and turn it: for Bᵀ with few rows, which packs A and not
@@ -69,8 +70,9 @@ bool is_flipped(const Shape& shape, int64_t m, int64_t k) {
   if (shape.b.column_stride != 1) {
     return shape.a.column_stride == 1 && m >= lanes && n * k > 4 * (m * k + m * n);
   }
-  const bool far =
-      kVectorRegisters == 32 && shape.a.row_stride == 1 && m * int64_t{sizeof(T)} >= kFarStripBytes;
+  const int64_t row = m * int64_t{sizeof(T)};
+  const bool far = kVectorRegisters == 32 && shape.a.row_stride == 1 && row >= kFarStripBytes &&
+                   k * row >= kFarBytes;
   if (far && !shape.over_rows && n >= 2 * lanes && n <= 8 * lanes) return true;
   const double direct = static_cast<double>(m) * RowVectorCount<T>(n).cost();
   const double turned = static_cast<double>(n) * RowVectorCount<T>(m).cost();
