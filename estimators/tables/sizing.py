@@ -162,8 +162,9 @@ class Sizing:
         dict
             Lists and distributions of scipy by names of parameters.
         """
+        units = [(64, 64), (128, 128), (128, 128, 128), (256, 256, 256)]
         return {
-            "hidden_units": [(64, 64), (128, 128), (128, 128, 128), (256, 256, 256)],
+            "hidden_units": ["auto", *units],
             "dropout": uniform(0.0, 0.4),
             "learning_rate": loguniform(self._rate / 10, self._rate * 2),
             "weight_decay": loguniform(1e-3, 0.1),

@@ -406,6 +406,9 @@ def test_a_search_over_members(regressor):
     model = clone(regressor)
     ranges = model.param_distributions()
     assert set(ranges) <= set(model.get_params())
+    defaults = TabularRegressor().get_params()
+    for name, values in ranges.items():
+        assert not isinstance(values, list) or defaults[name] in values
     search = HalvingRandomSearchCV(
         model.set_params(max_iter=2),
         ranges,
