@@ -31,6 +31,18 @@ def step_way(request, monkeypatch):
     engine.clear_cache()
 
 
+@pytest.fixture(params=["whole", "launches", "library"])
+def each_way(request, monkeypatch):
+    """A GPU's step as one kernel, or as a launch for each; products by a library."""
+    if request.param == "launches":
+        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    if request.param == "library":
+        monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1")
+    engine.clear_cache()
+    yield request.param
+    engine.clear_cache()
+
+
 @pytest.fixture
 def with_cupy(monkeypatch):
     """Whatever `import cupy` finds is what `support.either_cupy` has."""

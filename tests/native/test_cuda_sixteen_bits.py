@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from support.cuda import CUDA
 from support.op_cases import CASES
+from support.sixteen_bits import KINDS, assert_slopes_of_rounded, numbers, slopes
 from support.training_case import Case, data, network
-from test_native_sixteen_bits import numbers, slopes
 
 from slimlearn import DNNClassifier
 from slimlearn.backend import engine, ops, reference
@@ -22,7 +22,7 @@ from slimlearn.backend.graph.rounding import COMPUTE_TYPES, rounded
 from slimlearn.backend.op import OPS
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
-from slimlearn.backend.text import parse_program, print_program
+from slimlearn.backend.text import print_program
 
 PRODUCTS = [
     case
@@ -31,18 +31,6 @@ PRODUCTS = [
     for case in CASES[op]
 ]
 SHORT = {"bfloat16": "bf16", "float16": "f16"}
-
-
-@pytest.fixture(params=["whole", "launches", "library"])
-def way(request, monkeypatch):
-    """A step as one kernel, or as a launch for each; products by a library."""
-    if request.param == "launches":
-        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
-    if request.param == "library":
-        monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1")
-    engine.clear_cache()
-    yield request.param
-    engine.clear_cache()
 
 
 @pytest.fixture
@@ -164,7 +152,7 @@ def test_no_text_has_such_types():
 
 
 @pytest.mark.parametrize("compute", COMPUTE_TYPES)
-def test_a_kept_number_has_the_bits_of_the_reference(compute, way):
+def test_a_kept_number_has_the_bits_of_the_reference(compute, each_way):
     """Times one, by itself: what is infinite or NaN meets no other number."""
     x = numbers()[:, None]
     model = Model("f32", compute)
@@ -188,25 +176,14 @@ def test_products_are_those_of_the_reference(case, compute):
 
 
 @pytest.mark.parametrize("compute", COMPUTE_TYPES)
-@pytest.mark.parametrize("kind", ["matmul", "convolution", "pointwise", "depthwise"])
-def test_gradients_multiply_rounded_operands(kind, compute, way):
-    """Against float64 products of the numbers that the formats have."""
-    model, arrays = slopes(kind, compute)
-    program = Program(model=model)
-    program.weights["w"][...] = arrays.pop("w")
-    got = engine.compile(program.text, device=CUDA).run("f", arrays, program)
-    text = program.text.replace(f"compute {compute}\n", "").replace("f32", "f64")
-    near = {k: rounded(v, compute).astype(np.float64) for k, v in arrays.items()}
-    weights = {"w": rounded(program.weights["w"], compute).astype(np.float64)}
-    want = reference.run(parse_program(text), "f", near, weights).returns
-    for mine, theirs in zip(got, want, strict=True):
-        scale = np.abs(theirs).max()
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * scale)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_multiply_rounded_operands(kind, compute, each_way):
+    assert_slopes_of_rounded(kind, compute, device=CUDA)
 
 
 @pytest.mark.parametrize("rows", [1, 97])
 @pytest.mark.parametrize("compute", COMPUTE_TYPES)
-def test_training_has_the_bits_of_rounded_floats(compute, rows, way, as_floats):
+def test_training_has_the_bits_of_rounded_floats(compute, rows, each_way, as_floats):
     """To keep numbers in 16 bits that have no more changes none: with full batches, a
     tail, and rows of it that do not count."""
 
@@ -221,14 +198,14 @@ def test_training_has_the_bits_of_rounded_floats(compute, rows, way, as_floats):
     losses, params = trained()
     as_floats()
     others, floats = trained()
-    if way == "library" and CUDA == "cuda":  # which adds up in another order
+    if each_way == "library" and CUDA == "cuda":  # which adds up in another order
         np.testing.assert_allclose(losses, others, 2e-3)
     else:
         assert losses == others and params.tobytes() == floats.tobytes()
 
 
 @pytest.mark.parametrize("compute", COMPUTE_TYPES)
-def test_behind_sparse_rows(compute, way, as_floats):
+def test_behind_sparse_rows(compute, each_way, as_floats):
     """The first product is of float32; what it gives is rounded where it is made."""
 
     def trained():
@@ -250,7 +227,7 @@ def test_behind_sparse_rows(compute, way, as_floats):
 
 @pytest.mark.parametrize("compute", COMPUTE_TYPES)
 @pytest.mark.filterwarnings("ignore:.*without converging")
-def test_a_fit_is_near_the_processor_s(compute, way):
+def test_a_fit_is_near_the_processor_s(compute, each_way):
     X, y = load_digits(return_X_y=True)
     here = DNNClassifier(
         (20, 12), precision=compute, batch_size=64, max_iter=2, random_state=0
@@ -260,7 +237,7 @@ def test_a_fit_is_near_the_processor_s(compute, way):
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, 2e-3)
     raw = [fitted.predict_proba(X[150:200] / 16) for fitted in (there, here)]
     np.testing.assert_allclose(*raw, 0, 5e-3)
-    if way != "library":
+    if each_way != "library":
         np.testing.assert_array_equal(there.predict_proba(X[150:157] / 16), raw[0][:7])
 
 

@@ -66,27 +66,15 @@ def test_every_optimizer(name):
     )
 
 
-@pytest.fixture(params=["whole", "launches", "library"])
-def way(request, monkeypatch):
-    """A step as one kernel, or as a launch for each; products by a library."""
-    if request.param == "launches":
-        monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
-    if request.param == "library":
-        monkeypatch.setenv("SLIM_CUDA_LIBRARY", "1")
-    engine.clear_cache()
-    yield
-    engine.clear_cache()
-
-
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 33, 100])
 @pytest.mark.parametrize("precision", ["f32", "f64"])
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("each_way")
 def test_every_number_of_rows(rows, precision):
     model = network(precision, SGD(momentum=0.9), center=True)
     train_alike(model, data(rows, precision), precision, optimizer=SGD(momentum=0.9))
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("each_way")
 def test_dropout_draws_the_same():
     model = network("f64", dropout=True)
     train_alike(model, data(50), "f64", hypers={"keep_prob": 0.7})
@@ -96,7 +84,7 @@ def test_dropout_draws_the_same():
     "clip",
     [{"clip_norm": 0.05}, {"clip_value": 0.02}, {"clip_norm": 1, "clip_value": 1}],
 )
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("each_way")
 def test_clipping_with_penalties(clip):
     model = network("f64", SGD(momentum=0.0), clip=True, l2=True)
     segments = [{"l2": 0.01}, {}, {"l2": 0.1}, {}]
@@ -112,7 +100,7 @@ def test_what_one_run_gives_the_next_gives_again():
     assert first.program.params.tobytes() == second.program.params.tobytes()
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("each_way")
 def test_a_refused_step_changes_nothing():
     sources = data(64, "f64")
     sources["X"][40] = np.nan
@@ -208,7 +196,7 @@ def test_what_only_the_cpu_does_is_refused():
 
 
 @pytest.mark.parametrize("compute", ["bfloat16", "float16"])
-def test_operands_of_16_bits(compute, way):
+def test_operands_of_16_bits(compute, each_way):
     """Sums that differ in their last bit may round apart where they are operands."""
     model = network("f32")
     model.compute = compute
@@ -229,7 +217,7 @@ def steep(x, num_classes):
 
 @pytest.mark.parametrize("norm", [None, 1e3])
 @pytest.mark.filterwarnings("ignore:.*without converging")
-def test_steps_that_overflow_are_left_out(norm, way):
+def test_steps_that_overflow_are_left_out(norm, each_way):
     X, y = load_digits(return_X_y=True)
     here = NetworkClassifier(
         steep, precision="float16", batch_size=100, max_iter=2, optimizer="sgd",
@@ -248,7 +236,7 @@ def test_steps_that_overflow_are_left_out(norm, way):
 
 
 @pytest.mark.filterwarnings("ignore:.*without converging")
-def test_nothing_moves_in_a_step_that_is_left_out(way):
+def test_nothing_moves_in_a_step_that_is_left_out(each_way):
     X, y = load_digits(return_X_y=True)
     here = NetworkClassifier(
         steep, precision="float16", batch_size=len(X), max_iter=1, learning_rate=1.0,
