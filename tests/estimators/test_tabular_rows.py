@@ -208,6 +208,7 @@ def test_a_row_that_is_refused_is_told_as_two_are(value):
 def test_a_whole_number_beyond_floats_names_its_column(rows):
     frame = pd.DataFrame({"number": X[:, 1], "word": np.tile(["a", "b", "c"], 40)})
     model = TabularClassifier(2, **SETTINGS).fit(frame, TARGETS["two"])
-    asked = pd.DataFrame({"number": [10**400] * rows, "word": ["a"] * rows})
+    numbers = pd.Series([10**400] * rows, dtype=object)  # pandas 3.0 infers no type
+    asked = pd.DataFrame({"number": numbers, "word": ["a"] * rows})
     with pytest.raises(ValueError, match="column 'number' has a whole number beyond"):
         model.predict(asked)

@@ -87,6 +87,7 @@ def test_auto_is_where_x_lies(array, wanted, monkeypatch):
 def test_a_fit_goes_where_x_lies(monkeypatch):
     """And what predicts stays there; what is unpickled is anywhere."""
     monkeypatch.setattr(where, "GPU", MIRROR)
+    monkeypatch.setenv("SLIM_ISA", LEVEL)  # the CPU's bits are of one level, too
     second = f"{MIRROR}:1"
     native.register_test_device(second, LEVEL)
     clf = DNNClassifier((4,), max_iter=2, random_state=0, device="auto")
