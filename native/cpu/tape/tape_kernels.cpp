@@ -152,9 +152,12 @@ TapeKernel of_row(DType dtype, unsigned scalars) {
       return of_type<Row, int64_t>(scalars);
     case DType::b8:
       return of_type<Row, bool>(scalars);
-    default:  // only moved
-      return nullptr;
+    case DType::u8:
+    case DType::bf16:
+    case DType::f16:
+      break;  // only moved
   }
+  return nullptr;
 }
 
 template <class From, class To>
@@ -187,9 +190,11 @@ TapeKernel cast_from(DType to) {
       return &run_cast<From, bool>;
     case DType::u8:
       return &run_cast<From, uint8_t>;
-    default:  // kept by no value of the CPU's
-      return nullptr;
+    case DType::bf16:
+    case DType::f16:
+      break;  // of no value of the CPU's
   }
+  return nullptr;
 }
 
 TapeKernel cast_kernel(DType from, DType to) {
@@ -206,9 +211,11 @@ TapeKernel cast_kernel(DType from, DType to) {
       return cast_from<bool>(to);
     case DType::u8:
       return cast_from<uint8_t>(to);
-    default:
-      return nullptr;
+    case DType::bf16:
+    case DType::f16:
+      break;  // of no value of the CPU's
   }
+  return nullptr;
 }
 
 }  // namespace

@@ -50,10 +50,14 @@ int64_t result_of(Kind kind) {
   return kind == Kind::forward ? kY : kind == Kind::input_grad ? kX : kFilters;
 }
 
+const std::vector<int64_t>& sizes_of(const ConvolutionShape& shape, int64_t id) {
+  return id == kX ? shape.x : id == kFilters ? shape.filters : shape.y;
+}
+
 // One of what a convolution reads and writes. Engines that read sixteen bits write such, but where
 // another node makes float32 of their sums: these are nowhere.
 DnnDescriptor tensor_of(const DnnApi& api, const ConvolutionShape& shape, int64_t id) {
-  const auto& sizes = id == kX ? shape.x : id == kFilters ? shape.filters : shape.y;
+  const auto& sizes = sizes_of(shape, id);
   if (id != result_of(shape.kind)) return tensor(api, id, shape.dtype, sizes);
   if (shape.dtype == DType::f32) return tensor(api, id, DType::f32, sizes);
   return tensor(api, kSums, DType::f32, sizes, true);
@@ -123,8 +127,7 @@ class DnnGraph {
     if (shape.dtype != DType::f32) {
       const int64_t id = result_of(shape.kind);
       const DnnDescriptor& sums = id == kX ? x_ : id == kFilters ? filters_ : y_;
-      const auto& sizes = id == kX ? shape.x : id == kFilters ? shape.filters : shape.y;
-      behind_.emplace(api, sums, tensor(api, id, DType::f32, sizes));
+      behind_.emplace(api, sums, tensor(api, id, DType::f32, sizes_of(shape, id)));
       nodes.push_back(behind_->node().object());
     }
     graph_.set(DnnAttribute::graph_nodes, DnnType::object, nodes);
