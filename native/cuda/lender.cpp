@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "cuda/driver.h"
+#include "runtime/plan/context_pool.h"
 
 namespace slim::cuda {
 namespace {
@@ -34,9 +35,18 @@ bool Lent::give_back(std::byte* data) noexcept {
   return true;
 }
 
+// What finished calls keep for the next ones is given up before anybody is told that there is none.
 std::byte* Driver::allocate(int64_t bytes) {
-  std::byte* data = lent_.take(properties().number, bytes);
-  return data != nullptr ? data : allocate_own(bytes);
+  const auto take = [&] {
+    std::byte* data = lent_.take(properties().number, bytes);
+    return data != nullptr ? data : allocate_own(bytes);
+  };
+  try {
+    return take();
+  } catch (const OutOfMemory&) {
+    ContextPool::free_idle();
+  }
+  return take();
 }
 
 void Driver::release(std::byte* data) noexcept {

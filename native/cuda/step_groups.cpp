@@ -8,7 +8,8 @@
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kChunk = 2048;  // elements of the gradient that a block looks at
+constexpr int64_t kChunk = 2048;     // elements of the gradient that a block looks at
+constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for, at most
 
 void require_in_place(const Plan& plan) {
   if (!plan.moves().empty()) refuse_on_gpu("an update that does not write its weights in place");
@@ -104,6 +105,11 @@ void CudaSteps::make_groups(StepsRequest& request) {
     target_list_.push_back({reinterpret_cast<double*>(base + rows), 0, 1, -2});
   }
   targets_ = sent(driver_, *stream_, target_list_);
+  int64_t columns = 1;
+  for (const StepTarget& target : target_list_) columns = std::max(columns, target.column + 1);
+  const int64_t rates = std::min(columns * rule_.steps(), std::max(columns, kRates));
+  rates_ = Piece<double>(driver_, static_cast<size_t>(rates));
+  columns_ = Piece<int64_t>(driver_, 1);
   lengths_ = sent(driver_, *stream_, group_lengths_);
   chunks_ = sent(driver_, *stream_, chunk_list_);
   if (clip.norm > 0) {

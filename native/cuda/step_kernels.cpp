@@ -8,11 +8,6 @@
 #include "runtime/call/executor.h"
 
 namespace slim::cuda {
-namespace {
-
-constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for
-
-}  // namespace
 
 CudaSteps::Part CudaSteps::part(const std::string& body, std::vector<const void*> pointers,
                                 Grid grid) const {
@@ -28,8 +23,6 @@ CudaSteps::Part CudaSteps::part(const std::string& body, std::vector<const void*
 void CudaSteps::make_parts() {
   const std::string state = "a.in<slim::StepState>(0)";
   const int64_t last_rows = rule_.count(rule_.steps() - 1);
-  rates_ = Piece<double>(driver_, kRates);
-  columns_ = Piece<int64_t>(driver_, 1);
   const auto count = [](const auto& list) { return number(static_cast<int64_t>(list.size())); };
   // Not from the facts: it runs beside `begin`.
   const std::string rows = parts_

@@ -6,12 +6,16 @@
 #include <stdexcept>
 
 #include "runtime/call/executor.h"
+#include "runtime/plan/context_pool.h"
 #include "runtime/train/freeze.h"
 
 namespace slim::cuda {
 namespace {
 
-constexpr int64_t kMostFed = int64_t{256} << 20;  // of the device, by rows that come and go
+// Of the device, by rows that come and go; of what is free they leave most to what runs between
+// the steps, such as predictions for held-out rows.
+constexpr int64_t kMostFed = int64_t{256} << 20;
+constexpr int64_t kFedShare = 4;
 
 // Bytes that the rows may take; for tests and measurements as many as the environment says.
 int64_t most_data(const Driver& driver) {
@@ -61,9 +65,9 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
   const Facts facts{0, 0, 0, options_.seed, 0};
   facts_.send(*stream_, &facts, 1);
   order_ = Piece<uint32_t>(driver_, request.index.size());
-  send_sources(device);
   freeze_without_gradient(*model_, request.segments);
   make_groups(request);
+  send_sources(device);  // which take of what is free
   make_parts();
 }
 
@@ -97,8 +101,14 @@ void CudaSteps::send_sources(const CudaDevice& device) {
       fed.push_back(&gather);
     }
   }
-  if (const int64_t most = most_data(driver_); bytes > most && !stays) {
-    feed_ = std::make_unique<Feed>(driver_, rule_, fed, std::min(most, kMostFed), options_.threads);
+  int64_t most = most_data(driver_);
+  if (bytes > most) {  // what finished calls keep for the next is free, too
+    ContextPool::free_idle();
+    most = most_data(driver_);
+  }
+  if (bytes > most && !stays) {
+    most = std::min({most, kMostFed, driver_.free_memory() / kFedShare});
+    feed_ = std::make_unique<Feed>(driver_, rule_, fed, most, options_.threads);
     order_.send(*stream_, feed_->places().data(), order_.size());
   }
   std::vector<Data> data(read.size());

@@ -103,3 +103,44 @@ def test_rows_larger_than_all_of_the_memory(precision):
     np.testing.assert_array_equal(there.predict_proba(X), wide.predict_proba(X))
     with pytest.raises(MemoryError, match=r"bytes are free; take a smaller batch, or"):
         clone(there).fit(csr_array(X), y)
+
+
+@pytest.mark.skipif(CUDA == "cuda", reason="of a GPU whose memory is small")
+@pytest.mark.parametrize(
+    "kilobytes, batch",
+    [(1024, 64), (1024, 256), (1024, 1024), (2048, 1024), (3072, 64)],
+)
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_a_fit_needs_its_batches_and_little_more(kilobytes, batch):
+    """Two batches of rows of 4 MB and a step's values fit, or it is told so."""
+    device = f"{kilobytes} KB, batches of {batch}"
+    native.register_emulated_device(device, memory=kilobytes << 10)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((8192, 128), np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    here = DNNClassifier(
+        (4,), batch_size=batch, max_iter=1, early_stopping=True, random_state=0
+    )
+    there, wide = (clone(here).set_params(device=d) for d in (device, CUDA))
+    needed = 3 * batch * X[0].nbytes
+    if needed > kilobytes << 10:
+        with pytest.raises(MemoryError, match="batch_size=512 fits"):
+            there.fit(X, y)
+        there.set_params(batch_size=256).fit(X, y)
+        return
+    there.fit(X, y), wide.fit(X, y)
+    assert there.program_.params.tobytes() == wide.program_.params.tobytes()
+    np.testing.assert_array_equal(there.predict_proba(X), wide.predict_proba(X))
+
+
+@pytest.mark.skipif(CUDA == "cuda", reason="of a GPU whose memory is small")
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_what_calls_keep_for_the_next_is_given_up():
+    device = "filled by what is kept"
+    native.register_emulated_device(device, memory=2 << 20)
+    X = np.random.default_rng(0).standard_normal((256, 600), np.float32)
+    options = {"max_iter": 1, "batch_size": 256, "random_state": 0, "device": device}
+    DNNClassifier((800,), **options).fit(X[:, :1], X[:, 0] > 0)
+    kept = native.idle_bytes()
+    DNNClassifier((4,), **options).fit(X, X[:, 0] > 0)
+    assert native.idle_bytes() < kept
