@@ -146,7 +146,7 @@ Residents& CudaDevice::residents() const {
 
 void CudaDevice::prepare_gather(const Context& context, const Gather& gather, int64_t rows) const {
   const DType dtype = gather.buffer().dtype;
-  const std::string to = cuda_type(dtype);
+  const std::string to = c_type(dtype);
   gathering_of(gather) =
       &residents().copying(stored_type(gather.type()), dtype == DType::b8 ? "slim::Truth" : to, to);
   static_cast<OwnCall&>(*context.call).reserve(rows);

@@ -39,7 +39,7 @@ std::string bits(DType dtype, Number value) {
 std::vector<KernelText> prepare_constant_list(const Binding& binding) {
   const Buffer& dst = binding.results[0];
   const Attribute& values = binding.node.attributes.at("values");
-  const std::string type = cuda_type(word_of(dst.dtype));
+  const std::string type = c_type(word_of(dst.dtype));
   std::string list;
   const auto add = [&](auto value) {
     list += (list.empty() ? "" : ", ") + ("(" + type + ")" + bits(dst.dtype, value));
@@ -94,7 +94,7 @@ std::vector<KernelText> prepare_extent(const Binding& binding) {
   text.headers = {"fill"};
   Arguments arguments(text);
   text.grid = {1, kThreads};
-  text.body = "  *" + arguments.out(dst) + " = static_cast<" + cuda_type(dst.dtype) + ">((" +
+  text.body = "  *" + arguments.out(dst) + " = static_cast<" + c_type(dst.dtype) + ">((" +
               formula(text_of_dim) + ").value);\n";
   return {text};
 }

@@ -56,7 +56,7 @@ std::vector<KernelText> prepare_scatter_add(const Binding& binding) {
 std::string exact(DType dtype, double value) {
   char digits[64];
   std::snprintf(digits, sizeof digits, "%.17g", value);
-  return "static_cast<" + cuda_type(dtype) + ">(" + digits + ')';
+  return "static_cast<" + c_type(dtype) + ">(" + digits + ')';
 }
 
 std::vector<KernelText> prepare_one_hot(const Binding& binding) {

@@ -6,7 +6,6 @@
 
 #include "cuda/call.h"
 #include "cuda/headers.h"
-#include "kernels/trace/expression.h"
 #include "kernels/trace/preamble.h"
 
 namespace slim::cuda {
@@ -131,10 +130,8 @@ void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexce
   driver_->launch(call.stream, *kernel_, text_.grid, arguments, count * sizeof(void*));
 }
 
-std::string cuda_type(DType dtype) { return c_type(dtype); }
-
 std::string pointer(size_t argument, DType dtype, bool writes) {
-  return std::string("a.in<") + (writes ? "" : "const ") + cuda_type(dtype) + ">(" +
+  return std::string("a.in<") + (writes ? "" : "const ") + c_type(dtype) + ">(" +
          std::to_string(argument) + ")";
 }
 

@@ -8,6 +8,7 @@
 
 #include "cuda/driver.h"
 #include "kernels/kernel.h"
+#include "kernels/trace/expression.h"  // c_type, for all texts
 
 namespace slim::cuda {
 
@@ -124,7 +125,6 @@ std::string arguments_of(const KernelText& text);
 std::string body_of(const KernelText& text, size_t i);
 
 // Words for kernels' texts.
-std::string cuda_type(DType dtype);  // "float", "int64_t" …
 // "a.in<const float>(2)": the pointer to an argument.
 std::string pointer(size_t argument, DType dtype, bool writes = false);
 

@@ -43,7 +43,7 @@ int64_t elements(const ProductShape& shape) {
 
 std::string store_text(const Binding& binding, DType dtype, KernelText& text) {
   Arguments arguments(text);
-  const std::string head = "[&](long long at, " + cuda_type(dtype) + " x) { ";
+  const std::string head = "[&](long long at, " + c_type(dtype) + " x) { ";
   if (binding.node.regions.empty()) {
     return head + arguments.out(binding.results[0]) + "[at] = x; }";
   }
@@ -81,7 +81,7 @@ ProductCut::ProductCut(const Binding& binding, const ProductShape& shape) {
   if (tile.rows == 32 && pieces == 1) tile.depth = 32;
   const int64_t threads = tile.rows / tile.high * (tile.columns / tile.wide);
   const int64_t groups = kThreads / threads;
-  kind = '<' + cuda_type(shape.dtype) + ", slim::Tile<" +
+  kind = '<' + c_type(shape.dtype) + ", slim::Tile<" +
          words({tile.rows, tile.columns, tile.depth, tile.high, tile.wide, groups}) + ">, " +
          number(pieces);
   const auto whole = [](const Count& count) { return "static_cast<int>(" + count.text() + ")"; };
@@ -130,8 +130,8 @@ std::vector<KernelText> product_launches(const Binding& binding, const ProductSh
   }
   Buffer parts = binding.workspace[0];
   parts.dtype = shape.dtype;
-  const std::string store = "[&](long long at, " + cuda_type(shape.dtype) + " x) { " +
-                            arguments.out(parts) + "[at] = x; }";
+  const std::string store =
+      "[&](long long at, " + c_type(shape.dtype) + " x) { " + arguments.out(parts) + "[at] = x; }";
   product.body = "  " + multiply(cut, arguments, store) + ";\n";
   return {product, sum_of_slices(binding, elements(shape), parts, cut.slices)};
 }

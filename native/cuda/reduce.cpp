@@ -65,7 +65,7 @@ std::string put_text(const std::string& type, const std::string& what) {
 
 std::string store(const std::string& type, const Buffer& dst) {
   return put_text(
-      type, "out[" + element_text(dst, "i") + "] = static_cast<" + cuda_type(dst.dtype) + ">(x);");
+      type, "out[" + element_text(dst, "i") + "] = static_cast<" + c_type(dst.dtype) + ">(x);");
 }
 
 KernelText kernel(const Reduction& reduction) {
@@ -100,7 +100,7 @@ std::vector<KernelText> prepare_reduce(const Binding& binding) {
     for (const int64_t axis : binding.integers("axes")) require_elements(binding, src, axis);
   }
   const Reduction reduction(binding, binding.integers("axes"), true);
-  const std::string fold = "slim::" + word + '<' + cuda_type(src.dtype) + '>';
+  const std::string fold = "slim::" + word + '<' + c_type(src.dtype) + '>';
   const std::string sizes = reduction.results.text() + ", " + reduction.terms.text() + ", " +
                             words({reduction.slice, reduction.slices});
   const std::string acc = fold + "::Acc";
@@ -139,7 +139,7 @@ std::vector<KernelText> prepare_logsumexp(const Binding& binding) {
   text.body = "  const auto* src = " + arguments.in(binding.operands[0]) +
               ";\n  auto* out = " + arguments.out(dst) + ";\n  slim::logsumexp<" +
               reduction.kind() + "(src, " + reduction.results.text() + ", " +
-              reduction.terms.text() + ", " + store(cuda_type(dst.dtype), dst) + ");\n";
+              reduction.terms.text() + ", " + store(c_type(dst.dtype), dst) + ");\n";
   return {text};
 }
 
@@ -157,7 +157,7 @@ std::vector<KernelText> prepare_argmax(const Binding& binding) {
     text.body += "  auto* most = " + arguments.out(binding.results[0]) + ";\n";
     put += " most[i] = x.value;";
   }
-  const std::string fold = "slim::FirstLargest<" + cuda_type(src.dtype) + '>';
+  const std::string fold = "slim::FirstLargest<" + c_type(src.dtype) + '>';
   text.body += "  slim::reduce<" + fold + ", " + reduction.kind() + "(src, " +
                reduction.results.text() + ", " + reduction.terms.text() + ", " +
                words({reduction.slice, 1}) + ", " + put_text(fold + "::Acc", put) + ");\n";

@@ -82,7 +82,7 @@ class Arguments {
   }
   // All that describe one (kernels/sparse.cuh).
   std::string sparse(const Buffer& buffer) {
-    const std::string type = cuda_type(buffer.dtype);
+    const std::string type = c_type(buffer.dtype);
     return "slim::Sparse<" + type + ">{" + array(buffer, Array::values, type) + ", " +
            array(buffer, Array::columns, "int") + ", " +
            array(buffer, Array::offsets, "long long") + ", " + array(buffer, Array::ids, "int") +

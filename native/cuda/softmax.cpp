@@ -21,16 +21,15 @@ std::vector<KernelText> prepare(const Binding& binding, const std::string& funct
   const auto add = [&](const Buffer& buffer, bool writes) {
     const std::string at = writes ? arguments.out(buffer) : arguments.in(buffer);
     if (buffer.dims.size() < src.dims.size()) return given.push_back(at);
-    given.push_back(std::string("slim::Rows<") + (writes ? "" : "const ") +
-                    cuda_type(buffer.dtype) + ">{" + at + ", " + std::to_string(buffer.row()) +
-                    '}');
+    given.push_back(std::string("slim::Rows<") + (writes ? "" : "const ") + c_type(buffer.dtype) +
+                    ">{" + at + ", " + std::to_string(buffer.row()) + '}');
   };
   for (const Buffer& buffer : binding.operands) add(buffer, false);
   for (const Buffer& buffer : binding.results) add(buffer, true);
   given.push_back(rows.text());
   given.push_back(std::to_string(width));
   text.body = "  " +
-              call("slim::" + function + '<' + cuda_type(src.dtype) + ", slim::Team<" +
+              call("slim::" + function + '<' + c_type(src.dtype) + ", slim::Team<" +
                        words({across, down}) + ", true>>",
                    given) +
               ";\n";

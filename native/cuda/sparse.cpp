@@ -28,7 +28,7 @@ std::vector<KernelText> prepare_csr_matmul(const Binding& binding) {
   text.headers = {"sparse"};
   Arguments arguments(text);
   const std::string rows = arguments.sparse(a), matrix = arguments.in(b);
-  const std::string type = cuda_type(a.dtype);  // a region may give another
+  const std::string type = c_type(a.dtype);  // a region may give another
   const std::string store = by_list ? "[&](long long at, " + type + " x) { " +
                                           arguments.array(c, Array::values, type) + "[at] = x; }"
                                     : store_text(binding, a.dtype, text);

@@ -55,7 +55,7 @@ void CudaSteps::make_parts() {
     for (size_t i = 0; i < plan.inputs().size(); ++i) {
       const InputSlot& input = plan.inputs()[i];
       const Gather& gather = bound.plan.gathers()[i];
-      const std::string to = cuda_type(input.buffer.dtype);
+      const std::string to = c_type(input.buffer.dtype);
       const auto given = [&](const std::string& type, const void* data) {
         pointers.push_back(data);
         return "a.in<" + type + ">(" + number(static_cast<int64_t>(pointers.size()) - 1) + ")";
@@ -65,7 +65,7 @@ void CudaSteps::make_parts() {
                                  rows;
       if (gather.csr()) {
         const SparseBatch& batch = input.buffer.sparse_in(context);
-        const std::string values = cuda_type(gather.csr()->dtype());
+        const std::string values = c_type(gather.csr()->dtype());
         body +=
             "  " +
             call("slim::gather_sparse_rows<" + number(kThreads) + '>',

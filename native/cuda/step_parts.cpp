@@ -26,7 +26,7 @@ void CudaSteps::make_add(OfPlan& whole, const Spans::Bound& bound) {
   const Layout& layout = model_->layout();
   const Plan& plan = bound.plan.plan();
   const Context& context = bound.call->context;
-  const std::string type = cuda_type(layout.precision);
+  const std::string type = c_type(layout.precision);
   const int64_t count = layout.param_bytes / size_of(layout.precision);
   const auto& returns = plan.returns();
   whole.add = std::make_unique<Part>(

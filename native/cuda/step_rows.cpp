@@ -39,7 +39,7 @@ void CudaSteps::make_row_parts(OfPlan& whole, const Spans::Bound& bound) {
   const Layout& layout = model_->layout();
   const int64_t size = size_of(layout.precision);
   const int64_t slots = layout.slots();
-  const std::string type = cuda_type(layout.precision);
+  const std::string type = c_type(layout.precision);
   for (const RowGradient& gradient : bound.plan.plan().row_gradients()) {
     const auto room = std::find_if(rooms_.begin(), rooms_.end(), [&](const Room& each) {
       return each.parameter == gradient.offset;

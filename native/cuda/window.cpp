@@ -122,9 +122,9 @@ std::vector<KernelText> prepare_convolution(const Binding& binding) {
   const int64_t across = kThreads / down;
   const auto multiply = [&](const ProductCut& cut, Arguments& arguments, const std::string& store) {
     const std::string a = arguments.in(binding.operands[0]), b = arguments.in(binding.operands[1]);
-    const std::string type = cuda_type(given.shape.dtype);
+    const std::string type = c_type(given.shape.dtype);
     const std::string kind =
-        "slim::" + given.kind + '<' + cuda_type(binding.operands[0].dtype) + ", Window_NAME>>";
+        "slim::" + given.kind + '<' + c_type(binding.operands[0].dtype) + ", Window_NAME>>";
     return call(few ? "slim::convolve_few<" + type + ", slim::Team<" + words({across, down}) +
                           ", false>, " + kind
                     : "slim::convolve" + cut.kind + ", " + kind,
