@@ -2,11 +2,13 @@
 
 Results come back as the caller's where scikit-learn's array API dispatch is on, else as
 NumPy's. Training and prediction are called from the host: `to_numpy` shares the memory
-of what is there, and copies from another device.
+of what is there, and copies from another device; `in_place` and `room_in` are for what
+lies on the GPU that computes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -30,6 +32,7 @@ __all__ = [
     "home_of",
     "in_place",
     "origin_of",
+    "room_in",
     "to_numpy",
 ]
 
@@ -58,12 +61,12 @@ class Home:
     def give(self, values):
         """NumPy's `values` as arrays of this namespace, on this device.
 
-        Tuples and lists are those of arrays; labels that are no numbers stay NumPy's,
-        as other libraries have no strings.
+        Tuples and lists are those of arrays; what is an array of the namespace already
+        stays, and so do labels that are no numbers, as other libraries have no strings.
         """
         if isinstance(values, (tuple, list)):
             return type(values)(self.give(part) for part in values)
-        if values.dtype.kind in "OSU":
+        if not isinstance(values, np.ndarray) or values.dtype.kind in "OSU":
             return values
         if values.dtype == np.float64:
             widest = max_precision_float_dtype(self.xp, self.device)
@@ -134,6 +137,39 @@ def in_place(array, device: str) -> Resident | None:
         return None
     device = device_of(device, array)
     return None if device == "cpu" else resident_of(array, device)
+
+
+def room_in(home: Home | None, device: str) -> Callable | None:
+    """What makes arrays in which a program leaves its results on a GPU.
+
+    Parameters
+    ----------
+    home : Home or None
+        Of the arrays.
+    device : str
+        Of `engine.devices`, the one on which `home` lives.
+
+    Returns
+    -------
+    callable or None
+        ``room(shape, dtype)`` gives an array and its pointer. None where the host has
+        to copy results: for NumPy's, and for a library whose arrays nobody may write
+        to, such as JAX.
+    """
+    if home is None:
+        return None
+    try:
+        home.xp.empty(1, device=home.device)[:0] = 0
+    except TypeError:
+        return None
+
+    def room(shape: tuple[int, ...], dtype: np.dtype) -> tuple:
+        kind = getattr(home.xp, dtype.name)
+        array = home.xp.empty(shape, dtype=kind, device=home.device)
+        # What was in its memory before may still be read: that is waited for here.
+        return array, resident_of(array, device).pointer
+
+    return room
 
 
 def device_of(device: str, array) -> str:

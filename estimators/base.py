@@ -399,7 +399,7 @@ class NetworkEstimator(
             values = values if make is None else make(values)
         else:
             handle.input.check_range(self, X, handle.precision)
-            values = handle.run(function, X, self.n_threads, make)
+            values = handle.run(function, X, self.n_threads, make, home)
         return values if home is None else home.give(values)
 
     def __sklearn_tags__(self):

@@ -10,8 +10,10 @@ from slimlearn.backend import training
 from slimlearn.backend.cache import Cache
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
+from slimlearn.backend.resident import Resident
 from slimlearn.backend.telling import warn
 from slimlearn.backend.text import print_program
+from slimlearn.estimators.arrays import Home, room_in
 from slimlearn.estimators.inputs import Input
 from slimlearn.estimators.where import where
 
@@ -51,13 +53,13 @@ class _Some:
         return self._predictor(*arrays)
 
 
-def joined(pieces: list):
+def joined(pieces: list, concatenate: Callable = np.concatenate):
     """Arrays, or tuples and lists of them, one behind the other."""
     if len(pieces) == 1:
         return pieces[0]
     if isinstance(pieces[0], (tuple, list)):
-        return type(pieces[0])(map(np.concatenate, zip(*pieces)))
-    return np.concatenate(pieces)
+        return type(pieces[0])(map(concatenate, zip(*pieces)))
+    return concatenate(pieces)
 
 
 class Handle:
@@ -240,11 +242,13 @@ class Handle:
         X,
         n_threads: int | None,
         finish: Callable | None = None,
-    ) -> np.ndarray | tuple[np.ndarray, ...]:
+        home: Home | None = None,
+    ):
         """The result, or several, for checked rows of any type and order.
 
         Rows that are dense where the program reads sparse ones, or the other way round,
-        are converted a chunk at a time.
+        are converted a chunk at a time. The results of rows that lie on the program's
+        GPU are left there as arrays of X's library, if what finishes them takes such.
 
         Parameters
         ----------
@@ -253,17 +257,26 @@ class Handle:
         n_threads : int or None
         finish : callable or None
             What makes less of the result, some rows at a time.
+        home : Home or None
+            Where X lives; None for NumPy's.
+
+        Returns
+        -------
+        ndarray, or array of `home`; or a tuple or list of these
         """
         most = None if finish is None else self._most(function)
+        lies = isinstance(X, Resident) and X.device == self.native.device
+        takes = finish is None or getattr(finish, "of_any_library", False)
+        room = room_in(home, X.device) if lies and takes else None
         pieces = []
         for sources in self.input.batches(X, self.native.chunkable(function), most):
             found = self.native.run(
-                function, sources, self.program, n_threads=n_threads
+                function, sources, self.program, n_threads=n_threads, room=room
             )
             found = found[0] if len(found) == 1 else found
             pieces.append(found if finish is None else finish(found))
             del sources, found
-        return joined(pieces)
+        return joined(pieces, np.concatenate if room is None else home.xp.concat)
 
     def _most(self, function: str) -> int:
         """Rows whose results are not too many numbers."""

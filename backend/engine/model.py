@@ -141,7 +141,8 @@ class NativeModel:
         n_threads: int | None = 1,
         batch: int | None = None,
         gradient: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, ...]:
+        room: Callable[[tuple, np.dtype], tuple] | None = None,
+    ) -> tuple:
         """Run a function over all rows, in chunks where it treats rows one by one.
 
         Parameters
@@ -161,11 +162,15 @@ class NativeModel:
             Rows of a chunk.
         gradient : ndarray of uint8, optional
             An arena laid out as the parameters, for a function that writes gradients.
+        room : callable, optional
+            ``room(shape, dtype)`` gives an array on the device and its pointer: results
+            are left there. By default they come to the host.
 
         Returns
         -------
-        tuple of ndarray
-            Rows of all chunks; sums over rows are added over the chunks.
+        tuple of ndarray, or of what `room` gave
+            Rows of all chunks; sums over rows, which come to the host, are added over
+            the chunks.
 
         Raises
         ------
@@ -191,6 +196,7 @@ class NativeModel:
                 n_threads,
                 batch,
                 gradient,
+                room,
             )
 
         return by_length(sources, rows, sums, run)
@@ -207,7 +213,8 @@ class NativeModel:
         n_threads,
         batch,
         gradient,
-    ) -> tuple[np.ndarray, ...]:
+        room,
+    ) -> tuple:
         results, status = self.native.run(
             func,
             sources,
@@ -221,6 +228,7 @@ class NativeModel:
             n_threads or 0,
             batch or 0,
             self._packed(program),
+            room,
         )
         if status:
             in_chunks = self.chunkable(func)

@@ -7,6 +7,7 @@ from scipy.special import log_expit, log_softmax
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_graph
+from slimlearn.estimators.heads.any_library import as_codes, lookup, of_any_library
 from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
 
@@ -88,10 +89,15 @@ class ClassifierHead(Head):
         """Class codes of decision values."""
         raise NotImplementedError
 
+    @of_any_library
     def labels(self, raw: np.ndarray) -> np.ndarray:
         """Labels of decision values."""
-        return self.classes[self.decide(raw)]
+        codes = self.decide(raw)
+        if type(codes) is np.ndarray:
+            return self.classes[codes]
+        return lookup(self.classes, codes)
 
+    @of_any_library
     def arrange(self, probabilities: np.ndarray):
         """The program's probabilities as scikit-learn gives them."""
         return probabilities
@@ -114,7 +120,8 @@ class BinaryHead(ClassifierHead):
         return ops.sigmoid(ops.concat([ops.neg(column), column], 1))
 
     def decide(self, raw):
-        return (raw > 0).astype(np.intp)
+        above = raw > 0
+        return above.astype(np.intp) if type(above) is np.ndarray else as_codes(above)
 
     def log_proba(self, raw: np.ndarray) -> np.ndarray:
         """Logarithms of the probabilities, (n, 2), exact where they underflow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.backend import ops
+from slimlearn.estimators.heads.any_library import namespace, of_any_library
 from slimlearn.estimators.heads.regression import RegressionHead
 
 __all__ = ["LogLinkHead"]
@@ -41,8 +42,9 @@ class LogLinkHead(RegressionHead):
     def _fit_units(self):
         """Nothing: y is not scaled."""
 
+    @of_any_library
     def decode(self, raw):
-        return np.exp(raw.reshape((len(raw), *self.shape)))
+        return namespace(raw).exp(raw.reshape((len(raw), *self.shape)))
 
     def decoded(self, raw):
         return ops.exp(ops.reshape(raw, (raw.shape[0], self.targets)))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import log_expit
 
 from slimlearn.backend import ops
+from slimlearn.estimators.heads.any_library import as_codes, of_any_library
 from slimlearn.estimators.heads.labels import SeveralLabelsHead
 
 __all__ = ["MultilabelHead"]
@@ -46,8 +47,10 @@ class MultilabelHead(SeveralLabelsHead):
         return ops.sigmoid(raw)
 
     def decide(self, raw):
-        return (raw > 0).astype(np.int64)
+        above = raw > 0
+        return above.astype(np.int64) if type(above) is np.ndarray else as_codes(above)
 
+    @of_any_library
     def labels(self, raw):
         """0 or 1 for each label, (n, k)."""
         return self.decide(raw)

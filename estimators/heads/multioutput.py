@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from slimlearn.backend import ops
+from slimlearn.estimators.heads.any_library import of_any_library
 from slimlearn.estimators.heads.classification import shares
 from slimlearn.estimators.heads.labels import SeveralLabelsHead
 
@@ -61,9 +62,10 @@ class MultioutputHead(SeveralLabelsHead):
     def probabilities(self, raw):
         return ops.concat([ops.softmax(part) for part in self._parts(raw)], 1)
 
+    @of_any_library
     def arrange(self, probabilities):
         """A list of (n, classes of the output)."""
-        return np.split(probabilities, self.ends[:-1], axis=1)
+        return [probabilities[:, b:e] for b, e in zip(self.begins, self.ends)]
 
     def decide(self, raw):
         return np.stack([part.argmax(axis=1) for part in self.arrange(raw)], axis=1)

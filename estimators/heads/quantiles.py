@@ -6,6 +6,11 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import current_model
+from slimlearn.estimators.heads.any_library import (
+    beside,
+    namespace,
+    of_any_library,
+)
 from slimlearn.estimators.heads.several import SeveralNumbersHead
 from slimlearn.layers import per_example
 
@@ -47,15 +52,20 @@ class QuantilesHead(SeveralNumbersHead):
         count = self.numbers
         return np.repeat(self.spread, count), np.repeat(self.center, count)
 
+    @of_any_library
     def decode(self, raw):
         """The median, or what comes nearest to it."""
         return self.quantiles(raw)[..., self.middle]
 
+    @of_any_library
     def quantiles(self, raw):
-        shape = (len(raw), *self.shape, self.numbers)
-        ordered = np.sort(raw.reshape(shape), axis=-1)[..., self.place]
-        scale, center = np.asarray(self.spread), np.asarray(self.center)
-        return ordered * scale[..., np.newaxis] + center[..., np.newaxis]
+        xp, shape = namespace(raw), (len(raw), *self.shape, self.numbers)
+        place = self.place
+        scale, center = (np.asarray(u)[..., None] for u in (self.spread, self.center))
+        if xp is not np:
+            place, scale, center = beside(raw, place, scale, center)
+        ordered = xp.take(xp.sort(raw.reshape(shape), axis=-1), place, axis=-1)
+        return ordered * scale + center
 
     def decoded(self, raw):
         """All quantiles in y's units and in the order asked for, as graph."""

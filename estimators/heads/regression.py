@@ -8,6 +8,7 @@ import numpy as np
 
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_model
+from slimlearn.estimators.heads.any_library import beside, of_any_library
 from slimlearn.estimators.heads.base import Head, mean_of_targets
 from slimlearn.estimators.losses import OwnLoss
 from slimlearn.estimators.summary import Moments, Summary
@@ -151,9 +152,13 @@ class RegressionHead(Head):
         """Scale and centre of the network's numbers."""
         return self.spread, self.center
 
+    @of_any_library
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Targets in y's units from the program's float64 values."""
-        return raw.reshape((len(raw), *self.shape)) * self.spread + self.center
+        spread, center = self.spread, self.center
+        if type(raw) is not np.ndarray:
+            spread, center = beside(raw, spread, center)
+        return raw.reshape((len(raw), *self.shape)) * spread + center
 
     def decoded(self, raw):
         value = ops.reshape(raw, (raw.shape[0], self.targets))

@@ -30,11 +30,30 @@ std::shared_ptr<Forward> forward_of(const ModelPointer& model, const std::string
 
 bool writes(const Function& function) { return !function.sets.empty() || !function.grads.empty(); }
 
+// Where a result is to lie: in the host's memory or, by `room(shape, type)`, on the device. That
+// gives what is returned, and a pointer.
+py::object place(Returned& returned, const Model& model, const py::object& room) {
+  if (room.is_none() || returned.use == Rows::sum || returned.shape.at(0) == 0) {
+    py::array array = make_array(returned.dtype, returned.shape);
+    returned.data = static_cast<std::byte*>(array.mutable_data());
+    return array;
+  }
+  const py::dtype type = make_array(returned.dtype, {0}).dtype();
+  const py::tuple made = room(py::tuple(py::cast(returned.shape)), type);
+  returned.data = reinterpret_cast<std::byte*>(py::cast<uintptr_t>(made[1]));
+  returned.on_device = true;
+  if (!model.device().holds(returned.data)) {
+    throw py::value_error("room for a result is not on " + model.device().name());
+  }
+  return made[0];
+}
+
 // (results, status): the caller can say which op met ids or labels out of range.
 py::tuple run(const ModelPointer& model, const std::string& function, const py::dict& sources,
               const py::object& index, const py::object& params, const py::object& state,
               const py::object& gradient, const py::dict& hypers, uint32_t seed, int64_t step,
-              int threads, int64_t batch, std::shared_ptr<PackedArrays> packed) {
+              int threads, int64_t batch, std::shared_ptr<PackedArrays> packed,
+              const py::object& room) {
   ForwardOptions options;
   options.chunk = batch;
   options.seed = seed;
@@ -54,11 +73,8 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
   const LentSources lent = sources_of(sources);
   const auto forward =
       forward_of(model, function, lent.sources, index, arrays, hypers, options, std::move(packed));
-  std::vector<py::array> results;
-  for (Returned& returned : forward->returns()) {
-    results.push_back(make_array(returned.dtype, returned.shape));
-    returned.data = static_cast<std::byte*>(results.back().mutable_data());
-  }
+  py::list results;
+  for (Returned& returned : forward->returns()) results.append(place(returned, *model, room));
   uint32_t status = 0;
   try {
     const Unlocked unlocked;
@@ -66,7 +82,7 @@ py::tuple run(const ModelPointer& model, const std::string& function, const py::
   } catch (const Interrupted&) {
     throw py::error_already_set();
   }
-  return py::make_tuple(py::tuple(py::cast(results)), status);
+  return py::make_tuple(py::tuple(results), status);
 }
 
 py::list profile(const ModelPointer& model, const std::string& function, const py::dict& sources,

@@ -380,3 +380,35 @@ def test_the_widest_float_where_there_is_no_float64(dispatch, monkeypatch):
     monkeypatch.setattr(arrays, "max_precision_float_dtype", lambda xp, device: narrow)
     predicted = plain.predict(X).astype("f4")
     same(library, ours.predict(library.asarray(X)), predicted)
+
+
+@pytest.mark.parametrize(
+    "est, y, finishes",
+    [
+        (DNNClassifier((4,)), Y > 0, ["labels", "arrange"]),
+        (DNNClassifier((4,)), THREE + 5, ["labels", "arrange"]),
+        (DNNClassifier((4,)), np.c_[Y, Y], ["labels", "arrange"]),
+        (DNNClassifier((4,)), np.c_[Y, THREE], ["arrange"]),
+        (DNNRegressor((4,)), X[:, 0], ["decode"]),
+        (DNNRegressor((4,)), X[:, :2], ["decode"]),
+        (DNNRegressor((4,), loss="poisson"), Y, ["decode"]),
+        (
+            DNNRegressor((4,), loss="quantile", quantile=(0.9, 0.1, 0.5)),
+            X[:, :2],
+            ["decode", "quantiles"],
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, np.ndarray) else str(value),
+)
+def test_heads_finish_what_lies_elsewhere(est, y, finishes, dispatch):
+    """As NumPy's arrays, bit for bit: PyTorch stands for what is on a GPU."""
+    library = LIBRARIES["torch"]
+    est = clone(est).set_params(max_iter=1, random_state=0).fit(X, y)
+    raw = est._handle.run("predict", np.float32(X), 1) * 3
+    for name in finishes:
+        finish = getattr(est._head, name)
+        assert finish.of_any_library
+        found, want = finish(library.asarray(raw)), finish(raw)
+        pairs = zip(found, want) if isinstance(want, list) else [(found, want)]
+        for one, like in pairs:
+            same(library, one, like)

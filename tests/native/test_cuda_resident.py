@@ -4,6 +4,7 @@ import gc
 import pickle
 import sys
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,9 @@ from slimlearn import (
     NetworkClassifier,
     layers,
 )
-from slimlearn.backend.resident import resident_of
+from slimlearn.backend.resident import Resident, resident_of
+from slimlearn.estimators import handle
+from slimlearn.estimators.arrays import Home, room_in
 
 pytestmark = pytest.mark.usefixtures("with_cupy")
 
@@ -101,6 +104,7 @@ def test_tensors_of_pytorch_are_read_in_place():
     with sklearn.config_context(array_api_dispatch=True):
         clf = classifier().fit(rows, Y)
         assert clf.predict_proba(rows).device == rows.device
+        assert clf.predict(rows).tolist() == here.predict(X).tolist()
 
 
 LAYOUTS = {
@@ -349,25 +353,134 @@ def test_errors_are_those_of_numbers():
 # -- arrays out ------------------------------------------------------------------------
 
 
-def test_results_are_arrays_of_the_library(monkeypatch):
+@pytest.fixture
+def dispatch(monkeypatch):
+    """Scikit-learn's dispatch, and CuPy's arrays, of which none is read by the host."""
     if CUDA != "cuda":  # scikit-learn knows CuPy's arrays, not those of a fake
         monkeypatch.delitem(sys.modules, "cupy")
-    want = classifier().fit(X, Y)
     with sklearn.config_context(array_api_dispatch=True):
-        rows, y = cupy.asarray(X), cupy.asarray(Y)
-        clf = classifier(early_stopping=True, scoring="accuracy").fit(rows, y)
-        assert len(clf.validation_scores_)
-        clf = classifier().fit(rows, y)
-        for name in ("predict", "predict_proba", "activations"):
-            found = getattr(clf, name)(rows)
-            assert type(found) is cupy.ndarray
-            np.testing.assert_allclose(
-                found.get(), getattr(want, name)(X), rtol=1e-6, atol=1e-7
-            )
-        if CUDA == "cuda":  # by scikit-learn's metrics, which ask CuPy for more
-            assert clf.score(rows, y) == want.score(X, Y)
-        with pytest.raises(ValueError, match="must use the same namespace"):
-            clf.predict(X)
+        yield
+
+
+@pytest.fixture
+def no_way_to_the_host(monkeypatch):
+    def refuse(*args):
+        raise AssertionError("results go through the host")
+
+    def forbid():
+        monkeypatch.setattr(Home, "give", _as_it_is)
+        monkeypatch.setattr(Resident, "__array__", refuse)
+        if CUDA != "cuda":  # an attribute of a type that is compiled
+            monkeypatch.setattr(cupy.ndarray, "get", refuse)
+
+    return forbid, monkeypatch.undo
+
+
+def _as_it_is(home, values):
+    """Of `Home.give`: what came to the host is told apart from what stayed."""
+    parts = values if isinstance(values, (tuple, list)) else [values]
+    assert all(type(part) is cupy.ndarray for part in parts)
+    return values
+
+
+def test_results_are_arrays_of_the_library(dispatch):
+    want = classifier().fit(X, Y)
+    rows, y = cupy.asarray(X), cupy.asarray(Y)
+    clf = classifier(early_stopping=True, scoring="accuracy").fit(rows, y)
+    assert len(clf.validation_scores_)
+    clf = classifier().fit(rows, y)
+    for name in ("predict", "predict_proba", "predict_log_proba", "activations"):
+        found = getattr(clf, name)(rows)
+        assert type(found) is cupy.ndarray
+        np.testing.assert_allclose(
+            found.get(), getattr(want, name)(X), rtol=1e-6, atol=1e-7
+        )
+    if CUDA == "cuda":  # by scikit-learn's metrics, which ask CuPy for more
+        assert clf.score(rows, y) == want.score(X, Y)
+    with pytest.raises(ValueError, match="must use the same namespace"):
+        clf.predict(X)
+
+
+SEVERAL = np.c_[Y, Y > 0]
+QUANTILES = {"loss": "quantile", "quantile": (0.9, 0.1, 0.5)}
+FINISHED = {
+    "two classes": (DNNClassifier, {}, Y > 0, ["predict", "predict_proba"]),
+    "classes": (DNNClassifier, {}, Y + 5, ["predict", "predict_proba", "activations"]),
+    "decisions": (DNNClassifier, {}, Y, ["decision_function"]),
+    "in order": (DNNClassifier, {"loss": "ordinal"}, Y, ["predict", "predict_proba"]),
+    "labels": (DNNClassifier, {}, SEVERAL % 2, ["predict", "predict_proba"]),
+    "outputs": (DNNClassifier, {}, SEVERAL, ["predict_proba"]),
+    "numbers": (DNNRegressor, {}, SEVERAL * 3.0 + 1, ["predict"]),
+    "one number": (DNNRegressor, {}, Y * 3.0 + 1, ["predict"]),
+    "counts": (DNNRegressor, {"loss": "poisson"}, Y, ["predict"]),
+    "quantiles": (DNNRegressor, QUANTILES, Y, ["predict", "predict_quantiles"]),
+    "quantiles of two": (DNNRegressor, QUANTILES, SEVERAL, ["predict_quantiles"]),
+}
+
+
+@pytest.mark.parametrize("case", FINISHED)
+@pytest.mark.parametrize("count", [210, 1])
+def test_results_stay_where_x_lies(case, count, dispatch, no_way_to_the_host):
+    kind, own, y, methods = FINISHED[case]
+    options = {"max_iter": 3, "batch_size": 64, "random_state": 0, "device": CUDA}
+    here = kind((8,), **options, **own).fit(X, y)
+    there = clone(here).fit(cupy.asarray(X), cupy.asarray(y))
+    rows = cupy.asarray(X[:count])
+    forbid, allow = no_way_to_the_host
+    forbid()
+    found = [getattr(there, name)(rows) for name in methods]
+    allow()
+    for name, values in zip(methods, found):
+        want = getattr(here, name)(X[:count])
+        for one, like in zip(*map(_listed, (values, want)), strict=True):
+            assert type(one) is cupy.ndarray
+            assert one.dtype == like.dtype
+            np.testing.assert_array_equal(one.get(), like)
+
+
+def _listed(values):
+    return values if isinstance(values, list) else [values]
+
+
+def test_results_in_pieces(dispatch, no_way_to_the_host, monkeypatch):
+    """Of a few rows at a time, of which labels are made, and one behind the other."""
+    here = classifier().fit(X, Y)
+    there = classifier().fit(cupy.asarray(X), cupy.asarray(Y))
+    features = LayerTransformer(classifier()).fit(cupy.asarray(X), cupy.asarray(Y))
+    monkeypatch.setattr(handle, "NUMBERS", 3 * 64)
+    rows = cupy.asarray(X)
+    forbid, allow = no_way_to_the_host
+    forbid()
+    labels, values = there.predict(rows), features.transform(rows)
+    allow()
+    np.testing.assert_array_equal(labels.get(), here.predict(X))
+    np.testing.assert_array_equal(values.get(), here.activations(X))
+
+
+def test_words_are_looked_up_by_the_host(dispatch):
+    words = np.array(["a", "b", "c"])[Y]
+    here = classifier().fit(X, words)
+    there = classifier().fit(cupy.asarray(X), words)
+    found = there.predict(cupy.asarray(X))
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, here.predict(X))
+
+
+def test_what_nobody_may_write_to_is_made_of_the_host_s(dispatch, monkeypatch):
+    here = classifier().fit(X, Y)
+    there = classifier().fit(cupy.asarray(X), cupy.asarray(Y))
+    assert room_in(None, CUDA) is None
+
+    class Constant:
+        def __setitem__(self, key, value):
+            raise TypeError("arrays are immutable")
+
+    constants = SimpleNamespace(empty=lambda size, device: Constant())
+    assert room_in(Home(constants, "gpu"), CUDA) is None
+    monkeypatch.setattr(handle, "room_in", lambda home, device: None)
+    found = there.predict_proba(cupy.asarray(X))
+    assert type(found) is cupy.ndarray
+    np.testing.assert_array_equal(found.get(), here.predict_proba(X))
 
 
 def test_a_search_slices_the_array():

@@ -19,7 +19,7 @@ from slimlearn.backend.engine.native import native
 from support.cuda import CUDA
 
 calls = SimpleNamespace(allocate=0, refuse=False)
-float32, float64 = np.dtype("float32"), np.dtype("float64")
+float32, float64, int64 = map(np.dtype, ("float32", "float64", "int64"))
 _SPACE = np.zeros(1 << 20, np.uint8)  # where views are tried
 _kept = {}  # (stream, size): pointers
 _current = threading.local()  # streams of a thread
@@ -148,8 +148,8 @@ class ndarray:
     def __getitem__(self, key):
         """A view, or a copy of the rows that are listed."""
         parts = key if isinstance(key, tuple) else (key,)
-        if not all(isinstance(part, (slice, type(...))) for part in parts):
-            return asarray(self.get()[key])
+        if not all(isinstance(part, (slice, type(...), type(None))) for part in parts):
+            return asarray(self._read()[key])
         like = np.ndarray(self.shape, self.dtype, strides=self.strides, buffer=_SPACE)
         view = like[key]
         offset = view.ctypes.data - like.ctypes.data + self.data.ptr - self.data.mem.ptr
@@ -160,8 +160,11 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
     def get(self):
+        return self._read()
+
+    def _read(self):
         if self.base is not None:
-            whole, offset = self.base.get(), self.data.ptr - self.base.data.ptr
+            whole, offset = self.base._read(), self.data.ptr - self.base.data.ptr
             return np.ndarray(
                 self.shape, self.dtype, whole.data, offset, self.strides
             ).copy()
@@ -172,8 +175,51 @@ class ndarray:
         stream.synchronize()
         return out
 
+    # What CuPy's kernels do on a GPU is computed by the host here.
 
-def empty(shape, dtype=np.float64):
+    def __setitem__(self, key, value):
+        assert not self._read()[key].size
+
+    def __gt__(self, other):
+        return asarray(self._read() > other)
+
+    def __mul__(self, other):
+        return asarray(self._read() * other._read())
+
+    def __add__(self, other):
+        return asarray(self._read() + other._read())
+
+    def argmax(self, axis):
+        return asarray(self._read().argmax(axis=axis))
+
+    def reshape(self, shape):
+        return asarray(self._read().reshape(shape))
+
+
+def _of_numpy(name):
+    return lambda array, *args, **kwargs: asarray(
+        getattr(np, name)(array._read(), *args, **kwargs)
+    )
+
+
+exp, sort = _of_numpy("exp"), _of_numpy("sort")
+reshape = ndarray.reshape
+
+
+def astype(array, dtype):
+    return asarray(array._read().astype(dtype))
+
+
+def take(array, places, axis):
+    return asarray(np.take(array._read(), places._read(), axis=axis))
+
+
+def concat(arrays):
+    return asarray(np.concatenate([array._read() for array in arrays]))
+
+
+def empty(shape, dtype=np.float64, device=None):
+    shape = (shape,) if isinstance(shape, int) else shape
     return ndarray(shape, dtype)
 
 

@@ -102,8 +102,8 @@ Forward::Forward(std::shared_ptr<const Model> model, std::string function,
   if (plan.exact() && last != chunk_ && rows > 0) last_.emplace(bind(last));
   for (size_t i = 0; i < plan.returns().size(); ++i) {
     const Buffer& buffer = plan.returns()[i];
-    Returned returned{buffer.dtype, buffer.dims};
     const Rows use = rows_[i];
+    Returned returned{buffer.dtype, buffer.dims, use};
     if (rows == 0) {
       const Graph& graph = model_->function(function).graph;
       returned.shape = without_rows(graph.values[graph.returns[i]].type, symbols_);
@@ -211,14 +211,20 @@ void Forward::publish(int64_t chunk, const CallContext& call) noexcept {
     const Rows use = rows_[i];
     const int64_t bytes = bytes_of(buffer, call.context.rows);
     std::byte* dst = returns_[i].data;
+    bool there = returns_[i].on_device;
     if (use == Rows::local) {
       dst += chunk * bytes_of(bound_->plan().returns()[i], chunk_);
     } else if (use == Rows::sum && chunks_ > 1) {
       dst = partial_[i].data() + chunk * round_up(bytes);
+      there = false;
     } else if (chunk > 0) {
       continue;
     }
-    fetch(dst, buffer, call, bytes);
+    if (there) {
+      model_->device().memory().copy(dst, buffer.in<std::byte>(call.context), bytes);
+    } else {
+      fetch(dst, buffer, call, bytes);
+    }
   }
   const bool stopped = call.watch != nullptr && call.watch->stopped();
   if (call.context.status == 0 && !stopped) publish_state(plan, call);

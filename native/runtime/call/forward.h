@@ -26,7 +26,9 @@ struct ForwardOptions {
 struct Returned {
   DType dtype;
   std::vector<int64_t> shape;
-  std::byte* data = nullptr;  // from `allocate`
+  Rows use = Rows::local;     // how it depends on the rows
+  std::byte* data = nullptr;  // of the caller
+  bool on_device = false;     // the data lie there; not of what is added up, nor without rows
 };
 
 class Forward {
