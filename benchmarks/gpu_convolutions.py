@@ -5,8 +5,10 @@
 First each convolution of some networks for itself, with its two gradients: microseconds
 by our kernels, by cuDNN in float32 and in TF32, with what stands around it, and the
 largest difference of float32 from our kernels, in parts of the largest number; whether
-two runs give the same bits. Then a training step of whole networks. `SLIM_GPU_DEVICE`
-names another device, where small shapes say that all of it runs: "emulated".
+two runs give the same bits. Then each with a bias and relu behind it, by cuDNN in its
+own kernel where it has one (`behind`) and by a kernel of ours (`apart`), and a training
+step of whole networks. `SLIM_GPU_DEVICE` names another device, where small shapes say
+that all of it runs: "emulated".
 """
 
 import json
@@ -49,7 +51,10 @@ WAYS = {
     "library": {"SLIM_CUDA_DNN": "1"} if SMALL else {},
     "TF32": {"SLIM_CUDA_TF32": "1"},
 }
-VARIABLES = ("SLIM_CUDA_LIBRARY", "SLIM_CUDA_DNN", "SLIM_CUDA_TF32")
+BEHIND = "SLIM_CUDA_DNN_BEHIND"
+WAYS |= {f"{way}, apart": {**WAYS[way], BEHIND: "0"} for way in ("library", "TF32")}
+ALONE = ("ours", "library", "TF32")
+VARIABLES = ("SLIM_CUDA_LIBRARY", "SLIM_CUDA_DNN", "SLIM_CUDA_TF32", BEHIND)
 
 
 def choose(way):
@@ -110,7 +115,7 @@ def report(name, found):
     """Print a line of times; what failed says why."""
     for op, model, shapes in of_shape(*SHAPES[name]):
         times, results, same = {}, {}, True
-        for way in WAYS:
+        for way in ALONE:
             choose(way)
             try:
                 times[way], results[way], again = measure(model, shapes)
@@ -123,8 +128,33 @@ def report(name, found):
             words += f", apart {apart / np.abs(results['ours']).max():.1e}"
         print(f"{name}, {op}: {words}{'' if same else ', BITS DIFFER'}", flush=True)
         found[f"{name}, {op}"] = times
-        if len(times) < len(WAYS) or not same:
+        if len(times) < len(ALONE) or not same:
             found["failed"] = found.get("failed", 0) + 1
+
+
+def report_behind(name, found):
+    """Print a line of times with a bias and relu behind the convolution."""
+    size, channels, (kernel, outputs), how = SHAPES[name]
+    model, groups = Model("f32"), how.get("groups", 1)
+    filters = (kernel, kernel, channels // groups, outputs)
+    with model.function("f") as graph:
+        a = ops.input_("a", (B, size, size, channels), "f32")
+        f, b = ops.input_("f", filters, "f32"), ops.input_("b", (outputs,), "f32")
+        graph.return_(ops.relu(ops.convolution(a, f, **how) + b))
+    shapes = {"a": (ROWS, size, size, channels), "f": filters, "b": (outputs,)}
+    times, words = {}, ""
+    for way in ("library", "TF32"):
+        results = []
+        for place in (way, f"{way}, apart"):
+            choose(place)
+            times[place], result, _ = measure(model, shapes)
+            results.append(result)
+        apart = np.abs(results[0] - results[1]).max() / np.abs(results[1]).max()
+        words += f", {way}: behind {times[way]:.1f}, apart {times[f'{way}, apart']:.1f}"
+        if apart > 1e-5:  # the sums' own order is another engine's
+            words += f", BY {apart:.1e} OTHERS"
+    print(f"{name}, bias and relu{words}", flush=True)
+    found[f"{name}, bias and relu"] = times
 
 
 def resnet(x, num_classes):
@@ -169,13 +199,17 @@ def main():
     found = {}
     for name in SHAPES:
         report(name, found)
+        report_behind(name, found)
     print(describe(DEVICE), flush=True)
     for name, (net, *sizes) in {} if SMALL else NETWORKS.items():
         for way, options in (
             *((way, {}) for way in WAYS),
             ("bfloat16", {"precision": "bfloat16"}),
+            ("bfloat16, apart", {"precision": "bfloat16"}),
         ):
-            choose(way if way in WAYS else "library")
+            if net is resnet and "apart" in way:
+                continue  # its norms take moments: nothing follows a convolution
+            choose(way.replace("bfloat16", "library"))
             try:
                 found[f"{name}, {way}"] = step(net, *sizes, **options)
             except Exception as error:

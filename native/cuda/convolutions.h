@@ -11,6 +11,20 @@
 
 namespace slim::cuda {
 
+// What is made of each element of a forward convolution's result, one step of what the one before
+// gave: behind it in the library's own kernel.
+struct PointwiseStep {
+  enum class Kind : uint8_t { add, subtract, multiply, relu, round };
+
+  Kind kind;
+  DType dtype;     // of what it gives: of sixteen bits where it rounds to them
+  bool is_result;  // others read it
+
+  // A number of float32 for each output; all steps but `add`, `subtract`, `multiply` have none.
+  bool reads() const { return kind <= Kind::multiply; }
+  auto operator<=>(const PointwiseStep&) const = default;
+};
+
 // One of the three convolutions of x [images, axes…, channels] with filters [outputs, taps…,
 // channels of a group], which give y [images, axes…, outputs]: dense, two axes at least. Its two
 // operands are of one type, float32 or of sixteen bits; the result is float32.
@@ -22,6 +36,7 @@ struct ConvolutionShape {
   bool tf32 = false;         // operands may be rounded to it
   std::vector<int64_t> x, filters, y;
   std::vector<int64_t> strides, dilations, before, after;  // of each axis
+  std::vector<PointwiseStep> behind;                       // none: y is the result
 
   auto operator<=>(const ConvolutionShape&) const = default;
   double flops() const;
@@ -40,9 +55,11 @@ class ConvolutionPlan {
   const ConvolutionShape shape;
 };
 
-// One of the three is the result.
+// One of the three is the result; with steps behind it there is no y, but what each of them reads,
+// and gives to others.
 struct ConvolutionArrays {
   std::byte *x, *filters, *y, *workspace;
+  std::vector<std::byte*> read, results;  // of those that do, in order
 };
 
 // Calls from any thread.

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "cuda/call.h"
+#include "cuda/pointwise.h"
 #include "cuda/product.h"
 
 namespace slim::cuda {
@@ -41,13 +42,14 @@ KernelText turn_filters(const Buffer& dst, const Buffer& src, int64_t rows, int6
 class ConvolutionLaunch final : public LibraryLaunch {
  public:
   ConvolutionLaunch(Convolutions& convolutions, std::shared_ptr<const ConvolutionPlan> plan,
-                    Buffer x, Buffer filters, Buffer y, Buffer workspace)
+                    Buffer x, Buffer filters, Buffer y, Buffer workspace, PointwiseChain behind)
       : convolutions_(convolutions),
         plan_(std::move(plan)),
         x_(std::move(x)),
         filters_(std::move(filters)),
         y_(std::move(y)),
-        workspace_(std::move(workspace)) {}
+        workspace_(std::move(workspace)),
+        behind_(std::move(behind)) {}
 
   Cost cost(int64_t) const override {
     const ConvolutionShape& shape = plan_->shape;
@@ -59,9 +61,15 @@ class ConvolutionLaunch final : public LibraryLaunch {
   // All images of the capacity: those beyond the batch's are computed of what lies there, and
   // nobody reads them.
   void run(const Context& context, int64_t, std::byte*) const noexcept override {
-    convolutions_.convolve(static_cast<const Call&>(*context.call).stream, *plan_,
-                           {x_.in<std::byte>(context), filters_.in<std::byte>(context),
-                            y_.in<std::byte>(context), aligned(workspace_, context)});
+    const auto all = [&](const std::vector<Buffer>& buffers) {
+      std::vector<std::byte*> arrays;
+      for (const Buffer& buffer : buffers) arrays.push_back(buffer.in<std::byte>(context));
+      return arrays;
+    };
+    convolutions_.convolve(
+        static_cast<const Call&>(*context.call).stream, *plan_,
+        {x_.in<std::byte>(context), filters_.in<std::byte>(context), y_.in<std::byte>(context),
+         aligned(workspace_, context), all(behind_.read), all(behind_.results)});
   }
   void warm(const Context& context) const noexcept override {
     const Kind kind = plan_->shape.kind;
@@ -72,6 +80,7 @@ class ConvolutionLaunch final : public LibraryLaunch {
   Convolutions& convolutions_;
   std::shared_ptr<const ConvolutionPlan> plan_;
   Buffer x_, filters_, y_, workspace_;
+  PointwiseChain behind_;
 };
 
 class LibraryConvolution final : public ByLibrary {
@@ -86,7 +95,7 @@ class LibraryConvolution final : public ByLibrary {
     std::vector<int64_t> bytes{
         with_alignment(plan_->workspace_bytes()),
         elements(plan_->shape.filters) * size_of(plan_->shape.filters_type())};
-    if (!binding.node.regions.empty()) bytes.push_back(result_elements() * size_of(DType::f32));
+    if (goes_on(binding)) bytes.push_back(result_elements() * size_of(DType::f32));
     return bytes;
   }
 
@@ -96,10 +105,10 @@ class LibraryConvolution final : public ByLibrary {
       all.push_back(std::make_unique<KernelLaunch>(std::move(text)));
     };
     const Kind kind = plan_->shape.kind;
-    const bool goes_on = !binding.node.regions.empty();
+    const bool more = goes_on(binding);
     const Buffer &first = binding.operands[0], &second = binding.operands[1];
     Buffer turned = binding.workspace[1];
-    Buffer result = goes_on ? binding.workspace[2] : binding.results[0];
+    Buffer result = more ? binding.workspace[2] : binding.results[0];
     turned.dtype = plan_->shape.filters_type();
     result.dtype = DType::f32;
     const int64_t outputs = plan_->shape.filters[0];
@@ -108,14 +117,19 @@ class LibraryConvolution final : public ByLibrary {
     if (kind != Kind::filter_grad) kernel(turn_filters(turned, second, taps, outputs));
     const Buffer& x = kind == Kind::input_grad ? result : first;
     const Buffer& y = kind == Kind::forward ? result : kind == Kind::input_grad ? first : second;
-    all.push_back(std::make_unique<ConvolutionLaunch>(convolutions_, plan_, x, turned, y,
-                                                      binding.workspace[0]));
+    all.push_back(std::make_unique<ConvolutionLaunch>(
+        convolutions_, plan_, x, turned, y, binding.workspace[0],
+        plan_->shape.behind.empty() ? PointwiseChain() : chain_behind(binding)));
     if (kind == Kind::filter_grad) kernel(turn_filters(result, turned, outputs, taps));
-    if (goes_on) kernel(sum_of_slices(binding, result_elements(), result, 1));
+    if (more) kernel(sum_of_slices(binding, result_elements(), result, 1));
     return all;
   }
 
  private:
+  // Whether the region is a kernel of ours.
+  bool goes_on(const Binding& binding) const {
+    return !binding.node.regions.empty() && plan_->shape.behind.empty();
+  }
   int64_t result_elements() const {  // of images: the gradient of filters has no region
     const ConvolutionShape& shape = plan_->shape;
     return elements(shape.kind == Kind::forward ? shape.y : shape.x);
@@ -129,7 +143,12 @@ class LibraryConvolution final : public ByLibrary {
 }  // namespace
 
 std::unique_ptr<ByLibrary> convolution_of(Convolutions& convolutions, const LibraryTask& task) {
-  std::shared_ptr<const ConvolutionPlan> plan = convolutions.choose(*task.convolution);
+  ConvolutionShape shape = *task.convolution;
+  std::shared_ptr<const ConvolutionPlan> plan = convolutions.choose(shape);
+  if (plan == nullptr && !shape.behind.empty()) {
+    shape.behind.clear();
+    plan = convolutions.choose(shape);
+  }
   if (plan == nullptr) return nullptr;
   return std::make_unique<LibraryConvolution>(convolutions, task.sums_rows, std::move(plan));
 }

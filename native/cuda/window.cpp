@@ -1,5 +1,6 @@
 // Windows over spatial axes: poolings, and convolutions as products.
 #include "cuda/library.h"
+#include "cuda/pointwise.h"
 #include "cuda/product.h"
 
 namespace slim::cuda {
@@ -192,6 +193,7 @@ LibraryTask library_convolution(const Binding& binding) {
   what.y = y;
   what.filters.assign(filters.begin(), filters.end() - 1);
   what.filters.insert(what.filters.begin(), outputs);
+  what.behind = chain_behind(binding).steps;
   what.strides = binding.integers("strides");
   what.dilations = binding.integers("dilations");
   const std::vector<int64_t> padding = binding.integers("padding");

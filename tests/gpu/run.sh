@@ -29,7 +29,8 @@ pytest="$python -m pytest -q -p no:cacheprovider -p no:benchmark"
 $python -c "import pytest_timeout" 2>/dev/null && pytest+=" --timeout 100"
 quick="tests/native/test_cuda_training.py tests/native/test_cuda_sequences.py
   tests/native/test_cuda_sparse.py tests/native/test_cuda_feed.py tests/native/test_cuda_driver.py
-  tests/native/test_cuda_convolutions.py tests/native/test_cuda_resident.py
+  tests/native/test_cuda_convolutions.py tests/native/test_cuda_behind.py
+  tests/native/test_cuda_resident.py
   tests/native/test_cuda_sixteen_bits.py"
 others=$(ls tests/native/test_cuda_*.py tests/native/test_placing.py | grep -vxFf <(echo $quick | tr ' ' '\n'))
 failed=0
@@ -52,7 +53,7 @@ for part in ${SLIM_GPU_PARTS:-$parts}; do
     quick) run "${SLIM_GPU_QUICK:-120}" quick $pytest -n $jobs $quick ;;
     kinds) run 90 kinds $python benchmarks/gpu_kinds.py "$out/kinds.json"; cat "$out/kinds.log" ;;
     bench) run 60 bench $python benchmarks/gpu.py "$out/own.json" slimlearn; cat "$out/bench.log" ;;
-    convolutions) run 100 convolutions $python benchmarks/gpu_convolutions.py "$out/convolutions.json"
+    convolutions) run 130 convolutions $python benchmarks/gpu_convolutions.py "$out/convolutions.json"
       cat "$out/convolutions.log" ;;
     sixteen) run 60 sixteen $python benchmarks/gpu_sixteen_bits.py "$out/sixteen.json"
       cat "$out/sixteen.log" ;;

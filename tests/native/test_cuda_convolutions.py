@@ -198,6 +198,7 @@ def test_tf32_only_where_it_is_asked_for(monkeypatch):
 def test_large_ones_of_large_steps(monkeypatch):
     """From 200 MFLOP on, where all of the graph's are more than 1 GFLOP."""
     monkeypatch.delenv("SLIM_CUDA_DNN")
+    monkeypatch.setenv("SLIM_CUDA_DNN_BEHIND", "0")
 
     def launches(count, rows, size=3):
         model = Model("f32")

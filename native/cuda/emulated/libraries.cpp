@@ -91,9 +91,14 @@ bool is_within(const GuardedMemory& memory, const ConvolutionPlan& plan,
     return memory.is_within(array, count * size_of(dtype));
   };
   const ConvolutionShape& shape = plan.shape;
+  size_t read = 0, results = 0;
+  for (const PointwiseStep& step : shape.behind) {
+    if (step.reads() && !holds(arrays.read.at(read++), {shape.y.back()}, DType::f32)) return false;
+    if (step.is_result && !holds(arrays.results.at(results++), shape.y, step.dtype)) return false;
+  }
   return holds(arrays.x, shape.x, shape.x_type()) &&
          holds(arrays.filters, shape.filters, shape.filters_type()) &&
-         holds(arrays.y, shape.y, shape.y_type()) &&
+         (!shape.behind.empty() || holds(arrays.y, shape.y, shape.y_type())) &&
          memory.is_within(arrays.workspace, plan.workspace_bytes());
 }
 

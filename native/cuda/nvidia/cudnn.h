@@ -39,6 +39,7 @@ enum class DnnType : int {
   pointer = 6,
   mode = 7,
   heuristic = 8,
+  nan = 10,
   note = 11,
   pointwise_mode = 14,
   object = 15
@@ -48,6 +49,7 @@ enum class DnnType : int {
 enum class DnnAttribute : int {
   pointwise_mode = 0,  // CUDNN_ATTR_POINTWISE_…
   pointwise_type = 1,
+  pointwise_nan = 2,
   compute_type = 100,  // CUDNN_ATTR_CONVOLUTION_…
   mode = 101,
   dilations = 102,
@@ -67,6 +69,7 @@ enum class DnnAttribute : int {
   filter_grad_alpha = 712,
   pointwise = 750,  // CUDNN_ATTR_OPERATION_POINTWISE_…
   pointwise_x = 751,
+  pointwise_b = 752,
   pointwise_y = 753,
   graph_handle = 800,  // CUDNN_ATTR_OPERATIONGRAPH_…
   graph_nodes = 801,
@@ -90,9 +93,14 @@ inline constexpr int kDnnFloat = 0;          // CUDNN_DATA_FLOAT
 inline constexpr int kDnnFloat16 = 2;        // CUDNN_DATA_HALF
 inline constexpr int kDnnBfloat16 = 9;       // CUDNN_DATA_BFLOAT16
 inline constexpr int kCrossCorrelation = 1;  // CUDNN_CROSS_CORRELATION
-inline constexpr int kIdentity = 21;         // CUDNN_POINTWISE_IDENTITY
-inline constexpr int kHeuristicA = 3;        // CUDNN_HEUR_MODE_A
-inline constexpr int kHeuristicLast = 2;     // CUDNN_HEUR_MODE_FALLBACK
+inline constexpr int kAdd = 0;               // CUDNN_POINTWISE_…
+inline constexpr int kMultiply = 1;
+inline constexpr int kSubtract = 9;
+inline constexpr int kIdentity = 21;
+inline constexpr int kRelu = 100;         // …_FWD
+inline constexpr int kKeepsNan = 1;       // CUDNN_PROPAGATE_NAN
+inline constexpr int kHeuristicA = 3;     // CUDNN_HEUR_MODE_A
+inline constexpr int kHeuristicLast = 2;  // CUDNN_HEUR_MODE_FALLBACK
 
 // What an engine says of its numbers: bits of cudnnBackendNumericalNote_t.
 enum DnnNote : uint32_t {

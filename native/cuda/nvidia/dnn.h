@@ -33,7 +33,7 @@ class Dnn {
   DnnHandle handle_;
   mutable std::mutex mutex_;  // a handle has one stream at a time
   std::map<ConvolutionShape, std::shared_ptr<const ConvolutionPlan>> chosen_;
-  int64_t refused_ = 0;
+  int64_t asked_ = 0, refused_ = 0;
   std::string why_;
 };
 
