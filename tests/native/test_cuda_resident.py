@@ -435,7 +435,8 @@ def test_results_stay_where_x_lies(case, count, dispatch, no_way_to_the_host):
         for one, like in zip(*map(_listed, (values, want)), strict=True):
             assert type(one) is cupy.ndarray
             assert one.dtype == like.dtype
-            np.testing.assert_array_equal(one.get(), like)
+            # CuPy's exp is not NumPy's.
+            np.testing.assert_allclose(one.get(), like, rtol=1e-14)
 
 
 def _listed(values):
