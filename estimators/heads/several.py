@@ -73,19 +73,22 @@ class DistributionHead(SeveralNumbersHead):
         centers = np.where(located, np.reshape(self.center, (-1, 1)), center)
         return scales.ravel(), centers.ravel()
 
-    def _numbers(self, raw: np.ndarray) -> np.ndarray:
+    def by_target(self, raw: np.ndarray) -> np.ndarray:
+        """The network's numbers, those of each target as the last axis."""
         return raw.reshape((len(raw), *self.shape, self.numbers))
 
     def decode(self, raw):
         """Means in y's units."""
-        return self.formula.mean(self._numbers(raw)) * self.spread + self.center
+        return self.formula.mean(self.by_target(raw)) * self.spread + self.center
 
     def deviations(self, raw: np.ndarray) -> np.ndarray:
         """Standard deviations in y's units."""
-        return self.formula.deviations(self._numbers(raw)) * self.scale
+        return self.formula.deviations(self.by_target(raw)) * self.scale
 
     def quantiles(self, raw):
-        found = self.formula.quantiles(self._numbers(raw), np.atleast_1d(self.quantile))
+        found = self.formula.quantiles(
+            self.by_target(raw), np.atleast_1d(self.quantile)
+        )
         scale, center = np.asarray(self.scale), np.asarray(self.center)
         return found * scale[..., np.newaxis] + center[..., np.newaxis]
 

@@ -89,6 +89,7 @@ _TABULAR = {
     "temperature_": number,
     "linear_share_": number,
     "near_share_": number,
+    "neighbours_share_": number,
     "_range": in_tuple(numeric),
 }
 # What else a fit of some leaves.

@@ -11,6 +11,7 @@ from slimlearn.estimators.saving.checks import (
     array,
     count,
     either,
+    flag,
     in_tuple,
     key,
     listed,
@@ -31,6 +32,7 @@ from slimlearn.estimators.tables.columns import (
     kind_of,
 )
 from slimlearn.estimators.tables.encoding import Encoding
+from slimlearn.estimators.tables.neighbours import Neighbours
 from slimlearn.estimators.tables.numbers import Numbers
 from slimlearn.estimators.tables.tower import Near, Straight, Tower
 
@@ -72,7 +74,7 @@ def _make_encoding(cls, state: dict) -> Encoding:
     return made
 
 
-def _make_tower(cls, state: dict) -> Tower | Straight | Near:
+def _make_tower(cls, state: dict) -> Tower | Straight | Near | Neighbours:
     return cls(**state)
 
 
@@ -115,6 +117,11 @@ def rows() -> list[Kind]:
     }
     near = {"numbers": count, "codes": count, "rows": count}
     straight = {"numbers": count, "cardinalities": in_tuple(count)}
+    embedding = ("edges", "cardinalities", "embedding_size")
+    neighbours = {
+        **{name: tower[name] for name in embedding},
+        **{"size": count, "rows": count, "shares": flag},
+    }
     base = frozenset(_COLUMN)
     return [
         Kind(
@@ -151,6 +158,13 @@ def rows() -> list[Kind]:
         ),
         Kind("Tower", Tower, tower, frozenset(tower), make=_make_tower),
         Kind("Straight", Straight, straight, frozenset(straight), make=_make_tower),
+        Kind(
+            "Neighbours",
+            Neighbours,
+            neighbours,
+            frozenset(neighbours),
+            make=_make_tower,
+        ),
         Kind(
             "Near",
             Near,

@@ -1,4 +1,4 @@
-"""What stands beside the networks as members: solved models, with their weights."""
+"""What stands beside the networks as members: models with their weights."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
 from slimlearn.estimators.tables.members import BOTH, Layout
+from slimlearn.estimators.tables.neighbours import Neighbours
 from slimlearn.estimators.tables.tower import Near, Straight
 
-__all__ = ["line_member", "near_member"]
+__all__ = ["line_member", "near_member", "neighbours_member"]
 
 # Rows of a batch, at most.
 _BATCH = 512
@@ -63,13 +64,7 @@ def near_member(process, X, y, index, **settings):
     net = Near(*sizes, process.closeness)
     named = {"numbers": process.numbers, "codes": process.codes}
     inputs = {name: own for name, own in named.items() if own}
-    # All rows of fit beside each other would take long, only to make a program: these
-    # say how far y reaches, or which classes there are, those without weight too.
-    if regression:
-        own = y[index]
-        few = index[np.ravel([own.argmin(axis=0), own.argmax(axis=0)])]
-    else:
-        few = np.unique(y, return_index=True)[1]
+    few = _few(y, index, regression)
     member, scale, centre = _unsolved(make, net, inputs, X[few], y[few], None, settings)
     arrays = {
         "rows": process.rows,
@@ -80,6 +75,57 @@ def near_member(process, X, y, index, **settings):
     if process.numbers:
         arrays["slopes"] = process.slopes
     return member.set_weights(arrays)
+
+
+def neighbours_member(embedder, places, targets, index, X, y, **settings):
+    """A fitted estimator that tells what the rows near to one tell.
+
+    Parameters
+    ----------
+    embedder : NetworkEstimator
+        What tells the place of a row: its network is an `Embedding`.
+    places : ndarray of shape (n, size)
+        Of the rows that tell.
+    targets : ndarray of shape (n, outputs)
+        What they tell: a number, or shares of classes, of two those of the second.
+    index : index array
+        These rows, of all.
+    X : Coded or ndarray of float32
+    y : ndarray
+    **settings
+        Parameters of the estimator.
+    """
+    regression = settings.pop("regression")
+    make = RegressorMember if regression else ClassifierMember
+    known = vars(embedder.net).values()
+    net = Neighbours(*known, *places.shape[::-1], shares=not regression)
+    # Squares of distances lose less where places are small.
+    middle, weights = places.mean(axis=0), embedder.program_.weights
+    places = places - middle
+    few = _few(y, index, regression)
+    more = embedder.inputs, X[few], y[few], None, settings
+    member, scale, centre = _unsolved(make, net, *more)
+    return member.set_weights(
+        {
+            **weights,
+            "place/biases": weights["place/biases"] - middle,
+            "rows": places.T,
+            "squares": np.square(places).sum(axis=1),
+            "output/weights": targets / scale,
+            "output/biases": np.zeros(targets.shape[1]) - centre / scale,
+        }
+    )
+
+
+def _few(y, index, regression: bool) -> np.ndarray:
+    """Rows that say how far y reaches, or which classes there are, without weight too.
+
+    All rows of fit beside each other would take long, only to make a program.
+    """
+    if not regression:
+        return np.unique(y, return_index=True)[1]
+    own = y[index]
+    return index[np.ravel([own.argmin(axis=0), own.argmax(axis=0)])]
 
 
 def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:

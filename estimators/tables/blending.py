@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-__all__ = ["best_share", "best_shares", "beyond", "parts_of"]
+__all__ = ["CLEARLY", "LIKELY", "best_share", "best_shares", "beyond", "parts_of"]
 
 # Of the mean: something of the networks always stays.
 _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
@@ -17,8 +17,9 @@ _SHARES = np.append(np.linspace(0.0, 0.95, 20), 0.99)
 _CHANCE, _ROUNDING, _SURE = 0.25, 1e-9, 1.5
 
 # Deviations by which a model must help that is not simpler and saw, when it was chosen,
-# the rows that it tells: of noise it may seem better by two.
-_CLEARLY = 3.0
+# the rows that it tells: of noise it may seem better by two. By which networks must of
+# another kind, which did not see them.
+CLEARLY, LIKELY = 3.0, 1.0
 
 # Of several models, how much of the mean is moved from one to another at a time.
 _MOVES = (0.2, 0.05)
@@ -29,7 +30,7 @@ def best_share(
     nets: np.ndarray,
     line: np.ndarray,
     weights: np.ndarray | None,
-    simpler: bool = True,
+    clearly: float | None = None,
 ) -> float:
     """The share of another model in a mean, to 0.99; 0 where it is no help.
 
@@ -45,24 +46,25 @@ def best_share(
         Predictions of rows that were held out.
     weights : ndarray or None
         Of the rows.
-    simpler : bool
-        Whether a larger share is as good where it may be chance that it is worse, and
-        none where it is clearly worse alone. If not, it must help clearly, or has none.
+    clearly : float or None
+        Deviations by which it must help, or it has none. None is for a simpler model:
+        a larger share is as good where it may be chance that it is worse, and none
+        where it is clearly worse alone.
     """
     share = parts_of(weights, len(nets))
 
     def lost(part: float) -> np.ndarray:
         return losses((1 - part) * nets + part * line)
 
-    if simpler:
+    if clearly is None:
         worse, apart = beyond(losses(line) - losses(nets), share)
         if worse > _SURE * apart:
             return 0.0
     best = int(np.argmin([share @ lost(part) for part in _SHARES]))
     least = lost(_SHARES[best])
-    if not simpler:
+    if clearly is not None:
         gain, apart = beyond(losses(nets) - least, share)
-        return float(_SHARES[best]) if gain > _CLEARLY * apart else 0.0
+        return float(_SHARES[best]) if gain > clearly * apart else 0.0
     for part in _SHARES[:best:-1]:
         mean, apart = beyond(lost(part) - least, share)
         if mean <= _CHANCE * apart + _ROUNDING * (share @ least):
@@ -116,7 +118,7 @@ def best_shares(
                 if share @ then < share @ now * (1 - _ROUNDING):
                     counts, now, moved = tried, then, True
     gain, apart = beyond(first - now, share)
-    clearly = gain > _CLEARLY * apart
+    clearly = gain > CLEARLY * apart
     return np.round(counts[1:], 12).tolist() if clearly else [0.0] * len(others)
 
 

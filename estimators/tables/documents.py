@@ -12,8 +12,9 @@ _SHARED = """members : int or "auto", default="auto"
     ask.
 preset : {"fast", "default", "best"}, default="default"
     What "auto" means elsewhere: "fast" trains 2 members half as long as "default", and
-    "best" three times as many, so that each row is held out by members of each kind.
-    Which Gaussian processes are tried, and for how many rows, depends on it too: see
+    "best" three times as many, so that each row is held out by members of each kind,
+    and networks that tell a row by its neighbours (see `neighbours_share_`). Which
+    Gaussian processes are tried, and for how many rows, depends on it too: see
     `near_share_`.
 hidden_units : int, sequence of int or "auto", default="auto"
     Units of each hidden layer; "auto" is three of 128, or of 96 where a Gaussian
@@ -61,16 +62,22 @@ n_threads : int or None, default=None
     Threads of each member; None is what is there.
 device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
     What trains the networks and predicts with them: the processor, a GPU, or "auto",
-    the first GPU where there is one. Columns are read, and the linear model is solved,
-    by the processor.
+    the first GPU where there is one. Columns are read, the linear model is solved, and
+    networks that tell by neighbours are trained by the processor.
 random_state : int, RandomState instance or None, default=None
     Of folds, first weights, batches and dropout.
 verbose : int, default=0
     1 shows a line for each member, 2 also a progress bar."""
 
 _ATTRIBUTES = """members_ : list of estimators
-    The networks, and behind them the linear model and the Gaussian processes that
-    count.
+    The networks, and behind them those that tell by neighbours, the linear model and
+    the Gaussian processes that count.
+neighbours_share_ : float
+    What networks that tell by neighbours count in the mean, as rows that were held out
+    tell. Each is a linear layer that learns where rows lie, and tells a row to be what
+    those are that it trained on, the more the nearer they lie: ModernNCA. With
+    preset="best" one is trained for each fold, 40 epochs whatever `max_iter` is, where
+    a Gaussian process is tried (see `near_share_`) and rows have no weights.
 linear_share_ : float
     What a linear model counts in the mean, from 0 to 0.99, as rows that were held out
     tell: a ridge or logistic regression, whose penalty is the strongest of those that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,7 +20,12 @@ from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
 from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
-from slimlearn.estimators.tables.blending import best_share, best_shares
+from slimlearn.estimators.tables.blending import (
+    CLEARLY,
+    LIKELY,
+    best_share,
+    best_shares,
+)
 from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.kernels import FEWEST_ROWS
 from slimlearn.estimators.tables.members import values_of
@@ -43,6 +48,14 @@ _COMPARED = 20_000
 # Rows from which on "best" tries several Gaussian processes, and looks longer for what
 # columns count: of fewer, which are noise, they seem to tell something.
 _FOR_SEVERAL = 1000
+
+
+class _Beside(NamedTuple):
+    """What may count beside the networks: members of each kind, if there are any."""
+
+    neighbours: list[Result]
+    line: list[Result]
+    near: list[Result]
 
 
 def _refuse_partial_fit(estimator) -> bool:
@@ -213,18 +226,20 @@ class TabularEnsemble(
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
             done = trainer.settled(done)
-            line, near = None, []
+            beside = _Beside([], [], [])
             if self._compares(y):
                 index = _counted(y, weights)
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
                 near = trainer.near(index, rng)
+                others = trainer.neighbours(plans, rng)
+                beside = _Beside(others, [] if line is None else [line], near)
         except KeyboardInterrupt:
             if done:
                 done = trainer.settled(done)
-                self._publish(encoder, done, None, [], y, weights, given)
+                self._publish(encoder, done, _Beside([], [], []), y, weights, given)
             raise
         del trainer  # with the rows
-        self._publish(encoder, done, line, near, y, weights, given)
+        self._publish(encoder, done, beside, y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""
@@ -242,37 +257,49 @@ class TabularEnsemble(
             table, weights = table.rows(index), weights[index]
         return encoder.learn(table, weights, VIEWS)
 
-    def _publish(self, encoder, done: list, line, near, y, weights, given) -> None:
+    def _publish(self, encoder, done: list, beside: _Beside, y, weights, given) -> None:
         self.encoder_ = encoder
         self.n_iter_ = max(member.n_iter_ for member, *_ in done)
         mean, seen = out_of_fold(done, len(y))
         networks, counted, shares = len(done), [], []
-        for others in ([] if line is None else [line], near):
+        for others, clearly in (
+            ([beside.neighbours] if beside.neighbours else [], LIKELY),
+            ([[line] for line in beside.line], None),
+            ([[process] for process in beside.near], CLEARLY),
+        ):
             parts, others, mean, seen = self._joined(
-                y, weights, mean, seen, others, others is not near
+                y, weights, mean, seen, others, clearly
             )
-            counted.append(sum(parts, 0.0))
-            shares = [(1 - counted[-1]) * share for share in shares] + parts
-            done = [*done, *others]
+            counted = [(1 - sum(parts)) * part for part in counted] + [sum(parts, 0.0)]
+            shares = [(1 - sum(parts)) * share for share in shares]
+            for part, group in zip(parts, others):
+                shares += [part / len(group)] * len(group)
+                done = [*done, *group]
         if shares:
             each = (1 - sum(shares)) / networks
             for (member, *_), share in zip(done, [each] * networks + shares):
                 member.share_ = share
-        self.near_share_ = counted[1]
-        self.linear_share_ = counted[0] * (1 - counted[1])
+        self.neighbours_share_, self.linear_share_, self.near_share_ = counted
         self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
 
-    def _joined(self, y, weights, mean, seen, others: list, simpler: bool) -> tuple:
+    def _joined(self, y, weights, mean, seen, others: list, clearly) -> tuple:
         """What models of another kind count, by rows that all did not see.
+
+        Parameters
+        ----------
+        others : list of list of Result
+            Models that count alike are in one list.
+        clearly : float or None
+            As `best_share` takes it.
 
         Returns
         -------
         tuple
-            Shares, the models that have one, and the mean and its rows with them.
+            Shares, the lists that have one, and the mean and its rows with them.
         """
-        told = [out_of_fold([other], len(y)) for other in others]
+        told = [out_of_fold(group, len(y)) for group in others]
         both = np.logical_and.reduce([seen, *(also for _, also in told)])
         some = np.flatnonzero(both)
         some = some[:: -(-len(some) // _COMPARED) or 1]
@@ -282,7 +309,7 @@ class TabularEnsemble(
         values = [part[some] for part, _ in told]
         more = partial(self._losses, y[some]), mean[some]
         if len(told) == 1:
-            shares = [best_share(*more, values[0], own, simpler)]
+            shares = [best_share(*more, values[0], own, clearly)]
         else:
             shares = best_shares(*more, values, own)
         kept = [i for i, share in enumerate(shares) if share]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from slimlearn import layers
@@ -10,7 +12,7 @@ from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.numbers import CLIPPED_WIDE
 
-__all__ = ["Near", "Straight", "Tower"]
+__all__ = ["Near", "Straight", "Tower", "embedded", "in_bins"]
 
 # What is no weight of a layer is trained at a part of its rate.
 _SLOW = 0.1
@@ -66,14 +68,7 @@ class Tower:
 
     def __call__(self, x, num_outputs: int) -> Tensor:
         """Build the layers."""
-        parts = []
-        if "numbers" in x:
-            parts += self._numbers(x["numbers"])
-        if "flags" in x:
-            parts.append(x["flags"])
-        if "codes" in x:
-            parts.append(self._codes(x["codes"]))
-        net = ops.concat(parts, 1) if len(parts) > 1 else parts[0]
+        net = embedded(x, self._numbers, self.cardinalities, self.embedding_size)
         function = getattr(layers.activation, self.activation)
         for i, units in enumerate(self.units, start=1):
             net = layers.fully_connected(
@@ -85,18 +80,11 @@ class Tower:
 
     def _numbers(self, x: Tensor) -> list[Tensor]:
         if self.embedding == "bins":
-            return [x, layers.piecewise_linear(x, self.edges, scope="bins")]
+            return in_bins(x, self.edges)
         waves = layers.periodic_embedding(
             x, sigma=self.deviation, learning_rate_factor=_SLOW, scope="waves"
         )
         return [waves]
-
-    def _codes(self, x: Tensor) -> Tensor:
-        """One table for all columns of codes: each has its own rows in it."""
-        initializer = layers.random_normal_initializer()
-        found = _vectors(x, self.cardinalities, self.embedding_size, initializer)
-        width = len(self.cardinalities) * self.embedding_size
-        return ops.reshape(found, (x.shape[0], width))
 
 
 class Straight:
@@ -190,6 +178,38 @@ class Near:
                 near = ops.where(ops.equal(own, row), count, 0.0)
             found = 1.0 + near if found is None else found * (1.0 + near)
         return layers.linear(found, num_outputs, scope="output")
+
+
+def embedded(x, numbers_of: Callable, cardinalities, size: int) -> Tensor:
+    """What a network reads of its inputs, beside each other.
+
+    Parameters
+    ----------
+    x : dict of Tensor
+        ``numbers``, ``flags`` and ``codes``, if they are there.
+    numbers_of : callable
+        What it reads of the numbers, a list of tensors.
+    cardinalities : tuple of int
+        Of the columns of codes.
+    size : int
+        The length of the vector that stands for a code.
+    """
+    parts = []
+    if "numbers" in x:
+        parts += numbers_of(x["numbers"])
+    if "flags" in x:
+        parts.append(x["flags"])
+    if "codes" in x:
+        # One table for all columns of codes: each has its own rows in it.
+        initializer = layers.random_normal_initializer()
+        found = _vectors(x["codes"], cardinalities, size, initializer)
+        parts.append(ops.reshape(found, (found.shape[0], len(cardinalities) * size)))
+    return ops.concat(parts, 1) if len(parts) > 1 else parts[0]
+
+
+def in_bins(x: Tensor, edges) -> list[Tensor]:
+    """Numbers, and how far each is in its bins."""
+    return [x, layers.piecewise_linear(x, edges, scope="bins")]
 
 
 def _vectors(x: Tensor, cardinalities, size: int, initializer) -> Tensor:

@@ -25,6 +25,7 @@ from slimlearn.estimators.tables.members import (
 )
 from slimlearn.estimators.tables.plans import Plan
 from slimlearn.estimators.tables.processes import processes_of
+from slimlearn.estimators.tables.retrieval import neighbours_of
 from slimlearn.estimators.tables.together import each
 
 if TYPE_CHECKING:
@@ -187,6 +188,23 @@ class Trainer:
         parts = self.rows, self.layout, self.y, self.weights, index, rng
         return [Result(*found) for found in processes_of(self.owner, *parts)]
 
+    def neighbours(self, plans: list[Plan], rng: np.random.Generator) -> list[Result]:
+        """Networks that tell by neighbours, one for each fold.
+
+        Neighbours count alike, so there are none where rows have weights.
+
+        Parameters
+        ----------
+        plans : list of Plan
+            Of the other networks, whose first folds these have.
+        rng : Generator
+        """
+        if not self.beside or self.owner.preset != "best" or self.weights is not None:
+            return []
+        first = [plan for plan in plans if plan.fold is plans[0].fold]
+        seeds = rng.integers(2**31, size=len(first)).tolist()
+        return [Result(*found) for found in neighbours_of(self, first, seeds)]
+
     def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
         """What members lose of rows that they did not see; NaN of all others."""
         mean, seen = out_of_fold(done, len(self.y))
@@ -205,7 +223,7 @@ class Trainer:
             f"epochs{best}"
         )
 
-    def _telling(self, training: np.ndarray) -> list[int] | None:
+    def telling(self, training: np.ndarray) -> list[int] | None:
         """The numbers that a member reads, by its own rows; None for all of them."""
         most, scores = most_numbers(len(training)), self.layout.scores
         if self.layout.numbers <= most:
@@ -217,7 +235,7 @@ class Trainer:
             found = self.rows[:, scores][training]
         return telling(found, self.owner._targets(self.y[training]), weights, most)
 
-    def _training(self, held: np.ndarray) -> np.ndarray:
+    def training(self, held: np.ndarray) -> np.ndarray:
         """The rows that a member trains on."""
         used = np.ones(len(self.y), dtype=bool)
         if self.weights is not None:
@@ -235,7 +253,7 @@ class Trainer:
 
     def _member(self, plan: Plan, seconds: float | None) -> Result:
         owner, held = self.owner, plan.held
-        training = self._training(held)
+        training = self.training(held)
         batch, epochs = owner._steps(len(training), self.beside)
         accumulate = 1
         if isinstance(self.rows, Coded) and batch % _TOGETHER == 0:
@@ -244,7 +262,7 @@ class Trainer:
             owner,
             plan.kind,
             self.layout,
-            self._telling(training),
+            self.telling(training),
             owner._units(self.beside),
             self.edges,
             self.cardinalities,

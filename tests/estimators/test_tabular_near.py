@@ -6,7 +6,7 @@ import pytest
 import slimlearn
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.estimators.saving import load
-from slimlearn.estimators.tables import ensemble, processes
+from slimlearn.estimators.tables import ensemble, processes, training
 from slimlearn.estimators.tables.blending import best_shares
 from slimlearn.estimators.tables.closeness import CLOSENESSES
 from slimlearn.estimators.tables.ensemble import _encoded
@@ -142,6 +142,8 @@ def test_the_best_have_processes_of_each_closeness(classes, tmp_path, monkeypatc
     assert not TabularRegressor(preset="best")._several_near(999)
     assert not TabularRegressor()._several_near(2000)
     monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 200)
+    # Which train longer, and may tell what processes would.
+    monkeypatch.setattr(training.Trainer, "neighbours", lambda self, *args: [])
     y = labels_of(classes) if classes else Y
     make = TabularClassifier if classes else TabularRegressor
     model = make(8, **FEW, preset="best", hidden_units=(16,)).fit(FRAME[:200], y[:200])
@@ -272,6 +274,7 @@ def test_of_noise_it_counts_nothing(seed):
 )
 def test_it_is_exported_as_a_part_of_the_whole(classes, more, monkeypatch):
     monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 200)
+    monkeypatch.setattr(training.Trainer, "neighbours", lambda self, *args: [])
     pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
     rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     if classes:

@@ -1,0 +1,236 @@
+"""Networks that tell a row by its neighbours: trained, chosen, counted, exported."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import slimlearn
+from slimlearn import NetworkRegressor, TabularClassifier, TabularRegressor, layers
+from slimlearn.estimators.saving import load
+from slimlearn.estimators.tables import retrieval
+from slimlearn.estimators.tables.blending import CLEARLY, LIKELY, best_share
+from slimlearn.estimators.tables.ensemble import _encoded
+from slimlearn.estimators.tables.members import values_of
+from slimlearn.estimators.tables.neighbours import Neighbours, told_class, told_number
+from slimlearn.estimators.tables.table import open_table
+
+pd = pytest.importorskip("pandas")
+RNG = np.random.default_rng(0)
+BEST = {
+    **{"members": 8, "preset": "best", "random_state": 0, "n_threads": 1},
+    **{"max_iter": 2, "hidden_units": (4,)},
+}
+
+
+def clusters(rows: int):
+    """Numbers about some places, of which each has a y, and levels that move it."""
+    places = RNG.normal(size=(12, 3))
+    which, levels = RNG.integers(0, 12, rows), RNG.integers(0, 20, rows)
+    frame = pd.DataFrame(
+        places[which] + 0.1 * RNG.normal(size=(rows, 3)), None, [*"abc"]
+    )
+    frame["few"] = pd.Categorical.from_codes(levels % 3, ["u", "v", "w"])
+    frame["many"] = pd.Categorical.from_codes(levels, [f"l{i}" for i in range(20)])
+    y = np.sin(7.0 * which) + 0.3 * (levels % 3) + 0.05 * RNG.normal(size=rows)
+    return frame, 100.0 + 10.0 * y
+
+
+FRAME, Y = clusters(300)
+
+
+def fitted(classes: int, rows: int = 200, **more):
+    """A model of the first rows, and how it is asked."""
+    if not classes:
+        return TabularRegressor(**{**BEST, **more}).fit(FRAME[:rows], Y[:rows])
+    return TabularClassifier(**{**BEST, **more}).fit(
+        FRAME[:rows], labels(classes)[:rows]
+    )
+
+
+def labels(classes: int):
+    names = np.array(["p", "q", "r"])
+    return names[np.digitize(Y, np.quantile(Y, np.arange(1, classes) / classes))]
+
+
+def asked(model):
+    regression = isinstance(model, TabularRegressor)
+    return model.predict if regression else model.predict_proba
+
+
+def neighbours(model):
+    return [member for member in model.members_ if isinstance(member.net, Neighbours)]
+
+
+def mean_of_near(own, rows, targets):
+    """What places tell by those of others, in float64."""
+    apart = np.linalg.norm(own[:, None] - rows, axis=2)
+    return softmax(-apart, axis=1) @ targets
+
+
+def places_of(member, Z):
+    """Where a member puts rows, by numbers, bins, flags and the vectors of codes."""
+    weights, inputs = member.program_.weights, member.inputs
+    parts = [Z[:, columns].astype(np.float64) for columns in inputs.values()]
+    numbers, flags, codes = parts
+    bins = []
+    for values, edges in zip(numbers.T, member.net.edges):
+        own = (values[:, None] - edges[:-1]) / np.diff(edges)
+        low, high = np.zeros(own.shape[1]), np.ones(own.shape[1])
+        low[0], high[-1] = -np.inf, np.inf
+        bins.append(np.clip(own, low, high))
+    vectors = weights["codes/embeddings"][codes[:, 0].astype(int)]
+    return (
+        np.concatenate([numbers, *bins, flags, vectors], axis=1)
+        @ weights["place/weights"]
+        + weights["place/biases"]
+    )
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_a_row_is_told_by_what_is_near(classes):
+    model = fitted(classes)
+    Z = _encoded(model.encoder_, open_table(model, FRAME[200:], reset=False))
+    for member in neighbours(model)[:2]:
+        weights = member.program_.weights
+        rows, targets = weights["rows"].T, weights["output/weights"]
+        assert len(rows) == 175  # those that it does not hold out
+        told = mean_of_near(places_of(member, Z), rows, targets)
+        told += weights["output/biases"]
+        if classes:
+            got = values_of(member, "predict_proba", Z, "arrange", 1)
+            want = np.maximum(told, 1e-7)
+            if classes == 2:
+                want = np.concatenate((1 - told, told), axis=1).clip(1e-7)
+            want /= want.sum(axis=1, keepdims=True)
+        else:
+            got = values_of(member, "predict", Z, "decode", 1)
+            scale, centre = member._head.units()
+            want = told[:, 0] * scale + centre
+            assert Y.min() - 1 < want.min() and want.max() < Y.max() + 1
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [0, 2, 5])
+@pytest.mark.parametrize("rows", [2, 40])
+def test_the_loss_of_a_row_leaves_itself_out(classes, rows):
+    X = RNG.normal(size=(rows, 4)).astype(np.float32)
+    y = X[:, 0] if not classes else np.arange(rows) * 7 % 11 % classes
+    goal = told_class(size=3, classes=classes) if classes else told_number(size=3)
+    net = NetworkRegressor(
+        lambda x, num_outputs: layers.linear(x, num_outputs),
+        **{"loss": goal, "max_iter": 1, "batch_size": rows, "learning_rate": 1e-9},
+        **{"precision": "float64", "n_threads": 2, "random_state": 0},
+    ).fit(X.astype(np.float64), y.astype(np.float64))
+    [weights] = net.coefs_
+    apart = np.linalg.norm((X @ weights)[:, None] - X @ weights, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    near = softmax(-apart, axis=1)
+    if classes:
+        lost = -np.log((near * (y[:, None] == y)).sum(axis=1) + 1e-7)
+    else:
+        own = (y - y.mean()) / y.std()
+        lost = (near @ own - own) ** 2
+    assert net.loss_ == pytest.approx(np.mean(lost), rel=1e-4)
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_they_count_where_rows_tell_so(classes, tmp_path):
+    model = fitted(classes)
+    own, ask = neighbours(model), asked(model)
+    assert len(own) == 8 and 0.1 < model.neighbours_share_ <= 0.99
+    assert sum(m.share_ for m in own) == pytest.approx(model.neighbours_share_)
+    assert sum(m.share_ for m in model.members_) == pytest.approx(1)
+    made = ask(FRAME[200:])
+    # One by one, a few at once, from a file, and by threads.
+    np.testing.assert_allclose(ask(FRAME[200:203]), made[:3], rtol=1e-5, atol=1e-7)
+    model.save(tmp_path / "best.slim")
+    again = asked(load(tmp_path / "best.slim"))(FRAME[200:])
+    np.testing.assert_array_equal(again, made)
+    others = fitted(classes, n_jobs=2, n_threads=2)
+    np.testing.assert_array_equal(asked(others)(FRAME[200:]), made)
+
+
+@pytest.mark.parametrize("how", ["default", "weights", "rows", "members", "time"])
+def test_where_there_are_none(how):
+    more = {
+        "default": {"preset": "default"},
+        "members": {"members": 4},
+        "time": {"time_limit": 60.0},
+    }
+    rows = 45 if how == "rows" else 60
+    weights = np.ones(rows) if how == "weights" else None
+    model = TabularRegressor(**{**BEST, **more.get(how, {})})
+    model.fit(FRAME[:rows], Y[:rows], weights)
+    assert model.neighbours_share_ == 0.0 and not neighbours(model)
+
+
+@pytest.mark.parametrize(("rows", "few"), [(100, True), (300, False)])
+def test_few_rows_of_one_member_do_not_tell_its_best_epoch(rows, few, monkeypatch):
+    ends, lost, make = [], [], retrieval.neighbours_member
+
+    def kept(embedder, *args, **more):
+        ends.append(embedder.best_iteration_)
+        return make(embedder, *args, **more)
+
+    def losses(self, epoch):
+        lost.append(float((epoch - 4 * (1 + int(self.held[0]) % 7)) ** 2))
+        return lost[-1]
+
+    monkeypatch.setattr(retrieval, "neighbours_member", kept)
+    monkeypatch.setattr(retrieval._Retrieval, "_lost", losses)
+    fitted(0, rows)
+    table = np.reshape(lost, (8, 10))
+    best = 4 * (1 + table.argmin(axis=1))
+    assert len(set(best)) > 1
+    if few:
+        best = np.full(8, 4 * (1 + table.sum(axis=0).argmin()))
+    np.testing.assert_array_equal(ends, best)
+
+
+def test_levels_of_classes_that_one_row_has():
+    y = np.array([f"k{i}" for i in range(60)])
+    model = TabularClassifier(**BEST).fit(FRAME[:60], y)
+    assert model.neighbours_share_ == 0.0  # no row is held out
+
+
+def test_of_noise_they_do_no_harm():
+    rng, lost = np.random.default_rng(1), []
+    for seed in range(3):
+        X, y = rng.normal(size=(400, 10)), rng.normal(size=400)
+        model = TabularRegressor(**{**BEST, "random_state": seed}).fit(X[:100], y[:100])
+        lost.append(np.mean((model.predict(X[100:]) - y[100:]) ** 2))
+    assert np.mean(lost) < 1.1
+
+
+def test_how_sure_it_must_be_that_networks_of_another_kind_help():
+    rng = np.random.default_rng(0)
+    y, apart = rng.normal(size=200), rng.normal(size=(2, 200))
+    nets, others = y + 0.3 * apart[0], y + 0.62 * apart[1]
+
+    def losses(told):
+        return (told - y) ** 2
+
+    found = [best_share(losses, nets, others, None, by) for by in (LIKELY, CLEARLY)]
+    assert found[0] > 0.05 and found[1] == 0.0
+    assert best_share(losses, y, others, None, LIKELY) == 0.0
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_they_are_exported_as_a_part_of_the_whole(classes):
+    pytest.importorskip("skl2onnx", reason="the onnx extra is not installed")
+    rt = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model = fitted(classes)
+    made = slimlearn.to_onnx(model)
+    session = rt.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = {one.name: one.type for one in session.get_inputs()}
+    some, feeds = FRAME[200:260], {}
+    for name, kind in names.items():
+        own = some[[name]]
+        number = np.float64 if "double" in kind else np.float32
+        feeds[name] = own.to_numpy(object if "string" in kind else number)
+    told, want = session.run(None, feeds)[1 if classes else 0], asked(model)(some)
+    if isinstance(told, list):
+        told = np.array([[row[k] for k in model.classes_] for row in told])
+    np.testing.assert_allclose(told.reshape(want.shape), want, rtol=2e-4, atol=1e-6)
