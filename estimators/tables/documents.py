@@ -70,14 +70,8 @@ verbose : int, default=0
     1 shows a line for each member, 2 also a progress bar."""
 
 _ATTRIBUTES = """members_ : list of estimators
-    The networks, and behind them those that tell by neighbours, the linear model and
-    the Gaussian processes that count.
-neighbours_share_ : float
-    What networks that tell by neighbours count in the mean, as rows that were held out
-    tell. Each is a linear layer that learns where rows lie, and tells a row to be what
-    those are that it trained on, the more the nearer they lie: ModernNCA. With
-    preset="best" one is trained for each fold, 40 epochs whatever `max_iter` is, where
-    a Gaussian process is tried (see `near_share_`) and rows have no weights.
+    The networks, and behind them the linear model, the Gaussian processes and the
+    networks that tell by neighbours, as far as they count.
 linear_share_ : float
     What a linear model counts in the mean, from 0 to 0.99, as rows that were held out
     tell: a ridge or logistic regression, whose penalty is the strongest of those that
@@ -91,6 +85,13 @@ near_share_ : float
     smoother functions takes its place where rows that were left out say so clearly.
     From 1,000 rows on "best" takes longer to find what columns count for it, and tries
     two more, of smoother ones.
+neighbours_share_ : float
+    What networks that tell by neighbours count in the mean, as rows that were held out
+    tell. Each is a linear layer that learns where rows lie, and tells a row to be what
+    those are that it trained on, the more the nearer they lie: ModernNCA. With
+    preset="best" one is trained for each fold, 40 epochs whatever `max_iter` is, from
+    1,000 rows on, where Gaussian processes are tried (see `near_share_`) and rows have
+    no weights.
 encoder_ : TabularEncoder
     What makes numbers of X.
 columns_ : list of dict

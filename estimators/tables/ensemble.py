@@ -46,16 +46,17 @@ __all__ = ["TabularEnsemble"]
 _COMPARED = 20_000
 
 # Rows from which on "best" tries several Gaussian processes, and looks longer for what
-# columns count: of fewer, which are noise, they seem to tell something.
+# columns count, and tries networks that tell by neighbours: of fewer, which are noise,
+# they seem to tell something.
 _FOR_SEVERAL = 1000
 
 
 class _Beside(NamedTuple):
     """What may count beside the networks: members of each kind, if there are any."""
 
-    neighbours: list[Result]
     line: list[Result]
     near: list[Result]
+    neighbours: list[Result]
 
 
 def _refuse_partial_fit(estimator) -> bool:
@@ -232,7 +233,7 @@ class TabularEnsemble(
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
                 near = trainer.near(index, rng)
                 others = trainer.neighbours(plans, rng)
-                beside = _Beside(others, [] if line is None else [line], near)
+                beside = _Beside([] if line is None else [line], near, others)
         except KeyboardInterrupt:
             if done:
                 done = trainer.settled(done)
@@ -263,9 +264,9 @@ class TabularEnsemble(
         mean, seen = out_of_fold(done, len(y))
         networks, counted, shares = len(done), [], []
         for others, clearly in (
-            ([beside.neighbours] if beside.neighbours else [], LIKELY),
             ([[line] for line in beside.line], None),
             ([[process] for process in beside.near], CLEARLY),
+            ([beside.neighbours] if beside.neighbours else [], LIKELY),
         ):
             parts, others, mean, seen = self._joined(
                 y, weights, mean, seen, others, clearly
@@ -279,7 +280,7 @@ class TabularEnsemble(
             each = (1 - sum(shares)) / networks
             for (member, *_), share in zip(done, [each] * networks + shares):
                 member.share_ = share
-        self.neighbours_share_, self.linear_share_, self.near_share_ = counted
+        self.linear_share_, self.near_share_, self.neighbours_share_ = counted
         self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)

@@ -189,7 +189,7 @@ class Trainer:
         return [Result(*found) for found in processes_of(self.owner, *parts)]
 
     def neighbours(self, plans: list[Plan], rng: np.random.Generator) -> list[Result]:
-        """Networks that tell by neighbours, one for each fold.
+        """Networks that tell by neighbours, one for each fold, where rows are enough.
 
         Neighbours count alike, so there are none where rows have weights.
 
@@ -199,7 +199,8 @@ class Trainer:
             Of the other networks, whose first folds these have.
         rng : Generator
         """
-        if not self.beside or self.owner.preset != "best" or self.weights is not None:
+        enough = self.beside and self.owner._several_near(len(self.y))
+        if not enough or self.weights is not None:
             return []
         first = [plan for plan in plans if plan.fold is plans[0].fold]
         seeds = rng.integers(2**31, size=len(first)).tolist()

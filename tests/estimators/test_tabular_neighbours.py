@@ -7,7 +7,7 @@ from scipy.special import softmax
 import slimlearn
 from slimlearn import NetworkRegressor, TabularClassifier, TabularRegressor, layers
 from slimlearn.estimators.saving import load
-from slimlearn.estimators.tables import retrieval
+from slimlearn.estimators.tables import ensemble, processes, retrieval, training
 from slimlearn.estimators.tables.blending import CLEARLY, LIKELY, best_share
 from slimlearn.estimators.tables.ensemble import _encoded
 from slimlearn.estimators.tables.members import values_of
@@ -36,6 +36,13 @@ def clusters(rows: int):
 
 
 FRAME, Y = clusters(300)
+
+
+@pytest.fixture(autouse=True)
+def _enough(monkeypatch):
+    """As where there are a thousand rows; no process tells what they would."""
+    monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 50)
+    monkeypatch.setattr(training, "processes_of", lambda *args: [])
 
 
 def fitted(classes: int, rows: int = 200, **more):
@@ -90,7 +97,9 @@ def places_of(member, Z):
 def test_a_row_is_told_by_what_is_near(classes):
     model = fitted(classes)
     Z = _encoded(model.encoder_, open_table(model, FRAME[200:], reset=False))
-    for member in neighbours(model)[:2]:
+    own = neighbours(model)
+    assert len(own) == 8
+    for member in own[:2]:
         weights = member.program_.weights
         rows, targets = weights["rows"].T, weights["output/weights"]
         assert len(rows) == 175  # those that it does not hold out
@@ -150,6 +159,20 @@ def test_they_count_where_rows_tell_so(classes, tmp_path):
     np.testing.assert_array_equal(asked(others)(FRAME[200:]), made)
 
 
+def test_they_count_last(monkeypatch):
+    """What processes count, they count in the rest."""
+    monkeypatch.setattr(training, "processes_of", processes.processes_of)
+    both = fitted(0)
+    monkeypatch.setattr(training.Trainer, "neighbours", lambda self, *args: [])
+    alone = fitted(0)
+    assert alone.neighbours_share_ == 0.0 < alone.near_share_
+    rest = 1 - both.neighbours_share_
+    assert both.near_share_ == pytest.approx(rest * alone.near_share_)
+    assert both.linear_share_ == pytest.approx(rest * alone.linear_share_)
+    assert sum(m.share_ for m in both.members_) == pytest.approx(1)
+    assert both.members_[-8:] == neighbours(both)
+
+
 @pytest.mark.parametrize("how", ["default", "weights", "rows", "members", "time"])
 def test_where_there_are_none(how):
     more = {
@@ -157,7 +180,7 @@ def test_where_there_are_none(how):
         "members": {"members": 4},
         "time": {"time_limit": 60.0},
     }
-    rows = 45 if how == "rows" else 60
+    rows = 49 if how == "rows" else 60
     weights = np.ones(rows) if how == "weights" else None
     model = TabularRegressor(**{**BEST, **more.get(how, {})})
     model.fit(FRAME[:rows], Y[:rows], weights)
