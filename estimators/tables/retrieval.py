@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from slimlearn.backend.optimizer import AdamW
 from slimlearn.backend.schedule import FlatCosine
@@ -33,17 +34,13 @@ _SIZE, _EPOCHS, _KEPT, _BATCH = 64, 40, 10, 256
 
 _RATE, _DECAY = 0.02, 0.1
 
-# Rows that are enough to tell a member's best epoch.
-_ENOUGH = 32
-
 
 def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> list[tuple]:
     """Members by their folds: each, the rows that it held out, and what it tells there.
 
     Each learns where rows lie, so that those of a batch are told by the others of it
     that are near; a row is then told by all that it trained on. Its weights are those
-    of the epoch that is best for the rows that it held out or, where these are few, for
-    those of all members.
+    of the epoch that is best for the rows that it held out.
 
     Parameters
     ----------
@@ -60,17 +57,15 @@ def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> list[tuple]:
     """
     run = Parallel(n_jobs=trainer.owner.n_jobs, prefer="threads")
     pairs = [(plan, seed) for plan, seed in zip(plans, seeds) if len(plan.held)]
-    if not pairs:
-        return []
-    found = run(delayed(_Retrieval)(trainer, plan, seed) for plan, seed in pairs)
-    whole = np.sum([one.lost for one in found], axis=0)
-    lost = [one.lost if len(one.held) >= _ENOUGH else whole for one in found]
-    best = [int(np.argmin(own)) for own in lost]
-    return run(delayed(one.concluded)(at) for one, at in zip(found, best))
+    return run(delayed(_member)(trainer, plan, seed) for plan, seed in pairs)
+
+
+def _member(trainer: Trainer, plan: Plan, seed: int) -> tuple:
+    return _Retrieval(trainer, plan, seed).concluded()
 
 
 class _Retrieval:
-    """A member that was trained, and what it loses of held-out rows by kept epochs."""
+    """A member that was trained, with the weights of some epochs."""
 
     def __init__(self, trainer: Trainer, plan: Plan, seed: int):
         owner = trainer.owner
@@ -83,7 +78,6 @@ class _Retrieval:
             y = codes_of(owner.classes_, y).astype(np.float64)
         rows = trainer.rows
         self.kept = self.embedder.fit_but(self.held, rows, y, None, _KEPT)
-        self.lost = [self._lost(epoch) for epoch in self.kept]
 
     def _embedder(self, seed: int) -> RegressorMember:
         trainer, rows = self.trainer, len(self.training)
@@ -120,18 +114,19 @@ class _Retrieval:
         """What is lost of the rows that were held out, by the weights of an epoch."""
         self.embedder.go_back(epoch, self.kept[epoch])
         one, other = self._places(self.held), self._places(self.training)
-        apart = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
-        apart = np.sqrt(np.maximum(apart - 2 * one @ other.T, 0.0))
-        near = np.exp(apart.min(axis=1, keepdims=True) - apart)
-        told = near @ self.targets[self.training] / near.sum(axis=1, keepdims=True)
+        with threadpool_limits(1, "blas"):  # its threads would change bits
+            apart = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+            apart = np.sqrt(np.maximum(apart - 2 * one @ other.T, 0.0))
+            near = np.exp(apart.min(axis=1, keepdims=True) - apart)
+            told = near @ self.targets[self.training] / near.sum(axis=1, keepdims=True)
         own = self.targets[self.held]
         if self.trainer.owner._regression:
             return float(np.sum((told - own) ** 2))
         return -float(np.sum(np.log((told * own).sum(axis=1) + LEAST)))
 
-    def concluded(self, at: int) -> tuple:
-        """The member by the weights of a kept epoch, and what it tells."""
-        trainer, epoch = self.trainer, list(self.kept)[at]
+    def concluded(self) -> tuple:
+        """The member by the weights of the best epoch, and what it tells."""
+        trainer, epoch = self.trainer, min(self.kept, key=self._lost)
         owner, targets = trainer.owner, self.targets[self.training]
         self.embedder.go_back(epoch, self.kept[epoch])
         if targets.shape[1] == 2:

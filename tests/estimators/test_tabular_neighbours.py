@@ -187,27 +187,46 @@ def test_where_there_are_none(how):
     assert model.neighbours_share_ == 0.0 and not neighbours(model)
 
 
-@pytest.mark.parametrize(("rows", "few"), [(100, True), (300, False)])
-def test_few_rows_of_one_member_do_not_tell_its_best_epoch(rows, few, monkeypatch):
-    ends, lost, make = [], [], retrieval.neighbours_member
+def test_the_epoch_that_is_best_for_the_rows_held_out_counts(monkeypatch):
+    ends, wanted, make = [], [], retrieval.neighbours_member
 
     def kept(embedder, *args, **more):
         ends.append(embedder.best_iteration_)
         return make(embedder, *args, **more)
 
-    def losses(self, epoch):
-        lost.append(float((epoch - 4 * (1 + int(self.held[0]) % 7)) ** 2))
-        return lost[-1]
+    def lost(self, epoch):
+        best = 4 * (1 + int(self.held[0]) % 7)
+        wanted.append(best)
+        return abs(epoch - best)
 
     monkeypatch.setattr(retrieval, "neighbours_member", kept)
-    monkeypatch.setattr(retrieval._Retrieval, "_lost", losses)
-    fitted(0, rows)
-    table = np.reshape(lost, (8, 10))
-    best = 4 * (1 + table.argmin(axis=1))
-    assert len(set(best)) > 1
-    if few:
-        best = np.full(8, 4 * (1 + table.sum(axis=0).argmin()))
-    np.testing.assert_array_equal(ends, best)
+    monkeypatch.setattr(retrieval._Retrieval, "_lost", lost)
+    fitted(0)
+    assert len(set(ends)) > 1
+    np.testing.assert_array_equal(np.repeat(ends, 10), wanted)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_what_is_lost_of_rows_that_were_held_out(classes, monkeypatch):
+    """By the weights that are kept it is what the member itself loses."""
+    made, lost_of = [], retrieval._Retrieval._lost
+
+    def concluded(self):
+        member, held, told = conclude(self)
+        made.append((self, lost_of(self, self.embedder.best_iteration_), held, told))
+        return member, held, told
+
+    conclude = retrieval._Retrieval.concluded
+    monkeypatch.setattr(retrieval._Retrieval, "concluded", concluded)
+    model = fitted(classes)
+    for one, lost, held, told in made:
+        own = one.targets[held]
+        if classes:
+            want = -np.log((told * own).sum(axis=1)).sum()
+        else:
+            want = np.sum((told - own[:, 0]) ** 2)
+        assert lost == pytest.approx(want, rel=1e-2)
+    assert len(made) == 8 == len(neighbours(model))
 
 
 def test_levels_of_classes_that_one_row_has():
