@@ -90,8 +90,8 @@ neighbours_share_ : float
     tell. Each is a linear layer that learns where rows lie, and tells a row to be what
     those are that it trained on, the more the nearer they lie: ModernNCA. With
     preset="best" one is trained for each fold, 40 epochs whatever `max_iter` is, from
-    1,000 rows on, where Gaussian processes are tried (see `near_share_`) and rows have
-    no weights.
+    1,000 rows on, where Gaussian processes are tried (see `near_share_`) and all rows
+    weigh alike.
 encoder_ : TabularEncoder
     What makes numbers of X.
 columns_ : list of dict

@@ -191,7 +191,7 @@ class Trainer:
     def neighbours(self, plans: list[Plan], rng: np.random.Generator) -> list[Result]:
         """Networks that tell by neighbours, one for each fold, where rows are enough.
 
-        Neighbours count alike, so there are none where rows have weights.
+        Neighbours count alike, so there are none where some rows weigh more.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class Trainer:
         rng : Generator
         """
         enough = self.beside and self.owner._several_near(len(self.y))
-        if not enough or self.weights is not None:
+        if not enough or (self.weights is not None and np.ptp(self.weights) > 0):
             return []
         first = [plan for plan in plans if plan.fold is plans[0].fold]
         seeds = rng.integers(2**31, size=len(first)).tolist()

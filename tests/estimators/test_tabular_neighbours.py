@@ -181,10 +181,18 @@ def test_where_there_are_none(how):
         "time": {"time_limit": 60.0},
     }
     rows = 49 if how == "rows" else 60
-    weights = np.ones(rows) if how == "weights" else None
+    weights = np.linspace(1, 2, rows) if how == "weights" else None
     model = TabularRegressor(**{**BEST, **more.get(how, {})})
     model.fit(FRAME[:rows], Y[:rows], weights)
     assert model.neighbours_share_ == 0.0 and not neighbours(model)
+
+
+def test_weights_that_are_alike_are_none():
+    make = TabularRegressor(**BEST)
+    none = make.fit(FRAME[:60], Y[:60]).predict(FRAME[60:])
+    assert make.neighbours_share_ > 0.1
+    alike = make.fit(FRAME[:60], Y[:60], np.full(60, 3.0)).predict(FRAME[60:])
+    np.testing.assert_allclose(alike, none, rtol=1e-6)
 
 
 def test_the_epoch_that_is_best_for_the_rows_held_out_counts(monkeypatch):
