@@ -107,6 +107,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   void wait_for(void* handle) override { wait(*static_cast<HostStream*>(handle)); }
 
   void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    if (bytes == 0) return;
     std::shared_ptr<const std::vector<std::byte>> read;
     if (is_pageable(from)) {
       read = std::make_shared<const std::vector<std::byte>>(from, from + bytes);
@@ -120,6 +121,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
     });
   }
   void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept override {
+    if (bytes == 0) return;
     put(stream, [this, to, value, bytes] {
       if (!memory_.is_within(to, bytes)) return fail("a fill goes beyond its piece of memory");
       std::memset(to, value, static_cast<size_t>(bytes));
