@@ -340,7 +340,8 @@ def test_any_lane_may_ask_while_python_waits():
     few, options = X[:, 10:14], {"members": 4, "hidden_units": (8,), "max_iter": 1}
     clf = TabularClassifier(**options, random_state=0, device=CUDA, n_threads=2)
     want = clf.fit(few, Y).predict_proba(few[:9])
-    faulthandler.dump_traceback_later(60, exit=True)  # a deadlock keeps Python's lock
+    # A deadlock keeps Python's lock.
+    faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
     for row in range(9):
         slimlearn.clear_cache()
         got = clf.predict_proba(few[row : row + 1])
