@@ -34,6 +34,12 @@ you would take instead, set up as its documentation says:
 ## How it is measured
 
 {how}
+
+```{{toctree}}
+:hidden:
+
+tables
+```
 """
 NOTEBOOKS = """# Notebooks
 
@@ -56,6 +62,8 @@ def write(folder: Path) -> None:
         how=how.replace("\n## ", "\n### "),
     )
     put(folder / "benchmarks.md", text)
+    tables = (ROOT / "benchmarks/tables.md").read_text()
+    put(folder / "tables.md", tables.replace("](README.md", "](benchmarks.md"))
 
     notebooks = folder / "notebooks"
     notebooks.mkdir(exist_ok=True)
