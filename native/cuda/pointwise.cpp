@@ -11,10 +11,10 @@
 namespace slim::cuda {
 namespace {
 
-using Kind = PointwiseStep::Kind;
+using StepKind = PointwiseStep::Kind;
 
-struct Step {
-  Kind kind;
+struct RegionStep {
+  StepKind kind;
   size_t other = 0;  // the operand that is not the value before
 };
 
@@ -22,18 +22,18 @@ const Type& type_of(const Graph& region, ValueId id) {
   return region.values[static_cast<size_t>(id)].type;
 }
 
-std::optional<Step> step_of(const Graph& region, const Node& node, ValueId before) {
+std::optional<RegionStep> step_of(const Graph& region, const Node& node, ValueId before) {
   const size_t count = node.operands.size();
   const auto reads = [&](size_t place) { return place < count && node.operands[place] == before; };
-  if (reads(0) && node.op == "relu") return Step{Kind::relu};
+  if (reads(0) && node.op == "relu") return RegionStep{StepKind::relu};
   if (reads(0) && rounded_to(node) == type_of(region, node.results[0]).dtype) {
-    return Step{Kind::round};
+    return RegionStep{StepKind::round};
   }
   if (count != 2 || reads(0) == reads(1)) return std::nullopt;
   const size_t other = reads(0) ? 1 : 0;
-  if (node.op == "add") return Step{Kind::add, other};
-  if (node.op == "mul") return Step{Kind::multiply, other};
-  if (node.op == "sub" && other == 1) return Step{Kind::subtract, other};
+  if (node.op == "add") return RegionStep{StepKind::add, other};
+  if (node.op == "mul") return RegionStep{StepKind::multiply, other};
+  if (node.op == "sub" && other == 1) return RegionStep{StepKind::subtract, other};
   return std::nullopt;
 }
 
@@ -72,7 +72,7 @@ PointwiseChain chain_behind(const Binding& binding) {
     const bool is_result = result < region.returns.size();
     if (is_result) chain.results.push_back(binding.results[result]);
     const DType dtype = type_of(region, value).dtype;
-    if (dtype != DType::f32 && step->kind != Kind::round) return {};
+    if (dtype != DType::f32 && step->kind != StepKind::round) return {};
     chain.steps.push_back({step->kind, dtype, is_result});
   }
   if (chain.results.size() != binding.results.size()) return {};

@@ -196,6 +196,10 @@ def _together(folders: tuple) -> dict[Path, str]:
 @pytest.mark.parametrize("folders", TOGETHER, ids=" ".join)
 def test_files_that_are_compiled_as_one_share_no_name_of_their_own(folders):
     places, files = {}, _together(folders)
+    meant = {}
+    for path, own in files.items():
+        for name, text in re.findall(r"^using (\w+) = (.+);$", own, re.MULTILINE):
+            assert meant.setdefault(name, text) == text, f"{name} of {path.name}"
     for path, own in files.items():
         for found in NAMED.finditer(own):
             name = next(filter(None, found.groups()))
