@@ -33,7 +33,8 @@ bool writes(const Function& function) { return !function.sets.empty() || !functi
 // Where a result is to lie: in the host's memory or, by `room(shape, type)`, on the device. That
 // gives what is returned, and a pointer.
 py::object place(Returned& returned, const Model& model, const py::object& room) {
-  if (room.is_none() || returned.use == Rows::sum || returned.shape.at(0) == 0) {
+  if (room.is_none() || returned.use == Rows::sum || returned.shape.empty() ||
+      returned.shape[0] == 0) {
     py::array array = make_array(returned.dtype, returned.shape);
     returned.data = static_cast<std::byte*>(array.mutable_data());
     return array;

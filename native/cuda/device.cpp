@@ -32,6 +32,13 @@ struct CudaAccepts final : Accepts {
     const char* wish = std::getenv("SLIM_CUDA_SIXTEEN_BITS");
     return wish == nullptr || wish != std::string("0");
   }
+  // Products take rows that follow each other; convolutions all of a value, as libraries want it
+  // aligned.
+  bool accepts_part(const Node& node, bool apart) const override {
+    const bool is_convolution = node.op.find("convolution") != std::string::npos;
+    const bool is_product = node.op == "matmul" || node.op == "csr_matmul";
+    return !is_convolution && !(apart && is_product);
+  }
   bool accepts_custom(const Node& node) const override {
     const auto found = node.attributes.find("gpu");
     return found != node.attributes.end() && std::get<bool>(found->second);

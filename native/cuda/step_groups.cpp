@@ -11,6 +11,17 @@ namespace {
 constexpr int64_t kChunk = 2048;     // elements of the gradient that a block looks at
 constexpr int64_t kRates = 1 << 16;  // numbers of the table that one run has room for, at most
 
+// Of the rates of a step: those of frozen segments, too, which nothing reads.
+int64_t columns_of(const StepsRequest& request) {
+  int64_t columns = 1;
+  const auto count = [&](const std::vector<Scheduled>& all) {
+    for (const Scheduled& one : all) columns = std::max(columns, one.column + 1);
+  };
+  count(request.scheduled);
+  for (const Segment& segment : request.segments) count(segment.scheduled);
+  return columns;
+}
+
 void require_in_place(const Plan& plan) {
   if (!plan.moves().empty()) refuse_on_gpu("an update that does not write its weights in place");
 }
@@ -48,6 +59,7 @@ void CudaSteps::make_groups(StepsRequest& request) {
     });
   };
   const auto alone = [&](const Segment& segment) { return rows_of(segment) != rows.end(); };
+  const int64_t columns = columns_of(request);
   const std::vector<Segment> segments = join_segments(std::move(request.segments), layout, alone);
   const auto count = static_cast<size_t>(std::max<int64_t>(1, model_->updates()));
   std::vector<int64_t> longest(count, 1);
@@ -105,8 +117,6 @@ void CudaSteps::make_groups(StepsRequest& request) {
     target_list_.push_back({reinterpret_cast<double*>(base + rows), 0, 1, -2});
   }
   targets_ = sent(driver_, *stream_, target_list_);
-  int64_t columns = 1;
-  for (const StepTarget& target : target_list_) columns = std::max(columns, target.column + 1);
   const int64_t rates = std::min(columns * rule_.steps(), std::max(columns, kRates));
   rates_ = Piece<double>(driver_, static_cast<size_t>(rates));
   columns_ = Piece<int64_t>(driver_, 1);

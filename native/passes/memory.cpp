@@ -53,7 +53,7 @@ class Planner {
     for (const auto& [id, place] : request.wanted) wanted_[id] = true;
     std::vector<bool> fixed(graph_.values.size(), false);
     for (const auto& [id, place] : request.fixed) fixed[id] = true;
-    views_ = find_views(graph, kept, fixed);
+    views_ = find_views(graph, kept, fixed, request.accepts_part);
     find_last_reads(kept);
   }
 
@@ -167,6 +167,7 @@ class Planner {
     const auto add_plan = [&](const Graph& region, MemoryRequest request) {
       request.symbols = request_.symbols;
       request.workspace = request_.workspace;
+      request.accepts_part = request_.accepts_part;
       request.moving = moving_;
       plan_.regions[i].push_back(Planner(region, region.returns, request).plan());
       bytes = std::max(bytes, plan_.regions[i].back().scratch_bytes);

@@ -38,6 +38,7 @@ struct MemoryRequest {
   std::function<std::vector<int64_t>(const Graph& graph, const Node& node,
                                      const std::vector<View>& views)>
       workspace;
+  AcceptsPart accepts_part;
   // Arenas, from one to another, that loops may move over a value from slice to slice: inside a
   // step, the slice is all of it. None: slices are copied.
   struct Arenas {

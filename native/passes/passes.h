@@ -24,6 +24,9 @@ struct Accepts {
   virtual bool accepts_pooling(const Graph& graph, const Node& convolution, const Node& pool) const;
   // Products read operands of sixteen bits, and what is elementwise stores such.
   virtual bool accepts_sixteen_bits() const { return false; }
+  // What the node reads and stores may be parts of other values, whose rows lie apart or follow
+  // each other.
+  virtual bool accepts_part(const Node&, bool) const { return true; }
   // Its launches may call what the user wrote.
   virtual bool accepts_custom(const Node&) const { return true; }
 };

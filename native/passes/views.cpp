@@ -4,7 +4,7 @@
 //   %s = slice(%c, axis=1, 1, 4)       |   s s s   |     that compute them, %s is read here
 //                                      | a a a b b |
 //
-// if all ops that touch them can (kReadsRows, kStoresRows). Returns and assignments never are.
+// if all ops that touch them can (kReadsRows, kStoresRows), and their device. Returns and assignments never are.
 #include "passes/views.h"
 
 #include <algorithm>
@@ -31,9 +31,11 @@ bool sums_inside(const Graph& region) {
 
 class ViewFinder {
  public:
-  ViewFinder(const Graph& graph, const std::vector<ValueId>& kept, const std::vector<bool>& fixed)
+  ViewFinder(const Graph& graph, const std::vector<ValueId>& kept, const std::vector<bool>& fixed,
+             const AcceptsPart& accepts)
       : graph_(graph),
         fixed_(fixed),
+        accepts_(accepts),
         kept_(graph_.values.size(), false),
         producer_(producers(graph_)),
         readers_(readers(graph_)),
@@ -120,6 +122,7 @@ class ViewFinder {
     if (producer_[top] < 0 || fixed_[top] || views_[top].root != top) return;
     const Node& from = graph_.nodes[producer_[top]];
     if (op_row(from).has(kSource) || from.op == "slice") return;
+    if (!accepts(from, view->row_stride > 0)) return;
     if (view->row_stride > 0) {
       if (last_dim(type(top)) != last_dim(type(part)) || !stores_rows(from, top)) return;
     }
@@ -146,13 +149,17 @@ class ViewFinder {
       open.pop_back();
       known = !kept_[id] && std::all_of(readers_[id].begin(), readers_[id].end(), [&](int i) {
         const Node& node = graph_.nodes[i];
-        if (!op_row(node).has(kAlias)) return !apart || reads_rows(node, id);
+        if (!op_row(node).has(kAlias)) {
+          return accepts(node, apart) && (!apart || reads_rows(node, id));
+        }
         open.push_back(node.results[0]);
         return !apart || last_dim(type(node.results[0])) == last_dim(type(id));
       });
     }
     return *known;
   }
+
+  bool accepts(const Node& node, bool apart) const { return !accepts_ || accepts_(node, apart); }
 
   bool reads_rows(const Node& node, ValueId id) const {
     const OpRow& row = op_row(node);
@@ -175,6 +182,7 @@ class ViewFinder {
 
   const Graph& graph_;
   const std::vector<bool>& fixed_;
+  const AcceptsPart& accepts_;
   std::vector<bool> kept_;
   const std::vector<int> producer_;
   const std::vector<std::vector<int>> readers_;
@@ -185,8 +193,8 @@ class ViewFinder {
 }  // namespace
 
 std::vector<View> find_views(const Graph& graph, const std::vector<ValueId>& kept,
-                             const std::vector<bool>& fixed) {
-  return ViewFinder(graph, kept, fixed).find();
+                             const std::vector<bool>& fixed, const AcceptsPart& accepts) {
+  return ViewFinder(graph, kept, fixed, accepts).find();
 }
 
 }  // namespace slim

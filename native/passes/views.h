@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "ir/graph.h"
@@ -17,9 +18,13 @@ struct View {
   bool operator==(const View&) const = default;
 };
 
+// Whether what runs a node lets values that it reads and stores be parts of others, whose rows lie
+// `apart` or follow each other; empty: each that may.
+using AcceptsPart = std::function<bool(const Node& node, bool apart)>;
+
 // By value. `kept`: those that are read at the end, which are no views; `fixed`, by value: those
 // that live where they are, not where somebody wants them.
 std::vector<View> find_views(const Graph& graph, const std::vector<ValueId>& kept,
-                             const std::vector<bool>& fixed);
+                             const std::vector<bool>& fixed, const AcceptsPart& accepts = {});
 
 }  // namespace slim

@@ -350,7 +350,24 @@ def cross_entropy_grad(a, labels):
     return emit("sparse_softmax_cross_entropy_grad", (a, labels, slopes))
 
 
+def squared(a):
+    """[columns, columns] of columns."""
+    return ops.matmul(ops.transpose(a, (1, 0)), a)
+
+
+def convolved(a, labels):
+    """A line of three taps along an axis of 1, and one of a tap."""
+    lines, filters = ops.reshape(a, (-1, 1, 1, 7)), squared(a)
+    three = ops.reshape(ops.concat([filters, filters, filters], 0), (1, 3, 7, 7))
+    found = ops.convolution(lines, three)
+    more = ops.convolution(lines, ops.reshape(filters, (1, 1, 7, 7)))
+    return ops.reshape(ops.concat([found, more], 3), (-1, 14))
+
+
 APART = {
+    "product": lambda a, labels: ops.matmul(a, squared(a)),
+    "product_and_relu": lambda a, labels: ops.relu(ops.matmul(a, squared(a))),
+    "convolution": convolved,
     "softmax": lambda a, labels: ops.softmax(a),
     "log_softmax": lambda a, labels: ops.log_softmax(a),
     "loss": lambda a, labels: ops.reshape(cross_entropy(a, labels), (-1, 1)),

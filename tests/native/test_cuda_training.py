@@ -10,9 +10,15 @@ from support.cuda import CUDA
 from support.training_case import Case, data, network
 from test_measure import LARS
 
-from slimlearn import DNNClassifier, DNNRegressor, NetworkClassifier, layers
+from slimlearn import (
+    DNNClassifier,
+    DNNRegressor,
+    NetworkClassifier,
+    NetworkRegressor,
+    layers,
+)
 from slimlearn.backend import engine, ops
-from slimlearn.backend.optimizer import OPTIMIZERS, SGD
+from slimlearn.backend.optimizer import OPTIMIZERS, SGD, AdamW
 from slimlearn.backend.reference import DTYPES
 
 # Sums are taken in other orders there.
@@ -279,3 +285,37 @@ def test_a_node_of_the_users_is_called_by_the_host(looped):
     np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, **near)
     raw = (e.predict_proba(X[200:230] / 16) for e in (there, here))
     np.testing.assert_allclose(*raw, **near)
+
+
+def on_both(net, **options):
+    """A network of some layers, fitted on the CPU and there."""
+    X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+    y = X[:, 0].astype(float)
+    options = {"batch_size": 64, "max_iter": 3, "precision": "float32", **options}
+    for device in ("cpu", CUDA):
+        made = NetworkRegressor(net, device=device, random_state=0, **options)
+        yield made.fit(X, y).loss_curve_
+
+
+def test_rates_of_what_is_frozen():
+    def net(x, num_outputs):
+        hidden = layers.fully_connected(x, 8, scope="a", trainable=False)
+        return layers.linear(hidden, num_outputs, scope="b")
+
+    here, there = on_both(
+        net,
+        optimizer={"a": AdamW(weight_decay=0.1), "b": SGD()},
+        schedules={"weight_decay": "cosine"},
+    )
+    np.testing.assert_allclose(there, here, 2e-4)
+
+
+def test_products_of_columns_and_beside_columns():
+    def net(x, num_outputs):
+        hidden = layers.fully_connected(x, 12, scope="a")
+        left = layers.linear(hidden[:, :8], 6, biases_initializer=None, scope="b")
+        both = ops.concat([left, ops.tanh(hidden), left * 2.0], 1)
+        return layers.linear(both, num_outputs, scope="c")
+
+    here, there = on_both(net)
+    np.testing.assert_allclose(there, here, 2e-4)

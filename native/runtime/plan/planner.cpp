@@ -213,6 +213,9 @@ void Planner::plan_memory_of(const Program& program) {
   request.workspace = [this](const Graph& graph, const Node& node, const std::vector<View>& views) {
     return workspace(graph, node, views);
   };
+  request.accepts_part = [this](const Node& node, bool apart) {
+    return device_.accepts().accepts_part(node, apart);
+  };
   // Of another device launches know where their values lie before a loop runs.
   if (device_.memory().is_host()) request.moving = {arena_of(Base::moving), arena_of(Base::count)};
   memory_ = plan_memory(function_, request);
