@@ -46,8 +46,10 @@ def as_codes(truths):
 
 
 def lookup(labels: np.ndarray, codes):
-    """The labels of codes: in the codes' library, or NumPy's where they are words."""
-    if labels.dtype.kind in "OSU":
+    """The labels of codes: in the codes' library, or NumPy's where they are words, or
+    numbers of a type of which PyTorch takes none.
+    """
+    if labels.dtype.kind in "OSU" or labels.dtype in (np.uint16, np.uint32, np.uint64):
         return labels[to_numpy(codes)]
     [labels] = beside(codes, labels)
     return namespace(codes).take(labels, codes, axis=0)

@@ -111,8 +111,9 @@ def neighbours_member(embedder, places, targets, index, X, y, **settings):
             "place/biases": weights["place/biases"] - middle,
             "rows": places.T,
             "squares": np.square(places).sum(axis=1),
-            "output/weights": targets / scale,
-            "output/biases": np.zeros(targets.shape[1]) - centre / scale,
+            # What rows count is 1 together, so each has the centre taken off.
+            "output/weights": (targets - centre) / scale,
+            "output/biases": np.zeros(targets.shape[1]),
         }
     )
 

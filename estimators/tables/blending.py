@@ -18,7 +18,7 @@ _CHANCE, _ROUNDING, _SURE = 0.25, 1e-9, 1.5
 
 # Deviations by which a model must help that is not simpler and saw, when it was chosen,
 # the rows that it tells: of noise it may seem better by two. By which networks must of
-# another kind, which did not see them.
+# another kind, which were not trained on them.
 CLEARLY, LIKELY = 3.0, 1.0
 
 # Of several models, how much of the mean is moved from one to another at a time.

@@ -221,26 +221,26 @@ class TabularEnsemble(
         trainer = Trainer(self, encoder, table, y, weights, beside)
         del index  # which is long, while members are trained
         done: list[Result] = []
+        found = _Beside([], [], [])
         try:
             for result in trainer.train(plans, begun):
                 done.append(result)
                 if self.verbose:
                     say(sys.stdout, trainer.told(result, count))
             done = trainer.settled(done)
-            beside = _Beside([], [], [])
             if self._compares(y):
                 index = _counted(y, weights)
                 line = trainer.line(index, strata, rng, done, plans[0].fold)
-                near = trainer.near(index, rng)
-                others = trainer.neighbours(plans, rng)
-                beside = _Beside([] if line is None else [line], near, others)
+                found.line.extend([] if line is None else [line])
+                found.near.extend(trainer.near(index, rng))
+                found.neighbours.extend(trainer.neighbours(plans, index, rng))
         except KeyboardInterrupt:
             if done:
                 done = trainer.settled(done)
-                self._publish(encoder, done, _Beside([], [], []), y, weights, given)
+                self._publish(encoder, done, found, y, weights, given)
             raise
         del trainer  # with the rows
-        self._publish(encoder, done, beside, y, weights, given)
+        self._publish(encoder, done, found, y, weights, given)
 
     def _encoder(self, table, weights, index) -> TabularEncoder:
         """What columns hold in rows that have weight."""

@@ -57,7 +57,9 @@ def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> list[tuple]:
     """
     run = Parallel(n_jobs=trainer.owner.n_jobs, prefer="threads")
     pairs = [(plan, seed) for plan, seed in zip(plans, seeds) if len(plan.held)]
-    return run(delayed(_member)(trainer, plan, seed) for plan, seed in pairs)
+    # BLAS's own threads would change bits; its limit is that of the whole process.
+    with threadpool_limits(1, "blas"):
+        return run(delayed(_member)(trainer, plan, seed) for plan, seed in pairs)
 
 
 def _member(trainer: Trainer, plan: Plan, seed: int) -> tuple:
@@ -73,11 +75,13 @@ class _Retrieval:
         self.training = trainer.training(plan.held)
         self.targets = owner._targets(trainer.y).astype(np.float64)
         self.embedder = self._embedder(seed)
-        y = trainer.y
+        y = np.ravel(trainer.y)
         if not owner._regression:
             y = codes_of(owner.classes_, y).astype(np.float64)
-        rows = trainer.rows
-        self.kept = self.embedder.fit_but(self.held, rows, y, None, _KEPT)
+        rest = np.ones(len(y), dtype=bool)  # those without weight too
+        rest[self.training] = False
+        left = np.flatnonzero(rest).astype(np.uint32)
+        self.kept = self.embedder.fit_but(left, trainer.rows, y, None, _KEPT)
 
     def _embedder(self, seed: int) -> RegressorMember:
         trainer, rows = self.trainer, len(self.training)
@@ -114,11 +118,10 @@ class _Retrieval:
         """What is lost of the rows that were held out, by the weights of an epoch."""
         self.embedder.go_back(epoch, self.kept[epoch])
         one, other = self._places(self.held), self._places(self.training)
-        with threadpool_limits(1, "blas"):  # its threads would change bits
-            apart = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
-            apart = np.sqrt(np.maximum(apart - 2 * one @ other.T, 0.0))
-            near = np.exp(apart.min(axis=1, keepdims=True) - apart)
-            told = near @ self.targets[self.training] / near.sum(axis=1, keepdims=True)
+        apart = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)
+        apart = np.sqrt(np.maximum(apart - 2 * one @ other.T, 0.0))
+        near = np.exp(apart.min(axis=1, keepdims=True) - apart)
+        told = near @ self.targets[self.training] / near.sum(axis=1, keepdims=True)
         own = self.targets[self.held]
         if self.trainer.owner._regression:
             return float(np.sum((told - own) ** 2))

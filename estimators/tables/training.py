@@ -188,7 +188,9 @@ class Trainer:
         parts = self.rows, self.layout, self.y, self.weights, index, rng
         return [Result(*found) for found in processes_of(self.owner, *parts)]
 
-    def neighbours(self, plans: list[Plan], rng: np.random.Generator) -> list[Result]:
+    def neighbours(
+        self, plans: list[Plan], index: np.ndarray, rng: np.random.Generator
+    ) -> list[Result]:
         """Networks that tell by neighbours, one for each fold, where rows are enough.
 
         Neighbours count alike, so there are none where some rows weigh more.
@@ -197,10 +199,12 @@ class Trainer:
         ----------
         plans : list of Plan
             Of the other networks, whose first folds these have.
+        index : index array
+            The rows that have weight.
         rng : Generator
         """
-        enough = self.beside and self.owner._several_near(len(self.y))
-        if not enough or (self.weights is not None and np.ptp(self.weights) > 0):
+        enough = self.beside and self.owner._several_near(len(index))
+        if not enough or (self.weights is not None and np.ptp(self.weights[index]) > 0):
             return []
         first = [plan for plan in plans if plan.fold is plans[0].fold]
         seeds = rng.integers(2**31, size=len(first)).tolist()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
 from scipy.special import softmax
 
 import slimlearn
@@ -193,6 +194,54 @@ def test_weights_that_are_alike_are_none():
     assert make.neighbours_share_ > 0.1
     alike = make.fit(FRAME[:60], Y[:60], np.full(60, 3.0)).predict(FRAME[60:])
     np.testing.assert_allclose(alike, none, rtol=1e-6)
+
+
+def test_rows_without_weight_are_absent():
+    some = np.arange(100) < 60
+    made = TabularRegressor(**BEST).fit(FRAME[:100], Y[:100], some.astype(float))
+    assert made.neighbours_share_ > 0.1
+    assert {len(m.program_.weights["squares"]) for m in neighbours(made)} <= {52, 53}
+
+
+def test_a_column_of_targets():
+    made = TabularRegressor(**BEST).fit(FRAME[:200], Y[:200])
+    column = TabularRegressor(**BEST).fit(FRAME[:200], Y[:200, None])
+    assert column.neighbours_share_ == made.neighbours_share_ > 0.1
+    told = column.predict(FRAME[200:])
+    np.testing.assert_array_equal(told[:, 0], made.predict(FRAME[200:]))
+
+
+@pytest.mark.parametrize("offset", [1e6, 1.7e9])
+def test_it_does_not_matter_where_targets_lie(offset):
+    made = TabularRegressor(**BEST).fit(FRAME[:200], Y[:200])
+    far = TabularRegressor(**BEST).fit(FRAME[:200], Y[:200] + offset)
+    assert far.neighbours_share_ == pytest.approx(made.neighbours_share_, abs=0.06)
+    told = far.predict(FRAME[200:]) - offset
+    np.testing.assert_allclose(told, made.predict(FRAME[200:]), atol=0.5)
+
+
+def test_threads_of_others_stay_as_they_were():
+    def counts():
+        return [one["num_threads"] for one in threadpoolctl.threadpool_info()]
+
+    with threadpoolctl.threadpool_limits(2):
+        before = counts()
+        assert neighbours(fitted(0, n_jobs=2))
+        assert counts() == before
+
+
+def test_what_was_done_counts_when_a_fit_is_interrupted(monkeypatch):
+    monkeypatch.setattr(training, "processes_of", processes.processes_of)
+    model = TabularRegressor(**BEST)
+
+    def stop(self, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Trainer, "neighbours", stop)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(FRAME[:200], Y[:200])
+    assert model.near_share_ > 0.1 and model.neighbours_share_ == 0.0
+    assert np.isfinite(model.predict(FRAME[200:])).all()
 
 
 def test_the_epoch_that_is_best_for_the_rows_held_out_counts(monkeypatch):
