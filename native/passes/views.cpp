@@ -4,7 +4,8 @@
 //   %s = slice(%c, axis=1, 1, 4)       |   s s s   |     that compute them, %s is read here
 //                                      | a a a b b |
 //
-// if all ops that touch them can (kReadsRows, kStoresRows), and their device. Returns and assignments never are.
+// if all ops that touch them can (kReadsRows, kStoresRows), and their device. Returns and
+// assignments never are.
 #include "passes/views.h"
 
 #include <algorithm>
