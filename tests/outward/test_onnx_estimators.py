@@ -205,8 +205,11 @@ def random_network(seed):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_generated_networks(seed):
-    # The generator is drawn anew for each of the network's builds.
-    reg = NetworkRegressor(lambda x: random_network(seed)(x), max_iter=1)
+    # The generator is drawn anew for each of the network's builds; of other weights, a
+    # norm of few numbers that are nearly one tells more than `check` lets pass.
+    reg = NetworkRegressor(
+        lambda x: random_network(seed)(x), max_iter=1, random_state=seed
+    )
     check(reg.fit(X, X[:, 0]), X)
 
 
