@@ -20,12 +20,8 @@ class Embedding:
 
     Parameters
     ----------
-    edges : tuple of tuple of float
-        Of the bins of each number.
-    cardinalities : tuple of int
-        Of the columns of codes.
-    embedding_size : int
-        The length of the vector that stands for a code.
+    edges, cardinalities, embedding_size
+        As `Tower` takes them.
     """
 
     outputs_name = "num_outputs"
@@ -53,7 +49,7 @@ class Neighbours(Embedding):
     Parameters
     ----------
     edges, cardinalities, embedding_size
-        As `Embedding` takes them.
+        As `Tower` takes them.
     size : int
         The numbers that tell the place of a row.
     rows : int

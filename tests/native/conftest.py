@@ -1,10 +1,11 @@
 """What several files of native tests share, made once."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from support import libslim
+from support import cudnn, libslim
 
 from slimlearn.backend import engine
 
@@ -26,6 +27,17 @@ def step_way(request, monkeypatch):
     """A GPU's step as one kernel, or as a launch for each."""
     if request.param == "launches":
         monkeypatch.setenv("SLIM_CUDA_WHOLE", "0")
+    engine.clear_cache()
+    yield
+    engine.clear_cache()
+
+
+@pytest.fixture
+def by_cudnn(monkeypatch):
+    """Convolutions of any size are the library's."""
+    if not (cudnn.GPU or shutil.which("c++")):
+        pytest.skip("needs a C++ compiler")
+    monkeypatch.setenv("SLIM_CUDA_DNN", "1")
     engine.clear_cache()
     yield
     engine.clear_cache()

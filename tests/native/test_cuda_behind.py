@@ -1,7 +1,5 @@
 """What follows a convolution, by cuDNN in the same kernel."""
 
-import shutil
-
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -16,21 +14,10 @@ from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
 from slimlearn.backend.text import print_program
 
-pytestmark = pytest.mark.skipif(
-    not (cudnn.GPU or shutil.which("c++")), reason="needs a C++ compiler"
-)
+pytestmark = pytest.mark.usefixtures("by_cudnn")
 # Which engines a GPU's library names is its own.
 host = pytest.mark.skipif(cudnn.GPU, reason="of the library that runs on the host")
 PIXELS, CHANNELS, OUTPUTS = (7, 5), 3, 6
-
-
-@pytest.fixture(autouse=True)
-def _by_the_library(monkeypatch):
-    """Convolutions of any size are the library's."""
-    monkeypatch.setenv("SLIM_CUDA_DNN", "1")
-    engine.clear_cache()
-    yield
-    engine.clear_cache()
 
 
 def norm(y, a, b, c):

@@ -1,7 +1,5 @@
 """Convolutions by cuDNN, or by a library that stands in for it on the host."""
 
-import shutil
-
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -22,18 +20,7 @@ CONVOLUTIONS = ("convolution", "convolution_input_grad", "convolution_filter_gra
 # Of each channel alone: by kernels of ours.
 ELSEWHERE = ("depthwise", "multiplied", "channels", "pixel", "skipped")
 
-pytestmark = pytest.mark.skipif(
-    not (cudnn.GPU or shutil.which("c++")), reason="needs a C++ compiler"
-)
-
-
-@pytest.fixture(autouse=True)
-def _by_the_library(monkeypatch):
-    """Convolutions of any size are the library's."""
-    monkeypatch.setenv("SLIM_CUDA_DNN", "1")
-    engine.clear_cache()
-    yield
-    engine.clear_cache()
+pytestmark = pytest.mark.usefixtures("by_cudnn")
 
 
 def run(model, sources, device=None, **options):
