@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zlib
 from pathlib import Path
 
 # Before scipy is imported, so that no estimator check is skipped.
@@ -24,6 +25,25 @@ if os.environ.get("SLIM_TEST_DEVICE"):
     from support import devices
 
     devices.use(os.environ["SLIM_TEST_DEVICE"])
+
+
+# Another number gives every test other draws: no test may depend on which it got.
+DRAWS = int(os.environ.get("SLIM_TEST_SEED", 0))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a test draw the same numbers alone, in any order and in any process.
+
+    These are the numbers of NumPy's own generator, which estimators without a seed
+    and scikit-learn's checks draw from, and of generators that are its module's.
+    """
+    seed = zlib.crc32(item.nodeid.encode(), DRAWS)
+    np.random.seed(seed)
+    for value in vars(getattr(item, "module", None) or object).values():
+        if isinstance(value, np.random.RandomState):
+            value.seed(seed)
+        elif isinstance(value, np.random.Generator):
+            value.bit_generator.state = type(value.bit_generator)(seed).state
 
 
 @pytest.fixture(scope="session")
