@@ -20,7 +20,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# `SLIM_TEST_DEVICE=mirror pytest …`: all that names no device runs on the second one.
+# `SLIM_TEST_DEVICE=mirror pytest …`: all that names no device runs on the second one;
+# `emulated` is the CUDA half on the host, whose kernels are compiled once and kept.
 if os.environ.get("SLIM_TEST_DEVICE"):
     from support import devices
 

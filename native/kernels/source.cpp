@@ -52,8 +52,7 @@ class TapePrinter {
     if (cuda() && !tape_.sums.empty() && file_.entry_ != SourceFile::Entry::device) {
       binding_.refuse("takes a total over all elements: in CUDA that is the work of one block");
     }
-    if (element() && std::any_of(tape_.yield_extents.begin(), tape_.yield_extents.end(),
-                                 [](Extent extent) { return extent != Extent::full; })) {
+    if (element() && (yields(Extent::row) || yields(Extent::column))) {
       binding_.refuse("has a result that is no element for each of the product");
     }
     head(name);
@@ -275,7 +274,7 @@ class TapePrinter {
     for (size_t i = 0; i < tape_.yields.size(); ++i) {
       if (tape_.yield_extents[i] != Extent::scalar) continue;
       const std::string words = "y" + number(int64_t(i)) + "[0] = " + value(tape_.yields[i]) + ';';
-      line(cuda() ? "if (SLIM_FIRST == 0) " + words : words);
+      line(cuda() && !element() ? "if (SLIM_FIRST == 0) " + words : words);
     }
   }
 

@@ -262,6 +262,21 @@ def test_products_end_in_what_follows(k, by_row):
     assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
 
 
+@pytest.mark.parametrize("k", [5, 5000])
+def test_a_product_of_one_element_ends_in_what_follows(k):
+    model = Model("f64")
+    with model.function("f") as graph:
+        x, y = (ops.input_(name, (k, 1), "f64") for name in "xy")
+        level = ops.input_("level", (), "f64")
+        product = ops.matmul(x, y, transpose_a=True)
+        graph.return_(product, ops.tanh(product * 0.01 + level))
+    assert launched(model) == ["matmul"] * (1 if k == 5 else 2)
+    rng = np.random.default_rng(k)
+    sources = {name: rng.standard_normal((k, 1)) for name in "xy"}
+    sources["level"] = np.array(0.3)
+    assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
+
+
 def test_convolutions_end_in_what_follows():
     rng = np.random.default_rng(6)
     model = Model("f32")

@@ -1,9 +1,12 @@
-"""A second device: a CPU level's kernels with a memory that the host must not touch.
+"""A second device on which all tests can run.
 
-Its pages are closed to all but what runs on the device, so code that reads or writes a
+The mirror has a CPU level's kernels and a memory that the host must not touch: its
+pages are closed to all but what runs on the device, so code that reads or writes a
 value where it lies, without the device's own copies, ends the process; and what was not
-copied there is NaN.
+copied there is NaN. The other one is the CUDA half, `emulated` or on a GPU.
 """
+
+import os
 
 from slimlearn.backend import engine
 from slimlearn.backend.engine.native import native
@@ -17,6 +20,9 @@ facts = native.register_test_device(MIRROR, LEVEL)
 
 def use(device: str) -> None:
     """Make programs that name neither a device nor a level run on this one."""
+    if device != MIRROR:
+        os.environ.setdefault("SLIM_TEST_CUDA", device)
+        import support.cuda  # noqa: F401  it registers the emulated one
     plain = engine.compile
 
     def compile(text, isa=None, **options):
