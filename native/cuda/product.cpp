@@ -117,6 +117,7 @@ KernelText sum_of_slices(const Binding& binding, int64_t elements, const Buffer&
 
 std::vector<KernelText> product_launches(const Binding& binding, const ProductShape& shape,
                                          const Multiply& multiply) {
+  if (elements(shape) == 0) return {};
   const ProductCut cut(binding, shape);
   KernelText product;
   product.headers = {"gemm"};

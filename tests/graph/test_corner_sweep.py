@@ -152,7 +152,7 @@ def test_sizes_of_zero(name):
         key: np.ones([3 if size is B else size for size in shape], "f4")
         for key, shape in shapes.items()
     }
-    compiled = engine.NativeModel(print_program(model))
+    compiled = engine.compile(print_program(model))
     found = compiled.run("f", arrays, Program(model=model))
     wanted = by_numpy(model, "f", arrays)
     for want, got in zip(wanted, found, strict=True):
@@ -196,7 +196,7 @@ def picked(values, **how):
         y = ops.max_pool(tensor, **how)
         graph.return_(y, *gradients(ops.reduce_sum(y), [tensor]))
     by_numpy = reference.run(model, "f", {"x": x}, {}).returns
-    compiled = engine.NativeModel(print_program(model))
+    compiled = engine.compile(print_program(model))
     native = compiled.run("f", {"x": x}, Program(model=model))
     for one, other in zip(by_numpy, native, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -110,7 +110,7 @@ def slopes(build, arrays, precision):
         )
     with np.errstate(all="ignore"):
         by_numpy = reference.run(model, "f", arrays, {}).returns
-    compiled = engine.NativeModel(print_program(model))
+    compiled = engine.compile(print_program(model))
     native = compiled.run("f", arrays, Program(model=model))
     return [np.stack(both) for both in zip(by_numpy, native, strict=True)]
 
@@ -262,7 +262,7 @@ def test_of_saturated_logits(precision):
         graph.return_(*gradients(ops.reduce_sum(sparse(x)), [x]))
     want = np.array([[1, 0, 0], [THIRD] * 3, [0, HALF, HALF]]) - np.eye(3)[labels]
     [by_numpy] = reference.run(model, "f", {"x": logits}, {}).returns
-    [native] = engine.NativeModel(print_program(model)).run(
+    [native] = engine.compile(print_program(model)).run(
         "f", {"x": logits}, Program(model=model)
     )
     for got in (by_numpy, native):

@@ -192,6 +192,13 @@ def test_products_of_every_size(m, n, k, how, by_row, precision):
     )
 
 
+@pytest.mark.parametrize("m, n, k", [(0, 3, 4), (3, 0, 4), (3, 4, 0)])
+def test_products_of_no_size(m, n, k):
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    got = apply(lambda a, b: ops.matmul(a, b) + 1.0, {"a": a, "b": b}, fixed=True)
+    np.testing.assert_array_equal(got, a @ b + 1)
+
+
 @pytest.mark.parametrize(
     "shape, axes",
     [
