@@ -18,9 +18,7 @@ FLOATS = [
 
 def native(model, sources, **options):
     program = Program(model=model)
-    return engine.NativeModel(print_program(model)).run(
-        "f", sources, program, **options
-    )
+    return engine.compile(print_program(model)).run("f", sources, program, **options)
 
 
 def nearest(x, dtype):

@@ -199,7 +199,7 @@ def by_numpy(model, function, arrays):
 @functools.cache
 def _compiled(case, precision):
     model, _ = models(case, precision)
-    return engine.NativeModel(print_program(model)), Program(model=model)
+    return engine.compile(print_program(model)), Program(model=model)
 
 
 def by_kernels(case, precision, function, arrays):
