@@ -40,6 +40,8 @@ class Loss(NamedTuple):
         The share of rows whose class stays; None of regressors.
     score_before, score : float or None
         Accuracy or R² of real numbers, and of integers; None without targets.
+    real : int
+        Arrays that stay real numbers: integers would tell their products badly.
     """
 
     rows: int
@@ -47,6 +49,7 @@ class Loss(NamedTuple):
     agreement: float | None
     score_before: float | None
     score: float | None
+    real: int = 0
 
     def __str__(self) -> str:
         words = [f"8 bits on {self.rows} rows: results differ by {self.difference:.3g}"]
@@ -55,6 +58,8 @@ class Loss(NamedTuple):
         if self.score is not None:
             what = "R²" if self.agreement is None else "accuracy"
             words.append(f"{what} {self.score:.4f}, it was {self.score_before:.4f}")
+        if self.real:
+            words.append(f"{self.real} of the arrays stay real numbers")
         return "; ".join(words)
 
 
@@ -80,7 +85,7 @@ def calibrate(
             f"y_calibration has {len(y)} rows and X_calibration {len(rows)}: they need "
             "as many"
         )
-    quantized = quantize(network, rows)
+    quantized, real = quantize(network, rows)
     before = _results(network, rows)
     after = _results(with_integers(network, quantized), rows)
     difference = float(np.abs(after - before).max(initial=0))
@@ -98,7 +103,8 @@ def calibrate(
             float(1 - np.sum((target - values) ** 2) / spread)
             for values in (before, after)
         )
-    return quantized, Loss(len(rows), difference, agreement, *scores)
+    told = Loss(len(rows), difference, agreement, *scores, len(real))
+    return quantized, told
 
 
 def _choice(head, values: np.ndarray) -> np.ndarray:

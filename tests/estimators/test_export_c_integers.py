@@ -11,6 +11,7 @@ from slimlearn import (
     ConvNetClassifier,
     DNNClassifier,
     DNNRegressor,
+    LinearRegressor,
     SequenceClassifier,
 )
 from tests.support.exported_c import compiled, run_program
@@ -63,16 +64,43 @@ def test_what_is_lost_is_told(tmp_path, capsys, make):
     assert np.mean(got.argmax(1) == want.argmax(1)) >= 0.97
 
 
-def test_regressors_of_inputs_far_from_zero(tmp_path):
-    far = X[:, :5] * 4 + 100
+@pytest.mark.parametrize(("apart", "real"), [(1, 1), (100, 2)])
+def test_regressors_of_inputs_far_from_zero(tmp_path, apart, real):
+    far = X[:, :5] * 4 + apart
     estimator = DNNRegressor((16,), max_iter=30, random_state=0).fit(far, Y)
     options = {"precision": "int8", "X_calibration": far, "y_calibration": Y}
     made = estimator.export_c(tmp_path / "net.c", **options)
     assert made.loss.agreement is None
     assert "R²" in str(made.loss)
+    assert made.loss.real == real
+    assert f"{real} of the arrays stay real numbers" in str(made.loss)
     got = compiled(estimator, tmp_path, **options).rows("predict", far)[:, 0]
     found = np.abs(got - estimator.predict(far)).max()
-    assert made.loss.difference == pytest.approx(found, rel=1e-3)
+    assert made.loss.difference == pytest.approx(found, rel=1e-3, abs=1e-3)
+
+
+def test_sums_that_cancel_stay_real_numbers(tmp_path):
+    """Columns that are nearly the same, whose difference tells y."""
+    one = X[:, 20:28] + np.random.default_rng(0).normal(size=(len(X), 8))
+    rows = np.concatenate((one, one + 0.01 * X[:, 36:44]), axis=1)
+    y = X[:, 36:44].sum(axis=1)
+    estimator = LinearRegressor(random_state=0).fit(rows, y)
+    options = {"X_calibration": rows[SOME], "y_calibration": y[SOME]}
+    options["precision"] = "int8"
+    net = compiled(estimator, tmp_path, **options)
+    loss = estimator.export_c(tmp_path / "net.c", **options).loss
+    assert loss.real == 1 and loss.score_before > 0.99
+    assert loss.score == loss.score_before
+    want, got = estimator.predict(rows), net.rows("predict", rows.astype(np.float32))
+    assert_allclose(got[:, 0], want, atol=0.05 * y.std())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_that_are_alike_say_nothing_of_what_cancels(tmp_path, count):
+    estimator = DNNRegressor((4,), max_iter=1, random_state=0).fit(X[:, :3], Y)
+    alike = np.repeat(X[5:6, :3], count, axis=0)
+    options = {"precision": "int8", "X_calibration": alike}
+    assert estimator.export_c(tmp_path / "net.c", **options).loss.real == 0
 
 
 def test_rows_beyond_the_calibration_are_cut_off(tmp_path):

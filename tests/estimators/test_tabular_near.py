@@ -336,3 +336,18 @@ def test_weights_of_any_size():
     parts = Z, layout, np.sin(Z[:, 1:]), weights, np.arange(rows)
     made = process_of(*parts, np.random.default_rng(0))
     assert np.isfinite(made.told).all() and np.isfinite(made.factors).all()
+
+
+@pytest.mark.parametrize("preset", ["default", "best"])
+def test_it_is_exported_in_8_bits(preset, tmp_path, monkeypatch):
+    """What counts rows cancels: of integers it would be lost, and stays real."""
+    monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 50)
+    frame = FRAME.drop(columns="level")
+    model = TabularRegressor(**FEW, hidden_units=(8,), preset=preset)
+    model.fit(frame[:200], Y[:200])
+    assert model.near_share_ > 0.5
+    some = {"X_calibration": frame[:200], "y_calibration": Y[:200]}
+    plain = model.export_c(tmp_path / "net.c")
+    made = model.export_c(tmp_path / "net.c", precision="int8", **some)
+    assert made.loss.real >= 1 and made.weight_bytes < 0.8 * plain.weight_bytes
+    assert made.loss.score == pytest.approx(made.loss.score_before, abs=0.01)
