@@ -131,6 +131,7 @@ def _few(y, index, regression: bool) -> np.ndarray:
 
 def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:
     """A member whose weights are to be those that were solved, and its units of y."""
+    device = settings.pop("device")
     member = make(
         net,
         inputs=inputs,
@@ -140,7 +141,8 @@ def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:
         early_stopping=False,
         **settings,
     )
-    # What y means, and the program.
+    # What y means, and the program: of no use to a device that predicts with it.
     member.fit(X, y, weights)
+    member.move(device)
     scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
     return member, np.where(np.equal(scale, 0.0), 1.0, scale), centre

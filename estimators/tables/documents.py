@@ -55,19 +55,23 @@ time_limit : float or None, default=None
     Seconds after which no further member begins; the first one ends with the epoch in
     which time is up. What comes out then depends on the machine.
 callbacks : list of callbacks or of (name, callback), or None, default=None
-    For each member: its clones are in ``members_[i].callbacks_``.
+    For each member: its clones are in ``members_[i].callbacks_``. They hear nothing of
+    networks that tell by neighbours: what these train is a place for each row, which
+    no scorer can read, and their parameters have other names.
 n_jobs : int or None, default=None
     Members that are trained at once, in threads; the result has the same bytes.
 n_threads : int or None, default=None
     Threads of each member; None is what is there.
 device : {"cpu", "cuda", "cuda:1", ..., "auto"}, default="cpu"
-    What trains the networks and predicts with them: the processor, a GPU, or "auto",
-    the first GPU where there is one. Columns are read, the linear model is solved, and
-    networks that tell by neighbours are trained by the processor.
+    What trains the networks and predicts with all members: the processor, a GPU, or
+    "auto", the first GPU where there is one. Columns are read, the linear model and
+    Gaussian processes are solved, and what is near is compared to choose an epoch by
+    the processor.
 random_state : int, RandomState instance or None, default=None
     Of folds, first weights, batches and dropout.
 verbose : int, default=0
-    1 shows a line for each member, 2 also a progress bar."""
+    1 shows a line for each network, and what counts in the end, 2 also a progress bar
+    for each network."""
 
 _ATTRIBUTES = """members_ : list of estimators
     The networks, and behind them the linear model, the Gaussian processes and the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +17,6 @@ from slimlearn.estimators.diagram import Linked
 from slimlearn.estimators.exports import Exportable
 from slimlearn.estimators.inputs.matrix import check_target
 from slimlearn.estimators.onnx import ToONNX
-from slimlearn.estimators.progress import say
 from slimlearn.estimators.saving.doors import Saveable
 from slimlearn.estimators.tables.blending import (
     CLEARLY,
@@ -33,6 +31,7 @@ from slimlearn.estimators.tables.plans import FEWEST_FOLDS, plans_of
 from slimlearn.estimators.tables.shown import Shown
 from slimlearn.estimators.tables.sizing import Sizing
 from slimlearn.estimators.tables.table import open_table
+from slimlearn.estimators.tables.telling import tell_member, tell_shares
 from slimlearn.estimators.tables.together import Together, mean_of, shares_of
 from slimlearn.estimators.tables.training import VIEWS, Result, Trainer, out_of_fold
 from slimlearn.estimators.visible import Visible
@@ -225,8 +224,7 @@ class TabularEnsemble(
         try:
             for result in trainer.train(plans, begun):
                 done.append(result)
-                if self.verbose:
-                    say(sys.stdout, trainer.told(result, count))
+                tell_member(self, result.member, count)
             done = trainer.settled(done)
             if self._compares(y):
                 index = _counted(y, weights)
@@ -284,6 +282,7 @@ class TabularEnsemble(
         self.members_ = [member for member, *_ in done]
         self._together = Together(self.members_)
         self._conclude(y, weights, given, mean, seen)
+        tell_shares(self)
 
     def _joined(self, y, weights, mean, seen, others: list, clearly) -> tuple:
         """What models of another kind count, by rows that all did not see.

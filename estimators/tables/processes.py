@@ -96,4 +96,5 @@ def _member(owner, process: Process, Z, y, index, rng):
         regression=owner._regression,
         random_state=int(rng.integers(2**31)),
         n_threads=owner.n_threads,
+        device=owner.device,
     )

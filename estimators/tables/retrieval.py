@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,15 @@ _SIZE, _EPOCHS, _KEPT, _BATCH = 64, 40, 10, 256
 
 _RATE, _DECAY = 0.02, 0.1
 
+# What a member tells of how the network trained that it is made of.
+_OF_TRAINING = (
+    *("history_", "n_iter_", "best_iteration_", "loss_", "loss_curve_"),
+    *("validation_loss_curve_", "learning_rate_"),
+)
 
-def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> list[tuple]:
-    """Members by their folds: each, the rows that it held out, and what it tells there.
+
+def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> Iterator[tuple]:
+    """Yield each member by its fold, its held-out rows, and what it tells there.
 
     Each learns where rows lie, so that those of a batch are told by the others of it
     that are near; a row is then told by all that it trained on. Its weights are those
@@ -55,11 +62,12 @@ def neighbours_of(trainer: Trainer, plans: list[Plan], seeds) -> list[tuple]:
     2004. Ye, Yin and Zhan, "Revisiting nearest neighbor for tabular data: a deep
     tabular baseline two decades later", 2025.
     """
-    run = Parallel(n_jobs=trainer.owner.n_jobs, prefer="threads")
+    jobs = trainer.owner.n_jobs
+    run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     pairs = [(plan, seed) for plan, seed in zip(plans, seeds) if len(plan.held)]
     # BLAS's own threads would change bits; its limit is that of the whole process.
     with threadpool_limits(1, "blas"):
-        return run(delayed(_member)(trainer, plan, seed) for plan, seed in pairs)
+        yield from run(delayed(_member)(trainer, plan, seed) for plan, seed in pairs)
 
 
 def _member(trainer: Trainer, plan: Plan, seed: int) -> tuple:
@@ -108,6 +116,8 @@ class _Retrieval:
             n_iter_no_change=_EPOCHS + 1,
             random_state=seed,
             n_threads=owner.n_threads,
+            device=owner.device,
+            verbose=max(0, int(owner.verbose) - 1),
         )
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
@@ -129,7 +139,8 @@ class _Retrieval:
 
     def concluded(self) -> tuple:
         """The member by the weights of the best epoch, and what it tells."""
-        trainer, epoch = self.trainer, min(self.kept, key=self._lost)
+        lost = {epoch: self._lost(epoch) for epoch in self.kept}
+        trainer, epoch = self.trainer, min(lost, key=lost.__getitem__)
         owner, targets = trainer.owner, self.targets[self.training]
         self.embedder.go_back(epoch, self.kept[epoch])
         if targets.shape[1] == 2:
@@ -140,7 +151,11 @@ class _Retrieval:
             regression=owner._regression,
             random_state=self.embedder.random_state,
             n_threads=owner.n_threads,
+            device=owner.device,
         )
+        for name in _OF_TRAINING:
+            setattr(member, name, getattr(self.embedder, name))
+        member.best_loss_ = lost[epoch] / len(self.held)  # by all rows of training
         function, finish = owner._asked
         more = finish, owner.n_threads
         told = values_at(member, function, trainer.rows, self.held, *more)

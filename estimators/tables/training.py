@@ -26,6 +26,7 @@ from slimlearn.estimators.tables.members import (
 from slimlearn.estimators.tables.plans import Plan
 from slimlearn.estimators.tables.processes import processes_of
 from slimlearn.estimators.tables.retrieval import neighbours_of
+from slimlearn.estimators.tables.telling import tell_neighbours
 from slimlearn.estimators.tables.together import each
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Trainer:
             regression=owner._regression,
             random_state=int(rng.integers(2**31)),
             n_threads=owner.n_threads,
+            device=owner.device,
         )
         function, finish = owner._asked
         values = values_at(member, function, self.rows, index, finish, owner.n_threads)
@@ -193,6 +195,7 @@ class Trainer:
     ) -> list[Result]:
         """Networks that tell by neighbours, one for each fold, where rows are enough.
 
+        They count together, or none does: each row is to be told by one of them.
         Neighbours count alike, so there are none where some rows weigh more.
 
         Parameters
@@ -207,8 +210,11 @@ class Trainer:
         if not enough or (self.weights is not None and np.ptp(self.weights[index]) > 0):
             return []
         first = [plan for plan in plans if plan.fold is plans[0].fold]
-        seeds = rng.integers(2**31, size=len(first)).tolist()
-        return [Result(*found) for found in neighbours_of(self, first, seeds)]
+        seeds, done = rng.integers(2**31, size=len(first)).tolist(), []
+        for found in neighbours_of(self, first, seeds):
+            done.append(Result(*found))
+            tell_neighbours(self.owner, done[-1].member, len(first))
+        return done
 
     def _lost(self, done: list[Result], rows: np.ndarray) -> np.ndarray:
         """What members lose of rows that they did not see; NaN of all others."""
@@ -217,16 +223,6 @@ class Trainer:
         if len(some):
             found[some] = self.owner._losses(self.y[rows[some]], mean[rows[some]])
         return found
-
-    def told(self, result: Result, count: int) -> str:
-        """A line about a member that is trained."""
-        member = result.member
-        losses = member.validation_loss_curve_
-        best = f", validation loss {min(losses):.4g}" if losses else ""
-        return (
-            f"{type(self.owner).__name__}: a member of {count}: {member.n_iter_} "
-            f"epochs{best}"
-        )
 
     def telling(self, training: np.ndarray) -> list[int] | None:
         """The numbers that a member reads, by its own rows; None for all of them."""

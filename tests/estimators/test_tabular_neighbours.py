@@ -6,7 +6,13 @@ import threadpoolctl
 from scipy.special import softmax
 
 import slimlearn
-from slimlearn import NetworkRegressor, TabularClassifier, TabularRegressor, layers
+from slimlearn import (
+    NetworkRegressor,
+    TabularClassifier,
+    TabularRegressor,
+    callbacks,
+    layers,
+)
 from slimlearn.estimators.saving import load
 from slimlearn.estimators.tables import ensemble, processes, retrieval, training
 from slimlearn.estimators.tables.blending import CLEARLY, LIKELY, best_share
@@ -244,6 +250,53 @@ def test_what_was_done_counts_when_a_fit_is_interrupted(monkeypatch):
     assert np.isfinite(model.predict(FRAME[200:])).all()
 
 
+@pytest.mark.parametrize("jobs", [None, 2])
+def test_an_interrupt_while_they_are_trained(monkeypatch, jobs):
+    calls = []
+
+    def lost(self, epoch):
+        calls.append(epoch)
+        if len(calls) == 35:  # of the fourth member
+            raise KeyboardInterrupt
+        return float(epoch)
+
+    monkeypatch.setattr(retrieval._Retrieval, "_lost", lost)
+    model = TabularRegressor(**BEST, n_jobs=jobs)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(FRAME[:200], Y[:200])
+    assert model.neighbours_share_ == 0.0 and len(model.members_) >= 8
+    assert np.isfinite(model.oof_predictions_).all()
+    alone = TabularRegressor(**{**BEST, "preset": "default"}).fit(FRAME[:200], Y[:200])
+    wanted = alone.predict(FRAME[200:])
+    np.testing.assert_allclose(model.predict(FRAME[200:]), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("jobs", [None, 2])
+def test_a_fit_tells_of_them(classes, jobs, capsys):
+    heard = []
+
+    class Hears(callbacks.Callback):
+        def on_epoch_end(self, state):
+            heard.append(state.last_epoch)
+
+    model = fitted(classes, verbose=1, n_jobs=jobs, callbacks=[Hears()])
+    *lines, last = capsys.readouterr().out.splitlines()
+    name = type(model).__name__
+    assert [line.split(":")[1] for line in lines] == [" a member of 8"] * 8 + [
+        " neighbours of 8"
+    ] * 8
+    for line, one in zip(lines[8:], neighbours(model)):
+        told = f"{one.best_loss_:.4g} after {one.best_iteration_}"
+        assert line == f"{name}: neighbours of 8: 40 epochs, validation loss {told}"
+    assert f"neighbours {model.neighbours_share_:.2f}; " in last
+    assert f"{model.oof_score_:.4g} of held-out rows" in last
+    # What they train tells no y, and what scores epochs hears nothing of it.
+    assert heard == [2] * 16
+    fitted(classes, verbose=2, rows=60)
+    assert capsys.readouterr().out.count("neighbours of 8") == 8
+
+
 def test_the_epoch_that_is_best_for_the_rows_held_out_counts(monkeypatch):
     ends, wanted, make = [], [], retrieval.neighbours_member
 
@@ -283,6 +336,9 @@ def test_what_is_lost_of_rows_that_were_held_out(classes, monkeypatch):
         else:
             want = np.sum((told - own[:, 0]) ** 2)
         assert lost == pytest.approx(want, rel=1e-2)
+    for member, (_, lost, held, _) in zip(neighbours(model), made):
+        assert member.best_loss_ == pytest.approx(lost / len(held))
+        assert member.n_iter_ == 40 == len(member.validation_loss_curve_)
     assert len(made) == 8 == len(neighbours(model))
 
 

@@ -9,7 +9,7 @@ from support.cuda import CUDA
 
 from slimlearn import TabularClassifier, TabularRegressor
 from slimlearn.backend.coded import Coded
-from slimlearn.estimators.tables import coding, training
+from slimlearn.estimators.tables import coding, ensemble, retrieval, training
 
 OPTIONS = {
     "members": 2,
@@ -52,6 +52,32 @@ def test_a_table_trains_alike(kind, monkeypatch):
         np.testing.assert_allclose(got, want[: len(rows)], 2e-3, 2e-3)
     moved = pickle.loads(pickle.dumps(there))
     np.testing.assert_array_equal(getattr(moved, raw)(X), getattr(there, raw)(X))
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_what_stands_beside_the_networks_predicts_there(kind, monkeypatch):
+    monkeypatch.setattr(ensemble, "_FOR_SEVERAL", 50)
+    X, y = table(120)
+    if kind is TabularClassifier:
+        y = (y > 0).to_numpy()
+    trained, of = [], retrieval._Retrieval.concluded
+    monkeypatch.setattr(
+        retrieval._Retrieval, "concluded",
+        lambda self: trained.append(self.embedder) or of(self),
+    )  # fmt: skip
+    options = {**OPTIONS, "members": 5, "preset": "best"}
+    here = kind(**options).fit(X, y)
+    del trained[:]
+    there = kind(**options, device=CUDA).fit(X, y)
+    kinds = {type(member.net).__name__ for member in there.members_}
+    assert len(kinds) > 1
+    assert len(trained) == 5
+    for member in [*there.members_, *trained]:
+        assert member._handle.native._wanted[1] == CUDA
+    raw = "predict_proba" if kind is TabularClassifier else "predict"
+    for rows in (X, X[:1]):
+        want, got = (getattr(model, raw)(rows) for model in (here, there))
+        np.testing.assert_allclose(got, want, 2e-3, 2e-3)
 
 
 def test_members_are_trained_at_once():
