@@ -275,10 +275,8 @@ def _export(
             quantized, loss = calibrate(made, network, sources, y_calibration)
         version = importlib.import_module("slimlearn").__version__
         about = f"Written by slimlearn {version} from a {made.who}."
-        wish = made.wish._replace(
-            own_arena=arena == "static",
-            about=[about, *made.wish.about, *_told(made.categories)],
-        )
+        lines = [about, *made.wish.about, *_told(made.categories)]
+        wish = made.wish._replace(own_arena=arena == "static", about=_wrapped(lines))
         pages = write_c(network, wish, os.path.basename(header), quantized)
     except NotExportable as error:
         raise NotExportable(f"{who}: {error}") from None
@@ -296,12 +294,20 @@ def _told(categories: Mapping) -> list[str]:
         some = list(known.items())[:_LISTED]
         told = "; ".join(f"{number} {value}" for number, value in some)
         told += f"; … {len(known) - 1}" if len(known) > _LISTED else ""
-        # What ends a comment of C, or begins one, does not stand in one.
-        told = told.replace("*/", "* /").replace("/*", "/ *")
-        lines += textwrap.wrap(
-            f"  {column}: {told}", 84, subsequent_indent="    ", break_on_hyphens=False
-        )
+        lines.append(f"  {column}: {told}")
     return lines
+
+
+def _wrapped(lines: list[str]) -> list[str]:
+    """Lines as they may stand in a comment of C."""
+    told = []
+    for line in lines:
+        # What ends a comment, or begins one, does not stand in one.
+        line = line.replace("*/", "* /").replace("/*", "/ *")
+        told += textwrap.wrap(
+            line, 84, subsequent_indent="    ", break_on_hyphens=False
+        ) or [""]
+    return told
 
 
 def _names(path, name: str | None) -> tuple[str, str, str]:

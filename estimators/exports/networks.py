@@ -31,6 +31,7 @@ __all__ = [
     "columns_of",
     "exported_layer",
     "exported_network",
+    "order_of",
     "picked",
     "plain",
     "sizes_of",
@@ -107,12 +108,8 @@ def exported_network(estimator, name: str) -> Exported:
         function = "predict_proba" if probable else "predict"
         says = "probabilities" if probable else "decisions"
         compute = "predict_proba" if probable else "decision_function"
-        if head.by_step:
-            told = ", ".join(map(str, plain(head.classes)))
-            wish = Wish(name, compute, says, about=[f"Of each step, of: {told}"])
-        else:
-            labels = None if head.several else plain(head.classes)
-            wish = Wish(name, compute, says, labels)
+        one = not (head.by_step or head.several)
+        wish = Wish(name, compute, says, plain(head.classes) if one else None)
     else:
         graph = model.functions["predict"]
         with inside(graph):
@@ -121,6 +118,7 @@ def exported_network(estimator, name: str) -> Exported:
         if isinstance(head, QuantilesHead):
             what = "predict_quantiles", "quantiles"
         wish = Wish(name, *what)
+    wish = wish._replace(about=order_of(head))
     arrays = {**program.weights, **program.states}
     classes = getattr(estimator, "classes_", None)
     made = Exported(model, function, arrays, wish, who, head, classes)
@@ -224,6 +222,22 @@ def picked(x: Tensor, places: list[int]) -> Tensor:
             pieces.append(ops.slice_(x, 1, places[begin], places[end - 1] + 1))
             begin = end
     return pieces[0] if len(pieces) == 1 else ops.concat(pieces, 1)
+
+
+def order_of(head: Head) -> list[str]:
+    """What the header says of the order of numbers that no table of labels tells."""
+    if isinstance(head, QuantilesHead):
+        told = "Quantiles, of each target" if head.targets > 1 else "Quantiles"
+        return [f"{told}: {', '.join(map(str, head.quantile))}"]
+    if not isinstance(head, ClassifierHead):
+        return []
+    if isinstance(head.classes, list):
+        told = "; ".join(", ".join(map(str, plain(c))) for c in head.classes)
+        return [f"Of one output after the other, of its classes: {told}"]
+    if head.several:
+        return ["Of each label, in the order of y's columns"]
+    told = ", ".join(map(str, plain(head.classes)))
+    return [f"Of each step, of: {told}"] if head.by_step else []
 
 
 def plain(classes: np.ndarray) -> list:

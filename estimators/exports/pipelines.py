@@ -16,7 +16,7 @@ from slimlearn.backend.splice import splice
 from slimlearn.estimators.exports.columns import in_numbers
 from slimlearn.estimators.exports.doors import Exportable
 from slimlearn.estimators.exports.networks import Exported
-from slimlearn.estimators.exports.steps import Rows, folded
+from slimlearn.estimators.exports.steps import Rows, folded, refuse
 from slimlearn.estimators.inputs.frames import is_frame
 from slimlearn.estimators.tables.table import Table
 
@@ -109,9 +109,12 @@ class Piped:
 
     def _names(self) -> list:
         """What X calls its columns, or their places."""
-        first = self._steps[0][1]
+        word, first = self._steps[0]
         width = getattr(first, "n_features_in_", None)
-        width = self.pipeline.n_features_in_ if width is None else width
+        if width is None:
+            width = getattr(self.pipeline, "n_features_in_", None)
+        if width is None:
+            refuse(first, word, "reads no columns of numbers and has no code in C")
         names = getattr(first, "feature_names_in_", None)
         return list(range(width)) if names is None else names.tolist()
 

@@ -33,7 +33,7 @@ from slimlearn.backend.splice import splice
 from slimlearn.estimators.exports.doors import Exportable
 from slimlearn.estimators.exports.networks import picked
 
-__all__ = ["Rows", "folded"]
+__all__ = ["Rows", "folded", "refuse"]
 
 _STEPS: dict[type, Callable] = {}
 _FUNCTIONS = {
@@ -95,11 +95,12 @@ def folded(step, rows: Rows, name: str) -> Rows:
     if found is None and isinstance(step, SelectorMixin):
         return rows.take(step.get_support(indices=True).tolist())
     if found is None:
-        _refuse(step, name, "has no code in C")
+        refuse(step, name, "has no code in C")
     return found(step, rows, name)
 
 
-def _refuse(step: BaseEstimator, name: str, why: str) -> None:
+def refuse(step: BaseEstimator, name: str, why: str) -> None:
+    """Say which step has no C, and what to do."""
     raise NotExportable(
         f"the step {name!r} ({type(step).__name__}) {why}: do its work before the "
         "call, and export the steps behind it, slimlearn.export_c(pipeline[i:], …)"
@@ -187,7 +188,7 @@ def _binarizer(step, rows: Rows, name: str) -> Rows:
 @_writes(SimpleImputer)
 def _imputer(step, rows: Rows, name: str) -> Rows:
     if any(isinstance(fill, str) for fill in step.statistics_):
-        _refuse(step, name, "fills texts in, which C has not")
+        refuse(step, name, "fills texts in, which C has not")
     fills = np.asarray(step.statistics_, np.float64)  # of a constant, objects
     gone = _is_missing(rows.x, step.missing_values)
     kept = np.flatnonzero(~np.isnan(fills)).tolist()
@@ -232,7 +233,7 @@ def _function(step, rows: Rows, name: str) -> Rows:
         return rows
     found = _FUNCTIONS.get(step.func)
     if found is None or step.kw_args:
-        _refuse(step, name, "calls a function of Python, which C has not")
+        refuse(step, name, "calls a function of Python, which C has not")
     return rows.of(found(rows.x))
 
 
@@ -242,18 +243,18 @@ def _known(step, rows: Rows, i: int, name: str) -> list[float]:
     if known.dtype.kind in "fiub":
         return known.astype(float).tolist()
     if column is None:
-        _refuse(step, name, "reads texts that a step before it makes, which C has not")
+        refuse(step, name, "reads texts that a step before it makes, which C has not")
     values = known.tolist()
     told = {number: str(value) for number, value in enumerate(values)}
     if rows.categories.setdefault(column, told) != told:
-        _refuse(step, name, f"knows other categories of {column!r} than another step")
+        refuse(step, name, f"knows other categories of {column!r} than another step")
     return [float(number) for number in range(len(values))]
 
 
 def _refuse_joined(step, name: str) -> None:
     joined = getattr(step, "infrequent_categories_", None) or ()
     if any(seldom is not None for seldom in joined):
-        _refuse(step, name, "joins categories that are seldom, which C does not")
+        refuse(step, name, "joins categories that are seldom, which C does not")
 
 
 @_writes(OrdinalEncoder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slimlearn.backend.export_c import Wish
-from slimlearn.estimators.exports.networks import Exported, plain
+from slimlearn.estimators.exports.networks import Exported, order_of, plain
 from slimlearn.estimators.heads import QuantilesHead
 from slimlearn.estimators.tables.columns import CategoryColumn, DateColumn
 from slimlearn.estimators.tables.dates import days_of
@@ -40,10 +40,11 @@ def exported_table(ensemble, name: str) -> Exported:
         wish = Wish(name, "predict_proba", "probabilities", labels)
     elif isinstance(head, QuantilesHead):
         wish = Wish(name, "predict_quantiles", "quantiles")
+    wish = wish._replace(about=order_of(head))
     dates = [str(c.name) for c in columns if isinstance(c, DateColumn)]
     if dates:
         told = "Columns of X that are dates, as days since 1970-01-01 in UTC: "
-        wish = wish._replace(about=["", told + ", ".join(dates)])
+        wish = wish._replace(about=[*wish.about, "", told + ", ".join(dates)])
     program = program_of(ensemble, range(ensemble.n_features_in_), "f32", numbers=True)
     categories = {
         column.name: dict(enumerate([OTHER, *column.levels]))

@@ -81,6 +81,16 @@ def test_what_outputs_mean(tmp_path):
     several = DNNClassifier((8,), **once).fit(X, labels)
     got = compiled(several, tmp_path).rows("predict_proba", X)
     assert_allclose(got, several.predict_proba(X), rtol=0, atol=1e-6)
+    [header] = tmp_path.rglob("net.h")
+    assert "Of each label, in the order of y's columns" in header.read_text()
+    outputs = np.array(["b", "a */", "c"])[labels.sum(1) % 3], labels[:, 0]
+    outputs = np.stack(outputs, 1).astype(str)
+    several = DNNClassifier((8,), **once).fit(X, outputs)
+    (folder := tmp_path / "outputs").mkdir()
+    got = compiled(several, folder).rows("predict_proba", X)
+    assert_allclose(got, np.hstack(several.predict_proba(X)), rtol=0, atol=1e-6)
+    [header] = folder.rglob("net.h")
+    assert "its classes: a * /, b, c; 0, 1" in header.read_text()
     apart = DNNClassifier((8,), loss="hinge", **once).fit(X, labels[:, 0])
     net = compiled(apart, tmp_path)
     want = apart.decision_function(X)[:, np.newaxis]

@@ -8,6 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -184,6 +186,7 @@ def test_other_ends_of_a_pipeline(tmp_path):
         tell = getattr(end, name.removeprefix("net_"))
         want = tell(model[:-1].transform(X.astype(np.float64))).reshape(ROWS, -1)
         assert_allclose(got, want, rtol=0, atol=3e-6, err_msg=str(end))
+    assert "Quantiles: 0.9, 0.1, 0.5" in (tmp_path / "0" / "net.h").read_text()
     small = slimlearn.export_c(
         make_pipeline(StandardScaler(), net()).fit(X, CODES),
         *(tmp_path / "small.c",),
@@ -386,6 +389,10 @@ def test_what_has_no_code_is_named(tmp_path):
     ):
         model = Pipeline([("first", step), ("net", net())]).fit(X, CODES)
         with pytest.raises(ValueError, match=why):
+            slimlearn.export_c(model, path)
+    for first, row in (TfidfVectorizer(), "aa bb"), (DictVectorizer(), {"a": 1}):
+        model = make_pipeline(first, net()).fit([row, row], [0, 1])
+        with pytest.raises(ValueError, match=rf"\({type(first).__name__}\) .* no code"):
             slimlearn.export_c(model, path)
     model = make_pipeline(StandardScaler(), net()).fit(X, CODES)
     for rows, why in (
