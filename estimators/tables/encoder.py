@@ -52,10 +52,10 @@ class TabularEncoder(Saveable, Visible, Linked, TransformerMixin, BaseEstimator)
     count as the farthest. Dates become numbers: the days before the latest one in fit,
     the year, month, day of the month, weekday (Monday is 0) and hour, as far as they
     vary; of a zone those of its clocks. Durations count in days. Categories, booleans
-    and texts become a column for each level, or one column of -1 and 1 for two, scaled
-    as numbers are; or a code if there are more levels than `max_one_hot`. Missing
-    and unseen ones are 0 in codes, and in the columns of levels before these are
-    scaled. Columns that do not vary are left out.
+    and texts, each as a whole, become a column for each level, or one column of -1 and
+    1 for two, scaled as numbers are; or a code if there are more levels than
+    `max_one_hot`. Missing and unseen ones are 0 in codes, and in the columns of levels
+    before these are scaled. Columns that do not vary are left out.
 
     Parameters
     ----------

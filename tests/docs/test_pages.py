@@ -11,6 +11,10 @@ import matplotlib.pyplot as plt
 import pytest
 from sklearn.neural_network import MLPClassifier
 
+from slimlearn import callbacks
+from slimlearn.backend.optimizer import OPTIMIZERS
+from slimlearn.backend.schedule import SCHEDULES
+
 ROOT = Path(__file__).resolve().parents[2]
 CELL = re.compile(r"^```\{code-cell\} python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = [
@@ -46,6 +50,14 @@ def test_python_on_pages_is_code_that_runs():
     """A fence of plain Python would be shown and never tried."""
     for path in ROOT.glob("docs/*/*.md"):
         assert "```python" not in path.read_text(), path
+
+
+def test_the_page_of_steps_names_what_there_is():
+    text = (ROOT / "docs" / "guide" / "steps.md").read_text()
+    told = {word.strip('"') for word in re.findall(r'`("?\w+"?)`', text)}
+    kinds = {name for name in dir(callbacks) if name[0].isupper()}
+    given = kinds - {"FitState", "FitStopped"} | {*OPTIMIZERS, *SCHEDULES}
+    assert given - told == set()
 
 
 def table(page: str) -> list[list[list[str]]]:
