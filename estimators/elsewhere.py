@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -137,6 +138,18 @@ _VALUES = {
         "LeakyReLU": "leaky_relu",
         "ReLU": "relu",
     },
+    "learning_rate_schedule": {
+        "adaptive": "plateau",
+        "invscaling": "inverse_scaling",
+        "onecycle": "one_cycle",
+    },
+    "precision": {
+        "bf16": "bfloat16",
+        "double": "float64",
+        "fp16": "float16",
+        "fp32": "float32",
+        "half": "float16",
+    },
     "loss": {
         **dict.fromkeys(("mse", "mean_squared_error", "l2"), "squared_error"),
         **dict.fromkeys(("mae", "mean_absolute_error", "l1"), "absolute_error"),
@@ -150,14 +163,30 @@ _VALUES = {
     },
 }
 _SCHEDULES = ("adaptive", "constant", "invscaling", "optimal")
+# How near a value is to the one that was meant: "adamax" is not "adam".
+_NEAR = 0.85
 
 
-def of_value(name: str, value, accepts: Callable[[object], bool]) -> str | None:
-    """What to give in the place of a refused value; None if nobody knows."""
+def of_value(name: str, value, constraints: list) -> str | None:
+    """What to give in the place of a refused value; None if nobody knows.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value : object
+    constraints : list
+        What it may be, as scikit-learn's validation has it.
+    """
+    if isinstance(value, type):
+        # Of a constraint that is a class.
+        kinds = tuple(c.type for c in constraints if hasattr(c, "type"))
+        return _of_class(value) if issubclass(value, kinds) else None
     found = None
     if isinstance(value, str):
+        words = {w for c in constraints for w in getattr(c, "options", ())}
         found = _VALUES.get(name, {}).get(value)
-        found = found if found is not None and accepts(found) else None
+        found = found if found in words else None
         if name == "learning_rate" and value in _SCHEDULES:
             return (
                 "A schedule is learning_rate_schedule, such as 'inverse_scaling' or "
@@ -168,9 +197,16 @@ def of_value(name: str, value, accepts: Callable[[object], bool]) -> str | None:
     if name == "callbacks" and isinstance(value, (list, tuple)):
         if any(hasattr(one, "on_fit_task_begin") for one in value):
             return "Scikit-learn's own callbacks are given by set_callbacks(…)."
-        kinds = [one.__name__ for one in value if isinstance(one, type)]
-        return f"{kinds[0]} is a class: give {kinds[0]}(…)." if kinds else None
+        kinds = [one for one in value if isinstance(one, type)]
+        return _of_class(kinds[0]) if kinds else None
+    if isinstance(value, str) and found is None:
+        near = difflib.get_close_matches(value.lower(), words, 1, _NEAR)
+        return f"Did you mean {near[0]!r}?" if near else None
     return None if found is None else f"{value!r} is called {found!r} here."
+
+
+def _of_class(kind: type) -> str:
+    return f"{kind.__name__} is a class: give {kind.__name__}(…)."
 
 
 def _hint(name: str, known, names: dict[str, str], own=()) -> str | None:

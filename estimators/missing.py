@@ -26,8 +26,9 @@ def present_target(y, name: str, regression: bool):
     Raises
     ------
     ValueError
-        If values are missing, naming how many and the row of the first one; or if
-        numbers are needed and y has dates or times.
+        If values are missing, naming how many and the row of the first one; if rows
+        are sets or differ in length; or if numbers are needed and y has dates, times
+        or words.
     TypeError
         If numbers are needed and y is sparse.
     """
@@ -39,13 +40,32 @@ def present_target(y, name: str, regression: bool):
     if y is None or issparse(y):
         return y
     array = _as_array(y)
+    if _is_uneven(y, array):
+        wanted = (
+            "give all the same count of numbers"
+            if regression
+            else "several labels of a row are columns of 0 and 1, as "
+            f"MultiLabelBinarizer().fit_transform({name}) makes them"
+        )
+        raise ValueError(f"{name} has rows of different lengths, or sets: {wanted}")
     if regression and array is not None and holds_dates(array):
         raise ValueError(
             f"{name} has dates, times or intervals: derive numbers from them, such as "
             "the days or seconds since a start"
         )
-    if array is None or array.dtype.kind not in "fO" or array.ndim not in (1, 2):
+    if array is None or array.dtype.kind not in "fOUS" or array.ndim not in (1, 2):
         return y
+    if array.dtype.kind in "fO":
+        _refuse_missing(array, name)
+    if regression and array.dtype.kind in "OUS":
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            _refuse_words(array, name)  # what else they are scikit-learn says
+    return y
+
+
+def _refuse_missing(array: np.ndarray, name: str) -> None:
     missing = missing_in(array)
     rows = missing if missing.ndim == 1 else missing.any(axis=1)
     if rows.any():
@@ -53,12 +73,29 @@ def present_target(y, name: str, regression: bool):
             f"Input {name} contains NaN ({np.count_nonzero(rows)} of {len(rows)}, "
             f"first in row {int(rows.argmax())}): leave these rows out"
         )
-    if regression and array.dtype == object:
-        try:
-            return array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass  # scikit-learn says what they are
-    return y
+
+
+def _is_uneven(y, array: np.ndarray | None) -> bool:
+    """Whether rows hold values that are no columns."""
+    if array is None:
+        return isinstance(y, (list, tuple)) and all(hasattr(r, "__len__") for r in y)
+    first = array[:1] if array.ndim == 1 and array.dtype.kind == "O" else ()
+    return any(isinstance(row, (set, frozenset)) for row in first)
+
+
+def _refuse_words(array: np.ndarray, name: str) -> None:
+    """Say which text is no number."""
+    for place, value in np.ndenumerate(array):
+        if isinstance(value, (str, bytes)):
+            try:
+                float(value)
+            except ValueError:
+                word = np.asarray(value).item()
+                labels = "; labels are for classifiers" if name[0] == "y" else ""
+                raise ValueError(
+                    f"could not convert string to float: {word!r} in row {place[0]} of "
+                    f"{name}: give numbers{labels}"
+                ) from None
 
 
 def holds_dates(array: np.ndarray) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -86,11 +85,14 @@ class _Scoring(HasMethods):
         super().__init__(["__call__"])
 
     def is_satisfied_by(self, val) -> bool:
-        if isinstance(val, str) and val != "loss":
-            from sklearn.metrics import get_scorer_names
+        return val in self.options if isinstance(val, str) else callable(val)
 
-            return val in get_scorer_names()
-        return isinstance(val, str) or callable(val)
+    @property
+    def options(self) -> list[str]:
+        """The names, of which an error tells the nearest."""
+        from sklearn.metrics import get_scorer_names
+
+        return ["loss", *get_scorer_names()]
 
     def __str__(self) -> str:
         return (
@@ -197,7 +199,7 @@ def check_parameters(estimator) -> None:
                     kind._parameter_constraints, {name: value}, kind.__name__
                 )
             except InvalidParameterError as error:
-                told = elsewhere.of_value(name, value, partial(_accepts, accepted))
+                told = elsewhere.of_value(name, value, accepted)
                 if told is None:
                     raise
                 raise InvalidParameterError(f"{error} {told}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy.sparse import issparse
@@ -56,6 +56,8 @@ def _advice(array: np.ndarray, name: str, who: str) -> str | None:
                 f"is a {type(value).__name__}, which can be read once only: give "
                 f"list({name})"
             )
+        if isinstance(value, Mapping):
+            return f"is a dict: give pandas.DataFrame({name})"
         return None
     if array.ndim > 2:
         return (
@@ -70,6 +72,11 @@ def _advice(array: np.ndarray, name: str, who: str) -> str | None:
         return (
             "is a list of texts: make numbers of them first, as in "
             f"make_pipeline(TfidfVectorizer(), {who}(…))"
+        )
+    if array.ndim == 1 and isinstance(array[0], Mapping):
+        return (
+            f"is a list of dicts: give pandas.DataFrame({name}), or make numbers of "
+            f"them first, as in make_pipeline(DictVectorizer(), {who}(…))"
         )
     if array.ndim == 1 and all(hasattr(row, "__len__") for row in array):
         sizes = sorted({len(row) for row in array if not _is_text(row)})

@@ -20,6 +20,7 @@ from slimlearn.estimators import (
     LinearRegressor,
     NetworkClassifier,
     NetworkRegressor,
+    TabularRegressor,
     network,
 )
 from slimlearn.estimators.history import Monitor
@@ -593,6 +594,8 @@ NO_MATRIX = {
         np.array([np.zeros(2), np.zeros(3)] * 2, dtype=object),
         "rows of different lengths, from 2 to 3",
     ),
+    "dicts": ([{"a": 1.0}] * 4, r"is a list of dicts: .*DictVectorizer\(\), {who}\("),
+    "columns": ({"a": [1.0] * 4}, r"X is a dict: give pandas\.DataFrame\(X\)"),
 }
 WORDS_WITHIN = {
     "words": (ROWS_OF_WORDS, r"X has texts in columns \[0\]: encode words before"),
@@ -621,3 +624,39 @@ def test_what_is_no_matrix(x, told):
 def test_words_in_a_matrix(x, told):
     with pytest.raises(ValueError, match=told):
         DNNClassifier(max_iter=1).fit(x, [0, 1, 0, 1])
+
+
+# -- what is no y ------------------------------
+
+LOW = ["low", "high", "1.5", "low"]
+KINDS_OF_WORDS = {
+    "list": LOW,
+    "array": np.array(LOW),
+    "bytes": np.array(LOW, dtype="S"),
+    "series": pd.Series(LOW),
+    "categories": pd.Series(LOW, dtype="category"),
+    "columns": [[1.0, word] for word in LOW],
+}
+
+
+@pytest.mark.parametrize("y", KINDS_OF_WORDS.values(), ids=KINDS_OF_WORDS)
+def test_words_are_no_numbers(y):
+    rows, told = np.eye(4), r"could not convert .*'low' in row 0 of {}: give numbers"
+    for reg in DNNRegressor(max_iter=1), LinearRegressor(), TabularRegressor():
+        with pytest.raises(ValueError, match=told.format("y") + "; labels are for cl"):
+            reg.fit(rows, y)
+    with pytest.raises(ValueError, match=told.format("y_val")):
+        DNNRegressor(max_iter=1).fit(rows, [1, 2, 3, 4], X_val=rows, y_val=y)
+    with pytest.raises(ValueError, match=told.format("sample_weight") + "$"):
+        DNNClassifier(max_iter=1).fit(rows, [0, 1, 0, 1], sample_weight=y)
+    words = DNNRegressor((3,), max_iter=1, random_state=0).fit(rows, list("1234"))
+    numbers = DNNRegressor((3,), max_iter=1, random_state=0).fit(rows, [1, 2, 3, 4])
+    assert np.array_equal(words.predict(rows), numbers.predict(rows))
+
+
+@pytest.mark.parametrize("y", [[["a"], ["a", "b"], [], ["b"]], [{"a"}, {"b"}] * 2])
+def test_lists_of_labels_are_no_columns(y):
+    with pytest.raises(ValueError, match=r"y has .*MultiLabelBinarizer\(\)\.fit_tr"):
+        DNNClassifier(max_iter=1).fit(np.eye(4), y)
+    with pytest.raises(ValueError, match=r"y has .*give all the same count of numbers"):
+        DNNRegressor(max_iter=1).fit(np.eye(4), y)
