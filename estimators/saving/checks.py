@@ -50,6 +50,11 @@ def numeric(value) -> bool:
     return (array(value) and value.dtype.kind in "fiub") or number(value) or flag(value)
 
 
+def finite(value) -> bool:
+    """The same without NaN and infinity."""
+    return numeric(value) and bool(np.isfinite(value).all())
+
+
 def numbers(value) -> bool:
     """An array of numbers or truth values."""
     return array(value) and value.dtype.kind in "fiub"

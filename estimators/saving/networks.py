@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from slimlearn import estimators
@@ -30,17 +32,35 @@ from slimlearn.estimators.saving.checks import (
     text,
 )
 from slimlearn.estimators.saving.kinds import Kind
+from slimlearn.estimators.saving.members import check_ensemble, check_member
 from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.encoding import Encoding
 from slimlearn.estimators.tables.ensemble import TabularEnsemble
 from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
+from slimlearn.estimators.tables.neighbours import Neighbours
 from slimlearn.estimators.tables.together import Together
+from slimlearn.estimators.tables.tower import Near, Straight, Tower
 from slimlearn.estimators.tokens import TokenVectorizer
 
 __all__ = ["COMMON", "rows"]
 
 _MOST_COLUMNS = 2**24
 _CURVE = listed(number)
+
+
+def _share(value) -> bool:
+    """A part of a whole."""
+    return number(value) and 0 <= value <= 1
+
+
+def _is_range(value) -> bool:
+    """From where to where numbers lie, of each output."""
+    if not in_tuple(numeric)(value) or len(value) != 2:
+        return False
+    low, high = map(np.asarray, value)
+    return low.shape == high.shape and bool((low <= high).all())
+
+
 _LABELS = either(array, listed(array))
 # Of all estimators, scikit-learn's too.
 COMMON = {
@@ -86,11 +106,9 @@ _TABULAR = {
     "classes_": _LABELS,
     "_has_columns": flag,
     "_several": flag,
-    "temperature_": number,
-    "linear_share_": number,
-    "near_share_": number,
-    "neighbours_share_": number,
-    "_range": in_tuple(numeric),
+    "temperature_": lambda value: number(value) and 0 < value < np.inf,
+    **dict.fromkeys(("linear_share_", "near_share_", "neighbours_share_"), _share),
+    "_range": _is_range,
 }
 # What else a fit of some leaves.
 _MORE = {estimators.Seq2Seq: {"_joins": flag}}
@@ -121,8 +139,7 @@ def _make_ensemble(cls: type, state: dict):
     made = object.__new__(cls)
     made.__dict__.update(state)
     if "members_" in state:
-        if not made.members_:
-            raise ValueError("an ensemble without members")
+        check_ensemble(made)
         made._together = Together(made.members_)
     return made
 
@@ -143,7 +160,14 @@ def _span(value) -> bool:
     return all(map(count, ends)) and ends[0] <= ends[1] < _MOST_COLUMNS
 
 
-def _network(cls: type, **checks) -> Kind:
+_MEMBER = {
+    "inputs": mapped(text, either(_span, listed(count))),
+    "share_": _share,
+    "net": of(Tower, Straight, Near, Neighbours),
+}
+
+
+def _network(cls: type, check: Callable | None = None, **checks) -> Kind:
     parameters = _parameters(cls)
     return Kind(
         cls.__name__,
@@ -154,6 +178,7 @@ def _network(cls: type, **checks) -> Kind:
         own=frozenset((*parameters, "callbacks_")),
         omitted=frozenset(("_handle",)),
         make=_make_network,
+        check=check,
     )
 
 
@@ -177,7 +202,6 @@ def rows() -> list[Kind]:
     public = [cls for cls in public if isinstance(cls, type)]
     networks = [cls for cls in public if issubclass(cls, NetworkEstimator)]
     tabular = [cls for cls in public if issubclass(cls, TabularEnsemble)]
-    read = mapped(text, either(_span, listed(count)))
     transformer = {**COMMON, "estimator_": anything, "_layer": optional(text)}
     progress = {
         "epoch": count,
@@ -210,8 +234,8 @@ def rows() -> list[Kind]:
     }
     return [
         *(_network(cls, **_MORE.get(cls, {})) for cls in networks),
-        _network(ClassifierMember, inputs=read, share_=number),
-        _network(RegressorMember, inputs=read, share_=number),
+        _network(ClassifierMember, check_member, **_MEMBER),
+        _network(RegressorMember, check_member, **_MEMBER),
         *map(_of_table, tabular),
         Kind(
             "TabularEncoder",

@@ -38,8 +38,16 @@ from slimlearn.estimators.tables.tower import Near, Straight, Tower
 
 __all__ = ["rows"]
 
+
+def _pair(value) -> bool:
+    """What says that a number is there, and that it is missing."""
+    return (
+        in_tuple(number)(value) and len(value) == 2 and bool(np.isfinite(value).all())
+    )
+
+
 _COLUMN = {"name": anything, "position": count, "missing": number}
-_MEASURED = {**_COLUMN, "width": count, "flag": optional(in_tuple(number))}
+_MEASURED = {**_COLUMN, "width": count, "flag": optional(_pair)}
 
 
 def _level(value) -> bool:
@@ -67,6 +75,9 @@ def _encoding_state(encoding: Encoding) -> dict:
 
 
 def _make_encoding(cls, state: dict) -> Encoding:
+    for position, column in enumerate(state["columns"]):
+        if column.position != position:
+            raise ValueError(f"column {position} stands at place {column.position}")
     made = Encoding(**state)
     wide = [column for column in made.measured if column.width]
     if sum(column.width for column in wide) != len(made.numbers):
@@ -179,4 +190,25 @@ def _make_numbers(cls, state: dict) -> Numbers:
     made = object.__new__(cls)
     made.__dict__.update(state)
     made._found = []
+    _check_numbers(made)
     return made
+
+
+def _check_numbers(known: Numbers) -> None:
+    """Refuse arrays that do not fit each other."""
+    starts, columns = known.starts, len(known.edges)
+    if starts.dtype != np.int64 or starts.shape != (columns + 1,):
+        raise ValueError("columns have no knots, or others have")
+    if starts[0] != 0 or (np.diff(starts) < 2).any():
+        raise ValueError("each column needs two knots or more")
+    sizes = dict.fromkeys(("median", "factor"), columns)
+    sizes.update(dict.fromkeys(("at", "scores", "slopes"), int(starts[-1])))
+    for name, size in sizes.items():
+        array = getattr(known, name)
+        if array.dtype != np.float64 or array.shape != (size,):
+            raise ValueError(f"{name} is {array.dtype}{[*array.shape]}, not f8[{size}]")
+        if np.isnan(array).any():
+            raise ValueError(f"{name} has a NaN")
+    for edges in known.edges:
+        if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+            raise ValueError("edges of bins are two or more that ascend")

@@ -6,7 +6,12 @@ from slimlearn import layers
 from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.losses import loss
-from slimlearn.estimators.tables.tower import embedded, in_bins
+from slimlearn.estimators.tables.tower import (
+    Sizes,
+    embedded,
+    embedded_sizes,
+    in_bins,
+)
 
 __all__ = ["LEAST", "Embedding", "Neighbours", "told_class", "told_number"]
 
@@ -64,6 +69,20 @@ class Neighbours(Embedding):
         self.size = size
         self.rows = rows
         self.shares = shares
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of its program."""
+        found = embedded_sizes(self.cardinalities, self.embedding_size)
+        if self.edges:
+            found.columns["numbers"] = len(self.edges)
+        shapes = {
+            "place/weights": (None, self.size),
+            "rows": (self.size, self.rows),
+            "squares": (self.rows,),
+            "output/weights": (self.rows, None),
+        }
+        return Sizes(found.columns, {**found.shapes, **shapes})
 
     def __call__(self, x, num_outputs: int) -> Tensor:
         """Build the layers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,11 +13,34 @@ from slimlearn.backend.graph import Tensor
 from slimlearn.estimators.tables.closeness import CLOSENESSES, ROUGH
 from slimlearn.estimators.tables.numbers import CLIPPED_WIDE
 
-__all__ = ["Near", "Straight", "Tower", "embedded", "in_bins"]
+__all__ = [
+    "Near",
+    "Sizes",
+    "Straight",
+    "Tower",
+    "embedded",
+    "embedded_sizes",
+    "in_bins",
+]
 
 # What is no weight of a layer is trained at a part of its rate.
 _SLOW = 0.1
 _NTK = {"parametrization": "ntk", "learning_rate_factor": {"biases": _SLOW}}
+
+
+class Sizes(NamedTuple):
+    """What a network of a member tells of the program that it made.
+
+    Attributes
+    ----------
+    columns : dict of str to int
+        Of inputs.
+    shapes : dict of str to tuple
+        Of parameters; None for what y or other inputs tell.
+    """
+
+    columns: dict[str, int]
+    shapes: dict[str, tuple[int | None, ...]]
 
 
 class Tower:
@@ -66,6 +90,15 @@ class Tower:
         """What the graph depends on."""
         return ("table", *vars(self).values())
 
+    @property
+    def sizes(self) -> Sizes:
+        """Of its program."""
+        found = embedded_sizes(self.cardinalities, self.embedding_size)
+        if self.edges:
+            found.columns["numbers"] = len(self.edges)
+        named = {f"fc{i}/weights": (None, n) for i, n in enumerate(self.units, start=1)}
+        return Sizes(found.columns, {**found.shapes, **named})
+
     def __call__(self, x, num_outputs: int) -> Tensor:
         """Build the layers."""
         net = embedded(x, self._numbers, self.cardinalities, self.embedding_size)
@@ -109,6 +142,14 @@ class Straight:
     def key(self) -> tuple:
         """What the graph depends on."""
         return ("line", *vars(self).values())
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of its program."""
+        found = embedded_sizes(self.cardinalities, None)
+        if self.numbers:
+            found.columns["numbers"] = 2 * self.numbers
+        return found
 
     def __call__(self, x, num_outputs: int) -> Tensor:
         """Build the layers."""
@@ -154,6 +195,16 @@ class Near:
     def key(self) -> tuple:
         """What the graph depends on."""
         return ("near", *vars(self).values())
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of its program."""
+        columns = {"numbers": self.numbers, "codes": self.codes}
+        both = self.numbers + self.codes
+        shapes = {"rows": (both, self.rows), "counts": (both,)}
+        if self.numbers:
+            shapes["slopes"] = (self.numbers,)
+        return Sizes(columns, {**shapes, "output/weights": (self.rows, None)})
 
     def __call__(self, x, num_outputs: int) -> Tensor:
         """Build the layers."""
@@ -205,6 +256,14 @@ def embedded(x, numbers_of: Callable, cardinalities, size: int) -> Tensor:
         found = _vectors(x["codes"], cardinalities, size, initializer)
         parts.append(ops.reshape(found, (found.shape[0], len(cardinalities) * size)))
     return ops.concat(parts, 1) if len(parts) > 1 else parts[0]
+
+
+def embedded_sizes(cardinalities, size: int | None) -> Sizes:
+    """What columns of codes tell, each code of which is a vector of some length."""
+    if not cardinalities:
+        return Sizes({}, {})
+    shape = sum(cardinalities), size
+    return Sizes({"codes": len(cardinalities)}, {"codes/embeddings": shape})
 
 
 def in_bins(x: Tensor, edges) -> list[Tensor]:
