@@ -23,6 +23,26 @@ _SCOPE: ContextVar[Mapping[Callable, Mapping[str, Any]]] = ContextVar(
 )
 
 
+# What Keras and PyTorch call arguments of layers, by what stands for them here.
+_ELSEWHERE = {
+    "activation": "activation_fn",
+    "bias": "biases_initializer=None",
+    "bias_initializer": "biases_initializer",
+    "dilation": "rate",
+    "dilation_rate": "rate",
+    "filters": "num_outputs",
+    "kernel_initializer": "weights_initializer",
+    "kernel_regularizer": "weights_regularizer",
+    "name": "scope",
+    "out_channels": "num_outputs",
+    "out_features": "num_outputs",
+    "p": "keep_prob=1 - p",
+    "rate": "keep_prob=1 - rate",
+    "units": "num_outputs",
+    "use_bias": "biases_initializer=None",
+}
+
+
 class _Arguments:
     """What a scope may set for one function, read from its signature once."""
 
@@ -224,6 +244,9 @@ def _check_names(where: str, title: str, arguments: _Arguments, names) -> None:
             continue
         close = difflib.get_close_matches(name, arguments.names, n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+        here = _ELSEWHERE.get(name, "")
+        if here.partition("=")[0] in arguments.names:
+            hint = f"; here that is {here}"
         raise TypeError(
             f"{where}{title} takes no argument {name!r}{hint} "
             f"({title} takes {', '.join(arguments.names)})"

@@ -60,7 +60,14 @@ _NAMES = {
     "invert": "logical_not",
     "rint": "round",
 }
-_METHODS = {"T": "ops.transpose(x)", "ndim": "x.rank", "size": "ops.extent(dim)"}
+_METHODS = {
+    "T": "ops.transpose(x)",
+    "ndim": "x.rank",
+    "permute": "ops.transpose(x, …)",
+    "size": "ops.extent(dim)",
+    "unsqueeze": "ops.expand_dims(x, …)",
+    "view": "ops.reshape(x, …)",
+}
 
 
 def _reflected(function):

@@ -702,7 +702,10 @@ def test_indices_that_select_nothing(message):
     refuses(IndexError, message, INDICES[message])
 
 
-@pytest.mark.parametrize("name", ["sum", "reshape", "astype", "T", "ndim"])
+METHODS = ["sum", "reshape", "astype", "T", "view", "permute", "unsqueeze", "ndim"]
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_method_of_arrays_names_the_function(name):
     model = Model()
     with model.function("f"):

@@ -137,6 +137,24 @@ def test_an_unknown_argument_is_refused_when_the_scope_is_entered():
     assert "biases_initializer" in text
 
 
+@pytest.mark.parametrize(
+    "layer, name, told",
+    [
+        (layers.conv2d, "filters", "; here that is num_outputs "),
+        (layers.conv2d, "dilation_rate", "; here that is rate "),
+        (layers.fully_connected, "use_bias", "; here that is biases_initializer=None "),
+        (layers.fully_connected, "units", "; here that is num_outputs "),
+        (layers.dropout, "rate", "; here that is keep_prob=1 - rate "),
+        (layers.dropout, "units", "'units' (dropout takes"),
+        (layers.conv2d, "strides", "; did you mean 'stride'? "),
+    ],
+)
+def test_an_argument_by_the_name_of_others(layer, name, told):
+    with pytest.raises(TypeError) as error:
+        layer(None, **{name: 1})
+    assert told in str(error.value)
+
+
 def test_every_function_of_the_list_must_take_the_argument():
     with pytest.raises(TypeError, match="g takes no argument 'b'"):
         with arg_scope([f, g], b=1):
