@@ -314,6 +314,22 @@ def test_totals_stand_among_elements(rows):
     assert_near(run(model, sources), reference.run(model, "f", sources, {}).returns)
 
 
+def test_what_a_function_sets_is_there_when_it_returns():
+    model = Model("f64")
+    total = model.state("total", (5,))
+    with model.function("grad") as graph:
+        after = total + ops.reduce_sum(ops.input_("x", (B, 5), "f64"), 0)
+        graph.set_(total, after)
+        graph.return_(after)
+    text = print_program(model)
+    compiled, program = engine.compile(text, device=CUDA), Program(text, model=model)
+    x = np.random.default_rng(0).standard_normal((7, 5))
+    for calls in (1, 2, 3):
+        [got] = compiled.run("grad", {"x": x}, program)
+        np.testing.assert_allclose(got, calls * x.sum(0), 1e-12)
+        np.testing.assert_array_equal(program.states["total"], got)
+
+
 # -- a row's bits ----------------------------------------------------------------------
 
 ROW_KERNELS = {

@@ -181,6 +181,8 @@ void publish_state(const Plan& plan, const CallContext& call) noexcept {
     copy(call.context.base[static_cast<int>(Base::state)] + staged.to,
          call.context.base[static_cast<int>(Base::scratch)] + staged.from, staged.bytes, call);
   }
+  // Who reads it next, or takes it to the host, is not behind these copies on a device of its own.
+  if (call.remote && !plan.staged().empty()) call.remote->device.finish(call.context);
 }
 
 bool check_sums(const Plan& plan) {
