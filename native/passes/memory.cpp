@@ -104,7 +104,12 @@ class Planner {
   }
 
   bool one_root(ValueId a, ValueId b) const { return views_[a].root == views_[b].root; }
-  bool fills_root(ValueId id) const { return views_[id].first == 0 && views_[id].row_stride == 0; }
+  // It is all of what it lies in, not the first part of that.
+  bool fills_root(ValueId id) const {
+    const View& view = views_[id];
+    const auto bytes = [&](ValueId of) { return bytes_of(graph_.values[of], request_.symbols); };
+    return view.first == 0 && view.row_stride == 0 && bytes(id) == bytes(view.root);
+  }
 
   // Reading a view reads what it lies in, reading that reads all that was computed there.
   void find_last_reads(const std::vector<ValueId>& kept) {
