@@ -244,6 +244,28 @@ func grad {
     assert facts["places"]["a"][0] == 0
 
 
+def test_the_first_part_of_a_value_is_not_all_of_it():
+    """What overwrites %a may lie at its gradient's place; the larger %c may not."""
+    text = """slim 1
+param %v : f32[4]
+param %w : f32[4]
+
+func grad {
+  %a = softmax(%v) : f32[4]
+  %c = concat(%a, %w, axis=0) : f32[8]
+  %d = reduce_sum(%c, axes=[0], keepdims=false) : f32[]
+  %e = mul(%a, %d) : f32[4]
+  %f = neg(%w) : f32[4]
+  grad %v = %e
+  grad %w = %f
+}
+"""
+    facts = _native.memory(text, "grad", {"B": 8})
+    assert facts["places"]["a"] == facts["places"]["c"]
+    assert facts["places"]["c"][0] == 0
+    assert facts["places"]["e"] == (3, 0)
+
+
 def test_what_does_not_fit_memory_is_refused():
     text = "slim 1\n\nfunc predict {\n  %x = iota() : i64[B]\n  return %x\n}\n"
     with pytest.raises(ValueError, match=r"%x : i64\[B\] is too large"):

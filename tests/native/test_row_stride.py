@@ -64,6 +64,21 @@ def check(model, sources, function="f", params=None):
     check_disjoint(after, function, _native.memory(after, function, sizes), sizes)
 
 
+@pytest.mark.parametrize("inner", [(1,), (3, 1), (1, 1, 1)])
+@pytest.mark.parametrize("op", ["reduce_sum", "reduce_max", "reduce_min", "logsumexp"])
+def test_reductions_of_an_axis_of_one_beside_columns(op, inner):
+    model = Model("f32")
+    with model.function("f") as graph:
+        x = ops.exp(ops.input_("x", (B, *inner), "f32"))
+        y = ops.input_("y", (B, 2), "f32")
+        reduced = getattr(ops, op)(x, len(inner), keepdims=len(inner) == 1)
+        left = reduced if len(inner) < 3 else ops.reshape(reduced, (B, 1))
+        graph.return_(ops.concat([left, y * 2.0], 1))
+    rng = np.random.default_rng(0)
+    sources = {"x": rng.standard_normal((5, *inner), np.float32)}
+    check(model, sources | {"y": rng.standard_normal((5, 2), np.float32)})
+
+
 @pytest.mark.parametrize(
     "case", [case for cases in CASES.values() for case in cases], ids=str
 )

@@ -485,6 +485,8 @@ for _op in ("reduce_sum", "reduce_max", "reduce_min", "logsumexp"):
             )
     case(_op, lambda a, f=_f: f(a, 1), "matrix_last", a=Source((B, 37), _s))
     case(_op, lambda a, f=_f: f(a, 0), "matrix_rows", a=Source((B, 37), _s))
+    case(_op, lambda a, f=_f: f(a, 2), "one", a=Source((B, 3, 1), _s))
+    case(_op, lambda a, f=_f: f(a, 1, True), "matrix_one", a=Source((B, 1), _s))
 for _kind in ("i32", "i64"):
     case(
         "reduce_sum",

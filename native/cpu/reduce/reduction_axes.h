@@ -26,7 +26,7 @@ struct ReductionAxes {
                 const std::vector<bool>& is_reduced) {
     const bool stores_apart = std::any_of(
         dst.begin(), dst.end(), [](const Buffer& buffer) { return buffer.row_stride > 0; });
-    const bool apart = src.row_stride > 0 || (stores_apart && !is_reduced.back());
+    const bool apart = src.row_stride > 0 || (stores_apart && keeps_line(src, is_reduced));
     struct Run {
       ReductionAxis axis;
       bool reduced;
@@ -53,6 +53,17 @@ struct ReductionAxes {
     for (size_t i = runs.size(); i-- > 1;) {
       (runs[i].reduced ? reduced : kept).push_back(runs[i].axis);
     }
+  }
+
+ private:
+  // Whether the last axis is kept, or those behind a kept one have one element each.
+  static bool keeps_line(const Buffer& src, const std::vector<bool>& is_reduced) {
+    if (!is_reduced.back()) return true;
+    for (size_t i = src.dims.size(); i-- > 0;) {
+      const Count size = count_of(src, i, i + 1);
+      if (size.per_row > 0 || size.fixed != 1) return !is_reduced[i];
+    }
+    return false;
   }
 };
 
