@@ -17,6 +17,7 @@ _PENALTY = (
     "the penalty is l2_regularization, ½·λ·‖W‖² beside the mean loss of a row; "
     "optimizer='adamw' decays weights"
 )
+_SPARSE = "optimizer=Ftrl(l1=…) has an l1 penalty"
 _EPOCHS = dict.fromkeys(
     ("epochs", "max_epochs", "n_epochs", "num_epochs", "nb_epoch", "n_iter"), "max_iter"
 )
@@ -50,6 +51,9 @@ _NAMES = {
     "hidden_layer_sizes": "hidden_units",
     "hidden_layers": "hidden_units",
     "input_shape": "image_shape",
+    "l1": _SPARSE,
+    "l1_ratio": _SPARSE,
+    "l1_regularization": _SPARSE,
     "l2": "l2_regularization",
     "learning_rate_init": "learning_rate",
     "loss_fn": "loss",
@@ -66,6 +70,7 @@ _NAMES = {
     "nesterovs_momentum": "the optimizer has it: optimizer=SGD(nesterov=True)",
     "num_threads": "n_threads",
     "patience": "n_iter_no_change",
+    "penalty": f"{_PENALTY}; {_SPARSE}",
     "power_t": "that is learning_rate_schedule=InverseScaling(power=…)",
     "random_seed": "random_state",
     "seed": "random_state",

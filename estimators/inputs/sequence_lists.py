@@ -74,13 +74,25 @@ def of_parts(parts: list, data_format: str, name: str, who: str) -> Sequences:
         bad = ~np.isfinite(found.values.reshape(len(found.values), -1)).all(axis=1)
         at = int(bad.argmax())
         row = int(np.searchsorted(found.offsets, at, side="right")) - 1
-        what = "NaN" if np.isnan(found.values[at]).any() else "infinity"
-        raise ValueError(
-            f"Input {name} contains {what} in sequence {row}, step "
-            f"{at - found.offsets[row]}: fill or leave out what is missing; padding "
-            "is not needed"
-        )
+        _refuse_step(found.values[at], row, at - found.offsets[row], name)
     return found
+
+
+def refuse_steps(X: np.ndarray, name: str) -> None:
+    """Say which step of N×T×F has numbers that are missing or infinite, if one has."""
+    bad = np.argwhere(~np.isfinite(X).all(axis=2))
+    if len(bad):
+        row, step = map(int, bad[0])
+        _refuse_step(X[row, step], row, step, name)
+
+
+def _refuse_step(values: np.ndarray, sequence: int, step: int, name: str) -> None:
+    what = "NaN" if np.isnan(values).any() else "infinity"
+    raise ValueError(
+        f"Input {name} contains {what} in sequence {sequence}, step {step}: fill or "
+        "leave out what is missing; padding is not needed, as a list of arrays has "
+        "sequences of any lengths"
+    )
 
 
 def _features(array: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from slimlearn.backend.shape import symbol
 from slimlearn.estimators.arrays import to_numpy
 from slimlearn.estimators.inputs.base import Form, Input
 from slimlearn.estimators.inputs.matrix import SOURCE, MatrixInput, check_target
-from slimlearn.estimators.inputs.sequence_lists import apart, of_parts
+from slimlearn.estimators.inputs.sequence_lists import apart, of_parts, refuse_steps
 from slimlearn.estimators.inputs.sequence_rows import Sequences, bucket_sizes
 from slimlearn.layers.sequence import (
     know_lengths,
@@ -100,11 +100,16 @@ class SequenceInput(Input):
                 f"{name} has {X.ndim} axes: give sequences as N×T×F, N×T of numbers or "
                 "ids, or a list of arrays"
             )
-        X = check_array(
-            X, allow_nd=True, ensure_2d=False, estimator=estimator, input_name=name
-        )
-        if self.data_format == "NCT":
-            X = X.transpose(0, 2, 1)
+        as_rows = (0, 2, 1) if self.data_format == "NCT" else (0, 1, 2)
+        try:
+            checked = check_array(
+                X, allow_nd=True, ensure_2d=False, estimator=estimator, input_name=name
+            )
+        except ValueError:
+            if X.dtype.kind == "f":
+                refuse_steps(X.transpose(as_rows), name)
+            raise
+        X = checked.transpose(as_rows)
         if 0 in X.shape[1:]:
             raise ValueError(f"{name} has the shape {X.shape}: its sequences are empty")
         return Sequences.of_array(X)

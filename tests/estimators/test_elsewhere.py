@@ -80,6 +80,8 @@ OF_SOME = [
     (DNNRegressor, "dropout_rate", "it is called dropout here"),
     (DNNClassifier, "class_weights", "it is called class_weight here"),
     (DNNClassifier, "feature_columns", "have them, as dnn_feature_columns and linear_"),
+    (LinearClassifier, "penalty", "l2_regularization, ½·λ·‖W‖²"),
+    (LinearClassifier, "l1_regularization", "optimizer=Ftrl(l1=…) has an l1 penalty"),
     (LinearClassifier, "C", "1 / (l2_regularization · n_samples)"),
     (DNNClassifier, "zzz", "it has hidden_units, activation, "),
 ]

@@ -324,6 +324,10 @@ def test_words_come_through_a_vectorizer():
         (lambda X: [[[1.0, 2.0], [1.0]], *X[1:]], "different numbers of features"),
         (lambda X: [np.zeros((2, 2, 2)), *X[1:]], "sequence 0 has 3 axes"),
         (lambda X: np.zeros((60, 2, 2, 2)), "has 4 axes"),
+        (
+            lambda X: np.where(np.arange(5)[:, None] < 3, np.ones((60, 5, 2)), np.nan),
+            "NaN in sequence 0, step 3: .* list of arrays has sequences of any",
+        ),
         (lambda X: np.zeros((60, 0, 2)), "empty|minimum of 1"),
         (lambda X: [], "0 sample"),
         (lambda X: X[:5], "inconsistent numbers of samples"),
