@@ -4,7 +4,8 @@
     sources = random_sources("f64", rows=5)
 
 The function ``f`` returns a scalar and some values on the way to it; ``g`` returns the
-gradients of the scalar with respect to the parameters, by name.
+gradients of the scalar with respect to the parameters, by name; ``grad`` returns the
+scalar, and gives these gradients to the parameters.
 """
 
 import random
@@ -47,11 +48,11 @@ BINARY = {
 
 
 def random_model(rng: random.Random, precision: str, size: int = 14) -> Model:
-    """Return a model with the functions ``f`` and ``g``."""
+    """Return a model with the functions ``f``, ``g`` and ``grad``."""
     model = Model(precision)
     state = rng.getstate()
-    for function in ("f", "g"):
-        # Both functions build the same graph.
+    for function in ("f", "g", "grad"):
+        # All functions build the same graph.
         rng.setstate(state)
         with model.function(function) as graph:
             scalar, others = _build(rng, model, precision, size)
@@ -62,7 +63,12 @@ def random_model(rng: random.Random, precision: str, size: int = 14) -> Model:
             for parameter, slope in zip(model.parameters, slopes, strict=True):
                 if slope is None:
                     slope = ops.constant(0.0, precision, parameter.shape)
-                graph.return_(slope)
+                if function == "grad":
+                    graph.grad_(parameter, slope)
+                else:
+                    graph.return_(slope)
+            if function == "grad":
+                graph.return_(scalar)
     return model
 
 
@@ -97,7 +103,7 @@ def _build(rng, model, precision, size):
     values += [_parameter(model, f"p{w}", (w,)) for w in WIDTHS[1:]]
     for step in range(size):
         a = rng.choice(values)
-        kind = rng.randrange(6)
+        kind = rng.randrange(8)
         if kind == 0 and a.rank == 2:
             width = rng.choice(WIDTHS)
             made = a @ _parameter(model, f"w{step}", (a.shape[1], width))
@@ -107,6 +113,10 @@ def _build(rng, model, precision, size):
         elif kind == 2 and a.shape[-1] > 1:
             cut = rng.randrange(1, a.shape[-1])
             made = ops.concat((a[..., cut:], a[..., :cut]))
+        elif kind == 6:
+            made = _beside(rng, a, [b for b in values if b.rank == a.rank])
+        elif kind == 7 and a.rank == 2:
+            made = _rearranged(rng, a)
         elif kind in (3, 4):
             partners = [b for b in values if _fit(a, b)]
             made = BINARY[rng.choice(sorted(BINARY))](a, rng.choice(partners))
@@ -120,6 +130,38 @@ def _build(rng, model, precision, size):
         part = ops.reduce_mean(value)
         scalar = part if scalar is None else scalar + part
     return scalar, values[-3:]
+
+
+def _beside(rng, a: Tensor, others: list[Tensor]) -> Tensor:
+    """Return `a` with another one behind it, along an axis of fixed size."""
+    axis = rng.choice([i for i in range(a.rank) if type(a.shape[i]) is int] or [None])
+    if axis is None:
+        return ops.tanh(a)
+    like = [
+        b
+        for b in others
+        if type(b.shape[axis]) is int
+        and all(i == axis or a.shape[i] == b.shape[i] for i in range(a.rank))
+        and a.shape[axis] + b.shape[axis] < 70
+    ]
+    return ops.concat((ops.tanh(a), rng.choice(like)), axis) if like else ops.tanh(a)
+
+
+def _rearranged(rng, a: Tensor) -> Tensor:
+    """Return a matrix whose values come from another place of `a`."""
+    rows, width = a.shape
+    kind = rng.randrange(5)
+    if kind == 0:  # of an axis of one element
+        reduce = rng.choice([ops.reduce_sum, ops.reduce_max, ops.logsumexp])
+        return reduce(ops.reshape(a, (rows, width, 1)), 2)
+    if kind == 1 and width % 2 == 0:
+        pairs = ops.reshape(a, (rows, 2, width // 2))
+        return ops.reshape(ops.transpose(pairs, (0, 2, 1)), (rows, width))
+    if kind == 2:
+        return ops.softmax(ops.matmul(a, a, transpose_a=True) * 0.3)
+    if kind == 3:
+        return ops.reduce_max(a[:, : rng.randint(1, width)], 1, keepdims=True)
+    return ops.pad(a, ((0, 0), (rng.randrange(3), rng.randrange(3))))
 
 
 def _fit(a: Tensor, b: Tensor) -> bool:
