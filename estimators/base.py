@@ -461,7 +461,8 @@ class NetworkEstimator(
         ----------
         **params
             Of the constructor, of parameter objects as ``optimizer__beta1``, of
-            callbacks as ``callbacks__<name>__<parameter>``.
+            callbacks as ``callbacks__<name>__<parameter>``. A `device` predicts from
+            now on with what was fitted; all others are for the next fit.
 
         Returns
         -------
@@ -503,7 +504,15 @@ class NetworkEstimator(
             **{k: v for k, v in params.items() if not k.startswith("callbacks__")}
         )
         set_nested_params(self, inner)
+        if "device" in params and "_handle" in self.__dict__:
+            self._move()
         return self
+
+    def _move(self) -> None:
+        """Let what `device` names predict with what was fitted."""
+        if self._handle.device != self.device:
+            closely = self._handle.closely
+            self._handle = Handle(self.program_, self._input, closely, self.device)
 
     def get_params(self, deep=True) -> dict:
         """Parameters by name, those of named callbacks among them.

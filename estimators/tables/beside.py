@@ -143,6 +143,6 @@ def _unsolved(make, net, inputs: dict, X, y, weights, settings: dict) -> tuple:
     )
     # What y means, and the program: of no use to a device that predicts with it.
     member.fit(X, y, weights)
-    member.move(device)
+    member.set_params(device=device)
     scale, centre = getattr(member._head, "units", lambda: (1.0, 0.0))()
     return member, np.where(np.equal(scale, 0.0), 1.0, scale), centre

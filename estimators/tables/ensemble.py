@@ -28,6 +28,7 @@ from slimlearn.estimators.tables.encoder import TabularEncoder
 from slimlearn.estimators.tables.kernels import FEWEST_ROWS
 from slimlearn.estimators.tables.members import values_of
 from slimlearn.estimators.tables.plans import FEWEST_FOLDS, plans_of
+from slimlearn.estimators.tables.settable import Settable
 from slimlearn.estimators.tables.shown import Shown
 from slimlearn.estimators.tables.sizing import Sizing
 from slimlearn.estimators.tables.table import open_table
@@ -67,7 +68,8 @@ def _refuse_partial_fit(estimator) -> bool:
 
 
 class TabularEnsemble(
-    Sizing, Shown, Saveable, Exportable, ToONNX, Visible, Linked, BaseEstimator
+    *(Sizing, Shown, Settable, Saveable, Exportable, ToONNX, Visible, Linked),
+    BaseEstimator,
 ):
     """Base of the estimators of tables."""
 

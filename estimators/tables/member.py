@@ -116,11 +116,6 @@ class _Member:
         former = self._handle
         self._handle = Handle(program, self._input, former.closely, former.device)
 
-    def move(self, device: str) -> None:
-        """Be computed by another device than that of the fit."""
-        self.device, former = device, self._handle
-        self._handle = Handle(self.program_, self._input, former.closely, device)
-
     def _fit(self, epochs, resume, data, kind=_MemberFitting, **options):
         return super()._fit(epochs, resume, data, kind, **options)
 

@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from slimlearn import TabularClassifier, TabularRegressor
-from slimlearn.callbacks import Callback
+from slimlearn.callbacks import Callback, TimeLimit
 from slimlearn.estimators.tables import coding
 from slimlearn.estimators.tables.blending import best_share
 from slimlearn.estimators.tables.members import folds_of, telling
@@ -786,3 +786,17 @@ def test_a_fit_holds_less_than_two_floats_a_column():
     # As float32, two views of numbers and a column a level take three times X.
     assert peak < 1.6 * (4 * frame.size)
     assert np.isfinite(model.oof_score_)
+
+
+def test_parameters_of_named_callbacks():
+    limit = ("limit", TimeLimit(30.0))
+    model = TabularRegressor(2, callbacks=[limit], max_iter=1, hidden_units=(4,))
+    assert model.get_params()["callbacks__limit__seconds"] == 30.0
+    assert "callbacks__limit" not in model.get_params(deep=False)
+    grid = {"callbacks__limit__seconds": [20.0, 40.0]}
+    X = np.arange(40.0)[:, np.newaxis]
+    best = GridSearchCV(model, grid, cv=2).fit(X, X[:, 0]).best_estimator_
+    assert best.members_[0].callbacks_[0][1].seconds in (20.0, 40.0)
+    assert limit[1].seconds == 30.0
+    with pytest.raises(ValueError, match="has no callback 'other'"):
+        model.set_params(callbacks__other__seconds=1.0)

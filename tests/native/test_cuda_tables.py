@@ -80,6 +80,21 @@ def test_what_stands_beside_the_networks_predicts_there(kind, monkeypatch):
         np.testing.assert_allclose(got, want, 2e-3, 2e-3)
 
 
+def test_another_device_predicts_with_what_was_fitted():
+    X, y = table()
+    there = TabularRegressor(**OPTIONS, device=CUDA).fit(X, y)
+    want = there.predict(X[:5])
+    for device in ("cpu", CUDA):
+        assert there.set_params(device=device) is there
+        assert {member.device for member in there.members_} == {device}
+        got = there.predict(X[:5])
+        np.testing.assert_allclose(got, want, 1e-5, 1e-5)
+        devices = {member._handle.native._wanted[1] for member in there.members_}
+        assert devices == {device}
+        moved = pickle.loads(pickle.dumps(there))
+        np.testing.assert_array_equal(moved.predict(X[:5]), got)
+
+
 def test_members_are_trained_at_once():
     X, y = table()
     one, two = (

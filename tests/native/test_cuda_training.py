@@ -319,3 +319,18 @@ def test_products_of_columns_and_beside_columns():
 
     here, there = on_both(net)
     np.testing.assert_allclose(there, here, 2e-4)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_another_device_predicts_with_what_was_fitted(pickled):
+    X, y = load_digits(return_X_y=True)
+    there = DNNClassifier((8,), max_iter=1, device=CUDA, random_state=0).fit(X, y)
+    want = there.predict_proba(X[:5])
+    if pickled:
+        there = pickle.loads(pickle.dumps(there))
+    for device in ("cpu", CUDA, "cpu"):
+        there.set_params(device=device)
+        np.testing.assert_allclose(there.predict_proba(X[:5]), want, 1e-4, 1e-5)
+        assert there._handle.native._wanted[1] == device
+    assert there.set_params(max_iter=2)._handle is there._handle
+    assert clone(there).set_params(device=CUDA).device == CUDA
