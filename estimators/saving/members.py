@@ -20,7 +20,9 @@ def check_member(member: ClassifierMember | RegressorMember) -> None:
     """
     columns, shapes = member.net.sizes
     read = {name: _places(own) for name, own in member.inputs.items()}
-    if member._input.positions != tuple(read.values()):
+    input = member._input
+    named = [form.name for form in input.forms]
+    if input.positions != tuple(read.values()) or named != [*read]:
         raise ValueError("a member's inputs are other columns than its program reads")
     for name, wanted in columns.items():
         count = len(read.get(name, ()))

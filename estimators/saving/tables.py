@@ -24,6 +24,7 @@ from slimlearn.estimators.saving.checks import (
 from slimlearn.estimators.saving.kinds import Kind
 from slimlearn.estimators.tables.closeness import CLOSENESSES
 from slimlearn.estimators.tables.columns import (
+    DATE_PARTS,
     CategoryColumn,
     Column,
     DateColumn,
@@ -51,7 +52,7 @@ _MEASURED = {**_COLUMN, "width": count, "flag": optional(_pair)}
 
 
 def _level(value) -> bool:
-    return isinstance(value, (str, bool, int, float))
+    return isinstance(value, (str, bool, int, float)) and value == value
 
 
 def _closeness(value) -> bool:
@@ -63,8 +64,19 @@ def _make_categories(cls, state: dict):
     made.__dict__.update(state)
     made.lookup = {level: code for code, level in enumerate(made.levels, 1)}
     made.kinds = {kind_of(level) for level in made.levels}
+    if len(made.lookup) != len(made.levels):
+        raise ValueError("a column has a level twice")
     if made.table is not None and len(made.table) != len(made.levels) + 1:
         raise ValueError("a column has another number of levels than of their rows")
+    return made
+
+
+def _make_dates(cls, state: dict) -> DateColumn:
+    made = object.__new__(cls)
+    made.__dict__.update(state)
+    kept = made.kept or ()
+    if len({*kept} & {*DATE_PARTS}) != len(kept) or len(kept) != made.width:
+        raise ValueError(f"a column of dates has the parts {[*kept]!r:.80}")
     return made
 
 
@@ -142,7 +154,13 @@ def rows() -> list[Kind]:
             base | {"kind"},
         ),
         Kind("NumberColumn", NumberColumn, _MEASURED, base),
-        Kind("DateColumn", DateColumn, date, base | {"zone", "latest", "kept"}),
+        Kind(
+            "DateColumn",
+            DateColumn,
+            date,
+            base | {"zone", "latest", "kept"},
+            make=_make_dates,
+        ),
         Kind(
             "CategoryColumn",
             CategoryColumn,

@@ -11,6 +11,7 @@ from slimlearn.estimators.tables.numbers import clipped, robust_scale
 from slimlearn.estimators.tables.reading import DAY, Raw, clock
 
 __all__ = [
+    "DATE_PARTS",
     "CategoryColumn",
     "Column",
     "DateColumn",
@@ -20,8 +21,8 @@ __all__ = [
     "kind_of",
 ]
 
-# What a date gives, beside its age.
-_PARTS = ("year", "month", "day", "weekday", "hour")
+# What a date gives: its age in days, and what calendars name.
+DATE_PARTS = ("age", "year", "month", "day", "weekday", "hour")
 
 
 def _told(values) -> str:
@@ -137,7 +138,7 @@ class DateColumn(MeasuredColumn):
         """Features by the ends of their names; in fit all, later those that vary."""
         if raw.kind == "empty":
             nothing = raw.values
-            return [(f"_{part}", nothing) for part in self.kept or ("age", *_PARTS)]
+            return [(f"_{part}", nothing) for part in self.kept or DATE_PARTS]
         if raw.kind != "date":
             self._refuse(raw)
         if (raw.zone is None) != (self.zone is None):

@@ -20,6 +20,8 @@ def frame():
     found = pd.DataFrame(RNG.normal(size=(ROWS, 2)), columns=["a", "b"])
     found.loc[3, "a"] = np.nan
     levels = RNG.integers(0, 15, ROWS)
+    days = pd.to_timedelta(RNG.integers(0, 900, ROWS), unit="D")
+    found["d"] = pd.Timestamp("2020-01-01") + days
     found["k"] = pd.Categorical.from_codes(levels, [f"l{i}" for i in range(15)])
     return found
 
@@ -124,7 +126,7 @@ def test_values_that_cannot_be_are_refused(saved, word, name, value):
         ("members_", lambda node: node[1:], "members count .* together, not 1"),
         ("members_", lambda node: [node[0], *node], "members count"),
         ("members_", [], "without members"),
-        ("n_features_in_", 4, "knows 3 columns, and n_features_in_ is 4"),
+        ("n_features_in_", 7, "knows 4 columns, and n_features_in_ is 7"),
         ("near_share_", -0.1, "near_share_ is -0.1"),
         ("linear_share_", NAN, "linear_share_ is nan"),
         ("neighbours_share_", 1.5, "neighbours_share_ is 1.5"),
@@ -169,6 +171,34 @@ def test_flags_and_inputs_that_do_not_fit(saved):
 
     with pytest.raises(ValueError, match="other columns than its program reads"):
         slimlearn.load(changed(saved, member_of(saved), "inputs", shift))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda parts: [*parts, parts[0]],
+        lambda parts: parts[1:],
+        lambda parts: ["x", *parts[1:]],
+        lambda parts: [],
+    ],
+)
+def test_parts_of_dates_that_are_none_are_refused(saved, change):
+    with pytest.raises(ValueError, match="a column of dates has the parts"):
+        slimlearn.load(changed(saved, "DateColumn", "kept", of_tuple(change)))
+
+
+@pytest.mark.parametrize("level", ["l1", NAN])
+def test_levels_that_are_none_are_refused(saved, level):
+    with pytest.raises(ValueError, match=r"has a level twice|levels is"):
+        slimlearn.load(
+            changed(saved, "CategoryColumn", "levels", lambda of: [level, *of[1:]])
+        )
+
+
+@pytest.mark.parametrize("change", [lambda of: [], lambda of: [*of, of[0]]])
+def test_sources_that_do_not_fit_are_refused(saved, change):
+    with pytest.raises(ValueError, match="other columns than its program reads"):
+        slimlearn.load(changed(saved, "NamedInput", "forms", of_tuple(change)))
 
 
 def set_flag(told, of) -> None:
