@@ -216,6 +216,14 @@ def test_long_sums(shape, axes):
     np.testing.assert_array_equal(got, a.max(axes))
 
 
+def test_a_pool_over_a_whole_image():
+    a = np.random.default_rng(1).uniform(size=(1, 700, 700, 1)).astype(np.float32)
+    got = apply(lambda a: ops.sum_pool(a, 700), {"a": a})
+    np.testing.assert_allclose(
+        got, a.astype(np.float64).sum((1, 2), keepdims=True), 1e-7
+    )
+
+
 @pytest.mark.parametrize("groups", [1, 3])
 def test_gradients_of_filters_in_slices(groups):
     rng = np.random.default_rng(2)

@@ -1,4 +1,5 @@
-// Poolings: a thread for each element of the result, which it gathers.
+// Poolings: a thread for each element of the result, which it gathers. Sums are float64's, as those
+// of reductions: a window may be a whole image.
 #pragma once
 #include "cuda/kernels/window.cuh"
 
@@ -72,12 +73,12 @@ __device__ void sum_pool(const T* x, T* y, long long images) {
   each_pixel<Window, W::y_pixels, W::x_pixels>(
       images, [=](long long i, long long first, int pixel, int channel) {
         const Place3 corner = W::corner(pixel);
-        T sum = T(0);
+        double sum = 0;
         for (int tap = 0; tap < W::taps; ++tap) {
           const int at = W::x_pixel(corner, W::reach(tap));
           if (at >= 0) sum += x[(first + at) * Window::channels + channel];
         }
-        y[i] = sum;
+        y[i] = static_cast<T>(sum);
       });
 }
 
@@ -87,12 +88,12 @@ __device__ void sum_pool_grad(const T* dy, T* dx, long long images) {
   each_pixel<Window, W::x_pixels, W::y_pixels>(
       images, [=](long long i, long long first, int pixel, int channel) {
         const Place3 padded = W::padded(pixel);
-        T sum = T(0);
+        double sum = 0;
         for (int tap = 0; tap < W::taps; ++tap) {
           const int at = W::y_pixel(padded, W::reach(tap));
           if (at >= 0) sum += dy[(first + at) * Window::channels + channel];
         }
-        dx[i] = sum;
+        dx[i] = static_cast<T>(sum);
       });
 }
 
