@@ -38,7 +38,7 @@ class TokenVectorizer(
     ----------
     analyzer : {"word", "char"} or callable, default="word"
         What tokens are: words by `token_pattern`, single characters, or what the
-        function makes of a text.
+        function makes of a text. ``analyzer=list`` takes lists of words as they are.
     lowercase : bool, default=True
         Whether texts are read in small letters; not by a function.
     token_pattern : str, default=r"(?u)\b\w+\b"
@@ -121,11 +121,12 @@ class TokenVectorizer(
         Raises
         ------
         ValueError
-            If X is one text, or no token is left.
+            If X is one text, a row is no text and `analyzer` is no function, or no
+            token is left.
         """
         validation.check_parameters(self)
         analyze = self._analyze()
-        texts = _texts(raw_documents)
+        texts = self._texts(raw_documents)
         if self.vocabulary is None:
             tokens = self._learn([analyze(text) for text in texts])
         else:
@@ -153,7 +154,7 @@ class TokenVectorizer(
         """
         check_is_fitted(self, "vocabulary_")
         analyze, known = self._analyze(), self.vocabulary_
-        texts = _texts(raw_documents)
+        texts = self._texts(raw_documents)
         found = np.empty(len(texts), dtype=object)
         for i, text in enumerate(texts):
             ids = [known.get(token, UNKNOWN) for token in analyze(text)]
@@ -198,6 +199,25 @@ class TokenVectorizer(
             token_pattern=self.token_pattern,
         ).build_analyzer()
 
+    def _texts(self, raw_documents) -> list:
+        if isinstance(raw_documents, (str, bytes)):
+            raise ValueError(
+                "Iterable over raw text documents expected, string object received: "
+                "give a list of texts"
+            )
+        texts = list(raw_documents)
+        for i, text in enumerate(() if callable(self.analyzer) else texts):
+            if not isinstance(text, (str, bytes)):
+                listed = isinstance(text, (list, tuple, np.ndarray))
+                instead = (
+                    "analyzer=list takes its words as tokens"
+                    if listed
+                    else "fill what is missing with '', and make texts of numbers"
+                )
+                what = type(text).__name__ if listed else repr(text)
+                raise ValueError(f"row {i} of X is no text but {what}: {instead}")
+        return texts
+
     def _learn(self, texts: list) -> list:
         least = self.min_df
         if not isinstance(least, Integral):
@@ -215,15 +235,6 @@ class TokenVectorizer(
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-
-def _texts(raw_documents) -> list:
-    if isinstance(raw_documents, (str, bytes)):
-        raise ValueError(
-            "Iterable over raw text documents expected, string object received: give "
-            "a list of texts"
-        )
-    return list(raw_documents)
 
 
 def _given(vocabulary) -> list:

@@ -110,8 +110,9 @@ def _one(part, i: int, name: str, who: str) -> np.ndarray:
     if array.dtype.kind in "SU" or (
         array.dtype == object and any(isinstance(v, (str, bytes)) for v in array.flat)
     ):
+        how = "" if array.ndim == 0 else "analyzer=list"
         raise ValueError(
-            f"{name}: sequence {i} has words: put TokenVectorizer() before {who}, "
+            f"{name}: sequence {i} has words: put TokenVectorizer({how}) before {who}, "
             "which makes ids of them"
         )
     if array.dtype == object:

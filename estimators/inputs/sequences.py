@@ -121,7 +121,15 @@ class SequenceInput(Input):
             if reset:
                 self.flat = True
             matrix = MatrixInput(accept_sparse=False)
-            X = matrix.check(estimator, X, reset=reset, name=name)
+            try:
+                X = matrix.check(estimator, X, reset=reset, name=name)
+            except ValueError as error:
+                told = str(error).rstrip(".")
+                if "contains NaN" not in told:
+                    raise
+                raise ValueError(
+                    f"{told}; where NaN pads, give a list of arrays of any lengths"
+                ) from None
         return Sequences.of_array(np.asarray(X))
 
     def _alike(self, X: Sequences, name: str, who: str) -> Sequences:

@@ -25,6 +25,7 @@ TYPES = {
     "int": int,
     "float": float,
     "str": str,
+    "list": list,
     "object": object,
     **{
         f"numpy.{name}": getattr(np, name)

@@ -386,13 +386,14 @@ def test_a_pipeline_of_a_mixed_frame_and_of_texts():
     for words in (CountVectorizer(), TfidfVectorizer(ngram_range=(1, 2))):
         model = make_pipeline(words, DNNClassifier((4,), max_iter=1)).fit(texts, y)
         assert outputs(there_and_back(model), texts) == outputs(model, texts)
-    model = make_pipeline(TokenVectorizer(), SequenceClassifier(max_iter=1))
-    model.fit(texts, y)
-    loaded = there_and_back(model)
-    assert outputs(loaded, texts) == outputs(model, texts)
-    assert loaded[0].get_feature_names_out().tolist() == (
-        model[0].get_feature_names_out().tolist()
-    )
+    for analyzer, rows in ("word", texts), (list, [text.split() for text in texts]):
+        words = TokenVectorizer(analyzer)
+        model = make_pipeline(words, SequenceClassifier(max_iter=1)).fit(rows, y)
+        loaded = there_and_back(model)
+        assert outputs(loaded, rows) == outputs(model, rows)
+        assert loaded[0].get_feature_names_out().tolist() == (
+            words.get_feature_names_out().tolist()
+        )
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -300,8 +300,13 @@ def test_words_come_through_a_vectorizer():
     pipe = make_pipeline(TokenVectorizer(), clf)
     assert pipe.fit(texts, y).score(texts, y) == 1.0
     assert pipe.predict(["", "never seen words"]).shape == (2,)
-    with pytest.raises(ValueError, match="put TokenVectorizer"):
-        clf.fit([["a", "b"], ["c"]], [0, 1])
+    with pytest.raises(ValueError, match=r"put TokenVectorizer\(\)"):
+        clf.fit(["a b", "c"], [0, 1])
+    words = [text.split() for text in texts]
+    with pytest.raises(ValueError, match=r"put TokenVectorizer\(analyzer=list\)"):
+        clf.fit(words, y)
+    pipe = make_pipeline(TokenVectorizer(analyzer=list), clf)
+    assert pipe.fit(words, y).score(words, y) == 1.0
 
 
 # -- mistakes --------------------------------------------------------------------------
@@ -324,6 +329,10 @@ def test_words_come_through_a_vectorizer():
         (lambda X: [[[1.0, 2.0], [1.0]], *X[1:]], "different numbers of features"),
         (lambda X: [np.zeros((2, 2, 2)), *X[1:]], "sequence 0 has 3 axes"),
         (lambda X: np.zeros((60, 2, 2, 2)), "has 4 axes"),
+        (
+            lambda X: np.where(np.arange(5) < 3, np.ones((60, 5)), np.nan),
+            r"NaN in columns \[3, 4\].*; where NaN pads, give a list of arrays",
+        ),
         (
             lambda X: np.where(np.arange(5)[:, None] < 3, np.ones((60, 5, 2)), np.nan),
             "NaN in sequence 0, step 3: .* list of arrays has sequences of any",

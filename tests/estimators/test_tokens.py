@@ -64,3 +64,19 @@ def test_lists_of_tokens_by_a_function():
 def test_mistakes(parameters, texts, words):
     with pytest.raises(ValueError, match=words):
         TokenVectorizer(**parameters).fit(texts)
+
+
+@pytest.mark.parametrize(
+    "row, told",
+    [
+        (None, "row 1 of X is no text but None: fill what is missing"),
+        (np.nan, "row 1 of X is no text but nan: fill what is missing"),
+        (7, "row 1 of X is no text but 7: .* make texts of numbers"),
+        (["a", "cat"], "row 1 of X is no text but list: analyzer=list takes its words"),
+    ],
+)
+def test_a_row_that_is_no_text_is_named(row, told):
+    with pytest.raises(ValueError, match=told):
+        TokenVectorizer().fit(["a", row])
+    with pytest.raises(ValueError, match=told):
+        TokenVectorizer(analyzer="char").fit(["a"]).transform(["a", row])
