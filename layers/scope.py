@@ -25,7 +25,6 @@ _SCOPE: ContextVar[Mapping[Callable, Mapping[str, Any]]] = ContextVar(
 
 # What Keras and PyTorch call arguments of layers, by what stands for them here.
 _ELSEWHERE = {
-    "activation": "activation_fn",
     "bias": "biases_initializer=None",
     "bias_initializer": "biases_initializer",
     "dilation": "rate",

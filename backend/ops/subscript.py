@@ -57,6 +57,11 @@ def _check_key(a: Tensor, k) -> None:
     whole = all(
         hasattr(e, "__index__") and not isinstance(e, (bool, Tensor)) for e in entries
     )
+    if isinstance(k, str):
+        raise TypeError(
+            f"%{a.name}: an index is a whole number or a slice, got {k!r}: tensors by "
+            f"name are what inputs= of the estimator gives, as inputs={{{k!r}: …}}"
+        )
     if not whole or not entries:
         raise TypeError(
             f"%{a.name}: an index is a whole number, a slice, a list of whole numbers, "

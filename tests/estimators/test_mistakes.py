@@ -62,6 +62,9 @@ VALUES = {
     "%X: an index is a whole number, a slice, a list of whole numbers": (
         lambda x: x[:, 1.5]
     ),
+    "got 'age': tensors by name are what inputs= of the estimator gives": (
+        lambda x: x["age"]
+    ),
     "... or None, got <Tensor %greater : bool[B,6]>: ops.gather": lambda x: x[x > 0],
     "[mul mul] 0.5 is no whole number": lambda x: ops.cast(x, "i32") * 0.5,
     "embedding: inputs must be a tensor": lambda x: layers.embedding("cat", 10, 4),
