@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from math import isclose
 
+from slimlearn.estimators import heads
 from slimlearn.estimators.tables.ensemble import TabularEnsemble
 from slimlearn.estimators.tables.member import ClassifierMember, RegressorMember
 
 __all__ = ["check_ensemble", "check_member"]
+
+# What predictions of classes go by.
+_OF_CLASSES = ("classes_", "_has_columns", "_several", "temperature_")
 
 
 def check_member(member: ClassifierMember | RegressorMember) -> None:
@@ -51,8 +55,12 @@ def check_ensemble(ensemble: TabularEnsemble) -> None:
     members, encoder = ensemble.members_, ensemble.encoder_
     if not members:
         raise ValueError("an ensemble without members")
-    if ensemble._regression and "_range" not in ensemble.__dict__:
-        raise ValueError("an ensemble without the range of y")
+    needed = ("_range",) if ensemble._regression else _OF_CLASSES
+    for name in needed:
+        if name not in ensemble.__dict__:
+            raise ValueError(f"an ensemble without {name}")
+    if not ensemble._regression:
+        _check_classes(ensemble, members[0]._head)
     columns = len(encoder._encoding.columns)
     for owner in (ensemble, encoder):
         if owner.n_features_in_ != columns:
@@ -72,6 +80,19 @@ def check_ensemble(ensemble: TabularEnsemble) -> None:
         raise ValueError("some of the members count, and some have no share_")
     if None not in shares and not isclose(sum(shares), 1.0, abs_tol=1e-6):
         raise ValueError(f"members count {sum(shares):.6g} together, not 1")
+
+
+def _check_classes(ensemble: TabularEnsemble, head) -> None:
+    """Refuse classes that are not those of a member's head."""
+    several = isinstance(head, heads.MultioutputHead)
+    columns = several or isinstance(head, heads.MultilabelHead)
+    if (ensemble._has_columns, ensemble._several) != (columns, several):
+        raise ValueError("its members tell another number of outputs")
+    if len(ensemble.classes_) != len(head.classes):
+        raise ValueError(
+            f"it has {len(ensemble.classes_)} classes, and its members tell "
+            f"{len(head.classes)}"
+        )
 
 
 def _places(columns) -> tuple[int, ...]:

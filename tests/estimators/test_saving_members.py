@@ -145,6 +145,14 @@ def test_a_share_that_is_none_is_refused(saved, value):
 
 def test_temperatures_and_ranges_that_cannot_be(saved):
     if b"TabularRegressor" not in saved:
+        for name in ("classes_", "_has_columns", "_several", "temperature_"):
+            with pytest.raises(ValueError, match=f"without {name}"):
+                slimlearn.load(changed(saved, None, name, None))
+        for name in ("_has_columns", "_several"):
+            with pytest.raises(ValueError, match="another number of outputs"):
+                slimlearn.load(changed(saved, None, name, True))
+        with pytest.raises(ValueError, match=r"it has 0 classes, and .* tell 2"):
+            slimlearn.load(changed(saved, None, "classes_", []))
         for value in (0.0, -1.0, NAN, {"=": "float", "of": "inf"}):
             with pytest.raises(ValueError, match="temperature_ is"):
                 slimlearn.load(changed(saved, None, "temperature_", value))
@@ -153,7 +161,7 @@ def test_temperatures_and_ranges_that_cannot_be(saved):
         some = of_tuple(lambda of, value=value: [value, of[1]])
         with pytest.raises(ValueError, match="_range is"):
             slimlearn.load(changed(saved, None, "_range", some))
-    with pytest.raises(ValueError, match="without the range"):
+    with pytest.raises(ValueError, match="without _range"):
         slimlearn.load(changed(saved, None, "_range", None))
     for name in ("center", "scale", "constant"):
         with pytest.raises(ValueError, match=f"{name} is nan"):
@@ -199,6 +207,18 @@ def test_levels_that_are_none_are_refused(saved, level):
 def test_sources_that_do_not_fit_are_refused(saved, change):
     with pytest.raises(ValueError, match="other columns than its program reads"):
         slimlearn.load(changed(saved, "NamedInput", "forms", of_tuple(change)))
+
+
+@pytest.mark.parametrize("most", [2, 3])
+@pytest.mark.parametrize("kind", [int, object])
+def test_files_of_several_outputs_are_read(most, kind):
+    y = np.stack([np.arange(ROWS) % 2, np.arange(ROWS) % most], axis=1).astype(kind)
+    model = TabularClassifier(2, hidden_units=(4,), max_iter=1, random_state=0)
+    model.fit(FRAME, y)
+    file = io.BytesIO()
+    slimlearn.save(model, file)
+    got = slimlearn.load(file.getvalue()).predict(FRAME)
+    np.testing.assert_array_equal(got, model.predict(FRAME))
 
 
 def set_flag(told, of) -> None:
