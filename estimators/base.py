@@ -19,7 +19,7 @@ from slimlearn.backend.telling import warn
 from slimlearn.estimators import elsewhere, validation
 from slimlearn.estimators.arrays import check_origin, home_of
 from slimlearn.estimators.build import Built, build
-from slimlearn.estimators.callbacks.base import nested_params, set_nested_params
+from slimlearn.estimators.callbacks.holder import CallbackHolder
 from slimlearn.estimators.callbacks.platform import ScikitCallbacks
 from slimlearn.estimators.chunks import ChunkFitting
 from slimlearn.estimators.compat import (
@@ -105,6 +105,7 @@ class NetworkEstimator(
     Inspection,
     Derivatives,
     CallbackSupportMixin,
+    CallbackHolder,
     BaseEstimator,
 ):
     """Base of all estimators."""
@@ -468,9 +469,9 @@ class NetworkEstimator(
         -------
         self
         """
-        inner, known = {}, self._get_param_names()
+        known = self._get_param_names()
         for name in params:
-            part, nested, rest = name.partition("__")
+            part, nested, _ = name.partition("__")
             told = (
                 None if nested or name in known else elsewhere.advice(type(self), name)
             )
@@ -478,8 +479,6 @@ class NetworkEstimator(
                 raise ValueError(
                     f"Invalid parameter {name!r} for estimator {self}: {told}"
                 )
-            if nested and part == "callbacks":
-                inner[rest] = params[name]
             example = _OBJECTS.get(part)
             if nested and example:
                 value = params.get(part, getattr(self, part))
@@ -500,10 +499,7 @@ class NetworkEstimator(
                         f"{name}: loss={value!r} holds no parameters: decorate the "
                         "function with @loss and pass an instance, as in loss=huber()"
                     )
-        super().set_params(
-            **{k: v for k, v in params.items() if not k.startswith("callbacks__")}
-        )
-        set_nested_params(self, inner)
+        super().set_params(**params)
         if "device" in params and "_handle" in self.__dict__:
             self._move()
         return self
@@ -513,24 +509,6 @@ class NetworkEstimator(
         if self._handle.device != self.device:
             closely = self._handle.closely
             self._handle = Handle(self.program_, self._input, closely, self.device)
-
-    def get_params(self, deep=True) -> dict:
-        """Parameters by name, those of named callbacks among them.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether parameters of components are given too, as
-            ``<component>__<parameter>`` and ``callbacks__<name>__<parameter>``.
-
-        Returns
-        -------
-        dict
-        """
-        params = super().get_params(deep=deep)
-        if deep and self.callbacks is not None:
-            params.update(nested_params(self.callbacks))
-        return params
 
     @classmethod
     def _parameter_names(cls) -> tuple[str, ...]:

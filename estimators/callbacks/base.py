@@ -16,8 +16,6 @@ __all__ = [
     "are_callbacks",
     "fresh_callbacks",
     "named_callbacks",
-    "nested_params",
-    "set_nested_params",
 ]
 
 HOOKS = ("on_fit_begin", "on_step_end", "on_epoch_end", "on_fit_end")
@@ -235,42 +233,3 @@ def _fresh(name: str, callback):
             "which shares such parameters, make it in on_fit_begin, or define "
             "__sklearn_clone__"
         ) from error
-
-
-def nested_params(value) -> dict:
-    """``callbacks__<name>`` and ``callbacks__<name>__<parameter>`` with values."""
-    found = {}
-    for name, callback in named_callbacks(value):
-        found[f"callbacks__{name}"] = callback
-        if hasattr(callback, "get_params"):
-            for parameter, inner in callback.get_params(deep=True).items():
-                found[f"callbacks__{name}__{parameter}"] = inner
-    return found
-
-
-def set_nested_params(estimator, params: dict) -> None:
-    """Set ``<name>`` or ``<name>__<parameter>`` of an estimator's callbacks.
-
-    Raises
-    ------
-    ValueError
-        If there is no callback of that name, or it has no such parameter.
-    """
-    # Whole callbacks first: a parameter may be one of a new callback.
-    for key, value in sorted(params.items(), key=lambda item: "__" in item[0]):
-        name, nested, parameter = key.partition("__")
-        named = named_callbacks(estimator.callbacks)
-        held = dict(named)
-        if name not in held:
-            raise ValueError(
-                f"callbacks__{key}: {type(estimator).__name__} has no callback "
-                f"{name!r}; its callbacks are {list(held)}"
-            )
-        if not nested:
-            estimator.callbacks = [(n, value if n == name else c) for n, c in named]
-        elif hasattr(held[name], "set_params"):
-            held[name].set_params(**{parameter: value})
-        else:
-            raise ValueError(
-                f"callbacks__{key}: {held[name]!r} has no parameters to set"
-            )
