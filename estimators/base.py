@@ -61,7 +61,7 @@ _UNCONVERGED = {
     "iterations": "L-BFGS did {} iterations without converging: raise max_iter, scale "
     "X (StandardScaler), or raise tol",
     "line_search": "L-BFGS stopped without converging, as no point along its direction "
-    "was better: scale X (StandardScaler), raise tol, or set precision='float64'",
+    "was better: scale X (StandardScaler), or raise tol",
 }
 
 
@@ -324,10 +324,10 @@ class NetworkEstimator(
                 self.__dict__.update(former)
             raise
         if ended in _UNCONVERGED:
-            warn(
-                f"{type(self).__name__}: {_UNCONVERGED[ended].format(epochs)}",
-                ConvergenceWarning,
-            )
+            text = _UNCONVERGED[ended].format(epochs)
+            if ended == "line_search" and self._handle.precision == "f32":
+                text += ", or set precision='float64'"
+            warn(f"{type(self).__name__}: {text}", ConvergenceWarning)
         return self
 
     def _former_head(self, former: dict):

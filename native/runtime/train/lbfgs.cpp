@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 
 #include "runtime/train/line_search.h"
 
@@ -25,6 +26,11 @@ double largest(const Vector& a) {
   }
   return top;
 }
+
+constexpr double kRounding = 4096 * std::numeric_limits<double>::epsilon();
+
+// What tolerances of an objective are relative to.
+double magnitude(double objective) { return std::max(std::abs(objective), 1.0); }
 
 struct Pair {
   Vector step;
@@ -131,6 +137,10 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
     LineSearch::Outcome found = search.run(start, first, evaluate);
     if (found.end == LineSearch::End::stopped) return ends(LbfgsEnd::interrupted);
     if (found.end == LineSearch::End::failed) {
+      // What the slope still promises is less than the rounding of the objective's sum.
+      if (-start.slope <= kRounding * magnitude(result.objective)) {
+        return ends(LbfgsEnd::loss);
+      }
       if (pairs.empty()) return ends(LbfgsEnd::line_search);
       pairs.clear();  // once more along the gradient
       continue;
@@ -156,8 +166,7 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
     keep_sums();
     ++result.iterations;
     if (callback && callback(result)) return ends(LbfgsEnd::interrupted);
-    const double scale = std::max({std::abs(before), std::abs(result.objective), 1.0});
-    if (before - result.objective <= options.loss_tolerance * scale) {
+    if (before - result.objective <= options.loss_tolerance * magnitude(before)) {
       return ends(result.gradient_max <= options.gradient_tolerance ? LbfgsEnd::gradient
                                                                     : LbfgsEnd::loss);
     }
