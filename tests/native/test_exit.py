@@ -1,4 +1,8 @@
-"""The interpreter ends while its threads are in native code: so does the process."""
+"""The interpreter ends while its threads are in native code: so does the process.
+
+All threads are there before it ends: one in `np.unique` of NumPy 2.3 or newer, which a fit
+begins with, would end the process, as a destructor of NumPy's asks for the lock.
+"""
 
 import subprocess
 import sys
@@ -14,13 +18,18 @@ SCRIPT = """
 
     class Busy(Callback):
         def on_epoch_end(self, state):
-            begun.set()
+            tell()
             sum(range(1000))
 
     X = np.random.default_rng(0).normal(size=(4000, 20))
     y = (X[:, 0] > 0).astype(int)
     clf = DNNClassifier((32,), max_iter=10**7, callbacks=[Busy()], random_state=0)
-    begun = threading.Event()
+    begun, there = threading.Event(), set()
+
+    def tell():
+        there.add(threading.get_ident())
+        if len(there) == 2:
+            begun.set()
 
     def fit():
         clf.fit(X, y)
@@ -35,16 +44,16 @@ SCRIPT = """
     def predict():
         while True:
             clf.predict_proba(wide)
-            begun.set()
+            tell()
 
     def save():
         while True:
             clf.program_.save(sys.argv[2])
-            begun.set()
+            tell()
 
     if sys.argv[1] in ("predict", "save"):
         clf.set_params(max_iter=1).fit(X, y)
-        begun.clear()
+        there.clear()
         wide = np.tile(X, (20, 1))
     for _ in range(2):
         threading.Thread(target=globals()[sys.argv[1]], daemon=True).start()
