@@ -1,5 +1,6 @@
 // What an update treats alike, and the numbers of a step that go there.
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "cuda/steps.h"
@@ -22,7 +23,11 @@ int64_t columns_of(const StepsRequest& request) {
   return columns;
 }
 
-void require_in_place(const Plan& plan) {
+// A step that does not count leaves the weights alone: kernels see that, copies do not.
+void require_kernels(const Plan& plan) {
+  if (std::isinf(launches_of(plan.sequence()))) {
+    refuse_on_gpu("an update in which the data says what runs");
+  }
   if (!plan.moves().empty()) refuse_on_gpu("an update that does not write its weights in place");
 }
 
@@ -69,7 +74,7 @@ void CudaSteps::make_groups(StepsRequest& request) {
   }
   for (size_t i = 0; i < count; ++i) {
     updates_.push_back(model_->update_plan(longest[i], false, static_cast<int64_t>(i)));
-    require_in_place(*updates_.back());
+    require_kernels(*updates_.back());
   }
   group_facts_ = Piece<Facts>(driver_, std::max<size_t>(segments.size(), 1));
   std::vector<double*> scales;
@@ -91,7 +96,7 @@ void CudaSteps::make_groups(StepsRequest& request) {
       length = rooms_.back().elements;
       updates_.push_back(model_->update_plan(length, true, segment.update));
       plan = updates_.back().get();
-      require_in_place(*plan);
+      require_kernels(*plan);
       chunk(moved.gradient, moved.param, length, penalty);
     } else {
       moved.param += segment.offset * size;

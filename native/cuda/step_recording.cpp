@@ -12,9 +12,18 @@ namespace {
 
 constexpr double kMostRecorded = 30e3;  // launches of a step that is recorded
 
-// Launches of a sequence, loops unrolled; infinity where the data says which of them run, or a
-// step of a loop calls the host.
-double launches_of(const Plan::Sequence& sequence, bool inside = false) {
+// What a library does when it is called first.
+void warm(const Plan::Sequence& sequence, const Context& context) {
+  for (const Plan::Step& step : sequence.steps) {
+    if (step.loop) warm(step.loop->body, context);
+    const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
+    if (library != nullptr) library->warm(context);
+  }
+}
+
+}  // namespace
+
+double launches_of(const Plan::Sequence& sequence, bool inside) {
   auto all = static_cast<double>(sequence.moves.size());
   for (const Plan::Step& step : sequence.steps) {
     if (!step.loop) ++all;
@@ -29,17 +38,6 @@ double launches_of(const Plan::Sequence& sequence, bool inside = false) {
   }
   return all;
 }
-
-// What a library does when it is called first.
-void warm(const Plan::Sequence& sequence, const Context& context) {
-  for (const Plan::Step& step : sequence.steps) {
-    if (step.loop) warm(step.loop->body, context);
-    const auto* library = dynamic_cast<const LibraryLaunch*>(step.launch.get());
-    if (library != nullptr) library->warm(context);
-  }
-}
-
-}  // namespace
 
 bool StepCall::defer(const Launch& launch) noexcept {
   if (recorded == nullptr) return false;

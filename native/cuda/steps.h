@@ -61,6 +61,10 @@ struct StepChunk {
   throw std::invalid_argument(what + ": use device=\"cpu\"");
 }
 
+// Launches of a sequence, loops unrolled; infinity where the data says which of them run, or a
+// step of a loop calls the host.
+double launches_of(const Plan::Sequence& sequence, bool inside = false);
+
 // A stretch of a step, and the launch that calls the host behind it; null: it is the last.
 struct RecordedPiece {
   std::unique_ptr<Recording> recording;

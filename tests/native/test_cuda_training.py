@@ -195,9 +195,45 @@ def test_parts_of_steps_whose_rows_come_and_go(monkeypatch):
     assert some.program.params.tobytes() == want.program.params.tobytes()
 
 
-def test_what_only_the_cpu_does_is_refused():
-    with pytest.raises(ValueError, match=r"sums over parameters.*use device=\"cpu\""):
-        there, _ = twins(network("f64", LARS()), data(64), optimizer=LARS())
+class Branching(SGD):
+    """The rate says which branch moves the weights."""
+
+    def _rule(self, u):
+        step = u.gradient * u.scalar(u.learning_rate)
+        slow = u.learning_rate < ops.constant(0.05, u.learning_rate.dtype)
+        return ops.cond(slow, lambda: u.weight - step * 2, lambda: u.weight - step)
+
+
+class Doubling(SGD):
+    """The rate is doubled until it is large."""
+
+    def _rule(self, u):
+        small = ops.constant(0.05, u.learning_rate.dtype)
+        rate = ops.while_loop(lambda r: r < small, lambda r: r * 2, u.learning_rate)
+        return u.weight - u.gradient * u.scalar(rate)
+
+
+class Exchanging(SGD):
+    """The gradient itself is the new weight."""
+
+    def _rule(self, u):
+        return u.gradient
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "why"),
+    [
+        (LARS(), "reads sums over parameters"),
+        (Branching(), "data says what runs"),
+        (Doubling(), "data says what runs"),
+        (Exchanging(), "does not write its weights in place"),
+    ],
+)
+def test_what_only_the_cpu_does_is_refused(optimizer, why):
+    model = network("f64", optimizer)
+    there, here = twins(model, data(64), optimizer=optimizer)
+    here.train(1)
+    with pytest.raises(ValueError, match=rf"{why}.*: use device=\"cpu\""):
         there.train(1)
 
 
