@@ -1,7 +1,7 @@
 """The interpreter ends while its threads are in native code: so does the process.
 
-All threads are there before it ends: one in `np.unique` of NumPy 2.3 or newer, which a fit
-begins with, would end the process, as a destructor of NumPy's asks for the lock.
+All threads are there before it ends: one in `np.unique` of NumPy 2.3 or newer, which
+a fit begins with, would abort, as a destructor of NumPy's asks for the lock.
 """
 
 import subprocess
