@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from slimlearn.backend.graph import name_scope
 from slimlearn.layers import (
     activation,
+    elsewhere,
     initializers,
     losses,
     per_example,
@@ -62,7 +63,15 @@ from slimlearn.layers.convolution import (
     separable_conv2d,
     separable_convolution2d,
 )
-from slimlearn.layers.dense import (
+from slimlearn.layers.embedding import embedding, one_hot_encoding
+from slimlearn.layers.ensembles import batch_ensemble
+from slimlearn.layers.feature_columns import (
+    input_from_feature_columns,
+    input_layer,
+    linear_model,
+    weighted_sum_from_feature_columns,
+)
+from slimlearn.layers.fully_connected import (
     bias_add,
     elu,
     flatten,
@@ -74,14 +83,6 @@ from slimlearn.layers.dense import (
     relu6,
     scale_gradient,
     softmax,
-)
-from slimlearn.layers.embedding import embedding, one_hot_encoding
-from slimlearn.layers.ensembles import batch_ensemble
-from slimlearn.layers.feature_columns import (
-    input_from_feature_columns,
-    input_layer,
-    linear_model,
-    weighted_sum_from_feature_columns,
 )
 from slimlearn.layers.group_normalization import group_norm, instance_norm
 from slimlearn.layers.image_features import (
@@ -298,7 +299,8 @@ if not TYPE_CHECKING:  # a checker knows the two, and refuses what is misspelt
     def __getattr__(name: str):
         if name in ("nets", "tf"):  # read when first asked for
             return importlib.import_module(f"slimlearn.layers.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        why = "" if name.startswith("_") else elsewhere.advice(name, __all__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{why}")
 
 
 def __dir__() -> list[str]:

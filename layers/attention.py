@@ -10,7 +10,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, type_text
 from slimlearn.layers import activation, sequence, states, utils
 from slimlearn.layers.annotations import Activation
-from slimlearn.layers.dense import fully_connected
+from slimlearn.layers.fully_connected import fully_connected
 from slimlearn.layers.initializers import (
     random_uniform_initializer,
     xavier_initializer,

@@ -14,7 +14,7 @@ from slimlearn.backend import ops
 from slimlearn.backend.graph import Tensor, current_graph, type_text
 from slimlearn.backend.shape import Dim, product
 from slimlearn.layers import utils
-from slimlearn.layers.dense import fully_connected
+from slimlearn.layers.fully_connected import fully_connected
 from slimlearn.layers.names import variable_scope
 from slimlearn.layers.scope import add_arg_scope
 

@@ -16,7 +16,15 @@ NATIVE = sorted(p for p in ROOT.glob("native/**/*.*") if p.suffix != ".txt")
 # Importer -> what it may import; the longest matching row counts.
 PYTHON_RULES = {
     "estimators": ("estimators", "layers", "backend"),
-    "layers": ("layers", "backend.shape", "backend.graph", "backend.op", "backend.ops"),
+    # keywords: errors of names that others have
+    "layers": (
+        "layers",
+        "backend.shape",
+        "backend.graph",
+        "backend.op",
+        "backend.ops",
+        "backend.keywords",
+    ),
     "backend.shape": ("backend.shape",),
     # text: str() of a model
     "backend.graph": ("backend.shape", "backend.graph", "backend.text"),
