@@ -275,7 +275,8 @@ def _export(
             quantized, loss = calibrate(made, network, sources, y_calibration)
         version = importlib.import_module("slimlearn").__version__
         about = f"Written by slimlearn {version} from a {made.who}."
-        lines = [about, *made.wish.about, *_told(made.categories)]
+        lines = [about, *_ordered(model, network), *made.wish.about]
+        lines += _told(made.categories)
         wish = made.wish._replace(own_arena=arena == "static", about=_wrapped(lines))
         pages = write_c(network, wish, os.path.basename(header), quantized)
     except NotExportable as error:
@@ -285,6 +286,15 @@ def _export(
         print(f"{who}: {loss}")
     sizes = pages.arena_bytes, pages.weight_bytes
     return ExportedC(path, header, *sizes, loss, dict(made.categories))
+
+
+def _ordered(model, network) -> list[str]:
+    """Lines of the header: the names of X's columns, where a row is all of them."""
+    names = getattr(model, "feature_names_in_", ())
+    inputs = [node.results[0] for node in network.graph.nodes if node.op == "input"]
+    if [tensor.shape[1:] for tensor in inputs] != [(len(names),)]:
+        return []
+    return ["", f"Columns of X: {', '.join(names)}"]
 
 
 def _told(categories: Mapping) -> list[str]:

@@ -45,6 +45,7 @@ class Piped:
 
     def __init__(self, model):
         self.pipeline = model
+        self.feature_names_in_ = getattr(model, "feature_names_in_", ())
         self._steps: list[tuple] = []
         last = model
         while True:

@@ -16,6 +16,7 @@ from slimlearn import (
     NetworkRegressor,
     SequenceClassifier,
     layers,
+    network,
 )
 from slimlearn.backend import ops
 from tests.support.exported_c import compiled
@@ -139,3 +140,22 @@ def test_rows_that_were_sparse_are_dense_in_c(tmp_path):
     X = sparse.random_array((ROWS, 20), density=0.2, format="csr", rng=0)
     estimator = LinearClassifier().fit(X, CLASSES)
     assert_same(estimator, compiled(estimator, tmp_path), X, X.toarray())
+
+
+@network
+def towers(x, units=3):
+    one, other = x["one"], x["other"]
+    return layers.linear(one, units) + layers.linear(other, units)
+
+
+def test_columns_are_named_in_their_order_where_a_row_is_all_of_them(tmp_path):
+    frame = pd.DataFrame(normal(3), columns=["b", "a", "c"])
+    made = LinearClassifier(max_iter=200).fit(frame, CLASSES)
+    made.export_c(tmp_path / "whole.c")
+    assert "* Columns of X: b, a, c\n" in (tmp_path / "whole.h").read_text()
+    parts = {"one": ["a", "b"], "other": ["c"]}
+    made = NetworkClassifier(towers(), inputs=parts, **ONCE).fit(frame, CLASSES)
+    made.export_c(tmp_path / "parts.c")
+    header = (tmp_path / "parts.h").read_text()
+    assert "const float inputs_one[2], const float inputs_other[1]" in header
+    assert "Columns of X" not in header

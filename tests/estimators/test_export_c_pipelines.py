@@ -154,7 +154,9 @@ def test_categories_among_the_columns(tmp_path):
     search = GridSearchCV(make_pipeline(columns, net()), {}, cv=2).fit(frame, CODES)
     made = slimlearn.export_c(search, tmp_path / "net.c")
     assert made.categories == {"colour": {0: "*/ blue", 1: "red"}}
-    assert "colour: 0 * / blue; 1 red" in (tmp_path / "net.h").read_text()
+    header = (tmp_path / "net.h").read_text()
+    assert "colour: 0 * / blue; 1 red" in header
+    assert "* Columns of X: a, b, c, size, colour\n" in header
     rows = frame.assign(colour=(frame["colour"] == "red").astype(int))
     got = Compiled(tmp_path).rows("predict_proba", rows.to_numpy(np.float32))
     small = slimlearn.export_c(
