@@ -293,11 +293,13 @@ def test_maxout_refuses_a_number_that_does_not_divide(x):
 def test_glu_gates_one_half_by_the_other():
     x = rng.normal(size=(3, 6))
     want = x[:, :3] * special.expit(x[:, 3:])
-    np.testing.assert_allclose(evaluate(slim.glu, inputs=x), want, rtol=1e-12)
+    np.testing.assert_allclose(
+        evaluate(slim.glu, inputs=x), want, rtol=1e-12, atol=1e-14
+    )
     x = rng.normal(size=(3, 4, 5))
     want = x[:, :2] * special.expit(x[:, 2:])
     out = evaluate(lambda x: slim.glu(x, axis=1), x=x)
-    np.testing.assert_allclose(out, want, rtol=1e-12)
+    np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-14)
 
 
 def test_glu_refuses_an_odd_number_of_features(x):

@@ -175,7 +175,9 @@ def test_piecewise_linear_is_its_formula(limit):
     filled = [e + [e[-1]] * (4 - len(e)) for e in edges]
     want = [encoded(c, e, reach) for c, e in zip(x.T, filled, strict=True)]
     got = np.asarray(made.predict(x))
-    np.testing.assert_allclose(got, np.concatenate(want, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        got, np.concatenate(want, axis=1), rtol=1e-12, atol=1e-14
+    )
     assert got.shape == (50, 18)
 
 

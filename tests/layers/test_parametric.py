@@ -45,7 +45,9 @@ def test_they_are_their_formulas(kind, shape):
     x = RNG.normal(size=(7, *shape))
     assert made.params.keys() == {name} and (made.params[name] == start).all()
     made.params[name][...] = values = np.array([-1.0, 0.0, 0.5, 1.0, 2.0])
-    np.testing.assert_allclose(made.predict(x), formula(x, values), rtol=1e-12)
+    np.testing.assert_allclose(
+        made.predict(x), formula(x, values), rtol=1e-12, atol=1e-14
+    )
     direction = RNG.normal(size=x.shape)
     got = made.train(x, direction)[1][name]
     step = 1e-6
@@ -66,7 +68,7 @@ def test_shares_of_relu_are_slopes():
         )
     ]
     both = [made.predict(X) for made in built]
-    np.testing.assert_allclose(*both, rtol=1e-12)
+    np.testing.assert_allclose(*both, rtol=1e-12, atol=1e-14)
 
 
 @network

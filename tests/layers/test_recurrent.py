@@ -201,8 +201,8 @@ def test_stacked_cells_are_layers_one_after_the_other():
 
     one, two = Built(stacked, (6, FEATURES)), Built(in_turn, (6, FEATURES))
     two.params = dict(zip(two.params, one.params.values(), strict=True))
-    np.testing.assert_allclose(one.predict(x), two.predict(x), rtol=1e-12)
-    np.testing.assert_allclose(one.train(x)[0], two.predict(x), rtol=1e-12)
+    np.testing.assert_allclose(one.predict(x), two.predict(x), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(one.train(x)[0], two.predict(x), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("sequences", [False, True])
