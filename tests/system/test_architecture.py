@@ -266,6 +266,12 @@ def test_files_that_are_compiled_as_one_hide_no_type_from_each_other(folders):
             assert not users, f"{name} of {path.name} is not that of {users[0]}"
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """Their folders are no packages: pytest imports each by its name alone."""
+    names = [path.name for path in ROOT.glob("tests/**/test_*.py")]
+    assert not [name for name in set(names) if names.count(name) > 1]
+
+
 def test_only_the_team_sees_openmp():
     users = [p for p in NATIVE if re.search(r"omp\.h|#pragma omp", p.read_text())]
     names = [str(p.relative_to(ROOT / "native")) for p in users]
