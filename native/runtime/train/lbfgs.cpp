@@ -166,7 +166,8 @@ LbfgsResult minimize_lbfgs(Objective& objective, const LbfgsOptions& options,
     keep_sums();
     ++result.iterations;
     if (callback && callback(result)) return ends(LbfgsEnd::interrupted);
-    if (before - result.objective <= options.loss_tolerance * magnitude(before)) {
+    const double scale = std::max(magnitude(before), magnitude(result.objective));
+    if (before - result.objective <= options.loss_tolerance * scale) {
       return ends(result.gradient_max <= options.gradient_tolerance ? LbfgsEnd::gradient
                                                                     : LbfgsEnd::loss);
     }
