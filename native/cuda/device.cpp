@@ -15,7 +15,7 @@ namespace slim::cuda {
 namespace {
 
 // Chains of elements run as one kernel, or behind a product in its own. Totals over the rows of a
-// batch stand among them: one block's work.
+// batch, or the elements of a parameter, stand among them: one block's work.
 struct CudaAccepts final : Accepts {
   bool accepts_epilogue(const Node& product, const Graph&) const override {
     return !op_row(product).has(kRandom);
@@ -23,7 +23,7 @@ struct CudaAccepts final : Accepts {
   bool accepts_reduction(const Graph& graph, const Node& node) const override {
     const Type& terms = graph.values[static_cast<size_t>(node.operands[0])].type;
     return Accepts::accepts_reduction(graph, node) && terms.dims.size() == 1 &&
-           terms.dims[0].mentions("B") &&
+           (terms.dims[0].mentions("B") || terms.dims[0].mentions("P")) &&
            graph.values[static_cast<size_t>(node.results[0])].type.dims.empty();
   }
   bool accepts_pooling(const Graph&, const Node&, const Node&) const override { return false; }

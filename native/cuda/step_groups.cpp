@@ -5,6 +5,7 @@
 
 #include "cuda/steps.h"
 #include "runtime/train/coefficients.h"
+#include "runtime/train/measure.h"
 
 namespace slim::cuda {
 namespace {
@@ -23,12 +24,10 @@ int64_t columns_of(const StepsRequest& request) {
   return columns;
 }
 
-// A step that does not count leaves the weights alone: kernels see that, copies do not.
-void require_kernels(const Plan& plan) {
-  if (std::isinf(launches_of(plan.sequence()))) {
-    refuse_on_gpu("an update in which the data says what runs");
-  }
-  if (!plan.moves().empty()) refuse_on_gpu("an update that does not write its weights in place");
+// Kernels of an update see themselves that a step does not count; copies, and what runs the kernels
+// that the data says, do not.
+bool needs_host(const Plan& plan) {
+  return std::isinf(launches_of(plan.sequence())) || !plan.moves().empty();
 }
 
 }  // namespace
@@ -48,7 +47,6 @@ void CudaSteps::make_groups(StepsRequest& request) {
   const int64_t size = size_of(layout.precision), total = layout.param_bytes / size;
   const Updater::Clip& clip = options_.clip;
   const bool clips = clip.value > 0 || clip.norm > 0;
-  if (model_->measure_plan(1)) refuse_on_gpu("an update that reads sums over parameters");
   const auto send_to = [&](std::byte* image, const Coefficients::Target& target) {
     target_list_.push_back(
         {reinterpret_cast<double*>(image + target.at), target.base, target.scale, target.column});
@@ -63,22 +61,29 @@ void CudaSteps::make_groups(StepsRequest& request) {
       return gradient.offset == segment.offset * size;
     });
   };
-  const auto alone = [&](const Segment& segment) { return rows_of(segment) != rows.end(); };
+  const std::vector<std::string> measured = model_->measured();
+  const auto alone = [&](const Segment& segment) {
+    return !measured.empty() || rows_of(segment) != rows.end();
+  };
   const int64_t columns = columns_of(request);
   const std::vector<Segment> segments = join_segments(std::move(request.segments), layout, alone);
   const auto count = static_cast<size_t>(std::max<int64_t>(1, model_->updates()));
   std::vector<int64_t> longest(count, 1);
   for (const Segment& segment : segments) {
     int64_t& most = longest[check_update(segment, count)];
-    if (!alone(segment)) most = std::max(most, segment.length);
+    if (rows_of(segment) == rows.end()) most = std::max(most, segment.length);
   }
   for (size_t i = 0; i < count; ++i) {
     updates_.push_back(model_->update_plan(longest[i], false, static_cast<int64_t>(i)));
-    require_kernels(*updates_.back());
+    host_decides_ |= needs_host(*updates_.back());
+  }
+  std::vector<int64_t> places;
+  if (!measured.empty()) {
+    places = places_of_sums(measured, hypers);
+    measure_ = model_->measure_plan(*std::max_element(longest.begin(), longest.end()));
   }
   group_facts_ = Piece<Facts>(driver_, std::max<size_t>(segments.size(), 1));
   std::vector<double*> scales;
-  std::vector<Facts> group_facts;
   for (const Segment& segment : segments) {
     const Coefficients own_numbers(segment, hypers, scheduled_, clips);
     group_hypers_.push_back(sent(driver_, *stream_, own_numbers.image));
@@ -92,11 +97,12 @@ void CudaSteps::make_groups(StepsRequest& request) {
     int64_t length = segment.length;
     const Plan* plan = updates_[static_cast<size_t>(segment.update)].get();
     if (const auto compact = rows_of(segment); compact != rows.end()) {
+      if (!measured.empty()) refuse_sums_of_rows(*compact);
       moved = make_room(*compact);
       length = rooms_.back().elements;
       updates_.push_back(model_->update_plan(length, true, segment.update));
       plan = updates_.back().get();
-      require_kernels(*plan);
+      host_decides_ |= needs_host(*plan);
       chunk(moved.gradient, moved.param, length, penalty);
     } else {
       moved.param += segment.offset * size;
@@ -109,11 +115,9 @@ void CudaSteps::make_groups(StepsRequest& request) {
     moved.hyper = own;
     moved.lend(group.lease->context);
     group.lease->context.rows = length;
+    if (!measured.empty()) measure(segment, own, places);
     group_lengths_.push_back(length);
-    group_facts.push_back({length, 0, 0, 0, 0});
-  }
-  if (!group_facts.empty()) {
-    group_facts_.send(*stream_, group_facts.data(), group_facts.size());
+    group_fact_list_.push_back({length, 0, 0, 0, 0});
   }
   for (Group& group : groups_) group.lease->context.call = &group.call;
   std::byte* base = hypers_.data();

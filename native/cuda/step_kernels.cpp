@@ -44,6 +44,7 @@ void CudaSteps::make_parts() {
                       ", a.in<const slim::StepChunk>(1), " + limit + ", " + squares + ");\n",
                   {state_.data(), chunks_.data(), squares_.data()},
                   {static_cast<int64_t>(chunk_list_.size()), kThreads});
+  make_sums();
   for (size_t b = 0; b < spans_->bound().size(); ++b) {
     const Spans::Bound& bound = spans_->bound()[b];
     const Plan& plan = bound.plan.plan();
@@ -158,6 +159,7 @@ void CudaSteps::make_parts() {
       for (Part& each : *list) parts.push_back(&each);
     }
   }
+  if (of_sums_) parts.insert(parts.end(), {&of_sums_->measure, &of_sums_->take});
   if (parts_) parts.push_back(&parts_->begin);
   if (parts_ && parts_->keep)
     parts.insert(parts.end(), {parts_->keep.get(), parts_->restore.get()});
@@ -198,6 +200,11 @@ void CudaSteps::run_network(size_t bound, int64_t rows) const noexcept {
 void CudaSteps::enqueue_update(const OfPlan& whole) const noexcept {
   if (!chunk_list_.empty()) enqueue(prepare_);
   enqueue(whole.judge);
+  if (of_sums_) {
+    enqueue(of_sums_->measure);
+    enqueue(of_sums_->take);
+  }
+  if (host_decides_ && !counts()) return;
   for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
 }
 

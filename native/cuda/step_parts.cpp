@@ -82,7 +82,7 @@ void CudaSteps::enqueue_parts(int64_t step) noexcept {
     const size_t bound = spans_->place_of(one, host_order_ + rule_.begin(step) + one.offset);
     if (!replay(bound, one.rows)) enqueue_part(bound, one.rows);
   }
-  driver_.replay(*stream_, *parts_->update);
+  parts_->update ? driver_.replay(*stream_, *parts_->update) : enqueue_update(of_plans_[0]);
   if (parts_->restore) enqueue(*parts_->restore);
 }
 

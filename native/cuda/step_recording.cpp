@@ -53,6 +53,7 @@ bool StepCall::defer(const Launch& launch) noexcept {
 }
 
 void CudaSteps::record() {
+  if (host_decides_ && !parts_) return;
   for (size_t b = 0; b < of_plans_.size(); ++b) {
     const Spans::Bound& bound = spans_->bound()[b];
     const Plan::Sequence& sequence = bound.plan.plan().sequence();
@@ -69,7 +70,7 @@ void CudaSteps::record() {
     pieces.back().recording = driver_.end_recording(*stream_);
     of_plans_[b].recorded = std::move(pieces);
   }
-  if (!parts_) return;
+  if (!parts_ || host_decides_) return;
   driver_.begin_recording(*stream_);
   enqueue_update(of_plans_[0]);
   parts_->update = driver_.end_recording(*stream_);

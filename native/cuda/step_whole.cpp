@@ -37,9 +37,13 @@ void CudaSteps::make_whole() {
   for (const Part& fetch : of_plan.fetch) add(fetch, &fetch == of_plan.fetch.data());
   if (!chunk_list_.empty()) add(prepare_, true);
   add(of_plan.judge, true);
+  if (of_sums_) {
+    add(of_sums_->measure, true);
+    add(of_sums_->take, true);
+  }
   // Where a group has as many elements as the step says, its update waits for that. Without a norm
   // the update finds itself whether the step counts, while `judge` takes note of it.
-  const bool beside = options_.clip.norm <= 0 && !may_skip_ && rooms_.empty();
+  const bool beside = options_.clip.norm <= 0 && !may_skip_ && rooms_.empty() && !of_sums_;
   const size_t updates = parts.size();
   for (const Group& group : groups_) {
     const size_t own = parts.size();

@@ -213,6 +213,7 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   state.loss_sum = report_.loss_sum;
   state.weight_sum = report_.weight_sum;
   state_.send(*stream_, &state, 1);
+  group_facts_.send(*stream_, group_fact_list_.data(), group_fact_list_.size());
   rates_.send(*stream_, rates.row(first), static_cast<size_t>((last - first) * rates.columns));
   columns_.send(*stream_, &rates.columns, 1);
   for (const Spans::Bound& bound : spans_->bound()) bound.call->context.status = 0;
@@ -288,6 +289,8 @@ Profile CudaSteps::profile(int64_t steps, const double* rates) {
     for (const Part& fetch : of_plans_[place].fetch) time_part(fetch, "rows");
     if (!chunk_list_.empty()) time_part(prepare_, "gradient");
     time_part(of_plans_[place].judge, "verdict");
+    if (of_sums_) time_part(of_sums_->measure, "sums");
+    if (of_sums_) time_part(of_sums_->take, "sums taken");
     time(&groups_, "update", {}, [&] {
       for (const Group& group : groups_) run_launches(group.plan.sequence(), *group.lease);
     });
@@ -306,6 +309,7 @@ int64_t CudaSteps::launches_per_step() const {
   if (parts_ && parts_->keep) launches += 2;
   launches += static_cast<int64_t>(whole.fetch.size() + whole.put.size());
   for (const Group& group : groups_) launches += group.plan.launches();
+  if (of_sums_) launches += 2;
   return launches;
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -48,6 +49,14 @@ struct StepTarget {
 };
 struct StepCode {
   int64_t column, begin, bits;
+};
+struct StepStretch {
+  int64_t begin, length;
+  std::byte* hypers;
+};
+struct StepSum {
+  int64_t first, count, place;
+  double* to;
 };
 struct StepChunk {
   std::byte* gradient;
@@ -110,6 +119,10 @@ class CudaSteps final : public Steps {
     std::vector<const void*> pointers;
     std::unique_ptr<Kernel> kernel;
   };
+  // Of sums over parameters: taken, and brought to where updates read them.
+  struct Sums {
+    Part measure, take;
+  };
   // Of the plan that some steps take.
   struct OfPlan {
     Part gather, judge;
@@ -127,7 +140,7 @@ class CudaSteps final : public Steps {
     int64_t of_last = 0;    // where these begin
     Part begin;
     std::unique_ptr<Part> keep, restore;  // null: no part sets state
-    std::unique_ptr<Recording> update;    // behind the last part
+    std::unique_ptr<Recording> update;    // behind the last part; null: the host decides
   };
   // A stretch that is updated as one.
   struct Group {
@@ -154,6 +167,8 @@ class CudaSteps final : public Steps {
   const void* send_bytes(const std::byte* from, int64_t bytes);
   void chunk(std::byte* gradient, const std::byte* weights, int64_t length, const double* penalty);
   void make_groups(StepsRequest& request);
+  void measure(const Segment& segment, std::byte* hypers, const std::vector<int64_t>& places);
+  void make_sums();
   Arrays make_room(const RowGradient& gradient);
   void make_row_parts(OfPlan& whole, const Spans::Bound& bound);
   std::unique_ptr<Parts> open_parts();
@@ -169,6 +184,7 @@ class CudaSteps final : public Steps {
   bool replay(size_t bound, int64_t rows) const noexcept;  // false: it is not recorded
   bool failed() const noexcept;
   void enqueue_update(const OfPlan& whole) const noexcept;
+  bool counts() const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
   size_t bound_of(int64_t step) const noexcept;
@@ -189,6 +205,8 @@ class CudaSteps final : public Steps {
   std::unique_ptr<Parts> parts_;  // null: a step's rows are one
   std::unique_ptr<Spans> spans_;
   std::vector<std::shared_ptr<const Plan>> updates_;
+  std::shared_ptr<const Plan> measure_;  // null: no update reads sums over its parameter
+  bool host_decides_ = false;            // what an update runs
   Piece<StepState> state_;
   std::vector<Piece<std::byte>> data_;
   std::vector<std::vector<Data>> from_;  // by bound plan, by input
@@ -210,15 +228,23 @@ class CudaSteps final : public Steps {
     Piece<std::byte> arrays, gradient;
   };
   std::vector<Room> rooms_;
-  Piece<Facts> group_facts_;
+  std::vector<Facts> group_fact_list_;
+  Piece<Facts> group_facts_;  // a refused step leaves them without rows
   std::vector<int64_t> group_lengths_;
   Piece<int64_t> lengths_;
   std::vector<StepChunk> chunk_list_;
   Piece<StepChunk> chunks_;
+  std::optional<Plan::Lease> constants_;  // that such sums read
+  std::vector<StepStretch> stretch_list_;
+  Piece<StepStretch> stretches_;
+  Piece<double> partial_;  // by stretch, by sum
+  std::vector<StepSum> sum_list_;
+  Piece<StepSum> sums_;
   Piece<double> squares_;
   Piece<double*> scales_;
   std::shared_ptr<Module> module_;
   Part begin_, prepare_;
+  std::unique_ptr<Sums> of_sums_;     // null: no update reads any
   std::vector<OfPlan> of_plans_;      // by bound plan
   std::unique_ptr<WholeStep> whole_;  // null: a step is a recording
   bool may_skip_ = false;             // a step says whether it updates

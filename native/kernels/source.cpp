@@ -67,6 +67,10 @@ class TapePrinter {
 
  private:
   bool cuda() const { return file_.dialect_ == Dialect::cuda; }
+  // What a thread begins with, and how far it goes on: a tape with totals is one block's, whatever
+  // stands around it.
+  std::string first() const { return tape_.sums.empty() ? "SLIM_FIRST" : "threadIdx.x"; }
+  std::string step() const { return tape_.sums.empty() ? "SLIM_STEP" : "blockDim.x"; }
   bool element() const { return file_.entry_ == SourceFile::Entry::element; }
   bool fixed() const { return file_.entry_ == SourceFile::Entry::fixed; }
   const TapeRegister& reg(int32_t i) const { return tape_.registers[static_cast<size_t>(i)]; }
@@ -177,7 +181,7 @@ class TapePrinter {
     const bool chunks = !tape_.sums.empty() && tape_.space.n > kTapeBlock;
     if (cuda()) {
       if (!element()) {
-        open("for (int64_t at = SLIM_FIRST; at < " + all_ + "; at += SLIM_STEP)");
+        open("for (int64_t at = " + first() + "; at < " + all_ + "; at += " + step() + ')');
       }
       if (has(Extent::column)) line("const int64_t i = at / " + n_ + ';');
       if (has(Extent::row) || yields(Extent::column)) line("const int64_t j = at % " + n_ + ';');
@@ -248,7 +252,7 @@ class TapePrinter {
   void store_rows() {
     if (!yields(Extent::row)) return;
     live_ = needed({Extent::row});
-    open(cuda() ? "for (int64_t j = SLIM_FIRST; j < " + n_ + "; j += SLIM_STEP)"
+    open(cuda() ? "for (int64_t j = " + first() + "; j < " + n_ + "; j += " + step() + ')'
                 : "for (" + index_ + " j = 0; j < " + n_ + "; ++j)");
     load(Extent::row);
     run(tape_.code[static_cast<int>(Extent::row)]);
@@ -274,7 +278,7 @@ class TapePrinter {
     for (size_t i = 0; i < tape_.yields.size(); ++i) {
       if (tape_.yield_extents[i] != Extent::scalar) continue;
       const std::string words = "y" + number(int64_t(i)) + "[0] = " + value(tape_.yields[i]) + ';';
-      line(cuda() && !element() ? "if (SLIM_FIRST == 0) " + words : words);
+      line(cuda() && !element() ? "if (" + first() + " == 0) " + words : words);
     }
   }
 

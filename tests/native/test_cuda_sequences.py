@@ -45,6 +45,24 @@ def test_slices_of_any_type_across_any_axis():
         np.testing.assert_allclose(a, b, 1e-12)
 
 
+def test_a_loop_of_a_function_without_inputs():
+    model = Model("f64")
+    start = model.parameter("start", (3,))
+    with model.function("f") as graph:
+        graph.return_(
+            *ops.while_loop(
+                lambda now: ops.reduce_sum(now[0]) < 100.0,
+                lambda now: (now[0] * 2, now[1] + 1.0),
+                (start, ops.constant(0.0, "f64")),
+            )
+        )
+    program = Program(model=model)
+    program.weights["start"][:] = 1, 2, 3
+    found, count = engine.compile(str(model), device=CUDA).run("f", {}, program)
+    np.testing.assert_array_equal(found, [32, 64, 96])
+    assert count == 5
+
+
 def test_steps_of_loops_draw_the_bits_of_the_reference():
     def build(x):
         def inner(carry, _):

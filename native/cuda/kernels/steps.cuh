@@ -45,6 +45,19 @@ struct StepCode {
   long long column, begin, bits;
 };
 
+// Elements of a parameter of which one block takes the sums that its update reads, and the hypers
+// of that.
+struct StepStretch {
+  long long begin, length;
+  char* hypers;
+};
+
+// A sum: those of so many stretches, the `place`-th of each; and where the update reads it.
+struct StepSum {
+  long long first, count, place;
+  double* to;
+};
+
 // A stretch of the gradient that one block looks at.
 struct StepChunk {
   void* gradient;
@@ -253,6 +266,33 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
     groups[i].rows = shared.idle ? 0 : lengths[i];
     if (squares != nullptr) *scales[i] = state->scale;
   }
+}
+
+// Sums of stretches, so many of each, to the numbers that updates read; by one block, each sum by a
+// warp. Where one is not finite, the step does not count after all.
+__device__ inline void take_sums(StepState* state, const StepSum* sums, int count,
+                                 const double* partial, int width, Facts* groups, int group_count) {
+  const bool idle = groups[0].rows == 0;  // of all: the step does not count
+  const int lane = threadIdx.x % 32;
+  bool bad = false;
+  for (int i = threadIdx.x / 32; i < count && !idle; i += blockDim.x / 32) {
+    const StepSum sum = sums[i];
+    double mine = 0;
+    for (long long at = lane; at < sum.count; at += 32) {
+      mine += partial[(sum.first + at) * width + sum.place];
+    }
+    for (int half = 16; half > 0; half /= 2) mine += __shfl_down_sync(~0u, mine, half);
+    if (lane != 0) continue;
+    *sum.to = mine;
+    bad |= !(mine - mine == 0);
+  }
+  if (!__syncthreads_or(bad)) return;
+  if (threadIdx.x == 0) {
+    state->status = 4;  // kNonFiniteGradient
+    state->refused = 1;
+    --state->next;
+  }
+  for (int i = threadIdx.x; i < group_count; i += blockDim.x) groups[i].rows = 0;
 }
 
 // What the step set becomes state, unless it was refused.

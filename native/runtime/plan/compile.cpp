@@ -62,6 +62,7 @@ Plan::Plan(const Program& program, const Layout& layout, const PlanRequest& requ
   sequence_ = planner.steps(graph, planner.memory(), touched);
   text_ = planner.text();
   visits_ = planner.visits();
+  loops_ = planner.loops();
   local_bytes_ = planner.local_bytes();
   packed_ = planner.take_packed();
   std::vector<Launch*> launches;

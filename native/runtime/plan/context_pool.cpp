@@ -114,7 +114,8 @@ Plan::Lease::Lease(const Plan& plan, int lanes) : plan_(&plan), owned_(plan.cont
       for (const Plan::Staged& staged : plan.staged_) {  // padding between states is zero
         memory.fill(owned_->scratch.data() + staged.from, 0, staged.bytes);
       }
-      if (!plan.inputs_.empty()) remote.scratch = Arena(plan.scratch_bytes_);
+      // Where the host gathers rows, and says whether a loop goes on.
+      if (!plan.inputs_.empty() || plan.loops_) remote.scratch = Arena(plan.scratch_bytes_);
       remote.context.base[static_cast<int>(Base::scratch)] = remote.scratch.data();
     }
     owned_->context.base[static_cast<int>(Base::scratch)] = owned_->scratch.data();

@@ -228,6 +228,7 @@ class Plan {
   std::vector<Staged> staged_;
   std::vector<InputSlot> inputs_;
   std::vector<const Visit*> visits_;
+  bool loops_ = false;
   std::vector<Buffer> returns_;
   std::vector<SparseValue> sparse_;
   std::vector<RowGradient> row_gradients_;

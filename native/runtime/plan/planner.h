@@ -46,6 +46,7 @@ class Planner {
   Plan::Sequence steps(const Graph& graph, const MemoryPlan& memory, Plan::Touched& touched);
   int64_t local_bytes() const { return local_bytes_; }
   const std::vector<const Plan::Visit*>& visits() const { return visits_; }
+  bool loops() const { return loops_; }  // whether there are any
   Plan::Packed take_packed() { return std::move(packed_); }
 
  private:
@@ -82,6 +83,7 @@ class Planner {
   const Compute compute_;
   Function function_;
   std::vector<const Plan::Visit*> visits_;
+  bool loops_ = false;
   std::map<std::string, int64_t> symbols_;
   std::string text_;
   MemoryPlan memory_;

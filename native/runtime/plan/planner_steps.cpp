@@ -214,6 +214,7 @@ std::unique_ptr<Plan::Loop> Planner::loop(const Binding& binding,
   const LoopSlots slots(form);
   const Graph& body = form.body(binding.node);
   device_.prepare_loop();
+  loops_ = true;
   auto made = std::make_unique<Plan::Loop>();
   made->length = form.length.evaluate(symbols_);
   made->reverse = form.reverse;

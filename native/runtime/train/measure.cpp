@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "runtime/call/executor.h"
+#include "runtime/train/update.h"
 
 namespace slim {
 namespace {
@@ -13,6 +15,24 @@ namespace {
 constexpr int64_t kMeasured = 4096;  // elements; part of the sums' bits
 
 }  // namespace
+
+std::vector<int64_t> places_of_sums(const std::vector<std::string>& measured,
+                                    const Hypers& hypers) {
+  std::vector<int64_t> places;
+  for (const std::string& name : measured) {
+    places.push_back(hypers.offset(name));
+    if (places.back() >= 0) continue;
+    throw std::invalid_argument("measure returns what no hyper takes: declare " + name);
+  }
+  return places;
+}
+
+void refuse_sums_of_rows(const RowGradient& gradient) {
+  throw std::invalid_argument(
+      "[" + gradient.parameter +
+      "] its gradient is kept as rows, and update reads sums over parameters: a gradient "
+      "that is rows has none, keep it dense (without ops.rows)");
+}
 
 Measure::Measure(std::shared_ptr<const Plan> plan, std::vector<int64_t> hypers,
                  std::vector<Span> spans, Arrays arrays, int64_t element_bytes, int lanes)

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/call/arrays.h"
@@ -10,6 +11,14 @@
 #include "runtime/plan/plan.h"
 
 namespace slim {
+
+class Hypers;
+
+// Where an update reads each of these sums: bytes from the begin of its hypers. Throws
+// std::invalid_argument for one that no hyper takes.
+std::vector<int64_t> places_of_sums(const std::vector<std::string>& measured, const Hypers& hypers);
+// Of an update that reads them; throws std::invalid_argument.
+[[noreturn]] void refuse_sums_of_rows(const RowGradient& gradient);
 
 // Runs the function `measure` over blocks of a parameter and adds its returns up, block after
 // block: the same bits for any number of lanes.

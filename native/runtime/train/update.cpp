@@ -79,12 +79,7 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
   for (const Segment& segment : join_segments(std::move(segments), layout, alone)) {
     const int64_t end = std::min(total, round_up((segment.offset + segment.length) * size) / size);
     const auto compact = rows_of(segment);
-    if (plans.measure && compact != rows.end()) {
-      throw std::invalid_argument(
-          "[" + compact->parameter +
-          "] its gradient is kept as rows, and update reads sums over parameters: a gradient "
-          "that is rows has none, keep it dense (without ops.rows)");
-    }
+    if (plans.measure && compact != rows.end()) refuse_sums_of_rows(*compact);
     const size_t update = check_update(segment, plans_.size());
     const Coefficients own(segment, hypers, scheduled, clips());
     groups_.push_back(
@@ -102,14 +97,8 @@ Updater::Updater(Plans plans, const Layout& layout, Hypers& hypers, std::vector<
     }
   }
   if (plans.measure) {
-    std::vector<int64_t> places;
-    for (const std::string& name : plans.measured) {
-      places.push_back(hypers.offset(name));
-      if (places.back() >= 0) continue;
-      throw std::invalid_argument("measure returns what no hyper takes: declare " + name);
-    }
-    measure_.emplace(std::move(plans.measure), std::move(places), std::move(spans), arrays_,
-                     size_of(precision_), lanes);
+    measure_.emplace(std::move(plans.measure), places_of_sums(plans.measured, hypers),
+                     std::move(spans), arrays_, size_of(precision_), lanes);
   }
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (int64_t begin = groups_[g].begin; begin < groups_[g].end; begin += kBlock) {
