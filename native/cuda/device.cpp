@@ -33,11 +33,11 @@ struct CudaAccepts final : Accepts {
     return wish == nullptr || wish != std::string("0");
   }
   // Products take rows that follow each other; convolutions all of a value, as libraries want it
-  // aligned.
+  // aligned, and so do regions, in which nobody knows of what a value is a part.
   bool accepts_part(const Node& node, bool apart) const override {
     const bool is_convolution = node.op.find("convolution") != std::string::npos;
     const bool is_product = node.op == "matmul" || node.op == "csr_matmul";
-    return !is_convolution && !(apart && is_product);
+    return !is_convolution && !runs_regions(node) && !(apart && is_product);
   }
   bool accepts_custom(const Node& node) const override {
     const auto found = node.attributes.find("gpu");

@@ -2,6 +2,7 @@
 #include "cuda/library.h"
 
 #include <cstdlib>
+#include <numeric>
 #include <set>
 
 #include "cuda/library_convolution.h"
@@ -103,6 +104,17 @@ bool takes_tf32(const Binding& binding) {
          is_rounded(binding.graph, binding.node.operands[1]);
 }
 
+// Of which powers of two the place of a value is a multiple. What is no part of another one begins
+// where a library wants it.
+int64_t alignment_of(const Buffer& buffer) { return std::gcd(kMostAligned, buffer.offset); }
+
+void tell_alignments(Multiplication& product, const Binding& binding) {
+  product.a_alignment = alignment_of(binding.operands[0]);
+  product.b_alignment = alignment_of(binding.operands[1]);
+  // What a region makes something else of lies in the workspace.
+  if (binding.node.regions.empty()) product.result_alignment = alignment_of(binding.results[0]);
+}
+
 std::unique_ptr<ByLibrary> ask(Driver& driver, const LibraryTask& task) {
   if (task.product) {
     Products* products = driver.products();
@@ -123,6 +135,7 @@ std::unique_ptr<ByLibrary> find_library(const Binding& binding, Driver& driver) 
                          : task.convolution && is_large(binding, task.convolution->flops(),
                                                         {"SLIM_CUDA_DNN", "SLIM_CUDA_LIBRARY"});
   if (!large) return nullptr;
+  if (task.product) tell_alignments(*task.product, binding);
   const auto multiply_as = [&](DType dtype, bool tf32) {
     if (task.product) {
       task.product->dtype = dtype;
@@ -136,6 +149,7 @@ std::unique_ptr<ByLibrary> find_library(const Binding& binding, Driver& driver) 
   const DType dtype = binding.operands[0].dtype;
   auto library = multiply_as(dtype, takes_tf32(binding));
   if (library != nullptr || !is_sixteen_bits(dtype)) return library;
+  if (task.product) task.product->a_alignment = task.product->b_alignment = kMostAligned;  // copies
   library = multiply_as(DType::f32, true);
   return library == nullptr ? nullptr : widened(std::move(library));
 }

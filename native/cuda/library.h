@@ -27,7 +27,8 @@ class ByLibrary {
   virtual std::vector<std::unique_ptr<Launch>> launches(const Binding& binding) const = 0;
 };
 
-// Null where kernels of ours are to do it: by shape alone, so that workspace and launches agree.
+// Null where kernels of ours are to do it: by shapes, and by where in other values parts of them
+// begin, so that workspace and launches agree.
 std::unique_ptr<ByLibrary> find_library(const Binding& binding, Driver& driver);
 
 // -- for those that are one

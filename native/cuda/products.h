@@ -10,6 +10,8 @@
 
 namespace slim::cuda {
 
+inline constexpr int64_t kMostAligned = 16;  // bytes that a GPU loads at once: no library wants more
+
 // result[m, n] = a·b over k terms, row-major and dense, `batches` times. Sums of operands of
 // sixteen bits are float32's, and so is the result.
 struct Multiplication {
@@ -19,6 +21,8 @@ struct Multiplication {
   int64_t batches = 1, m = 1, n = 1, k = 1;
   int64_t a_stride = 1, b_stride = 1;  // elements from row to row
   int64_t a_step = 0, b_step = 0;      // from one of the batches to the next
+  // Bytes of which the places of the arrays are multiples.
+  int64_t a_alignment = kMostAligned, b_alignment = kMostAligned, result_alignment = kMostAligned;
 
   auto operator<=>(const Multiplication&) const = default;
   DType result_type() const { return computed_in(dtype); }

@@ -191,8 +191,9 @@ struct Packing {
   std::string layout;  // an operand packed for one plan serves all that pack it so
 };
 
-// A kernel is asked twice: for the bytes of each buffer of its workspace, when shapes are known
-// but no place is (null: it needs none); then for its launches, when all have their place.
+// A kernel is asked twice: for the bytes of each buffer of its workspace, when shapes are known,
+// but of places only where in another value a part of it begins (null: it needs none); then for its
+// launches, when all have their place.
 using Workspace = std::vector<int64_t> (*)(const Binding&);
 using Prepare = Prepared (*)(const Binding&);
 // Asked before both where an operand may stay as it is; none: this one packs nothing.

@@ -205,6 +205,9 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
       if (!host.is_within(memory_, a, b, result, workspace)) {
         return fail("a product goes beyond its piece of memory");
       }
+      if (!host.is_aligned(a, b, result, workspace)) {
+        return fail("an array of a product is less aligned than was promised");
+      }
       host.multiply(a, b, result, workspace);
     });
   }

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numeric>
 
+#include "cuda/library.h"
+
 namespace slim::cuda {
 namespace {
 
@@ -75,6 +77,15 @@ bool HostProduct::is_within(const GuardedMemory& memory, const std::byte* a, con
          memory.is_within(b, bs * what.k * what.n * size) &&
          memory.is_within(result, what.batches * what.m * what.n * size_of(what.result_type())) &&
          memory.is_within(workspace, workspace_bytes());
+}
+
+bool HostProduct::is_aligned(const std::byte* a, const std::byte* b, const std::byte* result,
+                             const std::byte* workspace) const {
+  const auto lies = [](const std::byte* array, int64_t alignment) {
+    return reinterpret_cast<uintptr_t>(array) % static_cast<uintptr_t>(alignment) == 0;
+  };
+  return lies(a, what.a_alignment) && lies(b, what.b_alignment) &&
+         lies(result, what.result_alignment) && lies(workspace, kLibraryAligned);
 }
 
 void HostProduct::multiply(const std::byte* a, const std::byte* b, std::byte* result,

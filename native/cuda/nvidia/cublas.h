@@ -39,8 +39,10 @@ inline constexpr int kBatchCount = 5;       // CUBLASLT_MATRIX_LAYOUT_BATCH_COUN
 inline constexpr int kBatchStep = 6;        // CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET
 inline constexpr int kMostWorkspace = 1;    // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
 inline constexpr int kReductions = 3;       // CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK
-inline constexpr int kLeastAlignmentA = 5;  // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES; B, C, D
-inline constexpr int kLeastAlignmentD = 8;  // follow
+inline constexpr int kLeastAlignmentA = 5;  // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES
+inline constexpr int kLeastAlignmentB = 6;
+inline constexpr int kLeastAlignmentC = 7;
+inline constexpr int kLeastAlignmentD = 8;
 inline constexpr unsigned int kReduceApart = 2;  // CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
 
 // X(name, parameters) of libcublasLt; all give a Result.

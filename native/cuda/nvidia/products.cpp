@@ -7,7 +7,6 @@
 
 #include "cuda/nvidia/cublas.h"
 #include "cuda/nvidia/library.h"
-#include "kernels/kernel.h"
 
 namespace slim::cuda::nvidia {
 namespace {
@@ -39,7 +38,7 @@ class BlasProduct final : public Product {
     make(&a, given, what.transpose_a ? m : k, what.transpose_a ? k : m, what.a_stride, what.batches,
          what.a_step);
     make(&result, type, n, m, n, what.batches, m * n);
-    if (works) choose(handle);
+    if (works) choose(handle, what);
   }
   ~BlasProduct() override {
     for (const BlasLayout layout : {a, b, result}) {
@@ -75,7 +74,7 @@ class BlasProduct final : public Product {
   }
   // The first that the heuristic names. Of slices only such that are added in order, apart from
   // the products: the same bits every time.
-  void choose(BlasHandle handle) {
+  void choose(BlasHandle handle, const Multiplication& what) {
     BlasPreference preference = nullptr;
     ok(api.cublasLtMatmulPreferenceCreate(&preference));
     if (!works) return;
@@ -84,8 +83,10 @@ class BlasProduct final : public Product {
     };
     prefer(kMostWorkspace, kMostBytes);
     prefer(kReductions, kReduceApart);
-    for (int i = kLeastAlignmentA; i <= kLeastAlignmentD; ++i) {
-      prefer(i, static_cast<uint32_t>(kAlignment));
+    prefer(kLeastAlignmentA, static_cast<uint32_t>(what.b_alignment));
+    prefer(kLeastAlignmentB, static_cast<uint32_t>(what.a_alignment));
+    for (const int attribute : {kLeastAlignmentC, kLeastAlignmentD}) {
+      prefer(attribute, static_cast<uint32_t>(what.result_alignment));
     }
     int count = 0;
     if (works) {

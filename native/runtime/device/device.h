@@ -28,7 +28,8 @@ class Device {
   virtual std::string description() const { return level(); }  // for people
   // What passes may fuse for it.
   virtual const Accepts& accepts() const = 0;
-  // Bytes of each buffer of a node's workspace, when shapes are known but no place is.
+  // Bytes of each buffer of a node's workspace, when shapes are known, but of places only where in
+  // another value a part of it begins.
   virtual std::vector<int64_t> workspace(const Binding& binding) const = 0;
   // What it packs of one operand; none: nothing, or not where it stays from call to call.
   virtual std::optional<Packing> packing(const Binding&) const { return {}; }

@@ -147,12 +147,15 @@ void Planner::keep_results_of_arrays(const Program& program, MemoryRequest& requ
   packed_.layout += print(kept, program);
 }
 
-// Bytes of each buffer of a node's workspace; before memory is planned.
+// Bytes of each buffer of a node's workspace; before memory is planned: places are those in the
+// values that others are parts of.
 std::vector<int64_t> Planner::workspace(const Graph& graph, const Node& node,
                                         const std::vector<View>& views) {
   Binding binding{graph, node, {}, {}};
   const auto shape = [&](ValueId id) {
-    return at(graph, id, {0, 0, views[static_cast<size_t>(id)].row_stride});
+    const View& view = views[static_cast<size_t>(id)];
+    const DType dtype = graph.values[static_cast<size_t>(id)].type.dtype;
+    return at(graph, id, {0, view.first * size_of(dtype), view.row_stride});
   };
   for (const ValueId id : node.operands) binding.operands.push_back(shape(id));
   for (const ValueId id : node.results) binding.results.push_back(shape(id));
