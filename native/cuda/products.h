@@ -10,7 +10,7 @@
 
 namespace slim::cuda {
 
-inline constexpr int64_t kMostAligned = 16;  // bytes that a GPU loads at once: no library wants more
+inline constexpr int64_t kMostAligned = 16;  // bytes of the widest load: no library wants more
 
 // result[m, n] = a·b over k terms, row-major and dense, `batches` times. Sums of operands of
 // sixteen bits are float32's, and so is the result.

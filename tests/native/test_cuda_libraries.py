@@ -329,6 +329,7 @@ NOTE(kWinograd, WINOGRAD)
 NOTE(kWinograd4, WINOGRAD_TILE_4x4)
 NOTE(kWinograd6, WINOGRAD_TILE_6x6)
 NOTE(kWinograd13, WINOGRAD_TILE_13x13)
+NOTE(kStrictNan, STRICT_NAN_PROP)
 static_assert(own::kMostNotes >= CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
 """
 

@@ -299,7 +299,8 @@ struct Step {
     row[1] = to.sizes[1];
     return other->sizes == row && other->type == kDnnFloat && !other->is_virtual;
   }
-  float operator()(float x, float y) const {
+  // By an engine that does not say so NaN is lost.
+  float operator()(float x, float y, bool is_strict) const {
     switch (mode) {
       case kAdd:
         return x + y;
@@ -308,7 +309,7 @@ struct Step {
       case kMultiply:
         return x * y;
       case kRelu:
-        return x > 0 || (keeps_nan && x != x) ? x : 0;
+        return x > 0 || (keeps_nan && is_strict && x != x) ? x : 0;
       default:
         return x;
     }
@@ -352,11 +353,11 @@ bool are_aligned(const std::vector<DnnObject>& nodes, const std::map<int64_t, vo
   });
 }
 
-void compute(const std::vector<DnnObject>& nodes, bool rounds,
+void compute(const std::vector<DnnObject>& nodes, uint32_t notes,
              const std::map<int64_t, void*>& arrays) {
   const Node node(of(nodes.at(0)));
   const Tensor& result = node.result();
-  const std::map<int64_t, double> sums = convolve(node, rounds, arrays);
+  const std::map<int64_t, double> sums = convolve(node, (notes & kRoundsOperands) != 0, arrays);
   const std::vector<Step> steps = steps_of(nodes);
   std::vector<int64_t> index(result.sizes.size());
   do {
@@ -368,7 +369,7 @@ void compute(const std::vector<DnnObject>& nodes, bool rounds,
     }
     for (const Step& step : steps) {
       const auto* other = step.other ? static_cast<float*>(arrays.at(step.other->id)) : nullptr;
-      x = step(x, other == nullptr ? 0 : other[index[1]]);
+      x = step(x, other == nullptr ? 0 : other[index[1]], (notes & kStrictNan) != 0);
       if (!step.to.is_virtual) store(arrays.at(step.to.id), step.to.type, at, x);
     }
   } while (advance(index, result.sizes));

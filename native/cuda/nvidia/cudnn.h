@@ -112,7 +112,8 @@ enum DnnNote : uint32_t {
   kWinograd = 32,
   kWinograd4 = 64,
   kWinograd6 = 128,
-  kWinograd13 = 256
+  kWinograd13 = 256,
+  kStrictNan = 512  // NaN stays NaN (9.1 and newer)
 };
 inline constexpr int kMostNotes = 32;
 
