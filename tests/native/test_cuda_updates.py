@@ -90,6 +90,31 @@ def test_rows_have_no_sums():
         there.train(1)
 
 
+class Learned(SGD):
+    """How far a weight moves is what a small network says."""
+
+    def _rule(self, u):
+        seen = ops.stack([u.gradient, u.weight])
+        weights = ops.array([[0.5, -0.3, 0.2], [0.1, 0.4, -0.6]], seen.dtype)
+        units = ops.tanh(ops.matmul(seen, weights)) * u.scalar(-u.learning_rate)
+        return ops.reduce_sum(ops.concat([ops.stack([u.weight]), units]), -1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.usefixtures("each_way")
+def test_products_in_updates(precision, accumulate):
+    """A library is called before a step is recorded."""
+    model = network(precision, Learned(), split=accumulate > 1)
+    train_alike(
+        model,
+        data(97, precision),
+        precision,
+        optimizer=Learned(),
+        accumulate=accumulate,
+    )
+
+
 class Branching(SGD):
     """The rate says which branch moves the weights."""
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -201,6 +202,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   // All of what a library may touch must be there.
   void multiply(Stream& stream, const Product& product, const std::byte* a, const std::byte* b,
                 std::byte* result, std::byte* workspace) noexcept override {
+    require_warm(stream, multiplied_, static_cast<const HostProduct&>(product).what);
     put(stream, [this, host = static_cast<const HostProduct&>(product), a, b, result, workspace] {
       if (!host.is_within(memory_, a, b, result, workspace)) {
         return fail("a product goes beyond its piece of memory");
@@ -222,6 +224,7 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   }
   void convolve(Stream& stream, const ConvolutionPlan& plan,
                 const ConvolutionArrays& arrays) noexcept override {
+    require_warm(stream, convolved_, plan.shape);
     put(stream, [this, &plan, arrays] {
       if (!is_within(memory_, plan, arrays)) {
         return fail("a convolution goes beyond its piece of memory");
@@ -236,6 +239,16 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   }
 
  private:
+  // What a library does when it is first asked for something it may not do in a recording.
+  template <class What>
+  void require_warm(Stream& stream, std::set<What>& known, const What& what) {
+    const std::lock_guard lock(one_at_a_time);
+    const bool is_first = known.insert(what).second;
+    if (is_first && static_cast<HostStream&>(stream).recording) {
+      fail("a library is called first while a stream is recorded");
+    }
+  }
+
   void put(Stream& stream, Work work) noexcept {
     const std::lock_guard lock(one_at_a_time);
     if (!error_.empty()) return;
@@ -293,6 +306,8 @@ class EmulatedDriver final : public Driver, Products, Convolutions {
   GuardedMemory memory_;
   std::map<const std::byte*, int64_t> pinned_;  // bytes of each piece
   std::thread::id recorder_;
+  std::set<Multiplication> multiplied_;  // once at least
+  std::set<ConvolutionShape> convolved_;
   std::string error_;
 };
 
