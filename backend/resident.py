@@ -220,7 +220,7 @@ def _by_dlpack(array, device: str, number: int) -> Resident | None:
         return None
     native = _native()
     stream = native.gpu_stream(device)
-    capsule = array.__dlpack__(stream=stream)
+    capsule = native.gpu_dlpack(device, array, stream)
     pointer, shape, strides, letter, size = native.read_dlpack(capsule)
     native.gpu_wait_for(device, stream)
     dtype = np.dtype(f"{letter}{size}")

@@ -26,6 +26,7 @@ const cuda::CudaDevice* gpu_of(const std::string& name) {
 const cuda::CudaDevice& require_gpu(const std::string& name) {
   const cuda::CudaDevice* gpu = gpu_of(name);
   if (gpu == nullptr) throw std::invalid_argument(name + " is no GPU");
+  gpu->listen();
   gpu->require_alive();
   return *gpu;
 }
@@ -128,6 +129,15 @@ void wait_for(const std::string& device, uintptr_t stream) {
   gpu.driver().wait_for(reinterpret_cast<void*>(stream));
 }
 
+// PyTorch refuses an array of another GPU than the current one, and CuPy waits for that one's
+// stream.
+py::object dlpack(const std::string& device, const py::object& array, uintptr_t stream) {
+  py::object capsule;
+  require_gpu(device).driver().inside(
+      [&] { capsule = array.attr("__dlpack__")(py::arg("stream") = stream); });
+  return capsule;
+}
+
 }  // namespace
 
 void bind_residents(py::module_& module) {
@@ -150,6 +160,7 @@ void bind_residents(py::module_& module) {
     return reinterpret_cast<uintptr_t>(gpu.driver().handle(gpu.residents().stream()));
   });
   module.def("gpu_wait_for", &wait_for);
+  module.def("gpu_dlpack", &dlpack);
   module.def("gpu_look", &look);
   module.def("gpu_copied", &copied);
   module.def("gpu_fetch", &fetch_packed);

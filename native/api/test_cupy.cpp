@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "cuda/device.h"
+#include "cuda/emulated/machine.h"
 
 namespace py = pybind11;
 
@@ -23,29 +24,60 @@ T* pointer(uintptr_t handle) {
   return reinterpret_cast<T*>(handle);
 }
 
-// One of the device's own, which stays as long as the process.
+// The context of a device, as CuPy makes it current.
+class Inside {
+ public:
+  explicit Inside(const std::string& name) {
+    api.cuCtxGetCurrent(&before_);
+    cuda::nvidia::ContextHandle own = nullptr;
+    api.cuDevicePrimaryCtxRetain(&own, driver_of(name).properties().number);
+    api.cuCtxSetCurrent(own);
+  }
+  ~Inside() { api.cuCtxSetCurrent(before_); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+  static void require(cuda::nvidia::Result result) {
+    if (result != 0) throw std::runtime_error("CUDA's result " + std::to_string(result));
+  }
+
+  const cuda::nvidia::DriverApi& api = cuda::emulated_api();
+
+ private:
+  cuda::nvidia::ContextHandle before_ = nullptr;
+};
+
+cuda::nvidia::StreamHandle stream_of(uintptr_t handle) {
+  return pointer<cuda::nvidia::StreamOf>(handle);
+}
+
+// It stays as long as the process.
 uintptr_t open_stream(const std::string& name) {
-  cuda::Driver& driver = driver_of(name);
-  cuda::Stream* stream = driver.open_stream().release();
-  return reinterpret_cast<uintptr_t>(driver.handle(*stream));
+  const Inside inside(name);
+  cuda::nvidia::StreamHandle stream = nullptr;
+  Inside::require(inside.api.cuStreamCreate(&stream, 0));
+  return reinterpret_cast<uintptr_t>(stream);
 }
 
 void wait(const std::string& name, uintptr_t stream) {
-  driver_of(name).wait(*pointer<cuda::Stream>(stream));
+  const Inside inside(name);
+  Inside::require(inside.api.cuStreamSynchronize(stream_of(stream)));
 }
 
 void copy(const std::string& name, uintptr_t stream, uintptr_t to, uintptr_t from, int64_t bytes) {
-  driver_of(name).copy(*pointer<cuda::Stream>(stream), pointer<std::byte>(to),
-                       pointer<std::byte>(from), bytes);
+  const Inside inside(name);
+  Inside::require(
+      inside.api.cuMemcpyAsync(to, from, static_cast<size_t>(bytes), stream_of(stream)));
 }
 
 // What is on one of them from here on runs after what is on the other.
 void follow(const std::string& name, uintptr_t stream, uintptr_t other) {
-  static auto& events = *new std::vector<std::unique_ptr<cuda::Event>>;
-  cuda::Driver& driver = driver_of(name);
-  events.push_back(driver.open_event());
-  driver.mark(*events.back(), *pointer<cuda::Stream>(other));
-  driver.follow(*pointer<cuda::Stream>(stream), *events.back());
+  const Inside inside(name);
+  cuda::nvidia::EventHandle event = nullptr;
+  Inside::require(inside.api.cuEventCreate(&event, 0));
+  Inside::require(inside.api.cuEventRecord(event, stream_of(other)));
+  Inside::require(inside.api.cuStreamWaitEvent(stream_of(stream), event, 0));
+  inside.api.cuEventDestroy_v2(event);
 }
 
 // DLPack's capsule of an array that looks like one of NumPy's and lies elsewhere.
@@ -84,22 +116,22 @@ py::capsule capsule(const py::array& like, uintptr_t data, py::object owner) {
 // Kernel k0 of the source, which takes these bytes as a struct.
 void launch(const std::string& name, uintptr_t stream, const std::string& source, int64_t blocks,
             int threads, const std::string& arguments) {
-  struct Loaded {
-    std::unique_ptr<cuda::Module> module;
-    std::unique_ptr<cuda::Kernel> kernel;
-  };
-  static auto& all = *new std::map<std::string, Loaded>;  // streams may have them yet
-  cuda::Driver& driver = driver_of(name);
-  const cuda::Grid grid{blocks, threads};
-  Loaded& loaded = all[source];
-  if (loaded.kernel == nullptr) {
-    loaded.module = driver.compile(source);
-    loaded.kernel = loaded.module->kernel("k0", grid);
+  static auto& all = *new std::map<std::string, cuda::nvidia::FunctionHandle>;
+  const Inside inside(name);
+  cuda::nvidia::FunctionHandle& function = all[source];
+  if (function == nullptr) {
+    cuda::nvidia::ModuleHandle module = nullptr;
+    Inside::require(inside.api.cuModuleLoadData(&module, cuda::compile_on_host(source).c_str()));
+    Inside::require(inside.api.cuModuleGetFunction(&function, module, "k0"));
   }
   std::vector<std::max_align_t> aligned(arguments.size() / sizeof(std::max_align_t) + 1);
   arguments.copy(reinterpret_cast<char*>(aligned.data()), arguments.size());
-  driver.launch(*pointer<cuda::Stream>(stream), *loaded.kernel, grid, aligned.data(),
-                arguments.size());
+  size_t bytes = arguments.size();
+  void* extra[] = {reinterpret_cast<void*>(1), aligned.data(), reinterpret_cast<void*>(2), &bytes,
+                   nullptr};
+  Inside::require(inside.api.cuLaunchKernel(function, static_cast<unsigned int>(blocks), 1, 1,
+                                            static_cast<unsigned int>(threads), 1, 1, 0,
+                                            stream_of(stream), nullptr, extra));
 }
 
 }  // namespace
@@ -116,6 +148,12 @@ void bind_test_cupy(py::module_& module) {
   module.def("emulated_copy", &copy);
   module.def("emulated_follow", &follow);
   module.def("emulated_capsule", &capsule);
+  // The number of the GPU that is current to other libraries; -1: none is.
+  module.def("emulated_current", [] {
+    cuda::nvidia::ContextHandle current = nullptr;
+    cuda::emulated_api().cuCtxGetCurrent(&current);
+    return current == nullptr ? -1 : current->gpu.number;
+  });
   module.def("emulated_launch", &launch);
 }
 

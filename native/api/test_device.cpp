@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "cuda/device.h"
+#include "cuda/emulated/machine.h"
 #include "cuda/memory.h"
 #include "runtime/device/device.h"
 #include "runtime/train/steps.h"
@@ -242,6 +243,7 @@ void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& so
   const std::unique_ptr<cuda::Driver> driver = gpu ? cuda::open_nvidia(0) : cuda::open_emulated();
   using Meet = cuda::Grid::Meet;
   const cuda::Grid grid{blocks, threads, shared, together ? Meet::anywhere : Meet::never};
+  driver->refusals().listen();
   const std::unique_ptr<cuda::Module> code = driver->compile(source);
   const std::unique_ptr<cuda::Kernel> kernel = code->kernel("k0", grid);
   const std::unique_ptr<cuda::Stream> stream = driver->open_stream();
@@ -270,6 +272,7 @@ void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& so
   }
   driver->wait(*stream);
   if (const std::string error = driver->error(); !error.empty()) throw cuda::DriverError(error);
+  driver->refusals().raise("of the test");
 }
 
 }  // namespace
@@ -285,6 +288,9 @@ void bind_test_device(py::module_& module) {
       },
       py::arg("name"), py::arg("nvrtc") = false, py::arg("memory") = int64_t{1} << 30,
       py::arg("dnn") = "", py::arg("sixteen_bits") = true);
+  // The call of libcuda's of this name, behind so many that work, gives this result.
+  module.def("refuse_emulated_call", &cuda::refuse_emulated_call, py::arg("name"), py::arg("after"),
+             py::arg("result"), py::arg("times") = 1);
   // One kernel of pointers, put on a stream `times` times at once; `record` as a recording.
   module.def("run_cuda_kernel", &run_cuda_kernel, py::arg("arrays"), py::arg("source"),
              py::arg("blocks"), py::arg("threads"), py::kw_only(), py::arg("shared") = 0,

@@ -98,7 +98,9 @@ Prepared CudaDevice::prepare(const Binding& binding) const {
     return prepared;
   }
   for (KernelText& text : row->prepare(binding)) {
-    if (text.arguments.size() > 511) binding.refuse("has more operands than a CUDA kernel takes");
+    if (text.arguments.size() > kMostArguments) {
+      binding.refuse("has more operands than a CUDA kernel takes");
+    }
     prepared.launches.push_back(std::make_unique<KernelLaunch>(std::move(text)));
   }
   return prepared;
@@ -172,15 +174,19 @@ void CudaDevice::gather(const Context& context, const Gather& gather, const uint
   residents_->copy(call.stream, *gathering_of(gather), rows);
 }
 
+void CudaDevice::listen() const noexcept { driver_->refusals().listen(); }
+
 void CudaDevice::require_alive() const {
   const std::string error = driver_->error();
-  if (error.empty()) return;
-  throw DriverError("the GPU " + name_ + " stopped working: " + error +
-                    ": its memory is lost, start a new process or use device=\"cpu\"");
+  if (error.empty()) return driver_->refusals().raise(name_);
+  throw LostDevice(name_, error);
 }
 
 std::unique_ptr<Steps> CudaDevice::steps(StepsRequest request) const {
-  return std::make_unique<CudaSteps>(*this, std::move(request));
+  listen();
+  auto steps = std::make_unique<CudaSteps>(*this, std::move(request));
+  require_alive();
+  return steps;
 }
 
 }  // namespace slim::cuda

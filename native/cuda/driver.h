@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
 
 #include "cuda/lender.h"
+#include "cuda/refusals.h"
 
 namespace slim::cuda {
 
@@ -17,8 +19,21 @@ struct DriverError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What was put on a stream cannot be recorded: another thread's calls can do that, too.
+struct RecordingRefused : DriverError {
+  using DriverError::DriverError;
+};
+
+struct LostDevice : DriverError {
+  LostDevice(const std::string& device, const std::string& error)
+      : DriverError("the GPU " + device + " stopped working: " + error +
+                    ": its memory is lost, start a new process or use device=\"cpu\"") {}
+};
+
 class OutOfMemory : public std::bad_alloc {
  public:
+  explicit OutOfMemory(const std::string& words)
+      : words_(words + ": take a smaller batch, or device=\"cpu\"") {}
   OutOfMemory(const std::string& device, int64_t needed, int64_t free)
       : words_(device + " has no " + std::to_string(needed) + " bytes left: " +
                std::to_string(free) + " bytes are free; take a smaller batch, or device=\"cpu\"") {}
@@ -84,8 +99,9 @@ class Recording {
 class Products;
 class Convolutions;
 
-// Calls from any thread. What is noexcept keeps the first error, which ends all work: `error` says
-// what it was, and nothing runs after it.
+// Calls from any thread. What is noexcept keeps what is wrong. An error ends all work: `error` says
+// what it was, and nothing runs after it. A refusal is of what this thread asked for: what follows
+// on that stream is left out until somebody waits for it, and `refusals` has it.
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -109,6 +125,8 @@ class Driver {
   virtual void* handle(Stream& stream) const noexcept = 0;
   // Of another library: waits for it. Throws DriverError.
   virtual void wait_for(void* handle) = 0;
+  // Work of other libraries, to which this device is the current one meanwhile.
+  virtual void inside(const std::function<void()>& work) = 0;
   // In the order of the stream, from and to any memory. Of pageable host memory the call returns
   // once it was read; what lands there is whole after `wait`.
   virtual void copy(Stream& stream, std::byte* to, const std::byte* from,
@@ -125,10 +143,14 @@ class Driver {
   virtual void follow(Stream& stream, const Event& event) noexcept = 0;
   virtual void wait(const Event& event) noexcept = 0;
 
-  // Between the two, what is put on the stream does not run. Throws DriverError.
+  // Between the two, what is put on the stream does not run. Throws DriverError, and
+  // RecordingRefused in the end where it may be tried again, or done without.
   virtual void begin_recording(Stream& stream) = 0;
   virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
   virtual void replay(Stream& stream, const Recording& recording) noexcept = 0;
+
+  // Whether all blocks of such a grid, which wait for each other, run at once.
+  virtual bool fits(const Kernel& kernel, const Grid& grid) = 0;
 
   // From the cache of compiled kernels if it is there. Throws DriverError with the compiler's log.
   virtual std::unique_ptr<Module> compile(const std::string& source) = 0;
@@ -140,6 +162,7 @@ class Driver {
   virtual std::string about_convolutions() = 0;
 
   virtual std::string error() const = 0;  // empty: none
+  virtual Refusals& refusals() = 0;
 
  private:
   Lent lent_;

@@ -121,8 +121,7 @@ void KernelLaunch::link(Driver& driver, std::shared_ptr<Module> module, const st
 
 void KernelLaunch::run(const Context& context, int64_t, std::byte*) const noexcept {
   const auto& call = static_cast<const Call&>(*context.call);
-  constexpr size_t kMost = 511;  // kernels take 4 KB at most: prepare refuses more
-  void* arguments[1 + kMost];
+  void* arguments[1 + kMostArguments];  // prepare refuses more
   arguments[0] = call.facts;
   size_t count = 1;
   for (const Argument& argument : text_.arguments) arguments[count++] = argument.in(context);

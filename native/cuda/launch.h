@@ -53,6 +53,8 @@ struct KernelText {
   Cost cost;  // likewise
 };
 
+inline constexpr size_t kMostArguments = 511;  // with the facts 4 KB, as every driver takes them
+
 class KernelLaunch final : public Launch {
  public:
   explicit KernelLaunch(KernelText text) : text_(std::move(text)) {}

@@ -10,6 +10,17 @@
 
 namespace slim::cuda {
 
+// Waits for a stream where it ends itself.
+struct StreamEnd {
+  StreamEnd(Driver& driver, Stream& stream) : driver(driver), stream(stream) {}
+  ~StreamEnd() { driver.wait(stream); }
+  StreamEnd(const StreamEnd&) = delete;
+  StreamEnd& operator=(const StreamEnd&) = delete;
+
+  Driver& driver;
+  Stream& stream;
+};
+
 // Of `count` values of a plain type; what is in it, nobody knows.
 template <class T>
 class Piece {

@@ -70,8 +70,9 @@ void Residents::copy(Stream& stream, const Kernel& copying,
 
 Piece<std::byte> Residents::copied(const Kernel& copying, StridedRows rows, int64_t bytes,
                                    const std::vector<uint32_t>& index) {
-  const auto own = driver_.open_stream();
   Piece<uint32_t> order;
+  const auto own = driver_.open_stream();
+  const StreamEnd end(driver_, *own);
   if (!index.empty()) {
     order = sent(driver_, *own, index);
     rows.order = order.data();

@@ -11,6 +11,7 @@ namespace slim::cuda {
 
 CudaSteps::Part CudaSteps::part(const std::string& body, std::vector<const void*> pointers,
                                 Grid grid) const {
+  if (pointers.size() > kMostArguments) refuse_on_gpu("a step that reads so many inputs");
   Part made;
   made.text.headers = {"steps"};
   made.text.body = body;

@@ -11,6 +11,7 @@ namespace slim::cuda {
 namespace {
 
 constexpr double kMostRecorded = 30e3;  // launches of a step that is recorded
+constexpr int kTries = 3;
 
 // What a library does when it is called first.
 void warm(const Plan::Sequence& sequence, const Context& context) {
@@ -52,6 +53,25 @@ bool StepCall::defer(const Launch& launch) noexcept {
   return true;
 }
 
+// Empty: another thread's calls are in the way again and again, and it is done without.
+std::vector<RecordedPiece> CudaSteps::recorded(const std::function<void()>& enqueue) {
+  for (int tries = 0; tries < kTries; ++tries) {
+    std::vector<RecordedPiece> pieces(1);
+    driver_.begin_recording(*stream_);
+    call_->recorded = &pieces;
+    enqueue();
+    call_->recorded = nullptr;
+    try {
+      if (call_->failure) std::rethrow_exception(std::exchange(call_->failure, nullptr));
+      pieces.back().recording = driver_.end_recording(*stream_);
+      return pieces;
+    } catch (const RecordingRefused&) {
+      driver_.wait(*stream_);
+    }
+  }
+  return {};
+}
+
 void CudaSteps::record() {
   if (host_decides_ && !parts_) return;
   for (const Group& group : groups_) warm(group.plan.sequence(), group.lease->context);
@@ -62,19 +82,12 @@ void CudaSteps::record() {
     warm(sequence, bound.call->context);
     driver_.wait(*stream_);
     const int64_t rows = bound.plan.plan().capacity();
-    std::vector<RecordedPiece> pieces(1);
-    driver_.begin_recording(*stream_);
-    call_->recorded = &pieces;
-    parts_ ? enqueue_part(b, rows) : enqueue_step(b, rows);
-    call_->recorded = nullptr;
-    if (call_->failure) std::rethrow_exception(std::exchange(call_->failure, nullptr));
-    pieces.back().recording = driver_.end_recording(*stream_);
-    of_plans_[b].recorded = std::move(pieces);
+    of_plans_[b].recorded =
+        recorded([&] { parts_ ? enqueue_part(b, rows) : enqueue_step(b, rows); });
   }
   if (!parts_ || host_decides_) return;
-  driver_.begin_recording(*stream_);
-  enqueue_update(of_plans_[0]);
-  parts_->update = driver_.end_recording(*stream_);
+  std::vector<RecordedPiece> update = recorded([&] { enqueue_update(of_plans_[0]); });
+  if (!update.empty()) parts_->update = std::move(update[0].recording);
 }
 
 bool CudaSteps::replay(size_t bound, int64_t rows) const noexcept {

@@ -128,7 +128,7 @@ bool CudaSteps::counts() const noexcept {
   Facts facts;
   group_facts_.fetch(*stream_, &facts, 1);
   driver_.wait(*stream_);
-  return driver_.error().empty() && facts.rows > 0;
+  return driver_.error().empty() && !driver_.refusals().any() && facts.rows > 0;
 }
 
 }  // namespace slim::cuda

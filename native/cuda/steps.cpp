@@ -71,8 +71,6 @@ CudaSteps::CudaSteps(const CudaDevice& device, StepsRequest request)
   make_parts();
 }
 
-CudaSteps::~CudaSteps() { driver_.wait(*stream_); }
-
 // Each input has its columns of all rows on the device, in the source's own type; where these have
 // no room there, those of some batches.
 void CudaSteps::send_sources(const CudaDevice& device) {

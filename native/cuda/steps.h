@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -99,7 +100,6 @@ class CudaSteps final : public Steps {
  public:
   // Throws std::invalid_argument for what only the CPU does, DriverError, std::bad_alloc.
   CudaSteps(const CudaDevice& device, StepsRequest request);
-  ~CudaSteps() override;
 
   void begin(const uint32_t* order, const Report& so_far) override;
   const Report& run(int64_t first, int64_t last, const Rates& rates, Watch* watch) override;
@@ -140,7 +140,7 @@ class CudaSteps final : public Steps {
     int64_t of_last = 0;    // where these begin
     Part begin;
     std::unique_ptr<Part> keep, restore;  // null: no part sets state
-    std::unique_ptr<Recording> update;    // behind the last part; null: the host decides
+    std::unique_ptr<Recording> update;    // behind the last part; null: it is not recorded
   };
   // A stretch that is updated as one.
   struct Group {
@@ -180,6 +180,7 @@ class CudaSteps final : public Steps {
   void enqueue_step(size_t bound, int64_t rows) const noexcept;
   void enqueue_part(size_t bound, int64_t rows) const noexcept;
   void run_network(size_t bound, int64_t rows) const noexcept;
+  std::vector<RecordedPiece> recorded(const std::function<void()>& enqueue);
   void record();
   bool replay(size_t bound, int64_t rows) const noexcept;  // false: it is not recorded
   bool failed() const noexcept;
@@ -249,6 +250,7 @@ class CudaSteps final : public Steps {
   std::unique_ptr<WholeStep> whole_;  // null: a step is a recording
   bool may_skip_ = false;             // a step says whether it updates
   Report report_;
+  const StreamEnd end_{driver_, *stream_};  // before all that work on it may read
 };
 
 }  // namespace slim::cuda

@@ -13,9 +13,9 @@ namespace {
 // What a launch costs beyond its work is some two microseconds; where the work of a step is more
 // than a few times that of all its launches, kernels of their own have more blocks to do it.
 constexpr double kClusterFlops = 20e6;  // so little is done sooner by neighbours, which meet faster
-constexpr int64_t kCluster = 16;
-constexpr size_t kMostPointers = 500;  // of 4 KB
-constexpr size_t kMostParts = 250;     // whose cycles are kept
+constexpr int64_t kClusters[] = {16, 8};  // blocks: the first that fits; every GPU of 9.0 has 8
+constexpr size_t kMostPointers = 500;     // of 4 KB
+constexpr size_t kMostParts = 250;        // whose cycles are kept
 
 // Whether a kernel only reads the facts: then a copy will do.
 bool only_reads_facts(const std::string& body) {
@@ -76,6 +76,18 @@ std::string text_of(const std::vector<WholePart>& parts,
          preamble(body, Dialect::cuda) + body;
 }
 
+// Of so many blocks at most, the best first.
+std::vector<Grid> grids(int64_t most, bool clusters) {
+  if (most == 1) return {{1, kThreads}};
+  std::vector<Grid> all;
+  for (const int64_t cluster : kClusters) {
+    if (!clusters || (!all.empty() && most <= cluster)) continue;
+    all.push_back({std::min(most, cluster), kThreads, 0, Grid::Meet::cluster});
+  }
+  all.push_back({most, kThreads, 0, Grid::Meet::anywhere});
+  return all;
+}
+
 }  // namespace
 
 std::unique_ptr<WholeStep> WholeStep::make(Driver& driver, Stream& stream,
@@ -98,15 +110,16 @@ std::unique_ptr<WholeStep> WholeStep::make(Driver& driver, Stream& stream,
     return nullptr;
   std::unique_ptr<WholeStep> step(new WholeStep(driver));
   const Properties& gpu = driver.properties();
-  const bool cluster = flops < kClusterFlops && gpu.major >= 9;
-  const int64_t all = std::min<int64_t>(cluster ? kCluster : INT64_MAX, gpu.together);
-  step->grid_ = {std::min(most, all), kThreads};
-  if (wish != nullptr) step->grid_.blocks = std::clamp<int64_t>(std::atoll(wish), 1, all);
-  step->grid_.meet = step->grid_.blocks == 1 ? Grid::Meet::never
-                     : cluster               ? Grid::Meet::cluster
-                                             : Grid::Meet::anywhere;
-  step->module_ = driver.compile(text_of(parts, texts, facts, step->grid_));
-  step->kernel_ = step->module_->kernel("whole", step->grid_);
+  if (wish != nullptr) most = std::max<int64_t>(std::atoll(wish), 1);
+  const bool clusters = flops < kClusterFlops && gpu.major >= 9;
+  for (const Grid& grid : grids(std::min<int64_t>(most, gpu.together), clusters)) {
+    step->grid_ = grid;
+    step->module_ = driver.compile(text_of(parts, texts, facts, grid));
+    step->kernel_ = step->module_->kernel("whole", grid);
+    if (grid.meet == Grid::Meet::never || driver.fits(*step->kernel_, grid)) break;
+    step->kernel_ = nullptr;
+  }
+  if (!step->kernel_) return nullptr;
   step->meeting_ = Piece<uint64_t>(driver, 1);
   driver.fill(stream, reinterpret_cast<std::byte*>(step->meeting_.data()), 0, sizeof(uint64_t));
   step->arguments_ = {nullptr, step->meeting_.data(), facts, state, objective};

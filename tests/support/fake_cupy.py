@@ -140,6 +140,8 @@ class ndarray:
         return 2, 0
 
     def __dlpack__(self, *, stream=None, **others):
+        if native.emulated_current() != 0:
+            raise BufferError("another GPU is the current one")  # as PyTorch
         if stream not in (None, -1):  # what reads it there waits for what makes it
             native.emulated_follow(CUDA, stream, get_current_stream().ptr)
         like = np.ndarray(self.shape, self.dtype, strides=self.strides, buffer=_SPACE)

@@ -71,13 +71,22 @@ constexpr char kOptions[] =
 
 std::string quoted(const fs::path& path) { return '\'' + path.string() + '\''; }
 
-void* open_library(const fs::path& file) { return dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL); }
+// Files that no cache keeps lie there, and end when they are opened.
+fs::path passing() { return fs::temp_directory_path() / "slim-host"; }
 
 }  // namespace
 
-HostModule::~HostModule() { dlclose(library_); }
+HostModule::HostModule(const std::string& file)
+    : library_(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  std::error_code ignored;
+  if (fs::path(file).parent_path() == passing()) fs::remove(file, ignored);
+}
 
-std::unique_ptr<HostModule> HostModule::compile(const std::string& source) {
+HostModule::~HostModule() {
+  if (library_ != nullptr) dlclose(library_);
+}
+
+std::string compile_on_host(const std::string& source) {
   const std::string text =
       kShim + ("#line 1 \"kernels\"\n" + without_dynamic(source)) + '\n' + entries(source);
   const std::string command = compiler() + kOptions;
@@ -85,12 +94,11 @@ std::unique_ptr<HostModule> HostModule::compile(const std::string& source) {
   fs::path directory = cache_directory();
   if (!directory.empty()) fs::create_directories(directory, ignored);
   fs::path library = directory / ("host-" + cache_key(command + '\n' + text) + ".so");
-  if (void* known = directory.empty() ? nullptr : open_library(library)) {
-    return std::unique_ptr<HostModule>(new HostModule(known));
-  }
+  if (!directory.empty() && HostModule(library).is_open()) return library;
   fs::path fresh = fresh_name(library);
   if (directory.empty() || !std::ofstream(fresh)) {
-    fresh = fresh_name(fs::temp_directory_path() / library.filename());
+    fs::create_directories(passing(), ignored);
+    fresh = fresh_name(passing() / library.filename());
     library.clear();
   }
   const fs::path code = fresh.string() + ".cpp", log = fresh.string() + ".log";
@@ -102,28 +110,23 @@ std::unique_ptr<HostModule> HostModule::compile(const std::string& source) {
   const std::string words{std::istreambuf_iterator<char>(said), {}};
   fs::remove(code, ignored);
   fs::remove(log, ignored);
-  void* opened = failed != 0 ? nullptr : open_library(fresh);
-  const char* why = failed != 0 ? nullptr : dlerror();
-  if (opened != nullptr && !library.empty()) {
-    fs::rename(fresh, library, ignored);
-  } else {
+  if (failed != 0) {
     fs::remove(fresh, ignored);
+    throw DriverError("a kernel does not compile (" + command + "):\n" + words);
   }
-  if (opened == nullptr) {
-    throw DriverError("a kernel does not compile (" + command + "):\n" +
-                      (words.empty() && why != nullptr ? why : words));
-  }
-  return std::unique_ptr<HostModule>(new HostModule(opened));
+  if (library.empty()) return fresh;
+  fs::rename(fresh, library, ignored);
+  return ignored ? fresh : library;
 }
 
-std::unique_ptr<Kernel> HostModule::kernel(const std::string& name, const Grid&) {
-  auto kernel = std::make_unique<HostKernel>();
-  kernel->name = name;
+HostKernel HostModule::kernel(const std::string& name) const {
+  HostKernel kernel;
+  kernel.name = name;
   const auto find = [&](const std::string& symbol) { return dlsym(library_, symbol.c_str()); };
-  kernel->call = reinterpret_cast<void (*)(const void*)>(find("slim_call_" + name));
-  if (kernel->call == nullptr) throw DriverError("there is no kernel " + name + " in the module");
-  kernel->bytes = *static_cast<const unsigned long long*>(find("slim_size_" + name));
-  kernel->now = static_cast<Now*>(find("slim_now"));
+  kernel.call = reinterpret_cast<void (*)(const void*)>(find("slim_call_" + name));
+  if (kernel.call == nullptr) return kernel;
+  kernel.bytes = *static_cast<const unsigned long long*>(find("slim_size_" + name));
+  kernel.now = static_cast<Now*>(find("slim_now"));
   return kernel;
 }
 

@@ -9,28 +9,30 @@
 
 namespace slim::cuda {
 
-class HostKernel final : public Kernel {
- public:
+struct HostKernel {
   void (*call)(const void*) = nullptr;
   size_t bytes = 0;  // of what it takes
   Now* now = nullptr;
   std::string name;
 };
 
-class HostModule final : public Module {
+// The file of a library, compiled by CXX, else c++, or found in the cache. Throws DriverError with
+// what the compiler says.
+std::string compile_on_host(const std::string& source);
+
+class HostModule {
  public:
-  // Compiled by CXX, else c++, or found in the cache. Throws DriverError with what the compiler
-  // says.
-  static std::unique_ptr<HostModule> compile(const std::string& source);
-  ~HostModule() override;
+  // Of such a file; is_open says whether it is one.
+  explicit HostModule(const std::string& file);
+  ~HostModule();
   HostModule(const HostModule&) = delete;
   HostModule& operator=(const HostModule&) = delete;
 
-  std::unique_ptr<Kernel> kernel(const std::string& name, const Grid& grid) override;
+  bool is_open() const { return library_ != nullptr; }
+  // Its `call` is null where there is none of this name.
+  HostKernel kernel(const std::string& name) const;
 
  private:
-  explicit HostModule(void* library) : library_(library) {}
-
   void* library_;
 };
 

@@ -18,6 +18,7 @@ using GraphExecHandle = struct GraphExecOf*;
 using ProgramHandle = struct ProgramOf*;
 
 inline constexpr Result kOutOfMemory = 2;
+inline constexpr Result kNotInitialized = 3;
 inline constexpr Result kNoDevice = 100;
 inline constexpr Result kDriverMismatch = 803;
 inline constexpr int kMultiprocessors = 16;
@@ -93,6 +94,10 @@ struct LaunchConfig {
   X(cuModuleUnload, (ModuleHandle module))                                                   \
   X(cuModuleGetFunction, (FunctionHandle * function, ModuleHandle module, const char* name)) \
   X(cuFuncSetAttribute, (FunctionHandle function, int attribute, int value))                 \
+  X(cuOccupancyMaxActiveClusters,                                                            \
+    (int* count, FunctionHandle function, const LaunchConfig* config))                       \
+  X(cuOccupancyMaxActiveBlocksPerMultiprocessor,                                             \
+    (int* count, FunctionHandle function, int threads, size_t shared))                       \
   X(cuLaunchKernelEx,                                                                        \
     (const LaunchConfig* config, FunctionHandle function, void** parameters, void** extra))  \
   X(cuLaunchKernel,                                                                          \

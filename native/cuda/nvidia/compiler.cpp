@@ -18,7 +18,7 @@ std::string dotted(int major, int minor) {
 }  // namespace
 
 // An older driver does not load what a newer major version compiles.
-Compiler::Compiler(int major, int minor, int driver_version) {
+Compiler::Compiler(int major, int minor, int driver_version) : driver_version_(driver_version) {
   std::vector<std::string> names{"libnvrtc.so.13", "libnvrtc.so.12"};
   if (driver_version < 13000) names.erase(names.begin());
   const Library library = open_library(names, "cuda_nvrtc");
@@ -61,6 +61,11 @@ Compiler::Compiler(int major, int minor, int driver_version) {
 }
 
 std::string Compiler::version() const { return dotted(major_, minor_); }
+
+std::string Compiler::about() const {
+  return "driver of CUDA " + dotted(driver_version_ / 1000, driver_version_ % 1000 / 10) +
+         ", NVRTC " + version();
+}
 
 std::string Compiler::identity() const {
   std::string text = "NVRTC " + version();

@@ -2,7 +2,7 @@
 #include "cuda/nvidia/convolutions.h"
 
 #include "cuda/nvidia/dnn.h"
-#include "cuda/nvidia/products.h"
+#include "cuda/nvidia/platform.h"
 
 namespace slim::cuda::nvidia {
 namespace {
@@ -22,10 +22,10 @@ class DnnConvolutions final : public Convolutions {
   }
   void convolve(Stream& stream, const ConvolutionPlan& plan,
                 const ConvolutionArrays& arrays) noexcept override {
-    if (gpu_.failed()) return;
+    if (!takes_work(stream)) return;
     const Gpu::Inside inside(gpu_);
     const std::string why = dnn_->run(handle_of(stream), plan, arrays);
-    if (!why.empty()) gpu_.fail(why);
+    if (!why.empty()) refuse(stream, why + " (SLIM_CUDA_DNN=0 does without it)");
   }
 
  private:

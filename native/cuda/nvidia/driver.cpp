@@ -1,4 +1,4 @@
-// NVIDIA's driver, as the CUDA half asks for it.
+// What the CUDA half asks for, of libcuda.
 #include "cuda/driver.h"
 
 #include <unistd.h>
@@ -7,11 +7,9 @@
 #include <optional>
 
 #include "cuda/kernel_cache.h"
-#include "cuda/nvidia/compiler.h"
-#include "cuda/nvidia/convolutions.h"
-#include "cuda/nvidia/gpu.h"
+#include "cuda/nvidia/objects.h"
+#include "cuda/nvidia/platform.h"
 #include "cuda/nvidia/pool.h"
-#include "cuda/nvidia/products.h"
 
 namespace slim::cuda {
 namespace nvidia {
@@ -19,8 +17,6 @@ namespace {
 
 constexpr int64_t kKept = int64_t{256} << 20;  // of the GPU's memory
 constexpr int64_t kKeptPinned = int64_t{64} << 20;
-constexpr int64_t kPortableCluster = 8;  // blocks
-constexpr int kPlainShared = 48 << 10;   // what a kernel may have without asking
 
 Pointer pointer(const std::byte* data) {
   return static_cast<Pointer>(reinterpret_cast<uintptr_t>(data));
@@ -32,13 +28,13 @@ std::byte* allocate_on(const void* of, int64_t bytes) {
   const Gpu::Inside inside(gpu_of(of));
   Pointer data = 0;
   const Result result = gpu_of(of).api().cuMemAlloc_v2(&data, static_cast<size_t>(bytes));
-  if (result != 0 && result != kOutOfMemory) gpu_of(of).check("cuMemAlloc_v2", result);
+  gpu_of(of).end("cuMemAlloc_v2", result);
   return reinterpret_cast<std::byte*>(result == 0 ? static_cast<uintptr_t>(data) : 0);
 }
 
 void free_on(const void* of, std::byte* data) {
   const Gpu::Inside inside(gpu_of(of));
-  SLIM_CUDA_CALL(gpu_of(of), cuMemFree_v2, pointer(data));
+  SLIM_CUDA_END(gpu_of(of), cuMemFree_v2, pointer(data));
 }
 
 std::byte* allocate_pinned(const void* of, int64_t bytes) {
@@ -50,111 +46,61 @@ std::byte* allocate_pinned(const void* of, int64_t bytes) {
 
 void free_pinned(const void* of, std::byte* data) {
   const Gpu::Inside inside(gpu_of(of));
-  SLIM_CUDA_CALL(gpu_of(of), cuMemFreeHost, data);
+  SLIM_CUDA_END(gpu_of(of), cuMemFreeHost, data);
 }
 
-struct NvidiaStream final : Stream {
-  NvidiaStream(const Gpu& gpu) : gpu(gpu) {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_REQUIRE(gpu, cuStreamCreate, &handle, kNonBlocking);
-  }
-  ~NvidiaStream() override {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_CALL(gpu, cuStreamDestroy_v2, handle);
-  }
-
-  const Gpu& gpu;
-  StreamHandle handle = nullptr;
-};
-
-struct NvidiaEvent final : Event {
-  explicit NvidiaEvent(const Gpu& gpu) : gpu(gpu) {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_REQUIRE(gpu, cuEventCreate, &handle, kNoTimes);
-  }
-  ~NvidiaEvent() override {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_CALL(gpu, cuEventDestroy_v2, handle);
-  }
-
-  const Gpu& gpu;
-  EventHandle handle = nullptr;
-};
-
+NvidiaStream& own(Stream& stream) { return static_cast<NvidiaStream&>(stream); }
 EventHandle event_of(const Event& event) { return static_cast<const NvidiaEvent&>(event).handle; }
+
+// Of a grid whose blocks wait for each other: all run at once, or the launch is refused.
+struct Together {
+  explicit Together(const Grid& grid, StreamHandle stream = nullptr)
+      : config{{static_cast<unsigned int>(grid.blocks), 1, 1},
+               {static_cast<unsigned int>(grid.threads), 1, 1},
+               static_cast<unsigned int>(grid.shared),
+               stream,
+               &attribute,
+               1} {
+    if (grid.meet == Grid::Meet::cluster) {
+      attribute.id = LaunchAttribute::cluster;
+      attribute.cluster_size[0] = config.grid[0];
+      attribute.cluster_size[1] = attribute.cluster_size[2] = 1;
+    } else {
+      attribute.id = LaunchAttribute::cooperative;
+      attribute.cooperates = 1;
+    }
+  }
+
+  LaunchAttribute attribute{};
+  LaunchConfig config;
+};
 
 }  // namespace
 
-StreamHandle handle_of(Stream& stream) { return static_cast<NvidiaStream&>(stream).handle; }
+StreamHandle handle_of(Stream& stream) { return own(stream).handle; }
+bool takes_work(const Stream& stream) {
+  return static_cast<const NvidiaStream&>(stream).takes_work();
+}
+void refuse(Stream& stream, const std::string& words) noexcept { own(stream).refuse(words); }
 
 namespace {
 
-struct NvidiaKernel final : Kernel {
-  FunctionHandle handle = nullptr;
-};
-
-// Machine code on the GPU.
-struct Loaded {
-  Loaded(const Gpu& gpu, const std::string& code) : gpu(gpu) {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_REQUIRE(gpu, cuModuleLoadData, &handle, code.c_str());
-  }
-  ~Loaded() {
-    const Gpu::Inside inside(gpu);
-    SLIM_CUDA_CALL(gpu, cuModuleUnload, handle);
-  }
-
-  const Gpu& gpu;
-  ModuleHandle handle = nullptr;
-};
-
-class NvidiaModule final : public Module {
- public:
-  explicit NvidiaModule(std::shared_ptr<const Loaded> loaded) : loaded_(std::move(loaded)) {}
-
-  std::unique_ptr<Kernel> kernel(const std::string& name, const Grid& grid) override {
-    const Gpu& gpu = loaded_->gpu;
-    const Gpu::Inside inside(gpu);
-    auto kernel = std::make_unique<NvidiaKernel>();
-    SLIM_CUDA_REQUIRE(gpu, cuModuleGetFunction, &kernel->handle, loaded_->handle, name.c_str());
-    if (grid.shared > kPlainShared) {
-      const int most = gpu.attribute(kMostShared);
-      if (grid.shared > most) {
-        throw DriverError("kernel " + name + " shares " + std::to_string(grid.shared) +
-                          " bytes in a block, but this GPU has " + std::to_string(most));
-      }
-      SLIM_CUDA_REQUIRE(gpu, cuFuncSetAttribute, kernel->handle, kDynamicSharedOf, grid.shared);
-    }
-    if (grid.meet == Grid::Meet::cluster && grid.blocks > kPortableCluster) {
-      SLIM_CUDA_REQUIRE(gpu, cuFuncSetAttribute, kernel->handle, kLargeClusters, 1);
-    }
-    return kernel;
-  }
-
- private:
-  std::shared_ptr<const Loaded> loaded_;
-};
-
-struct NvidiaRecording final : Recording {
-  explicit NvidiaRecording(const Gpu& gpu) : gpu(gpu) {}
-  ~NvidiaRecording() override {
-    const Gpu::Inside inside(gpu);
-    if (graph != nullptr) SLIM_CUDA_CALL(gpu, cuGraphDestroy, graph);
-    if (exec != nullptr) SLIM_CUDA_CALL(gpu, cuGraphExecDestroy, exec);
-  }
-
-  const Gpu& gpu;
-  GraphHandle graph = nullptr;
-  GraphExecHandle exec = nullptr;
-};
+// SLIM_ON_STREAM(stream, cuMemcpyAsync, …) where the stream takes work.
+#define SLIM_ON_STREAM(stream, name, ...)                   \
+  do {                                                      \
+    if (!takes_work(stream)) return;                        \
+    const Gpu::Inside inside(gpu_);                         \
+    own(stream).check(#name, gpu_.api().name(__VA_ARGS__)); \
+  } while (false)
 
 class NvidiaDriver final : public Driver {
  public:
-  explicit NvidiaDriver(int number)
-      : gpu_(number),
-        compiler_(gpu_.attribute(kComputeMajor), gpu_.attribute(kComputeMinor), driver_version()),
-        memory_(&gpu_, allocate_on, free_on, kKept),
-        pinned_(&gpu_, allocate_pinned, free_pinned, kKeptPinned) {
+  NvidiaDriver(std::unique_ptr<const Platform> platform, int number)
+      : platform_(std::move(platform)),
+        gpu_(platform_->api(), number),
+        compiler_(platform_->compiler(gpu_)),
+        memory_(&gpu_, allocate_on, free_on, platform_->keeps_memory() ? kKept : 0),
+        pinned_(&gpu_, allocate_pinned, free_pinned, platform_->keeps_memory() ? kKeptPinned : 0) {
     char name[256] = {};
     SLIM_CUDA_REQUIRE(gpu_, cuDeviceGetName, name, static_cast<int>(sizeof name) - 1,
                       gpu_.device());
@@ -167,9 +113,7 @@ class NvidiaDriver final : public Driver {
     properties_.multiprocessors = gpu_.attribute(kMultiprocessors);
     properties_.together = properties_.multiprocessors;
     properties_.memory = static_cast<int64_t>(bytes);
-    const int version = driver_version();
-    properties_.versions = "driver of CUDA " + std::to_string(version / 1000) + '.' +
-                           std::to_string(version % 1000 / 10) + ", NVRTC " + compiler_.version();
+    properties_.versions = compiler_->about();
   }
   ~NvidiaDriver() override {
     products_.reset();
@@ -196,6 +140,7 @@ class NvidiaDriver final : public Driver {
   }
   void release_own(std::byte* data) noexcept override { memory_.release(data); }
   bool holds(const std::byte* data) const override {
+    const Gpu::Inside inside(gpu_);
     int number = -1;
     const Result known = gpu_.api().cuPointerGetAttribute(&number, kOrdinalOf, pointer(data));
     return known == 0 && number == properties_.number;
@@ -219,35 +164,40 @@ class NvidiaDriver final : public Driver {
     const Gpu::Inside inside(gpu_);
     SLIM_CUDA_REQUIRE(gpu_, cuStreamSynchronize, static_cast<StreamHandle>(handle));
   }
-  void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
-    if (gpu_.failed() || bytes == 0) return;
+  void inside(const std::function<void()>& work) override {
     const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuMemcpyAsync, pointer(to), pointer(from), static_cast<size_t>(bytes),
+    work();
+  }
+  void copy(Stream& stream, std::byte* to, const std::byte* from, int64_t bytes) noexcept override {
+    if (bytes == 0) return;
+    SLIM_ON_STREAM(stream, cuMemcpyAsync, pointer(to), pointer(from), static_cast<size_t>(bytes),
                    handle_of(stream));
   }
   void fill(Stream& stream, std::byte* to, uint8_t value, int64_t bytes) noexcept override {
-    if (gpu_.failed() || bytes == 0) return;
-    const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuMemsetD8Async, pointer(to), value, static_cast<size_t>(bytes),
+    if (bytes == 0) return;
+    SLIM_ON_STREAM(stream, cuMemsetD8Async, pointer(to), value, static_cast<size_t>(bytes),
                    handle_of(stream));
   }
   void launch(Stream& stream, const Kernel& kernel, const Grid& grid, const void* arguments,
               size_t bytes) noexcept override {
-    if (gpu_.failed()) return;
-    const Gpu::Inside inside(gpu_);
+    const FunctionHandle function = static_cast<const NvidiaKernel&>(kernel).handle;
     // CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END
     void* extra[] = {reinterpret_cast<void*>(1), const_cast<void*>(arguments),
                      reinterpret_cast<void*>(2), &bytes, nullptr};
-    if (grid.meet != Grid::Meet::never) return launch_together(stream, kernel, grid, extra);
-    SLIM_CUDA_CALL(gpu_, cuLaunchKernel, static_cast<const NvidiaKernel&>(kernel).handle,
-                   static_cast<unsigned int>(grid.blocks), 1, 1,
+    if (grid.meet != Grid::Meet::never) {
+      const Together together(grid, handle_of(stream));
+      SLIM_ON_STREAM(stream, cuLaunchKernelEx, &together.config, function, nullptr, extra);
+      return;
+    }
+    SLIM_ON_STREAM(stream, cuLaunchKernel, function, static_cast<unsigned int>(grid.blocks), 1, 1,
                    static_cast<unsigned int>(grid.threads), 1, 1,
                    static_cast<unsigned int>(grid.shared), handle_of(stream), nullptr, extra);
   }
   void wait(Stream& stream) noexcept override {
     if (gpu_.failed()) return;
     const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuStreamSynchronize, handle_of(stream));
+    own(stream).check("cuStreamSynchronize", gpu_.api().cuStreamSynchronize(handle_of(stream)));
+    if (!own(stream).recorded) own(stream).refused = false;
   }
 
   std::unique_ptr<Event> open_event() override {
@@ -255,14 +205,10 @@ class NvidiaDriver final : public Driver {
     return std::make_unique<NvidiaEvent>(gpu_);
   }
   void mark(Event& event, Stream& stream) noexcept override {
-    if (gpu_.failed()) return;
-    const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuEventRecord, event_of(event), handle_of(stream));
+    SLIM_ON_STREAM(stream, cuEventRecord, event_of(event), handle_of(stream));
   }
   void follow(Stream& stream, const Event& event) noexcept override {
-    if (gpu_.failed()) return;
-    const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuStreamWaitEvent, handle_of(stream), event_of(event), 0);
+    SLIM_ON_STREAM(stream, cuStreamWaitEvent, handle_of(stream), event_of(event), 0);
   }
   void wait(const Event& event) noexcept override {
     if (gpu_.failed()) return;
@@ -274,35 +220,53 @@ class NvidiaDriver final : public Driver {
     require_alive();
     const Gpu::Inside inside(gpu_);
     SLIM_CUDA_REQUIRE(gpu_, cuStreamBeginCapture_v2, handle_of(stream), kThreadLocal);
+    own(stream).recorded = true;
   }
   std::unique_ptr<Recording> end_recording(Stream& stream) override {
     const Gpu::Inside inside(gpu_);
     auto recording = std::make_unique<NvidiaRecording>(gpu_);
     const Result result = gpu_.api().cuStreamEndCapture(handle_of(stream), &recording->graph);
+    own(stream).recorded = own(stream).refused = false;
+    std::string why = std::exchange(own(stream).why, {});
     require_alive();  // the first error says more than what follows of it
+    if (why.empty() && is_refusal(result)) why = gpu_.words("cuStreamEndCapture", result);
+    if (!why.empty()) throw RecordingRefused("a step cannot be recorded: " + why);
     gpu_.require("cuStreamEndCapture", result);
     SLIM_CUDA_REQUIRE(gpu_, cuGraphInstantiateWithFlags, &recording->exec, recording->graph, 0);
     SLIM_CUDA_REQUIRE(gpu_, cuGraphUpload, recording->exec, handle_of(stream));
     return recording;
   }
   void replay(Stream& stream, const Recording& recording) noexcept override {
-    if (gpu_.failed()) return;
-    const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_CALL(gpu_, cuGraphLaunch, static_cast<const NvidiaRecording&>(recording).exec,
+    SLIM_ON_STREAM(stream, cuGraphLaunch, static_cast<const NvidiaRecording&>(recording).exec,
                    handle_of(stream));
+  }
+
+  bool fits(const Kernel& kernel, const Grid& grid) override {
+    const FunctionHandle function = static_cast<const NvidiaKernel&>(kernel).handle;
+    const Gpu::Inside inside(gpu_);
+    int count = 0;
+    if (grid.meet == Grid::Meet::cluster) {
+      const Together together(grid);
+      return gpu_.api().cuOccupancyMaxActiveClusters(&count, function, &together.config) == 0 &&
+             count > 0;
+    }
+    return gpu_.api().cuOccupancyMaxActiveBlocksPerMultiprocessor(
+               &count, function, grid.threads, static_cast<size_t>(grid.shared)) == 0 &&
+           count * int64_t{properties_.multiprocessors} >= grid.blocks;
   }
 
   std::unique_ptr<Module> compile(const std::string& source) override {
     require_here();
-    const std::string key = cache_key(compiler_.identity() + '\n' + source);
+    const std::string identity = compiler_->identity();
+    const std::string key = cache_key(identity + '\n' + source);
     const std::lock_guard lock(mutex_);
     std::weak_ptr<const Loaded>& known = modules_[key];
     std::shared_ptr<const Loaded> loaded = known.lock();
-    if (!loaded) loaded = load_cached(key);
+    if (!loaded && !identity.empty()) loaded = load_cached(key);
     if (!loaded) {
-      const std::string code = compiler_.compile(source);
+      const std::string code = compiler_->compile(source);
       loaded = std::make_shared<Loaded>(gpu_, code);
-      write_cached(key, code);
+      if (!identity.empty()) write_cached(key, code);
     }
     known = loaded;
     return std::make_unique<NvidiaModule>(std::move(loaded));
@@ -311,49 +275,27 @@ class NvidiaDriver final : public Driver {
   Products* products() override {
     require_here();
     const std::lock_guard lock(mutex_);
-    if (!sought_products_) products_ = open_products(gpu_, driver_version());
+    if (!sought_products_) products_ = platform_->products(gpu_);
     sought_products_ = true;
     return products_.get();
   }
   Convolutions* convolutions() override {
     require_here();
     const std::lock_guard lock(mutex_);
-    if (!sought_convolutions_) convolutions_ = open_convolutions(gpu_, no_convolutions_);
+    if (!sought_convolutions_) convolutions_ = platform_->convolutions(gpu_, no_convolutions_);
     sought_convolutions_ = true;
     return convolutions_.get();
   }
   std::string about_convolutions() override {
     const Convolutions* found = convolutions();
     if (found != nullptr) return found->description();
-    return "no cuDNN (" + no_convolutions_ + "; pip install \"slimlearn[cuda13]\" brings it)";
+    return "no cuDNN" + (no_convolutions_.empty() ? "" : " (" + no_convolutions_ + ')');
   }
 
   std::string error() const override { return gpu_.error(); }
+  Refusals& refusals() override { return gpu_.refusals(); }
 
  private:
-  // All blocks run at once, or the call fails.
-  void launch_together(Stream& stream, const Kernel& kernel, const Grid& grid,
-                       void** extra) noexcept {
-    const auto blocks = static_cast<unsigned int>(grid.blocks);
-    LaunchAttribute attribute{};
-    if (grid.meet == Grid::Meet::cluster) {
-      attribute.id = LaunchAttribute::cluster;
-      attribute.cluster_size[0] = blocks;
-      attribute.cluster_size[1] = attribute.cluster_size[2] = 1;
-    } else {
-      attribute.id = LaunchAttribute::cooperative;
-      attribute.cooperates = 1;
-    }
-    const LaunchConfig config{{blocks, 1, 1},
-                              {static_cast<unsigned int>(grid.threads), 1, 1},
-                              static_cast<unsigned int>(grid.shared),
-                              handle_of(stream),
-                              &attribute,
-                              1};
-    SLIM_CUDA_CALL(gpu_, cuLaunchKernelEx, &config, static_cast<const NvidiaKernel&>(kernel).handle,
-                   nullptr, extra);
-  }
-
   // What the driver does not take any more is compiled again.
   std::shared_ptr<const Loaded> load_cached(const std::string& key) const {
     const std::optional<std::string> code = read_cached(key);
@@ -366,7 +308,7 @@ class NvidiaDriver final : public Driver {
   }
 
   void require_alive() const {
-    if (gpu_.failed()) throw DriverError(gpu_.error());
+    if (gpu_.failed()) throw LostDevice(properties_.name, gpu_.error());
   }
   void require_here() const {
     require_alive();
@@ -377,8 +319,9 @@ class NvidiaDriver final : public Driver {
     }
   }
 
+  const std::unique_ptr<const Platform> platform_;
   Gpu gpu_;
-  Compiler compiler_;
+  const std::unique_ptr<const KernelCompiler> compiler_;
   Properties properties_;
   Pool memory_, pinned_;
   std::mutex mutex_;
@@ -392,10 +335,10 @@ class NvidiaDriver final : public Driver {
 };
 
 }  // namespace
-}  // namespace nvidia
 
-std::unique_ptr<Driver> open_nvidia(int device) {
-  return std::make_unique<nvidia::NvidiaDriver>(device);
+std::unique_ptr<Driver> open_driver(std::unique_ptr<const Platform> platform, int number) {
+  return std::make_unique<NvidiaDriver>(std::move(platform), number);
 }
 
+}  // namespace nvidia
 }  // namespace slim::cuda

@@ -39,7 +39,10 @@ std::string words_of(const DriverApi& api, const char* call, Result result) {
                       words_of(api, "cuInit", result) + "): start the machine again");
   }
   throw DriverError("NVIDIA's driver does not start, " + words_of(api, "cuInit", result) +
-                    ": see whether nvidia-smi works");
+                    (result == kNotInitialized
+                         ? ": a process that was forked after CUDA was used cannot use it, start "
+                           "processes by \"spawn\" or \"forkserver\""
+                         : ": see whether nvidia-smi works"));
 }
 
 DriverApi open_driver() {
@@ -82,7 +85,7 @@ int driver_version() {
   return version;
 }
 
-Gpu::Gpu(int number) : api_(driver_api()) {
+Gpu::Gpu(const DriverApi& api, int number) : api_(api) {
   int count = 0;
   require("cuDeviceGetCount", api_.cuDeviceGetCount(&count));
   if (number >= count) {
@@ -106,19 +109,37 @@ std::string Gpu::words(const char* call, Result result) const {
   return words_of(api_, call, result);
 }
 
+// As cuda.h says of each; what is not listed ends the context, or may.
+bool is_refusal(Result result) {
+  constexpr Result kInvalidValue = 1, kInvalidHandle = 400, kTooManyResources = 701,
+                   kCooperativeTooLarge = 720, kNotPermitted = 800, kNotSupported = 801,
+                   kFirstOfRecording = 900, kLastOfRecording = 908, kInvalidCluster = 912;
+  return result == kInvalidValue || result == kOutOfMemory || result == kInvalidHandle ||
+         result == kTooManyResources || result == kCooperativeTooLarge || result == kNotPermitted ||
+         result == kNotSupported || result == kInvalidCluster ||
+         (result >= kFirstOfRecording && result <= kLastOfRecording);
+}
+
 bool Gpu::check(const char* call, Result result) const noexcept {
   if (result == 0) return true;
-  fail(words(call, result));
+  if (is_refusal(result)) {
+    refusals_.add(words(call, result), result == kOutOfMemory);
+  } else {
+    end(call, result);
+  }
   return false;
 }
 
-void Gpu::fail(const std::string& words) const noexcept {
+void Gpu::end(const char* call, Result result) const noexcept {
+  if (result == 0 || is_refusal(result)) return;
   const std::lock_guard lock(mutex_);
-  if (error_.empty()) error_ = words;
+  if (error_.empty()) error_ = words(call, result);
   failed_.store(true, std::memory_order_release);
 }
 
 void Gpu::require(const char* call, Result result) const {
+  if (result == kOutOfMemory)
+    throw OutOfMemory("the GPU has no memory left, " + words(call, result));
   if (result != 0) throw DriverError(words(call, result));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cuda/nvidia/api.h"
+#include "cuda/refusals.h"
 
 namespace slim::cuda::nvidia {
 
@@ -17,7 +18,7 @@ int driver_version();  // of CUDA: 13000
 class Gpu {
  public:
   // Throws DriverError.
-  explicit Gpu(int number);
+  Gpu(const DriverApi& api, int number);
 
   const DriverApi& api() const { return api_; }
   DeviceNumber device() const { return device_; }
@@ -25,13 +26,16 @@ class Gpu {
 
   // What CUDA says of a result: "cuMemAlloc_v2: CUDA_ERROR_… (in words)".
   std::string words(const char* call, Result result) const;
-  // Keeps the first failure; true where there is none.
+  // True where all is well. Keeps the first failure that ends the context, and otherwise what this
+  // thread was refused.
   bool check(const char* call, Result result) const noexcept;
-  void fail(const std::string& words) const noexcept;  // keeps it likewise
-  // Throws DriverError, and keeps nothing.
+  // What ends something: of its failures only those of the context count.
+  void end(const char* call, Result result) const noexcept;
+  // Throws OutOfMemory or DriverError, and keeps nothing.
   void require(const char* call, Result result) const;
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::string error() const;
+  Refusals& refusals() const { return refusals_; }
 
   // While one lives, its context is this thread's. What was before, other libraries count on: it
   // comes back, but for none where this GPU is the one that they begin with.
@@ -62,11 +66,16 @@ class Gpu {
   mutable std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   mutable std::string error_;
+  mutable Refusals refusals_;
 };
 
-// SLIM_CUDA_CALL(gpu, cuMemFree_v2, data) keeps a failure of the call, and gives whether it is
-// well.
+// Whether a call did nothing, and the context goes on; else nothing works in it any more.
+bool is_refusal(Result result);
+
+// SLIM_CUDA_CALL(gpu, cuEventSynchronize, event) keeps a failure of the call, and gives whether it
+// is well.
 #define SLIM_CUDA_CALL(gpu, name, ...) (gpu).check(#name, (gpu).api().name(__VA_ARGS__))
+#define SLIM_CUDA_END(gpu, name, ...) (gpu).end(#name, (gpu).api().name(__VA_ARGS__))
 #define SLIM_CUDA_REQUIRE(gpu, name, ...) (gpu).require(#name, (gpu).api().name(__VA_ARGS__))
 
 }  // namespace slim::cuda::nvidia

@@ -15,7 +15,7 @@ class Pool {
   using Allocate = std::byte* (*)(const void* of, int64_t bytes);  // null: there is none
   using Free = void (*)(const void* of, std::byte* data);
 
-  // Keeps so many bytes at most.
+  // Keeps so many bytes at most; 0: nothing, and takes what is asked for to the byte.
   Pool(const void* of, Allocate make, Free end, int64_t most)
       : of_(of), allocate_(make), free_(end), most_(most) {}
 
@@ -78,7 +78,8 @@ class Pool {
   }
 
  private:
-  static int64_t class_of(int64_t bytes) {
+  int64_t class_of(int64_t bytes) const {
+    if (most_ == 0) return bytes;
     const int64_t unit = bytes <= (1 << 20) ? 512 : 1 << 21;
     return bytes / unit * unit + (bytes % unit != 0 || bytes == 0 ? unit : 0);
   }

@@ -3,12 +3,9 @@
 
 #include <memory>
 
-#include "cuda/nvidia/gpu.h"
-#include "cuda/products.h"
+#include "cuda/nvidia/platform.h"
 
 namespace slim::cuda::nvidia {
-
-StreamHandle handle_of(Stream& stream);  // of NVIDIA's driver
 
 // Under a driver of this version of CUDA; null where the library is not installed.
 std::unique_ptr<Products> open_products(const Gpu& gpu, int driver_version);

@@ -136,6 +136,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
   if (!shared && plan.useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
   const LaneGrant grant(lanes);
   lanes = grant.lanes();
+  model_->placing().listen();
   std::vector<Plan::Lease> calls, last_calls;
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;

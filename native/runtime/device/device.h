@@ -78,7 +78,9 @@ class Device {
   virtual void prepare_gather(const Context&, const Gather&, int64_t) const {}
   // Among the launches: into the batch, as Gather::run.
   virtual void gather(const Context&, const Gather&, const uint32_t*, int64_t) const noexcept {}
-  // Throws std::runtime_error that says what befell a device that does nothing any more.
+  // Before this thread's work on it, and behind it: throws std::runtime_error or std::bad_alloc
+  // that says what befell a device that does nothing any more, or what of the work it refused.
+  virtual void listen() const noexcept {}
   virtual void require_alive() const {}
   // What trains on it; the arrays of the request lie in its memory. Throws std::invalid_argument.
   virtual std::unique_ptr<Steps> steps(StepsRequest request) const = 0;

@@ -40,6 +40,11 @@ const Device& Placing::named(const std::string& device) const {
   return Device::find(device);
 }
 
+void Placing::listen() const noexcept {
+  home->listen();
+  for (const auto& [name, device] : devices) device->listen();
+}
+
 void Placing::require_alive() const {
   home->require_alive();
   for (const auto& [name, device] : devices) device->require_alive();

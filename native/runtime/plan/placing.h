@@ -20,6 +20,8 @@ struct Placing {
   // By name in the text, "" for what it names no device for: the device's name, "" for home.
   std::map<std::string, std::string> where() const;
   const Device& named(const std::string& device) const;
+  // As a device's, of all.
+  void listen() const noexcept;
   void require_alive() const;
 };
 

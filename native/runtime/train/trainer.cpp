@@ -47,6 +47,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
                     const Interrupt& interrupt, bool breaks) {
   Epochs done;
   Watch watch(interrupt);
+  model_->placing().listen();
   arrays_.to_device();
   breaks = breaks && steps_->alone();  // others have no part in one rank's interrupt
   Start next = start;
