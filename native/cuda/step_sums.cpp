@@ -33,6 +33,16 @@ const KernelText& text_of_sums(const Plan& measure) {
   return kernel_in(steps.back())->text();
 }
 
+// The first of a plan's returns that lies there; as many as they are: none does. Sums that are
+// equal are taken once.
+int64_t place_of_return(const std::vector<Buffer>& returns, const Buffer& buffer) {
+  return std::find_if(returns.begin(), returns.end(),
+                      [&](const Buffer& one) {
+                        return one.base == buffer.base && one.offset == buffer.offset;
+                      }) -
+         returns.begin();
+}
+
 template <class List>
 int64_t size_of_list(const List& list) {
   return static_cast<int64_t>(list.size());
@@ -51,8 +61,8 @@ void CudaSteps::measure(const Segment& segment, std::byte* hypers,
   }
   const int64_t count = size_of_list(stretch_list_) - first;
   for (size_t i = 0; i < places.size(); ++i) {
-    sum_list_.push_back(
-        {first, count, static_cast<int64_t>(i), reinterpret_cast<double*>(hypers + places[i])});
+    sum_list_.push_back({first, count, place_of_return(measure_->returns(), measure_->returns()[i]),
+                         reinterpret_cast<double*>(hypers + places[i])});
   }
 }
 
@@ -84,13 +94,10 @@ void CudaSteps::make_sums() {
   for (const Argument& argument : text.arguments) {
     const Buffer& buffer = argument.buffer;
     const int64_t place = size_of_list(pointers);
-    const auto returned = std::find_if(returns.begin(), returns.end(), [&](const Buffer& one) {
-      return one.base == buffer.base && one.offset == buffer.offset;
-    });
-    if (returned != returns.end()) {
+    const int64_t returned = place_of_return(returns, buffer);
+    if (returned < width) {
       pointers.push_back(partial_.data());
-      move(place, "double",
-           "slim::block() * " + number(width) + " + " + number(returned - returns.begin()));
+      move(place, "double", "slim::block() * " + number(width) + " + " + number(returned));
     } else if (buffer.base == Base::hyper) {
       pointers.push_back(nullptr);
       moved +=

@@ -10,7 +10,19 @@ from test_measure import LAMB, LARS, SIZES, Centred
 from slimlearn.backend import ops
 from slimlearn.backend.optimizer import SGD
 
-SUMMING = [LARS(), LAMB(), Centred()]
+
+class Twice(SGD):
+    """One sum under two names, and another one between them."""
+
+    def _rule(self, u):
+        first = u.total(ops.square(u.weight), "first")
+        slopes = u.total(ops.square(u.gradient), "slopes")
+        again = u.total(ops.square(u.weight), "again")
+        ratio = ops.sqrt(first + again) / (ops.sqrt(slopes) + 1e-3)
+        return u.weight - u.gradient * u.scalar(u.learning_rate * ratio)
+
+
+SUMMING = [LARS(), LAMB(), Centred(), Twice()]
 
 
 def name_of(optimizer):
