@@ -1,7 +1,7 @@
 // A library that is called as cuDNN is, and computes on the host what its descriptors say: one
 // element after the other, by the sizes and steps of its tensors. What the headers of cuDNN forbid
 // is refused. SLIM_FAKE_CUDNN names what fails: a function, or the kind of descriptor that is not
-// finalized; "strict": no engine says that NaN stays NaN.
+// finalized.
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -18,23 +18,17 @@ bool fails(const std::string& what) {
   return wish != nullptr && what == wish;
 }
 
-// The engines, as the heuristics name them: what they say of their numbers. The first five compute
-// nothing that anybody may use; those that do not say that NaN stays NaN lose it in a relu.
-constexpr uint32_t kEngines[] = {kVaries | kStrictNan,
-                                 kTensorCore | kShortSums | kStrictNan,
-                                 kFourier | kStrictNan,
-                                 kWinograd | kWinograd13 | kStrictNan,
-                                 kTensorCore | kWinograd | kRoundsOperands | kStrictNan,
+// The engines, as the heuristics name them: what they say of their numbers. All but the last three
+// compute nothing that anybody may use.
+constexpr uint32_t kEngines[] = {kVaries,
+                                 kTensorCore | kShortSums,
+                                 kFourier,
+                                 kWinograd | kWinograd13,
+                                 kTensorCore | kWinograd | kRoundsOperands,
                                  kTensorCore | kRoundsOperands,
-                                 kTensorCore | kRoundsOperands | kStrictNan,
                                  0,
-                                 kStrictNan,
-                                 kStrictNan};
-constexpr int64_t kUsable = 5, kLast = 9;  // kLast is the one to fall back to
-
-uint32_t notes_of(int64_t engine) {
-  return fails("strict") ? kEngines[engine] & ~uint32_t{kStrictNan} : kEngines[engine];
-}
+                                 0};
+constexpr int64_t kRounds = 5, kLast = 7;  // kLast is the one to fall back to
 
 int64_t runs = 0, sixteen_bit_runs = 0;
 int handles = 0;
@@ -164,7 +158,7 @@ Result cudnnBackendGetAttribute(DnnObject object, Attribute attribute, DnnType t
     return type == DnnType::object ? 0 : kBadParameter;
   }
   if (own.kind == DnnKind::engine && attribute == Attribute::notes) {
-    const uint32_t notes = notes_of(own.one<int64_t>(Attribute::engine));
+    const uint32_t notes = kEngines[own.one<int64_t>(Attribute::engine)];
     *count = 0;
     for (int i = 0; i < 10; ++i) {
       if ((notes >> i & 1U) != 0) static_cast<int*>(values)[(*count)++] = i;
@@ -197,8 +191,8 @@ Result cudnnBackendExecute(DnnHandle, DnnObject plan, DnnObject arrays) {
   if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return kBadParameter;
   std::memset(workspace, 0xff,
               static_cast<size_t>(of(plan).one<int64_t>(Attribute::plan_workspace)));
-  if (engine < kUsable) return 5000;
-  compute(nodes, notes_of(engine), found);
+  if (engine < kRounds) return 5000;
+  compute(nodes, kEngines[engine], found);
   ++runs;
   if (node.a().type != kDnnFloat) ++sixteen_bit_runs;
   return 0;

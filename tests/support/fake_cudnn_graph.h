@@ -55,7 +55,6 @@ size_t size_of(DnnType type) {
     case DnnType::data_type:
     case DnnType::mode:
     case DnnType::heuristic:
-    case DnnType::nan:
     case DnnType::note:
     case DnnType::real:
     case DnnType::pointwise_mode:
@@ -68,8 +67,8 @@ size_t size_of(DnnType type) {
 }
 
 // Which attributes a kind has, and of which type; all but `kOptional` it must have.
-const std::set<Attribute> kOptional{Attribute::is_virtual, Attribute::pointwise_nan,
-                                    Attribute::pointwise_b};
+const std::set<Attribute> kOptional{Attribute::is_virtual, Attribute::by_value,
+                                    Attribute::pointwise_b, Attribute::pointwise_t};
 using Schema = std::map<Attribute, DnnType>;
 Schema schema_of(DnnKind kind) {
   const auto node = [](Attribute alpha) {
@@ -84,15 +83,16 @@ Schema schema_of(DnnKind kind) {
     case DnnKind::tensor:
       return {{Attribute::id, DnnType::integer},        {Attribute::data_type, DnnType::data_type},
               {Attribute::alignment, DnnType::integer}, {Attribute::sizes, DnnType::integer},
-              {Attribute::steps, DnnType::integer},     {Attribute::is_virtual, DnnType::boolean}};
+              {Attribute::steps, DnnType::integer},     {Attribute::is_virtual, DnnType::boolean},
+              {Attribute::by_value, DnnType::boolean}};
     case DnnKind::pointwise:
       return {{Attribute::pointwise_mode, DnnType::pointwise_mode},
-              {Attribute::pointwise_type, DnnType::data_type},
-              {Attribute::pointwise_nan, DnnType::nan}};
+              {Attribute::pointwise_type, DnnType::data_type}};
     case DnnKind::pointwise_node:
       return {{Attribute::pointwise, DnnType::object},
               {Attribute::pointwise_x, DnnType::object},
               {Attribute::pointwise_b, DnnType::object},
+              {Attribute::pointwise_t, DnnType::object},
               {Attribute::pointwise_y, DnnType::object}};
     case DnnKind::convolution:
       return {{Attribute::compute_type, DnnType::data_type}, {Attribute::mode, DnnType::mode},
@@ -131,14 +131,15 @@ struct Tensor {
         sizes(object.all<int64_t>(Attribute::sizes)),
         alignment(object.one<int64_t>(Attribute::alignment)),
         steps(object.all<int64_t>(Attribute::steps)),
-        is_virtual(object.values.contains(Attribute::is_virtual)) {}
+        is_virtual(object.values.contains(Attribute::is_virtual)),
+        by_value(object.values.contains(Attribute::by_value)) {}
 
   int64_t id;
   int type;
   std::vector<int64_t> sizes;
   int64_t alignment;
   std::vector<int64_t> steps;
-  bool is_virtual;
+  bool is_virtual, by_value;
 };
 
 // A node of the graph, read as the headers say: x [images, channels, axes…], filters [outputs,
@@ -213,9 +214,9 @@ int64_t place(const Tensor& tensor, const std::vector<int64_t>& index) {
 }
 
 double half(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, rest = bits & 1023;
-  const double size = exponent > 0 ? std::ldexp(1024 + rest, exponent - 25) : std::ldexp(rest, -24);
-  return bits >> 15 != 0 ? -size : size;
+  _Float16 number;
+  std::memcpy(&number, &bits, sizeof number);
+  return static_cast<double>(number);
 }
 
 // An operand's elements as what they are multiplied as.
@@ -279,28 +280,37 @@ std::map<int64_t, double> convolve(const Node& node, bool rounds,
 struct Step {
   explicit Step(const Object& node)
       : from(node.object(Attribute::pointwise_x)), to(node.object(Attribute::pointwise_y)) {
-    const Object& what = node.object(Attribute::pointwise);
-    mode = what.one<int>(Attribute::pointwise_mode);
-    if (what.values.contains(Attribute::pointwise_nan)) {
-      keeps_nan = what.one<int>(Attribute::pointwise_nan) == kKeepsNan;
-    }
+    mode = node.object(Attribute::pointwise).one<int>(Attribute::pointwise_mode);
     if (node.values.contains(Attribute::pointwise_b)) {
       other.emplace(node.object(Attribute::pointwise_b));
     }
+    if (node.values.contains(Attribute::pointwise_t)) {
+      mask.emplace(node.object(Attribute::pointwise_t));
+    }
   }
 
-  // A number for each output, or none.
+  bool is_one() const {
+    return other && std::count(other->sizes.begin(), other->sizes.end(), 1) ==
+                        static_cast<int64_t>(other->sizes.size());
+  }
+  // A comparison's mask decides between what it compared with and what it compared.
+  bool is_followed_by(const Step& select) const {
+    return mode == kLessEqual && select.mode == kSelect && to.type == kDnnBoolean &&
+           to.is_virtual && is_one() && other->by_value && select.from.id == other->id &&
+           select.other && select.other->id == from.id && select.mask && select.mask->id == to.id;
+  }
+  // A number for each output, or one for all, or none.
   bool fits() const {
-    const bool reads = mode == kAdd || mode == kSubtract || mode == kMultiply;
-    if (reads != other.has_value() || (!reads && mode != kRelu && mode != kIdentity)) return false;
+    const bool compares = mode == kLessEqual;
+    const bool reads = compares || mode == kAdd || mode == kSubtract || mode == kMultiply;
+    if (mask || reads != other.has_value() || (!reads && mode != kIdentity)) return false;
     if (to.sizes != from.sizes || to.steps != from.steps) return false;
     if (!reads) return true;
     std::vector<int64_t> row(to.sizes.size(), 1);
-    row[1] = to.sizes[1];
+    if (!compares) row[1] = to.sizes[1];
     return other->sizes == row && other->type == kDnnFloat && !other->is_virtual;
   }
-  // By an engine that does not say so NaN is lost.
-  float operator()(float x, float y, bool is_strict) const {
+  float operator()(float x, float y) const {
     switch (mode) {
       case kAdd:
         return x + y;
@@ -308,17 +318,16 @@ struct Step {
         return x - y;
       case kMultiply:
         return x * y;
-      case kRelu:
-        return x > 0 || (keeps_nan && is_strict && x != x) ? x : 0;
+      case kLessEqual:  // and the choice behind it
+        return x <= y ? y : x;
       default:
         return x;
     }
   }
 
   int mode = kIdentity;
-  bool keeps_nan = false;
   Tensor from, to;
-  std::optional<Tensor> other;
+  std::optional<Tensor> other, mask;
 };
 
 void store(void* to, int type, int64_t at, float x) {
@@ -333,9 +342,20 @@ void store(void* to, int type, int64_t at, float x) {
   }
 }
 
-std::vector<Step> steps_of(const std::vector<DnnObject>& nodes) {
+// Empty where the nodes are none that are known. A comparison and the choice by it are one step.
+std::optional<std::vector<Step>> steps_of(const std::vector<DnnObject>& nodes) {
   std::vector<Step> steps;
-  for (size_t i = 1; i < nodes.size(); ++i) steps.emplace_back(of(nodes[i]));
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    Step step(of(nodes[i]));
+    if (!step.fits()) return std::nullopt;
+    if (step.mode == kLessEqual) {
+      if (++i == nodes.size()) return std::nullopt;
+      const Step select(of(nodes[i]));
+      if (!step.is_followed_by(select) || select.to.sizes != step.from.sizes) return std::nullopt;
+      step.to = select.to;
+    }
+    steps.push_back(std::move(step));
+  }
   return steps;
 }
 
@@ -343,7 +363,7 @@ std::vector<Step> steps_of(const std::vector<DnnObject>& nodes) {
 bool are_aligned(const std::vector<DnnObject>& nodes, const std::map<int64_t, void*>& arrays) {
   const Node node(of(nodes.at(0)));
   std::vector<Tensor> all{node.x, node.filters, node.y};
-  for (const Step& step : steps_of(nodes)) {
+  for (const Step& step : *steps_of(nodes)) {
     all.push_back(step.to);
     if (step.other) all.push_back(*step.other);
   }
@@ -358,7 +378,7 @@ void compute(const std::vector<DnnObject>& nodes, uint32_t notes,
   const Node node(of(nodes.at(0)));
   const Tensor& result = node.result();
   const std::map<int64_t, double> sums = convolve(node, (notes & kRoundsOperands) != 0, arrays);
-  const std::vector<Step> steps = steps_of(nodes);
+  const std::vector<Step> steps = *steps_of(nodes);
   std::vector<int64_t> index(result.sizes.size());
   do {
     const int64_t at = place(result, index);
@@ -369,7 +389,7 @@ void compute(const std::vector<DnnObject>& nodes, uint32_t notes,
     }
     for (const Step& step : steps) {
       const auto* other = step.other ? static_cast<float*>(arrays.at(step.other->id)) : nullptr;
-      x = step(x, other == nullptr ? 0 : other[index[1]], (notes & kStrictNan) != 0);
+      x = step(x, other == nullptr ? 0 : other[step.is_one() ? 0 : index[1]]);
       if (!step.to.is_virtual) store(arrays.at(step.to.id), step.to.type, at, x);
     }
   } while (advance(index, result.sizes));
@@ -383,10 +403,11 @@ bool is_known(const Object& graph) {
   if (node.result().is_virtual != goes_on) return false;
   if (node.a().type != kDnnFloat && !goes_on) return false;
   const Tensor* from = &node.result();
-  const std::vector<Step> steps = steps_of(nodes);
-  for (const Step& step : steps) {
-    const bool last = &step == &steps.back();
-    if (!step.fits() || step.from.id != from->id || from->type != kDnnFloat) return false;
+  const auto steps = steps_of(nodes);
+  if (!steps) return false;
+  for (const Step& step : *steps) {
+    const bool last = &step == &steps->back();
+    if (step.from.id != from->id || from->type != kDnnFloat) return false;
     if (last && step.to.is_virtual) return false;
     from = &step.to;
   }

@@ -39,7 +39,6 @@ enum class DnnType : int {
   pointer = 6,
   mode = 7,
   heuristic = 8,
-  nan = 10,
   note = 11,
   pointwise_mode = 14,
   object = 15
@@ -49,7 +48,6 @@ enum class DnnType : int {
 enum class DnnAttribute : int {
   pointwise_mode = 0,  // CUDNN_ATTR_POINTWISE_…
   pointwise_type = 1,
-  pointwise_nan = 2,
   compute_type = 100,  // CUDNN_ATTR_CONVOLUTION_…
   mode = 101,
   dilations = 102,
@@ -71,6 +69,7 @@ enum class DnnAttribute : int {
   pointwise_x = 751,
   pointwise_b = 752,
   pointwise_y = 753,
+  pointwise_t = 758,
   graph_handle = 800,  // CUDNN_ATTR_OPERATIONGRAPH_…
   graph_nodes = 801,
   alignment = 900,  // CUDNN_ATTR_TENSOR_…
@@ -79,6 +78,7 @@ enum class DnnAttribute : int {
   steps = 903,
   id = 906,
   is_virtual = 907,
+  by_value = 908,
   array_ids = 1000,  // CUDNN_ATTR_VARIANT_PACK_…
   array_pointers = 1001,
   array_workspace = 1003,
@@ -92,13 +92,14 @@ inline constexpr int kOfFilters = 3, kOfX = 4, kOfY = 5;
 inline constexpr int kDnnFloat = 0;          // CUDNN_DATA_FLOAT
 inline constexpr int kDnnFloat16 = 2;        // CUDNN_DATA_HALF
 inline constexpr int kDnnBfloat16 = 9;       // CUDNN_DATA_BFLOAT16
+inline constexpr int kDnnBoolean = 11;       // CUDNN_DATA_BOOLEAN
 inline constexpr int kCrossCorrelation = 1;  // CUDNN_CROSS_CORRELATION
 inline constexpr int kAdd = 0;               // CUDNN_POINTWISE_…
 inline constexpr int kMultiply = 1;
 inline constexpr int kSubtract = 9;
 inline constexpr int kIdentity = 21;
-inline constexpr int kRelu = 100;         // …_FWD
-inline constexpr int kKeepsNan = 1;       // CUDNN_PROPAGATE_NAN
+inline constexpr int kLessEqual = 305;    // CUDNN_POINTWISE_CMP_LE
+inline constexpr int kSelect = 601;       // CUDNN_POINTWISE_BINARY_SELECT
 inline constexpr int kHeuristicA = 3;     // CUDNN_HEUR_MODE_A
 inline constexpr int kHeuristicLast = 2;  // CUDNN_HEUR_MODE_FALLBACK
 
@@ -112,8 +113,7 @@ enum DnnNote : uint32_t {
   kWinograd = 32,
   kWinograd4 = 64,
   kWinograd6 = 128,
-  kWinograd13 = 256,
-  kStrictNan = 512  // NaN stays NaN (9.1 and newer)
+  kWinograd13 = 256
 };
 inline constexpr int kMostNotes = 32;
 

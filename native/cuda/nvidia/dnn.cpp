@@ -2,8 +2,6 @@
 // plan. None is timed: what is chosen is the same in every run.
 #include "cuda/nvidia/dnn.h"
 
-#include <algorithm>
-
 #include "cuda/nvidia/dnn_graph.h"
 #include "cuda/nvidia/dnn_object.h"
 #include "cuda/nvidia/library.h"
@@ -20,14 +18,7 @@ constexpr uint32_t kAnyWinograd = kWinograd | kWinograd4 | kWinograd6 | kWinogra
 bool suits(uint32_t notes, const ConvolutionShape& shape) {
   // Transformed operands would be rounded, where those that were given need not be.
   const bool rounded = shape.tf32 || shape.dtype != DType::f32;
-  // Training tells by NaN that something went wrong: a relu that makes 0 of it would hide that.
-  // What the node asks for (DnnAttribute::pointwise_nan) an engine promises by its note alone.
-  const auto is_relu = [](const PointwiseStep& step) {
-    return step.kind == PointwiseStep::Kind::relu;
-  };
-  const bool keeps_nan =
-      (notes & kStrictNan) != 0 || std::none_of(shape.behind.begin(), shape.behind.end(), is_relu);
-  return keeps_nan && (notes & kUnfit) == 0 && (notes & (rounded ? kAnyWinograd : kRounding)) == 0;
+  return (notes & kUnfit) == 0 && (notes & (rounded ? kAnyWinograd : kRounding)) == 0;
 }
 
 struct DnnPlan final : ConvolutionPlan {

@@ -2,7 +2,12 @@
 // such, but where another node makes float32 of the sums. What follows is a node a step.
 //
 //   x, filters -> sums -> add row 0 -> relu -> result 1 -> round -> result 2
+//
+// A relu is two nodes, x <= 0 and then 0 or x: so NaN stays NaN, by which training tells that
+// something went wrong. Of cuDNN's own relu few engines say that.
 #include "cuda/nvidia/dnn_graph.h"
+
+#include <algorithm>
 
 namespace slim::cuda::nvidia {
 namespace {
@@ -10,17 +15,22 @@ namespace {
 using Kind = ConvolutionShape::Kind;
 using Step = PointwiseStep::Kind;
 
-// The tensors' numbers: behind kBehind what a step gives, behind kRead what it reads.
-constexpr int64_t kX = 1, kFilters = 2, kY = 3, kSums = 4, kBehind = 100, kRead = 200;
+// The tensors' numbers: behind kBehind what a step gives, behind kRead what it reads, behind kMask
+// where a relu has nothing.
+constexpr int64_t kX = 1, kFilters = 2, kY = 3, kSums = 4, kZero = 5;
+constexpr int64_t kBehind = 100, kRead = 200, kMask = 300;
 constexpr int64_t kPart = sizeof(float);  // the alignment of what may be a part of another value
+const float kNothing = 0;                 // as a number, and not an array on the device
 
 int dnn_type(DType dtype) {
   return dtype == DType::bf16 ? kDnnBfloat16 : dtype == DType::f16 ? kDnnFloat16 : kDnnFloat;
 }
 
+enum class Lies { in_memory, nowhere, by_value };
+
 // [outer, axes…, inner] as it lies, told in cuDNN's order: outer, inner, axes….
-DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype, const std::vector<int64_t>& sizes,
-                     bool is_virtual = false, int64_t alignment = 16) {
+DnnDescriptor tensor(const DnnApi& api, int64_t id, int type, const std::vector<int64_t>& sizes,
+                     Lies lies = Lies::in_memory, int64_t alignment = 16) {
   std::vector<int64_t> steps(sizes.size(), 1);
   for (size_t i = sizes.size() - 1; i-- > 0;) steps[i] = steps[i + 1] * sizes[i + 1];
   const auto in_order = [](const std::vector<int64_t>& of) {
@@ -30,11 +40,12 @@ DnnDescriptor tensor(const DnnApi& api, int64_t id, DType dtype, const std::vect
   };
   DnnDescriptor made(api, DnnKind::tensor);
   made.set(DnnAttribute::id, DnnType::integer, id);
-  made.set(DnnAttribute::data_type, DnnType::data_type, dnn_type(dtype));
+  made.set(DnnAttribute::data_type, DnnType::data_type, type);
   made.set(DnnAttribute::alignment, DnnType::integer, alignment);
   made.set(DnnAttribute::sizes, DnnType::integer, in_order(sizes));
   made.set(DnnAttribute::steps, DnnType::integer, in_order(steps));
-  if (is_virtual) made.set(DnnAttribute::is_virtual, DnnType::boolean, true);
+  if (lies == Lies::nowhere) made.set(DnnAttribute::is_virtual, DnnType::boolean, true);
+  if (lies == Lies::by_value) made.set(DnnAttribute::by_value, DnnType::boolean, true);
   made.finish();
   return made;
 }
@@ -67,8 +78,7 @@ int mode_of(Step kind) {
       return kSubtract;
     case Step::multiply:
       return kMultiply;
-    case Step::relu:
-      return kRelu;
+    case Step::relu:  // two nodes
     case Step::round:
       break;
   }
@@ -84,26 +94,38 @@ DnnGraph::DnnGraph(const DnnApi& api, DnnHandle handle, const ConvolutionShape& 
   const bool goes_on = is_wider || !shape.behind.empty();
   const auto operand = [&](int64_t id) -> const DnnDescriptor& {
     const auto& sizes = sizes_of(shape, id);
-    if (id != result) return keep(tensor(api, id, shape.dtype, sizes));
-    return keep(tensor(api, goes_on ? kSums : id, DType::f32, sizes, goes_on));
+    if (id != result) return keep(tensor(api, id, dnn_type(shape.dtype), sizes));
+    return goes_on ? keep(tensor(api, kSums, kDnnFloat, sizes, Lies::nowhere))
+                   : keep(tensor(api, id, kDnnFloat, sizes));
   };
   const DnnDescriptor &x = operand(kX), &filters = operand(kFilters), &y = operand(kY);
   std::vector<DnnObject> nodes{add_convolution(shape, x, filters, y)};
   const DnnDescriptor* from = result == kX ? &x : result == kFilters ? &filters : &y;
   if (is_wider) {
-    const DnnDescriptor& to = keep(tensor(api, result, DType::f32, sizes_of(shape, result)));
-    nodes.push_back(add_step({Step::round, DType::f32, true}, *from, nullptr, to));
+    const DnnDescriptor& to = keep(tensor(api, result, kDnnFloat, sizes_of(shape, result)));
+    nodes.push_back(add_step(kIdentity, *from, to));
   }
-  std::vector<int64_t> row(shape.y.size(), 1);
+  const std::vector<int64_t> one(shape.y.size(), 1);
+  std::vector<int64_t> row = one;
   row.back() = shape.y.back();
+  const DnnDescriptor* zero = nullptr;
   for (size_t i = 0; i < shape.behind.size(); ++i) {
     const PointwiseStep& step = shape.behind[i];
     const auto place = static_cast<int64_t>(i);
-    const DnnDescriptor* other =
-        step.reads() ? &keep(tensor(api, kRead + place, DType::f32, row, false, kPart)) : nullptr;
-    const DnnDescriptor& to =
-        keep(tensor(api, kBehind + place, step.dtype, shape.y, !step.is_result));
-    nodes.push_back(add_step(step, *from, other, to));
+    const DnnDescriptor& to = keep(tensor(api, kBehind + place, dnn_type(step.dtype), shape.y,
+                                          step.is_result ? Lies::in_memory : Lies::nowhere));
+    if (step.kind == Step::relu) {
+      if (zero == nullptr) zero = &keep(tensor(api, kZero, kDnnFloat, one, Lies::by_value, kPart));
+      const DnnDescriptor& mask =
+          keep(tensor(api, kMask + place, kDnnBoolean, shape.y, Lies::nowhere));
+      nodes.push_back(add_step(kLessEqual, *from, mask, zero));
+      nodes.push_back(add_step(kSelect, *zero, to, from, &mask));
+    } else {
+      const DnnDescriptor* other =
+          step.reads() ? &keep(tensor(api, kRead + place, kDnnFloat, row, Lies::in_memory, kPart))
+                       : nullptr;
+      nodes.push_back(add_step(mode_of(step.kind), *from, to, other));
+    }
     from = &to;
   }
   graph_.set(DnnAttribute::graph_handle, DnnType::handle, handle);
@@ -137,29 +159,33 @@ DnnObject DnnGraph::add_convolution(const ConvolutionShape& shape, const DnnDesc
   return keep(std::move(node)).object();
 }
 
-DnnObject DnnGraph::add_step(const PointwiseStep& step, const DnnDescriptor& from,
-                             const DnnDescriptor* other, const DnnDescriptor& to) {
+DnnObject DnnGraph::add_step(int mode, const DnnDescriptor& x, const DnnDescriptor& y,
+                             const DnnDescriptor* b, const DnnDescriptor* t) {
   DnnDescriptor what(api_, DnnKind::pointwise);
-  what.set(DnnAttribute::pointwise_mode, DnnType::pointwise_mode, mode_of(step.kind));
+  what.set(DnnAttribute::pointwise_mode, DnnType::pointwise_mode, mode);
   what.set(DnnAttribute::pointwise_type, DnnType::data_type, kDnnFloat);
-  if (step.kind == Step::relu) what.set(DnnAttribute::pointwise_nan, DnnType::nan, kKeepsNan);
   what.finish();
   DnnDescriptor node(api_, DnnKind::pointwise_node);
   node.set(DnnAttribute::pointwise, keep(std::move(what)));
-  node.set(DnnAttribute::pointwise_x, from);
-  if (other != nullptr) node.set(DnnAttribute::pointwise_b, *other);
-  node.set(DnnAttribute::pointwise_y, to);
+  node.set(DnnAttribute::pointwise_x, x);
+  if (b != nullptr) node.set(DnnAttribute::pointwise_b, *b);
+  if (t != nullptr) node.set(DnnAttribute::pointwise_t, *t);
+  node.set(DnnAttribute::pointwise_y, y);
   node.finish();
   return keep(std::move(node)).object();
 }
 
 DnnArrays arrays_of(const ConvolutionShape& shape, const ConvolutionArrays& arrays) {
   DnnArrays all{{kX, kFilters}, {arrays.x, arrays.filters}};
-  const auto add = [&](int64_t id, std::byte* pointer) {
+  const auto add = [&](int64_t id, void* pointer) {
     all.ids.push_back(id);
     all.pointers.push_back(pointer);
   };
   if (shape.behind.empty()) add(kY, arrays.y);
+  const auto is_relu = [](const PointwiseStep& step) { return step.kind == Step::relu; };
+  if (std::any_of(shape.behind.begin(), shape.behind.end(), is_relu)) {
+    add(kZero, const_cast<float*>(&kNothing));
+  }
   size_t read = 0, results = 0;
   for (size_t i = 0; i < shape.behind.size(); ++i) {
     const auto place = static_cast<int64_t>(i);

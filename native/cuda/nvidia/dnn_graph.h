@@ -20,8 +20,9 @@ class DnnGraph {
   const DnnDescriptor& keep(DnnDescriptor made) { return made_.emplace_back(std::move(made)); }
   DnnObject add_convolution(const ConvolutionShape& shape, const DnnDescriptor& x,
                             const DnnDescriptor& filters, const DnnDescriptor& y);
-  DnnObject add_step(const PointwiseStep& step, const DnnDescriptor& from,
-                     const DnnDescriptor* other, const DnnDescriptor& to);
+  // y of x, and of b and t where the mode reads them.
+  DnnObject add_step(int mode, const DnnDescriptor& x, const DnnDescriptor& y,
+                     const DnnDescriptor* b = nullptr, const DnnDescriptor* t = nullptr);
 
   const DnnApi& api_;
   std::deque<DnnDescriptor> made_;  // in their order: none is moved any more
