@@ -26,8 +26,7 @@ const cuda::CudaDevice* gpu_of(const std::string& name) {
 const cuda::CudaDevice& require_gpu(const std::string& name) {
   const cuda::CudaDevice* gpu = gpu_of(name);
   if (gpu == nullptr) throw std::invalid_argument(name + " is no GPU");
-  gpu->listen();
-  gpu->require_alive();
+  gpu->attempt()->check();
   return *gpu;
 }
 
@@ -76,12 +75,13 @@ struct Held {
 std::tuple<bool, double, double> look(const std::string& device, const py::handle& array) {
   const ResidentArray given(array);
   const cuda::CudaDevice& gpu = require_gpu(device);
+  const auto attempt = gpu.attempt();
   cuda::Seen seen;
   {
     const Unlocked unlocked;
     seen = gpu.residents().look(given.type, given.rows);
   }
-  gpu.require_alive();
+  attempt->check();
   return {seen.finite != 0, seen.least, seen.most};
 }
 
@@ -97,6 +97,7 @@ std::unique_ptr<Held> copied(const std::string& device, const py::handle& array,
   const bool same = given.dtype.equal(dtype);
   const std::string kind = dtype.kind() == 'b' ? "slim::Truth" : to;
   const cuda::CudaDevice& gpu = require_gpu(device);
+  const auto attempt = gpu.attempt();
   auto held = std::make_unique<Held>();
   {
     const Unlocked unlocked;
@@ -107,20 +108,21 @@ std::unique_ptr<Held> copied(const std::string& device, const py::handle& array,
                                                : residents.copying(word, word, word);
     held->piece = residents.copied(copying, given.rows, dtype.itemsize(), rows);
   }
-  gpu.require_alive();
+  attempt->check();
   return held;
 }
 
 // Numbers that lie one after the other, to the host.
 void fetch_packed(const std::string& device, uintptr_t from, py::array to) {
   const cuda::CudaDevice& gpu = require_gpu(device);
+  const auto attempt = gpu.attempt();
   auto* data = static_cast<std::byte*>(to.mutable_data());
   const int64_t bytes = to.nbytes();
   {
     const Unlocked unlocked;
     gpu.memory().to_host(data, reinterpret_cast<const std::byte*>(from), bytes);
   }
-  gpu.require_alive();
+  attempt->check();
 }
 
 void wait_for(const std::string& device, uintptr_t stream) {
@@ -157,6 +159,7 @@ void bind_residents(py::module_& module) {
   // The handle of a stream on which others may say when an array is complete.
   module.def("gpu_stream", [](const std::string& device) {
     const cuda::CudaDevice& gpu = require_gpu(device);
+    const auto attempt = gpu.attempt();
     return reinterpret_cast<uintptr_t>(gpu.driver().handle(gpu.residents().stream()));
   });
   module.def("gpu_wait_for", &wait_for);

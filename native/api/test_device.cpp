@@ -243,7 +243,7 @@ void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& so
   const std::unique_ptr<cuda::Driver> driver = gpu ? cuda::open_nvidia(0) : cuda::open_emulated();
   using Meet = cuda::Grid::Meet;
   const cuda::Grid grid{blocks, threads, shared, together ? Meet::anywhere : Meet::never};
-  driver->refusals().listen();
+  cuda::Refusals::Scope scope(driver->refusals());
   const std::unique_ptr<cuda::Module> code = driver->compile(source);
   const std::unique_ptr<cuda::Kernel> kernel = code->kernel("k0", grid);
   const std::unique_ptr<cuda::Stream> stream = driver->open_stream();
@@ -272,7 +272,7 @@ void run_cuda_kernel(const std::vector<py::array>& arrays, const std::string& so
   }
   driver->wait(*stream);
   if (const std::string error = driver->error(); !error.empty()) throw cuda::DriverError(error);
-  driver->refusals().raise("of the test");
+  scope.check("of the test");
 }
 
 }  // namespace
@@ -288,6 +288,7 @@ void bind_test_device(py::module_& module) {
       },
       py::arg("name"), py::arg("nvrtc") = false, py::arg("memory") = int64_t{1} << 30,
       py::arg("dnn") = "", py::arg("sixteen_bits") = true);
+  module.def("emulated_calls", &cuda::emulated_calls);
   // The call of libcuda's of this name, behind so many that work, gives this result.
   module.def("refuse_emulated_call", &cuda::refuse_emulated_call, py::arg("name"), py::arg("after"),
              py::arg("result"), py::arg("times") = 1);

@@ -174,18 +174,24 @@ void CudaDevice::gather(const Context& context, const Gather& gather, const uint
   residents_->copy(call.stream, *gathering_of(gather), rows);
 }
 
-void CudaDevice::listen() const noexcept { driver_->refusals().listen(); }
-
-void CudaDevice::require_alive() const {
-  const std::string error = driver_->error();
-  if (error.empty()) return driver_->refusals().raise(name_);
-  throw LostDevice(name_, error);
+std::unique_ptr<Attempt> CudaDevice::attempt() const {
+  struct Own final : Attempt {
+    explicit Own(const CudaDevice& device) : device(device), scope(device.driver().refusals()) {}
+    void check() override {
+      const std::string error = device.driver().error();
+      if (!error.empty()) throw LostDevice(device.name(), error);
+      scope.check(device.name());
+    }
+    const CudaDevice& device;
+    Refusals::Scope scope;
+  };
+  return std::make_unique<Own>(*this);
 }
 
 std::unique_ptr<Steps> CudaDevice::steps(StepsRequest request) const {
-  listen();
+  const auto own = attempt();
   auto steps = std::make_unique<CudaSteps>(*this, std::move(request));
-  require_alive();
+  own->check();
   return steps;
 }
 

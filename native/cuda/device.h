@@ -61,8 +61,7 @@ class CudaDevice final : public Device {
   void prepare_gather(const Context& context, const Gather& gather, int64_t rows) const override;
   void gather(const Context& context, const Gather& gather, const uint32_t* index,
               int64_t first) const noexcept override;
-  void listen() const noexcept override;
-  void require_alive() const override;
+  std::unique_ptr<Attempt> attempt() const override;
   std::unique_ptr<Steps> steps(StepsRequest request) const override;
 
   Driver& driver() const { return *driver_; }

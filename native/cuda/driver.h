@@ -100,8 +100,8 @@ class Products;
 class Convolutions;
 
 // Calls from any thread. What is noexcept keeps what is wrong. An error ends all work: `error` says
-// what it was, and nothing runs after it. A refusal is of what this thread asked for: what follows
-// on that stream is left out until somebody waits for it, and `refusals` has it.
+// what it was, and nothing runs after it. A refusal is of the work that asked (Refusals::Scope):
+// what follows on that stream is left out until somebody waits for the stream itself.
 class Driver {
  public:
   virtual ~Driver() = default;

@@ -50,6 +50,7 @@ std::vector<uint32_t> Feed::places() const {
 }
 
 void Feed::begin(const uint32_t* order) {
+  driver_.wait(*stream_);  // it may have been refused something
   order_ = order;
   loaded_ = -1;
 }

@@ -1,41 +1,56 @@
-// One place for each thread, which listens to one driver at a time.
+// The work that is under way, in the order in which it began.
 #include "cuda/refusals.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cuda/driver.h"
 
 namespace slim::cuda {
 
-Refusals::Listener& Refusals::listener() {
-  static thread_local Listener own;
-  return own;
+Refusals::Scope::Scope(Refusals& all) : all_(all) {
+  const std::lock_guard lock(all_.mutex_);
+  all_.scopes_.push_back(this);
 }
 
-void Refusals::listen() noexcept { listener() = {this, std::nullopt}; }
-
-void Refusals::add(const std::string& words, bool memory) noexcept {
-  const std::lock_guard lock(mutex_);
-  std::optional<Refusal>& place = listener().to == this ? listener().refusal : unheard_;
-  if (!place) place = {words, memory};
+Refusals::Scope::~Scope() {
+  const std::lock_guard lock(all_.mutex_);
+  std::erase(all_.scopes_, this);
 }
 
-bool Refusals::any() const noexcept {
-  const std::lock_guard lock(mutex_);
-  return listener().to == this ? listener().refusal.has_value() : unheard_.has_value();
-}
-
-void Refusals::raise(const std::string& device) {
+void Refusals::Scope::check(const std::string& device) {
   std::optional<Refusal> refusal;
   {
-    const std::lock_guard lock(mutex_);
-    if (listener().to == this) refusal = std::exchange(listener(), {}).refusal;
-    if (!refusal) refusal = std::exchange(unheard_, std::nullopt);
+    const std::lock_guard lock(all_.mutex_);
+    refusal = std::exchange(refusal_, std::nullopt);
   }
   if (!refusal) return;
   if (refusal->memory) throw OutOfMemory(device + " has no memory left, " + refusal->words);
   throw DriverError("the GPU " + device + " refused: " + refusal->words +
                     ": what was begun is undone, other work goes on");
+}
+
+// Null: this thread has none.
+Refusals::Scope* Refusals::own() const {
+  const auto found = std::find_if(scopes_.rbegin(), scopes_.rend(), [](const Scope* scope) {
+    return scope->thread_ == std::this_thread::get_id();
+  });
+  return found == scopes_.rend() ? nullptr : *found;
+}
+
+void Refusals::add(const std::string& words, bool memory) noexcept {
+  const std::lock_guard lock(mutex_);
+  Scope* const only = own();
+  for (Scope* scope : scopes_) {
+    if ((only == nullptr || only == scope) && !scope->refusal_) scope->refusal_ = {words, memory};
+  }
+}
+
+bool Refusals::any() const noexcept {
+  const std::lock_guard lock(mutex_);
+  if (const Scope* only = own()) return only->refusal_.has_value();
+  return std::any_of(scopes_.begin(), scopes_.end(),
+                     [](const Scope* scope) { return scope->refusal_.has_value(); });
 }
 
 }  // namespace slim::cuda

@@ -57,11 +57,11 @@ bool StepCall::defer(const Launch& launch) noexcept {
 std::vector<RecordedPiece> CudaSteps::recorded(const std::function<void()>& enqueue) {
   for (int tries = 0; tries < kTries; ++tries) {
     std::vector<RecordedPiece> pieces(1);
-    driver_.begin_recording(*stream_);
-    call_->recorded = &pieces;
-    enqueue();
-    call_->recorded = nullptr;
     try {
+      driver_.begin_recording(*stream_);
+      call_->recorded = &pieces;
+      enqueue();
+      call_->recorded = nullptr;
       if (call_->failure) std::rethrow_exception(std::exchange(call_->failure, nullptr));
       pieces.back().recording = driver_.end_recording(*stream_);
       return pieces;

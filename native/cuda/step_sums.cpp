@@ -131,11 +131,10 @@ void CudaSteps::make_sums() {
 
 // Asked where the host decides what an update runs: it has to wait for the verdict.
 bool CudaSteps::counts() const noexcept {
-  if (groups_.empty()) return false;
-  Facts facts;
-  group_facts_.fetch(*stream_, &facts, 1);
+  StepState state;
+  state_.fetch(*stream_, &state, 1);
   driver_.wait(*stream_);
-  return driver_.error().empty() && !driver_.refusals().any() && facts.rows > 0;
+  return !is_refused() && state.counts != 0;
 }
 
 }  // namespace slim::cuda

@@ -34,6 +34,7 @@ struct StepState {
   int32_t refused = 0;
   uint32_t bad = 0;
   int64_t part = -1;
+  int64_t counts = 0;
 };
 struct StepPart {
   int64_t offset;
@@ -186,6 +187,7 @@ class CudaSteps final : public Steps {
   bool failed() const noexcept;
   void enqueue_update(const OfPlan& whole) const noexcept;
   bool counts() const noexcept;
+  bool is_refused() const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
   size_t bound_of(int64_t step) const noexcept;

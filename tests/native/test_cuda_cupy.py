@@ -16,6 +16,7 @@ import slimlearn
 from slimlearn import NetworkClassifier, TabularClassifier, layers, ops
 from slimlearn.backend import engine
 from slimlearn.backend.engine import on_gpu
+from slimlearn.backend.engine.native import native
 from slimlearn.backend.graph import Model
 from slimlearn.backend.program import Program
 from slimlearn.backend.shape import B
@@ -117,6 +118,18 @@ def test_a_kernel_of_the_users_trains_as_its_reference(net, options, monkeypatch
     np.testing.assert_array_equal(
         again.predict_proba(X[:5]), there.predict_proba(X[:5])
     )
+
+
+@pytest.mark.skipif(CUDA == "cuda", reason="a GPU refuses when it likes")
+@pytest.mark.parametrize("call", ["cuStreamEndCapture", "cuStreamBeginCapture_v2"])
+@pytest.mark.parametrize("after", range(6))
+def test_a_piece_between_the_host_s_that_cannot_be_recorded(call, after):
+    """What would follow it in the recording does not run; it is recorded again."""
+    want = fitted(plain, CUDA, max_iter=1)
+    native.refuse_emulated_call(call, after, 901)
+    found = fitted(plain, CUDA, max_iter=1)
+    native.refuse_emulated_call(call, 0, 0, times=0)
+    assert found.program_.params.tobytes() == want.program_.params.tobytes()
 
 
 def test_a_node_without_a_kernel_goes_through_the_host(monkeypatch):

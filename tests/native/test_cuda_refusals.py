@@ -16,6 +16,7 @@ from slimlearn.backend.engine.native import native
 pytestmark = pytest.mark.skipif(CUDA == "cuda", reason="a GPU refuses when it likes")
 
 CALLS = (
+    "cuEventRecord",
     "cuGraphInstantiateWithFlags",
     "cuGraphLaunch",
     "cuGraphUpload",
@@ -25,6 +26,8 @@ CALLS = (
     "cuOccupancyMaxActiveBlocksPerMultiprocessor",
     "cuOccupancyMaxActiveClusters",
     "cuStreamEndCapture",
+    "cuStreamSynchronize",
+    "cuStreamWaitEvent",
 )
 MEMORY, RESOURCES, SPOILT, CLUSTER, ILLEGAL = 2, 701, 901, 912, 700
 
@@ -73,6 +76,12 @@ def test_a_call_that_is_refused_ends_the_fit(way, call, after, result, monkeypat
     assert again.program.params.tobytes() == want.program.params.tobytes()
 
 
+def calls_of(name):
+    """How often what follows makes a call."""
+    before = native.emulated_calls(name)
+    return lambda: native.emulated_calls(name) - before
+
+
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("call", ["cuStreamEndCapture", "cuLaunchKernel"])
@@ -84,9 +93,83 @@ def test_a_step_that_cannot_be_recorded(call, accumulate, times, monkeypatch):
         network("f64", split=True), data(97, "f64"), accumulate=accumulate
     )
     after = 2 if call == "cuLaunchKernel" else 0
+    trainer = there.trainer()
     native.refuse_emulated_call(call, after, SPOILT, times)
-    np.testing.assert_allclose(there.train(3), here.train(3), 1e-10)
+    replayed = calls_of("cuGraphLaunch")
+    losses = there.train(3, trainer=trainer)
+    np.testing.assert_allclose(losses, here.train(3), 1e-10)
     assert_near(there, here, "f64")
+    if accumulate == 1:
+        assert replayed() == (3 * trainer.info()["steps"] if times == 1 else 0)
+
+
+ARCHITECTURES = {
+    "steps": {"optimizer": "adam"},
+    "lbfgs": {"optimizer": "lbfgs"},
+    "feed": {"optimizer": "sgd"},
+}
+
+
+@pytest.mark.parametrize("call", ["cuMemcpyAsync", "cuStreamSynchronize"])
+@pytest.mark.parametrize("way", ARCHITECTURES)
+@pytest.mark.filterwarnings("ignore:.*without converging")
+def test_wherever_it_is_refused_nothing_wrong_comes_of_it(way, call, monkeypatch):
+    """A fit raises or is what it is elsewhere, and so is what comes after it."""
+    if way == "feed":
+        monkeypatch.setenv("SLIM_CUDA_DATA", "20000")
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:200] / 16, y[:200]
+    given = {"max_iter": 2, "tol": 0, "random_state": 0, **ARCHITECTURES[way]}
+
+    def fitted():
+        return DNNClassifier((8,), device=CUDA, batch_size=50, **given).fit(X, y)
+
+    fitted()  # what is made once
+    made = calls_of(call)
+    want = fitted()
+    raw, raised = want.predict_proba(X), 0
+    for after in range(0, made(), max(1, made() // 25)):
+        native.refuse_emulated_call(call, after, RESOURCES)
+        try:
+            found = fitted()
+        except RuntimeError as error:
+            assert call in str(error)
+            found, raised = want, raised + 1
+        native.refuse_emulated_call(call, 0, 0, times=0)
+        np.testing.assert_array_equal(found.predict_proba(X), raw, str(after))
+    assert raised > 5
+
+
+@pytest.mark.parametrize(
+    "call", ["cuMemcpyAsync", "cuEventRecord", "cuStreamWaitEvent"]
+)
+def test_a_trainer_goes_on_with_rows_that_come_and_go(call, monkeypatch):
+    monkeypatch.setenv("SLIM_CUDA_DATA", "3000")
+    rows = data(97, "f32")
+    raised = 0
+    for after in range(12):
+        there, here = (Case(network("f32"), rows) for _ in range(2))
+        for one in (there, here):
+            one.compiled = engine.compile(one.program.text, device=CUDA)
+        trainers = [one.trainer() for one in (there, here)]
+        for one, trainer in zip((there, here), trainers, strict=True):
+            one.train(1, trainer=trainer)
+        before = there.program.params.copy()
+        native.refuse_emulated_call(call, after, RESOURCES)
+        try:
+            there.train(1, trainer=trainers[0])
+        except RuntimeError:
+            raised += 1
+            np.testing.assert_array_equal(there.program.params, before)
+        else:
+            here.train(1, trainer=trainers[1])
+        native.refuse_emulated_call(call, 0, 0, times=0)
+        there.done = here.done
+        there.slots[:] = here.slots
+        there.train(1, trainer=trainers[0])
+        here.train(1, trainer=trainers[1])
+        assert there.program.params.tobytes() == here.program.params.tobytes(), after
+    assert raised > 3
 
 
 @pytest.mark.parametrize("call", ["cuGraphInstantiateWithFlags", "cuGraphUpload"])
@@ -112,7 +195,9 @@ def test_blocks_that_the_gpu_cannot_run_together(calls, monkeypatch):
     engine.clear_cache()
     for call in calls:
         native.refuse_emulated_call(call, 0, CLUSTER)
+    launched = calls_of("cuLaunchKernelEx")
     train_alike(network("f64"), data(97, "f64"), "f64")
+    assert (launched() > 0) == (len(calls) == 1)
 
 
 def test_an_estimator_goes_on_after_a_refusal():
@@ -125,26 +210,32 @@ def test_an_estimator_goes_on_after_a_refusal():
     np.testing.assert_array_equal(clf.predict_proba(X), want)
 
 
-def test_other_threads_do_not_hear_of_it():
+def test_one_of_the_calls_that_are_under_way_hears_of_it():
     X, y = load_digits(return_X_y=True)
     clf = DNNClassifier((16,), max_iter=2, tol=0, device=CUDA, random_state=0)
     want = clf.fit(X, y).predict_proba(X)
-    found = []
+    together, refused, other = threading.Barrier(3), [], []
 
     def predict():
-        found.append(clf.predict_proba(X))
+        together.wait()
+        for _ in range(40):
+            try:
+                other.append(clf.predict_proba(X))
+            except RuntimeError as error:
+                refused.append(str(error))
 
-    native.refuse_emulated_call("cuLaunchKernel", 0, RESOURCES)
-    with pytest.raises(RuntimeError, match="refused"):
-        clf.predict_proba(X)
-    threads = [threading.Thread(target=predict) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for got in found:
+    threads = [threading.Thread(target=predict) for _ in range(3)]
+    for times in (40, 90, 150):
+        native.refuse_emulated_call("cuLaunchKernel", times, RESOURCES)
+        refused.clear()
+        threads = [threading.Thread(target=predict) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(refused) == 1 and "refused: cuLaunchKernel" in refused[0]
+    for got in other:
         np.testing.assert_array_equal(got, want)
-    assert len(found) == 2
 
 
 def test_what_ends_the_context_ends_all_work():

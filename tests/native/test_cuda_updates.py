@@ -180,6 +180,18 @@ def test_updates_of_which_the_data_decides(optimizer, options, accumulate):
     assert_near(there, here, "f64")
 
 
+@pytest.mark.parametrize("optimizer", DECIDING[:3], ids=name_of)
+def test_rows_that_no_batch_touches(optimizer):
+    """The first parameter has no gradient in some steps; the others have."""
+    sources = data(64)
+    sources["X"][:32] = 0
+    sources["X"] = sparse.csr_array(sources["X"])
+    model = network("f64", optimizer, sparse=True, rows=True)
+    there, here = twins(model, sources, optimizer=optimizer, shuffle=False)
+    np.testing.assert_allclose(there.train(2), here.train(2), TOLERANCE["f64"])
+    assert_near(there, here, "f64")
+
+
 @pytest.mark.parametrize("optimizer", DECIDING, ids=name_of)
 def test_a_step_that_is_refused_moves_nothing(optimizer):
     sources = data(64)

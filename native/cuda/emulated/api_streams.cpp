@@ -98,11 +98,15 @@ Result cuStreamDestroy_v2(StreamHandle stream) {
   return outcome(gpu);
 }
 
+// What runs meanwhile runs, whatever the call gives.
 Result cuStreamSynchronize(StreamHandle stream) {
-  SLIM_ENTER(cuStreamSynchronize, &stream->gpu);
-  if (stream->recording) return spoil(*stream, "a stream is waited for while it is recorded");
-  run_until(stream->gpu, *stream->queue, INT64_MAX);
-  return outcome(stream->gpu);
+  const std::lock_guard lock(emulated_lock());
+  const Result refused = enter("cuStreamSynchronize", &stream->gpu);
+  if (refused == 0 && stream->recording) {
+    return spoil(*stream, "a stream is waited for while it is recorded");
+  }
+  if (!stream->recording) run_until(stream->gpu, *stream->queue, INT64_MAX);
+  return refused != 0 ? refused : outcome(stream->gpu);
 }
 
 Result cuStreamWaitEvent(StreamHandle stream, EventHandle event, unsigned int) {
@@ -194,8 +198,9 @@ Result cuStreamEndCapture(StreamHandle stream, GraphHandle* graph) {
   if (stream->recorder != std::this_thread::get_id()) return kWrongThread;
   const std::unique_ptr<std::vector<Work>> works = std::move(stream->recording);
   std::erase(stream->gpu.recorded, stream);
+  const bool spoilt = std::exchange(stream->spoilt, false);
   if (injected != 0) return injected;
-  if (std::exchange(stream->spoilt, false)) return kSpoilt;
+  if (spoilt) return kSpoilt;
   *graph = new GraphOf{std::move(*works)};
   return 0;
 }

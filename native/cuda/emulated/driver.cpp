@@ -1,4 +1,4 @@
-// The host as a platform: kernels are compiled by its compiler, and run when they are launched.
+// The host as a platform: kernels are compiled by its compiler, and run once they are waited for.
 #include "cuda/driver.h"
 
 #include <functional>

@@ -10,18 +10,24 @@ namespace {
 
 thread_local std::string detail;
 
-struct Refusal {
+struct Fault {
   int after;
   Result result;
   int times;
 };
-std::map<std::string, Refusal>& refusals() {
-  static auto& all = *new std::map<std::string, Refusal>;
+std::map<std::string, Fault>& refusals() {
+  static auto& all = *new std::map<std::string, Fault>;
+  return all;
+}
+
+std::map<std::string, int64_t>& counts() {
+  static auto& all = *new std::map<std::string, int64_t>;
   return all;
 }
 
 // Of a test: that this call does nothing.
 Result refused(const char* call) {
+  ++counts()[call];
   const auto found = refusals().find(call);
   if (found == refusals().end()) return 0;
   if (found->second.after > 0) return --found->second.after, 0;
@@ -140,6 +146,11 @@ int refuse_emulated_call(const std::string& name, int after, nvidia::Result resu
   emulated::refusals()[name] = {after, result, times};
   if (times <= 0) emulated::refusals().erase(name);
   return left;
+}
+
+int64_t emulated_calls(const std::string& name) {
+  const std::lock_guard lock(emulated_lock());
+  return emulated::counts()[name];
 }
 
 const nvidia::DriverApi& emulated_api() {

@@ -18,6 +18,7 @@ struct StepState {
   int refused;
   unsigned int bad;  // 1 where this step's gradient has a value that is not finite
   long long part;    // of the step's rows, that is next or runs
+  long long counts;  // 1 where the step updates
 };
 
 // Some of a step's rows: where they begin in its batch.
@@ -260,6 +261,7 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
       if (!state->refused) ++state->next;
     }
     shared.idle = state->refused || skips;
+    state->counts = !shared.idle;
   }
   __syncthreads();
   for (int i = threadIdx.x; i < count; i += threads) {
@@ -272,7 +274,7 @@ __device__ inline void judge_step(Facts* facts, StepState* state, const double* 
 // warp. Where one is not finite, the step does not count after all.
 __device__ inline void take_sums(StepState* state, const StepSum* sums, int count,
                                  const double* partial, int width, Facts* groups, int group_count) {
-  const bool idle = groups[0].rows == 0;  // of all: the step does not count
+  const bool idle = state->counts == 0;
   const int lane = threadIdx.x % 32;
   bool bad = false;
   for (int i = threadIdx.x / 32; i < count && !idle; i += blockDim.x / 32) {
@@ -291,6 +293,7 @@ __device__ inline void take_sums(StepState* state, const StepSum* sums, int coun
     state->status = 4;  // kNonFiniteGradient
     state->refused = 1;
     --state->next;
+    state->counts = 0;
   }
   for (int i = threadIdx.x; i < group_count; i += blockDim.x) groups[i].rows = 0;
 }

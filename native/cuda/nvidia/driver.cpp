@@ -216,24 +216,29 @@ class NvidiaDriver final : public Driver {
     SLIM_CUDA_CALL(gpu_, cuEventSynchronize, event_of(event));
   }
 
+  // Where one of the two fails, what follows on the stream is left out like behind a refusal.
   void begin_recording(Stream& stream) override {
+    own(stream).refused = true;
     require_alive();
     const Gpu::Inside inside(gpu_);
-    SLIM_CUDA_REQUIRE(gpu_, cuStreamBeginCapture_v2, handle_of(stream), kThreadLocal);
+    const Result result = gpu_.api().cuStreamBeginCapture_v2(handle_of(stream), kThreadLocal);
+    require_recorded("cuStreamBeginCapture", result);
     own(stream).recorded = true;
+    own(stream).refused = false;
   }
   std::unique_ptr<Recording> end_recording(Stream& stream) override {
     const Gpu::Inside inside(gpu_);
     auto recording = std::make_unique<NvidiaRecording>(gpu_);
     const Result result = gpu_.api().cuStreamEndCapture(handle_of(stream), &recording->graph);
-    own(stream).recorded = own(stream).refused = false;
-    std::string why = std::exchange(own(stream).why, {});
+    own(stream).recorded = false;
+    own(stream).refused = true;
+    const std::string why = std::exchange(own(stream).why, {});
     require_alive();  // the first error says more than what follows of it
-    if (why.empty() && is_refusal(result)) why = gpu_.words("cuStreamEndCapture", result);
     if (!why.empty()) throw RecordingRefused("a step cannot be recorded: " + why);
-    gpu_.require("cuStreamEndCapture", result);
+    require_recorded("cuStreamEndCapture", result);
     SLIM_CUDA_REQUIRE(gpu_, cuGraphInstantiateWithFlags, &recording->exec, recording->graph, 0);
     SLIM_CUDA_REQUIRE(gpu_, cuGraphUpload, recording->exec, handle_of(stream));
+    own(stream).refused = false;
     return recording;
   }
   void replay(Stream& stream, const Recording& recording) noexcept override {
@@ -307,6 +312,12 @@ class NvidiaDriver final : public Driver {
     }
   }
 
+  void require_recorded(const char* call, Result result) const {
+    if (result != 0 && result != kOutOfMemory && is_refusal(result)) {
+      throw RecordingRefused("a step cannot be recorded: " + gpu_.words(call, result));
+    }
+    gpu_.require(call, result);
+  }
   void require_alive() const {
     if (gpu_.failed()) throw LostDevice(properties_.name, gpu_.error());
   }
@@ -333,6 +344,8 @@ class NvidiaDriver final : public Driver {
   std::string no_convolutions_;
   pid_t process_ = getpid();
 };
+
+#undef SLIM_ON_STREAM
 
 }  // namespace
 

@@ -136,7 +136,7 @@ uint32_t Forward::run(const Interrupt& interrupt) {
   if (!shared && plan.useful_lanes(chunk_ * chunks_, 2) == 1) lanes = 1;
   const LaneGrant grant(lanes);
   lanes = grant.lanes();
-  model_->placing().listen();
+  const auto attempt = model_->placing().attempt();
   std::vector<Plan::Lease> calls, last_calls;
   const int contexts = shared ? 1 : lanes;
   const int inner = shared ? lanes : 1;
@@ -161,8 +161,9 @@ uint32_t Forward::run(const Interrupt& interrupt) {
       chunk = shared ? chunk + 1 : next++;
     }
   });
-  model_->placing().require_alive();
+  attempt->check();  // before the host has any of it
   if (writes_) arrays_.to_host();
+  attempt->check();
   if (watch.stopped()) throw Interrupted();
   if (!partial_.empty()) add_up();
   uint32_t status = 0;
@@ -181,6 +182,7 @@ Plan::Lease Forward::start(const BoundPlan& bound, int lanes) const {
 
 Profile Forward::profile(int64_t rounds) {
   Profile profile;
+  const auto attempt = model_->placing().attempt();
   const Plan::Lease call = start(*bound_, 1);
   call->context.rows = std::min(chunk_, options_.rows);
   arrays_.to_device();
@@ -188,6 +190,7 @@ Profile Forward::profile(int64_t rounds) {
   for (int64_t round = 0; round < rounds; ++round) {
     bound_->profile(profile, *call, index_.empty() ? nullptr : index_.data(), 0);
   }
+  attempt->check();
   return profile;
 }
 

@@ -20,6 +20,15 @@ class Steps;
 struct StepsRequest;
 
 // Shared by all calls of the process, which it outlives.
+// Some work on a device, while it lives.
+class Attempt {
+ public:
+  virtual ~Attempt() = default;
+  // Throws std::runtime_error or std::bad_alloc that says what befell a device that does nothing
+  // any more, or what of the work it refused.
+  virtual void check() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -78,10 +87,8 @@ class Device {
   virtual void prepare_gather(const Context&, const Gather&, int64_t) const {}
   // Among the launches: into the batch, as Gather::run.
   virtual void gather(const Context&, const Gather&, const uint32_t*, int64_t) const noexcept {}
-  // Before this thread's work on it, and behind it: throws std::runtime_error or std::bad_alloc
-  // that says what befell a device that does nothing any more, or what of the work it refused.
-  virtual void listen() const noexcept {}
-  virtual void require_alive() const {}
+  // This thread begins some work on it; null where nothing can befall that.
+  virtual std::unique_ptr<Attempt> attempt() const { return nullptr; }
   // What trains on it; the arrays of the request lie in its memory. Throws std::invalid_argument.
   virtual std::unique_ptr<Steps> steps(StepsRequest request) const = 0;
 

@@ -40,14 +40,19 @@ const Device& Placing::named(const std::string& device) const {
   return Device::find(device);
 }
 
-void Placing::listen() const noexcept {
-  home->listen();
-  for (const auto& [name, device] : devices) device->listen();
-}
-
-void Placing::require_alive() const {
-  home->require_alive();
-  for (const auto& [name, device] : devices) device->require_alive();
+std::unique_ptr<Attempt> Placing::attempt() const {
+  struct All final : Attempt {
+    void check() override {
+      for (const auto& each : attempts) {
+        if (each) each->check();
+      }
+    }
+    std::vector<std::unique_ptr<Attempt>> attempts;
+  };
+  auto all = std::make_unique<All>();
+  all->attempts.push_back(home->attempt());
+  for (const auto& [name, device] : devices) all->attempts.push_back(device->attempt());
+  return all;
 }
 
 void place_custom(Program& program, const Device& rest) {

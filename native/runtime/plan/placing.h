@@ -21,8 +21,7 @@ struct Placing {
   std::map<std::string, std::string> where() const;
   const Device& named(const std::string& device) const;
   // As a device's, of all.
-  void listen() const noexcept;
-  void require_alive() const;
+  std::unique_ptr<Attempt> attempt() const;
 };
 
 // `rest` runs what the text names no device for. A device that is not there throws

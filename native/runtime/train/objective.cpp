@@ -155,12 +155,14 @@ void Objective::run_chunk(int64_t chunk, std::vector<double>& gradient, Watch& w
 
 double Objective::evaluate(const std::vector<double>& x, std::vector<double>& gradient,
                            Watch& watch) {
+  const auto attempt = model_->placing().attempt();
   write_weights(x);
   there_.to_device();
   gradient.assign(size(), 0.0);
   value_ = loss_sum_ = weight_sum_ = 0;
   for (int64_t chunk = 0; chunk < rule_.steps() && !watch.stopped(); ++chunk) {
     run_chunk(chunk, gradient, watch);
+    attempt->check();
   }
   double penalty = 0;
   for_each(precision_, segments_, arrays_.param, [&](auto&, size_t i, double l2) {

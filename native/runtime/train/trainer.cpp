@@ -47,7 +47,7 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
                     const Interrupt& interrupt, bool breaks) {
   Epochs done;
   Watch watch(interrupt);
-  model_->placing().listen();
+  const auto attempt = model_->placing().attempt();
   arrays_.to_device();
   breaks = breaks && steps_->alone();  // others have no part in one rank's interrupt
   Start next = start;
@@ -65,8 +65,9 @@ Epochs Trainer::run(const Start& start, int64_t steps, const double* rates, int6
     next = {next.epoch + 1, 0, next.done + last, 0, 0};
   }
   steps_->end();
-  model_->placing().require_alive();
+  attempt->check();  // before the host has any of it
   arrays_.to_host();
+  attempt->check();
   return done;
 }
 
@@ -96,10 +97,13 @@ EpochResult Trainer::run_epoch(const Start& start, int64_t last, const Rates& ra
 }
 
 Profile Trainer::profile(int64_t steps, const std::vector<double>& rates) {
+  const auto attempt = model_->placing().attempt();
   arrays_.to_device();
   steps_->begin(order_.data(), {});
   Profile profile = steps_->profile(steps, rates.data());
+  attempt->check();
   arrays_.to_host();
+  attempt->check();
   return profile;
 }
 
