@@ -159,7 +159,6 @@ void bind_residents(py::module_& module) {
   // The handle of a stream on which others may say when an array is complete.
   module.def("gpu_stream", [](const std::string& device) {
     const cuda::CudaDevice& gpu = require_gpu(device);
-    const auto attempt = gpu.attempt();
     return reinterpret_cast<uintptr_t>(gpu.driver().handle(gpu.residents().stream()));
   });
   module.def("gpu_wait_for", &wait_for);

@@ -50,8 +50,7 @@ uint32_t OwnCall::finish() noexcept {
   driver_.copy(stream, reinterpret_cast<std::byte*>(pinned_),
                reinterpret_cast<const std::byte*>(facts), sizeof(Facts));
   driver_.wait(stream);
-  const bool fine = driver_.error().empty() && !driver_.refusals().any();
-  return fine ? pinned_->status : kLostDevice;
+  return driver_.is_well() ? pinned_->status : kLostDevice;
 }
 
 }  // namespace slim::cuda

@@ -143,8 +143,8 @@ class Driver {
   virtual void follow(Stream& stream, const Event& event) noexcept = 0;
   virtual void wait(const Event& event) noexcept = 0;
 
-  // Between the two, what is put on the stream does not run. Throws DriverError, and
-  // RecordingRefused in the end where it may be tried again, or done without.
+  // Between the two, what is put on the stream does not run. Throws DriverError: RecordingRefused
+  // where it may be tried again, or done without.
   virtual void begin_recording(Stream& stream) = 0;
   virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
   virtual void replay(Stream& stream, const Recording& recording) noexcept = 0;
@@ -163,6 +163,8 @@ class Driver {
 
   virtual std::string error() const = 0;  // empty: none
   virtual Refusals& refusals() = 0;
+  // Whether all that this thread's work asked for was done so far.
+  bool is_well() { return error().empty() && !refusals().any(); }
 
  private:
   Lent lent_;

@@ -74,7 +74,9 @@ std::vector<RecordedPiece> CudaSteps::recorded(const std::function<void()>& enqu
 
 void CudaSteps::record() {
   if (host_decides_ && !parts_) return;
-  for (const Group& group : groups_) warm(group.plan.sequence(), group.lease->context);
+  for (const Group& group : groups_) {
+    if (!host_decides_) warm(group.plan.sequence(), group.lease->context);
+  }
   for (size_t b = 0; b < of_plans_.size(); ++b) {
     const Spans::Bound& bound = spans_->bound()[b];
     const Plan::Sequence& sequence = bound.plan.plan().sequence();

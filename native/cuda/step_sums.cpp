@@ -1,6 +1,7 @@
 // Sums over a parameter that its update reads: of all parameters by one kernel, whose blocks take a
 // stretch each, and added up by another before any weight moves.
 #include <algorithm>
+#include <iterator>
 
 #include "cuda/shapes.h"
 #include "cuda/steps.h"
@@ -43,23 +44,18 @@ int64_t place_of_return(const std::vector<Buffer>& returns, const Buffer& buffer
          returns.begin();
 }
 
-template <class List>
-int64_t size_of_list(const List& list) {
-  return static_cast<int64_t>(list.size());
-}
-
 }  // namespace
 
 // Of a group that is added, whose hypers are told; `places`: where in them the sums go, in bytes.
 void CudaSteps::measure(const Segment& segment, std::byte* hypers,
                         const std::vector<int64_t>& places) {
   const int64_t length = std::max(kStretch, round_up(ceil_div(segment.length, kMostStretches)));
-  const int64_t first = size_of_list(stretch_list_);
+  const int64_t first = std::ssize(stretch_list_);
   for (int64_t begin = 0; begin < segment.length; begin += length) {
     stretch_list_.push_back(
         {segment.offset + begin, std::min(length, segment.length - begin), hypers});
   }
-  const int64_t count = size_of_list(stretch_list_) - first;
+  const int64_t count = std::ssize(stretch_list_) - first;
   for (size_t i = 0; i < places.size(); ++i) {
     sum_list_.push_back({first, count, place_of_return(measure_->returns(), measure_->returns()[i]),
                          reinterpret_cast<double*>(hypers + places[i])});
@@ -84,7 +80,7 @@ void CudaSteps::make_sums() {
   stretches_ = sent(driver_, *stream_, stretch_list_);
   partial_ = Piece<double>(driver_, stretch_list_.size() * returns.size());
   sums_ = sent(driver_, *stream_, sum_list_);
-  const int64_t width = size_of_list(returns);
+  const int64_t width = std::ssize(returns);
   std::vector<const void*> pointers;
   std::string moved;
   const auto move = [&](int64_t argument, const std::string& type, const std::string& by) {
@@ -93,7 +89,7 @@ void CudaSteps::make_sums() {
   };
   for (const Argument& argument : text.arguments) {
     const Buffer& buffer = argument.buffer;
-    const int64_t place = size_of_list(pointers);
+    const int64_t place = std::ssize(pointers);
     const int64_t returned = place_of_return(returns, buffer);
     if (returned < width) {
       pointers.push_back(partial_.data());
@@ -109,22 +105,22 @@ void CudaSteps::make_sums() {
       move(place, c_type(buffer.dtype), "stretch.begin");
     }
   }
-  const std::string last = number(size_of_list(pointers));
+  const std::string last = number(std::ssize(pointers));
   pointers.push_back(stretches_.data());
   Part measuring = part(
       "  const slim::StepStretch stretch = a.in<const slim::StepStretch>(" + last +
           ")[slim::block()];\n  slim::Facts facts = *a.facts;\n  facts.rows = stretch.length;\n" +
           "  auto moved = a;\n  moved.facts = &facts;\n" + moved +
           "  {\n  const auto a = moved;\n" + text.body + "  }\n",
-      std::move(pointers), {size_of_list(stretch_list_), kThreads});
+      std::move(pointers), {std::ssize(stretch_list_), kThreads});
   measuring.text.headers.insert(measuring.text.headers.end(), text.headers.begin(),
                                 text.headers.end());
   measuring.text.formulas = text.formulas;
   measuring.text.functions = text.functions;
   Part taking =
       part("  slim::take_sums(a.in<slim::StepState>(0), a.in<const slim::StepSum>(1), " +
-               number(size_of_list(sum_list_)) + ", a.in<const double>(2), " + number(width) +
-               ", a.in<slim::Facts>(3), " + number(size_of_list(groups_)) + ");\n",
+               number(std::ssize(sum_list_)) + ", a.in<const double>(2), " + number(width) +
+               ", a.in<slim::Facts>(3), " + number(std::ssize(groups_)) + ");\n",
            {state_.data(), sums_.data(), partial_.data(), group_facts_.data()}, {1, kThreads});
   of_sums_ = std::make_unique<Sums>(std::move(measuring), std::move(taking));
 }
@@ -134,7 +130,7 @@ bool CudaSteps::counts() const noexcept {
   StepState state;
   state_.fetch(*stream_, &state, 1);
   driver_.wait(*stream_);
-  return !is_refused() && state.counts != 0;
+  return driver_.is_well() && state.counts != 0;
 }
 
 }  // namespace slim::cuda

@@ -215,7 +215,7 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   rates_.send(*stream_, rates.row(first), static_cast<size_t>((last - first) * rates.columns));
   columns_.send(*stream_, &rates.columns, 1);
   for (const Spans::Bound& bound : spans_->bound()) bound.call->context.status = 0;
-  for (int64_t begin = first; begin < last && !is_refused();) {
+  for (int64_t begin = first; begin < last && driver_.is_well();) {
     const int64_t end = feed_ ? std::min(last, feed_->end_of_window(begin)) : last;
     if (feed_) feed_->before(*stream_, begin);
     enqueue_steps(begin, end);
@@ -226,7 +226,7 @@ void CudaSteps::run_some(int64_t first, int64_t last, const Rates& rates) {
   driver_.wait(*stream_);
   report_ = {state.next, state.loss_sum, state.weight_sum, state.status, state.finite != 0};
   const bool ran = state.next == last || report_.refused();
-  if (!ran || is_refused()) report_.status |= kLostDevice;
+  if (!ran || !driver_.is_well()) report_.status |= kLostDevice;
 }
 
 void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
@@ -239,11 +239,6 @@ void CudaSteps::enqueue_steps(int64_t first, int64_t last) noexcept {
     const size_t bound = bound_of(step);
     if (!replay(bound, rule_.count(step))) enqueue_step(bound, rule_.count(step));
   }
-}
-
-// Whether the device refused something of this work, or does nothing any more.
-bool CudaSteps::is_refused() const noexcept {
-  return !driver_.error().empty() || driver_.refusals().any();
 }
 
 // Whether a function of the user's did in a step that is on its way: no other will count.

@@ -187,7 +187,6 @@ class CudaSteps final : public Steps {
   bool failed() const noexcept;
   void enqueue_update(const OfPlan& whole) const noexcept;
   bool counts() const noexcept;
-  bool is_refused() const noexcept;
   bool add_parts(const Plan& plan, const CallContext& call, std::vector<WholePart>& parts) const;
   void make_whole();
   size_t bound_of(int64_t step) const noexcept;

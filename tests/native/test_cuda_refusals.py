@@ -103,7 +103,7 @@ def test_a_step_that_cannot_be_recorded(call, accumulate, times, monkeypatch):
         assert replayed() == (3 * trainer.info()["steps"] if times == 1 else 0)
 
 
-ARCHITECTURES = {
+WAYS = {
     "steps": {"optimizer": "adam"},
     "lbfgs": {"optimizer": "lbfgs"},
     "feed": {"optimizer": "sgd"},
@@ -111,7 +111,7 @@ ARCHITECTURES = {
 
 
 @pytest.mark.parametrize("call", ["cuMemcpyAsync", "cuStreamSynchronize"])
-@pytest.mark.parametrize("way", ARCHITECTURES)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.filterwarnings("ignore:.*without converging")
 def test_wherever_it_is_refused_nothing_wrong_comes_of_it(way, call, monkeypatch):
     """A fit raises or is what it is elsewhere, and so is what comes after it."""
@@ -119,7 +119,7 @@ def test_wherever_it_is_refused_nothing_wrong_comes_of_it(way, call, monkeypatch
         monkeypatch.setenv("SLIM_CUDA_DATA", "20000")
     X, y = load_digits(return_X_y=True)
     X, y = X[:200] / 16, y[:200]
-    given = {"max_iter": 2, "tol": 0, "random_state": 0, **ARCHITECTURES[way]}
+    given = {"max_iter": 2, "tol": 0, "random_state": 0, **WAYS[way]}
 
     def fitted():
         return DNNClassifier((8,), device=CUDA, batch_size=50, **given).fit(X, y)
@@ -164,8 +164,7 @@ def test_a_trainer_goes_on_with_rows_that_come_and_go(call, monkeypatch):
         else:
             here.train(1, trainer=trainers[1])
         native.refuse_emulated_call(call, 0, 0, times=0)
-        there.done = here.done
-        there.slots[:] = here.slots
+        there.done = here.done  # both go on with the same epoch
         there.train(1, trainer=trainers[0])
         here.train(1, trainer=trainers[1])
         assert there.program.params.tobytes() == here.program.params.tobytes(), after
@@ -224,9 +223,8 @@ def test_one_of_the_calls_that_are_under_way_hears_of_it():
             except RuntimeError as error:
                 refused.append(str(error))
 
-    threads = [threading.Thread(target=predict) for _ in range(3)]
-    for times in (40, 90, 150):
-        native.refuse_emulated_call("cuLaunchKernel", times, RESOURCES)
+    for after in (40, 90, 150):
+        native.refuse_emulated_call("cuLaunchKernel", after, RESOURCES)
         refused.clear()
         threads = [threading.Thread(target=predict) for _ in range(3)]
         for thread in threads:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from support.cuda import CUDA
 from support.training_case import data, network
 from test_cuda_training import TOLERANCE, assert_near, train_alike, twins
-from test_measure import LAMB, LARS, SIZES, Centred
+from test_measure import LAMB, LARS, SIZES, Centred, case_of_rows, refuses_rows
 
-from slimlearn.backend import ops
+from slimlearn.backend import engine, ops
 from slimlearn.backend.optimizer import SGD
 
 
@@ -94,12 +95,9 @@ def test_a_sum_that_is_not_finite_moves_no_parameter(optimizer, accumulate):
 
 
 def test_rows_have_no_sums():
-    sources = data()
-    sources["X"] = sparse.csr_array(sources["X"])
-    model = network("f64", LARS(), sparse=True, rows=True)
-    there, _ = twins(model, sources, optimizer=LARS())
-    with pytest.raises(ValueError, match=r"^\[fc1/weights\] .* keep it dense"):
-        there.train(1)
+    case = case_of_rows()
+    case.compiled = engine.compile(case.program.text, device=CUDA)
+    refuses_rows(case)
 
 
 class Learned(SGD):

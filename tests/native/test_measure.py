@@ -107,12 +107,20 @@ def test_padding_is_not_counted():
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
 
 
-def test_rows_have_no_sums():
+def case_of_rows():
     sources = data()
     sources["X"] = sparse.csr_array(sources["X"])
     model = network("f64", LARS(), sparse=True, rows=True)
+    return Case(model, sources, optimizer=LARS())
+
+
+def refuses_rows(case):
     with pytest.raises(ValueError, match=r"^\[fc1/weights\] .* keep it dense"):
-        Case(model, sources, optimizer=LARS()).train(1)
+        case.train(1)
+
+
+def test_rows_have_no_sums():
+    refuses_rows(case_of_rows())
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

@@ -93,10 +93,10 @@ void run_until(EmulatedGpu& gpu, Queue& queue, int64_t place);
 // The functions, each of which checks what CUDA asks of its callers.
 const nvidia::DriverApi& emulated_api();
 
-// For tests: how often a call was made so far; and the call of this name, behind so many that work,
-// gives this result and does nothing, so many times. Gives how often what was asked for before has
-// not happened.
+// For tests: how often a call was made so far.
 int64_t emulated_calls(const std::string& name);
+// For tests: the call of this name, behind so many that work, gives this result and does nothing,
+// so many times. Gives how often what was asked for before has not happened.
 int refuse_emulated_call(const std::string& name, int after, nvidia::Result result, int times);
 
 }  // namespace slim::cuda

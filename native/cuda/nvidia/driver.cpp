@@ -313,7 +313,7 @@ class NvidiaDriver final : public Driver {
   }
 
   void require_recorded(const char* call, Result result) const {
-    if (result != 0 && result != kOutOfMemory && is_refusal(result)) {
+    if (result != kOutOfMemory && is_refusal(result)) {
       throw RecordingRefused("a step cannot be recorded: " + gpu_.words(call, result));
     }
     gpu_.require(call, result);

@@ -120,14 +120,9 @@ bool is_refusal(Result result) {
          (result >= kFirstOfRecording && result <= kLastOfRecording);
 }
 
-bool Gpu::check(const char* call, Result result) const noexcept {
-  if (result == 0) return true;
-  if (is_refusal(result)) {
-    refusals_.add(words(call, result), result == kOutOfMemory);
-  } else {
-    end(call, result);
-  }
-  return false;
+void Gpu::check(const char* call, Result result) const noexcept {
+  if (is_refusal(result)) refusals_.add(words(call, result), result == kOutOfMemory);
+  end(call, result);
 }
 
 void Gpu::end(const char* call, Result result) const noexcept {

@@ -26,9 +26,8 @@ class Gpu {
 
   // What CUDA says of a result: "cuMemAlloc_v2: CUDA_ERROR_… (in words)".
   std::string words(const char* call, Result result) const;
-  // True where all is well. Keeps the first failure that ends the context, and otherwise what this
-  // thread was refused.
-  bool check(const char* call, Result result) const noexcept;
+  // Keeps the first failure that ends the context, and otherwise what this thread was refused.
+  void check(const char* call, Result result) const noexcept;
   // What ends something: of its failures only those of the context count.
   void end(const char* call, Result result) const noexcept;
   // Throws OutOfMemory or DriverError, and keeps nothing.
@@ -72,8 +71,7 @@ class Gpu {
 // Whether a call did nothing, and the context goes on; else nothing works in it any more.
 bool is_refusal(Result result);
 
-// SLIM_CUDA_CALL(gpu, cuEventSynchronize, event) keeps a failure of the call, and gives whether it
-// is well.
+// SLIM_CUDA_CALL(gpu, cuEventSynchronize, event) keeps a failure of the call.
 #define SLIM_CUDA_CALL(gpu, name, ...) (gpu).check(#name, (gpu).api().name(__VA_ARGS__))
 #define SLIM_CUDA_END(gpu, name, ...) (gpu).end(#name, (gpu).api().name(__VA_ARGS__))
 #define SLIM_CUDA_REQUIRE(gpu, name, ...) (gpu).require(#name, (gpu).api().name(__VA_ARGS__))

@@ -23,8 +23,8 @@ struct NvidiaStream final : Stream {
   bool takes_work() const { return !refused && !gpu.failed(); }
   // What a call on it gave: behind one that was refused nothing is put there.
   void check(const char* call, Result result) noexcept {
-    if (result != 0)
-      is_refusal(result) ? refuse(gpu.words(call, result), result) : gpu.end(call, result);
+    if (is_refusal(result)) refuse(gpu.words(call, result), result);
+    gpu.end(call, result);
   }
   // Of a recording it is said in the end.
   void refuse(const std::string& words, Result result = 0) noexcept {
